@@ -1,0 +1,189 @@
+/* sphere_edge.h: the C API of the sphere-edge runtime. C99, opaque handles, no exception crosses it.
+ *
+ *   se_text *text = NULL;
+ *   if (se_text_open("dist/tiny.host", NULL, &text) != SE_OK) {
+ *     fprintf(stderr, "%s\n", se_last_error());
+ *     return 1;
+ *   }
+ *   se_text_generate(text, "Hello", NULL, print_piece, NULL, NULL);
+ *   se_text_close(text);
+ *
+ * Every function that can fail returns an se_status and leaves its results in trailing out_ arguments, which are
+ * untouched on failure. se_last_error() then holds one sentence, for the calling thread only.
+ * Option structs begin with their size, so that fields can be added at the end; NULL means all defaults.
+ * Strings are UTF-8. A handle may be used by one thread at a time, but se_text_cancel may be called from any thread. */
+#ifndef SPHERE_EDGE_H
+#define SPHERE_EDGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define SE_API
+#else
+#define SE_API __attribute__((visibility("default")))
+#endif
+
+/* Raised when a bundle made for an older runtime could no longer be read. */
+#define SE_RUNTIME_ABI 1
+
+/* The same numbers in Python, Kotlin, Swift, the runner's JSON and the server; new ones at the end only. */
+typedef enum se_status {
+  SE_OK = 0,
+  SE_OOM_VRAM = 1,
+  SE_OOM_RAM = 2,
+  SE_MODEL_CORRUPT = 3,
+  SE_TIMEOUT = 4,
+  SE_CANCELLED = 5,
+  SE_UNSUPPORTED = 6,
+  SE_INTERNAL = 7,
+  SE_FORMAT_MISMATCH = 8,
+  SE_LOAD_FAILED = 9,
+  SE_INVALID_ARGUMENT = 10,
+  SE_NOT_FOUND = 11,
+  SE_STORAGE = 12,
+  SE_UNAVAILABLE = 13
+} se_status;
+
+/* Name of a status, e.g. "MODEL_CORRUPT". Static storage. */
+SE_API const char *se_status_name(se_status status);
+
+/* Version of this library, e.g. "0.1.0". Static storage. */
+SE_API const char *se_version(void);
+
+/* Why the last call on this thread failed, one sentence; "" if none did. Valid until this thread's next call. */
+SE_API const char *se_last_error(void);
+
+/* What the user can do about it; "" if nothing is known. Same lifetime. */
+SE_API const char *se_last_hint(void);
+
+/* Frees a string that a function handed out through an out_ argument. NULL is allowed. */
+SE_API void se_string_free(char *string);
+
+typedef enum se_log_level { SE_LOG_DEBUG = 0, SE_LOG_INFO = 1, SE_LOG_WARNING = 2, SE_LOG_ERROR = 3 } se_log_level;
+
+/* May be called from any thread; `message` is valid during the call only. NULL silences the log (the default). */
+typedef void (*se_log_fn)(se_log_level level, const char *message, void *user_data);
+SE_API void se_log_set(se_log_fn log, void *user_data);
+
+/* What this machine offers, as JSON: runtime version and abi, CPU architecture and features, memory bytes, backends.
+ * The caller frees *out_json with se_string_free. */
+SE_API se_status se_system_info(char **out_json);
+
+/* What a bundle folder or .gguf file holds, as JSON, without loading its weights. Freed with se_string_free. */
+SE_API se_status se_model_info(const char *path, char **out_json);
+
+/* ---- TextManager ------------------------------------------------------------------------------------------------ */
+
+typedef struct se_text se_text;
+
+typedef struct se_text_open_options {
+  size_t size;
+  int32_t threads;         /* 0: as many as there are performance cores this process may use */
+  uint32_t context_tokens; /* 0: what the bundle was made for, or min(4096, the model's own) for a bare .gguf */
+} se_text_open_options;
+
+/* Opens a bundle folder or a .gguf file. `*out_text` belongs to the caller, who closes it with se_text_close. */
+SE_API se_status se_text_open(const char *path, const se_text_open_options *options, se_text **out_text);
+
+/* Waits for a running call (cancel it first to be quick) and frees everything. NULL is allowed. */
+SE_API void se_text_close(se_text *text);
+
+/* What was opened, as JSON: engine, backend, family, quantization, vocab_size, context_tokens, threads,
+ * weights_bytes, kv_cache_bytes, has_chat_template, load_seconds. Freed with se_string_free. */
+SE_API se_status se_text_info(se_text *text, char **out_json);
+
+typedef enum se_finish_reason { SE_FINISH_STOP = 0, SE_FINISH_LENGTH = 1, SE_FINISH_CANCELLED = 2 } se_finish_reason;
+
+typedef struct se_text_generate_options {
+  size_t size;
+  uint32_t max_tokens;       /* 0: until the model stops or the context is full */
+  float temperature;         /* 0: greedy */
+  int32_t top_k;             /* 0: off */
+  float top_p;               /* 1: off */
+  float min_p;               /* 0: off */
+  float repeat_penalty;      /* 1: off */
+  int32_t repeat_last_n;     /* how many last tokens the penalty sees */
+  uint32_t seed;             /* SE_SEED_RANDOM: a fresh one, reported in the result */
+  const char *const *stop;   /* generation ends before the first of these strings; they are not handed out */
+  size_t stop_count;
+  const char *grammar;       /* GBNF, or NULL; not together with json_schema */
+  const char *json_schema;   /* JSON schema, or NULL */
+  bool ignore_end_of_text;   /* go on to max_tokens whatever the model says (for benchmarks) */
+  uint32_t timeout_ms;       /* 0: none; SE_TIMEOUT when it runs out */
+} se_text_generate_options;
+
+#define SE_SEED_RANDOM 0xFFFFFFFFu
+
+/* The bundle's own sampling defaults (max_tokens 0, no stops, SE_SEED_RANDOM), for callers who change a field or two. */
+SE_API se_status se_text_default_options(se_text *text, se_text_generate_options *out_options);
+
+typedef struct se_text_result {
+  size_t size; /* set by the caller */
+  se_finish_reason finish_reason;
+  uint32_t prompt_tokens;     /* all tokens of the prompt */
+  uint32_t cached_tokens;     /* of these, found in the cache of the previous call and not computed again */
+  uint32_t completion_tokens; /* tokens sampled, the end-of-text token not counted */
+  uint32_t seed;              /* the seed that was used */
+  double prefill_seconds;     /* from the first to the last prompt token's logits */
+  double first_token_seconds; /* from the call to the first sampled token */
+  double decode_seconds;      /* from the first sampled token to the last */
+} se_text_result;
+
+/* A piece of the answer: whole UTF-8 characters, not NUL-terminated. Called on the caller's thread.
+ * Return false to stop; the call then ends with SE_CANCELLED and finish reason SE_FINISH_CANCELLED. */
+typedef bool (*se_text_piece_fn)(const char *piece, size_t piece_bytes, void *user_data);
+
+/* Continues `prompt`. `out_result` (may be NULL) is filled also when the call is cancelled or times out. */
+SE_API se_status se_text_generate(se_text *text, const char *prompt, const se_text_generate_options *options,
+                                  se_text_piece_fn on_piece, void *user_data, se_text_result *out_result);
+
+/* The same for a prompt of token ids (no special tokens are added). */
+SE_API se_status se_text_generate_tokens(se_text *text, const int32_t *token_ids, size_t token_count,
+                                         const se_text_generate_options *options, se_text_piece_fn on_piece,
+                                         void *user_data, se_text_result *out_result);
+
+/* Answers a message list, a JSON array of {"role": "system"|"user"|"assistant", "content": "…"}, through the model's
+ * own chat template. What the previous call already computed of the same beginning is not computed again. */
+SE_API se_status se_text_chat(se_text *text, const char *messages_json, const se_text_generate_options *options,
+                              se_text_piece_fn on_piece, void *user_data, se_text_result *out_result);
+
+/* The prompt that se_text_chat would compute for these messages. Freed with se_string_free. */
+SE_API se_status se_text_render_chat(se_text *text, const char *messages_json, char **out_prompt);
+
+/* Logits of every position: out_logits[token_count * vocab_size], float32, row i after token i.
+ * SE_INVALID_ARGUMENT if `out_count`, the room in floats, is too small or the tokens do not fit the context. */
+SE_API se_status se_text_logits(se_text *text, const int32_t *token_ids, size_t token_count, float *out_logits,
+                                size_t out_count);
+
+/* Natural-log probabilities of token i+1 after tokens 0..i: out_log_probabilities[token_count - 1]. */
+SE_API se_status se_text_score(se_text *text, const int32_t *token_ids, size_t token_count,
+                               float *out_log_probabilities);
+
+/* Writes at most `capacity` ids and always the full count to `out_count`: call with capacity 0 to ask for it.
+ * add_special: begin/end tokens as the model wants them; parse_special: `<|im_end|>` in the text is that token. */
+SE_API se_status se_text_tokenize(se_text *text, const char *utf8, size_t utf8_bytes, bool add_special,
+                                  bool parse_special, int32_t *out_ids, size_t capacity, size_t *out_count);
+
+/* The text of these tokens; bytes that are no UTF-8 become U+FFFD. Freed with se_string_free. */
+SE_API se_status se_text_detokenize(se_text *text, const int32_t *token_ids, size_t token_count, bool keep_special,
+                                    char **out_utf8);
+
+/* Makes the running call on `text` return SE_CANCELLED soon; does nothing when none runs. Any thread. */
+SE_API void se_text_cancel(se_text *text);
+
+/* Forgets what was computed so far, so that the next call prefills its whole prompt. */
+SE_API se_status se_text_reset(se_text *text);
+
+/* A vocabulary alone (tokenizer.gguf), for comparing tokenizers without weights: only tokenize and detokenize work. */
+SE_API se_status se_text_open_vocabulary(const char *path, se_text **out_text);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

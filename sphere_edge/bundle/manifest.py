@@ -1,0 +1,118 @@
+"""`bundle.json` as typed values: what a bundle holds, for what it was made, and where it came from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+# The same number as SE_RUNTIME_ABI in native/include/sphere_edge.h.
+RUNTIME_ABI = 1
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Part(BaseModel):
+    """Base of all manifest parts: immutable, and an unknown key is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class File(Part):
+    """One file of the bundle; `path` is relative, with `/`, and stays inside the bundle."""
+
+    path: str
+    bytes: Count
+    sha256: Sha256
+    role: Literal["weights", "model", "library", "tokenizer", "license"]
+
+
+class Target(Part):
+    """The machine code the bundle holds and the CPU features it needs (empty for a portable GGUF)."""
+
+    triple: str
+    cpu_features: tuple[str, ...] = ()
+    backend: Literal["cpu", "opencl", "metal", "cuda"] = "cpu"
+
+
+class Sampling(Part):
+    """Sampling defaults, from the model's generation_config.json where it has one."""
+
+    temperature: Annotated[float, Field(ge=0)] = 0.8
+    top_k: Count = 40
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.05
+    repeat_penalty: Annotated[float, Field(gt=0)] = 1.0
+
+
+class CacheLayer(Part):
+    """The KV cache of one layer: K is [kv_heads, context, key_dim], V is [kv_heads, context, value_dim]."""
+
+    kv_heads: Positive
+    key_dim: Positive
+    value_dim: Positive
+
+
+class Text(Part):
+    """What TextManager needs to know of a language model."""
+
+    vocab_size: Positive
+    context_tokens: Positive
+    kv_dtype: Literal["float32", "float16"]
+    sampling: Sampling = Sampling()
+    # Overrides the template inside tokenizer.gguf or model.gguf; None: the model's own.
+    chat_template: str | None = None
+
+
+class Tvm(Part):
+    """How the tvm engine calls `lib/model.so`; see docs/bundle.md, "The compiled module"."""
+
+    # Names in the weights files, in the order in which the module's functions take them.
+    parameters: tuple[str, ...]
+    cache: tuple[CacheLayer, ...]
+    # `prefill` takes 1..prefill_tokens tokens a call, `score` 1..score_tokens.
+    prefill_tokens: Positive
+    score_tokens: Positive
+
+
+class Memory(Part):
+    """Predicted memory in bytes (sphere_edge.fit) at the bundle's context."""
+
+    weights_bytes: Count
+    kv_cache_bytes: Count
+    workspace_bytes: Count
+    peak_bytes: Count
+
+
+class Provenance(Part):
+    """Where the bundle came from. No clock and no machine: the same input gives the same bundle id."""
+
+    source: str
+    revision: str | None = None
+    # sha256 over the source's weights and config files, so that two local folders can be told apart.
+    source_sha256: Sha256
+    tools: dict[str, str]
+
+
+class Manifest(Part):
+    """All of `bundle.json`. `id` is the sha256 of the canonical JSON of everything else."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    runtime_abi: Positive = RUNTIME_ABI
+    id: Sha256
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,95}$")]
+    task: Literal["text", "audio", "image"]
+    engine: Literal["tvm", "llama", "whisper", "diffusion"]
+    family: str
+    quantization: str
+    parameters: Positive
+    profile: str
+    target: Target
+    text: Text | None = None
+    tvm: Tvm | None = None
+    memory: Memory
+    files: tuple[File, ...]
+    provenance: Provenance
