@@ -1,0 +1,50 @@
+# Everything a newcomer or CI types: `make quickstart`, `make test`; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart setup test lint format native-test clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+quickstart: setup ## install, build the runtime, package the built-in model, ask it, measure it
+	@$(BIN)/sphere-edge quickstart
+
+setup: $(VENV)/installed ## install into .venv, nothing else
+
+test: $(VENV)/installed-dev ## lint, then every test; what cannot run here is listed as skipped
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-dev ## ruff, mypy, import-linter, clang-format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	git ls-files 'native/*.h' 'native/*.c' 'native/*.cc' | xargs $(BIN)/clang-format --dry-run --Werror
+
+format: $(VENV)/installed-dev ## let the machines format what they can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files 'native/*.h' 'native/*.c' 'native/*.cc' | xargs $(BIN)/clang-format -i
+
+clean: ## remove .venv and caches of this checkout (native builds lie in the user's cache folder)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# The stamps make a second run work offline and in no time.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo 'error: sphere-edge needs Python 3.10 or newer; name one with `make PYTHON=python3.12 …`'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade 'pip>=25.1'
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) install --quiet --constraint constraints.txt --group dev
+	@touch $@
