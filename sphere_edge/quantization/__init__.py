@@ -1,0 +1,1 @@
+"""Weight formats: how a matrix of weights is stored for the kernels of one instruction set."""

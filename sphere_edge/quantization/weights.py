@@ -1,0 +1,204 @@
+"""The weight formats f32, f16, q8 and q4: sizes, packing into the kernels' layout, unpacking and error figures.
+
+All formats store a matrix [rows, columns] in blocks of `row_block` rows, so that one vector register holds the same
+column of all rows of a block (16 rows: AVX-512, 8: AVX2, 4: NEON and generic). Rows are padded with zeros to whole
+blocks. Every stored array has the row blocks as its first axis: slices of whole blocks can be packed on their own
+and written one after another.
+
+f32, f16   data  [blocks, columns, row_block]                 one number per weight
+
+q8, q4     groups of 32 columns (padded with zeros) share one float16 scale per row; weight = scale * integer
+           scale [blocks, groups, row_block]
+q8         data  [blocks, groups, 8, row_block]  uint32        integers -127..127; word j holds columns 4j..4j+3
+q4         data  [blocks, groups, 4, row_block]  uint32        integers -8..7, stored as 0..15 (integer + 8)
+
+           word j of a row, one group of 32 columns c0..c31 (the lowest byte holds the lowest column):
+             byte     3          2          1          0
+             high  c[19+4j]   c[18+4j]   c[17+4j]   c[16+4j]     upper four bits of each byte
+             low   c[ 3+4j]   c[ 2+4j]   c[ 1+4j]   c[   4j]     lower four bits
+           so one AND, or one shift and AND, gives four columns ready for a four-way integer dot product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sphere_edge.errors import InvalidArgumentError, ModelCorruptError
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float32]
+
+# Bits per weight of each format, the float16 scale of a group included.
+FORMATS: Mapping[str, float] = {"f32": 32.0, "f16": 16.0, "q8": 8.5, "q4": 4.5}
+GROUP = 32
+# Weights quantized at a time: temporaries stay inside the CPU's second-level cache.
+_SLICE_WEIGHTS = 1 << 17
+
+
+@dataclass(frozen=True)
+class WeightFormat:
+    """One of FORMATS in the layout of a target whose kernels work on `row_block` rows at a time."""
+
+    name: str
+    row_block: int
+
+    def __post_init__(self) -> None:
+        if self.name not in FORMATS:
+            message = f"no weight format named `{self.name}`"
+            raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(FORMATS)}")
+        if self.row_block < 1:
+            message = f"a row block of `{self.row_block}` rows cannot be"
+            raise InvalidArgumentError(message)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits per stored weight, scales included, padding not."""
+        return FORMATS[self.name]
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether weights are integers with a scale per group of 32 columns."""
+        return self.name.startswith("q")
+
+    def parameters(self, rows: int, columns: int) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Suffix, shape and dtype of the arrays that hold a [rows, columns] matrix, in the kernels' order."""
+        blocks = -(-rows // self.row_block)
+        if not self.is_quantized:
+            dtype = "float32" if self.name == "f32" else "float16"
+            return {"data": ((blocks, columns, self.row_block), dtype)}
+        groups = -(-columns // GROUP)
+        words = 8 if self.name == "q8" else 4
+        return {
+            "data": ((blocks, groups, words, self.row_block), "uint32"),
+            "scale": ((blocks, groups, self.row_block), "float16"),
+        }
+
+    def pack(self, weight: Floats) -> dict[str, Array]:
+        """The arrays of `parameters` for a float32 [rows, columns] matrix.
+
+        Raises ModelCorruptError where a weight is not finite or too large for the format.
+        """
+        if weight.ndim != 2 or 0 in weight.shape:
+            message = f"a weight of shape `{weight.shape}` is not a matrix"
+            raise InvalidArgumentError(message)
+        rows, columns = weight.shape
+        packed = {
+            suffix: np.empty(shape, dtype)
+            for suffix, (shape, dtype) in self.parameters(rows, columns).items()
+        }
+        for blocks, part in self._slices(weight):
+            for suffix, array in self._pack_slice(part).items():
+                packed[suffix][blocks] = array
+        return packed
+
+    def unpack(self, packed: Mapping[str, Array], rows: int, columns: int) -> Floats:
+        """The float32 [rows, columns] matrix that the packed arrays stand for."""
+        for suffix, (shape, dtype) in self.parameters(rows, columns).items():
+            if packed[suffix].shape != shape or packed[suffix].dtype != dtype:
+                message = f"`{suffix}` is {packed[suffix].dtype} `{packed[suffix].shape}`, not {dtype} `{shape}`"
+                raise InvalidArgumentError(message)
+        data = packed["data"]
+        if not self.is_quantized:
+            return _rows_first(data.astype(np.float32)[..., None])[:rows, :columns]
+        octets = np.ascontiguousarray(data)[..., None].view(np.uint8)
+        if self.name == "q4":
+            octets = np.concatenate([octets & 15, octets >> 4], axis=2)
+            integers = octets.astype(np.float32) - 8
+        else:
+            integers = octets.view(np.int8).astype(np.float32)
+        integers *= packed["scale"].astype(np.float32)[:, :, None, :, None]
+        blocks, groups = data.shape[:2]
+        return _rows_first(integers.reshape(blocks, groups * 8, self.row_block, 4))[:rows, :columns]
+
+    def _slices(self, weight: Floats) -> Iterator[tuple[slice, Floats]]:
+        """Slices of whole row blocks, padded with zeros, columns padded to whole groups."""
+        rows, columns = weight.shape
+        width = -(-columns // GROUP) * GROUP if self.is_quantized else columns
+        step = max(1, _SLICE_WEIGHTS // (self.row_block * width))
+        for first in range(0, -(-rows // self.row_block), step):
+            part = weight[first * self.row_block : (first + step) * self.row_block]
+            blocks = -(-part.shape[0] // self.row_block)
+            padding = ((0, blocks * self.row_block - part.shape[0]), (0, width - columns))
+            part = np.pad(part, padding) if any(after for _, after in padding) else part
+            yield slice(first, first + blocks), np.ascontiguousarray(part, np.float32)
+
+    def _pack_slice(self, weight: Floats) -> dict[str, Array]:
+        rows, columns = weight.shape
+        blocks = rows // self.row_block
+        if not self.is_quantized:
+            limit = np.finfo(np.float32 if self.name == "f32" else np.float16).max
+            _check_range(weight, float(limit), self.name)
+            dtype = np.float32 if self.name == "f32" else np.float16
+            by_block = weight.astype(dtype).reshape(blocks, self.row_block, columns)
+            return {"data": by_block.transpose(0, 2, 1)}
+        groups = weight.reshape(rows, columns // GROUP, GROUP)
+        integers, scale = _quantize_q8(groups) if self.name == "q8" else _quantize_q4(groups)
+        octets = integers.view(np.uint8)
+        if self.name == "q4":
+            octets = octets[..., :16] | (octets[..., 16:] << 4)
+        words = octets.view(np.uint32).reshape(blocks, self.row_block, columns // GROUP, -1)
+        return {
+            "data": words.transpose(0, 2, 3, 1),
+            "scale": scale.reshape(blocks, self.row_block, -1).transpose(0, 2, 1),
+        }
+
+
+@dataclass(frozen=True)
+class ErrorFigures:
+    """What a format loses: root mean square error over that of the weights, and the largest error."""
+
+    relative: float
+    largest: float
+
+
+def error_figures(weight: Floats, fmt: WeightFormat) -> ErrorFigures:
+    """The error of storing `weight` [rows, columns] in `fmt`."""
+    difference = fmt.unpack(fmt.pack(weight), *weight.shape) - weight
+    power = float(np.square(weight, dtype=np.float64).sum())
+    lost = float(np.square(difference, dtype=np.float64).sum())
+    relative = (lost / power) ** 0.5 if power > 0 else 0.0
+    return ErrorFigures(relative, float(np.abs(difference).max()))
+
+
+def _rows_first(blocked: Floats) -> Floats:
+    """[blocks, words, row_block, columns per word] as [rows, columns]."""
+    blocks, words, row_block, each = blocked.shape
+    return blocked.transpose(0, 2, 1, 3).reshape(blocks * row_block, words * each)
+
+
+def _check_range(weight: Floats, limit: float, name: str) -> None:
+    """Raises where a number is NaN, infinite or beyond `limit`."""
+    largest = max(float(weight.max()), -float(weight.min()))
+    if not largest <= limit:
+        message = f"a weight of `{largest}` cannot be stored as {name}"
+        raise ModelCorruptError(message)
+
+
+def _quantize_q8(groups: Floats) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
+    """Integers [..., 32] and scales [...] of groups [..., 32]: largest magnitude / 127."""
+    _check_range(groups, 65504.0 * 127, "q8")
+    scale = (np.abs(groups).max(axis=-1) / np.float32(127)).astype(np.float16)
+    integers = np.rint(groups * _inverse(scale)[..., None])
+    # Never -128: the AVX2 kernel multiplies magnitudes that must fit in seven bits.
+    return np.clip(integers, -127, 127).astype(np.int8), scale
+
+
+def _quantize_q4(groups: Floats) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """Integers + 8 [..., 32] and scales [...] of groups [..., 32]."""
+    _check_range(groups, 65504.0 * 8, "q4")
+    largest, smallest = groups.max(axis=-1), groups.min(axis=-1)
+    # The number of largest magnitude becomes -8, the end with one more step (the idea of GGML's Q4_0).
+    extreme = np.where(largest > -smallest, largest, smallest)
+    scale = (extreme / np.float32(-8)).astype(np.float16)
+    integers = np.rint(groups * _inverse(scale)[..., None])
+    return (np.clip(integers, -8, 7) + np.float32(8)).astype(np.uint8), scale
+
+
+def _inverse(scale: NDArray[np.float16]) -> Floats:
+    """1 / scale, and 0 where the scale has vanished."""
+    wide = scale.astype(np.float32)
+    return np.divide(1, wide, out=np.zeros_like(wide), where=wide != 0)
