@@ -1,22 +1,24 @@
-"""The weight formats f32, f16, q8 and q4: sizes, packing into the kernels' layout, unpacking and error figures.
+"""The weight formats f32, f16, q8 and q4: sizes, packing for the kernels, unpacking, error figures.
 
-All formats store a matrix [rows, columns] in blocks of `row_block` rows, so that one vector register holds the same
-column of all rows of a block (16 rows: AVX-512, 8: AVX2, 4: NEON and generic). Rows are padded with zeros to whole
-blocks. Every stored array has the row blocks as its first axis: slices of whole blocks can be packed on their own
-and written one after another.
+All formats store a matrix [rows, columns] in blocks of `row_block` rows, so that one vector
+register holds the same column of all rows of a block (16 rows: AVX-512, 8: AVX2, 4: NEON). Rows are
+padded with zeros to whole blocks. Every stored array has the blocks as its first axis: slices of
+whole blocks can be packed on their own and written one after another.
 
-f32, f16   data  [blocks, columns, row_block]                 one number per weight
+f32, f16   data  [blocks, columns, row_block]             one number per weight
 
-q8, q4     groups of 32 columns (padded with zeros) share one float16 scale per row; weight = scale * integer
+q8, q4     groups of 32 columns (padded with zeros) share one float16 scale per row:
+           weight = scale * integer
            scale [blocks, groups, row_block]
-q8         data  [blocks, groups, 8, row_block]  uint32        integers -127..127; word j holds columns 4j..4j+3
-q4         data  [blocks, groups, 4, row_block]  uint32        integers -8..7, stored as 0..15 (integer + 8)
+q8         data  [blocks, groups, 8, row_block]  uint32   integers -127..127;
+                                                          word j holds columns 4j..4j+3
+q4         data  [blocks, groups, 4, row_block]  uint32   integers -8..7, stored as 0..15
 
-           word j of a row, one group of 32 columns c0..c31 (the lowest byte holds the lowest column):
+           word j of a row, for a group of columns c0..c31:
              byte     3          2          1          0
              high  c[19+4j]   c[18+4j]   c[17+4j]   c[16+4j]     upper four bits of each byte
              low   c[ 3+4j]   c[ 2+4j]   c[ 1+4j]   c[   4j]     lower four bits
-           so one AND, or one shift and AND, gives four columns ready for a four-way integer dot product.
+           so one AND, or a shift and an AND, gives four columns ready for an integer dot product.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ class WeightFormat:
         return self.name.startswith("q")
 
     def parameters(self, rows: int, columns: int) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Suffix, shape and dtype of the arrays that hold a [rows, columns] matrix, in the kernels' order."""
+        """Suffix, shape and dtype of the arrays of a [rows, columns] matrix, in the kernels' order."""
         blocks = -(-rows // self.row_block)
         if not self.is_quantized:
             dtype = "float32" if self.name == "f32" else "float16"
@@ -98,8 +100,9 @@ class WeightFormat:
     def unpack(self, packed: Mapping[str, Array], rows: int, columns: int) -> Floats:
         """The float32 [rows, columns] matrix that the packed arrays stand for."""
         for suffix, (shape, dtype) in self.parameters(rows, columns).items():
-            if packed[suffix].shape != shape or packed[suffix].dtype != dtype:
-                message = f"`{suffix}` is {packed[suffix].dtype} `{packed[suffix].shape}`, not {dtype} `{shape}`"
+            found = packed[suffix]
+            if found.shape != shape or found.dtype != dtype:
+                message = f"`{suffix}` is {found.dtype} `{found.shape}`, not {dtype} `{shape}`"
                 raise InvalidArgumentError(message)
         data = packed["data"]
         if not self.is_quantized:
@@ -136,8 +139,7 @@ class WeightFormat:
             by_block = weight.astype(dtype).reshape(blocks, self.row_block, columns)
             return {"data": by_block.transpose(0, 2, 1)}
         groups = weight.reshape(rows, columns // GROUP, GROUP)
-        integers, scale = _quantize_q8(groups) if self.name == "q8" else _quantize_q4(groups)
-        octets = integers.view(np.uint8)
+        octets, scale = _quantize_q8(groups) if self.name == "q8" else _quantize_q4(groups)
         if self.name == "q4":
             octets = octets[..., :16] | (octets[..., 16:] << 4)
         words = octets.view(np.uint32).reshape(blocks, self.row_block, columns // GROUP, -1)
@@ -149,7 +151,7 @@ class WeightFormat:
 
 @dataclass(frozen=True)
 class ErrorFigures:
-    """What a format loses: root mean square error over that of the weights, and the largest error."""
+    """What a format loses: root mean square error over that of the weights, largest error."""
 
     relative: float
     largest: float
@@ -178,20 +180,20 @@ def _check_range(weight: Floats, limit: float, name: str) -> None:
         raise ModelCorruptError(message)
 
 
-def _quantize_q8(groups: Floats) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
+def _quantize_q8(groups: Floats) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
     """Integers [..., 32] and scales [...] of groups [..., 32]: largest magnitude / 127."""
     _check_range(groups, 65504.0 * 127, "q8")
     scale = (np.abs(groups).max(axis=-1) / np.float32(127)).astype(np.float16)
     integers = np.rint(groups * _inverse(scale)[..., None])
     # Never -128: the AVX2 kernel multiplies magnitudes that must fit in seven bits.
-    return np.clip(integers, -127, 127).astype(np.int8), scale
+    return np.clip(integers, -127, 127).astype(np.int8).view(np.uint8), scale
 
 
 def _quantize_q4(groups: Floats) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
     """Integers + 8 [..., 32] and scales [...] of groups [..., 32]."""
     _check_range(groups, 65504.0 * 8, "q4")
     largest, smallest = groups.max(axis=-1), groups.min(axis=-1)
-    # The number of largest magnitude becomes -8, the end with one more step (the idea of GGML's Q4_0).
+    # The largest magnitude becomes -8, the end with one more step (the idea of GGML's Q4_0).
     extreme = np.where(largest > -smallest, largest, smallest)
     scale = (extreme / np.float32(-8)).astype(np.float16)
     integers = np.rint(groups * _inverse(scale)[..., None])
@@ -201,4 +203,5 @@ def _quantize_q4(groups: Floats) -> tuple[NDArray[np.uint8], NDArray[np.float16]
 def _inverse(scale: NDArray[np.float16]) -> Floats:
     """1 / scale, and 0 where the scale has vanished."""
     wide = scale.astype(np.float32)
-    return np.divide(1, wide, out=np.zeros_like(wide), where=wide != 0)
+    inverse: Floats = np.divide(1, wide, out=np.zeros_like(wide), where=wide != 0)
+    return inverse
