@@ -1,0 +1,205 @@
+"""The one door to outside programs: run it, wait, turn every bad ending into our error."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from sphere_edge import errors
+
+# How long a program may take to tidy up after SIGTERM before it is killed.
+GRACE_S = 2.0
+# A daemon that the program left behind (adb's server) keeps the pipes open, so their end is not
+# enough: look this often whether the program itself has ended.
+_POLL_S = 0.2
+_LAST_LINES = 12
+
+Line = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A program that ended: what was run, how it ended and all it said (decoded as UTF-8)."""
+
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def last_lines(self) -> str:
+        """The end of what it said, where programs put the reason of a failure."""
+        said = (self.stderr.strip() or self.stdout.strip()).splitlines()
+        return "\n".join(said[-_LAST_LINES:])
+
+
+class ProgramFailedError(errors.InternalError):
+    """An outside program ended with a non-zero exit code; `completed` tells the rest."""
+
+    def __init__(self, completed: Completed) -> None:
+        name = Path(completed.argv[0]).name
+        ending = (
+            f"died of signal {-completed.exit_code}"
+            if completed.exit_code < 0
+            else f"failed with exit code {completed.exit_code}"
+        )
+        said = completed.last_lines
+        super().__init__(f"`{name}` {ending}" + (f":\n{said}" if said else ""))
+        self.completed = completed
+
+
+def run(
+    argv: Sequence[str | os.PathLike[str]],
+    *,
+    timeout_s: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    check: bool = True,
+    on_line: Line | None = None,
+    how_to_get: str | None = None,
+) -> Completed:
+    """Runs `argv` (never through a shell) and returns what it said.
+
+    `env` is added to this process's environment. With `on_line`, stderr is merged into stdout and
+    each line is handed over, on this thread, as soon as it is complete. `how_to_get` is the hint
+    when the program is not installed.
+
+    Whatever ends the wait early (timeout, Ctrl-C, an exception in `on_line`) ends the program and
+    its children too. Raises NotFoundError (no such program), errors.TimeoutError, and with `check`
+    ProgramFailedError.
+    """
+    words = tuple(os.fspath(word) for word in argv)
+    started = time.monotonic()
+    with tempfile.TemporaryFile() as given:
+        given.write(stdin)
+        given.seek(0)
+        process = _start(words, cwd, env, given, merged=on_line is not None, how_to_get=how_to_get)
+    try:
+        stdout, stderr = _communicate(process, started + timeout_s, on_line)
+    except _DeadlinePassed:
+        message = f"`{Path(words[0]).name}` did not end within {timeout_s:g} s"
+        raise errors.TimeoutError(message) from None
+    finally:
+        _end(process)
+    seconds = time.monotonic() - started
+    completed = Completed(words, process.returncode, stdout, stderr, seconds)
+    if check and completed.exit_code != 0:
+        raise ProgramFailedError(completed)
+    return completed
+
+
+class _DeadlinePassed(Exception):  # noqa: N818  never leaves this file
+    pass
+
+
+def _start(
+    words: tuple[str, ...],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    stdin: IO[bytes],
+    *,
+    merged: bool,
+    how_to_get: str | None,
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=None if env is None else {**os.environ, **env},
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
+            # Its own process group, so that its children can be ended with it.
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        if cwd is not None and not cwd.is_dir():
+            message = f"no such folder: `{cwd}`"
+            raise errors.NotFoundError(message) from error
+        message = f"cannot start `{words[0]}`: {(error.strerror or 'not found').lower()}"
+        raise errors.NotFoundError(message, hint=how_to_get) from error
+
+
+def _communicate(
+    process: subprocess.Popen[bytes], deadline: float, on_line: Line | None
+) -> tuple[str, str]:
+    """Reads both pipes to their ends, or until the program is gone; then waits for it."""
+    said: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+    lines = _Lines(on_line)
+    with selectors.DefaultSelector() as selector:
+        for name, pipe in (("stdout", process.stdout), ("stderr", process.stderr)):
+            if pipe is not None:
+                selector.register(pipe, selectors.EVENT_READ, name)
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise _DeadlinePassed
+            # Asked before reading: what a program said before it ended is then still read.
+            ended = process.poll() is not None
+            ready = selector.select(min(left, _POLL_S))
+            if not ready and ended:
+                break
+            for key, _ in ready:
+                piece = os.read(key.fd, 1 << 16)
+                if not piece:
+                    selector.unregister(key.fileobj)
+                said[key.data] += piece
+                lines.feed(piece)
+    lines.end()
+    try:
+        process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise _DeadlinePassed from None
+    return said["stdout"].decode(errors="replace"), said["stderr"].decode(errors="replace")
+
+
+class _Lines:
+    """Cuts bytes into lines; a carriage return, as progress displays use it, also ends one."""
+
+    def __init__(self, on_line: Line | None) -> None:
+        self._on_line = on_line
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> None:
+        if self._on_line is None:
+            return
+        *whole, self._rest = (self._rest + piece).replace(b"\r", b"\n").split(b"\n")
+        for line in whole:
+            self._on_line(line.decode(errors="replace"))
+
+    def end(self) -> None:
+        if self._on_line is not None and self._rest:
+            self._on_line(self._rest.decode(errors="replace"))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the process group if the program still runs, politely first; closes the pipes."""
+    if process.poll() is None:
+        _signal_group(process, signal.SIGTERM)
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            # Also for children that outlived their parent or ignored SIGTERM.
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
