@@ -1,0 +1,160 @@
+"""The one way to the terminal: stdout carries data, stderr carries talk, progress and errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Literal, Protocol
+
+import rich.console
+import rich.table
+import rich.text
+
+from sphere_edge.errors import SphereEdgeError
+
+Unit = Literal["bytes", "items"]
+
+
+class Step(Protocol):
+    """One piece of work that is under way."""
+
+    def advance(self, amount: float = 1) -> None:
+        """`amount` more of the step's total is done, in the step's unit."""
+
+
+class Progress(Protocol):
+    """What long work reports to; the library's default is `SILENT`, commands pass `console.progress()`."""
+
+    def step(
+        self, title: str, total: float | None = None, unit: Unit = "items"
+    ) -> AbstractContextManager[Step]:
+        """Announces a step, `title` as in `hashing files`; `total` None: how long is not known."""
+
+
+class _SilentStep:
+    def advance(self, amount: float = 1) -> None:
+        """Says nothing."""
+
+
+class _SilentProgress:
+    @contextmanager
+    def step(self, title: str, total: float | None = None, unit: Unit = "items") -> Iterator[Step]:
+        yield _SilentStep()
+
+
+SILENT: Progress = _SilentProgress()
+
+
+class _LineProgress:
+    """One line per step, for logs and pipes, where a bar would be thousands of lines."""
+
+    @contextmanager
+    def step(self, title: str, total: float | None = None, unit: Unit = "items") -> Iterator[Step]:
+        say(f"{title} …")
+        yield _SilentStep()
+
+
+class _BarProgress:
+    @contextmanager
+    def step(self, title: str, total: float | None = None, unit: Unit = "items") -> Iterator[Step]:
+        from rich import progress as bars
+
+        amount = (
+            (bars.DownloadColumn(binary_units=True), bars.TransferSpeedColumn())
+            if unit == "bytes"
+            else (bars.MofNCompleteColumn(),)
+        )
+        columns = (
+            bars.SpinnerColumn(),
+            bars.TextColumn("{task.description}", markup=False),
+            *((bars.BarColumn(), *amount) if total is not None else ()),
+            bars.TimeElapsedColumn(),
+        )
+        with bars.Progress(*columns, console=_talk, transient=True) as display:
+            task = display.add_task(title, total=total)
+
+            class Bar:
+                def advance(self, amount: float = 1) -> None:
+                    display.advance(task, amount)
+
+            yield Bar()
+
+
+# Resolved at each write, so that redirected streams are honoured. Data is never wrapped to a width.
+_data = rich.console.Console(highlight=False, soft_wrap=True)
+_talk = rich.console.Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+def progress() -> Progress:
+    """Bars on a terminal, one line per step elsewhere."""
+    return _BarProgress() if _talk.is_terminal else _LineProgress()
+
+
+def write(text: str, *, end: str = "\n") -> None:
+    """Data for the user or the next program: exactly `text`, on stdout, at once."""
+    sys.stdout.write(text + end)
+    sys.stdout.flush()
+
+
+def write_json(value: Any) -> None:
+    """One JSON document on stdout; `value` is made of dicts, lists, strings, numbers, booleans and None."""
+    write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stdout; a column whose name ends in ` →` is aligned to the right (and loses the mark)."""
+    table = rich.table.Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        right = column.endswith(" →")
+        table.add_column(
+            column.removesuffix(" →"), justify="right" if right else "left", no_wrap=True
+        )
+    for row in rows:
+        table.add_row(*(rich.text.Text(cell) for cell in row))
+    # A pipe has no width: rich would assume 80 columns there and cut cells off.
+    _data.print(table, width=None if _data.is_terminal else 4096)
+
+
+def say(text: str, *, style: str | None = None) -> None:
+    """Talk: what is happening, on stderr."""
+    _talk.print(rich.text.Text(text, style=style or ""))
+
+
+def warn(text: str) -> None:
+    """Something the user should know, but which stops nothing."""
+    _talk.print(rich.text.Text.assemble(("warning: ", "bold yellow"), text))
+
+
+def error(message: str, hint: str | None = None) -> None:
+    """`error: …`, and after an empty line `hint: …`, as in every part of sphere-edge."""
+    _talk.print(rich.text.Text.assemble(("error: ", "bold red"), message))
+    if hint:
+        _talk.print(rich.text.Text.assemble("\n", ("hint: ", "bold cyan"), hint))
+
+
+def error_as_json(failure: SphereEdgeError) -> dict[str, Any]:
+    """`{"error": {code, name, message, hint}}`, the same shape in the runner and the server."""
+    return {
+        "error": {
+            "code": int(failure.code),
+            "name": failure.code.name,
+            "message": failure.message,
+            "hint": failure.hint,
+        }
+    }
+
+
+def is_interactive() -> bool:
+    """Whether a person sits at both ends: questions may be asked."""
+    return sys.stdin.isatty() and _talk.is_terminal
+
+
+def human_bytes(count: float) -> str:
+    """`1.5 GiB`; binary units, as memory and flash are sold and counted by the kernel."""
+    for unit in ("B", "KiB", "MiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.2f} GiB"
