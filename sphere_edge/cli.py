@@ -1,7 +1,7 @@
 """The command line: names, flags and help only; what a command does lives in sphere_edge/commands/.
 
-A command function returns its work instead of doing it. So Typer only ever parses, `__main__` alone decides how
-work ends, and `--help` imports nothing heavy.
+A command function returns its work instead of doing it. So Typer only ever parses, `__main__`
+alone decides how work ends, and `--help` imports nothing heavy. Long because flags are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sphere_edge import __version__
 
 Action = Callable[[], None]
 
-# typer carries its own click since 0.20 and the public one before: this base class is the same in both.
+# Newer Typer carries its own click, older ones use the public one: this finds the right class.
 _ClickUsageError: Any = typer.BadParameter.__base__
 _QUOTED = re.compile(r"'([^']+)'")
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
-    # Plain help: boxes leave too few columns for words, and Typer's markup eats what is in brackets.
+    # Plain help: boxes leave too few columns for words, and markup eats what is in brackets.
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -46,7 +46,10 @@ class UsageError(Exception):
 
 
 def parse(words: Sequence[str]) -> Action | None:
-    """The work that `words` ask for, or None when they asked for help and have it. Raises UsageError."""
+    """The work that `words` ask for; None when they asked for help and have it.
+
+    Raises UsageError.
+    """
     try:
         result = typer.main.get_command(app).main(
             args=list(words), prog_name="sphere-edge", standalone_mode=False
@@ -61,7 +64,7 @@ def parse(words: Sequence[str]) -> Action | None:
 
 
 def _example(*commands: str) -> str:
-    """An epilog that shows `commands`; `\\b` keeps the line ends."""
+    """An epilog that shows `commands`; the mark in front keeps the line ends."""
     return "\n".join(("\b", "Examples:", *(f"  $ {command}" for command in commands)))
 
 

@@ -25,7 +25,7 @@ class Step(Protocol):
 
 
 class Progress(Protocol):
-    """What long work reports to; the library's default is `SILENT`, commands pass `console.progress()`."""
+    """What long work reports to: `SILENT` in the library, `console.progress()` in commands."""
 
     def step(
         self, title: str, total: float | None = None, unit: Unit = "items"
@@ -99,12 +99,12 @@ def write(text: str, *, end: str = "\n") -> None:
 
 
 def write_json(value: Any) -> None:
-    """One JSON document on stdout; `value` is made of dicts, lists, strings, numbers, booleans and None."""
+    """One JSON document on stdout."""
     write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout; a column whose name ends in ` →` is aligned to the right (and loses the mark)."""
+    """A table on stdout; a column named with ` →` at its end is aligned to the right."""
     table = rich.table.Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         right = column.endswith(" →")

@@ -1,1 +1,1 @@
-"""."""
+"""Measure a bundle: samples, summary, report."""

@@ -1,1 +1,1 @@
-"""The bundle: the folder (or `.sphere` zip) that we ship to devices. Written spec: docs/bundle.md."""
+"""The bundle: the folder (or `.sphere` zip) we ship to devices. Written spec: docs/bundle.md."""

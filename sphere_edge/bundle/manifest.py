@@ -1,4 +1,4 @@
-"""`bundle.json` as typed values: what a bundle holds, for what it was made, and where it came from."""
+"""`bundle.json` as typed values: what a bundle holds, what it was made for and made from."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class File(Part):
 
 
 class Target(Part):
-    """The machine code the bundle holds and the CPU features it needs (empty for a portable GGUF)."""
+    """The bundle's machine code and the CPU features it needs (none for a portable GGUF)."""
 
     triple: str
     cpu_features: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class Sampling(Part):
 
 
 class CacheLayer(Part):
-    """The KV cache of one layer: K is [kv_heads, context, key_dim], V is [kv_heads, context, value_dim]."""
+    """One layer's KV cache: K [kv_heads, context, key_dim], V [kv_heads, context, value_dim]."""
 
     kv_heads: Positive
     key_dim: Positive
@@ -88,11 +88,11 @@ class Memory(Part):
 
 
 class Provenance(Part):
-    """Where the bundle came from. No clock and no machine: the same input gives the same bundle id."""
+    """Where it came from. No clock and no machine: the same input gives the same bundle id."""
 
     source: str
     revision: str | None = None
-    # sha256 over the source's weights and config files, so that two local folders can be told apart.
+    # Over the source's weights and config files, so that two local folders can be told apart.
     source_sha256: Sha256
     tools: dict[str, str]
 
