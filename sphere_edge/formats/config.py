@@ -1,0 +1,182 @@
+"""A model's config.json as checked values, whichever transformers version wrote it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast, get_args, overload
+
+from sphere_edge.errors import ModelCorruptError, UnsupportedError
+from sphere_edge.formats import json_object
+
+RopeKind = Literal["default", "linear", "dynamic", "yarn", "longrope", "llama3"]
+# Older files call it by the name it had in the paper's code.
+_ROPE_ALIASES = {"su": "longrope"}
+
+Value = TypeVar("Value", bool, int, float, str, list[Any], dict[str, Any])
+Default = TypeVar("Default")
+_REQUIRED: Any = object()
+_CONFIG_LIMIT_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class RopeParameters:
+    """Rotary position embedding, named as in transformers' `rope_parameters`.
+
+    `original_context`, in tokens, is the context before scaling. Fields that the kind does not use
+    are None.
+    """
+
+    kind: RopeKind = "default"
+    theta: float = 10000.0
+    partial_rotary_factor: float = 1.0
+    factor: float | None = None
+    low_freq_factor: float | None = None
+    high_freq_factor: float | None = None
+    original_context: int | None = None
+    attention_factor: float | None = None
+    beta_fast: float | None = None
+    beta_slow: float | None = None
+    mscale: float | None = None
+    mscale_all_dim: float | None = None
+    truncate: bool | None = None
+    short_factor: tuple[float, ...] | None = None
+    long_factor: tuple[float, ...] | None = None
+
+
+def _checked(name: str, value: object, kind: type) -> Any:
+    """`value` as a `kind`; a whole number passes as a float, and true is no number."""
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        try:
+            value = float(value)
+        except OverflowError:
+            value = math.inf
+    sound = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+    if sound and isinstance(value, float) and not math.isfinite(value):
+        sound = False
+    if not sound:
+        shown = repr(value)[:80]
+        message = f"`{name}` in config.json is `{shown}` where {_ARTICLES[kind]} belongs"
+        raise ModelCorruptError(message)
+    return value
+
+
+_ARTICLES: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+}
+
+
+class ModelConfig:
+    """The keys of a config.json, each read once, typed, and remembered as read.
+
+    `model_type` names the family. A key whose value is null counts as absent.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = {key: value for key, value in values.items() if value is not None}
+        self._read: set[str] = set()
+        self.model_type: str = self.take("model_type", str)
+
+    @classmethod
+    def read(cls, folder: Path) -> ModelConfig:
+        """The config.json in `folder`; raises NotFoundError, ModelCorruptError or StorageError."""
+        return cls(json_object.read(folder / "config.json", _CONFIG_LIMIT_BYTES))
+
+    @overload
+    def take(self, name: str, kind: type[Value]) -> Value: ...
+    @overload
+    def take(self, name: str, kind: type[Value], default: Default) -> Value | Default: ...
+    def take(self, name: str, kind: type[Any], default: Any = _REQUIRED) -> Any:
+        """The value of `name` as a bool, int, float, str, list or dict; `default` if it is absent.
+
+        Raises ModelCorruptError if it is absent without a default, or of another type.
+        """
+        self._read.add(name)
+        if name in self._values:
+            return _checked(name, self._values[name], kind)
+        if default is _REQUIRED:
+            message = f"config.json has no `{name}`"
+            raise ModelCorruptError(message)
+        return default
+
+    def unread(self) -> set[str]:
+        """Keys with a value that nobody has taken: what a family ignores may change the result."""
+        return set(self._values) - self._read
+
+    def rope(
+        self,
+        *,
+        layer_type: str | None = None,
+        default_theta: float = 10000.0,
+        default_partial_rotary_factor: float = 1.0,
+    ) -> RopeParameters:
+        """The rotary embedding's parameters, those of `layer_type` where the file distinguishes.
+
+        transformers 5 writes `rope_parameters`; transformers 4 `rope_theta` and `rope_scaling`,
+        with `partial_rotary_factor` and `original_max_position_embeddings` beside them.
+        Raises UnsupportedError for a kind of scaling we do not know, ModelCorruptError for a
+        wrong type.
+        """
+        table = self._rope_table(layer_type)
+        theta = self.take("rope_theta", float, default_theta)
+        partial = self.take("partial_rotary_factor", float, default_partial_rotary_factor)
+        context = self.take("max_position_embeddings", int, None)
+        context = self.take("original_max_position_embeddings", int, context)
+
+        def number(name: str, default: float | None = None) -> float | None:
+            value = table.get(name)
+            return default if value is None else cast("float", _checked(name, value, float))
+
+        kind = _rope_kind(table)
+        original = number("original_max_position_embeddings", context)
+        truncate = table.get("truncate")
+        return RopeParameters(
+            kind=kind,
+            theta=cast("float", number("rope_theta", theta)),
+            partial_rotary_factor=cast("float", number("partial_rotary_factor", partial)),
+            factor=number("factor"),
+            low_freq_factor=number("low_freq_factor"),
+            high_freq_factor=number("high_freq_factor"),
+            original_context=None if kind == "default" or original is None else int(original),
+            attention_factor=number("attention_factor"),
+            beta_fast=number("beta_fast"),
+            beta_slow=number("beta_slow"),
+            mscale=number("mscale"),
+            mscale_all_dim=number("mscale_all_dim"),
+            truncate=None if truncate is None else _checked("truncate", truncate, bool),
+            short_factor=_numbers("short_factor", table.get("short_factor")),
+            long_factor=_numbers("long_factor", table.get("long_factor")),
+        )
+
+    def _rope_table(self, layer_type: str | None) -> dict[str, Any]:
+        scaling = self.take("rope_scaling", dict, {})
+        table: dict[str, Any] = self.take("rope_parameters", dict, {}) or scaling
+        if layer_type is not None and layer_type in table:
+            table = _checked(layer_type, table[layer_type], dict)
+        elif table and all(isinstance(value, dict) for value in table.values()):
+            message = f"config.json gives `rope_parameters` per layer type: {', '.join(table)}"
+            hint = f"the family `{self.model_type}` asks for one only"
+            raise UnsupportedError(message, hint=hint)
+        return table
+
+
+def _rope_kind(table: Mapping[str, Any]) -> RopeKind:
+    name = _checked("rope_type", table.get("rope_type") or table.get("type") or "default", str)
+    name = _ROPE_ALIASES.get(name, name)
+    if name not in get_args(RopeKind):
+        message = f"the model's RoPE scaling `{name[:80]}` is not supported"
+        raise UnsupportedError(message, hint=f"supported: {', '.join(get_args(RopeKind))}")
+    return cast("RopeKind", name)
+
+
+def _numbers(name: str, value: object) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    return tuple(_checked(name, item, float) for item in _checked(name, value, list))
