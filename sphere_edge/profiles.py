@@ -1,0 +1,189 @@
+"""Device profiles: what is known of a device that models are packaged for, one TOML file each."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from sphere_edge import host as this_host
+from sphere_edge import resources
+from sphere_edge.errors import InvalidArgumentError, NotFoundError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Feature = Literal["avx512vnni", "avx2", "fma", "f16c", "neon", "dotprod", "i8mm", "fp16"]
+Quantization = Literal["q4", "q8", "f16", "f32"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
+
+_UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_HOST_SOURCE = "probed on this machine"
+
+
+def _parse_bytes(value: Any) -> Any:
+    """`"8 GiB"` → bytes; anything else is left to pydantic."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ([KMG]i?B)", value) if isinstance(value, str) else None
+    return int(float(match[1]) * _UNITS[match[2]]) if match else value
+
+
+Bytes = Annotated[int, BeforeValidator(_parse_bytes), Field(gt=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cpu(_Part):
+    """`features` decide which kernels are compiled; `clusters` is for people, as `1x Cortex-X3`."""
+
+    features: tuple[Feature, ...]
+    performance_cores: Annotated[int, Field(gt=0)]
+    clusters: tuple[str, ...] = ()
+
+
+class Memory(_Part):
+    """RAM; `usable_bytes` is how much one app may take before the system ends it."""
+
+    total_bytes: Bytes
+    usable_bytes: Bytes
+    bandwidth_bytes_per_s: Bytes | None = None
+
+    @model_validator(mode="after")
+    def _usable_is_part_of_total(self) -> Memory:
+        if self.usable_bytes > self.total_bytes:
+            message = "usable_bytes is more than total_bytes"
+            raise ValueError(message)
+        return self
+
+
+class Gpu(_Part):
+    """The GPU and the interface through which it is reached; `unified`: it shares the RAM."""
+
+    name: str
+    api: Literal["opencl", "metal", "cuda", "vulkan"]
+    architecture: str | None = None
+    unified: bool = True
+
+
+class Defaults(_Part):
+    """What `package` takes when nothing is asked for."""
+
+    quantization: Quantization = "q4"
+    context_tokens: Annotated[int, Field(gt=0)] = 2048
+
+
+class DeviceProfile(_Part):
+    """All of a profile file. `sources` names, per figure or group of figures, where it is from."""
+
+    name: Name
+    title: str
+    soc: str | None = None
+    os: Literal["linux", "android", "ios", "macos"]
+    os_version: str | None = None
+    triple: str
+    cpu: Cpu
+    memory: Memory
+    gpu: Gpu | None = None
+    defaults: Defaults = Defaults()
+    sources: dict[str, str]
+
+    @model_validator(mode="after")
+    def _figures_have_sources(self) -> DeviceProfile:
+        figures = [
+            f"{part}.{figure}"
+            for part in ("cpu", "memory", "gpu")
+            if (group := getattr(self, part)) is not None
+            for figure in group.model_fields_set
+        ]
+        bare = [f for f in figures if f not in self.sources and f.split(".")[0] not in self.sources]
+        if bare:
+            message = f"no source for {', '.join(sorted(bare))}"
+            raise ValueError(message)
+        return self
+
+    @property
+    def is_arm(self) -> bool:
+        """Whether its CPU is a 64-bit ARM."""
+        return self.triple.startswith(("aarch64", "arm64"))
+
+
+def names() -> tuple[str, ...]:
+    """All profile names, `host` first."""
+    files = resources.folder("device_profiles").glob("*.toml")
+    return ("host", *sorted(file.stem for file in files))
+
+
+def load(name: str) -> DeviceProfile:
+    """The profile `name`; NotFoundError with the nearest names when there is none."""
+    known = names()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        message = f"no device profile named `{name}`"
+        raise NotFoundError(message, hint=f"choose one of: {', '.join(near or known)}")
+    if name == "host":
+        return host()
+    return read(resources.folder("device_profiles") / f"{name}.toml")
+
+
+def read(path: Path) -> DeviceProfile:
+    """The profile in the TOML file `path`; InvalidArgumentError says what is wrong with it."""
+    try:
+        with path.open("rb") as file:
+            fields = tomllib.load(file)
+    except FileNotFoundError as error:
+        message = f"there is no file `{path}`"
+        raise NotFoundError(message) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = f"`{path}` is no TOML file: {error}"
+        raise InvalidArgumentError(message) from error
+    try:
+        profile = DeviceProfile.model_validate(fields)
+    except ValidationError as error:
+        message = f"`{path}` is no device profile: {describe(error)}"
+        hint = "`sphere-edge profiles show pixel8` shows one"
+        raise InvalidArgumentError(message, hint=hint) from error
+    if profile.name != path.stem:
+        message = f"`{path}` calls itself `{profile.name}`: file and name must be the same"
+        raise InvalidArgumentError(message)
+    return profile
+
+
+def describe(error: ValidationError) -> str:
+    """What is wrong, as `cpu.features.0: input should be …`, one part per field."""
+    return "; ".join(
+        ": ".join(
+            filter(
+                None, (".".join(map(str, item["loc"])), item["msg"][:1].lower() + item["msg"][1:])
+            )
+        )
+        for item in error.errors(include_url=False)
+    )
+
+
+@functools.cache
+def host() -> DeviceProfile:
+    """The machine we run on. An app may take four fifths of its memory: the rest belongs to the system."""
+    found = this_host.probe()
+    return DeviceProfile.model_validate(
+        {
+            "name": "host",
+            "title": f"this machine ({found.title})",
+            "os": found.os,
+            "triple": found.triple,
+            "cpu": {"features": found.features, "performance_cores": found.performance_cores},
+            "memory": {
+                "total_bytes": found.memory_bytes,
+                "usable_bytes": found.memory_bytes * 4 // 5,
+            },
+            "defaults": {"quantization": "q4", "context_tokens": 4096},
+            "sources": {"cpu": _HOST_SOURCE, "memory": _HOST_SOURCE},
+        }
+    )

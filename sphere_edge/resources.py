@@ -1,0 +1,28 @@
+"""Finds the data that belongs to sphere-edge, in a checkout and inside an installed wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from sphere_edge.errors import InternalError
+
+_PACKAGE = Path(__file__).parent
+
+
+def folder(name: Literal["native", "device_profiles", "templates"]) -> Path:
+    """The folder `name`: beside the package in a checkout, inside it in a wheel."""
+    for candidate in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
+        if candidate.is_dir():
+            return candidate
+    message = f"the installation lacks its `{name}` folder"
+    raise InternalError(message, hint="install sphere-edge again")
+
+
+def tiny_model() -> Path:
+    """The built-in model: a folder with config.json, model.safetensors and tokenizer.json."""
+    path = _PACKAGE / "data" / "tiny"
+    if not (path / "config.json").is_file():
+        message = "the installation lacks its built-in model"
+        raise InternalError(message, hint="install sphere-edge again")
+    return path
