@@ -1,0 +1,66 @@
+"""Unpacks the wanted part of a source archive; no name in it is trusted."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zlib
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from sphere_edge import errors
+
+# Pinned archives hold under 300 MB; more would be an attack or the wrong archive.
+MAXIMUM_BYTES = 2 << 30
+
+
+def unpack(
+    archive: Path,
+    folder: PurePosixPath,
+    into: Path,
+    *,
+    keep: Collection[str],
+    leave_out: Collection[str] = (),
+) -> None:
+    """Writes the regular files under `folder` of a .tar.gz into the existing folder `into`.
+
+    Only what lies at or below a path in `keep` and at or below none in `leave_out` is written; both
+    are relative to `folder`. Links and devices are never made.
+    Raises ModelCorruptError for a damaged archive or one that names a path outside its folder.
+    """
+    total = 0
+    missing = set(keep)
+    try:
+        with tarfile.open(archive, "r|gz") as tar:
+            for member in tar:
+                path = PurePosixPath(member.name)
+                if path.is_absolute() or ".." in path.parts:
+                    message = f"`{archive.name}` names a path outside itself: `{member.name}`"
+                    raise errors.ModelCorruptError(message)
+                total += member.size
+                if total > MAXIMUM_BYTES:
+                    message = f"`{archive.name}` holds more than {MAXIMUM_BYTES} bytes"
+                    raise errors.ModelCorruptError(message)
+                if not member.isreg() or not path.is_relative_to(folder):
+                    continue
+                inside = path.relative_to(folder)
+                kept = {place for place in keep if inside.is_relative_to(place)}
+                if not kept or any(inside.is_relative_to(place) for place in leave_out):
+                    continue
+                missing -= kept
+                content = tar.extractfile(member)
+                if content is not None:
+                    _write(content, into / inside)
+    except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:
+        message = f"`{archive.name}` is damaged: {str(error).lower()}"
+        raise errors.ModelCorruptError(message) from error
+    if missing:
+        message = f"`{archive.name}` holds no `{folder / min(missing)}`"
+        raise errors.ModelCorruptError(message)
+
+
+def _write(content: IO[bytes], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as out:
+        shutil.copyfileobj(content, out, 1 << 20)
