@@ -272,8 +272,12 @@ class Writer:
         self._data_start = len(header)
         try:
             self._file = self._part.open("wb")
+        except OSError as error:
+            raise self._storage_error(error) from error
+        try:
             self._file.write(header)
         except OSError as error:
+            self._discard()
             raise self._storage_error(error) from error
 
     def _layout(self, tensors: Sequence[tuple[str, str, Sequence[int]]]) -> bytes:
@@ -320,10 +324,13 @@ class Writer:
         except OSError as error:
             raise self._storage_error(error) from error
         finally:
-            # Closing flushes, which a full disk refuses again; the first error is the one to tell.
-            with contextlib.suppress(OSError):
-                self._file.close()
-            self._part.unlink(missing_ok=True)
+            self._discard()
+
+    def _discard(self) -> None:
+        # Closing flushes, which a full disk refuses again; the first error is the one to tell.
+        with contextlib.suppress(OSError):
+            self._file.close()
+        self._part.unlink(missing_ok=True)
 
     def _finish(self) -> None:
         for name, end in self._end.items():
