@@ -81,6 +81,7 @@ class ModelConfig:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = {key: value for key, value in values.items() if value is not None}
+        self._nulls = set(values) - set(self._values)
         self._read: set[str] = set()
         self.model_type: str = self.take("model_type", str)
 
@@ -105,6 +106,10 @@ class ModelConfig:
             message = f"config.json has no `{name}`"
             raise ModelCorruptError(message)
         return default
+
+    def is_null(self, name: str) -> bool:
+        """Whether the file says null, where a family's default means something else."""
+        return name in self._nulls
 
     def unread(self) -> set[str]:
         """Keys with a value that nobody has taken: what a family ignores may change the result."""

@@ -1,0 +1,1 @@
+"""Text architectures as Relax modules: one family per file, the same outline in each."""

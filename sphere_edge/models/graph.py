@@ -1,0 +1,101 @@
+"""A model as the three functions of the compiled module: prefill, decode and score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import IRModule, te
+from tvm.relax.frontend.nn import Tensor, op, spec
+from tvm.relax.frontend.nn.exporter import Exporter
+
+from sphere_edge.bundle.manifest import CacheLayer
+from sphere_edge.models.decoder import Decoder
+from sphere_edge.models.layers import Cache
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest numbers that memory is planned for; `kv_dtype` is the type of the KV cache."""
+
+    context_tokens: int
+    prefill_tokens: int
+    score_tokens: int
+    kv_dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The traced module, and the names of the parameters in the order its functions take them."""
+
+    module: IRModule
+    parameters: tuple[str, ...]
+    cache: tuple[CacheLayer, ...]
+
+
+def trace(model: Decoder, limits: Limits) -> Graph:
+    """Exports `model` as docs/bundle.md, "The compiled module", describes it.
+
+    `prefill` and `decode` return the logits of the last token, float32 [1, vocab], `score` those
+    of every token, float32 [n, vocab].
+    """
+    shape = model.shape
+    layer = CacheLayer(kv_heads=shape.kv_heads, key_dim=shape.head_dim, value_dim=shape.head_dim)
+    cache = (layer,) * shape.layers
+
+    def last(token_ids: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
+        return model.logits(_last_row(model(token_ids, position, _pairs(cache))))
+
+    def every(token_ids: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
+        return model.logits(model(token_ids, position, _pairs(cache)))
+
+    methods: dict[str, tuple[Any, int | str]] = {
+        "prefill": (last, "n"),
+        "decode": (last, 1),
+        "score": (every, "n"),
+    }
+    specs = [_method(function, tokens, cache, limits) for function, tokens in methods.values()]
+    exported = spec.ModuleSpec(model, list(methods), specs)
+    module, parameters, _ = Exporter(debug=False).build(exported)
+    return Graph(_bounded(module, limits), tuple(name for name, _ in parameters), cache)
+
+
+def _method(function: Any, tokens: int | str, cache: tuple[CacheLayer, ...], limits: Limits) -> Any:
+    arrays = []
+    for layer in cache:
+        for features in (layer.key_dim, layer.value_dim):
+            size = [layer.kv_heads, "context", features]
+            arrays.append(spec.Tensor(size, limits.kv_dtype))
+    arguments = {
+        "token_ids": spec.Tensor([tokens], "int32"),
+        "position": spec.Tensor([1], "int32"),
+        "cache": spec.Tuple("cache", arrays),
+    }
+    return spec.MethodSpec(
+        function, list(arguments), list(arguments.values()), param_mode="packed", effect_mode="none"
+    )
+
+
+def _pairs(cache: list[Tensor]) -> list[Cache]:
+    """Flat K0, V0, K1, V1, … as one pair per layer."""
+    return list(zip(cache[::2], cache[1::2], strict=True))
+
+
+def _last_row(x: Tensor) -> Tensor:
+    """[n, features] → [1, features]: the head is the largest matrix and only one row is wanted."""
+    rows, features = x.shape
+    if rows == 1:
+        return x
+
+    def pick(source: te.Tensor) -> te.Tensor:
+        return te.compute((1, features), lambda _, j: source[rows - 1, j], name="last_row")
+
+    return op.tensor_expr_op(pick, "last_row", [x])
+
+
+def _bounded(module: IRModule, limits: Limits) -> IRModule:
+    """Tells the memory planner how large the symbolic sizes can become."""
+    for name, tokens in (("prefill", limits.prefill_tokens), ("score", limits.score_tokens)):
+        bounds = {"n": tokens, "context": limits.context_tokens}
+        module[name] = module[name].with_attr("tir_var_upper_bound", bounds)
+    return module

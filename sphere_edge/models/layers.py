@@ -1,0 +1,191 @@
+"""The layers that families are made of: parameters, where they come from, the target's kernels.
+
+Each layer names the checkpoint tensors behind its parameters, so that one object serves to trace
+the graph and to convert the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm.relax.frontend import nn
+from tvm.relax.frontend.nn import Tensor, op
+
+from sphere_edge.models.kernels import Attention, Kernels
+from sphere_edge.models.rope import Rotation
+from sphere_edge.quantization.weights import WeightFormat
+
+# K and V of one layer.
+Cache = tuple[Tensor, Tensor]
+# The decoder lies below this name in checkpoints; the head beside it.
+_ROOT, _HEAD = "model.", "lm_head"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One checkpoint tensor and how many rows it brings."""
+
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What one group of stored parameters is made of.
+
+    `stored`: the parameters' names, one per array of the format, in the kernels' order.
+    `parts`: checkpoint tensors, stacked on their rows; vectors where `columns` is None.
+    `fmt`: None for float32 as it is. `offset` is added to every number.
+    `constant`: the value itself, for what no checkpoint holds.
+    """
+
+    stored: tuple[str, ...]
+    parts: tuple[Part, ...] = ()
+    columns: int | None = None
+    fmt: WeightFormat | None = None
+    offset: float = 0.0
+    constant: NDArray[np.float32] | None = None
+
+
+class Linear(nn.Module):  # type: ignore[misc]
+    """A matrix multiplication whose rows may be stacked from several checkpoint tensors.
+
+    `parts` maps the checkpoint's name beside this layer's (`q_proj`) to its number of rows.
+    """
+
+    def __init__(
+        self,
+        kernels: Kernels,
+        fmt: WeightFormat,
+        columns: int,
+        parts: dict[str, int],
+        bias: bool = False,
+    ) -> None:
+        self.kernels, self.fmt, self.columns, self.parts = kernels, fmt, columns, parts
+        self.rows = sum(parts.values())
+        self.weight = Packed(fmt, self.rows, columns)
+        self.bias = nn.Parameter((self.rows,), "float32") if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, columns] → [n, rows]."""
+        return self.kernels.linear(x, self.weight.arrays(), self.fmt, self.rows, self.bias)
+
+    def origins(self, path: str) -> Iterator[Origin]:
+        """Where weight and bias come from."""
+        weight = _parts(path, self.parts, "weight")
+        yield Origin(self.weight.names(path), weight, self.columns, self.fmt)
+        if self.bias is not None:
+            yield Origin((f"{path}.bias",), _parts(path, self.parts, "bias"))
+
+
+class Embedding(nn.Module):  # type: ignore[misc]
+    """The token embedding, which is also the head where a model ties the two."""
+
+    def __init__(self, kernels: Kernels, fmt: WeightFormat, rows: int, columns: int) -> None:
+        self.kernels, self.fmt, self.rows, self.columns = kernels, fmt, rows, columns
+        self.weight = Packed(fmt, rows, columns)
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        """[n] → [n, columns]."""
+        return self.kernels.take(token_ids, self.weight.arrays(), self.fmt, self.columns)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """[n, columns] → [n, rows], with the embedding as the head."""
+        return self.kernels.linear(x, self.weight.arrays(), self.fmt, self.rows, None)
+
+    def origins(self, path: str) -> Iterator[Origin]:
+        """Where the weight comes from."""
+        parts = _parts(path, {path.rpartition(".")[2]: self.rows}, "weight")
+        yield Origin(self.weight.names(path), parts, self.columns, self.fmt)
+
+
+class RmsNorm(nn.Module):  # type: ignore[misc]
+    """RMSNorm; `offset` is added to the weight at conversion (1 in families that store w - 1)."""
+
+    def __init__(
+        self, kernels: Kernels, features: int, epsilon: float, offset: float = 0.0
+    ) -> None:
+        self.kernels, self.features, self.epsilon = kernels, features, epsilon
+        self.offset = offset
+        self.weight = nn.Parameter((features,), "float32")
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The norm of x + residual, and that sum."""
+        result: Any = self.kernels.rms_norm(x, self.weight, self.epsilon, residual)
+        return (result, x) if residual is None else result
+
+    def origins(self, path: str) -> Iterator[Origin]:
+        """Where the weight comes from."""
+        parts = _parts(path, {path.rpartition(".")[2]: self.features}, "weight")
+        yield Origin((f"{path}.weight",), parts, offset=self.offset)
+
+
+class Rope(nn.Module):  # type: ignore[misc]
+    """The rotation of positions; its frequencies are a parameter, so that bundles can be diffed."""
+
+    def __init__(self, rotation: Rotation) -> None:
+        self.rotation = rotation
+        self.magnitude = rotation.magnitude
+        self.inverse_frequencies = nn.Parameter((rotation.rotary_dim // 2,), "float32")
+
+    def origins(self, path: str) -> Iterator[Origin]:
+        """The frequencies, worked out from config.json."""
+        name = f"{path}.inverse_frequencies"
+        yield Origin((name,), constant=self.rotation.inverse_frequencies)
+
+
+class Packed(nn.Module):  # type: ignore[misc]
+    """The arrays of one packed matrix [rows, columns], as parameters."""
+
+    def __init__(self, fmt: WeightFormat, rows: int, columns: int) -> None:
+        arrays = fmt.parameters(rows, columns)
+        self.suffixes = tuple(arrays)
+        for suffix, (shape, dtype) in arrays.items():
+            setattr(self, suffix, nn.Parameter(shape, dtype))
+
+    def arrays(self) -> list[Tensor]:
+        """The parameters in the kernels' order."""
+        return [getattr(self, suffix) for suffix in self.suffixes]
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """The parameters' names for the layer at `path`."""
+        return tuple(f"{path}.weight.{suffix}" for suffix in self.suffixes)
+
+
+def normalize_heads(qkv: Tensor, q_norm: RmsNorm, k_norm: RmsNorm, spec: Attention) -> Tensor:
+    """Stacked qkv [n, (heads + 2 kv_heads) head_dim] with each query and key head normalized."""
+    heads, kv_heads, features = spec.query_heads, spec.kv_heads, spec.head_dim
+    tokens = qkv.shape[0]
+
+    def normalized(norm: RmsNorm, x: Tensor, heads: int) -> Tensor:
+        rows, _ = norm(op.reshape(x, (tokens * heads, features)))
+        return op.reshape(rows, (tokens, heads * features))
+
+    q, k, v = op.split(qkv, [heads * features, (heads + kv_heads) * features], axis=-1)
+    return op.concat([normalized(q_norm, q, heads), normalized(k_norm, k, kv_heads), v], dim=-1)
+
+
+Owner = Linear | Embedding | RmsNorm | Rope
+
+
+def origins(model: nn.Module, path: str = "") -> Iterator[Origin]:
+    """The origins of all parameters below `model`, in the order of its attributes."""
+    children = enumerate(model) if isinstance(model, nn.ModuleList) else vars(model).items()
+    for name, child in children:
+        below = f"{path}.{name}" if path else str(name)
+        if isinstance(child, Owner):
+            yield from child.origins(below)
+        elif isinstance(child, nn.Module | nn.ModuleList):
+            yield from origins(child, below)
+
+
+def _parts(path: str, rows: dict[str, int], leaf: str) -> tuple[Part, ...]:
+    """Checkpoint tensors beside the layer at `path`."""
+    folder = path.rpartition(".")[0]
+    root = "" if path.startswith(_HEAD) else _ROOT
+    prefix = f"{root}{folder}." if folder else root
+    return tuple(Part(f"{prefix}{name}.{leaf}", count) for name, count in rows.items())

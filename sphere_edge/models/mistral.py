@@ -1,0 +1,102 @@
+"""Mistral (Jiang et al. 2023): Llama without biases, with a sliding window in every layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm.relax.frontend import nn
+from tvm.relax.frontend.nn import Tensor
+
+from sphere_edge.errors import ModelCorruptError
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
+from sphere_edge.models.kernels import Attention as AttentionSpec
+from sphere_edge.models.kernels import Kernels
+from sphere_edge.models.layers import Cache, Linear, Rope
+from sphere_edge.models.rope import Rotation, rotation
+from sphere_edge.models.shape import Shape, activation
+from sphere_edge.quantization.weights import WeightFormat
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says of a Mistral."""
+
+    shape: Shape
+    rotation: Rotation
+    activation: str
+    window: int | None
+
+    @classmethod
+    def read(cls, config: ModelConfig) -> Config:
+        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        shape = Shape.read(config)
+        return cls(
+            shape=shape,
+            rotation=rotation(config.rope(), shape.head_dim),
+            activation=activation(config),
+            window=_window(config),
+        )
+
+
+def _window(config: ModelConfig) -> int | None:
+    """`sliding_window`: null means none, and absent means 4096, as in transformers."""
+    if config.is_null("sliding_window"):
+        return None
+    window = config.take("sliding_window", int, 4096)
+    if window <= 0:
+        message = f"`sliding_window` in config.json is `{window}`"
+        raise ModelCorruptError(message)
+    return window
+
+
+class Attention(nn.Module):  # type: ignore[misc]
+    """Grouped-query attention over the last `window` tokens."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        shape = config.shape
+        parts = {"q_proj": shape.query, "k_proj": shape.key, "v_proj": shape.key}
+        output = {"o_proj": shape.hidden}
+        self.kernels = kernels
+        self.qkv_proj = Linear(kernels, fmt, shape.hidden, parts)
+        self.o_proj = Linear(kernels, fmt, shape.query, output)
+        self.spec = AttentionSpec(
+            query_heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            head_dim=shape.head_dim,
+            scale=shape.head_dim**-0.5,
+            rotary_dim=config.rotation.rotary_dim,
+            window=config.window,
+        )
+
+    def forward(self, x: Tensor, position: Tensor, rope: Rope, cache: Cache) -> Tensor:
+        """[n, hidden] → [n, hidden]; the new keys and values go into `cache`."""
+        q, cache = self.kernels.rotate_and_store(
+            self.qkv_proj(x), position, rope.inverse_frequencies, rope.magnitude, cache, self.spec
+        )
+        return self.o_proj(self.kernels.attend(q, position, cache, self.spec))
+
+
+class MLP(GatedMLP):
+    """Gated MLP."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        super().__init__(config.shape, kernels, fmt, config.activation)
+
+
+class Block(PreNormBlock):
+    """One layer."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
+        super().__init__(config.shape, kernels, attention, mlp)
+
+
+class Model(Decoder):
+    """The whole decoder."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        def block(_layer: int) -> Block:
+            return Block(config, kernels, fmt)
+
+        super().__init__(config.shape, kernels, fmt, config.rotation, block)

@@ -1,0 +1,90 @@
+"""Qwen2 and Qwen2.5 (Yang et al. 2024): Llama with biases on q, k, v, and layers that slide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm.relax.frontend import nn
+from tvm.relax.frontend.nn import Tensor
+
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
+from sphere_edge.models.kernels import Attention as AttentionSpec
+from sphere_edge.models.kernels import Kernels
+from sphere_edge.models.layers import Cache, Linear, Rope
+from sphere_edge.models.rope import Rotation, rotation
+from sphere_edge.models.shape import Shape, activation, windows
+from sphere_edge.quantization.weights import WeightFormat
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says of a Qwen2; `windows` has one entry per layer."""
+
+    shape: Shape
+    rotation: Rotation
+    activation: str
+    windows: tuple[int | None, ...]
+
+    @classmethod
+    def read(cls, config: ModelConfig) -> Config:
+        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        shape = Shape.read(config)
+        return cls(
+            shape=shape,
+            rotation=rotation(config.rope(), shape.head_dim),
+            activation=activation(config),
+            windows=windows(config, shape.layers),
+        )
+
+
+class Attention(nn.Module):  # type: ignore[misc]
+    """Grouped-query attention; biases on q, k and v, none on the output."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+        shape = config.shape
+        parts = {"q_proj": shape.query, "k_proj": shape.key, "v_proj": shape.key}
+        output = {"o_proj": shape.hidden}
+        self.kernels = kernels
+        self.qkv_proj = Linear(kernels, fmt, shape.hidden, parts, bias=True)
+        self.o_proj = Linear(kernels, fmt, shape.query, output)
+        self.spec = AttentionSpec(
+            query_heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            head_dim=shape.head_dim,
+            scale=shape.head_dim**-0.5,
+            rotary_dim=config.rotation.rotary_dim,
+            window=config.windows[layer],
+        )
+
+    def forward(self, x: Tensor, position: Tensor, rope: Rope, cache: Cache) -> Tensor:
+        """[n, hidden] → [n, hidden]; the new keys and values go into `cache`."""
+        q, cache = self.kernels.rotate_and_store(
+            self.qkv_proj(x), position, rope.inverse_frequencies, rope.magnitude, cache, self.spec
+        )
+        return self.o_proj(self.kernels.attend(q, position, cache, self.spec))
+
+
+class MLP(GatedMLP):
+    """Gated MLP."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        super().__init__(config.shape, kernels, fmt, config.activation)
+
+
+class Block(PreNormBlock):
+    """One layer."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+        attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
+        super().__init__(config.shape, kernels, attention, mlp)
+
+
+class Model(Decoder):
+    """The whole decoder."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        def block(layer: int) -> Block:
+            return Block(config, kernels, fmt, layer)
+
+        super().__init__(config.shape, kernels, fmt, config.rotation, block)

@@ -1,0 +1,111 @@
+"""Which family builds a `model_type`, and the check that nothing in config.json went unread."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sphere_edge.errors import UnsupportedError
+from sphere_edge.formats.config import ModelConfig
+
+# model_type → the module of this package that builds it.
+FAMILIES: dict[str, str] = {
+    "llama": "llama",
+    "mistral": "mistral",
+    "qwen2": "qwen2",
+    "qwen3": "qwen3",
+}
+
+# Keys that say how the weights are stored in a way that no family reads yet.
+_REFUSED = ("quantization_config", "compression_config")
+
+# Keys that never change the logits of a prompt: training, generation, bookkeeping.
+_HARMLESS = frozenset(
+    {
+        "_attn_implementation",
+        "_attn_implementation_autoset",
+        "_name_or_path",
+        "add_cross_attention",
+        "architectures",
+        "attention_dropout",
+        "attn_implementation",
+        "auto_map",
+        "begin_suppress_tokens",
+        "bos_token_id",
+        "chunk_size_feed_forward",
+        "classifier_dropout",
+        "cross_attention_hidden_size",
+        "decoder_start_token_id",
+        "dtype",
+        "embd_pdrop",
+        "eos_token_id",
+        "finetuning_task",
+        "gradient_checkpointing",
+        "hidden_dropout",
+        "id2label",
+        "initializer_range",
+        "is_decoder",
+        "is_encoder_decoder",
+        "label2id",
+        "mlp_dropout",
+        "name",
+        "num_labels",
+        "output_attentions",
+        "output_hidden_states",
+        "output_router_logits",
+        "pad_token_id",
+        "prefix",
+        "pretraining_tp",
+        "problem_type",
+        "pruned_heads",
+        "resid_pdrop",
+        "residual_dropout",
+        "return_dict",
+        "sep_token_id",
+        "suppress_tokens",
+        "task_specific_params",
+        "tf_legacy_loss",
+        "tokenizer_class",
+        "torch_dtype",
+        "torchscript",
+        "transformers_version",
+        "transformers.js_config",
+        "unsloth_fixed",
+        "unsloth_version",
+        "use_bfloat16",
+        "use_cache",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family's module, its config of this model, and keys that nobody understood."""
+
+    name: str
+    config: Any
+    model: Callable[..., Any]
+    unread: tuple[str, ...]
+
+
+def family(config: ModelConfig) -> Family:
+    """The family of `config.model_type` with its config read.
+
+    Raises UnsupportedError for an unknown type, naming the known ones, and for weights that are
+    quantized already.
+    """
+    if config.model_type not in FAMILIES:
+        message = f"the model type `{config.model_type[:80]}` is not supported"
+        raise UnsupportedError(message, hint=f"supported: {', '.join(FAMILIES)}")
+    for key in _REFUSED:
+        value = config.take(key, dict, None)
+        if value is not None:
+            method = value.get("quant_method", "unnamed")
+            message = f"the checkpoint is already quantized (`{key}`: `{str(method)[:40]}`)"
+            raise UnsupportedError(message, hint="use the checkpoint in bfloat16 or a GGUF of it")
+    module = importlib.import_module(f"sphere_edge.models.{FAMILIES[config.model_type]}")
+    read = module.Config.read(config)
+    unread = tuple(sorted(config.unread() - _HARMLESS))
+    return Family(config.model_type, read, module.Model, unread)

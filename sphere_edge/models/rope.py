@@ -1,0 +1,118 @@
+"""Rotary position embedding: the inverse frequencies of each kind of scaling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sphere_edge.errors import ModelCorruptError, UnsupportedError
+from sphere_edge.formats.config import RopeParameters
+
+Frequencies = NDArray[np.float64]
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """What a head's first `rotary_dim` features are rotated by.
+
+    `inverse_frequencies`: float32 [rotary_dim / 2], any scaling worked in; `magnitude` multiplies
+    cos and sin.
+    """
+
+    rotary_dim: int
+    inverse_frequencies: NDArray[np.float32]
+    magnitude: float = 1.0
+
+
+def rotation(rope: RopeParameters, head_dim: int) -> Rotation:
+    """The rotation that `rope` asks for (Su et al. 2021), computed in float64.
+
+    Raises UnsupportedError for a kind of scaling that is not done here, by name.
+    """
+    if rope.kind not in _SCALINGS:
+        message = f"the model's RoPE scaling `{rope.kind}` is not supported"
+        raise UnsupportedError(message, hint=f"supported: {', '.join(_SCALINGS)}")
+    rotary_dim = int(head_dim * rope.partial_rotary_factor)
+    if rotary_dim % 2 or not 0 < rotary_dim <= head_dim or rope.theta <= 1:
+        message = (
+            f"RoPE cannot rotate `{rotary_dim}` of `{head_dim}` features with base `{rope.theta}`"
+        )
+        raise ModelCorruptError(message)
+    base = rope.theta ** -(np.arange(0, rotary_dim, 2, dtype=np.float64) / rotary_dim)
+    scaled, magnitude = _SCALINGS[rope.kind](base, rope)
+    return Rotation(rotary_dim, scaled.astype(np.float32), magnitude)
+
+
+def _default(base: Frequencies, _rope: RopeParameters) -> tuple[Frequencies, float]:
+    return base, 1.0
+
+
+def _linear(base: Frequencies, rope: RopeParameters) -> tuple[Frequencies, float]:
+    return base / _positive("factor", rope.factor), 1.0
+
+
+def _llama3(base: Frequencies, rope: RopeParameters) -> tuple[Frequencies, float]:
+    """Slow rotations are slowed by `factor`, fast ones kept, those between blended (Llama 3.1)."""
+    factor = _positive("factor", rope.factor)
+    context = _positive("original_max_position_embeddings", rope.original_context)
+    low = _positive("low_freq_factor", rope.low_freq_factor)
+    high = _positive("high_freq_factor", rope.high_freq_factor)
+    if high <= low:
+        message = f"`high_freq_factor` `{high}` is not above `low_freq_factor` `{low}`"
+        raise ModelCorruptError(message)
+    turns = context * base / (2 * math.pi)
+    kept = np.clip((turns - low) / (high - low), 0, 1)
+    return kept * base + (1 - kept) * base / factor, 1.0
+
+
+def _yarn(base: Frequencies, rope: RopeParameters) -> tuple[Frequencies, float]:
+    """YaRN (Peng et al. 2023): a ramp over the dimensions, and a temperature on the scores."""
+    factor = _positive("factor", rope.factor)
+    context = _positive("original_max_position_embeddings", rope.original_context)
+    rotary_dim = 2 * base.size
+
+    def dimension(turns: float) -> float:
+        return rotary_dim * math.log(context / (turns * 2 * math.pi)) / (2 * math.log(rope.theta))
+
+    first = dimension(rope.beta_fast or 32.0)
+    last = dimension(rope.beta_slow or 1.0)
+    if rope.truncate is not False:
+        first, last = math.floor(first), math.ceil(last)
+    # The upper bound is in features, not in pairs, as the reference implementations have it.
+    first, last = max(first, 0), min(last, rotary_dim - 1)
+    span = last - first or 0.001
+    slowed = np.clip((np.arange(base.size) - first) / span, 0, 1)
+    return (1 - slowed) * base + slowed * base / factor, _yarn_magnitude(rope, factor)
+
+
+def _yarn_magnitude(rope: RopeParameters, factor: float) -> float:
+    if rope.attention_factor is not None:
+        return rope.attention_factor
+
+    def magnitude(weight: float) -> float:
+        return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1.0
+
+    if rope.mscale and rope.mscale_all_dim:
+        return magnitude(rope.mscale) / magnitude(rope.mscale_all_dim)
+    return magnitude(1.0)
+
+
+def _positive(name: str, value: float | None) -> float:
+    if value is None or value <= 0:
+        message = f"RoPE scaling needs a positive `{name}`, not `{value}`"
+        raise ModelCorruptError(message)
+    return value
+
+
+_SCALINGS: dict[str, Callable[[Frequencies, RopeParameters], tuple[Frequencies, float]]] = {
+    "default": _default,
+    "linear": _linear,
+    "llama3": _llama3,
+    "yarn": _yarn,
+}

@@ -1,0 +1,134 @@
+"""The sizes that every decoder's config.json gives, checked before anything is made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sphere_edge.errors import ModelCorruptError, UnsupportedError
+from sphere_edge.formats.config import ModelConfig
+
+# Larger than any published model by an order of magnitude; keeps absurd files from eating memory.
+_LIMIT = 1 << 24
+# transformers' names of activations that the kernels know by ours.
+_ACTIVATIONS = {
+    "silu": "silu",
+    "swish": "silu",
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a decoder: features unless the name says otherwise."""
+
+    vocab: int
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    context_tokens: int
+    epsilon: float
+    tied: bool
+
+    @property
+    def query(self) -> int:
+        """Features of all query heads together."""
+        return self.heads * self.head_dim
+
+    @property
+    def key(self) -> int:
+        """Features of all key (or value) heads together."""
+        return self.kv_heads * self.head_dim
+
+    @classmethod
+    def read(
+        cls,
+        config: ModelConfig,
+        *,
+        epsilon: str = "rms_norm_eps",
+        default_epsilon: float = 1e-6,
+        default_head_dim: int | None = None,
+        default_tied: bool = False,
+    ) -> Shape:
+        """The sizes in `config`; keyword arguments are what differs between families.
+
+        Raises ModelCorruptError where a size is missing, absurd or contradicts another.
+        """
+
+        def size(name: str, default: int | None = None) -> int:
+            value = config.take(name, int) if default is None else config.take(name, int, default)
+            if not 0 < value < _LIMIT:
+                message = f"`{name}` in config.json is `{value}`"
+                raise ModelCorruptError(message)
+            return value
+
+        hidden, heads = size("hidden_size"), size("num_attention_heads")
+        kv_heads = size("num_key_value_heads", heads)
+        divided = hidden // heads if hidden % heads == 0 else None
+        head_dim = size("head_dim", default_head_dim or divided)
+        if heads % kv_heads or head_dim % 2:
+            message = (
+                f"config.json has `{heads}` query heads for `{kv_heads}` key heads "
+                f"of `{head_dim}` features"
+            )
+            raise ModelCorruptError(message)
+        return cls(
+            vocab=size("vocab_size"),
+            hidden=hidden,
+            intermediate=size("intermediate_size"),
+            layers=size("num_hidden_layers"),
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            context_tokens=size("max_position_embeddings"),
+            epsilon=config.take(epsilon, float, default_epsilon),
+            tied=config.take("tie_word_embeddings", bool, default_tied),
+        )
+
+
+def activation(config: ModelConfig, name: str = "hidden_act", default: str = "silu") -> str:
+    """The kernels' name of the MLP's activation; raises UnsupportedError for others."""
+    value = config.take(name, str, default)
+    if value not in _ACTIVATIONS:
+        message = f"the activation `{value}` (`{name}`) is not supported"
+        raise UnsupportedError(message, hint=f"supported: {', '.join(_ACTIVATIONS)}")
+    return _ACTIVATIONS[value]
+
+
+def windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
+    """Each layer's sliding window by `use_sliding_window` and `max_window_layers` or `layer_types`.
+
+    This is how the qwen families say it. None: the layer sees everything.
+    """
+    used = config.take("use_sliding_window", bool, False)
+    window = config.take("sliding_window", int, 4096)
+    first = config.take("max_window_layers", int, 28)
+    kinds = layer_types(config, layers)
+    if kinds is None:
+        slides = [used and layer >= first for layer in range(layers)]
+    else:
+        slides = [kind == "sliding_attention" for kind in kinds]
+    if used and window <= 0:
+        message = f"`sliding_window` in config.json is `{window}`"
+        raise ModelCorruptError(message)
+    return tuple(window if used and sliding else None for sliding in slides)
+
+
+def layer_types(config: ModelConfig, layers: int) -> list[str] | None:
+    """`layer_types`, one per layer, each a kind of attention that is done here; None if absent."""
+    kinds = config.take("layer_types", list, None)
+    if kinds is None:
+        return None
+    for kind in kinds:
+        if kind not in ("full_attention", "sliding_attention"):
+            message = f"the layer type `{kind}` is not supported"
+            raise UnsupportedError(message, hint="supported: full_attention, sliding_attention")
+    if len(kinds) != layers:
+        message = f"`layer_types` has `{len(kinds)}` entries for `{layers}` layers"
+        raise ModelCorruptError(message)
+    return kinds

@@ -1,0 +1,220 @@
+"""Makes tests/data/goldens with transformers: `python tests/integration/make_goldens.py [name…]`.
+
+Needs the `train` dependency group (torch, transformers). Each case sets only what it is about;
+`style` 4 or 5 says in which of the two config.json dialects it is stored.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from typing import Any
+
+import goldens
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+PROMPT, DECODED, LONG = 40, 8, 200
+
+SMALL = {
+    "vocab_size": 99,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+    "tie_word_embeddings": False,
+}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+
+CASES: dict[str, dict[str, Any]] = {
+    "llama_grouped_tied_llama3": {
+        "style": 5,
+        "decoded": LONG,
+        "model_type": "llama",
+        "tie_word_embeddings": True,
+        "rope_parameters": LLAMA3,
+    },
+    "llama_full_heads_biases_linear": {
+        "style": 4,
+        "model_type": "llama",
+        "num_key_value_heads": 4,
+        "attention_bias": True,
+        "mlp_bias": True,
+        "rope_theta": 500000.0,
+        "rope_scaling": {"type": "linear", "factor": 2.0},
+    },
+    "llama_odd_sizes": {
+        "style": 5,
+        "model_type": "llama",
+        "vocab_size": 101,
+        "hidden_size": 80,
+        "intermediate_size": 136,
+        "num_attention_heads": 5,
+        "num_key_value_heads": 1,
+        "head_dim": 24,
+        "hidden_act": "gelu_pytorch_tanh",
+        "rms_norm_eps": 1e-5,
+    },
+    "llama_yarn": {
+        "style": 4,
+        "model_type": "llama",
+        "rope_theta": 10000.0,
+        "rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"},
+    },
+    "mistral_window": {
+        "style": 4,
+        "decoded": LONG,
+        "model_type": "mistral",
+        "sliding_window": 9,
+        "rope_theta": 10000.0,
+    },
+    "mistral_no_window_wide_heads": {
+        "style": 5,
+        "model_type": "mistral",
+        "sliding_window": None,
+        "head_dim": 32,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0},
+    },
+    "mistral_one_kv_head_tied": {
+        "style": 5,
+        "model_type": "mistral",
+        "num_hidden_layers": 3,
+        "num_key_value_heads": 1,
+        "sliding_window": 16,
+        "tie_word_embeddings": True,
+    },
+    "qwen2_grouped_tied": {
+        "style": 4,
+        "model_type": "qwen2",
+        "tie_word_embeddings": True,
+        "rope_theta": 1000000.0,
+    },
+    "qwen2_upper_layers_slide": {
+        "style": 4,
+        "model_type": "qwen2",
+        "num_hidden_layers": 3,
+        "use_sliding_window": True,
+        "sliding_window": 8,
+        "max_window_layers": 1,
+        "rope_theta": 10000.0,
+    },
+    "qwen2_full_heads_layer_types": {
+        "style": 5,
+        "model_type": "qwen2",
+        "num_key_value_heads": 4,
+        "use_sliding_window": True,
+        "sliding_window": 5,
+        "layer_types": ["sliding_attention", "full_attention"],
+        "rope_parameters": YARN,
+    },
+    "qwen3_grouped_tied": {
+        "style": 4,
+        "model_type": "qwen3",
+        "tie_word_embeddings": True,
+        "head_dim": 32,
+        "rope_theta": 1000000.0,
+    },
+    "qwen3_biases_layer_types": {
+        "style": 5,
+        "model_type": "qwen3",
+        "num_hidden_layers": 3,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 3,
+        "head_dim": 16,
+        "attention_bias": True,
+        "use_sliding_window": True,
+        "sliding_window": 8,
+        "layer_types": ["full_attention", "sliding_attention", "full_attention"],
+    },
+    "qwen3_full_heads_odd_head": {
+        "style": 5,
+        "model_type": "qwen3",
+        "num_key_value_heads": 4,
+        "head_dim": 40,
+        "vocab_size": 103,
+    },
+}
+
+
+def reference(config: dict[str, Any], seed: int) -> torch.nn.Module:
+    """The transformers model of `config` with every weight made by the goldens' rule."""
+    fields = dict(config)
+    made = AutoConfig.for_model(fields.pop("model_type"), **fields)
+    model = AutoModelForCausalLM.from_config(made, attn_implementation="eager").float().eval()
+    state = {
+        name: torch.from_numpy(goldens.weight(seed, name, list(value.shape)))
+        for name, value in model.state_dict().items()
+    }
+    if made.tie_word_embeddings:
+        state["lm_head.weight"] = state["model.embed_tokens.weight"]
+    model.load_state_dict(state)
+    return model
+
+
+def stored_config(model: torch.nn.Module, case: dict[str, Any], style: int) -> dict[str, Any]:
+    """config.json as transformers 5 writes it, or as transformers 4 did."""
+    config: dict[str, Any] = model.config.to_diff_dict()
+    config["architectures"] = [type(model).__name__]
+    if style == 4:
+        config.pop("rope_parameters")
+        config.pop("dtype", None)
+        config |= {key: case[key] for key in ("rope_theta", "rope_scaling") if key in case}
+        config |= {"torch_dtype": "float32", "transformers_version": "4.57.1"}
+        if "layer_types" not in case:
+            config.pop("layer_types", None)
+    return config
+
+
+def make(name: str) -> goldens.Golden:
+    """Runs one case."""
+    case = {**SMALL, **CASES[name]}
+    style, decoded = case.pop("style"), case.pop("decoded", DECODED)
+    seed = zlib.crc32(name.encode())
+    model = reference(case, seed)
+    count = PROMPT + decoded
+    drawn = (goldens.uniform(seed, "token_ids", count) + 1) / 2 * case["vocab_size"]
+    token_ids = [int(value) for value in drawn]
+    positions = [0, 6, 20, PROMPT - 1, PROMPT, PROMPT + DECODED - 1, count - 1]
+    with torch.no_grad():
+        rows = model(torch.tensor([token_ids])).logits[0].numpy()
+    tied = {"lm_head.weight"} if case["tie_word_embeddings"] else set()
+    return goldens.Golden(
+        name=name,
+        config=stored_config(model, CASES[name], style),
+        tensors={
+            key: list(value.shape) for key, value in model.state_dict().items() if key not in tied
+        },
+        seed=seed,
+        prompt_tokens=PROMPT,
+        token_ids=token_ids,
+        positions=sorted(set(positions)),
+        rows=rows[sorted(set(positions))].astype(np.float32),
+    )
+
+
+def main(wanted: list[str]) -> None:
+    """Writes the goldens named, or all."""
+    for name in wanted or CASES:
+        golden = make(name)
+        goldens.save(golden)
+        print(f"{name}: largest logit {np.abs(golden.rows).max():.3f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
