@@ -170,7 +170,7 @@ def describe(error: ValidationError) -> str:
 
 @functools.cache
 def host() -> DeviceProfile:
-    """The machine we run on. An app may take four fifths of its memory: the rest belongs to the system."""
+    """The machine we run on. A fifth of its memory is left to the system."""
     found = this_host.probe()
     return DeviceProfile.model_validate(
         {

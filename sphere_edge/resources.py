@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
+
+import platformdirs
 
 from sphere_edge.errors import InternalError
 
@@ -26,3 +29,9 @@ def tiny_model() -> Path:
         message = "the installation lacks its built-in model"
         raise InternalError(message, hint="install sphere-edge again")
     return path
+
+
+def cache_folder() -> Path:
+    """Where builds and unpacked bundles are kept: the user's cache or SPHERE_EDGE_CACHE."""
+    chosen = os.environ.get("SPHERE_EDGE_CACHE")
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("sphere-edge"))

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import hashlib
+import json
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 # The same number as SE_RUNTIME_ABI in native/include/sphere_edge.h.
 RUNTIME_ABI = 1
+
+# Segments of plain characters, none beginning with a dot: no path can leave the bundle, hide in
+# it or mean something else to another file system or shell.
+_SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
+RelativePath = Annotated[str, Field(pattern=rf"^{_SEGMENT}(/{_SEGMENT}){{0,7}}$")]
+Role = Literal["weights", "model", "library", "tokenizer", "license"]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -24,10 +32,10 @@ class Part(BaseModel):
 class File(Part):
     """One file of the bundle; `path` is relative, with `/`, and stays inside the bundle."""
 
-    path: str
+    path: RelativePath
     bytes: Count
     sha256: Sha256
-    role: Literal["weights", "model", "library", "tokenizer", "license"]
+    role: Role
 
 
 class Target(Part):
@@ -97,12 +105,11 @@ class Provenance(Part):
     tools: dict[str, str]
 
 
-class Manifest(Part):
-    """All of `bundle.json`. `id` is the sha256 of the canonical JSON of everything else."""
+class ManifestDraft(Part):
+    """What an engine says of the bundle that it has filled; BundleWriter adds `files` and `id`."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     runtime_abi: Positive = RUNTIME_ABI
-    id: Sha256
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,95}$")]
     task: Literal["text", "audio", "image"]
     engine: Literal["tvm", "llama", "whisper", "diffusion"]
@@ -114,5 +121,47 @@ class Manifest(Part):
     text: Text | None = None
     tvm: Tvm | None = None
     memory: Memory
-    files: tuple[File, ...]
     provenance: Provenance
+
+
+class Manifest(ManifestDraft):
+    """All of `bundle.json`; `id` is `bundle_id` of everything else."""
+
+    id: Sha256
+    files: tuple[File, ...]
+
+    @model_validator(mode="after")
+    def _each_path_is_there_once(self) -> Manifest:
+        seen: set[str] = {"bundle.json"}
+        for file in self.files:
+            # Phones' shared storage and macOS do not tell upper from lower case.
+            path = file.path.lower()
+            if path in seen:
+                message = f"`{file.path}` is there twice"
+                raise ValueError(message)
+            seen.add(path)
+        return self
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of all files, without bundle.json itself."""
+        return sum(file.bytes for file in self.files)
+
+
+def bundle_id(document: dict[str, Any]) -> str:
+    """The sha256 of the canonical JSON of `document` without its `id`.
+
+    Canonical: keys sorted, no white space, UTF-8, numbers as Python's json writes them. Taken over
+    the document as read, not over typed values, so that a field added later changes no old id.
+    """
+    rest = {key: value for key, value in document.items() if key != "id"}
+    text = json.dumps(
+        rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def render(document: dict[str, Any]) -> bytes:
+    """`bundle.json` as it is written: readable, and one form only for one document."""
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"

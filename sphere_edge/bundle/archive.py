@@ -1,0 +1,163 @@
+"""The `.sphere` file: a bundle as one zip, not compressed, the same bytes every time."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, NoReturn
+
+from sphere_edge import resources
+from sphere_edge.bundle import files
+from sphere_edge.bundle.manifest import File, Manifest
+from sphere_edge.errors import ModelCorruptError, NotFoundError
+
+SUFFIX = ".sphere"
+_MANIFEST = "bundle.json"
+# The oldest time a zip can hold: no clock, so that the same bundle gives the same bytes.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_AGAIN = "copy or package the bundle again"
+
+
+def is_archive(path: Path) -> bool:
+    """Whether `path` is a zip with a bundle.json in it."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return _MANIFEST in packed.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def pack(folder: Path, out: Path, advance: Callable[[int], None]) -> None:
+    """Writes the bundle in `folder` as the zip file `out`, bundle.json first."""
+    names = [_MANIFEST, *(name for name in files.walk(folder) if name != _MANIFEST)]
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True) as packed:
+        for name in names:
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            # Unix on every system: the default differs between systems, and so would the bytes.
+            entry.create_system = 3
+            entry.file_size = (folder / name).stat().st_size
+            with files.open_inside(folder, name) as source, packed.open(entry, "w") as target:
+                for chunk in iter(functools.partial(source.read, 4 * 2**20), b""):
+                    target.write(chunk)
+                    advance(len(chunk))
+
+
+class Archive:
+    """An open `.sphere` file; its names, sizes and kinds are checked before they are used."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, EOFError, ValueError) as error:
+            message = f"`{path}` is no {SUFFIX} file, or it was cut off"
+            raise ModelCorruptError(message, hint=_AGAIN) from error
+        self._entries = {entry.filename: entry for entry in self._zip.infolist()}
+        twice = [name for name, n in Counter(self._zip.namelist()).items() if n > 1]
+        if twice:
+            self._zip.close()
+            self._refuse(f"`{twice[0]}` is there twice")
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._zip.close()
+
+    def manifest_bytes(self, limit_bytes: int) -> bytes:
+        """The bytes of bundle.json; NotFoundError when the zip has none."""
+        entry = self._entries.get(_MANIFEST)
+        if entry is None:
+            message = f"`{self.path}` is no bundle: it has no {_MANIFEST}"
+            raise NotFoundError(message, hint="`sphere-edge package --zip` makes one")
+        if entry.file_size > limit_bytes:
+            self._refuse(f"`{_MANIFEST}` is more than {limit_bytes} bytes long")
+        self._check_stored(entry)
+        with self._opened(_MANIFEST) as file:
+            return file.read()
+
+    def check_entries(self, manifest: Manifest) -> None:
+        """ModelCorruptError unless the zip holds exactly the manifest's files, plainly stored."""
+        expected = {file.path: file for file in manifest.files}
+        for name, entry in self._entries.items():
+            if name == _MANIFEST:
+                continue
+            if name not in expected:
+                self._refuse(f"`{name}` is not in its manifest")
+            self._check_stored(entry)
+            if entry.file_size != expected[name].bytes:
+                expected_bytes = expected[name].bytes
+                self._refuse(f"`{name}` has {entry.file_size} bytes instead of {expected_bytes}")
+        missing = sorted(set(expected) - set(self._entries))
+        if missing:
+            self._refuse(f"`{missing[0]}` is missing")
+
+    def sha256(
+        self, file: File, advance: Callable[[int], None], copy_to: IO[bytes] | None = None
+    ) -> str:
+        """The sha256 of what the zip holds as `file`, written to `copy_to` on the way."""
+        with self._opened(file.path) as packed:
+            return files.sha256_of(packed, advance, copy_to)
+
+    def unpacked(self, manifest: Manifest) -> Path:
+        """A folder in the cache with the bundle's files, each proven while it is unpacked."""
+        self.check_entries(manifest)
+        cache = resources.cache_folder() / "bundles"
+        folder = cache / manifest.id
+        if folder.is_dir():
+            return folder
+        cache.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=cache, prefix=".unpacking-"))
+        try:
+            for file in manifest.files:
+                target = staging / file.path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("wb") as out:
+                    digest = self.sha256(file, lambda _: None, out)
+                if digest != file.sha256:
+                    self._refuse(f"`{file.path}` is not what its manifest says")
+            with self._opened(_MANIFEST) as packed, (staging / _MANIFEST).open("wb") as out:
+                shutil.copyfileobj(packed, out)
+            try:
+                staging.rename(folder)
+            except OSError:
+                # Another process was quicker; its copy is as proven as ours.
+                if not folder.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return folder
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[IO[bytes]]:
+        try:
+            with self._zip.open(name) as file:
+                yield file
+        except (zipfile.BadZipFile, EOFError):
+            self._refuse(f"`{name}` cannot be read")
+
+    def _check_stored(self, entry: zipfile.ZipInfo) -> None:
+        """Stored plain files only: so there are no links, no bombs and no passwords."""
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
+            self._refuse(f"`{entry.filename}` is compressed")
+        if kind not in (0, stat.S_IFREG) or entry.flag_bits & 1:
+            self._refuse(f"`{entry.filename}` is no plain file")
+
+    def _refuse(self, why: str) -> NoReturn:
+        message = f"`{self.path}` is damaged: {why}"
+        raise ModelCorruptError(message, hint=_AGAIN)

@@ -1,0 +1,66 @@
+"""Reads and hashes the files of a bundle, never outside its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from sphere_edge.bundle.manifest import Role
+from sphere_edge.errors import InternalError, ModelCorruptError
+
+_CHUNK_BYTES = 4 * 2**20
+
+# What a file is for follows from where it lies.
+_ROLES: dict[str, Role] = {"weights": "weights", "lib": "library", "tokenizer.gguf": "tokenizer"}
+_ROLES |= {"model.gguf": "model", "model.bin": "model", "LICENSE": "license"}
+
+
+def role_of(path: str) -> Role:
+    """The role of the bundle file `path`."""
+    first = path.split("/")[0]
+    if first not in _ROLES:
+        message = f"`{path}` has no place in a bundle"
+        raise InternalError(message)
+    return _ROLES[first]
+
+
+def walk(folder: Path) -> Iterator[str]:
+    """The paths of all files below `folder`, relative to it, with `/`, sorted."""
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    yield from sorted(path.relative_to(folder).as_posix() for path in paths)
+
+
+def open_inside(folder: Path, relative: str) -> IO[bytes]:
+    """Opens `folder/relative` for reading; ModelCorruptError if that is no file inside `folder`."""
+    path = folder / relative
+    try:
+        if not path.resolve(strict=True).is_relative_to(folder.resolve()):
+            message = f"`{relative}` leads out of the bundle `{folder}`"
+            raise ModelCorruptError(message, hint="get the bundle again from where it was made")
+        # Without blocking: a FIFO in the place of a file must not hang us.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        message = f"`{relative}` is missing from the bundle `{folder}`"
+        raise ModelCorruptError(message, hint="copy or package the bundle again") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        message = f"`{relative}` in the bundle `{folder}` is no regular file"
+        raise ModelCorruptError(message, hint="copy or package the bundle again")
+    return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def sha256_of(
+    file: IO[bytes], advance: Callable[[int], None], copy_to: IO[bytes] | None = None
+) -> str:
+    """The sha256 of the rest of `file`, written to `copy_to` on the way; reports each chunk."""
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
+        if copy_to is not None:
+            copy_to.write(chunk)
+        advance(len(chunk))
+    return digest.hexdigest()

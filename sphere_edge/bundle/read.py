@@ -1,0 +1,154 @@
+"""Opens a bundle, a folder or a `.sphere` file, and refuses what is damaged or not made for us."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sphere_edge.bundle import archive, files
+from sphere_edge.bundle.manifest import RUNTIME_ABI, SCHEMA_VERSION, Manifest, bundle_id
+from sphere_edge.errors import FormatMismatchError, ModelCorruptError, NotFoundError
+from sphere_edge.profiles import DeviceProfile, describe
+
+MANIFEST = "bundle.json"
+MANIFEST_LIMIT_BYTES = 16 * 2**20
+_AGAIN = "copy or package the bundle again"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose manifest is sound and whose files are there; `folder` holds them."""
+
+    folder: Path
+    manifest: Manifest
+
+    @staticmethod
+    def open(path: Path) -> Bundle:
+        """The bundle at `path`; a `.sphere` file is unpacked into the cache, once.
+
+        Raises NotFoundError, ModelCorruptError (damaged) and FormatMismatchError (for another
+        schema or runtime). File contents are not hashed: see sphere_edge.bundle.verify.
+        """
+        if path.is_file():
+            with archive.Archive(path) as packed:
+                manifest = parse(packed.manifest_bytes(MANIFEST_LIMIT_BYTES), path)
+                return Bundle(packed.unpacked(manifest), manifest)
+        manifest = parse(manifest_bytes(path), path)
+        for file in manifest.files:
+            with files.open_inside(path, file.path) as opened:
+                size = opened.seek(0, 2)
+            if size != file.bytes:
+                message = f"`{file.path}` has {size} bytes instead of {file.bytes}"
+                raise ModelCorruptError(message, hint=_AGAIN)
+        return Bundle(path, manifest)
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether `path` looks like a bundle of any version, sound or not."""
+    if path.is_dir():
+        return (path / MANIFEST).is_file()
+    return path.suffix == archive.SUFFIX and archive.is_archive(path)
+
+
+def manifest_bytes(folder: Path) -> bytes:
+    """The bytes of bundle.json in `folder`."""
+    if not folder.is_dir():
+        message = f"there is no bundle at `{folder}`"
+        raise NotFoundError(message, hint="`sphere-edge package` makes one")
+    if not (folder / MANIFEST).exists():
+        message = f"`{folder}` is no bundle: it has no {MANIFEST}"
+        raise NotFoundError(message, hint="`sphere-edge package` makes a bundle from a model")
+    with files.open_inside(folder, MANIFEST) as file:
+        content = file.read(MANIFEST_LIMIT_BYTES + 1)
+    if len(content) > MANIFEST_LIMIT_BYTES:
+        raise _damaged(folder, f"more than {MANIFEST_LIMIT_BYTES} bytes long")
+    return content
+
+
+def parse(content: bytes, path: Path) -> Manifest:
+    """`content` of the bundle.json at `path` as typed values, its id proven."""
+    document = parse_document(content, path)
+    schema, abi = document.get("schema_version"), document.get("runtime_abi")
+    if schema != SCHEMA_VERSION:
+        message = (
+            f"`{path}` has bundle schema `{schema}`, this sphere-edge reads `{SCHEMA_VERSION}`"
+        )
+        raise FormatMismatchError(message, hint=_newer_or_older(schema, SCHEMA_VERSION))
+    if abi != RUNTIME_ABI:
+        message = (
+            f"`{path}` was made for runtime `{abi}`, this sphere-edge has runtime `{RUNTIME_ABI}`"
+        )
+        raise FormatMismatchError(message, hint=_newer_or_older(abi, RUNTIME_ABI))
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise _damaged(path, describe(error)) from error
+    if bundle_id(document) != manifest.id:
+        raise _damaged(path, "its content does not give its id")
+    return manifest
+
+
+def parse_document(content: bytes, path: Path) -> dict[str, Any]:
+    """`content` as one JSON object in which no key stands twice."""
+    try:
+        document = json.loads(content, object_pairs_hook=_once, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(document, dict):
+        raise _damaged(path, "no JSON object")
+    return document
+
+
+def check_runs_on(manifest: Manifest, profile: DeviceProfile) -> None:
+    """FormatMismatchError when the bundle's machine code cannot run on `profile`'s CPU."""
+    if manifest.engine == "llama" and not manifest.target.cpu_features:
+        return
+    made_for, there = _platform(manifest.target.triple), _platform(profile.triple)
+    if made_for != there:
+        message = (
+            f"the bundle `{manifest.name}` was made for {made_for}, {profile.title} is {there}"
+        )
+        raise FormatMismatchError(message, hint=f"package the model with --profile {profile.name}")
+    lacking = [f for f in manifest.target.cpu_features if f not in profile.cpu.features]
+    if lacking:
+        message = (
+            f"the bundle `{manifest.name}` needs CPU features that {profile.title} lacks: "
+            + ", ".join(lacking)
+        )
+        raise FormatMismatchError(message, hint=f"package the model with --profile {profile.name}")
+
+
+def _platform(triple: str) -> str:
+    """Architecture and system of an LLVM triple, as `arm64 android`."""
+    architecture = "arm64" if triple.startswith(("aarch64", "arm64")) else triple.split("-")[0]
+    for system in ("android", "ios", "macos", "darwin", "linux"):
+        if system in triple:
+            return f"{architecture} {'macos' if system == 'darwin' else system}"
+    return f"{architecture} {triple}"
+
+
+def _newer_or_older(found: object, ours: int) -> str:
+    if isinstance(found, int) and found > ours:
+        return "install a newer sphere-edge"
+    return "package the model again with this sphere-edge"
+
+
+def _damaged(path: Path, why: str) -> ModelCorruptError:
+    return ModelCorruptError(f"`{MANIFEST}` of `{path}` is damaged: {why}", hint=_AGAIN)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        message = "a key stands twice"
+        raise ValueError(message)
+    return document
+
+
+def _no_constant(name: str) -> Any:
+    message = f"`{name}` is no number"
+    raise ValueError(message)
