@@ -37,6 +37,11 @@ def safetensors_files(folder: Path) -> tuple[list[Path], dict[str, str] | None]:
     return _numbered(folder, files), None
 
 
+def index_files(path: Path) -> list[str]:
+    """The names of the shards that the index at `path` lists; raises ModelCorruptError."""
+    return sorted(set(_index(path).values()))
+
+
 def _present(folder: Path, name: str) -> Path:
     if not (folder / name).is_file():
         message = f"shard `{name}` is missing from `{folder}`"

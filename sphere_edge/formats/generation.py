@@ -1,0 +1,52 @@
+"""Sampling defaults and end-of-generation tokens from a model's generation_config.json."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from sphere_edge.bundle.manifest import Sampling
+from sphere_edge.errors import ModelCorruptError
+from sphere_edge.formats import json_object
+
+_LIMIT_BYTES = 1024 * 1024
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The generation_config.json in `folder`, or nothing where it has none; null counts as absent."""
+    path = folder / "generation_config.json"
+    values = json_object.read(path, _LIMIT_BYTES) if path.is_file() else {}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def sampling_defaults(folder: Path) -> Sampling:
+    """What the model's makers advise; our own defaults where they say nothing.
+
+    `do_sample` false means greedy, which is temperature 0. Raises ModelCorruptError for a value that
+    cannot be.
+    """
+    values = read(folder)
+    if values.get("do_sample") is False:
+        return Sampling(temperature=0.0, repeat_penalty=_repeat_penalty(values))
+    ours = Sampling()
+    return Sampling(
+        temperature=_number(values, "temperature", ours.temperature, 0.0, 100.0),
+        top_k=int(_number(values, "top_k", ours.top_k, 0, 2**31 - 1)),
+        top_p=_number(values, "top_p", ours.top_p, 1e-6, 1.0),
+        min_p=_number(values, "min_p", ours.min_p, 0.0, 1.0),
+        repeat_penalty=_repeat_penalty(values),
+    )
+
+
+def _repeat_penalty(values: dict[str, Any]) -> float:
+    return _number(values, "repetition_penalty", Sampling().repeat_penalty, 1e-3, 1000.0)
+
+
+def _number(values: dict[str, Any], name: str, default: float, low: float, high: float) -> float:
+    value = values.get(name, default)
+    sound = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not sound or not math.isfinite(value) or not low <= value <= high:
+        message = f"`{name}` in generation_config.json is `{str(value)[:40]}`"
+        raise ModelCorruptError(message, hint=f"it must be a number from {low:g} to {high:g}")
+    return float(value)

@@ -1,0 +1,195 @@
+"""What the user means by a model: a hub id, a folder or a .gguf file becomes one checked ModelSource."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError, UnsupportedError
+from sphere_edge.formats import hub as model_hub
+from sphere_edge.formats import task
+from sphere_edge.formats.hub import Hub
+from sphere_edge.formats.safetensors import read_header
+from sphere_edge.formats.shards import safetensors_files
+
+Kind = Literal["safetensors", "gguf"]
+
+# What beside the weights decides how a model behaves; part of its sha256.
+CONFIG_FILES = (
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "config.json",
+    "generation_config.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+)
+_HUB_ID = re.compile(
+    r"(?P<id>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(/(?P<file>[\w.-]+\.gguf))?"
+)
+_SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.gguf")
+_CHUNK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model on this disk: `path` is its folder, or the .gguf file.
+
+    `reference` is what the user gave, `revision` the hub's commit, `name` fits a bundle manifest.
+    """
+
+    reference: str
+    path: Path
+    kind: Kind
+    revision: str | None
+    name: str
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The weights, and what beside them decides how the model behaves."""
+        if self.kind == "gguf":
+            return (self.path,)
+        shards, index = safetensors_files(self.path)
+        extra = [self.path / name for name in CONFIG_FILES if (self.path / name).is_file()]
+        return (*shards, *extra)
+
+
+def open_source(
+    reference: str,
+    *,
+    wanted: Kind | None = None,
+    revision: str | None = None,
+    hub: Hub | None = None,
+) -> ModelSource:
+    """The model that `reference` means: a path that exists, or else a hub id `owner/name[/file.gguf]`.
+
+    `wanted` chooses where a folder holds both formats (default: safetensors). Raises NotFoundError,
+    UnsupportedError (another task, pickles), InvalidArgumentError (ambiguous), ModelCorruptError,
+    and for hub ids UnavailableError and StorageError.
+    """
+    path = Path(reference).expanduser()
+    if path.exists():
+        if revision is not None:
+            message = f"`{reference}` is on this disk and has no revision `{revision}`"
+            raise InvalidArgumentError(message, hint="a revision belongs to a hub id")
+        return _local(reference, path, wanted)
+    match = _HUB_ID.fullmatch(reference)
+    if match is None:
+        message = f"there is no file or folder `{reference}`"
+        raise NotFoundError(message, hint="a model on the hub is given as `owner/name`")
+    snapshot = model_hub.fetch(match["id"], revision, wanted, match["file"], hub or Hub())
+    kind, model = _detect(snapshot.folder, wanted, match["file"])
+    name = slug(Path(match["file"]).stem if match["file"] else match["id"].split("/")[1])
+    return ModelSource(reference, model, kind, snapshot.revision, name)
+
+
+def _local(reference: str, path: Path, wanted: Kind | None) -> ModelSource:
+    if path.is_dir():
+        kind, model = _detect(path, wanted, None)
+        return ModelSource(reference, model, kind, None, slug(path.resolve().name))
+    try:
+        with path.open("rb") as file:
+            is_gguf = file.read(4) == task.GGUF_MAGIC
+        if not is_gguf:
+            task.refuse_file(path)
+    except OSError as error:
+        message = f"`{reference}` cannot be read: {error.strerror}"
+        raise StorageError(message) from error
+    if wanted == "safetensors":
+        message = f"`{reference}` is a GGUF file, not safetensors"
+        raise InvalidArgumentError(message)
+    _refuse_split(path)
+    return ModelSource(reference, path, "gguf", None, slug(path.stem))
+
+
+def _detect(folder: Path, wanted: Kind | None, file: str | None) -> tuple[Kind, Path]:
+    """The format of the model in `folder` and its path, by the files that are there."""
+    if file is not None:
+        _refuse_split(folder / file)
+        return "gguf", folder / file
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    ggufs = [name for name in names if name.endswith(".gguf")]
+    tensors = [name for name in names if name.endswith((".safetensors", ".safetensors.index.json"))]
+    if "bundle.json" in names:
+        message = f"`{folder}` is a bundle already"
+        raise InvalidArgumentError(message, hint=f"run it: sphere-edge run {folder}")
+    task.refuse_if_not_text(folder, folder.name)
+    if ggufs and (wanted == "gguf" or (wanted is None and not tensors)):
+        return "gguf", folder / _only(ggufs, folder)
+    if tensors and wanted != "gguf":
+        files, _ = safetensors_files(folder)
+        if "config.json" not in names:
+            found = [entry.name for path in files for entry in read_header(path)]
+            task.refuse_if_diffusion_tensors(found, folder.name)
+        return "safetensors", folder
+    raise _nothing(folder, names, wanted)
+
+
+def _only(ggufs: list[str], folder: Path) -> str:
+    """The one GGUF model in `folder`; the parts of a split one are named by their first."""
+    first = [
+        name for name in ggufs if (m := _SPLIT.fullmatch(name)) is None or int(m["number"]) == 1
+    ]
+    if len(first) > 1:
+        message = f"`{folder}` holds {len(first)} GGUF models: {', '.join(first[:12])}"
+        raise InvalidArgumentError(message, hint=f"give one of the files: {folder / first[0]}")
+    _refuse_split(folder / ggufs[0])
+    return first[0]
+
+
+def _refuse_split(path: Path) -> None:
+    match = _SPLIT.fullmatch(path.name)
+    if match is None:
+        return
+    message = f"`{path.name}` is one of {int(match['total'])} parts of a split GGUF"
+    whole = f"{match['stem']}.gguf"
+    first = f"{match['stem']}-00001-of-{match['total']}.gguf"
+    raise UnsupportedError(message, hint=f"join them: llama-gguf-split --merge {first} {whole}")
+
+
+def _nothing(
+    folder: Path, names: list[str], wanted: Kind | None
+) -> InvalidArgumentError | NotFoundError | UnsupportedError:
+    """Why `names` are no model in the format that was asked for."""
+    held = {"gguf": ".gguf", "safetensors": ".safetensors"}
+    for kind, suffix in held.items():
+        if wanted not in (None, kind) and any(name.endswith(suffix) for name in names):
+            message = f"`{folder}` holds {kind}, but no {wanted}"
+            return InvalidArgumentError(
+                message, hint=f"leave out --format, or give --format {kind}"
+            )
+    pickles = task.pickles(names)
+    if pickles:
+        message = (
+            f"`{folder}` holds only pickles ({pickles[0]}), which run code when they are loaded"
+        )
+        return UnsupportedError(message, hint=task.CONVERT_HINT)
+    message = f"there is no model in `{folder}`"
+    return NotFoundError(message, hint="a model is *.safetensors with a config.json, or a *.gguf")
+
+
+def slug(text: str) -> str:
+    """`text` as a bundle name: lower case, other signs than letters, digits, `.`, `_` and `-` made `-`."""
+    name = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).lstrip("._-")
+    return name[:96].rstrip("-") or "model"
+
+
+def source_sha256(source: ModelSource) -> str:
+    """The sha256 over the names and contents of a model's files, the same wherever they lie."""
+    whole = hashlib.sha256()
+    for path in sorted(source.files, key=lambda path: path.name):
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(_CHUNK_BYTES):
+                digest.update(block)
+        # A .gguf is known by its content alone: people rename them.
+        name = "" if source.kind == "gguf" else path.name
+        whole.update(f"{name}\0{digest.hexdigest()}\n".encode())
+    return whole.hexdigest()

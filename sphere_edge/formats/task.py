@@ -1,0 +1,86 @@
+"""What a model is for, by content and never by name alone: text, or what we must refuse with a reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sphere_edge.errors import ModelCorruptError, UnsupportedError
+from sphere_edge.formats import json_object
+
+GGUF_MAGIC = b"GGUF"
+# whisper.cpp's own container, which llama.cpp gave up for GGUF ("ggml" as a little-endian word).
+GGML_MAGIC = b"lmgg"
+_PICKLE_MAGICS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_ZIP_MAGIC = b"PK\x03\x04"
+
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+CONVERT_HINT = (
+    "convert it where you trust it: AutoModel.from_pretrained(folder).save_pretrained(new_folder) "
+    "of transformers writes safetensors"
+)
+
+
+def refuse_if_not_text(folder: Path, name: str) -> None:
+    """Raises UnsupportedError naming the task if `folder` holds another model than a language model.
+
+    Looks at diffusers' model_index.json, at config.json's model_type and at adapter_config.json.
+    """
+    if (folder / "model_index.json").is_file():
+        kind = json_object.read(folder / "model_index.json").get("_class_name")
+        raise _other_task(name, "an image generation model", str(kind)[:80])
+    if (folder / "config.json").is_file():
+        kind = json_object.read(folder / "config.json").get("model_type")
+        if kind == "whisper":
+            raise _other_task(name, "a speech recognition model", "whisper")
+    elif (folder / "adapter_config.json").is_file():
+        message = f"`{name}` is an adapter, not a whole model"
+        raise UnsupportedError(
+            message, hint="merge it into its base model first (peft: merge_and_unload)"
+        )
+
+
+def refuse_if_diffusion_tensors(names: list[str], name: str) -> None:
+    """Raises UnsupportedError if tensor `names` are those of a single-file diffusion checkpoint."""
+    for prefix in (
+        "model.diffusion_model.",
+        "first_stage_model.",
+        "double_blocks.0.",
+        "joint_blocks.0.",
+    ):
+        if any(tensor.startswith(prefix) for tensor in names):
+            raise _other_task(name, "an image generation model", prefix.rstrip("."))
+
+
+def refuse_file(path: Path) -> None:
+    """Raises the reason why a single file that is not GGUF is no model for us."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head.startswith(GGML_MAGIC):
+        raise _other_task(path.name, "a speech recognition model", "whisper.cpp's ggml")
+    if head.startswith(_PICKLE_MAGICS) or (
+        head.startswith(_ZIP_MAGIC) and _is_pickle_name(path.name)
+    ):
+        message = f"`{path.name}` is a pickle, which runs code when it is loaded"
+        raise UnsupportedError(message, hint=CONVERT_HINT)
+    if path.suffix == ".gguf":
+        message = f"`{path.name}` does not begin as a GGUF file does"
+        raise ModelCorruptError(message, hint="download the file again")
+    if path.suffix == ".safetensors" or path.name.endswith(".safetensors.index.json"):
+        message = f"`{path.name}` is a part of a model"
+        raise UnsupportedError(message, hint=f"give its folder: {path.parent}")
+    message = f"`{path.name}` is no model format we know"
+    raise UnsupportedError(message, hint="a folder with safetensors, a .gguf file or a hub id is")
+
+
+def _is_pickle_name(name: str) -> bool:
+    return name.endswith(PICKLE_SUFFIXES)
+
+
+def pickles(names: list[str]) -> list[str]:
+    """The weight files among `names` that are pickles by their ending."""
+    return [name for name in names if _is_pickle_name(name) and name != "training_args.bin"]
+
+
+def _other_task(name: str, task: str, evidence: str) -> UnsupportedError:
+    message = f"`{name}` is {task} ({evidence}), and only text models can be packaged so far"
+    return UnsupportedError(message)
