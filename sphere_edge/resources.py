@@ -34,4 +34,6 @@ def tiny_model() -> Path:
 def cache_folder() -> Path:
     """Where builds and unpacked bundles are kept: the user's cache or SPHERE_EDGE_CACHE."""
     chosen = os.environ.get("SPHERE_EDGE_CACHE")
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("sphere-edge"))
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return platformdirs.user_cache_path("sphere-edge", appauthor=False)
