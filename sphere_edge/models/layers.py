@@ -7,15 +7,13 @@ the graph and to convert the weights.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import Tensor, op
 
 from sphere_edge.models.kernels import Attention, Kernels
+from sphere_edge.models.origin import Origin, Part
 from sphere_edge.models.rope import Rotation
 from sphere_edge.quantization.weights import WeightFormat
 
@@ -23,32 +21,6 @@ from sphere_edge.quantization.weights import WeightFormat
 Cache = tuple[Tensor, Tensor]
 # The decoder lies below this name in checkpoints; the head beside it.
 _ROOT, _HEAD = "model.", "lm_head"
-
-
-@dataclass(frozen=True)
-class Part:
-    """One checkpoint tensor and how many rows it brings."""
-
-    name: str
-    rows: int
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What one group of stored parameters is made of.
-
-    `stored`: the parameters' names, one per array of the format, in the kernels' order.
-    `parts`: checkpoint tensors, stacked on their rows; vectors where `columns` is None.
-    `fmt`: None for float32 as it is. `offset` is added to every number.
-    `constant`: the value itself, for what no checkpoint holds.
-    """
-
-    stored: tuple[str, ...]
-    parts: tuple[Part, ...] = ()
-    columns: int | None = None
-    fmt: WeightFormat | None = None
-    offset: float = 0.0
-    constant: NDArray[np.float32] | None = None
 
 
 class Linear(nn.Module):  # type: ignore[misc]

@@ -1,0 +1,36 @@
+"""What a user may ask of packaging."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sphere_edge.errors import InvalidArgumentError
+
+
+@dataclass(frozen=True)
+class PackageOptions:
+    """What is left to the user; None: the profile or the model decides."""
+
+    quantization: str | None = None
+    context_tokens: int | None = None
+    kv_dtype: Literal["float32", "float16"] | None = None
+    chat_template: str | None = None
+    name: str | None = None
+    allow_tokenizer_mismatch: bool = False
+
+
+def context_tokens(asked: int | None, usual: int, largest: int) -> int:
+    """The context of the bundle: what was asked, or the usual as far as the model goes.
+
+    Raises InvalidArgumentError for a context that is not positive or beyond the model's `largest`.
+    """
+    if asked is None:
+        return min(usual, largest)
+    if asked < 1:
+        message = f"a context of `{asked}` tokens cannot be"
+        raise InvalidArgumentError(message, hint=f"choose between 1 and {largest}")
+    if asked > largest:
+        message = f"a context of `{asked}` tokens is more than the model's `{largest}`"
+        raise InvalidArgumentError(message, hint=f"choose between 1 and {largest}")
+    return asked

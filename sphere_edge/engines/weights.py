@@ -1,0 +1,203 @@
+"""A checkpoint becomes the bundle's weights, slice by slice: memory does not grow with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sphere_edge.console import Progress
+from sphere_edge.errors import ModelCorruptError
+from sphere_edge.formats.safetensors import Checkpoint, Writer
+from sphere_edge.models.origin import Origin, Part
+
+SHARD_LIMIT_BYTES = 1 << 30
+# Room for the header, so that a shard with it stays below the limit.
+_HEADER_BYTES = 1 << 22
+_SLICE_ELEMENTS = 1 << 20
+_THREADS = 2
+# Buffers that old checkpoints carry along and that are worked out from config.json.
+_DERIVED = re.compile(r"rotary_emb\.inv_freq$|\.rotary_emb\.(cos|sin)_cached$")
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float32]
+Tensor = tuple[str, str, tuple[int, ...]]
+
+
+def check(checkpoint: Checkpoint, origins: Sequence[Origin]) -> tuple[str, ...]:
+    """Compares the checkpoint with what the model needs; returns the names it does not use.
+
+    Raises ModelCorruptError naming the first tensor that is missing or of another shape, or that
+    belongs to a layer of the model (a bias, an adapter) without having a place there.
+    """
+    used = set()
+    for origin in origins:
+        for part in origin.parts:
+            used.add(part.name)
+            expected = (part.rows,) if origin.columns is None else (part.rows, origin.columns)
+            found = checkpoint.entry(part.name).shape
+            if found != expected:
+                message = (
+                    f"tensor `{part.name}` has shape `{found}`, but config.json means {expected}"
+                )
+                raise ModelCorruptError(
+                    message, hint="config.json and weights do not belong together"
+                )
+    layers = {name.rpartition(".")[0] for name in used}
+    left = [name for name in checkpoint.tensors if name not in used and not _DERIVED.search(name)]
+    for name in left:
+        if any(folder in layers for folder in _folders(name)):
+            message = f"the checkpoint's tensor `{name}` has no place in the model"
+            raise ModelCorruptError(message, hint="config.json and weights do not belong together")
+    return tuple(left)
+
+
+def parameters(origins: Sequence[Origin]) -> int:
+    """How many numbers of the checkpoint the model is made of."""
+    return sum(part.rows * (origin.columns or 1) for origin in origins for part in origin.parts)
+
+
+def differ(checkpoint: Checkpoint, one: str, other: str) -> bool:
+    """Whether two tensors of the checkpoint are not the same matrix."""
+    shape = checkpoint.entry(one).shape
+    if shape != checkpoint.entry(other).shape or len(shape) != 2:
+        return True
+    step = max(1, _SLICE_ELEMENTS // max(1, shape[1]))
+    slices = (slice(start, start + step) for start in range(0, shape[0], step))
+    return any(
+        not np.array_equal(checkpoint.read(one, rows), checkpoint.read(other, rows))
+        for rows in slices
+    )
+
+
+def convert(
+    checkpoint: Checkpoint, origins: Sequence[Origin], folder: Path, progress: Progress
+) -> list[Path]:
+    """Writes `weights-00001.safetensors` … into `folder`, each at most 1 GiB; returns their paths.
+
+    A single parameter beyond that has a file of its own. The same checkpoint gives the same bytes.
+    Raises ModelCorruptError for numbers that are not finite, StorageError for a full disk.
+    """
+    shards = _shards([tensor for origin in origins for tensor in origin.arrays()])
+    paths = [folder / f"weights-{number:05d}.safetensors" for number in range(1, len(shards) + 1)]
+    with ExitStack() as stack:
+        place: dict[str, Writer] = {}
+        for path, tensors in zip(paths, shards, strict=True):
+            writer = stack.enter_context(Writer(path, tensors))
+            place |= {name: writer for name, _, _ in tensors}
+        step = stack.enter_context(
+            progress.step("converting weights", total=parameters(origins) * 4, unit="bytes")
+        )
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for packed in _in_order(pool, checkpoint, origins):
+                for name, array in packed.arrays.items():
+                    place[name].write(name, array)
+                step.advance(packed.elements * 4)
+    return paths
+
+
+@dataclass(frozen=True)
+class _Slice:
+    origin: Origin
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class _PackedSlice:
+    arrays: dict[str, Array]
+    elements: int
+
+
+def _shards(tensors: list[Tensor]) -> list[list[Tensor]]:
+    """Tensors in files of at most 1 GiB, in each file those of odd sizes last.
+
+    The data begin at a multiple of 64 bytes, and so does every tensor before the odd ones: the
+    runtime maps aligned tensors and copies only the others.
+    """
+    shards: list[list[Tensor]] = [[]]
+    room = SHARD_LIMIT_BYTES - _HEADER_BYTES
+    for tensor in tensors:
+        size = _bytes(tensor)
+        if shards[-1] and size > room:
+            shards.append([])
+            room = SHARD_LIMIT_BYTES - _HEADER_BYTES
+        shards[-1].append(tensor)
+        room -= size
+    return [sorted(shard, key=lambda tensor: _bytes(tensor) % 64 != 0) for shard in shards]
+
+
+def _bytes(tensor: Tensor) -> int:
+    _, dtype, shape = tensor
+    return prod(shape) * np.dtype(dtype).itemsize
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, checkpoint: Checkpoint, origins: Sequence[Origin]
+) -> Iterator[_PackedSlice]:
+    """Packs slices on all threads, a few ahead, and yields them in the order they are written."""
+    slices = iter([piece for origin in origins for piece in _slices(origin)])
+    waiting: list[Future[_PackedSlice]] = []
+    for piece in islice(slices, 2 * _THREADS):
+        waiting.append(pool.submit(_pack, checkpoint, piece))
+    while waiting:
+        yield waiting.pop(0).result()
+        for piece in islice(slices, 1):
+            waiting.append(pool.submit(_pack, checkpoint, piece))
+
+
+def _slices(origin: Origin) -> Iterator[_Slice]:
+    if origin.fmt is None or origin.columns is None:
+        yield _Slice(origin, 0, origin.rows)
+        return
+    block = origin.fmt.row_block
+    step = max(1, _SLICE_ELEMENTS // (origin.columns * block)) * block
+    for start in range(0, origin.rows, step):
+        yield _Slice(origin, start, min(start + step, origin.rows))
+
+
+def _pack(checkpoint: Checkpoint, piece: _Slice) -> _PackedSlice:
+    origin = piece.origin
+    if origin.constant is not None:
+        return _PackedSlice({origin.stored[0]: origin.constant}, 0)
+    values = _rows(checkpoint, origin.parts, piece.start, piece.stop)
+    if origin.offset:
+        values += np.float32(origin.offset)
+    try:
+        if not np.isfinite(values).all():
+            message = "not every number is finite"
+            raise ModelCorruptError(message)
+        if origin.fmt is None:
+            return _PackedSlice({origin.stored[0]: values}, values.size)
+        packed = origin.fmt.pack(values).values()
+    except ModelCorruptError as error:
+        names = ", ".join(part.name for part in origin.parts)
+        message = f"tensor `{names}`: {error.message}"
+        raise ModelCorruptError(message, hint="download the model again") from error
+    return _PackedSlice(dict(zip(origin.stored, packed, strict=True)), values.size)
+
+
+def _rows(checkpoint: Checkpoint, parts: Sequence[Part], start: int, stop: int) -> Floats:
+    """Rows start..stop-1 of the parts stacked on one another."""
+    pieces = []
+    for part in parts:
+        if start < part.rows and stop > 0:
+            rows = slice(max(start, 0), min(stop, part.rows))
+            pieces.append(checkpoint.read(part.name, rows))
+        start, stop = start - part.rows, stop - part.rows
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def _folders(name: str) -> Iterator[str]:
+    """`a.b.c` → a.b, a."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield name

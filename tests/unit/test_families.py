@@ -1,0 +1,104 @@
+"""What each family reads from config.json, and what it refuses by name."""
+
+import pytest
+
+from sphere_edge.errors import ModelCorruptError, UnsupportedError
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.registry import FAMILIES, family
+
+SIZES = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+}
+
+
+def read(model_type="llama", **changes):
+    values = {"model_type": model_type, **SIZES, **changes}
+    return family(ModelConfig({key: v for key, v in values.items() if v is not ...}))
+
+
+def test_an_unknown_model_type_is_refused_with_the_list_of_known_ones():
+    with pytest.raises(UnsupportedError, match="`mamba`") as caught:
+        read("mamba")
+    assert all(name in caught.value.hint for name in FAMILIES)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_reads_a_plain_config_and_leaves_no_key_unread(name):
+    made = read(name, rms_norm_eps=1e-5, torch_dtype="bfloat16", use_cache=True)
+    assert made.unread == ()
+    assert made.config.shape.kv_heads == 2
+    assert made.config.shape.epsilon == 1e-5
+
+
+def test_a_key_that_nobody_reads_is_reported():
+    assert read(residual_multiplier=0.2).unread == ("residual_multiplier",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"hidden_act": "relu6"}, "relu6"),
+        ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "dynamic"),
+        ({"rope_parameters": {"rope_type": "made_up"}}, "made_up"),
+        ({"quantization_config": {"quant_method": "awq"}}, "awq"),
+    ],
+)
+def test_what_changes_numbers_and_is_not_done_is_refused_by_name(changes, named):
+    with pytest.raises(UnsupportedError, match=f"`{named}`"):
+        read(**changes)
+
+
+def test_a_kind_of_attention_that_is_not_done_is_refused_by_name():
+    with pytest.raises(UnsupportedError, match="`chunked_attention`"):
+        read("qwen2", layer_types=["full_attention", "chunked_attention"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_hidden_layers": 0},
+        {"hidden_size": -32},
+        {"vocab_size": 1 << 40},
+        {"num_key_value_heads": 3},
+        {"hidden_size": 30},
+        {"head_dim": 7},
+        {"num_attention_heads": ...},
+        {"num_attention_heads": "four"},
+    ],
+)
+def test_sizes_that_cannot_be_are_called_corrupt(changes):
+    with pytest.raises(ModelCorruptError):
+        read(**changes)
+
+
+def test_mistral_takes_null_for_no_window_and_absence_for_the_usual_one():
+    assert read("mistral", sliding_window=None).config.window is None
+    assert read("mistral", sliding_window=7).config.window == 7
+    assert read("mistral").config.window == 4096
+
+
+def test_qwen_slides_only_where_it_says_so():
+    slides = {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1}
+    assert read("qwen2", **slides).config.windows == (None, 8)
+    assert read("qwen2", **{**slides, "use_sliding_window": False}).config.windows == (None, None)
+    kinds = ["sliding_attention", "full_attention"]
+    assert read("qwen3", **slides, layer_types=kinds).config.windows == (8, None)
+    with pytest.raises(ModelCorruptError, match="layer_types"):
+        read("qwen3", layer_types=kinds[:1])
+
+
+def test_both_config_dialects_mean_the_same():
+    old = read(rope_theta=500000.0, rope_scaling={"type": "linear", "factor": 2.0})
+    new = read(
+        rope_parameters={"rope_type": "linear", "rope_theta": 500000.0, "factor": 2.0},
+        dtype="bfloat16",
+    )
+    assert (
+        old.config.rotation.inverse_frequencies == new.config.rotation.inverse_frequencies
+    ).all()
