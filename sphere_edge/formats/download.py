@@ -167,8 +167,8 @@ class Download:
     def fetch(self, file: RemoteFile, step: Step) -> None:
         """Brings `file` into the cache, going on after each cut as long as bytes arrive.
 
-        Raises UnavailableError when none do, ModelCorruptError if what came is not what was promised,
-        OSError if the cache cannot be written.
+        Raises UnavailableError when none do, ModelCorruptError if what came is not what was
+        promised, OSError if the cache cannot be written.
         """
         blob, part = self._blob(file), self._part(file)
         blob.parent.mkdir(parents=True, exist_ok=True)
@@ -202,7 +202,7 @@ class Download:
                 time.sleep(delay)
 
     def _transfer(self, file: RemoteFile, part: Path, held: int, step: Step) -> None:
-        """Appends to `part` what one request brings; raises _CutOffError if that is not the rest."""
+        """Appends to `part` what one request brings; raises _CutOffError if more is to come."""
         from huggingface_hub import hf_hub_url
         from huggingface_hub.errors import HTTPError
         from huggingface_hub.utils import build_hf_headers, get_session

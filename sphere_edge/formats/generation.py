@@ -14,7 +14,7 @@ _LIMIT_BYTES = 1024 * 1024
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The generation_config.json in `folder`, or nothing where it has none; null counts as absent."""
+    """The generation_config.json in `folder`, {} where it has none; null counts as absent."""
     path = folder / "generation_config.json"
     values = json_object.read(path, _LIMIT_BYTES) if path.is_file() else {}
     return {key: value for key, value in values.items() if value is not None}
@@ -23,8 +23,8 @@ def read(folder: Path) -> dict[str, Any]:
 def sampling_defaults(folder: Path) -> Sampling:
     """What the model's makers advise; our own defaults where they say nothing.
 
-    `do_sample` false means greedy, which is temperature 0. Raises ModelCorruptError for a value that
-    cannot be.
+    `do_sample` false means greedy, which is temperature 0. Raises ModelCorruptError for a value
+    that cannot be.
     """
     values = read(folder)
     if values.get("do_sample") is False:

@@ -57,9 +57,9 @@ def fetch(
 ) -> Snapshot:
     """Brings the model `repository` at `revision` (default: main) into the cache.
 
-    Only top-level safetensors or GGUF, JSON, templates and tokenizer files are fetched; `file` names
-    the one GGUF to fetch. Where the hub does not answer, a complete copy in the cache serves. Raises
-    NotFoundError, UnavailableError, StorageError, UnsupportedError, InvalidArgumentError.
+    Only top-level safetensors or GGUF, JSON, templates and tokenizer files are fetched; `file`
+    names the one GGUF to fetch. Where the hub does not answer, a complete copy in the cache serves.
+    Raises NotFoundError, UnavailableError, StorageError, UnsupportedError, InvalidArgumentError.
     """
     revision = revision or "main"
     if not _REVISION.fullmatch(revision) or ".." in revision:

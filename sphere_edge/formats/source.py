@@ -1,4 +1,4 @@
-"""What the user means by a model: a hub id, a folder or a .gguf file becomes one checked ModelSource."""
+"""What the user means by a model: a hub id, a folder or a .gguf file becomes a ModelSource."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def open_source(
     revision: str | None = None,
     hub: Hub | None = None,
 ) -> ModelSource:
-    """The model that `reference` means: a path that exists, or else a hub id `owner/name[/file.gguf]`.
+    """The model that `reference` means: a path that exists, or a hub id `owner/name[/file.gguf]`.
 
     `wanted` chooses where a folder holds both formats (default: safetensors). Raises NotFoundError,
     UnsupportedError (another task, pickles), InvalidArgumentError (ambiguous), ModelCorruptError,
@@ -176,7 +176,7 @@ def _nothing(
 
 
 def slug(text: str) -> str:
-    """`text` as a bundle name: lower case, other signs than letters, digits, `.`, `_` and `-` made `-`."""
+    """`text` as a bundle name: lower case, all but letters, digits, `.`, `_` and `-` made `-`."""
     name = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).lstrip("._-")
     return name[:96].rstrip("-") or "model"
 

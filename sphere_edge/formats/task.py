@@ -1,4 +1,4 @@
-"""What a model is for, by content and never by name alone: text, or what we must refuse with a reason."""
+"""What a model is for, by content and never by name alone: text, or what must be refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONVERT_HINT = (
 
 
 def refuse_if_not_text(folder: Path, name: str) -> None:
-    """Raises UnsupportedError naming the task if `folder` holds another model than a language model.
+    """Raises UnsupportedError naming the task if `folder` holds no language model.
 
     Looks at diffusers' model_index.json, at config.json's model_type and at adapter_config.json.
     """
