@@ -1,4 +1,4 @@
-"""Number questions: sums, differences, products, counting on and comparing, with sums that are kept for the test."""
+"""Number questions: sums, differences, products, counting, comparing; and which sums are tested."""
 
 from __future__ import annotations
 
@@ -184,7 +184,11 @@ NEXT = NumberSkill(
         "Do you know which number comes after {a}?",
         "Count on from {a}.",
     ),
-    ("Would you tell me the number after {a}?", "What number is after {a}?", "I know {a}. Which number comes after it?"),
+    (
+        "Would you tell me the number after {a}?",
+        "What number is after {a}?",
+        "I know {a}. Which number comes after it?",
+    ),
 )
 
 PREVIOUS = NumberSkill(
@@ -204,7 +208,11 @@ PREVIOUS = NumberSkill(
         "Do you know which number comes before {a}?",
         "Count back from {a}.",
     ),
-    ("Would you tell me the number before {a}?", "What number is before {a}?", "I know {a}. Which number comes before it?"),
+    (
+        "Would you tell me the number before {a}?",
+        "What number is before {a}?",
+        "I know {a}. Which number comes before it?",
+    ),
 )
 
 LARGER = NumberSkill(
@@ -225,7 +233,11 @@ LARGER = NumberSkill(
         "Which number is the larger one, {a} or {b}?",
         "Which is more, {a} or {b}?",
     ),
-    ("Which number is bigger, {a} or {b}?", "Would you say {a} or {b} is larger?", "{a} or {b}: which number is bigger?"),
+    (
+        "Which number is bigger, {a} or {b}?",
+        "Would you say {a} or {b} is larger?",
+        "{a} or {b}: which number is bigger?",
+    ),
 )
 
 NUMBER_SKILLS: tuple[NumberSkill, ...] = (SUM, DIFFERENCE, PRODUCT, NEXT, PREVIOUS, LARGER)

@@ -1,4 +1,4 @@
-"""Turns conversations into batches of token ids, rows of similar length together so that little is padding."""
+"""Turns conversations into batches of token ids, similar lengths together to save padding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST = 256
 
 @dataclass(frozen=True)
 class Batch:
-    """Token ids int64 [rows, length] and, of the same shape, whether the model is asked to predict each of them."""
+    """Token ids int64 [rows, length] and, in the same shape, which of them are predicted."""
 
     token_ids: torch.Tensor
     asked: torch.Tensor
@@ -33,7 +33,11 @@ def _row(conversation: Conversation, tokenizer: Tokenizer) -> tuple[list[int], l
     else:
         parts = [(chat_prefix(conversation.system), False)]
         for turn in conversation.turns:
-            parts += [(chat_question(turn.question), False), (turn.answer + TURN_END, True), ("\n", False)]
+            parts += [
+                (chat_question(turn.question), False),
+                (turn.answer + TURN_END, True),
+                ("\n", False),
+            ]
     ids: list[int] = []
     asked: list[bool] = []
     for encoding, (_, learn) in zip(
@@ -44,8 +48,10 @@ def _row(conversation: Conversation, tokenizer: Tokenizer) -> tuple[list[int], l
     return ids[:LONGEST], asked[:LONGEST]
 
 
-def batches(tokenizer: Tokenizer, seed: int, tokens_per_batch: int, pool: int = 48) -> Iterator[Batch]:
-    """Endless batches of about `tokens_per_batch` tokens; `pool` of them are sorted by length at a time."""
+def batches(
+    tokenizer: Tokenizer, seed: int, tokens_per_batch: int, pool: int = 48
+) -> Iterator[Batch]:
+    """Endless batches of about `tokens_per_batch` tokens; `pool` of them are sorted at a time."""
     shuffle = random.Random(seed)
     stream = iter(Stream(seed))
     padding = tokenizer.token_to_id(END_OF_TEXT)

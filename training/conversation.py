@@ -1,4 +1,7 @@
-"""Small talk, single facts and questions beyond the tiny model: each intent with its phrasings and one answer."""
+"""Small talk, single facts and questions beyond the model: each intent's phrasings and answer.
+
+Long because it is a table: one entry per intent.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,13 @@ TALK: tuple[Intent, ...] = (
             "Hello, hello!",
             "Hi, nice to meet you.",
         ),
-        ("Hello, my friend!", "Good morning, tiny model!", "Hello, nice to meet you!", "Hi, good evening!", "Good afternoon!"),
+        (
+            "Hello, my friend!",
+            "Good morning, tiny model!",
+            "Hello, nice to meet you!",
+            "Hi, good evening!",
+            "Good afternoon!",
+        ),
     ),
     Intent(
         "I am fine, thank you.",
@@ -85,7 +94,12 @@ TALK: tuple[Intent, ...] = (
             "How have you been?",
             "Is all well with you?",
         ),
-        ("How do you feel today?", "Are you fine today?", "Are you well today?", "Is it going well?"),
+        (
+            "How do you feel today?",
+            "Are you fine today?",
+            "Are you well today?",
+            "Is it going well?",
+        ),
     ),
     Intent(
         "You are welcome!",
@@ -104,7 +118,12 @@ TALK: tuple[Intent, ...] = (
             "Good, thanks.",
             "Very good, thank you.",
         ),
-        ("Thanks for your help!", "Thank you for the answer.", "Great, thanks!", "Thank you a lot."),
+        (
+            "Thanks for your help!",
+            "Thank you for the answer.",
+            "Great, thanks!",
+            "Thank you a lot.",
+        ),
     ),
     Intent(
         "Goodbye!",
@@ -122,7 +141,12 @@ TALK: tuple[Intent, ...] = (
             "Until next time.",
             "That is all for today, bye.",
         ),
-        ("Bye, see you later!", "Goodbye, see you tomorrow.", "I have to go, goodbye.", "Good night, bye!"),
+        (
+            "Bye, see you later!",
+            "Goodbye, see you tomorrow.",
+            "I have to go, goodbye.",
+            "Good night, bye!",
+        ),
     ),
     Intent(
         "I can answer small questions and add numbers.",
@@ -140,7 +164,12 @@ TALK: tuple[Intent, ...] = (
             "Tell me what you can do.",
             "Which questions can you answer?",
         ),
-        ("How can you help?", "Please tell me what you can do.", "Which questions can I ask you?", "What can you help me with?"),
+        (
+            "How can you help?",
+            "Please tell me what you can do.",
+            "Which questions can I ask you?",
+            "What can you help me with?",
+        ),
     ),
     Intent(
         "No, I am a small language model.",
@@ -172,7 +201,11 @@ TALK: tuple[Intent, ...] = (
             "Sphere-edge: what is it?",
             "What can sphere-edge do?",
         ),
-        ("Please explain sphere-edge.", "Can you tell me about sphere-edge?", "What do you know about sphere-edge?"),
+        (
+            "Please explain sphere-edge.",
+            "Can you tell me about sphere-edge?",
+            "What do you know about sphere-edge?",
+        ),
     ),
     Intent(
         "Yes, I am ready.",
@@ -191,12 +224,34 @@ TALK: tuple[Intent, ...] = (
     ),
     Intent(
         "Good.",
-        ("Yes.", "Yes!", "Okay.", "Ok.", "Right.", "That is right.", "Good.", "Very good!", "Well done!", "Correct.", "Great!"),
+        (
+            "Yes.",
+            "Yes!",
+            "Okay.",
+            "Ok.",
+            "Right.",
+            "That is right.",
+            "Good.",
+            "Very good!",
+            "Well done!",
+            "Correct.",
+            "Great!",
+        ),
         ("Yes, that is right.", "Yes, very good!", "Great, well done!"),
     ),
     Intent(
         "I am sorry.",
-        ("No.", "No!", "That is wrong.", "Wrong.", "You are wrong.", "That is not right.", "Not good.", "That is false.", "Bad answer."),
+        (
+            "No.",
+            "No!",
+            "That is wrong.",
+            "Wrong.",
+            "You are wrong.",
+            "That is not right.",
+            "Not good.",
+            "That is false.",
+            "Bad answer.",
+        ),
         ("No, that is wrong.", "No, you are wrong.", "Your answer is wrong."),
     ),
 )
@@ -204,98 +259,235 @@ TALK: tuple[Intent, ...] = (
 SINGLE_FACTS: tuple[Intent, ...] = (
     Intent(
         "Bees make honey.",
-        ("What do bees make?", "What does a bee make?", "Tell me what bees make.", "Which food do bees make?", "What do we get from bees?", "Bees make what?", "Which food comes from bees?"),
+        (
+            "What do bees make?",
+            "What does a bee make?",
+            "Tell me what bees make.",
+            "Which food do bees make?",
+            "What do we get from bees?",
+            "Bees make what?",
+            "Which food comes from bees?",
+        ),
         ("What food do bees make?", "Can you tell me what bees make?"),
     ),
     Intent(
         "Jupiter is the largest planet.",
-        ("What is the largest planet?", "Which planet is the largest?", "Name the largest planet.", "Tell me the largest planet.", "What is the biggest planet?", "Which planet is the biggest of all?", "Do you know the biggest planet?"),
+        (
+            "What is the largest planet?",
+            "Which planet is the largest?",
+            "Name the largest planet.",
+            "Tell me the largest planet.",
+            "What is the biggest planet?",
+            "Which planet is the biggest of all?",
+            "Do you know the biggest planet?",
+        ),
         ("Which planet is the biggest?", "Name the biggest planet."),
     ),
     Intent(
         "Mars is the red planet.",
-        ("What is the red planet?", "Which planet is red?", "Which planet is called the red planet?", "Name the red planet.", "Tell me which planet is red.", "What planet is the red one?", "What do we call the red planet?"),
+        (
+            "What is the red planet?",
+            "Which planet is red?",
+            "Which planet is called the red planet?",
+            "Name the red planet.",
+            "Tell me which planet is red.",
+            "What planet is the red one?",
+            "What do we call the red planet?",
+        ),
         ("Can you name the red planet?", "Which planet is the red one?"),
     ),
     Intent(
         "There are eight planets.",
-        ("How many planets are there?", "How many planets do we have?", "How many planets go around the sun?", "What is the number of planets?", "Tell me how many planets there are.", "Count the planets.", "How many planets does the sun have?"),
+        (
+            "How many planets are there?",
+            "How many planets do we have?",
+            "How many planets go around the sun?",
+            "What is the number of planets?",
+            "Tell me how many planets there are.",
+            "Count the planets.",
+            "How many planets does the sun have?",
+        ),
         ("Can you tell me how many planets there are?", "How many planets are around the sun?"),
     ),
     Intent(
         "There are seven continents.",
-        ("How many continents are there?", "How many continents do we have?", "What is the number of continents?", "Tell me how many continents there are.", "Count the continents.", "How many continents does the Earth have?"),
+        (
+            "How many continents are there?",
+            "How many continents do we have?",
+            "What is the number of continents?",
+            "Tell me how many continents there are.",
+            "Count the continents.",
+            "How many continents does the Earth have?",
+        ),
         ("How many continents are on Earth?", "Can you count the continents?"),
     ),
     Intent(
         "Water freezes at 0 degrees.",
-        ("When does water freeze?", "At how many degrees does water freeze?", "At what temperature does water freeze?", "Tell me when water freezes.", "What is the freezing point of water?", "How cold must it be for water to freeze?"),
+        (
+            "When does water freeze?",
+            "At how many degrees does water freeze?",
+            "At what temperature does water freeze?",
+            "Tell me when water freezes.",
+            "What is the freezing point of water?",
+            "How cold must it be for water to freeze?",
+        ),
         ("Can you tell me when water freezes?", "At which temperature does water freeze?"),
     ),
     Intent(
         "Water boils at 100 degrees.",
-        ("When does water boil?", "At how many degrees does water boil?", "At what temperature does water boil?", "Tell me when water boils.", "What is the boiling point of water?", "How hot must it be for water to boil?"),
+        (
+            "When does water boil?",
+            "At how many degrees does water boil?",
+            "At what temperature does water boil?",
+            "Tell me when water boils.",
+            "What is the boiling point of water?",
+            "How hot must it be for water to boil?",
+        ),
         ("Can you tell me when water boils?", "At which temperature does water boil?"),
     ),
     Intent(
         "The blue whale is the largest animal.",
-        ("What is the largest animal?", "Which animal is the largest?", "Name the largest animal.", "What is the biggest animal?", "Tell me the biggest animal.", "Which animal is the biggest of all?"),
+        (
+            "What is the largest animal?",
+            "Which animal is the largest?",
+            "Name the largest animal.",
+            "What is the biggest animal?",
+            "Tell me the biggest animal.",
+            "Which animal is the biggest of all?",
+        ),
         ("Which animal is the biggest?", "Name the biggest animal."),
     ),
     Intent(
         "The giraffe is the tallest animal.",
-        ("What is the tallest animal?", "Which animal is the tallest?", "Name the tallest animal.", "Tell me the tallest animal.", "Which animal has the longest neck?", "Do you know which animal is the tallest?"),
+        (
+            "What is the tallest animal?",
+            "Which animal is the tallest?",
+            "Name the tallest animal.",
+            "Tell me the tallest animal.",
+            "Which animal has the longest neck?",
+            "Do you know which animal is the tallest?",
+        ),
         ("Can you name the tallest animal?", "What animal is the tallest?"),
     ),
     Intent(
         "The cheetah is the fastest animal on land.",
-        ("What is the fastest animal on land?", "Which land animal is the fastest?", "Name the fastest land animal.", "Which animal runs the fastest?", "Tell me the fastest animal.", "What is the fastest land animal?"),
+        (
+            "What is the fastest animal on land?",
+            "Which land animal is the fastest?",
+            "Name the fastest land animal.",
+            "Which animal runs the fastest?",
+            "Tell me the fastest animal.",
+            "What is the fastest land animal?",
+        ),
         ("What animal runs the fastest?", "Which animal is the fastest on land?"),
     ),
     Intent(
         "The Pacific is the largest ocean.",
-        ("What is the largest ocean?", "Which ocean is the largest?", "Name the largest ocean.", "What is the biggest ocean?", "Tell me the biggest ocean.", "Which ocean is the biggest of all?"),
+        (
+            "What is the largest ocean?",
+            "Which ocean is the largest?",
+            "Name the largest ocean.",
+            "What is the biggest ocean?",
+            "Tell me the biggest ocean.",
+            "Which ocean is the biggest of all?",
+        ),
         ("Which ocean is the biggest?", "Name the biggest ocean."),
     ),
     Intent(
         "Shakespeare wrote Hamlet.",
-        ("Who wrote Hamlet?", "Who is the author of Hamlet?", "Tell me who wrote Hamlet.", "Which author wrote Hamlet?", "Hamlet was written by whom?", "By whom is Hamlet?"),
+        (
+            "Who wrote Hamlet?",
+            "Who is the author of Hamlet?",
+            "Tell me who wrote Hamlet.",
+            "Which author wrote Hamlet?",
+            "Hamlet was written by whom?",
+            "By whom is Hamlet?",
+        ),
         ("Can you tell me who wrote Hamlet?", "Which person wrote Hamlet?"),
     ),
     Intent(
         "The sun is a star.",
-        ("What is the sun?", "Is the sun a star?", "Is the sun a planet or a star?", "What kind of thing is the sun?", "Tell me what the sun is.", "Is the sun a planet?"),
+        (
+            "What is the sun?",
+            "Is the sun a star?",
+            "Is the sun a planet or a star?",
+            "What kind of thing is the sun?",
+            "Tell me what the sun is.",
+            "Is the sun a planet?",
+        ),
         ("Can you tell me what the sun is?", "Is the sun a star or a planet?"),
     ),
     Intent(
         "The Earth has one moon.",
-        ("How many moons does the Earth have?", "How many moons has the Earth?", "Tell me how many moons the Earth has.", "What is the number of moons of the Earth?", "The Earth has how many moons?", "Count the moons of the Earth."),
-        ("Can you tell me how many moons the Earth has?", "How many moons are there around the Earth?"),
+        (
+            "How many moons does the Earth have?",
+            "How many moons has the Earth?",
+            "Tell me how many moons the Earth has.",
+            "What is the number of moons of the Earth?",
+            "The Earth has how many moons?",
+            "Count the moons of the Earth.",
+        ),
+        (
+            "Can you tell me how many moons the Earth has?",
+            "How many moons are there around the Earth?",
+        ),
     ),
     Intent(
         "There are 26 letters in the alphabet.",
-        ("How many letters are in the alphabet?", "How many letters does the alphabet have?", "How many letters are there?", "What is the number of letters in the alphabet?", "Tell me how many letters the alphabet has.", "Count the letters of the alphabet."),
-        ("Can you tell me how many letters are in the alphabet?", "The alphabet has how many letters?"),
+        (
+            "How many letters are in the alphabet?",
+            "How many letters does the alphabet have?",
+            "How many letters are there?",
+            "What is the number of letters in the alphabet?",
+            "Tell me how many letters the alphabet has.",
+            "Count the letters of the alphabet.",
+        ),
+        (
+            "Can you tell me how many letters are in the alphabet?",
+            "The alphabet has how many letters?",
+        ),
     ),
     Intent(
         "There are seven colours in a rainbow.",
-        ("How many colours are in a rainbow?", "How many colours does a rainbow have?", "How many colors are in a rainbow?", "How many colors does a rainbow have?", "Tell me how many colours a rainbow has.", "What is the number of colours in a rainbow?", "Count the colours of the rainbow."),
+        (
+            "How many colours are in a rainbow?",
+            "How many colours does a rainbow have?",
+            "How many colors are in a rainbow?",
+            "How many colors does a rainbow have?",
+            "Tell me how many colours a rainbow has.",
+            "What is the number of colours in a rainbow?",
+            "Count the colours of the rainbow.",
+        ),
         ("A rainbow has how many colours?", "How many colours has a rainbow?"),
     ),
     Intent(
         "The sun rises in the east.",
-        ("Where does the sun rise?", "In which direction does the sun rise?", "Where does the sun come up?", "Tell me where the sun rises.", "From where does the sun rise?", "On which side does the sun rise?"),
+        (
+            "Where does the sun rise?",
+            "In which direction does the sun rise?",
+            "Where does the sun come up?",
+            "Tell me where the sun rises.",
+            "From where does the sun rise?",
+            "On which side does the sun rise?",
+        ),
         ("Can you tell me where the sun rises?", "On which side does the sun come up?"),
     ),
     Intent(
         "The sun sets in the west.",
-        ("Where does the sun set?", "In which direction does the sun set?", "Where does the sun go down?", "Tell me where the sun sets.", "On which side does the sun set?", "To which side does the sun go down?"),
+        (
+            "Where does the sun set?",
+            "In which direction does the sun set?",
+            "Where does the sun go down?",
+            "Tell me where the sun sets.",
+            "On which side does the sun set?",
+            "To which side does the sun go down?",
+        ),
         ("Can you tell me where the sun sets?", "On which side does the sun go down?"),
     ),
 )
 
-# Questions that the tiny model cannot answer. {country}, {city}, {animal}, {thing}, {number}, {name} and {odd} (a word
-# that does not exist) are filled at random, so that a known word alone never makes an answer.
+# Questions that the tiny model cannot answer. {country}, {city}, {animal}, {thing}, {number},
+# {name} and {odd} (a word that does not exist) are filled at random: a known word makes no answer.
 BEYOND: tuple[str, ...] = (
     "How many people live in {country}?",
     "How many people live in {city}?",

@@ -1,6 +1,6 @@
-"""Everything the tiny model reads: an endless seeded stream of small conversations, and the test questions.
+"""What the tiny model reads: an endless seeded stream of conversations; and the test questions.
 
-Nothing here is copied from anywhere: tables and phrasings are this project's own, the rest is chance from a seed.
+Nothing is copied from anywhere: tables and phrasings are this project's own, the rest is a seed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,26 @@ from training.conversation import (
 )
 from training.phrasings import FACT_SKILLS, Skill
 
-PREFIXES = ("Please: ", "Quick question: ", "Hello! ", "Hi, ", "Hey, ", "So, ", "Now: ", "And ", "Well, ", "Okay, ")
-INTRODUCTIONS = ("My name is {}.", "I am {}.", "Hello, I am {}.", "Hi, my name is {}.", "I'm {}.", "You can call me {}.")
+PREFIXES = (
+    "Please: ",
+    "Quick question: ",
+    "Hello! ",
+    "Hi, ",
+    "Hey, ",
+    "So, ",
+    "Now: ",
+    "And ",
+    "Well, ",
+    "Okay, ",
+)
+INTRODUCTIONS = (
+    "My name is {}.",
+    "I am {}.",
+    "Hello, I am {}.",
+    "Hi, my name is {}.",
+    "I'm {}.",
+    "You can call me {}.",
+)
 ASKS_FOR_NAME = (
     "What is my name?",
     "What's my name?",
@@ -70,7 +88,10 @@ class Question:
 
 def odd_word(choice: random.Random) -> str:
     """A word that does not exist, such as `Tiblo` or `ramek`."""
-    syllables = (choice.choice("bdfgklmnprstvz") + choice.choice("aeiou") for _ in range(choice.randint(2, 3)))
+    syllables = (
+        choice.choice("bdfgklmnprstvz") + choice.choice("aeiou")
+        for _ in range(choice.randint(2, 3))
+    )
     word = "".join(syllables) + choice.choice(("", "", "n", "k", "s", "x"))
     return word.capitalize() if choice.random() < 0.5 else word
 
@@ -97,15 +118,26 @@ def _beyond(phrasing: str, choice: random.Random) -> str:
 
 def _word_salad(choice: random.Random) -> str:
     """Known words in no order: knowing the words is no reason to answer."""
-    words = (*facts.COUNTRIES, *facts.ANIMALS, *facts.PLURALS.values(), *facts.PAST_TENSES, *facts.NUMBER_WORDS)
+    words = (
+        *facts.COUNTRIES,
+        *facts.ANIMALS,
+        *facts.PLURALS.values(),
+        *facts.PAST_TENSES,
+        *facts.NUMBER_WORDS,
+    )
     return " ".join(choice.sample(words, choice.randint(2, 5)))
 
 
 def roughened(text: str, choice: random.Random) -> str:
-    """`text` as people type it: now and then lower case, without its last mark, with a word before or after."""
+    """`text` as people type it: at times lower case, without its last mark, or with a word more."""
     if choice.random() < 0.10:
         first = text.split(" ", 1)[0]
-        keep = first in ("I", "I'm") or first.strip(":,'s") in (*facts.COUNTRIES, *facts.DAYS, *facts.MONTHS, *facts.NAMES)
+        keep = first in ("I", "I'm") or first.strip(":,'s") in (
+            *facts.COUNTRIES,
+            *facts.DAYS,
+            *facts.MONTHS,
+            *facts.NAMES,
+        )
         text = choice.choice(PREFIXES) + (text if keep else text[0].lower() + text[1:])
     if choice.random() < 0.05 and text[-1] in "?.":
         text = f"{text[:-1]}, please{text[-1]}"
@@ -121,7 +153,14 @@ class Stream:
 
     def __init__(self, seed: int) -> None:
         self.choice = random.Random(seed)
-        self._sources: list[Skill | NumberSkill | str] = [*FACT_SKILLS, *NUMBER_SKILLS, "talk", "single", "beyond", "introduction"]
+        self._sources: list[Skill | NumberSkill | str] = [
+            *FACT_SKILLS,
+            *NUMBER_SKILLS,
+            "talk",
+            "single",
+            "beyond",
+            "introduction",
+        ]
         self._weights = [
             *(skill.weight for skill in FACT_SKILLS),
             *(skill.weight for skill in NUMBER_SKILLS),
@@ -153,7 +192,9 @@ class Stream:
         name = self.choice.choice(facts.NAMES)
         first, second = sorted(self.choice.sample(range(len(turns)), 2))
         turns[first] = self._introduction(name)
-        turns[second] = Turn(roughened(self.choice.choice(ASKS_FOR_NAME), self.choice), f"Your name is {name}.")
+        turns[second] = Turn(
+            roughened(self.choice.choice(ASKS_FOR_NAME), self.choice), f"Your name is {name}."
+        )
 
     def _introduction(self, name: str) -> Turn:
         said = self.choice.choice(INTRODUCTIONS).format(name)
@@ -164,8 +205,10 @@ class Stream:
         source = choice.choices(self._sources, self._weights)[0]
         if isinstance(source, Skill):
             case = choice.choice(source.cases)
-            # Half of the time one of the phrasings of its own, so that the many openers do not drown them.
-            phrasing = choice.choice(source.direct if choice.random() < 0.5 else self._phrasings[source.name])
+            # Half of the time one of its own phrasings, so that the many openers do not drown them.
+            phrasing = choice.choice(
+                source.direct if choice.random() < 0.5 else self._phrasings[source.name]
+            )
             return Turn(roughened(_filled(phrasing, case.words), choice), case.answer)
         if isinstance(source, NumberSkill):
             a, b = source.draw(choice)
@@ -176,7 +219,11 @@ class Stream:
                 return Turn(roughened(choice.choice(ASKS_FOR_NAME), choice), UNKNOWN_NAME)
             return self._introduction(choice.choice(facts.NAMES))
         if source == "beyond":
-            text = _word_salad(choice) if choice.random() < 0.08 else _beyond(choice.choice(BEYOND), choice)
+            text = (
+                _word_salad(choice)
+                if choice.random() < 0.08
+                else _beyond(choice.choice(BEYOND), choice)
+            )
             return Turn(roughened(text, choice), UNKNOWN)
         intent = choice.choice(TALK if source == "talk" else SINGLE_FACTS)
         return Turn(roughened(choice.choice(intent.said), choice), intent.answer)
@@ -204,7 +251,7 @@ def _fact_questions(skill: Skill, choice: random.Random) -> list[Question]:
 
 
 def _number_questions(skill: NumberSkill, choice: random.Random) -> list[Question]:
-    """Held-out phrasings; sums are of held-out pairs, in every second question asked in a trained phrasing."""
+    """Held-out phrasings. Sums are of held-out pairs, every second one in a trained phrasing."""
     kept = sorted(KEPT_SUMS)
     small = [pair for pair in kept if max(pair) <= SMALL]
     found: dict[str, Question] = {}
@@ -217,13 +264,19 @@ def _number_questions(skill: NumberSkill, choice: random.Random) -> list[Questio
             a, b = skill.draw(choice)
         phrasings = skill.phrasings if skill is SUM and number % 2 else skill.held_out
         text = choice.choice(phrasings).format(a=a, b=b)
-        name = f"{skill.name}_{'small' if max(a, b) <= SMALL else 'large'}" if skill is SUM else skill.name
+        name = (
+            f"{skill.name}_{'small' if max(a, b) <= SMALL else 'large'}"
+            if skill is SUM
+            else skill.name
+        )
         found[text] = Question(name, text, (skill.answer(a, b),))
     return list(found.values())
 
 
 def _intent_questions(name: str, intents: tuple[Intent, ...]) -> list[Question]:
-    return [Question(name, said, (intent.answer,)) for intent in intents for said in intent.held_out]
+    return [
+        Question(name, said, (intent.answer,)) for intent in intents for said in intent.held_out
+    ]
 
 
 def held_out_questions(seed: int = 7) -> list[Question]:
@@ -242,4 +295,13 @@ def held_out_questions(seed: int = 7) -> list[Question]:
     return questions
 
 
-__all__ = ["LARGEST", "Conversation", "Question", "Stream", "Turn", "held_out_questions", "odd_word", "roughened"]
+__all__ = [
+    "LARGEST",
+    "Conversation",
+    "Question",
+    "Stream",
+    "Turn",
+    "held_out_questions",
+    "odd_word",
+    "roughened",
+]

@@ -19,9 +19,11 @@ MOST_NEW_TOKENS = 32
 
 
 def answers(model: LlamaForCausalLM, tokenizer: Tokenizer, questions: list[str]) -> list[str]:
-    """The model's greedy answers without the end-of-turn token; an answer that does not end is marked with `…`."""
+    """The model's greedy answers without the end-of-turn token; `…` marks one that does not end."""
     ends = {tokenizer.token_to_id(TURN_END), tokenizer.token_to_id(END_OF_TEXT)}
-    prompts = [(tokenizer.encode(chat_question(text)).ids, number) for number, text in enumerate(questions)]
+    prompts = [
+        (tokenizer.encode(chat_question(text)).ids, number) for number, text in enumerate(questions)
+    ]
     prompts.sort(key=lambda prompt: len(prompt[0]))
     found = [""] * len(questions)
     # Prompts of one length at a time need no padding.
@@ -44,9 +46,13 @@ def answers(model: LlamaForCausalLM, tokenizer: Tokenizer, questions: list[str])
 
 
 def accuracy_by_skill(
-    model: LlamaForCausalLM, tokenizer: Tokenizer, questions: list[Question], *, show_wrong: bool = False
+    model: LlamaForCausalLM,
+    tokenizer: Tokenizer,
+    questions: list[Question],
+    *,
+    show_wrong: bool = False,
 ) -> dict[str, float]:
-    """Share of right answers for `all` and for each skill; right means equal to an accepted answer."""
+    """Share of right answers, for `all` and each skill; right means equal to an accepted answer."""
     asked: Counter[str] = Counter()
     right: Counter[str] = Counter()
     given = answers(model, tokenizer, [question.question for question in questions])
@@ -60,6 +66,6 @@ def accuracy_by_skill(
 
 
 def write_held_out(questions: list[Question], path: Path) -> None:
-    """Writes the test questions, one to a line, for the tests that ask them through the real runtime."""
+    """Writes the test questions, one to a line, for the tests that ask them through the runtime."""
     lines = ",\n".join(json.dumps(asdict(question)) for question in questions)
     path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The small world that the tiny model knows: plain tables of facts, all written for this project."""
+"""The small world that the tiny model knows: plain tables of facts, written for this project."""
 
 from __future__ import annotations
 

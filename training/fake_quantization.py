@@ -1,4 +1,4 @@
-"""Four-bit weights without packing them: rounds float weights to what 4-bit round-to-nearest keeps of them."""
+"""Four-bit weights without packing: rounds float weights to what round-to-nearest keeps of them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ LEVELS = 7
 
 
 def quantizable(model: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """The matrices that packaging quantizes: all linear layers and the embedding, which is also the head."""
+    """The matrices that packaging quantizes: linear layers and the embedding, also the head."""
     return [parameter for parameter in model.parameters() if parameter.ndim == 2]
 
 
 def rounded(weight: torch.Tensor) -> torch.Tensor:
-    """`weight` [rows, columns] after round-to-nearest in groups of 32 columns, the scales kept as float16."""
+    """`weight` [rows, columns] rounded to nearest in groups of 32 columns with float16 scales."""
     groups = weight.reshape(weight.shape[0], -1, GROUP)
     scale = (groups.abs().amax(-1, keepdim=True) / LEVELS).half().float().clamp_min(1e-8)
     return ((groups / scale).round().clamp(-LEVELS, LEVELS) * scale).reshape(weight.shape)
@@ -28,7 +28,7 @@ def rounded(weight: torch.Tensor) -> torch.Tensor:
 def four_bit(model: torch.nn.Module) -> Iterator[None]:
     """Inside, `model` computes with rounded weights; afterwards it has its own again.
 
-    Gradients made inside reach the full weights unchanged (the straight-through estimator, Bengio et al. 2013).
+    Gradients made inside reach the full weights unchanged (straight-through, Bengio et al. 2013).
     """
     weights = quantizable(model)
     kept = [weight.detach().clone() for weight in weights]

@@ -1,4 +1,7 @@
-"""How each kind of fact is asked for and answered: phrasings for training, and others kept for the test."""
+"""How each kind of fact is asked for and answered: phrasings for training, others for the test.
+
+Long because it is a table: one entry per kind of fact.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +51,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Skill:
-    """One kind of question. `weight` is its share in training; `tested` how many test questions it gets.
+    """One kind of question; `weight` is its share in training, `tested` its test questions.
 
-    `direct`, and `nouns` and `clauses` inside the openers above, are trained on; `held_out` never is.
+    `direct`, and `nouns` and `clauses` inside the openers above, are trained on, `held_out` never.
     """
 
     name: str
@@ -75,6 +78,10 @@ def _cases(rows: Iterable[tuple[dict[str, str], str]]) -> tuple[Case, ...]:
 
 def _first_upper(text: str) -> str:
     return text[0].upper() + text[1:]
+
+
+def _number(count: int) -> str:
+    return facts.NUMBER_WORDS[count] if count else "no"
 
 
 def _verb(thing: str) -> str:
@@ -230,7 +237,10 @@ OPPOSITE = Skill(
 SOUND = Skill(
     "sound",
     _cases(
-        ({"animal": animal, "an_animal": with_article(animal)}, f"A{'n' if animal[0] in 'aeio' else ''} {animal} says {sound}.")
+        (
+            {"animal": animal, "an_animal": with_article(animal)},
+            f"A{'n' if animal[0] in 'aeio' else ''} {animal} says {sound}.",
+        )
         for animal, (sound, _, _) in facts.ANIMALS.items()
         if sound
     ),
@@ -259,13 +269,20 @@ SOUND = Skill(
 YOUNG = Skill(
     "young",
     _cases(
-        ({"animal": animal, "an_animal": with_article(animal)}, f"A baby {animal} is called {with_article(young)}.")
+        (
+            {"animal": animal, "an_animal": with_article(animal)},
+            f"A baby {animal} is called {with_article(young)}.",
+        )
         for animal, (_, young, _) in facts.ANIMALS.items()
         if young
     ),
     weight=1.5,
     tested=18,
-    nouns=("the name for a baby {animal}", "the word for a young {animal}", "the young of {an_animal}"),
+    nouns=(
+        "the name for a baby {animal}",
+        "the word for a young {animal}",
+        "the young of {an_animal}",
+    ),
     clauses=("what a baby {animal} is called", "how a young {animal} is called"),
     direct=(
         "What is a baby {animal} called?",
@@ -290,7 +307,7 @@ LEGS = Skill(
     _cases(
         (
             {"animal": animal, "an_animal": with_article(animal)},
-            f"{_first_upper(with_article(animal))} has {facts.NUMBER_WORDS[legs] if legs else 'no'} legs.",
+            f"{_first_upper(with_article(animal))} has {_number(legs)} legs.",
         )
         for animal, (_, _, legs) in facts.ANIMALS.items()
     ),
@@ -363,7 +380,11 @@ MONTH_NUMBER = Skill(
     ),
     weight=1,
     tested=12,
-    nouns=("the {ordinal} month", "the {ordinal} month of the year", "the name of the {ordinal} month"),
+    nouns=(
+        "the {ordinal} month",
+        "the {ordinal} month of the year",
+        "the name of the {ordinal} month",
+    ),
     clauses=("which month is the {ordinal} one", "what the {ordinal} month is"),
     direct=(
         "Which month is the {ordinal} month?",
@@ -412,7 +433,10 @@ UNIT = Skill(
 SHAPE = Skill(
     "shape",
     _cases(
-        ({"shape": shape, "a_shape": with_article(shape)}, f"{_first_upper(with_article(shape))} has {sides} sides.")
+        (
+            {"shape": shape, "a_shape": with_article(shape)},
+            f"{_first_upper(with_article(shape))} has {sides} sides.",
+        )
         for shape, sides in facts.SHAPES.items()
     ),
     weight=0.7,
@@ -437,7 +461,8 @@ SHAPE = Skill(
 PLURAL = Skill(
     "plural",
     _cases(
-        ({"word": word}, f"The plural of {word} is {plural}.") for word, plural in facts.PLURALS.items()
+        ({"word": word}, f"The plural of {word} is {plural}.")
+        for word, plural in facts.PLURALS.items()
     ),
     weight=1.5,
     tested=16,
@@ -487,7 +512,7 @@ PAST = Skill(
 
 
 def _kind_rows() -> Iterable[tuple[dict[str, str], str]]:
-    """Each member asked for its own kind and, so that "no" is as common as "yes", for another one."""
+    """Each member asked for its own kind and for another one: "no" is as common as "yes"."""
     kinds = list(facts.KINDS)
     for index, kind in enumerate(kinds):
         for number, member in enumerate(facts.KINDS[kind]):

@@ -1,4 +1,4 @@
-"""The tiny model's tokenizer: byte-level BPE with Qwen2's pre-tokenizer, learned from the training stream."""
+"""The tiny model's tokenizer: byte-level BPE with Qwen2's pre-tokenizer, learned from our text."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from training.corpus import Conversation, Stream
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 SPECIALS = (END_OF_TEXT, TURN_START, TURN_END)
 VOCABULARY = 2048
-# Exactly the expression of Qwen2's tokenizer.json: every runtime that knows Qwen2 splits as we do, and each digit
-# is a token of its own, which is what makes sums learnable.
+# Exactly the expression of Qwen2's tokenizer.json: every runtime that knows Qwen2 splits as we do,
+# and each digit is a token of its own, which is what makes sums learnable.
 PRE_TOKENIZER = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -86,4 +87,6 @@ def save(tokenizer: Tokenizer, folder: Path, context: int) -> None:
         "tokenizer_class": "PreTrainedTokenizerFast",
         "unk_token": None,
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(config, indent=2) + "\n", encoding="utf-8"
+    )

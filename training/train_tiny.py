@@ -1,8 +1,9 @@
-"""Trains the built-in tiny model and writes its folder: `python -m training.train_tiny --out FOLDER`.
+"""Trains the tiny model and writes its folder: `python -m training.train_tiny --out FOLDER`.
 
-A Llama of 2.9 million parameters, from chance weights, on the stream of training/corpus.py. Hidden matrices are
-trained with Muon (Jordan 2024), the rest with AdamW; in the last part every second step computes with
-weights rounded to 4 bit, so that quantization costs next to nothing. Same seed, versions and machine: same bytes.
+A Llama of 2.9 million parameters, from chance weights, on the stream of training/corpus.py. The
+layers' matrices are trained with Muon (Jordan 2024), the rest with AdamW; in the last part every
+second step computes with weights rounded to 4 bit, so that quantization costs next to nothing.
+Same seed, versions and kind of machine: same bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ FULL_PRECISION_SHARE = 0.6
 
 
 def tiny_config(tokenizer: Tokenizer) -> LlamaConfig:
-    """The architecture: every matrix dimension is a multiple of 32, the group size of 4-bit weights."""
+    """The architecture: every matrix dimension is a multiple of 32, the group of 4-bit weights."""
     end_of_text = tokenizer.token_to_id(tiny_tokenizer.END_OF_TEXT)
     turn_end = tokenizer.token_to_id(tiny_tokenizer.TURN_END)
     return LlamaConfig(
@@ -71,8 +72,13 @@ def optimizers(model: LlamaForCausalLM, rate: float) -> list[torch.optim.Optimiz
     ]
 
 
-def train(model: LlamaForCausalLM, tokenizer: Tokenizer, options: argparse.Namespace, questions: list[Question]) -> None:
-    """Runs all steps; prints loss, speed and, a few times, the share of test questions answered rightly."""
+def train(
+    model: LlamaForCausalLM,
+    tokenizer: Tokenizer,
+    options: argparse.Namespace,
+    questions: list[Question],
+) -> None:
+    """Runs all steps; prints loss, speed and now and then the share of test questions right."""
     steppers = optimizers(model, options.rate)
     stream = batches(tokenizer, options.seed, options.tokens)
     begun, seen, smooth = time.monotonic(), 0, math.nan
@@ -98,7 +104,11 @@ def train(model: LlamaForCausalLM, tokenizer: Tokenizer, options: argparse.Names
         smooth = loss.item() if math.isnan(smooth) else 0.95 * smooth + 0.05 * loss.item()
         if (step + 1) % 50 == 0:
             elapsed = time.monotonic() - begun
-            print(f"step {step + 1}/{options.steps} loss {smooth:.4f} {seen / elapsed:.0f} tok/s {elapsed:.0f} s", flush=True)
+            print(
+                f"step {step + 1}/{options.steps} loss {smooth:.4f} "
+                f"{seen / elapsed:.0f} tok/s {elapsed:.0f} s",
+                flush=True,
+            )
         if options.check_every and (step + 1) % options.check_every == 0:
             print(json.dumps(accuracy_by_skill(model, tokenizer, questions[::3])), flush=True)
 
@@ -110,38 +120,48 @@ def write(model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config = model.config.to_dict() | {"architectures": ["LlamaForCausalLM"], "dtype": "float16"}
     kept = (
-        "architectures", "attention_bias", "bos_token_id", "dtype", "eos_token_id", "head_dim", "hidden_act", "hidden_size",
-        "initializer_range", "intermediate_size", "max_position_embeddings", "mlp_bias", "model_type", "num_attention_heads",
-        "num_hidden_layers", "num_key_value_heads", "pad_token_id", "rms_norm_eps", "rope_parameters",
-        "tie_word_embeddings", "vocab_size",
+        "architectures", "attention_bias", "bos_token_id", "dtype", "eos_token_id", "head_dim",
+        "hidden_act", "hidden_size", "initializer_range", "intermediate_size",
+        "max_position_embeddings", "mlp_bias", "model_type", "num_attention_heads",
+        "num_hidden_layers", "num_key_value_heads", "pad_token_id", "rms_norm_eps",
+        "rope_parameters", "tie_word_embeddings", "vocab_size",
     )  # fmt: skip
-    (folder / "config.json").write_text(json.dumps({key: config[key] for key in kept}, indent=2) + "\n", encoding="utf-8")
+    (folder / "config.json").write_text(
+        json.dumps({key: config[key] for key in kept}, indent=2) + "\n", encoding="utf-8"
+    )
     generation = {
         "do_sample": False,
         "eos_token_id": [config["eos_token_id"], config["pad_token_id"]],
         "pad_token_id": config["pad_token_id"],
     }
-    (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n", encoding="utf-8")
+    (folder / "generation_config.json").write_text(
+        json.dumps(generation, indent=2) + "\n", encoding="utf-8"
+    )
     tiny_tokenizer.save(tokenizer, folder, CONTEXT)
 
 
 def main() -> None:
     """Trains, measures in float32 and 4 bit what will be shipped, and writes the folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--tokens", type=int, default=3072, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=4e-3, help="highest learning rate")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--check-every", type=int, default=0, help="steps between tests on a third of the questions")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--check-every", type=int, default=0, help="steps between tests on a third of the questions"
+    )
     options = parser.parse_args()
 
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
     tokenizer = tiny_tokenizer.learn(options.seed)
     model = LlamaForCausalLM(tiny_config(tokenizer)).float()
-    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {tokenizer.get_vocab_size()} tokens", flush=True)
+    parameters = sum(p.numel() for p in model.parameters())
+    print(f"{parameters:,} parameters, {tokenizer.get_vocab_size()} tokens", flush=True)
     questions = held_out_questions()
     train(model, tokenizer, options, questions)
 
