@@ -147,7 +147,8 @@ def test_an_old_bundle_survives_a_failed_replacement(tmp_path: Path) -> None:
         BundleWriter(tmp_path / "a", force=True) as writer,
     ):
         fill(writer.folder)
-        raise ValueError("oops")
+        failure = ValueError("oops")
+        raise failure
     assert verify(tmp_path / "a").manifest == old.manifest
 
 

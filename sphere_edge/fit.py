@@ -1,0 +1,193 @@
+"""The memory model: how much a language model takes on a device, whether that fits, and what would.
+
+peak = weights + KV cache + workspace + runtime
+
+weights    the files as they are mapped into memory
+KV cache   layers * kv_heads * (key_dim + value_dim) * context * bytes of its type
+workspace  what one prefill call holds at once, in float32: per token the residual, its norm, query,
+           keys and values, both halves of the gated MLP and its product, and int8 copies of what
+           goes into matrices; and the logits of one call
+runtime    code and threads, and the vocabulary (measured: benchmarks/memory.py)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sphere_edge.bundle.manifest import Memory
+from sphere_edge.console import human_bytes
+from sphere_edge.errors import OutOfMemoryError
+from sphere_edge.profiles import DeviceProfile
+
+KvDtype = Literal["float32", "float16"]
+
+KV_BYTES: Mapping[KvDtype, int] = {"float32": 4, "float16": 2}
+RUNTIME_BYTES = 32 * 2**20
+# Text, score and both directions of the merges, per entry of the vocabulary.
+VOCABULARY_ENTRY_BYTES = 256
+PREFILL_TOKENS = 512
+_SHORTEST_CONTEXT = 256
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Sizes of a language model. `weights_bytes`: per weight format that it can be had in."""
+
+    name: str
+    parameters: int
+    weights_bytes: Mapping[str, int]
+    layers: int
+    query_heads: int
+    kv_heads: int
+    key_dim: int
+    value_dim: int
+    hidden: int
+    intermediate: int
+    vocab: int
+    # The longest that the model was made for.
+    context_tokens: int
+
+    @property
+    def kv_features(self) -> int:
+        """Numbers that the KV cache keeps per token."""
+        return self.layers * self.kv_heads * (self.key_dim + self.value_dim)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What can be changed about a model to make it fit."""
+
+    quantization: str
+    context_tokens: int
+    kv_dtype: KvDtype
+
+
+@dataclass(frozen=True)
+class Change:
+    """One way to need less: the flags to package with, and the bytes that saves."""
+
+    flags: str
+    choice: Choice
+    saves_bytes: int
+    is_enough: bool
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A model on a device; `longest_context` is 0 when not even the weights fit."""
+
+    profile: DeviceProfile
+    choice: Choice
+    memory: Memory
+    longest_context: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the peak is within what one app may use there."""
+        return self.memory.peak_bytes <= self.profile.memory.usable_bytes
+
+
+def predict(spec: ModelSpec, choice: Choice, prefill_tokens: int = PREFILL_TOKENS) -> Memory:
+    """The memory that `spec` takes with `choice`, in bytes."""
+    weights = spec.weights_bytes[choice.quantization]
+    kv_cache = spec.kv_features * choice.context_tokens * KV_BYTES[choice.kv_dtype]
+    tokens = min(prefill_tokens, choice.context_tokens)
+    query = spec.query_heads * spec.key_dim
+    keys_values = spec.kv_heads * (spec.key_dim + spec.value_dim)
+    floats = 3 * spec.hidden + 2 * query + keys_values + 3 * spec.intermediate
+    int8 = spec.hidden + spec.intermediate
+    workspace = tokens * (4 * floats + int8) + 4 * spec.vocab
+    runtime = RUNTIME_BYTES + VOCABULARY_ENTRY_BYTES * spec.vocab
+    return Memory(
+        weights_bytes=weights,
+        kv_cache_bytes=kv_cache,
+        workspace_bytes=workspace,
+        peak_bytes=weights + kv_cache + workspace + runtime,
+    )
+
+
+def fit(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> Fit:
+    """How `spec` with `choice` sits in the memory of `profile`."""
+    memory = predict(spec, choice)
+    per_token = spec.kv_features * KV_BYTES[choice.kv_dtype]
+    spare = profile.memory.usable_bytes - (memory.peak_bytes - memory.kv_cache_bytes)
+    longest = min(max(0, spare // per_token), spec.context_tokens)
+    return Fit(profile, choice, memory, longest)
+
+
+def check(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> Memory:
+    """`predict`, or OutOfMemoryError naming the cheapest changes when that is too much."""
+    found = fit(spec, choice, profile)
+    if found.fits:
+        return found.memory
+    message = (
+        f"`{spec.name}` needs {human_bytes(found.memory.peak_bytes)} at its peak, "
+        f"`{profile.name}` lets an app use {human_bytes(profile.memory.usable_bytes)}"
+    )
+    raise OutOfMemoryError(message, hint=_hint(spec, choice, profile))
+
+
+def changes(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> list[Change]:
+    """The three cheapest changes, those that are enough by themselves first.
+
+    Cheapest: each kind of change goes only as far as needed, and the kinds are in the order of what
+    they cost in quality: smaller numbers in the KV cache, a shorter context, fewer bits.
+    """
+    before = predict(spec, choice).peak_bytes
+    usable = profile.memory.usable_bytes
+    found = []
+    for steps in _ways(spec, choice):
+        tried = [(flags, to, predict(spec, to).peak_bytes) for flags, to in steps]
+        if not tried:
+            continue
+        flags, to, peak = next((step for step in tried if step[2] <= usable), tried[-1])
+        found.append(Change(flags, to, before - peak, peak <= usable))
+    return sorted(found, key=lambda change: not change.is_enough)
+
+
+def _ways(spec: ModelSpec, choice: Choice) -> Iterator[list[tuple[str, Choice]]]:
+    """Per kind of change its steps, the smallest first."""
+    if choice.kv_dtype == "float32":
+        yield [("--kv f16", replace(choice, kv_dtype="float16"))]
+    contexts = []
+    context = 1 << (choice.context_tokens - 1).bit_length()
+    while (context := context // 2) >= _SHORTEST_CONTEXT:
+        contexts.append((f"--context {context}", replace(choice, context_tokens=context)))
+    yield contexts
+    smaller = [
+        (size, name)
+        for name, size in spec.weights_bytes.items()
+        if size < spec.weights_bytes[choice.quantization]
+    ]
+    yield [
+        (f"--quant {name}", replace(choice, quantization=name))
+        for _, name in sorted(smaller, reverse=True)
+    ]
+
+
+def _hint(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> str:
+    offers = changes(spec, choice, profile)
+    if not offers:
+        return "use a smaller model"
+    said = "; ".join(
+        f"`{offer.flags}` saves {human_bytes(offer.saves_bytes)}"
+        + (" and fits" if offer.is_enough else "")
+        for offer in offers
+    )
+    if any(offer.is_enough for offer in offers):
+        return said
+    together = choice
+    for offer in offers:
+        together = Choice(
+            offer.choice.quantization
+            if offer.choice.quantization != choice.quantization
+            else together.quantization,
+            min(together.context_tokens, offer.choice.context_tokens),
+            "float16" if "float16" in (together.kv_dtype, offer.choice.kv_dtype) else "float32",
+        )
+    peak = predict(spec, together).peak_bytes
+    if len(offers) > 1 and peak <= profile.memory.usable_bytes:
+        return f"{said}; all of them together fit"
+    return f"{said}; even together they need {human_bytes(peak)}: use a smaller model"

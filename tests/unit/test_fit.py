@@ -1,0 +1,107 @@
+"""The memory prediction adds up, and a refusal names changes that really help."""
+
+from __future__ import annotations
+
+import pytest
+
+from sphere_edge.errors import OutOfMemoryError, Status
+from sphere_edge.fit import Choice, ModelSpec, changes, check, fit, predict
+from sphere_edge.profiles import DeviceProfile
+
+GIB = 2**30
+# The sizes of Qwen2.5-0.5B: https://huggingface.co/Qwen/Qwen2.5-0.5B/blob/main/config.json
+QWEN = ModelSpec(
+    name="qwen2.5-0.5b",
+    parameters=494_032_768,
+    weights_bytes={"f32": 1_976_131_072, "f16": 988_065_536, "q8": 525_000_000, "q4": 278_000_000},
+    layers=24,
+    query_heads=14,
+    kv_heads=2,
+    key_dim=64,
+    value_dim=64,
+    hidden=896,
+    intermediate=4864,
+    vocab=151_936,
+    context_tokens=32_768,
+)
+
+
+def device(usable_bytes: int) -> DeviceProfile:
+    fields = {
+        "name": "board",
+        "title": "a board",
+        "os": "linux",
+        "triple": "aarch64-unknown-linux-gnu",
+        "cpu": {"features": ["neon"], "performance_cores": 4},
+        "memory": {"total_bytes": 64 * GIB, "usable_bytes": usable_bytes},
+        "sources": {"cpu": "made up", "memory": "made up"},
+    }
+    return DeviceProfile.model_validate(fields)
+
+
+def test_the_kv_cache_is_layers_times_heads_times_features_times_context() -> None:
+    memory = predict(QWEN, Choice("q4", 1024, "float16"))
+    assert memory.kv_cache_bytes == 24 * 2 * (64 + 64) * 1024 * 2
+    assert predict(QWEN, Choice("q4", 1024, "float32")).kv_cache_bytes == 2 * memory.kv_cache_bytes
+
+
+def test_the_peak_holds_all_of_its_parts() -> None:
+    memory = predict(QWEN, Choice("q8", 2048, "float16"))
+    parts = memory.weights_bytes + memory.kv_cache_bytes + memory.workspace_bytes
+    assert 0 < memory.peak_bytes - parts < 128 * 2**20
+    assert memory.weights_bytes == QWEN.weights_bytes["q8"]
+
+
+def test_what_fits_is_let_through() -> None:
+    choice = Choice("q4", 2048, "float16")
+    assert check(QWEN, choice, device(GIB)) == predict(QWEN, choice)
+
+
+def test_what_does_not_fit_is_refused_with_changes_that_make_it_fit() -> None:
+    choice, profile = Choice("f16", 8192, "float32"), device(GIB)
+    with pytest.raises(OutOfMemoryError) as caught:
+        check(QWEN, choice, profile)
+    assert caught.value.code is Status.OOM_RAM
+    offers = changes(QWEN, choice, profile)
+    assert [offer.is_enough for offer in offers] == [True, False, False]
+    assert offers[0].flags == "--quant q8"
+    for offer in offers:
+        saved = predict(QWEN, choice).peak_bytes - predict(QWEN, offer.choice).peak_bytes
+        assert offer.saves_bytes == saved > 0
+        assert f"`{offer.flags}` saves" in (caught.value.hint or "")
+    check(QWEN, offers[0].choice, profile)
+
+
+def test_the_context_is_cut_no_more_than_needed() -> None:
+    choice = Choice("q4", 32_768, "float16")
+    profile = device(700 * 2**20)
+    (shorter,) = [o for o in changes(QWEN, choice, profile) if "--context" in o.flags]
+    assert shorter.is_enough
+    twice = Choice("q4", 2 * shorter.choice.context_tokens, "float16")
+    assert predict(QWEN, twice).peak_bytes > profile.memory.usable_bytes
+
+
+def test_changes_that_only_help_together_are_said_to() -> None:
+    choice, profile = Choice("f16", 32_768, "float32"), device(400 * 2**20)
+    with pytest.raises(OutOfMemoryError) as caught:
+        check(QWEN, choice, profile)
+    assert "all of them together fit" in (caught.value.hint or "")
+
+
+def test_a_model_that_can_never_fit_needs_a_smaller_model() -> None:
+    with pytest.raises(OutOfMemoryError) as caught:
+        check(QWEN, Choice("q4", 256, "float16"), device(100 * 2**20))
+    assert "use a smaller model" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("usable", [300 * 2**20, 500 * 2**20, GIB])
+def test_the_longest_context_is_the_longest(usable: int) -> None:
+    choice = Choice("q4", 4096, "float16")
+    found = fit(QWEN, choice, device(usable))
+    longest = found.longest_context
+    if longest == 0:
+        assert not found.fits
+        return
+    assert predict(QWEN, Choice("q4", longest, "float16")).peak_bytes <= usable
+    longer = predict(QWEN, Choice("q4", longest + 1, "float16")).peak_bytes
+    assert longer > usable or longest == QWEN.context_tokens
