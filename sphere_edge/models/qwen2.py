@@ -27,12 +27,12 @@ class Config:
     windows: tuple[int | None, ...]
 
     @classmethod
-    def read(cls, config: ModelConfig) -> Config:
+    def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
         shape = Shape.read(config)
         return cls(
             shape=shape,
-            rotation=rotation(config.rope(), shape.head_dim),
+            rotation=rotation(config.rope(), shape.head_dim, context_tokens),
             activation=activation(config),
             windows=windows(config, shape.layers),
         )

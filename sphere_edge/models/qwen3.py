@@ -28,12 +28,12 @@ class Config:
     attention_bias: bool
 
     @classmethod
-    def read(cls, config: ModelConfig) -> Config:
+    def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
         shape = Shape.read(config, default_head_dim=128)
         return cls(
             shape=shape,
-            rotation=rotation(config.rope(), shape.head_dim),
+            rotation=rotation(config.rope(), shape.head_dim, context_tokens),
             activation=activation(config),
             windows=windows(config, shape.layers),
             attention_bias=config.take("attention_bias", bool, False),

@@ -90,8 +90,8 @@ class Family:
     unread: tuple[str, ...]
 
 
-def family(config: ModelConfig) -> Family:
-    """The family of `config.model_type` with its config read.
+def family(config: ModelConfig, context_tokens: int) -> Family:
+    """The family of `config.model_type` with its config read, for a cache of `context_tokens`.
 
     Raises UnsupportedError for an unknown type, naming the known ones, and for weights that are
     quantized already.
@@ -106,6 +106,6 @@ def family(config: ModelConfig) -> Family:
             message = f"the checkpoint is already quantized (`{key}`: `{str(method)[:40]}`)"
             raise UnsupportedError(message, hint="use the checkpoint in bfloat16 or a GGUF of it")
     module = importlib.import_module(f"sphere_edge.models.{FAMILIES[config.model_type]}")
-    read = module.Config.read(config)
+    read = module.Config.read(config, context_tokens)
     unread = tuple(sorted(config.unread() - _HARMLESS))
     return Family(config.model_type, read, module.Model, unread)

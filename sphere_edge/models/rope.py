@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sphere_edge.errors import ModelCorruptError, UnsupportedError
-from sphere_edge.formats.config import RopeParameters
+from sphere_edge.errors import ModelCorruptError
+from sphere_edge.formats.config import RopeKind, RopeParameters
 
 Frequencies = NDArray[np.float64]
 Value = TypeVar("Value")
@@ -30,14 +30,12 @@ class Rotation:
     magnitude: float = 1.0
 
 
-def rotation(rope: RopeParameters, head_dim: int) -> Rotation:
+def rotation(rope: RopeParameters, head_dim: int, context_tokens: int) -> Rotation:
     """The rotation that `rope` asks for (Su et al. 2021), computed in float64.
 
-    Raises UnsupportedError for a kind of scaling that is not done here, by name.
+    A scaling that depends on the length of the text (longrope) is fixed by `context_tokens`, the
+    length of the KV cache: rotated keys stay in the cache, so the text must not change it.
     """
-    if rope.kind not in _SCALINGS:
-        message = f"the model's RoPE scaling `{rope.kind}` is not supported"
-        raise UnsupportedError(message, hint=f"supported: {', '.join(_SCALINGS)}")
     rotary_dim = int(head_dim * rope.partial_rotary_factor)
     if rotary_dim % 2 or not 0 < rotary_dim <= head_dim or rope.theta <= 1:
         message = (
@@ -45,40 +43,40 @@ def rotation(rope: RopeParameters, head_dim: int) -> Rotation:
         )
         raise ModelCorruptError(message)
     base = rope.theta ** -(np.arange(0, rotary_dim, 2, dtype=np.float64) / rotary_dim)
-    scaled, magnitude = _SCALINGS[rope.kind](base, rope)
+    scaled, magnitude = _SCALINGS[rope.kind](base, rope, context_tokens)
     return Rotation(rotary_dim, scaled.astype(np.float32), magnitude)
 
 
-def _default(base: Frequencies, _rope: RopeParameters) -> tuple[Frequencies, float]:
+def _default(base: Frequencies, _rope: RopeParameters, _context: int) -> tuple[Frequencies, float]:
     return base, 1.0
 
 
-def _linear(base: Frequencies, rope: RopeParameters) -> tuple[Frequencies, float]:
+def _linear(base: Frequencies, rope: RopeParameters, _context: int) -> tuple[Frequencies, float]:
     return base / _positive("factor", rope.factor), 1.0
 
 
-def _llama3(base: Frequencies, rope: RopeParameters) -> tuple[Frequencies, float]:
+def _llama3(base: Frequencies, rope: RopeParameters, _context: int) -> tuple[Frequencies, float]:
     """Slow rotations are slowed by `factor`, fast ones kept, those between blended (Llama 3.1)."""
     factor = _positive("factor", rope.factor)
-    context = _positive("original_max_position_embeddings", rope.original_context)
+    original = _positive("original_max_position_embeddings", rope.original_context)
     low = _positive("low_freq_factor", rope.low_freq_factor)
     high = _positive("high_freq_factor", rope.high_freq_factor)
     if high <= low:
         message = f"`high_freq_factor` `{high}` is not above `low_freq_factor` `{low}`"
         raise ModelCorruptError(message)
-    turns = context * base / (2 * math.pi)
+    turns = original * base / (2 * math.pi)
     kept = np.clip((turns - low) / (high - low), 0, 1)
     return kept * base + (1 - kept) * base / factor, 1.0
 
 
-def _yarn(base: Frequencies, rope: RopeParameters) -> tuple[Frequencies, float]:
+def _yarn(base: Frequencies, rope: RopeParameters, _context: int) -> tuple[Frequencies, float]:
     """YaRN (Peng et al. 2023): a ramp over the dimensions, and a temperature on the scores."""
     factor = _positive("factor", rope.factor)
-    context = _positive("original_max_position_embeddings", rope.original_context)
+    original = _positive("original_max_position_embeddings", rope.original_context)
     rotary_dim = 2 * base.size
 
     def dimension(turns: float) -> float:
-        return rotary_dim * math.log(context / (turns * 2 * math.pi)) / (2 * math.log(rope.theta))
+        return rotary_dim * math.log(original / (turns * 2 * math.pi)) / (2 * math.log(rope.theta))
 
     first = dimension(rope.beta_fast or 32.0)
     last = dimension(rope.beta_slow or 1.0)
@@ -89,6 +87,26 @@ def _yarn(base: Frequencies, rope: RopeParameters) -> tuple[Frequencies, float]:
     span = last - first or 0.001
     slowed = np.clip((np.arange(base.size) - first) / span, 0, 1)
     return (1 - slowed) * base + slowed * base / factor, _yarn_magnitude(rope, factor)
+
+
+def _longrope(base: Frequencies, rope: RopeParameters, context: int) -> tuple[Frequencies, float]:
+    """LongRoPE (Ding et al. 2024): a factor per pair, from one list for short and one for long."""
+    original = _positive("original_max_position_embeddings", rope.original_context)
+    name, factors = "short_factor", rope.short_factor
+    if context > original:
+        name, factors = "long_factor", rope.long_factor
+    if factors is None or len(factors) != base.size or min(factors) <= 0:
+        message = f"RoPE scaling needs `{base.size}` positive numbers as `{name}`"
+        raise ModelCorruptError(message)
+    factor = rope.factor
+    magnitude = rope.attention_factor
+    if magnitude is None and factor is None:
+        message = "RoPE scaling `longrope` needs a `factor` or an `attention_factor`"
+        raise ModelCorruptError(message)
+    if magnitude is None:
+        longer = max(1.0, factor or 1.0)
+        magnitude = math.sqrt(1 + math.log(longer) / math.log(original))
+    return base / np.asarray(factors), magnitude
 
 
 def _yarn_magnitude(rope: RopeParameters, factor: float) -> float:
@@ -110,9 +128,14 @@ def _positive(name: str, value: float | None) -> float:
     return value
 
 
-_SCALINGS: dict[str, Callable[[Frequencies, RopeParameters], tuple[Frequencies, float]]] = {
+_SCALINGS: dict[
+    RopeKind, Callable[[Frequencies, RopeParameters, int], tuple[Frequencies, float]]
+] = {
     "default": _default,
     "linear": _linear,
+    # Changes nothing up to max_position_embeddings, and no bundle's context goes beyond it.
+    "dynamic": _default,
     "llama3": _llama3,
     "yarn": _yarn,
+    "longrope": _longrope,
 }

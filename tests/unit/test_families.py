@@ -19,7 +19,7 @@ SIZES = {
 
 def read(model_type="llama", **changes):
     values = {"model_type": model_type, **SIZES, **changes}
-    return family(ModelConfig({key: v for key, v in values.items() if v is not ...}))
+    return family(ModelConfig({key: v for key, v in values.items() if v is not ...}), 128)
 
 
 def test_an_unknown_model_type_is_refused_with_the_list_of_known_ones():
@@ -44,7 +44,6 @@ def test_a_key_that_nobody_reads_is_reported():
     ("changes", "named"),
     [
         ({"hidden_act": "relu6"}, "relu6"),
-        ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "dynamic"),
         ({"rope_parameters": {"rope_type": "made_up"}}, "made_up"),
         ({"quantization_config": {"quant_method": "awq"}}, "awq"),
     ],

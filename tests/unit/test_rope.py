@@ -5,9 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from sphere_edge.errors import ModelCorruptError, UnsupportedError
+from sphere_edge.errors import ModelCorruptError
 from sphere_edge.formats.config import RopeParameters
-from sphere_edge.models.rope import rotation
+from sphere_edge.models import rope
+
+
+def rotation(parameters, head_dim, context_tokens=512):
+    return rope.rotation(parameters, head_dim, context_tokens)
+
 
 LLAMA3 = RopeParameters(
     kind="llama3",
@@ -59,10 +64,20 @@ def test_partial_rotation_rotates_only_the_first_features():
     assert made.inverse_frequencies.shape == (16,)
 
 
-@pytest.mark.parametrize("kind", ["dynamic", "longrope"])
-def test_a_scaling_that_is_not_done_is_refused_by_name(kind):
-    with pytest.raises(UnsupportedError, match=f"`{kind}`"):
-        rotation(RopeParameters(kind=kind, factor=2.0), 64)
+def test_longrope_takes_the_factors_for_the_length_of_the_cache():
+    long = RopeParameters(
+        kind="longrope",
+        theta=10000.0,
+        factor=8.0,
+        original_context=512,
+        short_factor=(1.0, 2.0, 4.0, 8.0),
+        long_factor=(10.0, 10.0, 10.0, 10.0),
+    )
+    short = rotation(long, 8, 512)
+    np.testing.assert_allclose(short.inverse_frequencies, [1, 0.05, 0.0025, 0.000125], rtol=1e-6)
+    assert short.magnitude == pytest.approx(math.sqrt(1 + math.log(8) / math.log(512)))
+    beyond = rotation(long, 8, 513)
+    np.testing.assert_allclose(beyond.inverse_frequencies, [0.1, 0.01, 1e-3, 1e-4], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +86,7 @@ def test_a_scaling_that_is_not_done_is_refused_by_name(kind):
         RopeParameters(kind="linear"),
         RopeParameters(kind="linear", factor=-1.0),
         RopeParameters(kind="llama3", factor=8.0, low_freq_factor=4.0, high_freq_factor=4.0),
+        RopeParameters(kind="longrope", factor=8.0, original_context=64, short_factor=(1.0,)),
         RopeParameters(theta=0.0),
         RopeParameters(partial_rotary_factor=3.0),
     ],
