@@ -128,7 +128,7 @@ def memory_bytes() -> int:
         for path in (_CGROUP / "memory.max", _CGROUP / "memory" / "memory.limit_in_bytes")
     ]
     total: int = psutil.virtual_memory().total
-    return min(total, *(limit for limit in limits if limit))
+    return min([total, *(limit for limit in limits if limit)])
 
 
 def _number(path: Path) -> int | None:

@@ -1,0 +1,125 @@
+"""Device profiles are complete, sourced, found by name, and the host is probed as it is."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import pytest
+
+from sphere_edge import host, profiles
+from sphere_edge.errors import InvalidArgumentError, NotFoundError
+
+PIXEL8 = Path(__file__).parents[2] / "device_profiles" / "pixel8.toml"
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_every_profile_can_be_loaded(name: str) -> None:
+    profile = profiles.load(name)
+    assert profile.name == name
+    assert profile.memory.usable_bytes < profile.memory.total_bytes
+
+
+@pytest.mark.parametrize("name", [name for name in profiles.names() if name != "host"])
+def test_every_source_belongs_to_a_figure(name: str) -> None:
+    profile = profiles.load(name)
+    for figure in profile.sources:
+        part, _, field = figure.partition(".")
+        group = getattr(profile, part)
+        assert not field or getattr(group, field) is not None, figure
+
+
+def test_a_typo_is_answered_with_the_nearest_names() -> None:
+    with pytest.raises(NotFoundError, match="`pixel9000`") as caught:
+        profiles.load("pixel9000")
+    assert caught.value.hint == "choose one of: pixel8"
+
+
+def test_a_name_like_no_other_is_answered_with_all_names() -> None:
+    with pytest.raises(NotFoundError) as caught:
+        profiles.load("zzz")
+    assert all(name in (caught.value.hint or "") for name in profiles.names())
+
+
+@pytest.mark.parametrize("name", ["../pyproject", "/etc/passwd", "", "pixel8.toml"])
+def test_a_profile_name_is_never_a_path(name: str) -> None:
+    with pytest.raises(NotFoundError):
+        profiles.load(name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('"i8mm"', '"avx1024"', "cpu.features.3"),
+        ("performance_cores = 5", "performance_cores = 0", "cpu.performance_cores"),
+        ('usable_bytes = "4 GiB"', 'usable_bytes = "9 GiB"', "more than total"),
+        ('total_bytes = "8 GiB"', 'total_bytes = "lots"', "memory.total_bytes"),
+        ("name = ", "nome = ", "nome"),
+        ("[gpu]", "[gpu", "no TOML"),
+        ('gpu = "Android', 'tpu = "Android', "no source for gpu.api"),
+        ('name = "pixel8"', 'name = "pixel9"', "file and name"),
+    ],
+)
+def test_a_wrong_profile_is_refused_with_the_field(
+    tmp_path: Path, old: str, new: str, complaint: str
+) -> None:
+    path = tmp_path / "pixel8.toml"
+    path.write_text(PIXEL8.read_text().replace(old, new, 1))
+    with pytest.raises(InvalidArgumentError, match=complaint):
+        profiles.read(path)
+
+
+def test_sizes_may_be_written_with_units(tmp_path: Path) -> None:
+    assert profiles.read(PIXEL8).memory.total_bytes == 8 * 2**30
+
+
+def test_cpu_features_are_those_that_every_core_has() -> None:
+    cpuinfo = "processor: 0\nFeatures: fp asimd asimddp i8mm\n\nprocessor: 1\nFeatures: fp asimd\n"
+    assert host._linux_cpu(cpuinfo, arm=True)[1] == ("neon",)
+    x86 = "model name : A CPU\nflags : avx2 fma f16c avx512f avx512bw avx512vl avx512dq avx512_vnni"
+    title, features = host._linux_cpu(x86, arm=False)
+    assert title == "A CPU"
+    assert set(features) == {"avx2", "fma", "f16c", "avx512vnni"}
+    assert "avx512vnni" not in host._linux_cpu(x86.replace("avx512vl", ""), arm=False)[1]
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="CPU affinity is a Linux thing")
+def test_only_cores_this_process_may_use_are_counted() -> None:
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert host.performance_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def test_small_cores_and_second_threads_are_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two fast cores of two threads each, and four slow cores.
+    allowed = range(8)
+    for cpu in allowed:
+        topology = tmp_path / f"cpu{cpu}" / "topology"
+        topology.mkdir(parents=True)
+        (topology / "physical_package_id").write_text("0\n")
+        (topology / "core_id").write_text(f"{cpu // 2 if cpu < 4 else cpu}\n")
+        (tmp_path / f"cpu{cpu}" / "cpu_capacity").write_text("1024\n" if cpu < 4 else "280\n")
+    monkeypatch.setattr(host, "_CPUS", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(allowed), raising=False)
+    monkeypatch.setattr(host, "_CGROUP", tmp_path)
+    (tmp_path / "cpu.max").write_text("800000 100000\n")
+    assert host.performance_cores() == 2
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    assert host.performance_cores() == 1
+
+
+def test_a_container_limit_counts_as_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "_CGROUP", tmp_path)
+    whole = host.memory_bytes()
+    (tmp_path / "memory.max").write_text("1073741824\n")
+    assert host.memory_bytes() == 2**30 < whole
+    (tmp_path / "memory.max").write_text("max\n")
+    assert host.memory_bytes() == whole
