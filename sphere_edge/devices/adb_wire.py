@@ -1,0 +1,126 @@
+"""adb's shell and sync protocols over a connection that adbutils opened.
+
+Sources: AOSP packages/modules/adb, SERVICES.TXT, SYNC.TXT, shell_protocol.h. adbutils speaks both
+too, but its shell takes no stdin and no overall deadline, and its sync sends 4 KiB at a time,
+ignores what the device says while a file is on its way, and believes 32-bit sizes.
+"""
+
+from __future__ import annotations
+
+import socket
+import stat
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+_SHELL_HEADER = struct.Struct("<BI")
+_STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = range(5)
+# SYNC_DATA_MAX of the protocol.
+SYNC_DATA_BYTES = 64 << 10
+_SYNC_HEADER = struct.Struct("<4sI")
+# The largest packet of either protocol that a device sends is one adb payload.
+_PACKET_LIMIT_BYTES = 1 << 20
+_STALL_S = 60.0
+
+Sink = Callable[[bytes], object]
+
+
+class SyncFailedError(Exception):
+    """The device refused or broke off a transfer; the text is its reason."""
+
+
+class Shell:
+    """A program on the device behind the shell protocol, version 2."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+
+    def send(self, stdin: bytes) -> None:
+        """Writes to the program's stdin. Raises OSError."""
+        for start in range(0, len(stdin), SYNC_DATA_BYTES):
+            piece = stdin[start : start + SYNC_DATA_BYTES]
+            self._socket.sendall(_SHELL_HEADER.pack(_STDIN, len(piece)) + piece)
+
+    def end_stdin(self) -> None:
+        """Tells the program that its stdin is at its end. Raises OSError."""
+        self._socket.sendall(_SHELL_HEADER.pack(_CLOSE_STDIN, 0))
+
+    def receive(self, stdout: Sink, stderr: Sink, deadline: float) -> int | None:
+        """Takes one packet; the exit code once the program ended.
+
+        Raises EOFError (connection lost), TimeoutError (`deadline`, on the monotonic clock).
+        """
+        kind, length = _SHELL_HEADER.unpack(_exactly(self._socket, _SHELL_HEADER.size, deadline))
+        if length > _PACKET_LIMIT_BYTES:
+            message = f"a shell packet of {length} bytes"
+            raise EOFError(message)
+        payload = _exactly(self._socket, length, deadline)
+        if kind == _STDOUT:
+            stdout(payload)
+        elif kind == _STDERR:
+            stderr(payload)
+        elif kind == _EXIT and payload:
+            return payload[0]
+        return None
+
+
+def push(connection: socket.socket, remote: str, mode: int, pieces: Iterator[bytes]) -> None:
+    """Writes the file `remote` from `pieces`, each at most SYNC_DATA_BYTES.
+
+    The connection is already in sync mode. Raises SyncFailedError, EOFError, OSError.
+    """
+    name = f"{remote},{stat.S_IFREG | mode}".encode()
+    connection.settimeout(_STALL_S)
+    try:
+        connection.sendall(_SYNC_HEADER.pack(b"SEND", len(name)) + name)
+        for piece in pieces:
+            connection.sendall(_SYNC_HEADER.pack(b"DATA", len(piece)) + piece)
+        connection.sendall(_SYNC_HEADER.pack(b"DONE", int(time.time()) & 0xFFFFFFFF))
+    except (BrokenPipeError, ConnectionResetError):
+        # A device that cannot write says so and hangs up while we are still sending.
+        with suppress(EOFError, OSError):
+            _reply(connection)
+        raise
+    _reply(connection)
+
+
+def pull(connection: socket.socket, remote: str, sink: Sink) -> None:
+    """Hands the contents of `remote` to `sink`. Raises SyncFailedError, EOFError, OSError."""
+    name = remote.encode()
+    connection.settimeout(_STALL_S)
+    connection.sendall(_SYNC_HEADER.pack(b"RECV", len(name)) + name)
+    while True:
+        word, length = _SYNC_HEADER.unpack(_exactly(connection, _SYNC_HEADER.size))
+        if word == b"DONE":
+            return
+        if length > SYNC_DATA_BYTES or word not in (b"DATA", b"FAIL"):
+            message = f"unexpected `{word!r}` in a file transfer"
+            raise SyncFailedError(message)
+        payload = _exactly(connection, length)
+        if word == b"FAIL":
+            raise SyncFailedError(payload.decode(errors="replace"))
+        sink(payload)
+
+
+def _reply(connection: socket.socket) -> None:
+    word, length = _SYNC_HEADER.unpack(_exactly(connection, _SYNC_HEADER.size))
+    if word == b"FAIL":
+        reason = _exactly(connection, min(length, SYNC_DATA_BYTES))
+        raise SyncFailedError(reason.decode(errors="replace"))
+    if word != b"OKAY":
+        message = f"unexpected `{word!r}` after a file transfer"
+        raise SyncFailedError(message)
+
+
+def _exactly(connection: socket.socket, count: int, deadline: float | None = None) -> bytes:
+    taken = bytearray()
+    while len(taken) < count:
+        if deadline is not None:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+        piece = connection.recv(min(count - len(taken), 1 << 16))
+        if not piece:
+            message = "connection lost"
+            raise EOFError(message)
+        taken += piece
+    return bytes(taken)

@@ -1,0 +1,148 @@
+"""What every way to reach a device can do, and how failures read whatever the road."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from sphere_edge import errors
+from sphere_edge.run import Completed
+
+DEFAULT_TIMEOUT_S = 60.0
+# A transfer that was cut off goes on at a multiple of this.
+PART_BYTES = 16 << 20
+# A command whose output is worth more memory than this is broken or hostile.
+OUTPUT_LIMIT_BYTES = 64 << 20
+
+# Told how many more bytes were handed to the device.
+Sent = Callable[[int], None]
+# Asks a person for a secret; the argument says which. None where no person sits there.
+Ask = Callable[[str], str]
+
+
+class Process(Protocol):
+    """A program that runs on the device while we do other things; it ends when its stdin does."""
+
+    def read_line(self, timeout_s: float) -> str:
+        """The next line of its stdout without the line end; `""` once it has ended.
+
+        Raises errors.TimeoutError, UnavailableError.
+        """
+
+    def close(self) -> None:
+        """Ends its stdin and lets go of it. May be called twice."""
+
+
+class Device(Protocol):
+    """A phone, a board or this machine.
+
+    Every method raises UnavailableError when the device does not answer (any more); after
+    `reconnect` it can be used again. Words of `argv` reach the program unchanged on every road.
+    """
+
+    @property
+    def uri(self) -> str:
+        """What the user calls it: `local`, `adb:SERIAL`, `ssh://user@host:port`."""
+
+    @property
+    def default_store(self) -> str:
+        """Where the store is unless the user says otherwise; may begin with `~/`."""
+
+    def run(
+        self, argv: Sequence[str], *, timeout_s: float = DEFAULT_TIMEOUT_S, stdin: bytes = b""
+    ) -> Completed:
+        """Runs a program to its end; how it ended is in the result, death by signal N as -N.
+
+        Raises errors.TimeoutError; the program is then ended or loses its streams.
+        """
+
+    def start(self, argv: Sequence[str]) -> Process:
+        """Starts a program that goes on until its stdin ends."""
+
+    def push(
+        self,
+        source: Path,
+        remote: str,
+        *,
+        offset_bytes: int = 0,
+        length_bytes: int | None = None,
+        sent: Sent | None = None,
+    ) -> None:
+        """Makes the file `remote` the same as `source`, whole or in one place.
+
+        With `offset_bytes` or `length_bytes`, bytes [offset, offset + length) go to the same place
+        of `remote`, and what it holds elsewhere stays; the offset is a multiple of 64 KiB.
+        The file is made if it is missing, its folder is not.
+        Raises StorageError: full, read-only, not allowed, no such folder.
+        """
+
+    def pull(self, remote: str, target: Path) -> None:
+        """Copies the file `remote` to `target`, which appears only when complete.
+
+        Raises NotFoundError: there is no such file.
+        """
+
+    def reconnect(self) -> None:
+        """Drops the connection, if there is one, and makes a new one."""
+
+    def close(self) -> None:
+        """Lets go of the device. May be called twice."""
+
+
+def remote_line(argv: Sequence[str]) -> str:
+    """The one command line of `argv` for roads that hand a line to a shell (adb, SSH).
+
+    The outer `sh` makes death by signal N the exit code 128 + N, which both roads report.
+    """
+    return shlex.join(["sh", "-c", '"$@"; exit $?', "sh", *argv])
+
+
+def exit_code_of_shell(code: int) -> int:
+    """A shell's 128 + N as -N, the way `sphere_edge.run` reports death by signal N."""
+    return 128 - code if 128 < code <= 128 + 64 else code
+
+
+def read_file(device: Device, remote: str, *, limit_bytes: int = 1 << 20) -> str:
+    """The beginning of a text file on the device, at most `limit_bytes` of it.
+
+    Raises NotFoundError if it cannot be read.
+    """
+    completed = device.run(["head", "-c", str(limit_bytes), remote])
+    if completed.exit_code != 0:
+        message = f"cannot read `{remote}` on {device.uri}: {completed.last_lines}"
+        raise errors.NotFoundError(message)
+    return completed.stdout
+
+
+def storage_error(device_uri: str, remote: str, reason: str) -> errors.StorageError:
+    """A failed write, told by what the kernel's message (in `reason`) means to the user."""
+    for sign, cause, hint in _WRITE_FAILURES:
+        if sign in reason.lower():
+            return errors.StorageError(f"`{remote}` on {device_uri}: {cause}", hint=hint)
+    return errors.StorageError(f"cannot write `{remote}` on {device_uri}: {reason.strip()}")
+
+
+_WRITE_FAILURES = (
+    (
+        "no space left",
+        "the device is full",
+        "free space there: `sphere-edge device gc --device URI` removes bundles no longer in use",
+    ),
+    ("quota exceeded", "the user's quota is used up", "free space on the device"),
+    (
+        "read-only file system",
+        "the file system is read-only",
+        "choose a writable folder with --store",
+    ),
+    (
+        "permission denied",
+        "not allowed to write there",
+        "choose a folder of yours with --store",
+    ),
+    ("operation not permitted", "not allowed to write there", "choose a folder with --store"),
+    ("no such file or directory", "its folder does not exist", None),
+    ("not a directory", "its folder does not exist", None),
+    ("file too large", "the file system cannot hold a file that large", None),
+)

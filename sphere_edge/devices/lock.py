@@ -1,0 +1,82 @@
+"""The lock that keeps two deploys apart: held by a process on the device, so it dies with us."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import secrets
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from sphere_edge import errors
+from sphere_edge.devices.device import Device, Process, storage_error
+
+_SCRIPT = Path(__file__).with_name("lock.sh").read_text("utf-8")
+_ANSWER_S = 30.0
+
+
+class Lock:
+    """Taken when made; `close` gives it back. Whoever holds it names its `token` to the store."""
+
+    def __init__(self, device: Device, root: str) -> None:
+        self._device = device
+        self._root = root
+        self._process: Process | None = None
+        here = re.sub(r"[^A-Za-z0-9.]", "", socket.gethostname())[:60] or "here"
+        self._here = here
+        self.token = f"{here}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.take()
+
+    def take(self) -> None:
+        """Takes it, again too after a reconnect. Raises UnavailableError if another has it."""
+        self.close()
+        answer = self._ask(dead="")
+        if answer.startswith("busy ") and self._is_dead(token := answer.split(" ")[1]):
+            answer = self._ask(dead=token)
+        if answer == "held":
+            return
+        self.close()
+        if not answer.startswith("busy "):
+            self._explain()
+        who = "".join(char for char in answer[5:].partition(" ")[2] if char.isprintable())[:120]
+        message = f"another deploy to {self._device.uri} is under way, by {who or 'someone'}"
+        raise errors.UnavailableError(message, hint="try again when it is done")
+
+    def close(self) -> None:
+        """Gives the lock back. May be called twice."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
+
+    def _ask(self, *, dead: str) -> str:
+        self.close()
+        who = f"{getpass.getuser()}@{self._here} (process {os.getpid()})"
+        words = ["sh", "-c", _SCRIPT, "sh", self._root, self.token, who, dead]
+        self._process = self._device.start(words)
+        return self._process.read_line(_ANSWER_S)
+
+    def _is_dead(self, token: str) -> bool:
+        """Whether the deploy with that token ran on this machine and ended.
+
+        When a link was cut without a word, the device may not know for hours that we are gone.
+        """
+        host, _, rest = token.rpartition("-")[0].rpartition("-")
+        return host == self._here and rest.isdecimal() and not psutil.pid_exists(int(rest))
+
+    def _explain(self) -> None:
+        """The lock's process ended without an answer: says why the store cannot be written."""
+        tried = self._device.run(["sh", "-c", 'mkdir -p "$0" && : >"$0/.writable"', self._root])
+        if tried.exit_code != 0:
+            raise storage_error(self._device.uri, self._root, tried.last_lines)
+        message = f"cannot lock the store `{self._root}` on {self._device.uri}"
+        raise errors.StorageError(message, hint="does its file system have symbolic links?")
+
+
+def release(lock: Lock) -> None:
+    """Gives the lock back when the device may be gone; then it is free already."""
+    with suppress(errors.SphereEdgeError):
+        lock.close()

@@ -1,0 +1,101 @@
+"""From a device's name (`local`, `adb:SERIAL`, `ssh://user@host:port`) to an open `Device`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from sphere_edge import errors
+from sphere_edge.devices.device import Ask, Device
+
+
+@dataclass(frozen=True)
+class DeviceUri:
+    """A device's name, taken apart: `serial` only for adb, the others only for ssh."""
+
+    kind: str
+    serial: str | None = None
+    user: str | None = None
+    host: str | None = None
+    port: int | None = None
+
+
+# No leading `-`: these words also reach the command lines of other programs.
+_SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}")
+_HOST = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9._:%\-]{0,254}")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._\-]{0,63}")
+_FORMS = "use `local`, `adb:SERIAL` or `ssh://user@host:port`"
+
+
+def parse_uri(uri: str) -> DeviceUri:
+    """Takes `uri` apart. Raises InvalidArgumentError."""
+    if uri == "local":
+        return DeviceUri("local")
+    if uri == "adb":
+        return DeviceUri("adb")
+    if uri.startswith("adb:") and _SERIAL.fullmatch(uri[4:]):
+        return DeviceUri("adb", serial=uri[4:])
+    if uri.startswith("ssh://"):
+        return _parse_ssh(uri)
+    message = f"`{uri}` does not name a device"
+    raise errors.InvalidArgumentError(message, hint=_FORMS)
+
+
+def _parse_ssh(uri: str) -> DeviceUri:
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError as error:
+        message = f"`{uri}` does not name a device: {error}"
+        raise errors.InvalidArgumentError(message, hint=_FORMS) from error
+    if parts.password is not None:
+        message = "a password does not belong in a device's name, where every log shows it"
+        hint = "use a key, or let sphere-edge ask for the password"
+        raise errors.InvalidArgumentError(message, hint=hint)
+    extra = parts.path not in ("", "/") or parts.query or parts.fragment
+    host = parts.hostname and parts.netloc.rpartition("@")[2]
+    # urlsplit lowers the case; ssh_config's Host patterns tell upper from lower.
+    host = re.sub(r":\d*$", "", host or "").strip("[]")
+    user_is_odd = parts.username is not None and not _USER.fullmatch(parts.username)
+    if extra or user_is_odd or not _HOST.fullmatch(host):
+        message = f"`{uri}` does not name a device"
+        raise errors.InvalidArgumentError(message, hint=_FORMS)
+    return DeviceUri("ssh", user=parts.username, host=host, port=port)
+
+
+# The roads are imported when one is taken: paramiko and adbutils each take 0.2 s to import.
+def _open_local(uri: DeviceUri, ask: Ask | None) -> Device:
+    from sphere_edge.devices.local import LocalDevice
+
+    return LocalDevice()
+
+
+def _open_ssh(uri: DeviceUri, ask: Ask | None) -> Device:
+    from sphere_edge.devices.ssh import SshDevice
+
+    return SshDevice(uri.host or "", user=uri.user, port=uri.port, ask=ask)
+
+
+def _open_adb(uri: DeviceUri, ask: Ask | None) -> Device:
+    from sphere_edge.devices.adb import AdbDevice
+
+    return AdbDevice(uri.serial)
+
+
+KINDS: dict[str, Callable[[DeviceUri, Ask | None], Device]] = {
+    "local": _open_local,
+    "ssh": _open_ssh,
+    "adb": _open_adb,
+}
+
+
+def open_device(uri: str, *, ask: Ask | None = None) -> Device:
+    """Connects to the device; `ask` is called for a password or passphrase if one is needed.
+
+    Raises InvalidArgumentError (no such form of name), NotFoundError (no such device),
+    UnavailableError (it does not answer, or does not let us in).
+    """
+    parsed = parse_uri(uri)
+    return KINDS[parsed.kind](parsed, ask)

@@ -1,0 +1,332 @@
+"""What a device is and has right now: one small shell script's answers as typed values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sphere_edge import errors
+from sphere_edge.devices.device import Device
+
+_SCRIPT = Path(__file__).with_name("probe.sh")
+_TEXT_LIMIT = 120
+_LIST_LIMIT = 512
+
+Os = Literal["linux", "android", "macos"]
+SensorKind = Literal["temperature", "current", "voltage", "power"]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Cores of one kind."""
+
+    cores: int
+    max_mhz: int | None
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """A file on the device that holds a reading; its unit is the kernel's for that kind of file."""
+
+    kind: SensorKind
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A device as it is now. What it does not tell is None or empty, never a guess."""
+
+    os: Os
+    os_release: str | None
+    kernel: str | None
+    architecture: str
+    libc: Literal["gnu", "musl", "bionic"] | None
+    model: str | None
+    soc: str | None
+    cpu_model: str | None
+    # Our names, the ones of DeviceProfile.cpu.features.
+    cpu_features: tuple[str, ...]
+    cores: int | None
+    # Fastest first.
+    clusters: tuple[Cluster, ...]
+    memory_total_bytes: int | None
+    # What a new program could take without swapping: free and reclaimable, within the cgroup.
+    memory_available_bytes: int | None
+    storage_free_bytes: int | None
+    page_bytes: int | None
+    gpu: str | None
+    gpu_driver: str | None
+    sensors: tuple[Sensor, ...]
+
+
+def probe(device: Device, *, folder: str | None = None) -> Probe:
+    """Asks `device`; free storage is that of `folder` (by default where the store goes).
+
+    Raises UnavailableError: no answer, or none that can be read.
+    """
+    place = folder or device.default_store
+    place = place.removeprefix("~/") if place.startswith("~/") else place
+    completed = device.run(["sh", "-s", "--", place], stdin=_SCRIPT.read_bytes(), timeout_s=30)
+    return parse(completed.stdout, device.uri)
+
+
+def parse(text: str, uri: str) -> Probe:
+    """Reads what probe.sh printed. Raises UnavailableError if it is not that."""
+    told = _sections(text)
+    if "end" not in told:
+        message = f"{uri} does not answer the probe: {_clean(text[:_TEXT_LIMIT]) or 'no output'}"
+        hint = "a POSIX shell is needed there"
+        raise errors.UnavailableError(message, hint=hint)
+    system, kernel, machine = ([*told.get("uname", []), "", "", ""])[:3]
+    properties = _pairs(told.get("getprop", []))
+    machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(machine, machine)
+    os = _OS.get("Android" if properties.get("ro.build.version.sdk") else system)
+    if os is None:
+        message = f"{uri} runs `{_clean(system) or 'an unknown system'}`"
+        raise errors.UnsupportedError(message, hint="Linux and Android devices are supported")
+    clusters = _clusters(told.get("cpus", []))
+    online = _number(_line(told, "online"))
+    memory = _memory(told)
+    gpu, driver = _gpu(told, properties)
+    return Probe(
+        os=os,
+        os_release=_os_release(told, properties),
+        kernel=_clean(kernel),
+        architecture=_clean(machine) or "unknown",
+        libc=_libc(told.get("libc", [])),
+        model=_model(told, properties),
+        soc=_soc(told, properties),
+        cpu_model=_cpu_model(told.get("cpuinfo", [])),
+        cpu_features=_features(machine, told),
+        cores=online or (sum(cluster.cores for cluster in clusters) or None),
+        clusters=clusters,
+        memory_total_bytes=memory[0],
+        memory_available_bytes=memory[1],
+        storage_free_bytes=free_storage(told.get("storage", [])),
+        page_bytes=_number(_line(told, "page")),
+        gpu=gpu,
+        gpu_driver=driver,
+        sensors=_sensors(told.get("sensors", [])),
+    )
+
+
+_OS: dict[str, Os] = {"Linux": "linux", "Android": "android", "Darwin": "macos"}
+_SENSORS: dict[str, SensorKind] = {
+    "temperature": "temperature",
+    "current": "current",
+    "voltage": "voltage",
+    "power": "power",
+}
+_X86_FLAGS = {"avx2": "avx2", "fma": "fma", "f16c": "f16c", "avx512_vnni": "avx512vnni"}
+_ARM_FLAGS = {"asimd": "neon", "asimddp": "dotprod", "i8mm": "i8mm", "asimdhp": "fp16"}
+# linux/arch/arm64/include/uapi/asm/hwcap.h: (auxv type, bit) of each.
+_ARM_HWCAPS = {"neon": (16, 1), "fp16": (16, 10), "dotprod": (16, 20), "i8mm": (26, 13)}
+# "CPU part" of /proc/cpuinfo for implementer 0x41, Arm (Arm's MIDR_EL1 part numbers).
+_ARM_PARTS = {
+    "0xd03": "Cortex-A53",
+    "0xd04": "Cortex-A35",
+    "0xd05": "Cortex-A55",
+    "0xd07": "Cortex-A57",
+    "0xd08": "Cortex-A72",
+    "0xd09": "Cortex-A73",
+    "0xd0a": "Cortex-A75",
+    "0xd0b": "Cortex-A76",
+    "0xd0c": "Neoverse-N1",
+    "0xd0d": "Cortex-A77",
+    "0xd40": "Neoverse-V1",
+    "0xd41": "Cortex-A78",
+    "0xd42": "Cortex-A78AE",
+    "0xd44": "Cortex-X1",
+    "0xd46": "Cortex-A510",
+    "0xd47": "Cortex-A710",
+    "0xd48": "Cortex-X2",
+    "0xd49": "Neoverse-N2",
+    "0xd4d": "Cortex-A715",
+    "0xd4e": "Cortex-X3",
+    "0xd4f": "Neoverse-V2",
+    "0xd80": "Cortex-A520",
+    "0xd81": "Cortex-A720",
+    "0xd82": "Cortex-X4",
+}
+
+
+def _sections(text: str) -> dict[str, list[str]]:
+    told: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("== "):
+            # The first of a name counts: nothing a file on the device holds can replace it.
+            lines = told.setdefault(line[3:], [])
+        elif line.strip():
+            lines.append(line.strip())
+    return told
+
+
+def _clean(text: str | None) -> str | None:
+    """`text` from a device made fit for a terminal and a table; None if nothing is left."""
+    printable = "".join(char if char.isprintable() else " " for char in (text or ""))
+    return " ".join(printable.split())[:_TEXT_LIMIT] or None
+
+
+def _line(told: dict[str, list[str]], section: str) -> str | None:
+    lines = told.get(section, [])
+    return lines[0] if lines else None
+
+
+def _number(text: str | None) -> int | None:
+    """A positive number below 2^63, or None."""
+    found = re.fullmatch(r"\d{1,18}", (text or "").strip(), re.ASCII)
+    return int(found[0]) or None if found else None
+
+
+def _pairs(lines: list[str]) -> dict[str, str]:
+    pairs = (line.partition("=") for line in lines)
+    return {key: value for key, _, value in pairs if value}
+
+
+def _os_release(told: dict[str, list[str]], properties: dict[str, str]) -> str | None:
+    if release := properties.get("ro.build.version.release"):
+        return _clean(f"Android {release}")
+    return _clean(_pairs(told.get("os-release", [])).get("PRETTY_NAME", "").strip('"'))
+
+
+def _libc(lines: list[str]) -> Literal["gnu", "musl", "bionic"] | None:
+    said = " ".join(lines)
+    if "/system/bin/linker64" in said:
+        return "bionic"
+    if "glibc" in said:
+        return "gnu"
+    return "musl" if "ld-musl" in said else None
+
+
+def _model(told: dict[str, list[str]], properties: dict[str, str]) -> str | None:
+    phone = (properties.get("ro.product.manufacturer", ""), properties.get("ro.product.model", ""))
+    return (
+        _clean(" ".join(phone)) or _clean(_line(told, "device-tree")) or _clean(_line(told, "dmi"))
+    )
+
+
+def _soc(told: dict[str, list[str]], properties: dict[str, str]) -> str | None:
+    named = (properties.get("ro.soc.manufacturer", ""), properties.get("ro.soc.model", ""))
+    # `compatible` names the board first and the SoC last.
+    compatible = told.get("device-tree", [])[1:]
+    return (
+        _clean(" ".join(named))
+        or _clean(properties.get("ro.board.platform"))
+        or _clean(compatible[-1] if compatible else None)
+    )
+
+
+def _cpu_model(lines: list[str]) -> str | None:
+    parts: list[str] = []
+    for line in lines:
+        key, _, value = (part.strip() for part in line.partition(":"))
+        if key in ("model name", "Hardware") and value:
+            return _clean(value)
+        if key == "CPU part" and len(parts) < _LIST_LIMIT:
+            parts.append(_ARM_PARTS.get(value.lower(), value))
+    # Each kind once, the last cores (the fast ones on phones) first.
+    return _clean(" + ".join(dict.fromkeys(reversed(parts))))
+
+
+def _features(machine: str, told: dict[str, list[str]]) -> tuple[str, ...]:
+    flags: set[str] = set()
+    for line in told.get("cpuinfo", []):
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            flags = set(value.split())
+            break
+    if machine == "x86_64":
+        return tuple(name for flag, name in _X86_FLAGS.items() if flag in flags)
+    if machine != "aarch64":
+        return ()
+    capabilities = _auxv(told.get("auxv", []))
+    if 16 in capabilities:
+        # The kernel's word to programs; under an emulator cpuinfo may be another machine's.
+        return tuple(
+            name
+            for name, (kind, bit) in _ARM_HWCAPS.items()
+            if capabilities.get(kind, 0) >> bit & 1
+        )
+    return tuple(name for flag, name in _ARM_FLAGS.items() if flag in flags)
+
+
+def _auxv(lines: list[str]) -> dict[int, int]:
+    words = re.findall(r"\b[0-9a-f]{16}\b", " ".join(lines[:_LIST_LIMIT]))
+    numbers = [int(word, 16) for word in words]
+    return dict(zip(numbers[0::2], numbers[1::2], strict=False))
+
+
+def _clusters(lines: list[str]) -> tuple[Cluster, ...]:
+    counts: dict[tuple[int, int], int] = {}
+    for line in lines[:_LIST_LIMIT]:
+        fields = line.split()
+        if len(fields) != 3:
+            continue
+        kind = (_number(fields[1]) or 0, _number(fields[2]) or 0)
+        counts[kind] = counts.get(kind, 0) + 1
+    return tuple(
+        Cluster(cores, kind[0] // 1000 or None)
+        for kind, cores in sorted(counts.items(), reverse=True)
+    )
+
+
+def _memory(told: dict[str, list[str]]) -> tuple[int | None, int | None]:
+    kib: dict[str, int] = {}
+    for line in told.get("meminfo", []):
+        if found := re.fullmatch(r"(\w+):\s+(\d{1,15}) kB", line, re.ASCII):
+            kib[found[1]] = int(found[2])
+    total = kib.get("MemTotal")
+    available = kib.get("MemAvailable")
+    total_bytes = total * 1024 if total else None
+    available_bytes = available * 1024 if available is not None else None
+    limit, used = (_number(line) for line in [*told.get("cgroup", []), "", ""][:2])
+    if limit is not None and total_bytes is not None and limit < total_bytes:
+        total_bytes = limit
+        room = max(0, limit - (used or 0))
+        available_bytes = room if available_bytes is None else min(available_bytes, room)
+    return total_bytes, available_bytes
+
+
+def free_storage(lines: Sequence[str]) -> int | None:
+    """Bytes free, from what `df -k` prints; None if it does not say."""
+    # A long device name is wrapped by some: count the fields from the end of the last line.
+    fields = lines[-1].split() if len(lines) > 1 else []
+    percent = next((at for at, field in enumerate(fields) if field.endswith("%")), 0)
+    free = fields[percent - 1] if percent >= 1 else ""
+    return int(free) * 1024 if re.fullmatch(r"\d{1,15}", free, re.ASCII) else None
+
+
+def _gpu(told: dict[str, list[str]], properties: dict[str, str]) -> tuple[str | None, str | None]:
+    """The GPU's name and the driver that serves it."""
+    lines = told.get("gpu", [])
+    pairs = _pairs(lines)
+    name = next((value for key, value in pairs.items() if "kgsl" in key or "mali" in key), None)
+    driver = properties.get("ro.hardware.vulkan") or properties.get("ro.hardware.egl")
+    tegra = _line(told, "tegra")
+    if tegra or any("nvgpu" in line or "nvhost-gpu" in line for line in lines):
+        name = name or "NVIDIA Tegra"
+        driver = f"L4T {tegra.lstrip('# ')}" if tegra else "nvgpu"
+    elif nvidia := pairs.get("/proc/driver/nvidia/version"):
+        name, driver = name or "NVIDIA", nvidia.removeprefix("NVRM version:")
+    return _clean(name or properties.get("ro.hardware.egl")), _clean(driver or pairs.get("drm"))
+
+
+def _sensors(lines: list[str]) -> tuple[Sensor, ...]:
+    found: list[Sensor] = []
+    for line in lines[:_LIST_LIMIT]:
+        fields = line.split(maxsplit=3)
+        if len(fields) < 3 or fields[0] not in _SENSORS:
+            continue
+        # One that answers with nothing, or an error, is not there.
+        if not re.fullmatch(r"-?\d{1,18}", fields[1], re.ASCII) or not fields[2].startswith(
+            "/sys/"
+        ):
+            continue
+        name = _clean(fields[3] if len(fields) == 4 else None) or fields[2]
+        found.append(Sensor(_SENSORS[fields[0]], name, fields[2]))
+    return tuple(found)

@@ -1,0 +1,277 @@
+"""A device reached over SSH: programs, files by `dd` and `cat`, a connection that can come back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import paramiko
+
+from sphere_edge import errors
+from sphere_edge.devices import ssh_config
+from sphere_edge.devices.device import (
+    DEFAULT_TIMEOUT_S,
+    OUTPUT_LIMIT_BYTES,
+    Ask,
+    Process,
+    Sent,
+    exit_code_of_shell,
+    remote_line,
+    storage_error,
+)
+from sphere_edge.devices.ssh_connect import Connection, connect
+from sphere_edge.run import Completed
+
+_CHUNK_BYTES = 256 << 10
+# dd's block; offsets are multiples of it, so that `seek` can count blocks.
+BLOCK_BYTES = 64 << 10
+# A transfer is given up when not one byte moves for this long.
+_STALL_S = 60.0
+
+Sink = Callable[[bytes], object]
+
+
+class SshDevice:
+    """Files go through `dd` and `cat` in a plain session rather than through SFTP.
+
+    There is no reply per block to wait for, and servers without SFTP (dropbear) serve as well.
+    """
+
+    default_store = "~/.sphere-edge"
+
+    def __init__(
+        self, host: str, *, user: str | None = None, port: int | None = None, ask: Ask | None = None
+    ) -> None:
+        self.uri = f"ssh://{f'{user}@' if user else ''}{host}{f':{port}' if port else ''}"
+        self._host = ssh_config.resolve(host, user=user, port=port)
+        self._ask = ask
+        self._connection: Connection | None = connect(self._host, self.uri, ask)
+
+    def run(
+        self, argv: Sequence[str], *, timeout_s: float = DEFAULT_TIMEOUT_S, stdin: bytes = b""
+    ) -> Completed:
+        """See Device.run. After a timeout the program may live on there until it writes."""
+        stdout = _Collected(self.uri)
+        started = time.monotonic()
+        code, stderr = self._exchange(
+            argv, iter((stdin,)), stdout.add, deadline=started + timeout_s
+        )
+        seconds = time.monotonic() - started
+        return Completed(tuple(argv), code, stdout.text, stderr, seconds)
+
+    def start(self, argv: Sequence[str]) -> Process:
+        """See Device.start."""
+        with self._translated():
+            channel = self._session()
+            channel.exec_command(remote_line(argv))
+        return _SshProcess(channel, self.uri)
+
+    def push(
+        self,
+        source: Path,
+        remote: str,
+        *,
+        offset_bytes: int = 0,
+        length_bytes: int | None = None,
+        sent: Sent | None = None,
+    ) -> None:
+        """See Device.push; `offset_bytes` is a multiple of BLOCK_BYTES."""
+        if offset_bytes % BLOCK_BYTES:
+            message = f"offset `{offset_bytes}` is not a multiple of {BLOCK_BYTES}"
+            raise errors.InvalidArgumentError(message)
+        whole = offset_bytes == 0 and length_bytes is None
+        left = source.stat().st_size - offset_bytes if length_bytes is None else length_bytes
+
+        def pieces() -> Iterator[bytes]:
+            nonlocal left
+            with source.open("rb") as file:
+                file.seek(offset_bytes)
+                while left and (piece := file.read(min(left, _CHUNK_BYTES))):
+                    yield piece
+                    left -= len(piece)
+                    if sent is not None:
+                        sent(len(piece))
+
+        code, said = self._exchange(
+            [
+                *("env", "LC_ALL=C", "dd", f"of={remote}", f"bs={BLOCK_BYTES}"),
+                *(() if whole else (f"seek={offset_bytes // BLOCK_BYTES}", "conv=notrunc")),
+            ],
+            pieces(),
+            lambda _: None,
+        )
+        if code != 0:
+            raise storage_error(self.uri, remote, said)
+
+    def pull(self, remote: str, target: Path) -> None:
+        """See Device.pull."""
+        with TemporaryDirectory(dir=target.parent, prefix=".pull-") as beside:
+            with (Path(beside) / "file").open("wb") as file:
+                code, said = self._exchange(["cat", remote], iter(()), file.write)
+            if code != 0:
+                message = f"cannot read `{remote}` on {self.uri}: {said.strip()}"
+                raise errors.NotFoundError(message)
+            (Path(beside) / "file").replace(target)
+
+    def reconnect(self) -> None:
+        """See Device.reconnect."""
+        self.close()
+        self._connection = connect(self._host, self.uri, self._ask)
+
+    def close(self) -> None:
+        """See Device.close."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _session(self) -> paramiko.Channel:
+        if self._connection is None:
+            message = f"{self.uri} is closed"
+            raise errors.UnavailableError(message)
+        return self._connection.transport.open_session(timeout=self._host.connect_timeout_s)
+
+    def _exchange(
+        self,
+        argv: Sequence[str],
+        stdin: Iterator[bytes],
+        stdout: Sink,
+        *,
+        deadline: float | None = None,
+    ) -> tuple[int, str]:
+        """Runs `argv`, feeds it, drains it; its exit code and what it said on stderr.
+
+        Without a deadline it goes on as long as bytes move.
+        """
+
+        def left() -> float:
+            return _STALL_S if deadline is None else max(0.001, deadline - time.monotonic())
+
+        with self._translated(finite=deadline is not None), self._session() as channel:
+            channel.settimeout(left())
+            channel.exec_command(remote_line(argv))
+            # Both streams are read at once: one left full would stop the program.
+            stderr = _Collected(self.uri)
+            failures: list[Exception] = []
+            threads = [
+                threading.Thread(target=_drain, args=(channel, stderr, failures), daemon=True),
+                threading.Thread(target=_feed, args=(channel, stdin, failures), daemon=True),
+            ]
+            for thread in threads:
+                thread.start()
+            if deadline is None:
+                # While a file goes up nothing comes down: the sender's own timeout watches it.
+                threads[1].join()
+            while piece := self._receive(channel, left()):
+                stdout(piece)
+            if not channel.status_event.wait(left()):
+                raise TimeoutError
+            threads[0].join(left())
+            if failures:
+                raise failures[0]
+            code = channel.recv_exit_status()
+        if code < 0:
+            message = f"lost the connection to {self.uri}"
+            raise errors.UnavailableError(message)
+        return exit_code_of_shell(code), stderr.text
+
+    @staticmethod
+    def _receive(channel: paramiko.Channel, timeout_s: float) -> bytes:
+        channel.settimeout(timeout_s)
+        received: bytes = channel.recv(_CHUNK_BYTES)
+        return received
+
+    @contextmanager
+    def _translated(self, *, finite: bool = True) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            alive = self._connection is not None and self._connection.transport.is_active()
+            if alive and finite:
+                message = f"{self.uri} did not finish in time"
+                raise errors.TimeoutError(message) from error
+            message = f"lost the connection to {self.uri}"
+            raise errors.UnavailableError(message) from error
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            message = f"lost the connection to {self.uri}: {error or type(error).__name__}"
+            raise errors.UnavailableError(message) from error
+
+
+def _drain(channel: paramiko.Channel, stderr: _Collected, failures: list[Exception]) -> None:
+    try:
+        while piece := channel.recv_stderr(_CHUNK_BYTES):
+            stderr.add(piece)
+    except OSError:
+        # The reader of stdout meets the same end and says so.
+        return
+    except errors.SphereEdgeError as error:
+        failures.append(error)
+        channel.close()
+
+
+def _feed(channel: paramiko.Channel, pieces: Iterator[bytes], failures: list[Exception]) -> None:
+    try:
+        for piece in pieces:
+            try:
+                channel.sendall(piece)
+            except OSError:
+                # The program ended before it had read everything (its exit code tells why), or
+                # the connection is gone (the exit code never comes).
+                return
+        channel.shutdown_write()
+    except (OSError, ValueError) as error:
+        failures.append(errors.StorageError(f"cannot read what is to be sent: {error}"))
+        channel.close()
+
+
+class _Collected:
+    def __init__(self, uri: str) -> None:
+        self._bytes = bytearray()
+        self._uri = uri
+
+    def add(self, piece: bytes) -> None:
+        if len(self._bytes) + len(piece) > OUTPUT_LIMIT_BYTES:
+            message = f"a program on {self._uri} does not stop talking"
+            raise errors.UnavailableError(message)
+        self._bytes += piece
+
+    @property
+    def text(self) -> str:
+        return self._bytes.decode(errors="replace")
+
+
+class _SshProcess:
+    def __init__(self, channel: paramiko.Channel, uri: str) -> None:
+        self._channel = channel
+        self._uri = uri
+        self._rest = b""
+
+    def read_line(self, timeout_s: float) -> str:
+        """See Process.read_line."""
+        self._channel.settimeout(timeout_s)
+        while b"\n" not in self._rest:
+            try:
+                piece = self._channel.recv(4096)
+            except TimeoutError as error:
+                message = f"no answer within {timeout_s:g} s on {self._uri}"
+                raise errors.TimeoutError(message) from error
+            if not piece:
+                return ""
+            self._rest += piece
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line.decode(errors="replace")
+
+    def close(self) -> None:
+        """See Process.close."""
+        try:
+            self._channel.shutdown_write()
+            self._channel.settimeout(5)
+            while self._channel.recv(4096):
+                pass
+        except OSError:
+            # Its end no longer reaches us; closing the channel below is all that is left.
+            self._channel.close()
+        self._channel.close()

@@ -1,0 +1,159 @@
+# What the store needs done on the device. $1 verb, $2 store, $3 token of the lock's holder, then the
+# verb's own. Needs a POSIX shell and the small programs of toybox, busybox or coreutils.
+# Exit codes: 20 cannot write, 21 programs cannot be started here, 22 the lock is no longer ours,
+# 23 a blob arrived damaged, 24 a blob is missing, 25 no program for sha256, 26 no such bundle.
+set -uf
+export LC_ALL=C
+verb=$1 root=$2 token=$3
+shift 3
+
+die() {
+  echo "$2" >&2
+  exit "$1"
+}
+sum() {
+  if command -v sha256sum >/dev/null; then
+    sha256sum "$@"
+  elif command -v shasum >/dev/null; then
+    shasum -a 256 "$@"
+  else
+    die 25 'no program for sha256'
+  fi
+}
+owned() {
+  case $(readlink "$root/lock") in
+    "$token":*) ;;
+    *) die 22 'the lock is no longer ours' ;;
+  esac
+}
+point() { # pointer file $1 gets lines $2 and $3, at once and whole
+  printf '%s\n%s\n' "$2" "$3" >"$root/incoming/.pointer" || exit 20
+  # What the pointer names must be on the flash before the pointer is, or a power cut breaks both.
+  sync
+  mv -f "$root/incoming/.pointer" "$root/current/$1" || exit 20
+}
+current_of() { sed -n "${2}p" "$root/current/$1" 2>/dev/null; }
+
+case $verb in
+  prepare)
+    mkdir -p "$root/blobs" "$root/bundles" "$root/current" "$root/incoming" || exit 20
+    # The folders may be there already on a file system that has become read-only since.
+    : >"$root/incoming/.writable" || exit 20
+    ;;
+  executable)
+    for shell in /bin/sh /system/bin/sh; do [ -x "$shell" ] && break; done
+    rm -f "$root/incoming/.run"
+    printf '#!%s\nexit 0\n' "$shell" >"$root/incoming/.run" || exit 20
+    chmod 700 "$root/incoming/.run"
+    "$root/incoming/.run" 2>/dev/null || die 21 'programs cannot be started there'
+    rm -f "$root/incoming/.run"
+    ;;
+  survey)
+    folder=$root
+    while [ ! -d "$folder" ]; do
+      case $folder in */?*) folder=${folder%/*} ;; *) folder=. ;; esac
+      [ -n "$folder" ] || folder=/
+    done
+    echo '== df'
+    df -P -k "$folder" || df -k "$folder"
+    for kind in blobs incoming bundles; do
+      echo "== $kind"
+      [ -d "$root/$kind" ] && ls -ln "$root/$kind"
+    done
+    echo '== current'
+    cd "$root/current" 2>/dev/null || exit 0
+    set +f
+    for name in *; do
+      if [ -f "$name" ]; then echo "$name $(head -n 2 "$name" | tr '\n' ' ')"; fi
+    done
+    ;;
+  hash)
+    cd "$root/blobs" && sum "$@"
+    ;;
+  size)
+    cd "$root/incoming" || exit 24
+    if [ -f "$1" ]; then ls -ln "$1"; fi
+    ;;
+  finish) # blob $1, mode $2: what arrived becomes a blob if it is what it should be
+    owned
+    arrived=$root/incoming/$1
+    got=$(sum <"$arrived") || exit 24
+    if [ "${got%% *}" != "$1" ]; then
+      rm -f "$arrived"
+      die 23 "arrived as ${got%% *}"
+    fi
+    chmod "$2" "$arrived" && mv -f "$arrived" "$root/blobs/$1" || exit 20
+    ;;
+  mode) # mode $1, blobs…
+    mode=$1
+    shift
+    cd "$root/blobs" && chmod "$mode" "$@"
+    ;;
+  link) # bundle $1: a folder of links to blobs, as the list that was sent says
+    owned
+    list=$root/incoming/$1.files
+    new=$root/bundles/.$1.new
+    rm -rf "$new"
+    mkdir -p "$new" || exit 20
+    while read -r blob path; do
+      [ -f "$root/blobs/$blob" ] || die 24 "no blob $blob"
+      case $path in */*) mkdir -p "$new/${path%/*}" || exit 20 ;; esac
+      up=../..
+      rest=$path
+      while [ "$rest" != "${rest#*/}" ]; do
+        rest=${rest#*/}
+        up=../$up
+      done
+      # Not hard links: Android's rules forbid them to adb's shell, and a blob that is sent anew
+      # because it was damaged then heals every bundle.
+      ln -s "$up/blobs/$blob" "$new/$path" || exit 20
+    done <"$list"
+    mv -f "$list" "$new/files.sha256" || exit 20
+    # Content decides the name, so a bundle that is there is the same one; unless a file was lost.
+    if [ -d "$root/bundles/$1" ]; then
+      if (cd "$root/bundles/$1" && while read -r blob path; do [ -f "$path" ] || exit 1; done) \
+        <"$new/files.sha256"; then
+        rm -rf "$new"
+        exit 0
+      fi
+      rm -rf "$root/bundles/$1"
+    fi
+    mv -f "$new" "$root/bundles/$1" || exit 20
+    ;;
+  switch) # name $1 uses bundle $2 from now on
+    owned
+    [ -d "$root/bundles/$2" ] || die 26 "no bundle $2"
+    now=$(current_of "$1" 1)
+    [ "$now" = "$2" ] && exit 0
+    point "$1" "$2" "$now"
+    ;;
+  back) # name $1 uses the bundle before, and the other way round
+    owned
+    now=$(current_of "$1" 1)
+    before=$(current_of "$1" 2)
+    [ -n "$now" ] || die 26 'nothing of this name'
+    if [ -z "$before" ] || [ ! -d "$root/bundles/$before" ]; then die 26 'no bundle before'; fi
+    point "$1" "$before" "$now"
+    ;;
+  forget)
+    owned
+    rm -f "$root/current/$1" || exit 20
+    ;;
+  listings) # bundles…
+    for bundle in "$@"; do
+      echo "== $bundle"
+      cat "$root/bundles/$bundle/files.sha256" || exit 24
+    done
+    ;;
+  delete) # kind $1 (bundles, blobs, incoming), names…
+    owned
+    kind=$1
+    shift
+    for name in "$@"; do rm -rf "${root:?}/$kind/${name:?}" || exit 20; done
+    ;;
+  sweep) # what deploys that died left between two steps
+    owned
+    set +f
+    rm -rf "$root"/bundles/.*.new "$root"/lock.[0-9]*
+    ;;
+esac

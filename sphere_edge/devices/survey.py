@@ -1,0 +1,76 @@
+"""What a store holds, read from what the device says of its folders; nothing of it is believed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sphere_edge.devices.probe import free_storage
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A store at one moment: blobs with their bytes, bundles, and per name (current, previous)."""
+
+    free_bytes: int | None
+    blobs: dict[str, int]
+    incoming: dict[str, int]
+    bundles: tuple[str, ...]
+    current: dict[str, tuple[str, str | None]]
+
+
+def parse(text: str) -> Survey:
+    """Reads what the verb `survey` of store.sh printed."""
+    told = sections(text)
+    current: dict[str, tuple[str, str | None]] = {}
+    for line in told.get("current", []):
+        name, *ids = line.split() or [""]
+        if NAME.fullmatch(name) and ids and all(_SHA256.fullmatch(one) for one in ids):
+            current[name] = (ids[0], ids[1] if len(ids) > 1 else None)
+    return Survey(
+        free_bytes=free_storage(told.get("df", [])),
+        blobs=files(told.get("blobs", [])),
+        incoming=files(told.get("incoming", [])),
+        bundles=tuple(
+            name
+            for line in told.get("bundles", [])
+            if line.startswith("d") and _SHA256.fullmatch(name := line.split()[-1])
+        ),
+        current=current,
+    )
+
+
+def sections(text: str) -> dict[str, list[str]]:
+    """Lines by the `== name` line that they follow."""
+    told: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("== "):
+            lines = told.setdefault(line[3:], [])
+        else:
+            lines.append(line)
+    return told
+
+
+def files(lines: Sequence[str]) -> dict[str, int]:
+    """Files named by a sha256, with their bytes, from the lines of `ls -ln`."""
+    found: dict[str, int] = {}
+    for line in lines:
+        fields = line.split()
+        if len(fields) < 6 or not line.startswith("-") or not _SHA256.fullmatch(fields[-1]):
+            continue
+        if re.fullmatch(r"\d{1,18}", fields[4], re.ASCII):
+            found[fields[-1]] = int(fields[4])
+    return found
+
+
+def blobs_by_bundle(text: str) -> dict[str, set[str]]:
+    """The blobs of each bundle, from what the verb `listings` of store.sh printed."""
+    return {
+        bundle: {line[:64] for line in lines if _SHA256.fullmatch(line[:64])}
+        for bundle, lines in sections(text).items()
+    }

@@ -1,0 +1,113 @@
+"""One blob on its way to a device: after a cut it goes on, until it has arrived intact."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sphere_edge import errors
+from sphere_edge.devices.device import PART_BYTES, Device, Sent
+from sphere_edge.devices.lock import Lock
+
+# Waits before each attempt to come back; one that moves bytes again starts anew. Together about
+# as long as a phone takes to restart its adb, or a board its network.
+_PATIENCE_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
+# A blob that arrives damaged this often is not bad luck.
+_DAMAGED_LIMIT = 2
+
+
+@dataclass(frozen=True)
+class Blob:
+    """What is sent: `bytes` of the file `source` to the file `remote`."""
+
+    source: Path
+    remote: str
+    bytes: int
+
+
+class Arrival(Protocol):
+    """What the device says of a blob on its way."""
+
+    def is_there(self) -> bool:
+        """Whether it has arrived and been proved: a connection may be cut after that too."""
+
+    def arrived_bytes(self) -> int:
+        """How much of it lies there."""
+
+    def finish(self) -> bool:
+        """Proves it and takes it in; False if it is damaged, and then it is gone."""
+
+
+def send_blob(device: Device, lock: Lock, blob: Blob, arrival: Arrival, *, advance: Sent) -> int:
+    """Sends `blob` until it has arrived intact; the bytes that went over the link.
+
+    `advance` is told how much further it is (back, when a part is sent again). When the device
+    goes away it is waited for. Raises UnavailableError (it stays away), StorageError.
+    """
+    sent_bytes = 0
+    position = 0
+
+    def moved(count: int) -> None:
+        nonlocal sent_bytes, position
+        sent_bytes += count
+        position += count
+        advance(count)
+
+    damaged = 0
+    attempts = 0
+    while True:
+        before = sent_bytes
+        try:
+            offset = _resume_at(arrival.arrived_bytes(), blob.bytes)
+            advance(offset - position)
+            position = offset
+            _push(device, blob, offset, moved)
+            if arrival.finish():
+                return sent_bytes
+        except errors.UnavailableError as error:
+            attempts = _come_back(device, lock, 0 if sent_bytes > before else attempts, error)
+            if arrival.is_there():
+                return sent_bytes
+            continue
+        damaged += 1
+        if damaged >= _DAMAGED_LIMIT:
+            message = f"`{blob.source.name}` arrives damaged on {device.uri}, {damaged} times now"
+            hint = "run `sphere-edge verify` on the bundle; else the cable, memory or flash is bad"
+            raise errors.StorageError(message, hint=hint)
+
+
+def _resume_at(arrived: int, size: int) -> int:
+    """Where to go on: whole parts count; a whole file is only proved; one too long starts anew."""
+    if arrived == size:
+        return size
+    return arrived // PART_BYTES * PART_BYTES if arrived < size else 0
+
+
+def _push(device: Device, blob: Blob, offset: int, sent: Sent) -> None:
+    if offset == 0 and blob.bytes <= PART_BYTES:
+        device.push(blob.source, blob.remote, sent=sent)
+        return
+    if offset == 0:
+        # What a longer file of another time left there would stay beyond the end of this one.
+        device.run(["rm", "-f", blob.remote])
+    if offset < blob.bytes:
+        length = blob.bytes - offset
+        device.push(blob.source, blob.remote, offset_bytes=offset, length_bytes=length, sent=sent)
+
+
+def _come_back(device: Device, lock: Lock, attempts: int, reason: errors.UnavailableError) -> int:
+    """Waits for the device and takes the lock again; how many attempts that took in all."""
+    while attempts < len(_PATIENCE_S):
+        time.sleep(_PATIENCE_S[attempts])
+        attempts += 1
+        try:
+            device.reconnect()
+            lock.take()
+        except (errors.UnavailableError, errors.TimeoutError) as error:
+            reason = errors.UnavailableError(error.message, hint=error.hint)
+            continue
+        return attempts
+    hint = "run the same command again when it is back: it goes on where it stopped"
+    raise errors.UnavailableError(reason.message, hint=hint) from reason
