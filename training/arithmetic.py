@@ -61,7 +61,7 @@ def _two_different(choice: random.Random) -> tuple[int, int]:
 
 SUM = NumberSkill(
     "sum",
-    8,
+    10,
     60,
     _sum_pair,
     lambda a, b: f"{a} + {b} = {a + b}.",

@@ -1,4 +1,4 @@
-"""Four-bit weights without packing: rounds float weights to what round-to-nearest keeps of them."""
+"""Lets the model compute with the weights that packaging would leave it, in the real format."""
 
 from __future__ import annotations
 
@@ -7,34 +7,30 @@ from contextlib import contextmanager
 
 import torch
 
-GROUP = 32
-# Symmetric: -7..7 times the group's largest magnitude / 7.
-LEVELS = 7
+from sphere_edge.quantization.weights import WeightFormat
+
+# The numbers are the same for any row block; this is the one of AVX-512.
+Q4 = WeightFormat("q4", row_block=16)
 
 
-def quantizable(model: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """The matrices that packaging quantizes: linear layers and the embedding, also the head."""
-    return [parameter for parameter in model.parameters() if parameter.ndim == 2]
-
-
-def rounded(weight: torch.Tensor) -> torch.Tensor:
-    """`weight` [rows, columns] rounded to nearest in groups of 32 columns with float16 scales."""
-    groups = weight.reshape(weight.shape[0], -1, GROUP)
-    scale = (groups.abs().amax(-1, keepdim=True) / LEVELS).half().float().clamp_min(1e-8)
-    return ((groups / scale).round().clamp(-LEVELS, LEVELS) * scale).reshape(weight.shape)
+def _rounded(weight: torch.Tensor) -> torch.Tensor:
+    """`weight` [rows, columns] packed to 4 bit and unpacked again."""
+    array = weight.detach().numpy()
+    return torch.from_numpy(Q4.unpack(Q4.pack(array), *array.shape))
 
 
 @contextmanager
 def four_bit(model: torch.nn.Module) -> Iterator[None]:
-    """Inside, `model` computes with rounded weights; afterwards it has its own again.
+    """Inside, `model` computes with 4-bit weights; afterwards it has its own again.
 
-    Gradients made inside reach the full weights unchanged (straight-through, Bengio et al. 2013).
+    All matrices are rounded: linear layers and the embedding, which is also the head. Gradients
+    made inside reach the full weights unchanged (straight-through, Bengio et al. 2013).
     """
-    weights = quantizable(model)
+    weights = [parameter for parameter in model.parameters() if parameter.ndim == 2]
     kept = [weight.detach().clone() for weight in weights]
     with torch.no_grad():
         for weight in weights:
-            weight.copy_(rounded(weight))
+            weight.copy_(_rounded(weight))
     try:
         yield
     finally:
