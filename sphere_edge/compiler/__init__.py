@@ -1,0 +1,1 @@
+"""From a traced model to machine code for one CPU: target, kernels, passes, shared library."""

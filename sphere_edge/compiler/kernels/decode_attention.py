@@ -1,0 +1,209 @@
+"""Attention of one new token: each task takes one KV head and one stretch of the context.
+
+All query heads of the group read a key or value while it is in registers, so K and V are read once.
+A stretch ends in unnormalized outputs, the largest score and the sum of exponentials of each head,
+which are then merged (split softmax: Milakov and Gimelshein 2018).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sphere_edge.compiler.kernels import arithmetic, tir
+from sphere_edge.compiler.kernels.isa import Isa
+from sphere_edge.compiler.kernels.tir import Buffer, PrimFunc, Value
+from sphere_edge.models.kernels import Attention
+
+# Keys per task: small enough to occupy all threads early, large enough to pay for the merge.
+_STRETCH = 128
+# Less than any score: such a key gets no weight.
+MASKED = -1e30
+
+
+@lru_cache(maxsize=None)
+def decode_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
+    """f(q [1, query_heads, head_dim], position [1], K, V [kv_heads, context, head_dim], y [1, …])."""
+    heads = spec.query_heads
+
+    def body() -> None:
+        context = tir.symbol("context")
+        q = tir.parameter("q", (1, heads, spec.head_dim), "float32")
+        position = tir.parameter("position", (1,), "int32")
+        cache_shape = (spec.kv_heads, context, spec.head_dim)
+        keys = tir.parameter("keys", cache_shape, cache_dtype)
+        values = tir.parameter("values", cache_shape, cache_dtype)
+        y = tir.parameter("y", (1, heads * spec.head_dim), "float32")
+
+        with tir.code():
+            stretches = (context + (_STRETCH - 1)) // _STRETCH
+            partial = tir.scratch(stretches * (heads * spec.head_dim))
+            largest = tir.scratch(stretches * heads)
+            total = tir.scratch(stretches * heads)
+            end = tir.bind(tir.load(position, 0) + 1)
+            start = tir.const(0, "int32")
+            if spec.window is not None:
+                start = tir.bind(tir.maximum(start, end - spec.window))
+            count = tir.bind((end - start + (_STRETCH - 1)) // _STRETCH)
+            with tir.parallel(count * spec.kv_heads) as task:
+                first = tir.bind(start + task // spec.kv_heads * _STRETCH)
+                stretch = _Stretch(
+                    isa=isa,
+                    spec=spec,
+                    kv_head=tir.bind(task % spec.kv_heads),
+                    first=first,
+                    count=tir.bind(tir.minimum(end - first, _STRETCH)),
+                    scores=tir.local(spec.query_heads // spec.kv_heads * _STRETCH),
+                )
+                place = tir.bind(task // spec.kv_heads * heads)
+                stretch.score(q, keys)
+                stretch.exponentiate(place, largest, total)
+                stretch.weigh(values, place, partial)
+            _merge(isa, spec, count, partial, largest, total, y)
+
+    return tir.function(body)
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Keys first..first+count-1 of one KV head, for the query heads that share it."""
+
+    isa: Isa
+    spec: Attention
+    kv_head: Value
+    first: Value
+    count: Value
+    # [group, _STRETCH]
+    scores: Buffer
+
+    @property
+    def group(self) -> int:
+        return self.spec.query_heads // self.spec.kv_heads
+
+    @property
+    def lanes(self) -> int:
+        """Lanes along head_dim."""
+        return self.isa.divisor_lanes(self.spec.head_dim)
+
+    def score(self, q: Buffer, keys: Buffer) -> None:
+        """Dot products of every query of the group with every key."""
+        lanes, chunks = self.lanes, self.spec.head_dim // self.lanes
+        with tir.serial(self.group * _STRETCH // self.isa.lanes) as step:
+            masked = tir.const(MASKED, lanes=self.isa.lanes)
+            tir.store(self.scores, step * self.isa.lanes, masked, self.isa.lanes)
+        with tir.serial(self.count) as index:
+            key = [self._row(keys, index, chunk * lanes, lanes) for chunk in range(chunks)]
+            for head in range(self.group):
+                query = self.kv_head * self.group + head
+                product = None
+                for chunk in range(chunks):
+                    term = tir.load(q, (0, query, chunk * lanes), lanes) * key[chunk]
+                    product = term if product is None else tir.bind(product + term)
+                score = tir.fold(tir.bind(product), lanes, lambda a, b: a + b)
+                score = score * tir.const(self.spec.scale)
+                tir.store(self.scores, head * _STRETCH + index, score)
+
+    def exponentiate(self, place: Value, largest: Buffer, total: Buffer) -> None:
+        """Scores become exp(score - largest of the head)."""
+        lanes = self.isa.lanes
+        steps = tir.bind((self.count + (lanes - 1)) // lanes)
+        with tir.serial(self.group) as head:
+            state = tir.local(lanes)
+            tir.store(state, 0, tir.const(MASKED, lanes=lanes), lanes)
+            with tir.serial(steps) as step:
+                at = head * _STRETCH + step * lanes
+                score = tir.load(self.scores, at, lanes)
+                if self.spec.softcap is not None:
+                    score = softcapped(tir.bind(score), self.spec.softcap, lanes)
+                    tir.store(self.scores, at, score, lanes)
+                tir.store(state, 0, tir.maximum(tir.load(state, 0, lanes), score), lanes)
+            top = tir.fold(tir.bind(tir.load(state, 0, lanes)), lanes, tir.maximum)
+            tir.store(state, 0, tir.zeros(lanes), lanes)
+            with tir.serial(steps) as step:
+                at = head * _STRETCH + step * lanes
+                score = tir.load(self.scores, at, lanes) - tir.splat(top, lanes)
+                weight = arithmetic.exp(score, lanes)
+                tir.store(self.scores, at, weight, lanes)
+                tir.store(state, 0, tir.load(state, 0, lanes) + weight, lanes)
+            query = place + self.kv_head * self.group + head
+            tir.store(largest, query, top)
+            added = tir.fold(tir.bind(tir.load(state, 0, lanes)), lanes, lambda a, b: a + b)
+            tir.store(total, query, added)
+
+    def weigh(self, values: Buffer, place: Value, partial: Buffer) -> None:
+        """Sums of the values, weighted by the scores, into `partial`."""
+        lanes, chunks = self.lanes, self.spec.head_dim // self.lanes
+        # As many heads at a time as sums fit into registers.
+        together = max(1, min(self.group, self.isa.sums // chunks))
+        for head in range(0, self.group, together):
+            part = range(head, min(head + together, self.group))
+            sums = tir.local(len(part) * self.spec.head_dim)
+            for chunk in range(len(part) * chunks):
+                tir.store(sums, chunk * lanes, tir.zeros(lanes), lanes)
+            with tir.serial(self.count) as index:
+                value = [self._row(values, index, chunk * lanes, lanes) for chunk in range(chunks)]
+                for number, member in enumerate(part):
+                    score = tir.bind(tir.load(self.scores, member * _STRETCH + index))
+                    for chunk in range(chunks):
+                        at = (number * chunks + chunk) * lanes
+                        term = value[chunk] * tir.splat(score, lanes)
+                        tir.store(sums, at, tir.load(sums, at, lanes) + term, lanes)
+            for number, member in enumerate(part):
+                row = (place + self.kv_head * self.group + member) * self.spec.head_dim
+                for chunk in range(chunks):
+                    value = tir.load(sums, (number * chunks + chunk) * lanes, lanes)
+                    tir.store(partial, row + chunk * lanes, value, lanes)
+
+    def _row(self, cache: Buffer, index: Value, feature: int, lanes: int) -> Value:
+        return read_cache(self.isa, cache, (self.kv_head, self.first + index, feature), lanes)
+
+
+def read_cache(isa: Isa, cache: Buffer, index: tuple[Value, ...], lanes: int) -> Value:
+    """Numbers of the KV cache as float32."""
+    stored = tir.load(cache, index, lanes)
+    if str(cache.dtype) == "float16":
+        stored = isa.widen(stored, lanes)
+    return tir.bind(stored)
+
+
+def softcapped(score: Value, cap: float, lanes: int) -> Value:
+    """cap * tanh(score / cap)."""
+    inner = score * tir.const(1 / cap, lanes=lanes)
+    return tir.bind(arithmetic.tanh(inner, lanes) * tir.const(cap, lanes=lanes))
+
+
+def _merge(
+    isa: Isa,
+    spec: Attention,
+    count: Value,
+    partial: Buffer,
+    largest: Buffer,
+    total: Buffer,
+    y: Buffer,
+) -> None:
+    """Adds up the stretches of each head, each scaled to the largest score of all."""
+    lanes = isa.divisor_lanes(spec.head_dim)
+    with tir.serial(spec.query_heads) as head:
+        state = tir.local(2)
+        tir.store(state, 0, tir.const(MASKED))
+        tir.store(state, 1, tir.const(0.0))
+        with tir.serial(count) as stretch:
+            top = tir.load(largest, stretch * spec.query_heads + head)
+            tir.store(state, 0, tir.maximum(tir.load(state, 0), top))
+        sums = tir.local(spec.head_dim)
+        for chunk in range(spec.head_dim // lanes):
+            tir.store(sums, chunk * lanes, tir.zeros(lanes), lanes)
+        with tir.serial(count) as stretch:
+            row = tir.bind(stretch * spec.query_heads + head)
+            factor = arithmetic.exp(tir.load(largest, row) - tir.load(state, 0), 1)
+            tir.store(state, 1, tir.load(state, 1) + tir.load(total, row) * factor)
+            for chunk in range(spec.head_dim // lanes):
+                at = chunk * lanes
+                part = tir.load(partial, row * spec.head_dim + at, lanes)
+                part = part * tir.splat(factor, lanes)
+                tir.store(sums, at, tir.load(sums, at, lanes) + part, lanes)
+        inverse = tir.bind(tir.const(1.0) / tir.load(state, 1))
+        for chunk in range(spec.head_dim // lanes):
+            at = chunk * lanes
+            value = tir.load(sums, at, lanes) * tir.splat(inverse, lanes)
+            tir.store(y, (0, head * spec.head_dim + at), value, lanes)

@@ -1,0 +1,72 @@
+"""What an instruction set gives to the kernels: its vector width, dot product and half conversions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sphere_edge.compiler.kernels import tir
+from sphere_edge.compiler.kernels.tir import Value
+
+
+@dataclass(frozen=True)
+class Dot:
+    """Integer dot products of weights with activations, for all rows of a row block at once.
+
+    A group of 32 columns is one `start`, eight `step`s and one `finish`. A step takes a vector of words
+    (four weights of each row) and a word of four int8 activations. What an instruction reads as a
+    weight may exceed it by `offset`; `correction` is then -offset * sum of the group's activations.
+    """
+
+    offset: int
+    # Weights as the instruction wants them, from a vector of words as stored.
+    prepare: Callable[[Value], Value]
+    start: Callable[[Value], Value]
+    step: Callable[[Value, Value, Value], Value]
+    finish: Callable[[Value, Value], Value]
+
+
+@dataclass(frozen=True)
+class Isa:
+    """One instruction set: `lanes` 32-bit lanes per register, which is also the row block of weights.
+
+    `tile` is the number of activation rows for which a row block is multiplied at once; their integer
+    and float32 sums, two registers each, must fit into the register file.
+    `sums` is the number of float32 vectors of sums that fit beside the operands of an attention step.
+    """
+
+    name: str
+    lanes: int
+    tile: int
+    sums: int
+    q4: Dot
+    q8: Dot
+    # float16 vector to float32 and back, round to nearest even.
+    widen: Callable[[Value, int], Value]
+    narrow: Callable[[Value, int], Value]
+
+    def dot(self, fmt: str) -> Dot:
+        """The dot product for weights in `fmt`, q4 or q8."""
+        return self.q4 if fmt == "q4" else self.q8
+
+    def divisor_lanes(self, size: int) -> int:
+        """The widest vector, at most `lanes`, that divides `size`."""
+        lanes = self.lanes
+        while size % lanes:
+            lanes //= 2
+        return lanes
+
+
+def unchanged(words: Value) -> Value:
+    """Weights that the instruction takes as they are stored."""
+    return words
+
+
+def widen_by_conversion(half: Value, lanes: int) -> Value:
+    """float16 to float32 by the CPU's own instruction (F16C, NEON)."""
+    return tir.cast(half, "float32", lanes)
+
+
+def narrow_by_conversion(number: Value, lanes: int) -> Value:
+    """float32 to float16 by the CPU's own instruction."""
+    return tir.cast(number, "float16", lanes)

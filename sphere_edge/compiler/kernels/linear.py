@@ -1,0 +1,214 @@
+"""Linear layers over packed weights: y [n, rows] = x [n, columns] W^T (+ bias).
+
+Quantized weights meet activations that the kernel first quantizes to int8; sums over a group of 32 are
+exact integers, sums over groups float32. One row block is multiplied with a tile of activation rows:
+
+            tile of rows            for each group of 32 columns
+          +-------------+             for each word j: weights (a register: one word per row of the block)
+    block |  sums in    |               for each activation row i: sum[i] += dot4(weights, word j of row i)
+    of W  |  registers  |             total[i] += float(sum[i]) * weight scale * activation scale
+          +-------------+
+
+Row blocks are shared out over the threads; the weights of a block are read from memory once, and for
+every further tile from the first-level cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sphere_edge.compiler.kernels import tir
+from sphere_edge.compiler.kernels.activations import QuantizedRows, quantize_rows
+from sphere_edge.compiler.kernels.isa import Isa
+from sphere_edge.compiler.kernels.tir import Buffer, PrimFunc, Value
+from sphere_edge.quantization.weights import WeightFormat
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A linear layer: `single` for n = 1, else n is symbolic."""
+
+    rows: int
+    columns: int
+    single: bool
+    bias: bool
+
+
+@lru_cache(maxsize=None)
+def linear(isa: Isa, fmt: WeightFormat, shape: Shape) -> PrimFunc:
+    """f(x [n, columns], packed weight…, bias [rows] if any, y [n, rows])."""
+
+    def body() -> None:
+        n = 1 if shape.single else tir.symbol("n")
+        x = tir.parameter("x", (n, shape.columns), "float32")
+        weight = [
+            tir.parameter(suffix, size, dtype)
+            for suffix, (size, dtype) in fmt.parameters(shape.rows, shape.columns).items()
+        ]
+        bias = tir.parameter("bias", (shape.rows,), "float32") if shape.bias else None
+        y = tir.parameter("y", (n, shape.rows), "float32")
+        with tir.code():
+            multiply = _quantized if fmt.is_quantized else _floating
+            multiply(isa, fmt, shape, n, x, weight, _Output(isa, shape, n, y, bias))
+
+    return tir.function(body)
+
+
+@dataclass(frozen=True)
+class _Output:
+    """Where finished sums go: rows beyond the matrix and tokens beyond n are left out."""
+
+    isa: Isa
+    shape: Shape
+    n: Any
+    y: Buffer
+    bias: Buffer | None
+
+    def write(self, token: Value, block: Value, value: Value) -> None:
+        """Writes the sums of one activation row and one row block."""
+        if self.shape.single:
+            self._write_block(token, block, value)
+        else:
+            with tir.when(token < self.n):
+                self._write_block(token, block, value)
+
+    def _write_block(self, token: Value, block: Value, value: Value) -> None:
+        lanes, rows = self.isa.lanes, self.shape.rows
+        first = block * lanes
+        if rows % lanes == 0:
+            self._write_vector(token, first, value)
+            return
+        with tir.when(first + lanes <= rows):
+            self._write_vector(token, first, value)
+        with tir.when(first + lanes > rows):
+            edge = tir.local(lanes)
+            tir.store(edge, 0, value, lanes)
+            with tir.serial(rows % lanes) as lane:
+                number = tir.load(edge, lane)
+                if self.bias is not None:
+                    number = number + tir.load(self.bias, first + lane)
+                tir.store(self.y, (token, first + lane), number)
+
+    def _write_vector(self, token: Value, first: Value, value: Value) -> None:
+        lanes = self.isa.lanes
+        if self.bias is not None:
+            value = value + tir.load(self.bias, first, lanes)
+        tir.store(self.y, (token, first), value, lanes)
+
+
+def _quantized(
+    isa: Isa,
+    fmt: WeightFormat,
+    shape: Shape,
+    n: Any,
+    x: Buffer,
+    weight: list[Buffer],
+    output: _Output,
+) -> None:
+    tile = 1 if shape.single else isa.tile
+    dot = isa.dot(fmt.name)
+    activations = quantize_rows(isa, x, n, shape.columns, tile, dot.offset)
+    blocks = -(-shape.rows // isa.lanes)
+    with (
+        tir.parallel(blocks) as block,
+        tir.serial((n + (tile - 1)) // tile) as step,
+    ):
+        total = tir.local(tile * isa.lanes)
+        for row in range(tile):
+            tir.store(total, row * isa.lanes, tir.zeros(isa.lanes), isa.lanes)
+        with tir.serial(activations.groups) as group:
+            _add_group(isa, fmt, activations, weight, (block, step, group), total)
+        for row in range(tile):
+            value = tir.bind(tir.load(total, row * isa.lanes, isa.lanes))
+            output.write(step * tile + row, block, value)
+
+
+def _add_group(
+    isa: Isa,
+    fmt: WeightFormat,
+    activations: QuantizedRows,
+    weight: list[Buffer],
+    position: tuple[Value, Value, Value],
+    total: Buffer,
+) -> None:
+    """Adds the products of one group of 32 columns to the sums of all rows of the tile."""
+    block, step, group = position
+    data, scale = weight
+    lanes, dot = isa.lanes, isa.dot(fmt.name)
+    rows = range(activations.tile)
+    places = [tir.bind(activations.place(step, group, row)) for row in rows]
+    corrections = [
+        tir.load(activations.correction, place) if dot.offset else tir.const(0, "int32")
+        for place in places
+    ]
+    sums = [dot.start(correction) for correction in corrections]
+    for stored in range(int(data.shape[2])):
+        words = tir.bind(tir.load(data, (block, group, stored, 0), lanes))
+        for word, weights in _columns(fmt, stored, words, lanes):
+            prepared = tir.bind(dot.prepare(weights))
+            sums = [
+                dot.step(sums[row], prepared, tir.load(activations.words, places[row] * 8 + word))
+                for row in rows
+            ]
+    scales = tir.bind(isa.widen(tir.load(scale, (block, group, 0), lanes), lanes))
+    for row in rows:
+        exact = dot.finish(sums[row], corrections[row])
+        factor = scales * tir.splat(tir.load(activations.scale, places[row]), lanes)
+        before = tir.load(total, row * lanes, lanes)
+        tir.store(total, row * lanes, before + tir.cast(exact, "float32", lanes) * factor, lanes)
+
+
+def _columns(fmt: WeightFormat, stored: int, words: Value, lanes: int) -> list[tuple[int, Value]]:
+    """Activation words that a stored word meets, with the weights for each."""
+    if fmt.name == "q8":
+        return [(stored, words)]
+    low = tir.const(0x0F0F0F0F, "uint32", lanes)
+    high = (words >> tir.const(4, "uint32", lanes)) & low
+    return [(stored, words & low), (stored + 4, high)]
+
+
+def _floating(
+    isa: Isa,
+    fmt: WeightFormat,
+    shape: Shape,
+    n: Any,
+    x: Buffer,
+    weight: list[Buffer],
+    output: _Output,
+) -> None:
+    tile = 1 if shape.single else isa.tile
+    # One row alone has too few independent sums to keep the multipliers busy: split its columns.
+    chains = 4 if shape.single else 1
+    lanes = isa.lanes
+    blocks = -(-shape.rows // lanes)
+    with (
+        tir.parallel(blocks) as block,
+        tir.serial((n + (tile - 1)) // tile) as step,
+    ):
+        total = tir.local(tile * chains * lanes)
+        for part in range(tile * chains):
+            tir.store(total, part * lanes, tir.zeros(lanes), lanes)
+        tokens = [tir.minimum(step * tile + row, n - 1) for row in range(tile)]
+
+        def add(column: Value, chain: int) -> None:
+            weights = tir.load(weight[0], (block, column, 0), lanes)
+            if fmt.name == "f16":
+                weights = isa.widen(weights, lanes)
+            weights = tir.bind(weights)
+            for row, token in enumerate(tokens):
+                place = (row * chains + chain) * lanes
+                product = weights * tir.splat(tir.load(x, (token, column)), lanes)
+                tir.store(total, place, tir.load(total, place, lanes) + product, lanes)
+
+        with tir.serial(shape.columns // chains) as column:
+            for chain in range(chains):
+                add(column * chains + chain, chain)
+        for column in range(shape.columns // chains * chains, shape.columns):
+            add(column, 0)
+        for row in range(tile):
+            value = tir.load(total, row * chains * lanes, lanes)
+            for chain in range(1, chains):
+                value = value + tir.load(total, (row * chains + chain) * lanes, lanes)
+            output.write(step * tile + row, block, tir.bind(value))

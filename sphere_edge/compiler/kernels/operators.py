@@ -1,0 +1,117 @@
+"""The operators of one instruction set as nodes of a traced model: shapes in, calls of kernels out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tvm.relax.frontend.nn import Tensor, op
+
+from sphere_edge.compiler.kernels import elementwise, linear, rope
+from sphere_edge.compiler.kernels.decode_attention import decode_attention
+from sphere_edge.compiler.kernels.isa import Isa
+from sphere_edge.compiler.kernels.prefill_attention import prefill_attention
+from sphere_edge.models.kernels import Attention
+from sphere_edge.quantization.weights import WeightFormat
+
+
+@dataclass(frozen=True)
+class CpuKernels:
+    """`sphere_edge.models.kernels.Kernels` for one instruction set; see there for each method."""
+
+    isa: Isa
+
+    def linear(
+        self, x: Tensor, weight: list[Tensor], fmt: WeightFormat, rows: int, bias: Tensor | None
+    ) -> Tensor:
+        """`x` [n, k] times the transpose of a packed [rows, k] weight."""
+        n, columns = x.shape
+        shape = linear.Shape(rows, int(columns), _is_one(n), bias is not None)
+        arguments = [x, *weight] if bias is None else [x, *weight, bias]
+        return op.tensor_ir_op(
+            linear.linear(self.isa, fmt, shape),
+            f"linear_{fmt.name}_{rows}_{columns}{_suffix(n)}",
+            arguments,
+            _float32(n, rows),
+        )
+
+    def take(
+        self, token_ids: Tensor, weight: list[Tensor], fmt: WeightFormat, columns: int
+    ) -> Tensor:
+        """Rows `token_ids` of a packed embedding."""
+        n = token_ids.shape[0]
+        blocks = int(weight[0].shape[0])
+        kernel = elementwise.take(self.isa, fmt, blocks, columns, _is_one(n))
+        name = f"take_{fmt.name}{_suffix(n)}"
+        return op.tensor_ir_op(kernel, name, [token_ids, *weight], _float32(n, columns))
+
+    def rms_norm(self, x: Tensor, weight: Tensor, epsilon: float, residual: Tensor | None) -> Any:
+        """RMSNorm, or the pair of RMSNorm and sum with `residual`."""
+        n, columns = x.shape
+        kernel = elementwise.rms_norm(
+            self.isa, int(columns), _is_one(n), epsilon, residual is not None
+        )
+        name = f"rms_norm{_suffix(n)}"
+        if residual is None:
+            return op.tensor_ir_op(kernel, name, [x, weight], _float32(n, columns))
+        out = [_float32(n, columns), _float32(n, columns)]
+        return op.tensor_ir_op(kernel, f"add_{name}", [x, residual, weight], out)
+
+    def gated(self, gate_up: Tensor, activation: str) -> Tensor:
+        """`activation`(first half) times second half."""
+        n, both = gate_up.shape
+        columns = int(both) // 2
+        kernel = elementwise.gated(self.isa, columns, _is_one(n), activation)
+        return op.tensor_ir_op(
+            kernel, f"gated_{activation}{_suffix(n)}", [gate_up], _float32(n, columns)
+        )
+
+    def rotate_and_store(
+        self,
+        qkv: Tensor,
+        position: Tensor,
+        inverse_frequencies: Tensor,
+        magnitude: float,
+        cache: tuple[Tensor, Tensor],
+        spec: Attention,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Rotated q, and the cache with rotated k and v written in place."""
+        n = qkv.shape[0]
+        dtype = str(cache[0].dtype)
+        kernel = rope.rotate_and_store(self.isa, spec, _is_one(n), magnitude, dtype)
+        frequencies = [inverse_frequencies] if spec.rotary_dim else []
+        arguments = [qkv, position, *frequencies, *cache]
+        keys = len(arguments) - 2
+        q, key_cache, value_cache = op.tensor_ir_inplace_op(
+            kernel,
+            f"rotate_and_store{_suffix(n)}",
+            arguments,
+            [-1, keys, keys + 1],
+            [
+                _float32(n, spec.query_heads, spec.head_dim),
+                *(Tensor.placeholder(part.shape, dtype) for part in cache),
+            ],
+        )
+        return q, (key_cache, value_cache)
+
+    def attend(
+        self, q: Tensor, position: Tensor, cache: tuple[Tensor, Tensor], spec: Attention
+    ) -> Tensor:
+        """Causal attention over the cache."""
+        n = q.shape[0]
+        build = decode_attention if _is_one(n) else prefill_attention
+        kernel = build(self.isa, spec, str(cache[0].dtype))
+        out = _float32(n, spec.query_heads * spec.head_dim)
+        return op.tensor_ir_op(kernel, f"attend{_suffix(n)}", [q, position, *cache], out)
+
+
+def _is_one(n: Any) -> bool:
+    return isinstance(n, int) and n == 1
+
+
+def _suffix(n: Any) -> str:
+    return "_one" if _is_one(n) else "_many"
+
+
+def _float32(*shape: Any) -> Tensor:
+    return Tensor.placeholder(list(shape), "float32")
