@@ -1,0 +1,182 @@
+"""The compilers: zig as C and C++ compiler, cmake, ninja, all from their wheels; Android's NDK.
+
+They are called by their absolute paths in the running interpreter's environment, so no virtual
+environment need be activated and no system package installed.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from sphere_edge import errors
+from sphere_edge.run import run
+from sphere_edge.toolchain import cache
+from sphere_edge.toolchain.targets import Target
+
+NDK_VARIABLE = "ANDROID_NDK_HOME"
+# Android 9: the first with all of C11 in its C library; older phones have too little memory anyway.
+_ANDROID_PLATFORM = "android-28"
+
+
+def zig() -> Path:
+    """The zig compiler of the `ziglang` wheel. Raises NotFoundError."""
+    return _in_wheel("ziglang", "zig")
+
+
+def cmake() -> Path:
+    """The cmake program of the `cmake` wheel. Raises NotFoundError."""
+    return _in_wheel("cmake", "data/bin/cmake")
+
+
+def ninja() -> Path:
+    """The ninja program of the `ninja` wheel. Raises NotFoundError."""
+    # Some versions keep the program in the package, others among the environment's scripts.
+    try:
+        files = importlib.metadata.files("ninja") or ()
+    except importlib.metadata.PackageNotFoundError:
+        files = ()
+    for file in files:
+        if file.name == "ninja" and (program := Path(str(file.locate()))).is_file():
+            return program.resolve()
+    raise _missing(package="ninja")
+
+
+def ndk() -> Path:
+    """Android's NDK, which `ANDROID_NDK_HOME` names. Raises NotFoundError."""
+    hint = (
+        "install it with Android Studio's SDK manager (or from the developer site of Android) "
+        f"and set `{NDK_VARIABLE}` to its folder"
+    )
+    named = os.environ.get(NDK_VARIABLE)
+    if not named:
+        message = "Android's native development kit (NDK) is needed to build for Android"
+        raise errors.NotFoundError(message, hint=hint)
+    folder = Path(named).expanduser().absolute()
+    if not (folder / "build" / "cmake" / "android.toolchain.cmake").is_file():
+        message = f"`{NDK_VARIABLE}` does not name an NDK: `{folder}`"
+        raise errors.NotFoundError(message, hint=hint)
+    return folder
+
+
+def _in_wheel(package: str, path: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        program = Path(folder) / path
+        if program.is_file():
+            return program.absolute()
+    raise _missing(package=package)
+
+
+def _missing(*, package: str) -> errors.NotFoundError:
+    message = f"the Python package `{package}` is not installed, or not whole"
+    hint = f"run `{sys.executable} -m pip install --force-reinstall {package}`"
+    return errors.NotFoundError(message, hint=hint)
+
+
+def environment() -> dict[str, str]:
+    """What zig and cmake need in their environment: zig's own cache lies in ours."""
+    folder = str(cache.folder() / "zig")
+    return {
+        "ZIG_GLOBAL_CACHE_DIR": folder,
+        "ZIG_LOCAL_CACHE_DIR": folder,
+        # The user's flags for other projects are no part of our cache key.
+        **dict.fromkeys(("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"), ""),
+        # A terminal's colours would get into the log.
+        "NO_COLOR": "1",
+    }
+
+
+def identity(target: Target) -> dict[str, str]:
+    """What of the compilers changes the machine code made for `target`."""
+    if target.compiler == "ndk":
+        properties = ndk() / "source.properties"
+        return {"ndk": properties.read_text("utf-8", "replace") if properties.is_file() else ""}
+    made = {
+        "zig": importlib.metadata.version("ziglang"),
+        "triple": str(target.triple),
+        "cpu": target.cpu,
+    }
+    if target.cpu == "native":
+        made["cpu"] = native_cpu()
+    return made
+
+
+@functools.lru_cache(maxsize=1)
+def native_cpu() -> str:
+    """What `-mcpu=native` means to zig on this machine: the CPU's name and features."""
+    known = run([zig(), "targets"], timeout_s=60, env=environment()).stdout
+    # The last part of the answer describes the machine itself. Its triple is left out: it holds
+    # the kernel's version, on which nothing depends.
+    _, found, native = known.rpartition(".native = ")
+    _, cpu, features = native.partition(".cpu = ")
+    if not (found and cpu):
+        message = "zig does not describe this machine's CPU"
+        raise errors.InternalError(message)
+    return " ".join(features.split())
+
+
+def cmake_arguments(target: Target, work: Path) -> list[str]:
+    """What tells cmake the compilers for `target`; files that it needs for that go to `work`.
+
+    Raises NotFoundError (no NDK) and UnsupportedError (iOS).
+    """
+    arguments = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja()}"]
+    if target.compiler == "ndk":
+        return [
+            *arguments,
+            f"-DCMAKE_TOOLCHAIN_FILE={ndk()}/build/cmake/android.toolchain.cmake",
+            "-DANDROID_ABI=arm64-v8a",
+            f"-DANDROID_PLATFORM={_ANDROID_PLATFORM}",
+            "-DANDROID_STL=c++_static",
+            "-DANDROID_SUPPORT_FLEXIBLE_PAGE_SIZES=ON",
+        ]
+    if target.compiler == "xcode":
+        message = "the runtime for iOS is built by Xcode, as part of the app"
+        raise errors.UnsupportedError(message, hint="run `sphere-edge sdk ios`")
+    file = work / "toolchain.cmake"
+    file.write_text(_zig_toolchain(target, work), encoding="utf-8")
+    return [*arguments, f"-DCMAKE_TOOLCHAIN_FILE={file}"]
+
+
+def _zig_toolchain(target: Target, work: Path) -> str:
+    """The text of a cmake toolchain file."""
+    program = zig()
+    lines = []
+    if target.triple is not None:
+        processor = target.triple.split("-")[0]
+        lines += ["set(CMAKE_SYSTEM_NAME Linux)", f"set(CMAKE_SYSTEM_PROCESSOR {processor})"]
+        lines += ["set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)"]
+        lines += ["set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)"]
+    aim = f"-target;{target.triple};" if target.triple is not None else ""
+    for language, command in (("C", "cc"), ("CXX", "c++")):
+        lines.append(
+            f'set(CMAKE_{language}_COMPILER "{program};{command};{aim}-mcpu={target.cpu}")'
+        )
+    for tool in ("ar", "ranlib", "objcopy"):
+        lines.append(f'set(CMAKE_{tool.upper()} "{_script(program, tool, work)}")')
+    return "\n".join([*lines, ""])
+
+
+def _script(program: Path, tool: str, work: Path) -> Path:
+    """A program that is `zig TOOL`: cmake takes these tools without arguments of their own."""
+    script = work / f"zig-{tool}"
+    script.write_text(f'#!/bin/sh\nexec "{program}" {tool} "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
+    return script
+
+
+def adb() -> Path | None:
+    """Android's debug bridge: the user's own, or else the one in the `adbutils` wheel."""
+    if found := shutil.which("adb"):
+        return Path(found)
+    spec = importlib.util.find_spec("adbutils")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        if (Path(folder) / "binaries" / "adb").is_file():
+            return Path(folder) / "binaries" / "adb"
+    return None

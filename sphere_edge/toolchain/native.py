@@ -1,0 +1,223 @@
+"""Builds the native core for a target, once per content of everything that goes into it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from sphere_edge import console, errors, resources
+from sphere_edge.run import ProgramFailedError, run
+from sphere_edge.toolchain import cache, compilers, sources
+from sphere_edge.toolchain.targets import Target
+
+# Raised when the way of building changes, so that older builds are not taken for new ones.
+_RECIPE = 1
+_CONFIGURE_TIMEOUT_S = 600.0
+_BUILD_TIMEOUT_S = 3600.0
+_NINJA_STEP = re.compile(r"\[(\d+)/(\d+)\] ")
+_ERROR_LINE = re.compile(r"(\berror:|CMake Error|undefined symbol|^ninja: error)", re.IGNORECASE)
+_ERROR_LINES_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class NativeBuild:
+    """A finished build: `lib/` holds the library and what it needs beside it, `bin/` the runner."""
+
+    folder: Path
+    library: Path
+    runner: Path
+
+
+@dataclass(frozen=True)
+class Project:
+    """A cmake project that leaves its results in `lib/` and `bin/` of its build folder.
+
+    `definitions` and `folders` go to cmake. A folder's path does not matter to the result: what is
+    in it is named by `pins`. `beside` are files to put into `lib/` as they are.
+    """
+
+    name: str
+    folder: Path
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    beside: tuple[Path, ...] = ()
+    pins: Mapping[str, str] = field(default_factory=dict)
+
+
+def build(target: Target, progress: console.Progress = console.SILENT) -> NativeBuild:
+    """The native core for `target`: from the cache, or compiled now (one to two minutes).
+
+    Raises InternalError with the compiler's words and the log's path when it does not compile, and
+    what fetching sources and finding compilers raise.
+    """
+    folder = build_project(core_project(target, progress), target, progress)
+    return NativeBuild(
+        folder=folder,
+        library=folder / "lib" / f"libsphere_edge{target.library_suffix}",
+        runner=folder / "bin" / "sphere-edge-run",
+    )
+
+
+def core_project(target: Target, progress: console.Progress = console.SILENT) -> Project:
+    """`native/` with the sources and libraries it is built against."""
+    source = sources.SOURCES["llama_cpp"]
+    tvm, tvm_ffi = _wheel_folder("tvm"), _wheel_folder("tvm_ffi")
+    suffix = target.library_suffix
+    return Project(
+        name="native",
+        folder=resources.folder("native"),
+        folders={
+            "SE_LLAMA_CPP_DIR": sources.fetch("llama_cpp", progress),
+            "SE_TVM_DIR": tvm,
+            "SE_TVM_FFI_DIR": tvm_ffi,
+        },
+        beside=(
+            tvm / "lib" / f"libtvm_runtime{suffix}",
+            tvm_ffi / "lib" / f"libtvm_ffi{suffix}",
+        ),
+        pins={
+            "llama_cpp": source.key,
+            "apache-tvm": importlib.metadata.version("apache-tvm"),
+            "apache-tvm-ffi": importlib.metadata.version("apache-tvm-ffi"),
+        },
+    )
+
+
+def _wheel_folder(package: str) -> Path:
+    # Found, not imported: importing tvm takes seconds and loads 260 MB.
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        message = f"the Python package `{package}` is not installed"
+        raise errors.NotFoundError(message, hint="install sphere-edge again")
+    return Path(spec.submodule_search_locations[0])
+
+
+def build_folder(project: Project, target: Target) -> Path:
+    """Where the build of exactly these inputs lies, or will lie."""
+    return cache.folder() / project.name / f"{target.name}-{_key(project, target)}"
+
+
+def _key(project: Project, target: Target) -> str:
+    inputs = {
+        "recipe": _RECIPE,
+        "target": repr(target),
+        "compilers": compilers.identity(target),
+        "definitions": dict(project.definitions),
+        "pins": dict(project.pins),
+        "files": {
+            path.relative_to(project.folder).as_posix(): _sha256(path)
+            for path in sorted(project.folder.rglob("*"))
+            if path.is_file() and "__pycache__" not in path.parts
+        },
+    }
+    text = json.dumps(inputs, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def build_project(
+    project: Project, target: Target, progress: console.Progress = console.SILENT
+) -> Path:
+    """The folder with the project's `lib/` and `bin/`, built if it is not in the cache yet."""
+    finished = build_folder(project, target)
+    waits = f"waiting for another process that builds {project.name}"
+    with cache.made_once(finished, on_wait=lambda: console.say(waits)) as folder:
+        if folder is not None:
+            with _log(project, target) as log:
+                _compile(project, target, folder / "work", progress, log)
+            for part in ("lib", "bin"):
+                if (folder / "work" / part).is_dir():
+                    (folder / "work" / part).rename(folder / part)
+            (folder / "lib").mkdir(exist_ok=True)
+            for file in project.beside:
+                shutil.copy2(file, folder / "lib" / file.name)
+            shutil.rmtree(folder / "work")
+    return finished
+
+
+class _NinjaProgress:
+    """A progress step whose total is known when ninja says its first `[n/m]`."""
+
+    def __init__(self, progress: console.Progress, title: str) -> None:
+        self._progress = progress
+        self._title = title
+        self._open = ExitStack()
+        self._step: console.Step | None = None
+        self._done = 0
+
+    def __enter__(self) -> _NinjaProgress:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._open.close()
+
+    def hear(self, line: str) -> None:
+        if not (match := _NINJA_STEP.match(line)):
+            return
+        done, total = int(match[1]), int(match[2])
+        if self._step is None:
+            self._step = self._open.enter_context(self._progress.step(self._title, total))
+        self._step.advance(done - self._done)
+        self._done = done
+
+
+@contextmanager
+def _log(project: Project, target: Target) -> Iterator[IO[str]]:
+    path = cache.folder() / "logs" / f"{project.name}-{target.name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", buffering=1) as file:
+        yield file
+
+
+def _compile(
+    project: Project, target: Target, work: Path, progress: console.Progress, log: IO[str]
+) -> None:
+    work.mkdir()
+    environment = compilers.environment()
+    configure: list[str | Path] = [
+        *(compilers.cmake(), "-S", project.folder, "-B", work),
+        *compilers.cmake_arguments(target, work),
+        "-DCMAKE_BUILD_TYPE=Release",
+        *(f"-D{name}={value}" for name, value in project.definitions.items()),
+        *(f"-D{name}={path}" for name, path in project.folders.items()),
+    ]
+    said: list[str] = []
+
+    def hear(line: str) -> None:
+        said.append(line)
+        log.write(line + "\n")
+
+    try:
+        with progress.step(f"configuring {project.name}"):
+            run(configure, timeout_s=_CONFIGURE_TIMEOUT_S, env=environment, on_line=hear)
+        run_ninja: list[str | Path] = [compilers.cmake(), "--build", work]
+        with _NinjaProgress(progress, f"compiling {project.name} for {target.name}") as steps:
+
+            def hear_ninja(line: str) -> None:
+                hear(line)
+                steps.hear(line)
+
+            run(run_ninja, timeout_s=_BUILD_TIMEOUT_S, env=environment, on_line=hear_ninja)
+    except ProgramFailedError as error:
+        raise _does_not_build(project, target, said, Path(log.name)) from error
+
+
+def _does_not_build(
+    project: Project, target: Target, said: list[str], log: Path
+) -> errors.InternalError:
+    blamed = [line.strip() for line in said if _ERROR_LINE.search(line)]
+    shown = "\n".join(blamed[:_ERROR_LINES_SHOWN] or said[-_ERROR_LINES_SHOWN:])
+    message = f"{project.name} does not build for `{target.name}`:\n{shown}"
+    return errors.InternalError(message, hint=f"the whole log is `{log}`")
