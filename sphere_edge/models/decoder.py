@@ -1,4 +1,4 @@
-"""What decoder-only families share: gated MLP, pre-norm block, and the whole stack."""
+"""What decoder-only families share: MLPs, blocks, and the whole stack."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tvm.relax.frontend import nn
-from tvm.relax.frontend.nn import Tensor
+from tvm.relax.frontend.nn import Tensor, op
 
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import Cache, Embedding, Linear, RmsNorm, Rope
+from sphere_edge.models.layers import Cache, Embedding, LayerNorm, Linear, RmsNorm, Rope
 from sphere_edge.models.rope import Rotation
 from sphere_edge.models.shape import Shape
 from sphere_edge.quantization.weights import WeightFormat
 
+Norm = RmsNorm | LayerNorm
+
 
 class GatedMLP(nn.Module):  # type: ignore[misc]
-    """down(activation(gate x) * up x), gate and up in one multiplication (Shazeer 2020)."""
+    """down(activation(gate x) * up x), gate and up in one multiplication (Shazeer 2020).
+
+    `fused`: the checkpoint, too, holds gate and up as one matrix.
+    """
 
     def __init__(
         self,
@@ -24,10 +29,14 @@ class GatedMLP(nn.Module):  # type: ignore[misc]
         kernels: Kernels,
         fmt: WeightFormat,
         activation: str = "silu",
+        *,
         bias: bool = False,
+        fused: bool = False,
     ) -> None:
         self.kernels, self.activation = kernels, activation
         halves = {"gate_proj": shape.intermediate, "up_proj": shape.intermediate}
+        if fused:
+            halves = {"gate_up_proj": 2 * shape.intermediate}
         down = {"down_proj": shape.hidden}
         self.gate_up_proj = Linear(kernels, fmt, shape.hidden, halves, bias)
         self.down_proj = Linear(kernels, fmt, shape.intermediate, down, bias)
@@ -37,30 +46,92 @@ class GatedMLP(nn.Module):  # type: ignore[misc]
         return self.down_proj(self.kernels.gated(self.gate_up_proj(x), self.activation))
 
 
+class PlainMLP(nn.Module):  # type: ignore[misc]
+    """down(activation(up x)); `names` are the checkpoint's for up and down."""
+
+    def __init__(
+        self,
+        shape: Shape,
+        kernels: Kernels,
+        fmt: WeightFormat,
+        activation: str,
+        *,
+        bias: bool,
+        names: tuple[str, str] = ("up_proj", "down_proj"),
+    ) -> None:
+        self.activation = _ACTIVATIONS[activation]
+        up, down = names
+        self.up_proj = Linear(kernels, fmt, shape.hidden, {up: shape.intermediate}, bias)
+        self.down_proj = Linear(kernels, fmt, shape.intermediate, {down: shape.hidden}, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, hidden] → [n, hidden]."""
+        return self.down_proj(self.activation(self.up_proj(x)))
+
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "silu": op.silu,
+    "gelu": op.gelu,
+    "gelu_tanh": lambda x: op.gelu(x, approximate="tanh"),
+    "relu2": lambda x: op.square(op.relu(x)),
+}
+
+
 class PreNormBlock(nn.Module):  # type: ignore[misc]
     """Attention and MLP, each behind a norm; the sum with the residual is made inside the norms."""
 
-    def __init__(
-        self, shape: Shape, kernels: Kernels, attention: nn.Module, mlp: nn.Module
-    ) -> None:
+    def __init__(self, attention: nn.Module, mlp: nn.Module, norm: Callable[[], Norm]) -> None:
         self.self_attn = attention
         self.mlp = mlp
-        self.input_layernorm = RmsNorm(kernels, shape.hidden, shape.epsilon)
-        self.post_attention_layernorm = RmsNorm(kernels, shape.hidden, shape.epsilon)
+        self.input_layernorm = norm()
+        self.post_attention_layernorm = norm()
 
     def forward(
         self, x: Tensor, residual: Tensor | None, position: Tensor, rope: Rope, cache: Cache
     ) -> tuple[Tensor, Tensor]:
         """The block's output and the residual it is still to be added to, both [n, hidden]."""
         x, residual = self.input_layernorm(x, residual)
-        x, residual = self.post_attention_layernorm(
-            self.self_attn(x, position, rope, cache), residual
-        )
+        x = self.self_attn(x, position, rope, cache)
+        x, residual = self.post_attention_layernorm(x, residual)
         return self.mlp(x), residual
 
 
+class SandwichBlock(nn.Module):  # type: ignore[misc]
+    """Attention and MLP, each between two norms.
+
+    `names`: what the checkpoint calls the norms before and after attention, before and after MLP.
+    """
+
+    def __init__(
+        self,
+        attention: nn.Module,
+        mlp: nn.Module,
+        norm: Callable[[], RmsNorm],
+        names: tuple[str, str, str, str],
+    ) -> None:
+        self.self_attn = attention
+        self.mlp = mlp
+        self.names = names
+        for name in names:
+            setattr(self, name, norm())
+
+    def forward(
+        self, x: Tensor, residual: Tensor | None, position: Tensor, rope: Rope, cache: Cache
+    ) -> tuple[Tensor, Tensor]:
+        """As PreNormBlock's."""
+        before, after, before_mlp, after_mlp = (getattr(self, name) for name in self.names)
+        x, residual = before(x, residual)
+        x, _ = after(self.self_attn(x, position, rope, cache))
+        x, residual = before_mlp(x, residual)
+        x, _ = after_mlp(self.mlp(x))
+        return x, residual
+
+
 class Decoder(nn.Module):  # type: ignore[misc]
-    """Embedding, blocks, final norm, head. `block` makes the layer of a number."""
+    """Embedding, blocks, final norm, head. `block` makes the layer of a number.
+
+    `embedding_scale` multiplies what is looked up; `logit_softcap` c makes logits c tanh(logits/c).
+    """
 
     def __init__(
         self,
@@ -69,22 +140,37 @@ class Decoder(nn.Module):  # type: ignore[misc]
         fmt: WeightFormat,
         rotation: Rotation,
         block: Callable[[int], Any],
+        norm: Norm,
+        *,
+        embedding_scale: float = 1.0,
+        logit_softcap: float | None = None,
+        head_bias: bool = False,
     ) -> None:
         self.shape = shape
+        self.embedding_scale, self.logit_softcap = embedding_scale, logit_softcap
         self.embed_tokens = Embedding(kernels, fmt, shape.vocab, shape.hidden)
         self.rope = Rope(rotation)
         self.layers = nn.ModuleList([block(layer) for layer in range(shape.layers)])
-        self.norm = RmsNorm(kernels, shape.hidden, shape.epsilon)
+        self.norm = norm
         head = {"lm_head": shape.vocab}
-        self.lm_head = None if shape.tied else Linear(kernels, fmt, shape.hidden, head)
+        self.lm_head = None if shape.tied else Linear(kernels, fmt, shape.hidden, head, head_bias)
 
     def forward(self, token_ids: Tensor, position: Tensor, caches: Sequence[Cache]) -> Tensor:
         """Normalized hidden states [n, hidden] of `token_ids` [n], the first at `position` [1]."""
         x, residual = self.embed_tokens(token_ids), None
-        for block, cache in zip(self.layers, caches, strict=True):
-            x, residual = block(x, residual, position, self.rope, cache)
+        if self.embedding_scale != 1:
+            x = op.multiply(x, self.embedding_scale)
+        for layer, (block, cache) in enumerate(zip(self.layers, caches, strict=True)):
+            x, residual = block(x, residual, position, self.rope_of(layer), cache)
         return self.norm(x, residual)[0]
+
+    def rope_of(self, _layer: int) -> Rope:
+        """The rotation of a layer; families with more than one say which."""
+        return self.rope
 
     def logits(self, x: Tensor) -> Tensor:
         """[n, hidden] → [n, vocab]."""
-        return self.embed_tokens.logits(x) if self.lm_head is None else self.lm_head(x)
+        y = self.embed_tokens.logits(x) if self.lm_head is None else self.lm_head(x)
+        if self.logit_softcap is None:
+            return y
+        return op.multiply(op.tanh(op.divide(y, self.logit_softcap)), self.logit_softcap)

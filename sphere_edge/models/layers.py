@@ -96,6 +96,32 @@ class RmsNorm(nn.Module):  # type: ignore[misc]
         yield Origin((f"{path}.weight",), parts, offset=self.offset)
 
 
+class LayerNorm(nn.Module):  # type: ignore[misc]
+    """LayerNorm with a bias (Ba et al. 2016); `offset` as in RmsNorm.
+
+    `name`: what the checkpoint calls it, where that is not this layer's own name.
+    """
+
+    def __init__(
+        self, features: int, epsilon: float, offset: float = 0.0, name: str | None = None
+    ) -> None:
+        self.features, self.epsilon, self.offset, self.name = features, epsilon, offset, name
+        self.weight = nn.Parameter((features,), "float32")
+        self.bias = nn.Parameter((features,), "float32")
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The norm of x + residual, and that sum."""
+        if residual is not None:
+            x = op.add(x, residual)
+        return op.layer_norm(x, self.features, self.weight, self.bias, self.epsilon), x
+
+    def origins(self, path: str) -> Iterator[Origin]:
+        """Where weight and bias come from."""
+        rows = {self.name or path.rpartition(".")[2]: self.features}
+        yield Origin((f"{path}.weight",), _parts(path, rows, "weight"), offset=self.offset)
+        yield Origin((f"{path}.bias",), _parts(path, rows, "bias"))
+
+
 class Rope(nn.Module):  # type: ignore[misc]
     """The rotation of positions; its frequencies are a parameter, so that bundles can be diffed."""
 
@@ -141,7 +167,7 @@ def normalize_heads(qkv: Tensor, q_norm: RmsNorm, k_norm: RmsNorm, spec: Attenti
     return op.concat([normalized(q_norm, q, heads), normalized(k_norm, k, kv_heads), v], dim=-1)
 
 
-Owner = Linear | Embedding | RmsNorm | Rope
+Owner = Linear | Embedding | RmsNorm | LayerNorm | Rope
 
 
 def origins(model: nn.Module, path: str = "") -> Iterator[Origin]:

@@ -12,7 +12,7 @@ from sphere_edge.formats.config import ModelConfig
 from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
 from sphere_edge.models.kernels import Attention as AttentionSpec
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import Cache, Linear, Rope
+from sphere_edge.models.layers import Cache, Linear, RmsNorm, Rope
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation
 from sphere_edge.quantization.weights import WeightFormat
@@ -84,12 +84,17 @@ class MLP(GatedMLP):
         super().__init__(config.shape, kernels, fmt, config.activation)
 
 
+def norm(config: Config, kernels: Kernels) -> RmsNorm:
+    """The norm of this family."""
+    return RmsNorm(kernels, config.shape.hidden, config.shape.epsilon)
+
+
 class Block(PreNormBlock):
     """One layer."""
 
     def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
         attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
-        super().__init__(config.shape, kernels, attention, mlp)
+        super().__init__(attention, mlp, lambda: norm(config, kernels))
 
 
 class Model(Decoder):
@@ -99,4 +104,5 @@ class Model(Decoder):
         def block(_layer: int) -> Block:
             return Block(config, kernels, fmt)
 
-        super().__init__(config.shape, kernels, fmt, config.rotation, block)
+        final = norm(config, kernels)
+        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)

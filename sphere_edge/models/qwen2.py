@@ -11,7 +11,7 @@ from sphere_edge.formats.config import ModelConfig
 from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
 from sphere_edge.models.kernels import Attention as AttentionSpec
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import Cache, Linear, Rope
+from sphere_edge.models.layers import Cache, Linear, RmsNorm, Rope
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation, windows
 from sphere_edge.quantization.weights import WeightFormat
@@ -72,12 +72,17 @@ class MLP(GatedMLP):
         super().__init__(config.shape, kernels, fmt, config.activation)
 
 
+def norm(config: Config, kernels: Kernels) -> RmsNorm:
+    """The norm of this family."""
+    return RmsNorm(kernels, config.shape.hidden, config.shape.epsilon)
+
+
 class Block(PreNormBlock):
     """One layer."""
 
     def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
         attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
-        super().__init__(config.shape, kernels, attention, mlp)
+        super().__init__(attention, mlp, lambda: norm(config, kernels))
 
 
 class Model(Decoder):
@@ -87,4 +92,5 @@ class Model(Decoder):
         def block(layer: int) -> Block:
             return Block(config, kernels, fmt, layer)
 
-        super().__init__(config.shape, kernels, fmt, config.rotation, block)
+        final = norm(config, kernels)
+        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)

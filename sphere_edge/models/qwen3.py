@@ -77,12 +77,17 @@ class MLP(GatedMLP):
         super().__init__(config.shape, kernels, fmt, config.activation)
 
 
+def norm(config: Config, kernels: Kernels) -> RmsNorm:
+    """The norm of this family."""
+    return RmsNorm(kernels, config.shape.hidden, config.shape.epsilon)
+
+
 class Block(PreNormBlock):
     """One layer."""
 
     def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
         attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
-        super().__init__(config.shape, kernels, attention, mlp)
+        super().__init__(attention, mlp, lambda: norm(config, kernels))
 
 
 class Model(Decoder):
@@ -92,4 +97,5 @@ class Model(Decoder):
         def block(layer: int) -> Block:
             return Block(config, kernels, fmt, layer)
 
-        super().__init__(config.shape, kernels, fmt, config.rotation, block)
+        final = norm(config, kernels)
+        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sphere_edge.errors import ModelCorruptError
+from sphere_edge.errors import ModelCorruptError, UnsupportedError
 from sphere_edge.formats.config import RopeKind, RopeParameters
 
 Frequencies = NDArray[np.float64]
@@ -30,12 +30,18 @@ class Rotation:
     magnitude: float = 1.0
 
 
-def rotation(rope: RopeParameters, head_dim: int, context_tokens: int) -> Rotation:
+def rotation(
+    rope: RopeParameters, head_dim: int, context_tokens: int, *, partial: bool = False
+) -> Rotation:
     """The rotation that `rope` asks for (Su et al. 2021), computed in float64.
 
     A scaling that depends on the length of the text (longrope) is fixed by `context_tokens`, the
     length of the KV cache: rotated keys stay in the cache, so the text must not change it.
+    `partial`: the family rotates the part of each head that the config says; others refuse one.
     """
+    if rope.partial_rotary_factor != 1 and not partial:
+        message = f"`partial_rotary_factor` `{rope.partial_rotary_factor}` is not supported here"
+        raise UnsupportedError(message, hint="this family rotates whole heads")
     rotary_dim = int(head_dim * rope.partial_rotary_factor)
     if rotary_dim % 2 or not 0 < rotary_dim <= head_dim or rope.theta <= 1:
         message = (
