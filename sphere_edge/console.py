@@ -106,15 +106,19 @@ def write_json(value: Any) -> None:
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout; a column named with ` →` at its end is aligned to the right."""
     table = rich.table.Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table.show_header = any(columns)
     for column in columns:
         right = column.endswith(" →")
         table.add_column(
-            column.removesuffix(" →"), justify="right" if right else "left", no_wrap=True
+            column.removesuffix(" →"), justify="right" if right else "left", overflow="fold"
         )
     for row in rows:
         table.add_row(*(rich.text.Text(cell) for cell in row))
-    # A pipe has no width: rich would assume 80 columns there and cut cells off.
-    _data.print(table, width=None if _data.is_terminal else 4096)
+    # A pipe has no width: rich would assume 80 columns there and fold cells.
+    out = rich.console.Console(highlight=False, width=None if _data.is_terminal else 4096)
+    with out.capture() as text:
+        out.print(table)
+    write("\n".join(line.rstrip() for line in text.get().splitlines()))
 
 
 def say(text: str, *, style: str | None = None) -> None:

@@ -47,6 +47,14 @@ class Bundle:
         return Bundle(path, manifest)
 
 
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the bundle at `path`, a folder or a `.sphere` file, without its files."""
+    if path.is_file():
+        with archive.Archive(path) as packed:
+            return parse(packed.manifest_bytes(MANIFEST_LIMIT_BYTES), path)
+    return parse(manifest_bytes(path), path)
+
+
 def is_bundle(path: Path) -> bool:
     """Whether `path` looks like a bundle of any version, sound or not."""
     if path.is_dir():

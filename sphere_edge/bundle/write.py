@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -75,8 +76,13 @@ class BundleWriter:
             )
             raise StorageError(message, hint="free some space or choose another folder with -o")
 
-    def commit(self, draft: ManifestDraft) -> Bundle:
-        """Hashes the files in `folder`, writes bundle.json and moves all of it into place."""
+    def commit(
+        self, draft: ManifestDraft, check: Callable[[Bundle], None] = lambda _: None
+    ) -> Bundle:
+        """Hashes the files in `folder`, writes bundle.json and moves all of it into place.
+
+        `check` gets the finished bundle before the move and may still refuse it by raising.
+        """
         if self._lock is None:
             message = "the bundle is not open for writing"
             raise InternalError(message)
@@ -90,6 +96,7 @@ class BundleWriter:
             out.write(render(document))
             out.flush()
             os.fsync(out.fileno())
+        check(Bundle(self.folder, manifest))
         if self.output.suffix != archive.SUFFIX:
             self._put_in_place(self.folder)
             return Bundle(self.output, manifest)

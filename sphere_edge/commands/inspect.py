@@ -1,0 +1,202 @@
+"""`sphere-edge inspect`: says what a model or bundle is, and which devices it fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from sphere_edge import console, fit, packaging, profiles
+from sphere_edge.bundle import archive
+from sphere_edge.bundle.manifest import Manifest
+from sphere_edge.bundle.read import is_bundle, read_manifest
+from sphere_edge.errors import InvalidArgumentError, ModelCorruptError
+from sphere_edge.fit import Choice, Fit, ModelSpec
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.formats.safetensors import Checkpoint
+from sphere_edge.formats.source import Kind, ModelSource
+from sphere_edge.models.shape import Shape
+from sphere_edge.quantization.weights import FORMATS
+
+
+def inspect(
+    model: str,
+    *,
+    context_tokens: int | None,
+    format: str | None,
+    revision: str | None,
+    as_json: bool,
+) -> None:
+    """Prints a bundle's manifest, or a model's sizes and how it fits each profile."""
+    if context_tokens is not None and context_tokens < 1:
+        message = f"a context of `{context_tokens}` tokens cannot be"
+        raise InvalidArgumentError(message, hint="--context takes the tokens of prompt and answer")
+    path = Path(model)
+    if is_bundle(path) or (path.suffix == archive.SUFFIX and path.is_file()):
+        _show_bundle(read_manifest(path), as_json)
+        return
+    if format not in (None, "safetensors", "gguf"):
+        message = f"--format cannot be `{format}`"
+        raise InvalidArgumentError(message, hint="choose one of: safetensors, gguf")
+    source = packaging.find(model, wanted=cast("Kind | None", format), revision=revision)
+    family, spec = _gguf(source) if source.kind == "gguf" else _safetensors(source)
+    fits = [
+        _fit(spec, profiles.load(name), context_tokens, source.kind) for name in profiles.names()
+    ]
+    if as_json:
+        console.write_json(_as_json(source, family, spec, fits))
+    else:
+        _show_model(source, family, spec, fits)
+
+
+def _safetensors(source: ModelSource) -> tuple[str, ModelSpec]:
+    """Family and sizes by config.json and the headers of the weights, without the compiler."""
+    config = ModelConfig.read(source.path)
+    shape = Shape.read(config)
+    tensors = Checkpoint.open(source.path).tensors.values()
+    used = [t for t in tensors if not (shape.tied and t.name == "lm_head.weight")]
+    matrices = sum(t.elements for t in used if len(t.shape) == 2)
+    vectors = sum(t.elements for t in used if len(t.shape) != 2)
+    spec = ModelSpec(
+        name=source.name,
+        parameters=matrices + vectors,
+        weights_bytes={n: int(matrices * bits / 8) + 4 * vectors for n, bits in FORMATS.items()},
+        layers=shape.layers,
+        query_heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        key_dim=shape.head_dim,
+        value_dim=shape.head_dim,
+        hidden=shape.hidden,
+        intermediate=shape.intermediate,
+        vocab=shape.vocab,
+        context_tokens=shape.context_tokens,
+    )
+    return config.model_type, spec
+
+
+def _gguf(source: ModelSource) -> tuple[str, ModelSpec]:
+    """Family and sizes by a GGUF's metadata; its weights are what they are."""
+    from sphere_edge.formats import gguf
+
+    model = gguf.read(source.path)
+
+    def size(key: str, default: int | None = None) -> int:
+        value = model.metadata.get(f"{model.architecture}.{key}", default)
+        # Some architectures give one number per layer.
+        value = max(value) if isinstance(value, list) and value else value
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            message = f"`{source.path}` has no sound `{model.architecture}.{key}`"
+            raise ModelCorruptError(message, hint="download the model again")
+        return value
+
+    hidden, heads = size("embedding_length"), size("attention.head_count")
+    head_dim = max(1, hidden // heads)
+    tokens = model.metadata.get("tokenizer.ggml.tokens")
+    vocab = len(tokens) if isinstance(tokens, list) else size("vocab_size")
+    spec = ModelSpec(
+        name=source.name,
+        parameters=model.parameters,
+        weights_bytes={model.quantization: source.path.stat().st_size},
+        layers=size("block_count"),
+        query_heads=heads,
+        kv_heads=size("attention.head_count_kv", heads),
+        key_dim=size("attention.key_length", head_dim),
+        value_dim=size("attention.value_length", head_dim),
+        hidden=hidden,
+        intermediate=size("feed_forward_length", 4 * hidden),
+        vocab=vocab,
+        context_tokens=size("context_length"),
+    )
+    return model.architecture, spec
+
+
+def _fit(
+    spec: ModelSpec, profile: profiles.DeviceProfile, context_tokens: int | None, kind: Kind
+) -> Fit:
+    usual = context_tokens or profile.defaults.context_tokens
+    formats = tuple(spec.weights_bytes)
+    quantization = profile.defaults.quantization if kind == "safetensors" else formats[0]
+    return fit.fit(spec, Choice(quantization, min(usual, spec.context_tokens), "float16"), profile)
+
+
+def _show_model(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fit]) -> None:
+    attention = f"{spec.query_heads} query and {spec.kv_heads} key heads of {spec.key_dim}"
+    rows = [
+        ("model", source.name),
+        ("format", source.kind),
+        ("family", family),
+        ("parameters", f"{spec.parameters:,}"),
+        ("layers", f"{spec.layers}, {attention}, hidden {spec.hidden}"),
+        ("vocabulary", f"{spec.vocab:,}"),
+        ("context", f"{spec.context_tokens:,} tokens"),
+        *((f"as {n}", console.human_bytes(size)) for n, size in spec.weights_bytes.items()),
+    ]
+    console.write_table(("", ""), rows)
+    console.write("")
+    console.write_table(
+        ("PROFILE", "WEIGHTS", "CONTEXT →", "NEEDS →", "MAY USE →", "FITS", "LONGEST CONTEXT →"),
+        [
+            (
+                one.profile.name,
+                one.choice.quantization,
+                str(one.choice.context_tokens),
+                console.human_bytes(one.memory.peak_bytes),
+                console.human_bytes(one.profile.memory.usable_bytes),
+                "yes" if one.fits else "no",
+                str(one.longest_context) if one.longest_context else "-",
+            )
+            for one in fits
+        ],
+    )
+
+
+def _as_json(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fit]) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "format": source.kind,
+        "revision": source.revision,
+        "family": family,
+        "parameters": spec.parameters,
+        "layers": spec.layers,
+        "vocab_size": spec.vocab,
+        "context_tokens": spec.context_tokens,
+        "weights_bytes": dict(spec.weights_bytes),
+        "fit": [
+            {
+                "profile": one.profile.name,
+                "quantization": one.choice.quantization,
+                "context_tokens": one.choice.context_tokens,
+                "kv_dtype": one.choice.kv_dtype,
+                "memory": one.memory.model_dump(mode="json"),
+                "usable_bytes": one.profile.memory.usable_bytes,
+                "fits": one.fits,
+                "longest_context": one.longest_context,
+            }
+            for one in fits
+        ],
+    }
+
+
+def _show_bundle(manifest: Manifest, as_json: bool) -> None:
+    if as_json:
+        console.write_json(manifest.model_dump(mode="json"))
+        return
+    text = manifest.text
+    memory = manifest.memory
+    features = ", ".join(manifest.target.cpu_features) or "any"
+    rows = [
+        ("bundle", manifest.name),
+        ("id", manifest.id),
+        ("made for", f"{manifest.profile} ({manifest.target.triple}, CPU features: {features})"),
+        ("made from", f"{manifest.provenance.source} {manifest.provenance.revision or ''}".strip()),
+        ("engine", f"{manifest.engine} on {manifest.target.backend}"),
+        ("family", manifest.family),
+        ("parameters", f"{manifest.parameters:,} as {manifest.quantization}"),
+        *([("context", f"{text.context_tokens:,} tokens, KV {text.kv_dtype}")] if text else []),
+        ("memory", f"{console.human_bytes(memory.peak_bytes)} at its peak"),
+    ]
+    console.write_table(("", ""), rows)
+    console.write("")
+    console.write_table(
+        ("FILE", "ROLE", "SIZE →", "SHA256"),
+        [(f.path, f.role, console.human_bytes(f.bytes), f.sha256) for f in manifest.files],
+    )

@@ -1,0 +1,129 @@
+"""`sphere-edge package`: turns a model into a bundle that fits a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, cast
+
+from sphere_edge import console, packaging, profiles
+from sphere_edge.engines.options import PackageOptions
+from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
+from sphere_edge.formats.source import Kind
+from sphere_edge.packaging import Packaged
+from sphere_edge.profiles import DeviceProfile
+from sphere_edge.quantization.weights import FORMATS
+
+_KV: dict[str, Literal["float16", "float32"]] = {"f16": "float16", "f32": "float32"}
+_TEMPLATE_LIMIT_BYTES = 2**20
+
+
+def package(
+    model: str,
+    *,
+    profile_name: str,
+    quantization: str | None,
+    context_tokens: int | None,
+    kv: str | None,
+    format: str | None,
+    output: Path | None,
+    force: bool,
+    revision: str | None,
+    chat_template: Path | None,
+    allow_tokenizer_mismatch: bool,
+    as_zip: bool,
+    as_json: bool,
+) -> None:
+    """Checks every option before anything is fetched or built, then packages and says what is."""
+    profile = profiles.load(profile_name)
+    if quantization is not None:
+        _one_of("--quant", quantization, tuple(FORMATS))
+    if kv is not None:
+        _one_of("--kv", kv, tuple(_KV))
+    if format is not None:
+        _one_of("--format", format, ("safetensors", "gguf"))
+    if context_tokens is not None and context_tokens < 1:
+        message = f"a context of `{context_tokens}` tokens cannot be"
+        raise InvalidArgumentError(message, hint="--context takes the tokens of prompt and answer")
+    options = PackageOptions(
+        quantization=quantization,
+        context_tokens=context_tokens,
+        kv_dtype=_KV[kv] if kv is not None else None,
+        chat_template=_template(chat_template) if chat_template is not None else None,
+        allow_tokenizer_mismatch=allow_tokenizer_mismatch,
+    )
+    source = packaging.find(model, wanted=cast("Kind | None", format), revision=revision)
+    place = packaging.output_for(source, profile, output, as_zip=as_zip)
+    made = packaging.package(
+        source, profile, options, place, force=force, progress=console.progress()
+    )
+    if as_json:
+        console.write_json(_as_json(made))
+    else:
+        _say(made, profile)
+
+
+def _say(made: Packaged, profile: DeviceProfile) -> None:
+    manifest = made.bundle.manifest
+    memory = manifest.memory
+    size = console.human_bytes(manifest.total_bytes)
+    console.say(
+        f"{manifest.name}: {manifest.family}, {manifest.parameters:,} parameters as "
+        f"{manifest.quantization}, for {profile.title}"
+    )
+    console.say(f"  on disk    {size} in {len(manifest.files)} files, {made.seconds:.1f} s")
+    console.say(
+        f"  in memory  {console.human_bytes(memory.peak_bytes)} at its peak: "
+        f"weights {console.human_bytes(memory.weights_bytes)}, "
+        f"KV cache {console.human_bytes(memory.kv_cache_bytes)}, "
+        f"workspace {console.human_bytes(memory.workspace_bytes)}"
+    )
+    if profile.gpu is not None:
+        console.say(f"  runs on    the CPU: {profile.gpu.name} is not used yet")
+    if made.tried_here:
+        console.say(f'next: sphere-edge run {made.output} "…", or bench {made.output}')
+    else:
+        console.say(f"next: sphere-edge verify {made.output} (it runs on {profile.name} only)")
+    console.write(str(made.output))
+
+
+def _as_json(made: Packaged) -> dict[str, object]:
+    manifest = made.bundle.manifest
+    return {
+        "path": str(made.output),
+        "id": manifest.id,
+        "name": manifest.name,
+        "profile": manifest.profile,
+        "engine": manifest.engine,
+        "family": manifest.family,
+        "quantization": manifest.quantization,
+        "parameters": manifest.parameters,
+        "bytes": manifest.total_bytes,
+        "memory": manifest.memory.model_dump(mode="json"),
+        "seconds": made.seconds,
+        "tried_here": made.tried_here,
+    }
+
+
+def _one_of(flag: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        message = f"{flag} cannot be `{value}`"
+        raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(known)}")
+
+
+def _template(path: Path) -> str:
+    if not path.is_file():
+        message = f"there is no chat template `{path}`"
+        raise NotFoundError(message, hint="--chat-template takes a file with a Jinja template")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        message = f"`{path}` cannot be read: {error.strerror}"
+        raise StorageError(message) from error
+    if len(content) > _TEMPLATE_LIMIT_BYTES:
+        message = f"the chat template `{path}` has {len(content)} bytes"
+        raise InvalidArgumentError(message, hint=f"at most {_TEMPLATE_LIMIT_BYTES} are allowed")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        message = f"the chat template `{path}` is no UTF-8 text"
+        raise InvalidArgumentError(message) from error

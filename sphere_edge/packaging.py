@@ -1,0 +1,135 @@
+"""From a model to a bundle: find it, see that it fits, build it, try it, put it in its place."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from sphere_edge import profiles, resources
+from sphere_edge.bundle import archive
+from sphere_edge.bundle.manifest import ManifestDraft
+from sphere_edge.bundle.read import Bundle, check_runs_on
+from sphere_edge.bundle.write import BundleWriter
+from sphere_edge.console import SILENT, Progress
+from sphere_edge.engines.options import PackageOptions
+from sphere_edge.errors import FormatMismatchError, LoadFailedError, ModelCorruptError
+from sphere_edge.formats.source import Kind, ModelSource, open_source
+from sphere_edge.profiles import DeviceProfile
+
+TINY = "tiny"
+_SMOKE_PROMPT = "Hello"
+_SMOKE_TOKENS = 8
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A finished bundle at `output`; `tried_here`: it has generated text on this machine."""
+
+    bundle: Bundle
+    output: Path
+    seconds: float
+    tried_here: bool
+
+
+def find(reference: str, *, wanted: Kind | None = None, revision: str | None = None) -> ModelSource:
+    """The model that `reference` means; `tiny` is the built-in one unless a file has that name."""
+    if reference == TINY and not Path(reference).exists():
+        reference = str(resources.tiny_model())
+    return open_source(reference, wanted=wanted, revision=revision)
+
+
+def output_for(
+    source: ModelSource, profile: DeviceProfile, asked: Path | None, *, as_zip: bool
+) -> Path:
+    """Where the bundle goes: where it was asked to, or dist/MODEL.PROFILE."""
+    output = asked or Path("dist") / f"{source.name}.{profile.name}"
+    if as_zip and output.suffix != archive.SUFFIX:
+        output = output.with_name(output.name + archive.SUFFIX)
+    return output
+
+
+def package(
+    source: ModelSource,
+    profile: DeviceProfile,
+    options: PackageOptions,
+    output: Path,
+    *,
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> Packaged:
+    """Makes the bundle `output` from `source` for `profile`; nothing is left of it if that fails.
+
+    A bundle that this machine can run has to generate a few tokens before it counts as made.
+    Raises what the source, the fit, the engine, the tokenizer comparison and the writer raise.
+    """
+    started = time.monotonic()
+    tried_here = False
+
+    def try_here(bundle: Bundle) -> None:
+        nonlocal tried_here
+        tried_here = _try_here(bundle, progress)
+
+    with BundleWriter(output, force=force, progress=progress) as writer:
+        draft = _build(source, profile, options, writer, progress)
+        if source.kind == "safetensors":
+            _compare_tokenizers(source, writer.folder, options, progress)
+        bundle = writer.commit(draft, try_here)
+    return Packaged(bundle, output, time.monotonic() - started, tried_here)
+
+
+def _build(
+    source: ModelSource,
+    profile: DeviceProfile,
+    options: PackageOptions,
+    writer: BundleWriter,
+    progress: Progress,
+) -> ManifestDraft:
+    # Imported here: the compiler takes seconds to load, and a GGUF needs none.
+    if source.kind == "gguf":
+        from sphere_edge.engines import llama
+
+        return llama.build(source, profile, options, writer, progress)
+    from sphere_edge.engines import tvm
+
+    return tvm.build(source, profile, options, writer, progress)
+
+
+def _compare_tokenizers(
+    source: ModelSource, folder: Path, options: PackageOptions, progress: Progress
+) -> None:
+    """ModelCorruptError where our tokenizer and the model's own differ, with the first sample."""
+    from sphere_edge.formats import tokenizer
+    from sphere_edge.runtime import Vocabulary
+
+    with (
+        progress.step("comparing tokenizers"),
+        Vocabulary.open(folder / "tokenizer.gguf") as vocabulary,
+    ):
+        mismatches = tokenizer.compare(source.path, vocabulary.tokenize)
+    if not mismatches or options.allow_tokenizer_mismatch:
+        return
+    first = mismatches[0]
+    message = (
+        f"our tokenizer differs from the model's on {len(mismatches)} lines of the probe text, "
+        f"first on {first.sample!r}: {first.got} instead of {first.expected}"
+    )
+    raise ModelCorruptError(message, hint="--allow-tokenizer-mismatch packages it all the same")
+
+
+def _try_here(bundle: Bundle, progress: Progress) -> bool:
+    """Generates a few tokens; False when the bundle is for another machine than this one."""
+    try:
+        check_runs_on(bundle.manifest, profiles.host())
+    except FormatMismatchError:
+        return False
+    from sphere_edge.runtime import TextManager
+
+    with progress.step("trying it"), TextManager.open(bundle.folder) as text:
+        stream = text.generate(_SMOKE_PROMPT, max_tokens=_SMOKE_TOKENS, temperature=0)
+        for _ in stream:
+            pass
+        if stream.result.prompt_tokens == 0:
+            message = f"the bundle `{bundle.manifest.name}` was built, but reads no prompt"
+            raise LoadFailedError(message)
+    return True
