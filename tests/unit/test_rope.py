@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from sphere_edge.errors import ModelCorruptError
+from sphere_edge.errors import ModelCorruptError, UnsupportedError
 from sphere_edge.formats.config import RopeParameters
 from sphere_edge.models import rope
 
 
 def rotation(parameters, head_dim, context_tokens=512):
-    return rope.rotation(parameters, head_dim, context_tokens)
+    return rope.rotation(parameters, head_dim, context_tokens, partial=True)
 
 
 LLAMA3 = RopeParameters(
@@ -62,6 +62,11 @@ def test_partial_rotation_rotates_only_the_first_features():
     made = rotation(RopeParameters(partial_rotary_factor=0.5), 64)
     assert made.rotary_dim == 32
     assert made.inverse_frequencies.shape == (16,)
+
+
+def test_a_family_that_rotates_whole_heads_refuses_a_part_by_name():
+    with pytest.raises(UnsupportedError, match="partial_rotary_factor"):
+        rope.rotation(RopeParameters(partial_rotary_factor=0.5), 64, 512)
 
 
 def test_longrope_takes_the_factors_for_the_length_of_the_cache():
