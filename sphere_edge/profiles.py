@@ -140,19 +140,20 @@ def read(path: Path) -> DeviceProfile:
             fields = tomllib.load(file)
     except FileNotFoundError as error:
         message = f"there is no file `{path}`"
-        raise NotFoundError(message) from error
+        raise NotFoundError(message, hint="a profile is a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         message = f"`{path}` is no TOML file: {error}"
-        raise InvalidArgumentError(message) from error
+        hint = "`sphere-edge profiles show pixel8` shows what belongs into one"
+        raise InvalidArgumentError(message, hint=hint) from error
     try:
         profile = DeviceProfile.model_validate(fields)
     except ValidationError as error:
         message = f"`{path}` is no device profile: {describe(error)}"
-        hint = "`sphere-edge profiles show pixel8` shows one"
+        hint = "`sphere-edge profiles show pixel8` shows what belongs into one"
         raise InvalidArgumentError(message, hint=hint) from error
     if profile.name != path.stem:
         message = f"`{path}` calls itself `{profile.name}`: file and name must be the same"
-        raise InvalidArgumentError(message)
+        raise InvalidArgumentError(message, hint=f"rename it to `{profile.name}.toml`")
     return profile
 
 

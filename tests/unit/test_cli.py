@@ -1,0 +1,220 @@
+"""The command line: help with examples, one way to fail, data and talk kept apart."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from sphere_edge import __version__, cli
+from sphere_edge.errors import Status
+
+GOLDEN = Path(__file__).parent.parent / "data" / "golden.bundle"
+USAGE = 64
+
+
+def sphere_edge(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The tool as a process of its own, as a user starts it."""
+    return subprocess.run(
+        [sys.executable, "-m", "sphere_edge", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def refused(run: subprocess.CompletedProcess[str], code: int, *sentences: str) -> None:
+    """It ended with `code`, an `error: …` and a `hint: …`, no traceback and no data."""
+    assert run.returncode == code, run.stderr
+    assert "Traceback" not in run.stderr
+    said, _, hint = run.stderr.rpartition("\n\nhint: ")
+    error = said.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert not error.endswith(".")
+    assert hint.strip()
+    assert run.stdout == ""
+    for sentence in sentences:
+        assert sentence in run.stderr
+
+
+def commands(app: typer.Typer) -> Iterator[tuple[str, Any]]:
+    """Every command's words and the command itself."""
+
+    def below(words: tuple[str, ...], command: Any) -> Iterator[tuple[str, Any]]:
+        children = getattr(command, "commands", None)
+        if children is None:
+            yield " ".join(words), command
+            return
+        for name, child in children.items():
+            yield from below((*words, name), child)
+
+    return below((), typer.main.get_command(app))
+
+
+COMMANDS = dict(commands(cli.app))
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_the_help_of_every_command_shows_an_example(words: str) -> None:
+    command = COMMANDS[words]
+    with command.make_context("sphere-edge", [], resilient_parsing=True) as context:
+        text = command.get_help(context)
+    assert f"$ sphere-edge {words}" in text
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_example_is_a_command_line_that_parses(words: str) -> None:
+    import shlex
+
+    for line in (COMMANDS[words].epilog or "").splitlines():
+        if line.strip().startswith("$ "):
+            example = line.strip().removeprefix("$ sphere-edge ").partition(" < ")[0]
+            assert callable(cli.parse(shlex.split(example)))
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    check = (
+        "import sys; from sphere_edge import __main__\n"
+        "heavy = {'tvm', 'numpy', 'pydantic_settings', 'transformers', 'torch', 'tokenizers',"
+        " 'huggingface_hub', 'paramiko', 'sphere_edge.profiles'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    run = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def test_help_and_version_go_to_stdout() -> None:
+    run = sphere_edge("--help")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "package" in run.stdout
+    assert sphere_edge("--version").stdout == f"{__version__}\n"
+    assert sphere_edge().stdout == run.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["pack"], "no such command `pack`"),
+        (["verify"], "missing argument"),
+        (["verify", "x", "--colour"], "no such option"),
+        (["bench", "x", "--repeat", "0"], "`--repeat`"),
+        (["run", "x", "hello", "--threads", "many"], "`--threads`"),
+        (["profiles", "paint"], "no such command `paint`"),
+    ],
+)
+def test_a_wrong_command_line_is_explained_and_ends_with_64(
+    words: list[str], sentence: str
+) -> None:
+    refused(sphere_edge(*words), USAGE, sentence, "--help`")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentences"),
+    [
+        (
+            ["package", "tiny", "-p", "pixel9000"],
+            Status.NOT_FOUND,
+            ["error: no device profile named `pixel9000`\n\nhint: choose one of: pixel8"],
+        ),
+        (["package", "tiny", "--context", "0"], Status.INVALID_ARGUMENT, ["context of `0`"]),
+        (["package", "tiny", "--context", "-5"], Status.INVALID_ARGUMENT, ["context of `-5`"]),
+        (["package", "tiny", "--quant", "q3"], Status.INVALID_ARGUMENT, ["`q3`", "q4"]),
+        (["package", "tiny", "--kv", "q8"], Status.INVALID_ARGUMENT, ["`q8`", "f16"]),
+        (["package", "tiny", "--format", "onnx"], Status.INVALID_ARGUMENT, ["`onnx`", "gguf"]),
+        (["package", "tiny", "--chat-template", "/no"], Status.NOT_FOUND, ["`/no`"]),
+        (["package", "/no/such"], Status.NOT_FOUND, ["`/no/such`"]),
+        (["inspect", "/no/such"], Status.NOT_FOUND, ["`/no/such`"]),
+        (["inspect", "tiny", "--context", "0"], Status.INVALID_ARGUMENT, ["context of `0`"]),
+        (["verify", "/no/such"], Status.NOT_FOUND, ["`/no/such`"]),
+        (["profiles", "show", "pixel9"], Status.NOT_FOUND, ["`pixel9`", "pixel8"]),
+    ],
+)
+def test_a_request_that_cannot_be_met_says_why(
+    words: list[str], code: Status, sentences: list[str]
+) -> None:
+    refused(sphere_edge(*words), code, *sentences)
+
+
+def test_an_error_is_json_too_where_a_machine_reads() -> None:
+    run = sphere_edge("profiles", "show", "pixel9", "--json")
+    assert run.returncode == Status.NOT_FOUND
+    assert json.loads(run.stdout)["error"] == {
+        "code": 11,
+        "name": "NOT_FOUND",
+        "message": "no device profile named `pixel9`",
+        "hint": "choose one of: pixel8",
+    }
+
+
+def test_a_sound_bundle_gives_its_id_on_stdout_and_talk_on_stderr() -> None:
+    run = sphere_edge("verify", str(GOLDEN))
+    assert run.returncode == 0
+    assert run.stdout == json.loads((GOLDEN / "bundle.json").read_text())["id"] + "\n"
+    assert "4 files" in run.stderr
+
+
+def test_a_flipped_byte_is_found_by_verify(tmp_path: Path) -> None:
+    bundle = shutil.copytree(GOLDEN, tmp_path / "bundle")
+    weights = bundle / "weights" / "model-00001.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[500] ^= 1
+    weights.write_bytes(content)
+    refused(sphere_edge("verify", str(bundle)), Status.MODEL_CORRUPT, "weights/model-00001")
+
+
+def test_profiles_can_be_listed_shown_and_validated(tmp_path: Path) -> None:
+    assert "pixel8" in sphere_edge("profiles", "list").stdout
+    names = [
+        profile["name"] for profile in json.loads(sphere_edge("profiles", "list", "--json").stdout)
+    ]
+    assert {"host", "pixel8", "jetson-orin-nano", "iphone15-pro"} <= set(names)
+    assert "Cortex-X3" in sphere_edge("profiles", "show", "pixel8").stdout
+    mine = tmp_path / "mine.toml"
+    mine.write_text((GOLDEN.parents[2] / "device_profiles" / "pixel8.toml").read_text())
+    refused(sphere_edge("profiles", "validate", str(mine)), Status.INVALID_ARGUMENT, "`pixel8`")
+    mine.write_text(mine.read_text().replace('name = "pixel8"', 'name = "mine"'))
+    assert "mine" in sphere_edge("profiles", "validate", str(mine)).stdout
+
+
+def test_a_bundle_and_a_model_can_be_inspected() -> None:
+    found = json.loads(sphere_edge("inspect", str(GOLDEN), "--json").stdout)
+    assert (found["name"], found["engine"]) == ("golden", "tvm")
+    assert "lib/model.so" in sphere_edge("inspect", str(GOLDEN)).stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    program = f"{sys.executable} -m sphere_edge profiles list | head -c 1"
+    run = subprocess.run(
+        ["bash", "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.stderr == ""
+
+
+def test_no_colour_where_it_is_not_wanted() -> None:
+    assert "\x1b" not in sphere_edge("profiles", "list", NO_COLOR="1").stdout
+    assert "\x1b" not in sphere_edge("verify", "/no", NO_COLOR="1").stderr
+
+
+def test_a_bug_of_ours_is_shown_whole_with_the_request_to_report_it() -> None:
+    broken = (
+        "import sys; from sphere_edge import __main__, cli\n"
+        "def action(): raise KeyError('oops')\n"
+        "cli.parse = lambda words: action\n"
+        "sys.exit(__main__.main([]))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", broken], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == Status.INTERNAL
+    assert "Traceback" in run.stderr
+    assert "this is a bug in sphere-edge\n\nhint: report it" in run.stderr
