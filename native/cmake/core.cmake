@@ -1,0 +1,66 @@
+# Our own library, its runner and its tests.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 99)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+
+function(se_own_target target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Werror)
+  if(SE_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${SE_SANITIZE} -fno-sanitize-recover=all
+                                             -fno-omit-frame-pointer -g)
+    target_link_options(${target} PRIVATE -fsanitize=${SE_SANITIZE})
+  endif()
+endfunction()
+
+add_library(sphere_edge SHARED
+  src/answer.cpp
+  src/bundle.cpp
+  src/chat_template.cpp
+  src/cpu.cpp
+  src/engines/llama_engine.cpp
+  src/file.cpp
+  src/gguf.cpp
+  src/info.cpp
+  src/json.cpp
+  src/log.cpp
+  src/sampler.cpp
+  src/sphere_edge.cpp
+  src/status.cpp
+  src/text.cpp
+  src/tokenizer.cpp
+  src/utf8.cpp)
+se_own_target(sphere_edge)
+set_target_properties(sphere_edge PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
+target_include_directories(sphere_edge PUBLIC include)
+# Two of our files read tables that llama.cpp does not export: its architectures and its grammar parser.
+target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/vendor/nlohmann/.." "${SE_LLAMA_CPP_DIR}/src")
+target_compile_definitions(sphere_edge PRIVATE SE_VERSION="${PROJECT_VERSION}")
+target_link_libraries(sphere_edge PRIVATE se_llama_common llama ggml)
+
+if(SE_TVM_DIR AND EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/src/engines/tvm_engine.cpp")
+  target_sources(sphere_edge PRIVATE
+    src/engines/tvm_engine.cpp
+    src/engines/tvm_objects.cpp
+    src/safetensors.cpp
+    src/thread_pool.cpp)
+  target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_TVM_FFI_DIR}/include")
+  target_compile_definitions(sphere_edge PRIVATE SE_WITH_TVM)
+else()
+  target_sources(sphere_edge PRIVATE src/engines/tvm_engine_absent.cpp)
+endif()
+
+# The application sees se_* and nothing of the engines, or two copies of ggml in one process would collide.
+if(NOT APPLE)
+  target_link_options(sphere_edge PRIVATE -Wl,--gc-sections -Wl,--exclude-libs,ALL)
+  if(NOT SE_SANITIZE)
+    target_link_options(sphere_edge PRIVATE -Wl,-z,defs)
+  endif()
+endif()
+if(ANDROID)
+  # Google Play wants libraries that load on devices with 16 KB pages.
+  target_link_options(sphere_edge PRIVATE -Wl,-z,max-page-size=16384)
+endif()

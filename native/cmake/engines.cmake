@@ -1,0 +1,71 @@
+# The third-party engines, all compiled against llama.cpp's ggml, linked statically.
+
+if(NOT EXISTS "${SE_LLAMA_CPP_DIR}/include/llama.h")
+  message(FATAL_ERROR "SE_LLAMA_CPP_DIR does not hold llama.cpp: `${SE_LLAMA_CPP_DIR}`")
+endif()
+
+# The engines declare their options themselves; what is set here wins.
+set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
+set(CMAKE_POLICY_VERSION_MINIMUM 3.5)
+set(CMAKE_SUPPRESS_DEVELOPER_WARNINGS ON CACHE INTERNAL "")
+
+# stable-diffusion.cpp needs the longer names; struct ggml_tensor must look the same to every user of ggml.
+add_compile_definitions(GGML_MAX_NAME=128)
+
+set(BUILD_SHARED_LIBS OFF)
+set(GGML_STATIC OFF)
+set(GGML_BACKEND_DL OFF)
+set(GGML_CCACHE OFF)
+# On busy cores OpenMP falls to a quarter of the speed of ggml's own thread pool.
+set(GGML_OPENMP OFF)
+# The compiler's flags decide, for all files alike.
+set(GGML_NATIVE OFF)
+foreach(level SSE42 AVX AVX2 BMI2 FMA F16C)
+  set(GGML_${level} OFF)
+endforeach()
+
+set(LLAMA_ALL_WARNINGS OFF)
+set(LLAMA_OPENSSL OFF)
+set(LLAMA_SUBPROCESS OFF)
+# No commit of whatever repository lies around the sources belongs into the build.
+set(GIT_EXE OFF CACHE INTERNAL "")
+foreach(part COMMON TESTS TOOLS EXAMPLES SERVER APP UI)
+  set(LLAMA_BUILD_${part} OFF)
+endforeach()
+add_subdirectory("${SE_LLAMA_CPP_DIR}" engines/llama EXCLUDE_FROM_ALL)
+
+# Of llama.cpp's `common` only the chat template engine and the JSON schema converter are wanted. The converter needs
+# four string functions of common.cpp, which would bring argument parsing and downloads along; src/common_strings.cpp
+# stands in for them.
+set(llama_common "${SE_LLAMA_CPP_DIR}/common")
+add_library(se_llama_common STATIC
+  "${llama_common}/jinja/caps.cpp"
+  "${llama_common}/jinja/lexer.cpp"
+  "${llama_common}/jinja/parser.cpp"
+  "${llama_common}/jinja/runtime.cpp"
+  "${llama_common}/jinja/string.cpp"
+  "${llama_common}/jinja/value.cpp"
+  "${llama_common}/json.cpp"
+  "${llama_common}/json-schema.cpp"
+  "${llama_common}/json-schema-to-grammar.cpp"
+  "${llama_common}/trie.cpp"
+  "${llama_common}/unicode.cpp"
+  src/common_strings.cpp)
+target_include_directories(se_llama_common SYSTEM PUBLIC "${llama_common}" "${SE_LLAMA_CPP_DIR}/vendor")
+target_compile_features(se_llama_common PUBLIC cxx_std_17)
+target_compile_options(se_llama_common PRIVATE -w)
+target_link_libraries(se_llama_common PUBLIC llama)
+
+if(SE_WHISPER_CPP_DIR)
+  set(WHISPER_BUILD_TESTS OFF)
+  set(WHISPER_BUILD_EXAMPLES OFF)
+  set(WHISPER_BUILD_SERVER OFF)
+  add_subdirectory("${SE_WHISPER_CPP_DIR}" engines/whisper EXCLUDE_FROM_ALL)
+endif()
+
+if(SE_STABLE_DIFFUSION_CPP_DIR)
+  set(SD_BUILD_EXAMPLES OFF)
+  set(SD_WEBP OFF)
+  set(SD_WEBM OFF)
+  add_subdirectory("${SE_STABLE_DIFFUSION_CPP_DIR}" engines/stable-diffusion EXCLUDE_FROM_ALL)
+endif()

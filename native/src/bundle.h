@@ -1,0 +1,76 @@
+// A bundle folder: its bundle.json read strictly, its files found and their sizes compared.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sphere_edge.h"
+
+namespace se {
+
+struct BundleFile {
+  std::filesystem::path path;  // joined to the folder
+  std::string relative;
+  uint64_t bytes;
+  std::string role;
+};
+
+struct SamplingDefaults {
+  float temperature = 0.8F;
+  int32_t top_k = 40;
+  float top_p = 0.95F;
+  float min_p = 0.05F;
+  float repeat_penalty = 1.0F;
+};
+
+struct CacheLayer {
+  int64_t kv_heads;
+  int64_t key_dim;
+  int64_t value_dim;
+};
+
+// How the tvm engine calls the compiled module: `tvm` of the manifest.
+struct CompiledText {
+  std::vector<std::string> parameters;
+  std::vector<CacheLayer> cache;
+  uint32_t prefill_tokens;
+  uint32_t score_tokens;
+};
+
+struct Bundle {
+  std::filesystem::path folder;
+  std::string id;
+  std::string name;
+  std::string task;
+  std::string engine;
+  std::string family;
+  std::string quantization;
+  std::string profile;
+  uint64_t parameters;
+  std::string triple;
+  std::string backend;
+  std::vector<std::string> cpu_features;
+  uint32_t vocab_size = 0;
+  uint32_t context_tokens = 0;
+  std::string kv_dtype;
+  SamplingDefaults sampling;
+  std::optional<std::string> chat_template;
+  std::optional<CompiledText> compiled;
+  uint64_t predicted_peak_bytes = 0;
+  std::vector<BundleFile> files;
+
+  // The only file with this role; MODEL_CORRUPT if there is none or more than one.
+  const BundleFile &file(const std::string &role) const;
+};
+
+// Reads `folder`/bundle.json. MODEL_CORRUPT: damaged, a file missing or of another size, a path that leaves the bundle;
+// FORMAT_MISMATCH: another schema or runtime; NOT_FOUND: no bundle there. Hashes are `sphere-edge verify`'s work.
+Bundle read_bundle(const std::filesystem::path &folder);
+
+// FORMAT_MISMATCH unless this machine has the architecture and the CPU features that the bundle was compiled for.
+void check_runs_here(const Bundle &bundle);
+
+}  // namespace se

@@ -1,0 +1,45 @@
+// What an engine is to us: tokens in, logits out, and back to an earlier position. Nothing else differs between them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "../interrupt.h"
+
+namespace se {
+
+struct EngineFacts {
+  std::string engine;   // "llama" or "tvm"
+  std::string backend;  // "cpu"
+  std::string family;
+  std::string quantization;
+  uint32_t vocab_size;
+  uint32_t context_tokens;
+  int threads;
+  uint64_t weights_bytes;
+  uint64_t kv_cache_bytes;
+};
+
+// Used by one thread at a time. Callers keep tokens within the vocabulary and positions within the context.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual const EngineFacts &facts() const = 0;
+
+  // Computes `tokens` from `position` on, which is where rewind or the last call ended. Returns the logits after the
+  // last token: vocab_size floats, valid until the next call. Throws CANCELLED or TIMEOUT when interrupted; then
+  // everything from `position` on is lost and rewind comes first.
+  virtual std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
+                                         const Interrupt &interrupt) = 0;
+
+  // The same with the logits after every token, row by row; at most score_tokens() tokens.
+  virtual std::span<const float> score(std::span<const int32_t> tokens, uint32_t position,
+                                       const Interrupt &interrupt) = 0;
+  virtual uint32_t score_tokens() const = 0;
+
+  // Forgets everything from `position` on. Returns where it really is then: some models can only begin again at 0.
+  virtual uint32_t rewind(uint32_t position) = 0;
+};
+
+}  // namespace se

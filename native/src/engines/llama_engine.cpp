@@ -1,0 +1,167 @@
+// Drives llama.cpp: load, batches, thread pool, abort, memory of the sequence.
+#include "llama_engine.h"
+
+#include <ggml-cpu.h>
+#include <llama-ext.h>
+
+#include <algorithm>
+#include <string>
+
+#include "../cpu.h"
+#include "../gguf.h"
+#include "../log.h"
+#include "../status.h"
+
+namespace se {
+namespace {
+
+constexpr uint32_t kBatchTokens = 512;
+// Logits of a whole vocabulary for each of these at once: 64 x 150,000 floats are 38 MB.
+constexpr uint32_t kScoreTokens = 64;
+constexpr uint32_t kDefaultContext = 4096;
+
+std::string text_of(uint64_t number) { return quoted(std::to_string(number)); }
+
+// KV cache in f16 for plain attention; an upper bound for windows and a rough guess for recurrent models.
+uint64_t estimated_cache_bytes(const GgufHeader &header, uint64_t context) {
+  const uint64_t layers = header.hyperparameter("block_count").value_or(0);
+  const uint64_t width = header.hyperparameter("embedding_length").value_or(0);
+  const uint64_t heads = std::max<uint64_t>(1, header.hyperparameter("attention.head_count").value_or(1));
+  const uint64_t kv_heads = header.hyperparameter("attention.head_count_kv").value_or(heads);
+  const uint64_t head = header.hyperparameter("attention.key_length").value_or(width / heads);
+  return layers * kv_heads * head * 2 * 2 * context;
+}
+
+void check_memory(const GgufHeader &header, uint64_t context) {
+  const uint64_t available = memory_available_bytes();
+  const uint64_t cache = estimated_cache_bytes(header, context);
+  if (available != 0 && header.tensor_bytes + cache > available) {
+    throw Error(SE_OOM_RAM,
+                "the model needs about " + text_of(header.tensor_bytes + cache) + " bytes (weights " +
+                    text_of(header.tensor_bytes) + ", KV cache " + text_of(cache) + ") and " + text_of(available) +
+                    " are free",
+                "open with a shorter context, use a smaller quantization or close other programs");
+  }
+}
+
+}  // namespace
+
+LlamaEngine::LlamaEngine(const std::filesystem::path &path, uint32_t context_tokens, int threads)
+    : threads_(nullptr, ggml_threadpool_free), context_(nullptr, llama_free) {
+  adopt_engine_logs();
+  const GgufHeader header = read_gguf(path);
+  check_gguf_model(header, path);
+  check_gguf_vocabulary(header, path);
+  const uint64_t own_context = *header.hyperparameter("context_length");
+  const auto context = context_tokens != 0 ? context_tokens : static_cast<uint32_t>(std::min<uint64_t>(kDefaultContext, own_context));
+  if (context > own_context) {
+    log(SE_LOG_WARNING, "the context of " + text_of(context) + " tokens is longer than the " + text_of(own_context) +
+                            " that the model was trained on");
+  }
+  check_memory(header, context);
+  load(path);
+  create_context(context, threads);
+  facts_ = {"llama",
+            "cpu",
+            header.architecture,
+            header.commonest_type,
+            static_cast<uint32_t>(llama_vocab_n_tokens(llama_model_get_vocab(model_.get()))),
+            context,
+            threads,
+            llama_model_size(model_.get()),
+            0};
+  for (const auto &[buffer, use] : llama_get_memory_breakdown(context_.get())) facts_.kv_cache_bytes += use.context;
+}
+
+LlamaEngine::~LlamaEngine() { llama_batch_free(batch_); }
+
+void LlamaEngine::load(const std::filesystem::path &path) {
+  const EngineErrors errors;
+  model_.reset(llama_model_load_from_file(path.c_str(), llama_model_default_params()), llama_model_free);
+  if (!model_) {
+    throw Error(SE_MODEL_CORRUPT, "cannot load " + quoted(path.string()) + ": " + errors.first(),
+                "convert or download the model again");
+  }
+  if (llama_model_has_encoder(model_.get()) || !llama_model_has_decoder(model_.get())) {
+    throw Error(SE_UNSUPPORTED, quoted(path.string()) + " is no decoder-only language model");
+  }
+}
+
+void LlamaEngine::create_context(uint32_t context_tokens, int threads) {
+  llama_context_params parameters = llama_context_default_params();
+  parameters.n_ctx = context_tokens;
+  parameters.n_batch = kBatchTokens;
+  parameters.n_ubatch = kBatchTokens;
+  parameters.n_threads = threads;
+  parameters.n_threads_batch = threads;
+  parameters.no_perf = true;
+  // A sliding window that has moved on cannot be rewound; the full cache can, and a second turn needs that.
+  parameters.swa_full = true;
+  parameters.abort_callback = [](void *self) {
+    const Interrupt *interrupt = static_cast<LlamaEngine *>(self)->interrupt_;
+    return interrupt != nullptr && interrupt->raised();
+  };
+  parameters.abort_callback_data = this;
+  const EngineErrors errors;
+  context_.reset(llama_init_from_model(model_.get(), parameters));
+  if (!context_) {
+    throw Error(SE_OOM_RAM, "cannot create a context of " + text_of(context_tokens) + " tokens: " + errors.first(),
+                "open with a shorter context");
+  }
+  ggml_threadpool_params pool = ggml_threadpool_params_default(threads);
+  threads_.reset(ggml_threadpool_new(&pool));
+  if (!threads_) throw Error(SE_OOM_RAM, "cannot start " + text_of(static_cast<uint64_t>(threads)) + " threads");
+  llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
+  batch_ = llama_batch_init(static_cast<int32_t>(kBatchTokens), 0, 1);
+}
+
+void LlamaEngine::decode(std::span<const int32_t> tokens, uint32_t position, bool all_logits,
+                         const Interrupt &interrupt) {
+  batch_.n_tokens = static_cast<int32_t>(tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    batch_.token[i] = tokens[i];
+    batch_.pos[i] = static_cast<llama_pos>(position + i);
+    batch_.n_seq_id[i] = 1;
+    batch_.seq_id[i][0] = 0;
+    batch_.logits[i] = all_logits || i + 1 == tokens.size() ? 1 : 0;
+  }
+  interrupt.check();
+  interrupt_ = &interrupt;
+  const EngineErrors errors;
+  const int32_t status = llama_decode(context_.get(), batch_);
+  interrupt_ = nullptr;
+  if (status == 0) return;
+  if (status == 2) interrupt.check();
+  if (status == 1) throw Error(SE_INTERNAL, "llama.cpp found no room at position " + text_of(position));
+  throw Error(SE_INTERNAL, "llama.cpp failed with " + quoted(std::to_string(status)) + ": " + errors.first());
+}
+
+std::span<const float> LlamaEngine::advance(std::span<const int32_t> tokens, uint32_t position,
+                                            const Interrupt &interrupt) {
+  while (!tokens.empty()) {
+    const auto part = tokens.first(std::min<size_t>(tokens.size(), kBatchTokens));
+    decode(part, position, false, interrupt);
+    position += static_cast<uint32_t>(part.size());
+    tokens = tokens.subspan(part.size());
+  }
+  return {llama_get_logits_ith(context_.get(), -1), facts_.vocab_size};
+}
+
+std::span<const float> LlamaEngine::score(std::span<const int32_t> tokens, uint32_t position,
+                                          const Interrupt &interrupt) {
+  decode(tokens, position, true, interrupt);
+  return {llama_get_logits(context_.get()), tokens.size() * facts_.vocab_size};
+}
+
+uint32_t LlamaEngine::score_tokens() const { return kScoreTokens; }
+
+uint32_t LlamaEngine::rewind(uint32_t position) {
+  llama_memory_t memory = llama_get_memory(context_.get());
+  const auto begin = static_cast<llama_pos>(position);
+  if (llama_memory_seq_pos_max(memory, 0) < begin) return position;
+  if (position > 0 && llama_memory_seq_rm(memory, 0, begin, -1)) return position;
+  llama_memory_clear(memory, false);
+  return 0;
+}
+
+}  // namespace se

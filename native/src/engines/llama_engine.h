@@ -1,0 +1,43 @@
+// The engine for GGUF files: llama.cpp as a producer of logits.
+#pragma once
+
+#include <llama.h>
+
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "engine.h"
+
+namespace se {
+
+class LlamaEngine : public Engine {
+ public:
+  // `context_tokens` 0: min(4096, the model's own). Errors of read_gguf, LOAD_FAILED, OOM_RAM.
+  LlamaEngine(const std::filesystem::path &path, uint32_t context_tokens, int threads);
+  ~LlamaEngine() override;
+
+  const EngineFacts &facts() const override { return facts_; }
+  std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
+                                 const Interrupt &interrupt) override;
+  std::span<const float> score(std::span<const int32_t> tokens, uint32_t position,
+                               const Interrupt &interrupt) override;
+  uint32_t score_tokens() const override;
+  uint32_t rewind(uint32_t position) override;
+
+  std::shared_ptr<llama_model> model() const { return model_; }
+
+ private:
+  void load(const std::filesystem::path &path);
+  void create_context(uint32_t context_tokens, int threads);
+  void decode(std::span<const int32_t> tokens, uint32_t position, bool all_logits, const Interrupt &interrupt);
+
+  EngineFacts facts_;
+  std::shared_ptr<llama_model> model_;
+  std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool *)> threads_;
+  std::unique_ptr<llama_context, decltype(&llama_free)> context_;
+  llama_batch batch_{};
+  const Interrupt *interrupt_ = nullptr;
+};
+
+}  // namespace se

@@ -1,0 +1,11 @@
+// Stands in for the tvm engine in builds without TVM's headers (SE_TVM_DIR empty).
+#include "../status.h"
+#include "tvm_engine.h"
+
+namespace se {
+
+std::unique_ptr<Engine> make_tvm_engine(const Bundle &, uint32_t, int) {
+  throw Error(SE_UNSUPPORTED, "this build of the runtime has no tvm engine", "package the model as GGUF");
+}
+
+}  // namespace se

@@ -1,0 +1,48 @@
+// The header of a GGUF file, checked in full before llama.cpp, which trusts it and may abort, sees the file.
+//
+// Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3, little-endian).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace se {
+
+struct GgufArray {
+  uint32_t element_type;
+  uint64_t count;
+};
+
+struct GgufHeader {
+  std::map<std::string, std::string> strings;
+  std::map<std::string, uint64_t> counts;  // whole numbers, not negative
+  std::map<std::string, GgufArray> arrays;
+  std::string architecture;
+  uint64_t parameters = 0;
+  uint64_t tensor_bytes = 0;
+  uint64_t file_bytes = 0;
+  std::string commonest_type;  // of the matrices, by parameters, e.g. "q4_0"; empty without tensors
+
+  std::optional<uint64_t> count(const std::string &key) const;
+  // A key of this architecture, e.g. hyperparameter("context_length") for "llama.context_length".
+  std::optional<uint64_t> hyperparameter(const std::string &key) const;
+  uint64_t vocabulary_size() const;
+};
+
+// Reads and checks the header. MODEL_CORRUPT: wrong magic, truncated, overlapping or outside of the file, contradicting
+// itself; UNSUPPORTED: another version, or an architecture that llama.cpp does not know; NOT_FOUND.
+GgufHeader read_gguf(const std::filesystem::path &path);
+
+// Whether the file begins like a GGUF file.
+bool has_gguf_magic(const std::filesystem::path &path);
+
+// What a tokenizer needs: tokens, and lists about them that are as long (llama.cpp does not compare). MODEL_CORRUPT.
+void check_gguf_vocabulary(const GgufHeader &header, const std::filesystem::path &path);
+
+// What a model needs besides: weights and possible dimensions. MODEL_CORRUPT.
+void check_gguf_model(const GgufHeader &header, const std::filesystem::path &path);
+
+}  // namespace se

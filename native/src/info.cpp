@@ -1,0 +1,81 @@
+// Collects facts about machine and model without loading either engine.
+#include "info.h"
+
+#include "bundle.h"
+#include "cpu.h"
+#include "gguf.h"
+#include "json.h"
+#include "log.h"
+#include "status.h"
+
+namespace se {
+namespace fs = std::filesystem;
+namespace {
+
+OrderedJson describe(const Bundle &bundle) {
+  uint64_t bytes = 0;
+  for (const BundleFile &file : bundle.files) bytes += file.bytes;
+  return {{"format", "bundle"},
+          {"id", bundle.id},
+          {"name", bundle.name},
+          {"task", bundle.task},
+          {"engine", bundle.engine},
+          {"family", bundle.family},
+          {"quantization", bundle.quantization},
+          {"profile", bundle.profile},
+          {"parameters", bundle.parameters},
+          {"context_tokens", bundle.context_tokens},
+          {"vocab_size", bundle.vocab_size},
+          {"triple", bundle.triple},
+          {"cpu_features", bundle.cpu_features},
+          {"backend", bundle.backend},
+          {"predicted_peak_bytes", bundle.predicted_peak_bytes},
+          {"file_bytes", bytes}};
+}
+
+OrderedJson describe(const GgufHeader &header) {
+  const auto text = [&](const std::string &key) {
+    const auto found = header.strings.find(key);
+    return found == header.strings.end() ? std::string() : found->second;
+  };
+  return {{"format", "gguf"},
+          {"name", text("general.name")},
+          {"task", "text"},
+          {"engine", "llama"},
+          {"family", header.architecture},
+          {"quantization", header.commonest_type},
+          {"parameters", header.parameters},
+          {"context_tokens", header.hyperparameter("context_length").value_or(0)},
+          {"vocab_size", header.vocabulary_size()},
+          {"has_chat_template", header.strings.contains("tokenizer.chat_template")},
+          {"file_bytes", header.file_bytes}};
+}
+
+}  // namespace
+
+std::string system_info_json() {
+#if defined(SE_WITH_TVM)
+  const std::vector<std::string> engines = {"llama", "tvm"};
+#else
+  const std::vector<std::string> engines = {"llama"};
+#endif
+  return OrderedJson{{"version", se_version()},
+                     {"runtime_abi", SE_RUNTIME_ABI},
+                     {"architecture", cpu_architecture()},
+                     {"cpu_features", cpu_features()},
+                     {"performance_cores", performance_cores()},
+                     {"memory_total_bytes", memory_total_bytes()},
+                     {"memory_available_bytes", memory_available_bytes()},
+                     {"engines", engines},
+                     {"backends", {"cpu"}}}
+      .dump();
+}
+
+std::string model_info_json(const fs::path &path) {
+  // llama.cpp's tables of architectures and types log when asked about unknown ones.
+  adopt_engine_logs();
+  if (fs::is_directory(path)) return describe(read_bundle(path)).dump();
+  return describe(read_gguf(path)).dump();
+}
+
+}  // namespace se

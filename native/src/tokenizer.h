@@ -1,0 +1,47 @@
+// Text to token ids and back, by llama.cpp's vocabulary: the one tokenizer of both engines.
+#pragma once
+
+#include <llama.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace se {
+
+class Tokenizer {
+ public:
+  // Shares the vocabulary of a loaded model, or of a vocab-only GGUF file.
+  explicit Tokenizer(std::shared_ptr<llama_model> model);
+  static Tokenizer from_file(const std::filesystem::path &vocabulary);
+
+  std::vector<int32_t> tokenize(std::string_view text, bool add_special, bool parse_special) const;
+  // The bytes of these tokens; not necessarily UTF-8.
+  std::string detokenize(std::span<const int32_t> tokens, bool keep_special) const;
+  // The bytes that one more token adds to an answer; empty for control tokens.
+  std::string piece(int32_t token) const;
+
+  bool ends_text(int32_t token) const { return llama_vocab_is_eog(vocabulary_, token); }
+  uint32_t size() const { return static_cast<uint32_t>(llama_vocab_n_tokens(vocabulary_)); }
+  bool begins_with_bos() const { return llama_vocab_get_add_bos(vocabulary_); }
+  std::string bos_text() const { return text_of(llama_vocab_bos(vocabulary_)); }
+  std::string eos_text() const { return text_of(llama_vocab_eos(vocabulary_)); }
+  // The chat template inside the file; empty if there is none.
+  std::string chat_template() const;
+  const llama_vocab *vocabulary() const { return vocabulary_; }
+
+  // INVALID_ARGUMENT unless every id is in the vocabulary.
+  void check(std::span<const int32_t> tokens) const;
+
+ private:
+  std::string text_of(int32_t token) const;
+
+  std::shared_ptr<llama_model> model_;
+  const llama_vocab *vocabulary_;
+};
+
+}  // namespace se
