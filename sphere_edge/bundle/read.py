@@ -130,6 +130,18 @@ def check_runs_on(manifest: Manifest, profile: DeviceProfile) -> None:
         raise FormatMismatchError(message, hint=f"package the model with --profile {profile.name}")
 
 
+def runnable(path: Path, profile: DeviceProfile) -> Path:
+    """What the runtime opens for `path`: a .gguf file itself, or the folder of a bundle.
+
+    Raises what Bundle.open and check_runs_on raise: the reason before the runtime is even built.
+    """
+    if path.suffix == ".gguf" and path.is_file():
+        return path
+    bundle = Bundle.open(path)
+    check_runs_on(bundle.manifest, profile)
+    return bundle.folder
+
+
 def _platform(triple: str) -> str:
     """Architecture and system of an LLVM triple, as `arm64 android`."""
     architecture = "arm64" if triple.startswith(("aarch64", "arm64")) else triple.split("-")[0]

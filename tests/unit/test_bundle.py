@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -209,6 +210,33 @@ def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path: Path) -> No
     run = subprocess.run(script, capture_output=True, text=True, timeout=60, check=True)
     assert "cannot write" in run.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_really_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path: Path) -> None:
+    mounting = ["unshare", "--map-root-user", "--mount", "bash", "-ec"]
+    mount = f"mount -t tmpfs -o size=64k tmpfs {shlex.quote(str(tmp_path))}"
+    try:
+        subprocess.run([*mounting, mount], capture_output=True, timeout=60, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this machine lets nobody mount a small disk")
+    script = (
+        "import sys, pathlib; from sphere_edge.bundle.write import BundleWriter\n"
+        "from sphere_edge.errors import StorageError\n"
+        "out = pathlib.Path(sys.argv[1]) / 'deep' / 'a'\n"
+        "try:\n"
+        "  with BundleWriter(out) as writer: (writer.folder / 'w').write_bytes(bytes(100_000))\n"
+        "except StorageError as error: print(error.message, list(out.parents[1].iterdir()))"
+    )
+    words = [sys.executable, "-c", script, str(tmp_path)]
+    run = subprocess.run(
+        [*mounting, f"{mount}; {shlex.join(words)}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "no space left on device" in run.stdout
+    assert run.stdout.endswith(" []\n")
 
 
 def test_a_full_disk_inside_an_engine_is_a_storage_error_too(tmp_path: Path) -> None:
