@@ -13,6 +13,9 @@ function(se_own_target target)
     target_compile_options(${target} PRIVATE -fsanitize=${SE_SANITIZE} -fno-sanitize-recover=all
                                              -fno-omit-frame-pointer -g)
     target_link_options(${target} PRIVATE -fsanitize=${SE_SANITIZE})
+  elseif(NOT APPLE AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+    # zig writes debug information also when optimizing: 60 MB of it.
+    target_link_options(${target} PRIVATE -Wl,-s)
   endif()
 endfunction()
 
@@ -55,7 +58,9 @@ endif()
 
 # The application sees se_* and nothing of the engines, or two copies of ggml in one process would collide.
 if(NOT APPLE)
-  target_link_options(sphere_edge PRIVATE -Wl,--gc-sections -Wl,--exclude-libs,ALL)
+  target_link_options(sphere_edge PRIVATE -Wl,--gc-sections
+                      "-Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/cmake/exports.map")
+  set_property(TARGET sphere_edge APPEND PROPERTY LINK_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/cmake/exports.map")
   if(NOT SE_SANITIZE)
     target_link_options(sphere_edge PRIVATE -Wl,-z,defs)
   endif()
