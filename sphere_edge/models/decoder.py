@@ -96,6 +96,22 @@ class PreNormBlock(nn.Module):  # type: ignore[misc]
         return self.mlp(x), residual
 
 
+class ParallelBlock(nn.Module):  # type: ignore[misc]
+    """Attention and MLP side by side behind one norm (Wang & Komatsuzaki 2021)."""
+
+    def __init__(self, attention: nn.Module, mlp: nn.Module, norm: Norm) -> None:
+        self.self_attn = attention
+        self.mlp = mlp
+        self.input_layernorm = norm
+
+    def forward(
+        self, x: Tensor, residual: Tensor | None, position: Tensor, rope: Rope, cache: Cache
+    ) -> tuple[Tensor, Tensor]:
+        """As PreNormBlock's."""
+        x, residual = self.input_layernorm(x, residual)
+        return op.add(self.self_attn(x, position, rope, cache), self.mlp(x)), residual
+
+
 class SandwichBlock(nn.Module):  # type: ignore[misc]
     """Attention and MLP, each between two norms.
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import Tensor
 
-from sphere_edge.errors import ModelCorruptError
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
 from sphere_edge.models.kernels import Attention as AttentionSpec
 from sphere_edge.models.kernels import Kernels
 from sphere_edge.models.layers import Cache, Linear, RmsNorm, Rope
 from sphere_edge.models.rope import Rotation, rotation
-from sphere_edge.models.shape import Shape, activation
+from sphere_edge.models.shape import Shape, activation, window
 from sphere_edge.quantization.weights import WeightFormat
 
 
@@ -35,19 +34,8 @@ class Config:
             shape=shape,
             rotation=rotation(config.rope(), shape.head_dim, context_tokens),
             activation=activation(config),
-            window=_window(config),
+            window=window(config, 4096),
         )
-
-
-def _window(config: ModelConfig) -> int | None:
-    """`sliding_window`: null means none, and absent means 4096, as in transformers."""
-    if config.is_null("sliding_window"):
-        return None
-    window = config.take("sliding_window", int, 4096)
-    if window <= 0:
-        message = f"`sliding_window` in config.json is `{window}`"
-        raise ModelCorruptError(message)
-    return window
 
 
 class Attention(nn.Module):  # type: ignore[misc]

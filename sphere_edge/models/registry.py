@@ -16,6 +16,13 @@ FAMILIES: dict[str, str] = {
     "mistral": "mistral",
     "qwen2": "qwen2",
     "qwen3": "qwen3",
+    "phi": "phi",
+    "phi3": "phi3",
+    "gemma": "gemma",
+    "gemma2": "gemma2",
+    "nemotron": "nemotron",
+    "glm": "glm",
+    "glm4": "glm4",
 }
 
 # Keys that say how the weights are stored in a way that no family reads yet.

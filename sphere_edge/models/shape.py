@@ -9,8 +9,8 @@ from sphere_edge.formats.config import ModelConfig
 
 # Larger than any published model by an order of magnitude; keeps absurd files from eating memory.
 _LIMIT = 1 << 24
-# transformers' names of activations that the kernels know by ours.
-_ACTIVATIONS = {
+# transformers' names of activations, and ours: for gated MLPs, and for plain ones.
+_GATED = {
     "silu": "silu",
     "swish": "silu",
     "gelu": "gelu",
@@ -18,6 +18,7 @@ _ACTIVATIONS = {
     "gelu_fast": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
 }
+_PLAIN = {**_GATED, "relu2": "relu2"}
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,45 @@ class Shape:
         )
 
 
-def activation(config: ModelConfig, name: str = "hidden_act", default: str = "silu") -> str:
-    """The kernels' name of the MLP's activation; raises UnsupportedError for others."""
+def activation(
+    config: ModelConfig, name: str = "hidden_act", default: str = "silu", *, gated: bool = True
+) -> str:
+    """Our name of the MLP's activation; raises UnsupportedError for others."""
+    known = _GATED if gated else _PLAIN
     value = config.take(name, str, default)
-    if value not in _ACTIVATIONS:
+    if value not in known:
         message = f"the activation `{value}` (`{name}`) is not supported"
-        raise UnsupportedError(message, hint=f"supported: {', '.join(_ACTIVATIONS)}")
-    return _ACTIVATIONS[value]
+        raise UnsupportedError(message, hint=f"supported: {', '.join(known)}")
+    return known[value]
+
+
+def window(config: ModelConfig, default: int | None = None) -> int | None:
+    """`sliding_window` for all layers; null means none, whatever the family's default is."""
+    if config.is_null("sliding_window"):
+        return None
+    width = config.take("sliding_window", int, default)
+    if width is not None and width <= 0:
+        message = f"`sliding_window` in config.json is `{width}`"
+        raise ModelCorruptError(message)
+    return width
+
+
+def softcap(config: ModelConfig, name: str, default: float) -> float | None:
+    """A softcap by name; null means none."""
+    if config.is_null(name):
+        return None
+    value = config.take(name, float, default)
+    if value <= 0:
+        message = f"`{name}` in config.json is `{value}`"
+        raise ModelCorruptError(message)
+    return value
+
+
+def refuse_bidirectional(config: ModelConfig) -> None:
+    """Raises UnsupportedError for a Gemma made to embed text, whose tokens see what follows."""
+    if config.take("use_bidirectional_attention", bool, False):
+        message = "`use_bidirectional_attention` is not supported"
+        raise UnsupportedError(message, hint="only models that generate text are")
 
 
 def windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:

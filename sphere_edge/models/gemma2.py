@@ -1,0 +1,137 @@
+"""Gemma 2 (Riviere et al. 2024): Gemma with softcaps, alternating windows, four norms a layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm.relax.frontend import nn
+from tvm.relax.frontend.nn import Tensor
+
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.decoder import Decoder, GatedMLP, SandwichBlock
+from sphere_edge.models.kernels import Attention as AttentionSpec
+from sphere_edge.models.kernels import Kernels
+from sphere_edge.models.layers import Cache, Linear, RmsNorm, Rope
+from sphere_edge.models.rope import Rotation, rotation
+from sphere_edge.models.shape import (
+    Shape,
+    activation,
+    layer_types,
+    refuse_bidirectional,
+    softcap,
+    window,
+)
+from sphere_edge.quantization.weights import WeightFormat
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says of a Gemma 2; `windows` has one entry per layer."""
+
+    shape: Shape
+    rotation: Rotation
+    activation: str
+    attention_bias: bool
+    windows: tuple[int | None, ...]
+    scale: float
+    attention_softcap: float | None
+    logit_softcap: float | None
+
+    @classmethod
+    def read(cls, config: ModelConfig, context_tokens: int) -> Config:
+        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        shape = Shape.read(config, default_head_dim=256, default_tied=True)
+        refuse_bidirectional(config)
+        return cls(
+            shape=shape,
+            rotation=rotation(config.rope(), shape.head_dim, context_tokens),
+            activation=activation(config, "hidden_activation", "gelu_pytorch_tanh"),
+            attention_bias=config.take("attention_bias", bool, False),
+            windows=_windows(config, shape.layers),
+            scale=config.take("query_pre_attn_scalar", float, 256.0) ** -0.5,
+            attention_softcap=softcap(config, "attn_logit_softcapping", 50.0),
+            logit_softcap=softcap(config, "final_logit_softcapping", 30.0),
+        )
+
+
+def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
+    """Every second layer slides, the first one first, unless `layer_types` says otherwise."""
+    kinds = layer_types(config, layers) or ["sliding_attention", "full_attention"] * layers
+    width = window(config, 4096)
+    return tuple(width if kind == "sliding_attention" else None for kind in kinds[:layers])
+
+
+class Attention(nn.Module):  # type: ignore[misc]
+    """Grouped-query attention with softcapped scores."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+        shape = config.shape
+        parts = {"q_proj": shape.query, "k_proj": shape.key, "v_proj": shape.key}
+        output = {"o_proj": shape.hidden}
+        self.kernels = kernels
+        self.qkv_proj = Linear(kernels, fmt, shape.hidden, parts, config.attention_bias)
+        self.o_proj = Linear(kernels, fmt, shape.query, output, config.attention_bias)
+        self.spec = AttentionSpec(
+            query_heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            head_dim=shape.head_dim,
+            scale=config.scale,
+            rotary_dim=config.rotation.rotary_dim,
+            window=config.windows[layer],
+            softcap=config.attention_softcap,
+        )
+
+    def forward(self, x: Tensor, position: Tensor, rope: Rope, cache: Cache) -> Tensor:
+        """[n, hidden] → [n, hidden]; the new keys and values go into `cache`."""
+        q, cache = self.kernels.rotate_and_store(
+            self.qkv_proj(x), position, rope.inverse_frequencies, rope.magnitude, cache, self.spec
+        )
+        return self.o_proj(self.kernels.attend(q, position, cache, self.spec))
+
+
+class MLP(GatedMLP):
+    """Gated MLP."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        super().__init__(config.shape, kernels, fmt, config.activation)
+
+
+def norm(config: Config, kernels: Kernels) -> RmsNorm:
+    """The norm of this family."""
+    return RmsNorm(kernels, config.shape.hidden, config.shape.epsilon, offset=1.0)
+
+
+_NORMS = (
+    "input_layernorm",
+    "post_attention_layernorm",
+    "pre_feedforward_layernorm",
+    "post_feedforward_layernorm",
+)
+
+
+class Block(SandwichBlock):
+    """One layer."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+        attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
+        super().__init__(attention, mlp, lambda: norm(config, kernels), _NORMS)
+
+
+class Model(Decoder):
+    """The whole decoder."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        def block(layer: int) -> Block:
+            return Block(config, kernels, fmt, layer)
+
+        final = norm(config, kernels)
+        super().__init__(
+            config.shape,
+            kernels,
+            fmt,
+            config.rotation,
+            block,
+            final,
+            embedding_scale=config.shape.hidden**0.5,
+            logit_softcap=config.logit_softcap,
+        )

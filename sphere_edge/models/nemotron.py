@@ -1,0 +1,98 @@
+"""Nemotron (Parmar et al. 2024) and Minitron: LayerNorms that store w - 1, squared ReLU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm.relax.frontend import nn
+from tvm.relax.frontend.nn import Tensor
+
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.decoder import Decoder, PlainMLP, PreNormBlock
+from sphere_edge.models.kernels import Attention as AttentionSpec
+from sphere_edge.models.kernels import Kernels
+from sphere_edge.models.layers import Cache, LayerNorm, Linear, Rope
+from sphere_edge.models.rope import Rotation, rotation
+from sphere_edge.models.shape import Shape, activation
+from sphere_edge.quantization.weights import WeightFormat
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says of a Nemotron."""
+
+    shape: Shape
+    rotation: Rotation
+    activation: str
+    attention_bias: bool
+    mlp_bias: bool
+
+    @classmethod
+    def read(cls, config: ModelConfig, context_tokens: int) -> Config:
+        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        shape = Shape.read(config, epsilon="norm_eps", default_epsilon=1e-5)
+        rope = config.rope(default_partial_rotary_factor=0.5)
+        return cls(
+            shape=shape,
+            rotation=rotation(rope, shape.head_dim, context_tokens, partial=True),
+            activation=activation(config, default="relu2", gated=False),
+            attention_bias=config.take("attention_bias", bool, False),
+            mlp_bias=config.take("mlp_bias", bool, False),
+        )
+
+
+class Attention(nn.Module):  # type: ignore[misc]
+    """Grouped-query attention; biases on all four projections or on none."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        shape = config.shape
+        parts = {"q_proj": shape.query, "k_proj": shape.key, "v_proj": shape.key}
+        output = {"o_proj": shape.hidden}
+        self.kernels = kernels
+        self.qkv_proj = Linear(kernels, fmt, shape.hidden, parts, config.attention_bias)
+        self.o_proj = Linear(kernels, fmt, shape.query, output, config.attention_bias)
+        self.spec = AttentionSpec(
+            query_heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            head_dim=shape.head_dim,
+            scale=shape.head_dim**-0.5,
+            rotary_dim=config.rotation.rotary_dim,
+        )
+
+    def forward(self, x: Tensor, position: Tensor, rope: Rope, cache: Cache) -> Tensor:
+        """[n, hidden] → [n, hidden]; the new keys and values go into `cache`."""
+        q, cache = self.kernels.rotate_and_store(
+            self.qkv_proj(x), position, rope.inverse_frequencies, rope.magnitude, cache, self.spec
+        )
+        return self.o_proj(self.kernels.attend(q, position, cache, self.spec))
+
+
+class MLP(PlainMLP):
+    """Plain MLP, with biases where the config asks for them."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        super().__init__(config.shape, kernels, fmt, config.activation, bias=config.mlp_bias)
+
+
+def norm(config: Config) -> LayerNorm:
+    """The norm of this family."""
+    return LayerNorm(config.shape.hidden, config.shape.epsilon, offset=1.0)
+
+
+class Block(PreNormBlock):
+    """One layer."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
+        super().__init__(attention, mlp, lambda: norm(config))
+
+
+class Model(Decoder):
+    """The whole decoder."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        def block(_layer: int) -> Block:
+            return Block(config, kernels, fmt)
+
+        final = norm(config)
+        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)

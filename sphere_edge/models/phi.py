@@ -1,0 +1,99 @@
+"""Phi 1, 1.5 and 2 (Li et al. 2023): attention and MLP side by side behind one LayerNorm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm.relax.frontend import nn
+from tvm.relax.frontend.nn import Tensor
+
+from sphere_edge.errors import UnsupportedError
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.decoder import Decoder, ParallelBlock, PlainMLP
+from sphere_edge.models.kernels import Attention as AttentionSpec
+from sphere_edge.models.kernels import Kernels
+from sphere_edge.models.layers import Cache, LayerNorm, Linear, Rope
+from sphere_edge.models.rope import Rotation, rotation
+from sphere_edge.models.shape import Shape, activation
+from sphere_edge.quantization.weights import WeightFormat
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says of a Phi."""
+
+    shape: Shape
+    rotation: Rotation
+    activation: str
+
+    @classmethod
+    def read(cls, config: ModelConfig, context_tokens: int) -> Config:
+        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        shape = Shape.read(config, epsilon="layer_norm_eps", default_epsilon=1e-5)
+        rope = config.rope(default_partial_rotary_factor=0.5)
+        if config.take("qk_layernorm", bool, False):
+            message = "`qk_layernorm` is not supported"
+            raise UnsupportedError(message)
+        return cls(
+            shape=shape,
+            rotation=rotation(rope, shape.head_dim, context_tokens, partial=True),
+            activation=activation(config, default="gelu_new", gated=False),
+        )
+
+
+class Attention(nn.Module):  # type: ignore[misc]
+    """Grouped-query attention, every projection with a bias."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        shape = config.shape
+        parts = {"q_proj": shape.query, "k_proj": shape.key, "v_proj": shape.key}
+        output = {"dense": shape.hidden}
+        self.kernels = kernels
+        self.qkv_proj = Linear(kernels, fmt, shape.hidden, parts, bias=True)
+        self.dense = Linear(kernels, fmt, shape.query, output, bias=True)
+        self.spec = AttentionSpec(
+            query_heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            head_dim=shape.head_dim,
+            scale=shape.head_dim**-0.5,
+            rotary_dim=config.rotation.rotary_dim,
+        )
+
+    def forward(self, x: Tensor, position: Tensor, rope: Rope, cache: Cache) -> Tensor:
+        """[n, hidden] → [n, hidden]; the new keys and values go into `cache`."""
+        q, cache = self.kernels.rotate_and_store(
+            self.qkv_proj(x), position, rope.inverse_frequencies, rope.magnitude, cache, self.spec
+        )
+        return self.dense(self.kernels.attend(q, position, cache, self.spec))
+
+
+class MLP(PlainMLP):
+    """Plain MLP with biases."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        names = ("fc1", "fc2")
+        super().__init__(config.shape, kernels, fmt, config.activation, bias=True, names=names)
+
+
+def norm(config: Config, name: str | None = None) -> LayerNorm:
+    """The norm of this family."""
+    return LayerNorm(config.shape.hidden, config.shape.epsilon, name=name)
+
+
+class Block(ParallelBlock):
+    """One layer."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
+        super().__init__(attention, mlp, norm(config))
+
+
+class Model(Decoder):
+    """The whole decoder."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        def block(_layer: int) -> Block:
+            return Block(config, kernels, fmt)
+
+        final = norm(config, "final_layernorm")
+        super().__init__(config.shape, kernels, fmt, config.rotation, block, final, head_bias=True)

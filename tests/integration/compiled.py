@@ -1,0 +1,85 @@
+"""A model folder compiled for this machine and called through TVM's own virtual machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+from tvm import relax
+
+from sphere_edge.compiler import kernels
+from sphere_edge.compiler.build import compile_module
+from sphere_edge.compiler.target import CpuTarget
+from sphere_edge.console import SILENT
+from sphere_edge.engines import weights
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.formats.safetensors import Checkpoint
+from sphere_edge.models.graph import Limits, trace
+from sphere_edge.models.layers import origins
+from sphere_edge.models.registry import family
+
+Logits = NDArray[np.float32]
+LIMITS = Limits(context_tokens=512, prefill_tokens=64, score_tokens=32)
+
+
+class Compiled:
+    """The three functions of a compiled model with one KV cache of `context` tokens."""
+
+    def __init__(
+        self, folder: Path, work: Path, fmt: str, target: CpuTarget, limits: Limits = LIMITS
+    ) -> None:
+        made = family(ModelConfig.read(folder), limits.context_tokens)
+        model = made.model(made.config, kernels.for_target(target), target.weight_format(fmt))
+        graph = trace(model, limits)
+        work.mkdir(parents=True)
+        compile_module(graph.module, target, work / "model.so")
+        checkpoint, needed = Checkpoint.open(folder), list(origins(model))
+        assert weights.check(checkpoint, needed) == ()
+        stored: dict[str, Any] = {}
+        for path in weights.convert(checkpoint, needed, work, SILENT):
+            stored |= load_file(path)
+        self._limits = limits
+        self._machine = relax.VirtualMachine(
+            tvm.runtime.load_module(str(work / "model.so")), tvm.cpu()
+        )
+        self._parameters = [tvm.runtime.tensor(stored[name]) for name in graph.parameters]
+        self._layers = graph.cache
+        self.forget(limits.context_tokens)
+
+    def forget(self, context: int) -> None:
+        """A new cache, full of numbers that would show wherever they were read."""
+        shapes = [
+            (layer.kv_heads, context, features)
+            for layer in self._layers
+            for features in (layer.key_dim, layer.value_dim)
+        ]
+        self._cache = [
+            tvm.runtime.tensor(np.full(shape, 1e4, self._limits.kv_dtype)) for shape in shapes
+        ]
+
+    def score(self, token_ids: list[int], position: int) -> Logits:
+        """Logits of every token, in pieces of at most `score_tokens`."""
+        size = self._limits.score_tokens
+        pieces = [
+            self._call("score", token_ids[start : start + size], position + start)
+            for start in range(0, len(token_ids), size)
+        ]
+        return np.concatenate(pieces)
+
+    def prefill(self, token_ids: list[int], position: int) -> Logits:
+        """Logits of the last token."""
+        return self._call("prefill", token_ids, position)[0]
+
+    def decode(self, token_id: int, position: int) -> Logits:
+        """Logits of this token."""
+        return self._call("decode", [token_id], position)[0]
+
+    def _call(self, name: str, token_ids: list[int], position: int) -> Logits:
+        arguments = (np.array(token_ids, np.int32), np.array([position], np.int32))
+        tensors = [tvm.runtime.tensor(array) for array in arguments]
+        result = self._machine[name](*tensors, self._cache, self._parameters)
+        return result.numpy()
