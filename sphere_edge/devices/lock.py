@@ -57,7 +57,11 @@ class Lock:
         who = f"{getpass.getuser()}@{self._here} (process {os.getpid()})"
         words = ["sh", "-c", _SCRIPT, "sh", self._root, self.token, who, dead]
         self._process = self._device.start(words)
-        return self._process.read_line(_ANSWER_S)
+        # What a start-up file of the user's shell prints comes first.
+        while line := self._process.read_line(_ANSWER_S):
+            if line == "held" or line.startswith("busy "):
+                return line
+        return ""
 
     def _is_dead(self, token: str) -> bool:
         """Whether the deploy with that token ran on this machine and ended.

@@ -91,6 +91,7 @@ def parse(text: str, uri: str) -> Probe:
     clusters = _clusters(told.get("cpus", []))
     online = _number(_line(told, "online"))
     memory = _memory(told)
+    capabilities = _auxv(told.get("auxv", []))
     gpu, driver = _gpu(told, properties)
     return Probe(
         os=os,
@@ -101,13 +102,13 @@ def parse(text: str, uri: str) -> Probe:
         model=_model(told, properties),
         soc=_soc(told, properties),
         cpu_model=_cpu_model(told.get("cpuinfo", [])),
-        cpu_features=_features(machine, told),
+        cpu_features=_features(machine, told, capabilities),
         cores=online or (sum(cluster.cores for cluster in clusters) or None),
         clusters=clusters,
         memory_total_bytes=memory[0],
         memory_available_bytes=memory[1],
         storage_free_bytes=free_storage(told.get("storage", [])),
-        page_bytes=_number(_line(told, "page")),
+        page_bytes=capabilities.get(_AT_PAGESZ) or _number(_line(told, "page")),
         gpu=gpu,
         gpu_driver=driver,
         sensors=_sensors(told.get("sensors", [])),
@@ -123,8 +124,15 @@ _SENSORS: dict[str, SensorKind] = {
 }
 _X86_FLAGS = {"avx2": "avx2", "fma": "fma", "f16c": "f16c", "avx512_vnni": "avx512vnni"}
 _ARM_FLAGS = {"asimd": "neon", "asimddp": "dotprod", "i8mm": "i8mm", "asimdhp": "fp16"}
+# linux/include/uapi/linux/auxvec.h.
+_AT_PAGESZ, _AT_HWCAP, _AT_HWCAP2 = 6, 16, 26
 # linux/arch/arm64/include/uapi/asm/hwcap.h: (auxv type, bit) of each.
-_ARM_HWCAPS = {"neon": (16, 1), "fp16": (16, 10), "dotprod": (16, 20), "i8mm": (26, 13)}
+_ARM_HWCAPS = {
+    "neon": (_AT_HWCAP, 1),
+    "fp16": (_AT_HWCAP, 10),
+    "dotprod": (_AT_HWCAP, 20),
+    "i8mm": (_AT_HWCAP2, 13),
+}
 # "CPU part" of /proc/cpuinfo for implementer 0x41, Arm (Arm's MIDR_EL1 part numbers).
 _ARM_PARTS = {
     "0xd03": "Cortex-A53",
@@ -198,7 +206,7 @@ def _libc(lines: list[str]) -> Literal["gnu", "musl", "bionic"] | None:
     said = " ".join(lines)
     if "/system/bin/linker64" in said:
         return "bionic"
-    if "glibc" in said:
+    if "glibc" in said or "ld-linux" in said:
         return "gnu"
     return "musl" if "ld-musl" in said else None
 
@@ -233,7 +241,9 @@ def _cpu_model(lines: list[str]) -> str | None:
     return _clean(" + ".join(dict.fromkeys(reversed(parts))))
 
 
-def _features(machine: str, told: dict[str, list[str]]) -> tuple[str, ...]:
+def _features(
+    machine: str, told: dict[str, list[str]], capabilities: dict[int, int]
+) -> tuple[str, ...]:
     flags: set[str] = set()
     for line in told.get("cpuinfo", []):
         key, _, value = line.partition(":")
@@ -244,8 +254,7 @@ def _features(machine: str, told: dict[str, list[str]]) -> tuple[str, ...]:
         return tuple(name for flag, name in _X86_FLAGS.items() if flag in flags)
     if machine != "aarch64":
         return ()
-    capabilities = _auxv(told.get("auxv", []))
-    if 16 in capabilities:
+    if _AT_HWCAP in capabilities:
         # The kernel's word to programs; under an emulator cpuinfo may be another machine's.
         return tuple(
             name

@@ -2,7 +2,8 @@
 # Runs in dash, busybox, mksh and toybox; a source that is missing leaves its section empty.
 # $1: the folder whose free storage counts; it need not exist yet.
 export LC_ALL=C
-exec 2>/dev/null </dev/null
+# Nothing here may read stdin: this script itself comes from there.
+exec 2>/dev/null
 
 section() { printf '\n== %s\n' "$1"; }
 value() { [ -r "$1" ] && head -c 512 "$1" | tr '\000' '\n'; }
@@ -24,7 +25,7 @@ if command -v getprop >/dev/null; then
 fi
 section libc
 getconf GNU_LIBC_VERSION
-ls /lib/ld-musl-*.so.1 /system/bin/linker64 | head -n 2
+ls /lib/ld-musl-*.so.1 /system/bin/linker64 /lib*/ld-linux-*.so.* | head -n 3
 section cpuinfo
 head -c 262144 /proc/cpuinfo
 section auxv

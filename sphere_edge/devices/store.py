@@ -317,7 +317,8 @@ class _Arrival:
 
 def _absolute(device: Device, root: str) -> str:
     if root == "~" or root.startswith("~/"):
-        root = device.run(["sh", "-c", 'printf %s "$HOME"']).stdout + root[1:]
+        told = device.run(["sh", "-c", 'printf "== home\n%s\n" "$HOME"']).stdout
+        root = "".join(survey.sections(told).get("home", [])[:1]) + root[1:]
     if not root.startswith("/") or not root.isprintable():
         message = f"the store `{root}` on {device.uri} is not an absolute path"
         raise errors.InvalidArgumentError(message)
