@@ -132,8 +132,8 @@ class ModelConfig:
         table = self._rope_table(layer_type)
         theta = self.take("rope_theta", float, default_theta)
         partial = self.take("partial_rotary_factor", float, default_partial_rotary_factor)
-        context = self.take("max_position_embeddings", int, None)
-        context = self.take("original_max_position_embeddings", int, context)
+        longest = self.take("max_position_embeddings", int, None)
+        context = self.take("original_max_position_embeddings", int, longest)
 
         def number(name: str, default: float | None = None) -> float | None:
             value = table.get(name)
@@ -141,12 +141,15 @@ class ModelConfig:
 
         kind = _rope_kind(table)
         original = number("original_max_position_embeddings", context)
+        factor = number("factor")
+        if factor is None and kind in ("yarn", "longrope") and longest and original:
+            factor = longest / original
         truncate = table.get("truncate")
         return RopeParameters(
             kind=kind,
             theta=cast("float", number("rope_theta", theta)),
             partial_rotary_factor=cast("float", number("partial_rotary_factor", partial)),
-            factor=number("factor"),
+            factor=factor,
             low_freq_factor=number("low_freq_factor"),
             high_freq_factor=number("high_freq_factor"),
             original_context=None if kind == "default" or original is None else int(original),

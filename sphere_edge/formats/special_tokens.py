@@ -1,0 +1,130 @@
+"""Which tokens begin, end and pad a text, gathered from the five files that may say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sphere_edge.errors import ModelCorruptError
+from sphere_edge.formats import generation, json_object
+
+_CONFIG_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """Token ids; None where the model has no such token. `ends`: all that end a generation."""
+
+    bos: int | None
+    eos: int | None
+    pad: int | None
+    unknown: int | None
+    ends: tuple[int, ...]
+    adds_bos: bool
+    adds_eos: bool
+
+
+def read(
+    folder: Path,
+    ids: Mapping[str, int],
+    post_processor: object = None,
+    own: Mapping[str, int] | None = None,
+) -> SpecialTokens:
+    """The special tokens of `folder`, `ids` being its vocabulary.
+
+    A token named in tokenizer_config.json or special_tokens_map.json comes before an id in
+    config.json. Whether bos and eos are added: tokenizer_config.json, or else the `post_processor`
+    of tokenizer.json. `own`: ids by role (`bos`, …; -1: none) from a tokenizer.model, where the
+    other files say nothing; such a tokenizer adds its bos. Raises ModelCorruptError for a bos or
+    eos that is not in the vocabulary.
+    """
+    tokenizer = _optional(folder / "tokenizer_config.json")
+    names = {**_optional(folder / "special_tokens_map.json"), **_present(tokenizer)}
+    model = _optional(folder / "config.json")
+    generate = generation.read(folder)
+
+    def one(role: str) -> int | None:
+        text = names.get(f"{role}_token")
+        text = text.get("content") if isinstance(text, dict) else text
+        if text is not None and (role in ("bos", "eos") or text in ids):
+            return _known(f"{role}_token", text, ids)
+        listed = _ids(model, f"{role}_token_id", ids) or _ids(generate, f"{role}_token_id", ids)
+        number = listed[0] if listed else (own or {}).get(role, -1)
+        return None if number < 0 else number
+
+    eos = one("eos")
+    ends = dict.fromkeys([] if eos is None else [eos])
+    ends.update(dict.fromkeys(_ids(generate, "eos_token_id", ids)))
+    ends.update(dict.fromkeys(_ids(model, "eos_token_id", ids)))
+    first, last = _template(post_processor)
+    bos = one("bos")
+    adds_bos = _flag(tokenizer, "add_bos_token", own is not None or ids.get(first or "") == bos)
+    adds_eos = _flag(tokenizer, "add_eos_token", ids.get(last or "") == eos)
+    return SpecialTokens(
+        bos=bos,
+        eos=eos,
+        pad=one("pad"),
+        unknown=one("unk"),
+        ends=tuple(ends),
+        adds_bos=adds_bos and bos is not None,
+        adds_eos=adds_eos and eos is not None,
+    )
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    return json_object.read(path, _CONFIG_LIMIT_BYTES) if path.is_file() else {}
+
+
+def _present(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _flag(values: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = values.get(name)
+    return value if isinstance(value, bool) else default
+
+
+def _known(role: str, text: object, ids: Mapping[str, int]) -> int:
+    if not isinstance(text, str) or text not in ids:
+        message = f"the {role} `{str(text)[:80]}` is not in the vocabulary"
+        raise ModelCorruptError(message)
+    return ids[text]
+
+
+def _ids(values: Mapping[str, Any], name: str, ids: Mapping[str, int]) -> list[int]:
+    """The ids under `name`: one, a list, or none; -1 stands for none in some files."""
+    value = values.get(name)
+    listed = value if isinstance(value, list) else [] if value is None else [value]
+    for item in listed:
+        if isinstance(item, bool) or not isinstance(item, int):
+            message = f"`{name}` is `{str(value)[:80]}`, not token ids"
+            raise ModelCorruptError(message)
+    # Some configs name ids of an embedding that is larger than the tokenizer.
+    known = set(ids.values())
+    return [item for item in listed if item in known]
+
+
+def _template(post_processor: object) -> tuple[str | None, str | None]:
+    """The special tokens that a TemplateProcessing puts before and after a text."""
+    if not isinstance(post_processor, dict):
+        return None, None
+    if post_processor.get("type") == "Sequence":
+        for inner in post_processor.get("processors") or ():
+            found = _template(inner) if isinstance(inner, dict) else (None, None)
+            if found != (None, None):
+                return found
+    if post_processor.get("type") != "TemplateProcessing":
+        return None, None
+    single = post_processor.get("single")
+    pieces = (
+        [piece for piece in single if isinstance(piece, dict)] if isinstance(single, list) else []
+    )
+    return (_special(pieces[0]), _special(pieces[-1])) if pieces else (None, None)
+
+
+def _special(piece: dict[str, Any]) -> str | None:
+    token = piece.get("SpecialToken")
+    name = token.get("id") if isinstance(token, dict) else None
+    return name if isinstance(name, str) else None
