@@ -9,9 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, trainers
 from tokenizers import pre_tokenizers as pre
-from tokenizers import trainers
 
 from sphere_edge.formats import pre_tokenizers, tokenizer_probe
 
@@ -43,7 +42,7 @@ BYTE_LEVEL: dict[str, tuple[list[Any], Any, bool, bool]] = {
     "qwen2": ([*_splits(pre_tokenizers.QWEN2), _bytes()], normalizers.NFC(), False, False),
     "qwen35": ([*_splits(pre_tokenizers.QWEN35), _bytes()], normalizers.NFC(), False, False),
     "tekken": ([*_splits(pre_tokenizers.TEKKEN), _bytes()], None, True, True),
-    "gpt-4o": ([*_splits(pre_tokenizers.GPT4O), _bytes()], None, False, True),
+    "granite-embed-multi-97m": ([*_splits(pre_tokenizers.GPT4O), _bytes()], None, False, True),
     "seed-coder": ([*_splits(pre_tokenizers.SEED_CODER), _bytes()], None, False, True),
     "gpt-2": ([_gpt2()], None, False, True),
     "smollm": ([pre.Digits(individual_digits=True), _gpt2()], None, False, True),
@@ -101,7 +100,7 @@ def byte_level_json(name: str) -> str:
 
 @cache
 def sentencepiece_vocabulary() -> tuple[tuple[str, float, int], ...]:
-    """Pieces (text, score, kind) of a BPE model with byte fallback, as SentencePiece would store them."""
+    """Pieces (text, score, kind) of a BPE model with byte fallback, as in a tokenizer.model."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Replace(" ", SPACE)
     trainer = trainers.BpeTrainer(vocab_size=1300, limit_alphabet=300, show_progress=False)
@@ -120,7 +119,7 @@ def sentencepiece_vocabulary() -> tuple[tuple[str, float, int], ...]:
 
 
 def sentencepiece_json(*, prefix: bool, metaspace: bool = False) -> str:
-    """The tokenizer.json that transformers would make of the pieces, with all ways to split each."""
+    """The tokenizer.json that transformers would make of it, with all ways to split a piece."""
     pieces = sentencepiece_vocabulary()
     ids = {text: number for number, (text, _, _) in enumerate(pieces)}
     merges = []

@@ -57,7 +57,9 @@ KNOWN: dict[tuple[Step, ...], str] = {
     (*_split(QWEN2), BYTES): "qwen2",
     (*_split(QWEN35), BYTES): "qwen35",
     (*_split(TEKKEN), BYTES): "tekken",
-    (*_split(GPT4O), BYTES): "gpt-4o",
+    # `gpt-4o` cuts words at combining marks (Devanagari, Thai); this one has its expression and
+    # does not. Neither knows capitals beyond ASCII, which is harmless: no token crosses such a cut.
+    (*_split(GPT4O), BYTES): "granite-embed-multi-97m",
     (*_split(SEED_CODER), BYTES): "seed-coder",
     (*_split(r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK3), BYTES): "deepseek-v3",
     (

@@ -88,7 +88,7 @@ def write_vocabulary(folder: Path, out: Path, chat_template: str | None = None) 
 
 
 def compare(folder: Path, tokenize: Callable[[str], list[int]]) -> list[Mismatch]:
-    """Every line of the probe text that `tokenize` splits otherwise than the HF `tokenizers` library.
+    """Every line of the probe that `tokenize` splits otherwise than the HF `tokenizers` library.
 
     `tokenize` adds no special tokens and recognises them in the text. Where the original composes
     characters first (NFC), the lines are composed, since llama.cpp does not do it.
@@ -116,7 +116,7 @@ def _read(folder: Path) -> tuple[TokenTable, SpecialTokens]:
     size = _model_vocabulary_size(folder)
     if (folder / "tokenizer.json").is_file():
         values = json_object.read(folder / "tokenizer.json")
-        # The name of some pre-tokenizers depends on whether there is a bos, which depends on the ids.
+        # Some pre-tokenizers' names depend on whether there is a bos, which depends on the ids.
         table = token_table.from_tokenizer_json(values, size, has_bos=True)
         special = special_tokens.read(folder, table.ids, values.get("post_processor"))
         if special.bos is None:
