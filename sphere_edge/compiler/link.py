@@ -17,8 +17,8 @@ _GLIBC = "2.28"
 def link_shared(objects: Sequence[Path], target: CpuTarget, out: Path) -> None:
     """Links `objects` into the shared library `out`; the same objects give the same bytes.
 
-    The system's libraries are not needed: zig brings stubs for glibc and musl, and for Android and iOS
-    what is undefined is found in the process that loads the library. Raises InternalError.
+    The system's libraries are not needed: zig brings stubs for glibc and musl, and for Android and
+    iOS what is undefined is found in the process that loads the library. Raises InternalError.
     """
     architecture, *_, system = target.triple.replace("arm64", "aarch64").split("-")
     arguments = ["-shared", "-o", str(out), *map(str, objects)]
@@ -28,7 +28,13 @@ def link_shared(objects: Sequence[Path], target: CpuTarget, out: Path) -> None:
     elif system.startswith("android"):
         # Google Play wants 16 KiB pages.
         pages = "-Wl,-z,max-page-size=16384"
-        arguments += ["-target", f"{architecture}-linux-android", "-nostdlib", pages, *_REPRODUCIBLE]
+        arguments += [
+            "-target",
+            f"{architecture}-linux-android",
+            "-nostdlib",
+            pages,
+            *_REPRODUCIBLE,
+        ]
     else:
         name = "ios" if "ios" in target.triple else "macos"
         arguments += ["-target", f"{architecture}-{name}", "-nostdlib"]

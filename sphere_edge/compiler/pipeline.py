@@ -1,7 +1,7 @@
 """The passes from a traced model to machine code: our own lists, for Relax and for TIR.
 
-The stock lists are made for automatic scheduling on GPUs. Here nearly every function is scheduled by
-hand already; the rest (a row picked, an addition) is fused and left to LLVM's vectorizer.
+The stock lists are made for automatic scheduling on GPUs. Here nearly every function is scheduled
+by hand already; the rest (a row picked, an addition) is fused and left to LLVM's vectorizer.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def _tir_passes() -> tuple[Any, Any, Any]:
 
 
 def _finalize_host() -> Any:
-    return tvm.transform.Sequential([tirx.transform.LowerTVMBuiltin(), tirx.transform.LowerIntrin()])
+    return tvm.transform.Sequential(
+        [tirx.transform.LowerTVMBuiltin(), tirx.transform.LowerIntrin()]
+    )
 
 
 def _finalize_device() -> Any:

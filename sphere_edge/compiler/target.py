@@ -15,7 +15,7 @@ IsaName = Literal["avx512vnni", "avx2", "neon_dotprod", "generic"]
 
 # Rows of a weight matrix that one kernel step works on: the 32-bit lanes of a vector register.
 _ROW_BLOCK: dict[IsaName, int] = {"avx512vnni": 16, "avx2": 8, "neon_dotprod": 4, "generic": 4}
-# LLVM's CPU and features, and the profile features (see sphere_edge.profiles) that a device must have.
+# LLVM's CPU and features, and the features (as in device profiles) that a device must have.
 _LLVM: dict[IsaName, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "avx512vnni": ("x86-64-v4", ("+avx512vnni",), ("avx512vnni", "avx2", "fma", "f16c")),
     "avx2": ("x86-64-v3", (), ("avx2", "fma", "f16c")),

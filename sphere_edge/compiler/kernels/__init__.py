@@ -1,4 +1,4 @@
-"""The kernels of every instruction set, offered to models through `sphere_edge.models.kernels.Kernels`."""
+"""The kernels of every instruction set, as `sphere_edge.models.kernels` describes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Activations as int8 with one float32 scale per group of 32, in tiles that the dot products read in order.
+"""Activations as int8 with a float32 scale per group of 32, in the order dot products read them.
 
 Layout for tiles of t rows (rows beyond the last are never written and never used):
 

@@ -1,4 +1,4 @@
-"""exp, tanh and erf on vectors, by polynomials, so that no scalar library call stands in a hot loop."""
+"""Vectors of exp, tanh and erf by polynomials: no scalar library call stands in a hot loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ERF = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
 
 
 def exp(x: Value, lanes: int) -> Value:
-    """e^x with a relative error below 3e-7 for x in -87..88; outside, the value at the nearer end."""
+    """Powers of e: relative error below 3e-7 for x in -87..88, beyond it the nearer end's value."""
     x = tir.minimum(x, tir.const(_EXP_HIGHEST, lanes=lanes))
     x = tir.bind(tir.maximum(x, tir.const(_EXP_LOWEST, lanes=lanes)))
     shifted = x * tir.const(_LOG2_E, lanes=lanes) + tir.const(_ROUND, lanes=lanes)

@@ -1,4 +1,6 @@
-"""AVX2: vpmaddubsw multiplies unsigned by signed bytes and adds pairs into 16 bits, without overflow here.
+"""AVX2: vpmaddubsw multiplies unsigned by signed bytes and adds pairs into 16 bits.
+
+It saturates, but not here:
 
 q4: 16 products of at most 15 * 127 share one 16-bit lane: 16 * 1905 = 30480 < 32768.
 q8: magnitudes of at most 127 on both sides: 2 * 127 * 127 = 32258 < 32768, widened after each step.

@@ -8,7 +8,7 @@ which are then merged (split softmax: Milakov and Gimelshein 2018).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from sphere_edge.compiler.kernels import arithmetic, tir
 from sphere_edge.compiler.kernels.isa import Isa
@@ -21,9 +21,9 @@ _STRETCH = 128
 MASKED = -1e30
 
 
-@lru_cache(maxsize=None)
+@cache
 def decode_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
-    """f(q [1, query_heads, head_dim], position [1], K, V [kv_heads, context, head_dim], y [1, …])."""
+    """f(q [1, query_heads, head_dim], position [1], K, V, y [1, query_heads head_dim])."""
     heads = spec.query_heads
 
     def body() -> None:
@@ -167,7 +167,7 @@ def read_cache(isa: Isa, cache: Buffer, index: tuple[Value, ...], lanes: int) ->
 
 
 def softcapped(score: Value, cap: float, lanes: int) -> Value:
-    """cap * tanh(score / cap)."""
+    """Scores kept within -cap..cap: cap * tanh(score / cap)."""
     inner = score * tir.const(1 / cap, lanes=lanes)
     return tir.bind(arithmetic.tanh(inner, lanes) * tir.const(cap, lanes=lanes))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from math import pi, sqrt
 
 from sphere_edge.compiler.kernels import arithmetic, tir
@@ -15,7 +15,7 @@ from sphere_edge.quantization.weights import GROUP, WeightFormat
 _CHAINS = 4
 
 
-@lru_cache(maxsize=None)
+@cache
 def rms_norm(isa: Isa, columns: int, single: bool, epsilon: float, residual: bool) -> PrimFunc:
     """f(x, weight, y) or f(x, residual, weight, y, sum), all [n, columns] but weight [columns]."""
 
@@ -50,7 +50,7 @@ def rms_norm(isa: Isa, columns: int, single: bool, epsilon: float, residual: boo
                 total = total + tir.load(squares, chain * isa.lanes, isa.lanes)
             total = tir.fold(tir.bind(total), isa.lanes, lambda a, b: a + b) + tir.load(rest, 0)
             mean = total / tir.const(columns)
-            scale = tir.bind(tir.const(1.0) / tir.T.sqrt(mean + tir.const(epsilon)))
+            scale = tir.bind(tir.const(1.0) / tir.sqrt(mean + tir.const(epsilon)))
             source = x if added is None else added
 
             def normalize(column: Value, chain: int, lanes: int) -> None:
@@ -76,7 +76,7 @@ def _along(isa: Isa, columns: int, visit: Callable[[Value, int, int], None]) -> 
         visit(start + index, 0, 1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def gated(isa: Isa, columns: int, single: bool, activation: str) -> PrimFunc:
     """f(gate_up [n, 2 columns], y [n, columns]): activation(gate) * up."""
     function = ACTIVATIONS[activation]
@@ -118,9 +118,9 @@ def _gelu_tanh(x: Value, lanes: int) -> Value:
 ACTIVATIONS = {"silu": _silu, "gelu": _gelu, "gelu_tanh": _gelu_tanh}
 
 
-@lru_cache(maxsize=None)
+@cache
 def take(isa: Isa, fmt: WeightFormat, blocks: int, columns: int, single: bool) -> PrimFunc:
-    """f(token_ids int32 [n], packed weight…, y [n, columns]); ids beyond the table take its ends."""
+    """f(token_ids int32 [n], packed weight…, y [n, columns]); ids out of range take an end."""
 
     def body() -> None:
         n = 1 if single else tir.symbol("n")

@@ -33,7 +33,7 @@ def _finish(total: Value, correction: Value) -> Value:
 
 
 def widen(half: Value, lanes: int) -> Value:
-    """float16 to float32 by integer arithmetic (finite numbers): no call into a compiler's library."""
+    """float16 to float32 by integer arithmetic, finite numbers only: no compiler library needed."""
 
     def i(value: int) -> Value:
         return tir.const(value, "int32", lanes)
@@ -46,7 +46,7 @@ def widen(half: Value, lanes: int) -> Value:
 
 
 def narrow(number: Value, lanes: int) -> Value:
-    """float32 to float16, round to nearest even, by integer arithmetic; too large becomes infinity."""
+    """float32 to float16 by integer arithmetic, to nearest even; too large becomes infinity."""
 
     def i(value: int) -> Value:
         return tir.const(value, "int32", lanes)

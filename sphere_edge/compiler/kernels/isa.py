@@ -1,4 +1,4 @@
-"""What an instruction set gives to the kernels: its vector width, dot product and half conversions."""
+"""What an instruction set gives to kernels: vector width, dot product, half conversions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sphere_edge.compiler.kernels.tir import Value
 class Dot:
     """Integer dot products of weights with activations, for all rows of a row block at once.
 
-    A group of 32 columns is one `start`, eight `step`s and one `finish`. A step takes a vector of words
-    (four weights of each row) and a word of four int8 activations. What an instruction reads as a
-    weight may exceed it by `offset`; `correction` is then -offset * sum of the group's activations.
+    A group of 32 columns is one `start`, eight `step`s and one `finish`. A step takes a vector of
+    words (four weights of each row) and a word of four int8 activations. What an instruction reads
+    as a weight may exceed it by `offset`; `correction` is then -offset * sum of the activations.
     """
 
     offset: int
@@ -28,11 +28,11 @@ class Dot:
 
 @dataclass(frozen=True)
 class Isa:
-    """One instruction set: `lanes` 32-bit lanes per register, which is also the row block of weights.
+    """One instruction set: `lanes` 32-bit lanes per register, also the row block of weights.
 
-    `tile` is the number of activation rows for which a row block is multiplied at once; their integer
-    and float32 sums, two registers each, must fit into the register file.
-    `sums` is the number of float32 vectors of sums that fit beside the operands of an attention step.
+    `tile` activation rows are multiplied with a row block at once; their integer and float32 sums,
+    two registers each, must fit into the register file. `sums` float32 vectors of sums fit beside
+    the operands of a step of attention.
     """
 
     name: str

@@ -1,22 +1,22 @@
 """Linear layers over packed weights: y [n, rows] = x [n, columns] W^T (+ bias).
 
-Quantized weights meet activations that the kernel first quantizes to int8; sums over a group of 32 are
-exact integers, sums over groups float32. One row block is multiplied with a tile of activation rows:
+Quantized weights meet activations that the kernel first quantizes to int8; sums over a group of 32
+are exact integers, sums over groups float32. A row block is multiplied with a tile of activations:
 
-            tile of rows            for each group of 32 columns
-          +-------------+             for each word j: weights (a register: one word per row of the block)
-    block |  sums in    |               for each activation row i: sum[i] += dot4(weights, word j of row i)
-    of W  |  registers  |             total[i] += float(sum[i]) * weight scale * activation scale
+            tile of rows        for each group of 32 columns
+          +-------------+         for each word j: weights = a register, one word per row of W
+    block |  sums in    |           for each activation row i: sum[i] += dot4(weights, x[i] word j)
+    of W  |  registers  |         total[i] += float(sum[i]) * weight scale * activation scale
           +-------------+
 
-Row blocks are shared out over the threads; the weights of a block are read from memory once, and for
-every further tile from the first-level cache.
+Row blocks are shared out over the threads; the weights of a block are read from memory once, and
+for every further tile from the caches.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from sphere_edge.compiler.kernels import tir
@@ -36,7 +36,7 @@ class Shape:
     bias: bool
 
 
-@lru_cache(maxsize=None)
+@cache
 def linear(isa: Isa, fmt: WeightFormat, shape: Shape) -> PrimFunc:
     """f(x [n, columns], packed weight…, bias [rows] if any, y [n, rows])."""
 

@@ -1,4 +1,4 @@
-"""The operators of one instruction set as nodes of a traced model: shapes in, calls of kernels out."""
+"""The operators of one instruction set as nodes of a traced model: calls of kernels."""
 
 from __future__ import annotations
 

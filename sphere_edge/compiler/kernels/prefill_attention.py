@@ -12,7 +12,7 @@ Keys are taken _KEYS at a time with a running maximum and sum (Dao et al. 2022, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from sphere_edge.compiler.kernels import arithmetic, tir
 from sphere_edge.compiler.kernels.decode_attention import MASKED, read_cache, softcapped
@@ -26,9 +26,9 @@ _KEYS = 32
 _TOGETHER = 4
 
 
-@lru_cache(maxsize=None)
+@cache
 def prefill_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
-    """f(q [n, query_heads, head_dim], position [1], K, V [kv_heads, context, head_dim], y [n, …])."""
+    """f(q [n, query_heads, head_dim], position [1], K, V, y [n, query_heads head_dim])."""
     group = spec.query_heads // spec.kv_heads
     rows = isa.lanes * (isa.sums // _TOGETHER)
 
@@ -72,7 +72,10 @@ def prefill_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
 
 @dataclass(frozen=True)
 class _Block:
-    """Queries first..first+rows-1 of the `queries` of one KV head; query r is head r % group of token r // group."""
+    """Queries first..first+rows-1 of the `queries` of one KV head.
+
+    Query r is that of head r % group of token r // group.
+    """
 
     isa: Isa
     spec: Attention
@@ -87,7 +90,7 @@ class _Block:
     outputs: Buffer
     # [_KEYS, rows]
     scores: Buffer
-    # [rows]: of all keys so far the largest score and the sum of exponentials; the step's rescaling.
+    # [rows]: largest score and sum of exponentials of all keys so far; rescaling of this step.
     largest: Buffer
     total: Buffer
     factor: Buffer

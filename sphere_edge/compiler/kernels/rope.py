@@ -1,9 +1,9 @@
-"""Rotary position embedding of q and k (Su et al. 2021), and k and v into the KV cache in the same pass."""
+"""Rotary position embedding of q and k (Su et al. 2021); k and v go into the KV cache."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from sphere_edge.compiler.kernels import tir
@@ -12,7 +12,7 @@ from sphere_edge.compiler.kernels.tir import Buffer, PrimFunc, Value
 from sphere_edge.models.kernels import Attention
 
 
-@lru_cache(maxsize=None)
+@cache
 def rotate_and_store(
     isa: Isa, spec: Attention, single: bool, magnitude: float, cache_dtype: str
 ) -> PrimFunc:
@@ -63,12 +63,12 @@ class _Rotation:
     sines: Buffer
 
     def prepare(self, place: Value, frequencies: Buffer, magnitude: float) -> None:
-        """Fills cos and sin for the position `place`; the angle is a float32, as in transformers."""
+        """Fills cos and sin for position `place`; the angle is float32, as in transformers."""
         number = tir.bind(tir.cast(place, "float32", 1))
         with tir.serial(self.spec.rotary_dim // 2) as index:
             angle = tir.bind(number * tir.load(frequencies, index))
-            tir.store(self.cosines, index, tir.T.cos(angle) * tir.const(magnitude))
-            tir.store(self.sines, index, tir.T.sin(angle) * tir.const(magnitude))
+            tir.store(self.cosines, index, tir.cos(angle) * tir.const(magnitude))
+            tir.store(self.sines, index, tir.sin(angle) * tir.const(magnitude))
 
     def rotate(self, source: Buffer, start: Index, target: Buffer, to: Index) -> None:
         """One head from `source` at `start` to `target` at `to`."""

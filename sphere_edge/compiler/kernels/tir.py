@@ -1,7 +1,7 @@
-"""The few words in which every kernel is written: functions, buffers, vectors and loops of TVM's TIR.
+"""The words in which every kernel is written: functions, buffers, vectors and loops of TVM's TIR.
 
-A kernel is ordinary Python that emits TIR through TVM's IRBuilder: a Python loop is unrolled code,
-`serial` and `parallel` are loops of the compiled code, `bind` names a value so that it is computed once.
+A kernel is ordinary Python that emits TIR through TVM's IRBuilder: a Python loop is unrolled
+code, `serial` and `parallel` are loops of the compiled code, `bind` computes a value once.
 Vectors are values with lanes ("float32x16"); a scalar meets a vector by `splat`.
 """
 
@@ -44,7 +44,7 @@ def parameter(name: str, shape: tuple[Any, ...], dtype: str) -> Buffer:
 
 @contextmanager
 def code(name: str = "root") -> Iterator[None]:
-    """A block of statements; buffers made inside live in it. One surrounds the body of every function."""
+    """A block of statements in which buffers live; one surrounds the body of every function."""
     with T.sblock(name):
         T.reads()
         T.writes()
@@ -122,7 +122,7 @@ def bits(value: Value, dtype: str, lanes: int) -> Value:
 
 
 def load(buffer: Buffer, index: Any, lanes: int = 1) -> Value:
-    """`lanes` neighbours of `buffer` starting at `index` (a tuple for more than one axis: along the last)."""
+    """`lanes` neighbours of `buffer` from `index` on, along the last of its axes."""
     return buffer[_position(index, lanes)]
 
 
@@ -151,6 +151,21 @@ def maximum(a: Value, b: Value) -> Value:
 def minimum(a: Value, b: Value) -> Value:
     """The smaller of two values, lane by lane."""
     return tirx.min(a, b)
+
+
+def sqrt(value: Value) -> Value:
+    """Square root."""
+    return tirx.sqrt(value)
+
+
+def cos(angle: Value) -> Value:
+    """Cosine of a scalar, by the C library."""
+    return tirx.cos(angle)
+
+
+def sin(angle: Value) -> Value:
+    """Sine of a scalar, by the C library."""
+    return tirx.sin(angle)
 
 
 def choose(condition: Value, a: Value, b: Value) -> Value:
