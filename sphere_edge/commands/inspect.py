@@ -80,22 +80,18 @@ def _gguf(source: ModelSource) -> tuple[str, ModelSpec]:
     model = gguf.read(source.path)
 
     def size(key: str, default: int | None = None) -> int:
-        value = model.metadata.get(f"{model.architecture}.{key}", default)
-        # Some architectures give one number per layer.
-        value = max(value) if isinstance(value, list) and value else value
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        value = model.number(key) or default
+        if value is None or value < 1:
             message = f"`{source.path}` has no sound `{model.architecture}.{key}`"
             raise ModelCorruptError(message, hint="download the model again")
         return value
 
     hidden, heads = size("embedding_length"), size("attention.head_count")
     head_dim = max(1, hidden // heads)
-    tokens = model.metadata.get("tokenizer.ggml.tokens")
-    vocab = len(tokens) if isinstance(tokens, list) else size("vocab_size")
     spec = ModelSpec(
         name=source.name,
         parameters=model.parameters,
-        weights_bytes={model.quantization: source.path.stat().st_size},
+        weights_bytes={model.quantization: model.weights_bytes},
         layers=size("block_count"),
         query_heads=heads,
         kv_heads=size("attention.head_count_kv", heads),
@@ -103,7 +99,7 @@ def _gguf(source: ModelSource) -> tuple[str, ModelSpec]:
         value_dim=size("attention.value_length", head_dim),
         hidden=hidden,
         intermediate=size("feed_forward_length", 4 * hidden),
-        vocab=vocab,
+        vocab=model.vocab_size or size("vocab_size"),
         context_tokens=size("context_length"),
     )
     return model.architecture, spec
