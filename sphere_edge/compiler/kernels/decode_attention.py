@@ -114,7 +114,11 @@ class _Stretch:
                 at = head * _STRETCH + step * lanes
                 score = tir.load(self.scores, at, lanes)
                 if self.spec.softcap is not None:
-                    score = softcapped(tir.bind(score), self.spec.softcap, lanes)
+                    score = tir.bind(score)
+                    capped = softcapped(score, self.spec.softcap, lanes)
+                    # A lane beyond the last key must stay masked: -cap would be a score.
+                    masked = score <= tir.const(MASKED, lanes=lanes)
+                    score = tir.bind(tir.choose(masked, score, capped))
                     tir.store(self.scores, at, score, lanes)
                 tir.store(state, 0, tir.maximum(tir.load(state, 0, lanes), score), lanes)
             top = tir.fold(tir.bind(tir.load(state, 0, lanes)), lanes, tir.maximum)
