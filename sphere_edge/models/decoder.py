@@ -175,7 +175,7 @@ class Decoder(nn.Module):  # type: ignore[misc]
         """Normalized hidden states [n, hidden] of `token_ids` [n], the first at `position` [1]."""
         x, residual = self.embed_tokens(token_ids), None
         if self.embedding_scale != 1:
-            x = op.multiply(x, self.embedding_scale)
+            x = x * self.embedding_scale
         for layer, (block, cache) in enumerate(zip(self.layers, caches, strict=True)):
             x, residual = block(x, residual, position, self.rope_of(layer), cache)
         return self.norm(x, residual)[0]
@@ -189,4 +189,4 @@ class Decoder(nn.Module):  # type: ignore[misc]
         y = self.embed_tokens.logits(x) if self.lm_head is None else self.lm_head(x)
         if self.logit_softcap is None:
             return y
-        return op.multiply(op.tanh(op.divide(y, self.logit_softcap)), self.logit_softcap)
+        return op.tanh(y / self.logit_softcap) * self.logit_softcap

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,10 @@ class Compiled:
     def __init__(
         self, folder: Path, work: Path, fmt: str, target: CpuTarget, limits: Limits = LIMITS
     ) -> None:
-        made = family(ModelConfig.read(folder), limits.context_tokens)
+        config = ModelConfig.read(folder)
+        context = min(limits.context_tokens, config.take("max_position_embeddings", int))
+        limits = replace(limits, context_tokens=context)
+        made = family(config, context)
         model = made.model(made.config, kernels.for_target(target), target.weight_format(fmt))
         graph = trace(model, limits)
         work.mkdir(parents=True)

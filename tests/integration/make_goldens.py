@@ -6,6 +6,7 @@ Needs the `train` dependency group (torch, transformers). Each case sets only wh
 
 from __future__ import annotations
 
+import copy
 import sys
 import zlib
 from typing import Any
@@ -18,6 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 PROMPT, DECODED, LONG = 40, 8, 200
 
 SMALL = {
+    "pad_token_id": 0,
     "vocab_size": 99,
     "hidden_size": 64,
     "intermediate_size": 96,
@@ -40,6 +42,12 @@ YARN = {
     "rope_theta": 10000.0,
     "factor": 4.0,
     "original_max_position_embeddings": 64,
+}
+
+LONGROPE = {
+    "type": "longrope",
+    "short_factor": [1.0, 1.25, 1.5, 2.0, 2.5, 3.0],
+    "long_factor": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0],
 }
 
 CASES: dict[str, dict[str, Any]] = {
@@ -149,12 +157,198 @@ CASES: dict[str, dict[str, Any]] = {
         "head_dim": 40,
         "vocab_size": 103,
     },
+    "phi_grouped": {"style": 5, "model_type": "phi"},
+    "phi_full_heads": {
+        "style": 4,
+        "model_type": "phi",
+        "num_key_value_heads": 4,
+        "partial_rotary_factor": 0.25,
+        "hidden_act": "gelu_new",
+        "rope_theta": 10000.0,
+    },
+    "phi_plain_gelu_linear": {
+        "style": 4,
+        "model_type": "phi",
+        "vocab_size": 101,
+        "hidden_size": 72,
+        "num_attention_heads": 3,
+        "num_key_value_heads": 1,
+        "intermediate_size": 104,
+        "hidden_act": "gelu",
+        "rope_theta": 10000.0,
+        "rope_scaling": {"type": "linear", "factor": 2.0},
+    },
+    "phi3_window": {
+        "style": 4,
+        "model_type": "phi3",
+        "sliding_window": 9,
+        "rope_theta": 10000.0,
+    },
+    "phi3_longrope_long": {
+        "style": 4,
+        "decoded": LONG,
+        "model_type": "phi3",
+        "partial_rotary_factor": 0.75,
+        "original_max_position_embeddings": 128,
+        "rope_theta": 10000.0,
+        "rope_scaling": LONGROPE,
+    },
+    "phi3_longrope_short": {
+        "style": 5,
+        "model_type": "phi3",
+        "num_key_value_heads": 4,
+        "max_position_embeddings": 64,
+        "original_max_position_embeddings": 64,
+        "partial_rotary_factor": 0.75,
+        "rope_parameters": {**LONGROPE, "rope_type": "longrope", "rope_theta": 10000.0},
+    },
+    "phi3_tied": {
+        "style": 5,
+        "model_type": "phi3",
+        "num_key_value_heads": 1,
+        "tie_word_embeddings": True,
+    },
+    "gemma_one_kv_head": {
+        "style": 4,
+        "model_type": "gemma",
+        "tie_word_embeddings": True,
+        "num_key_value_heads": 1,
+        "head_dim": 32,
+        "hidden_act": "gelu",
+        "rope_theta": 10000.0,
+    },
+    "gemma_biases": {
+        "style": 5,
+        "model_type": "gemma",
+        "head_dim": 24,
+        "vocab_size": 103,
+        "attention_bias": True,
+        "tie_word_embeddings": True,
+        "num_key_value_heads": 4,
+    },
+    "gemma_untied_linear": {
+        "style": 4,
+        "model_type": "gemma",
+        "head_dim": 16,
+        "rope_theta": 10000.0,
+        "rope_scaling": {"rope_type": "linear", "factor": 3.0},
+    },
+    "gemma2_alternating": {
+        "style": 4,
+        "decoded": LONG,
+        "model_type": "gemma2",
+        "num_hidden_layers": 3,
+        "tie_word_embeddings": True,
+        "head_dim": 32,
+        "sliding_window": 8,
+        "query_pre_attn_scalar": 24,
+        "attn_logit_softcapping": 2.0,
+        "final_logit_softcapping": 1.5,
+        "rope_theta": 10000.0,
+    },
+    "gemma2_layer_types": {
+        "style": 5,
+        "model_type": "gemma2",
+        "head_dim": 16,
+        "sliding_window": 5,
+        "layer_types": ["full_attention", "sliding_attention"],
+        "tie_word_embeddings": True,
+        "num_key_value_heads": 4,
+        "attention_bias": True,
+    },
+    "gemma2_no_softcaps": {
+        "style": 5,
+        "model_type": "gemma2",
+        "head_dim": 40,
+        "sliding_window": 64,
+        "tie_word_embeddings": True,
+        "attn_logit_softcapping": None,
+        "final_logit_softcapping": None,
+        "num_key_value_heads": 1,
+    },
+    "nemotron_grouped": {
+        "style": 4,
+        "model_type": "nemotron",
+        "partial_rotary_factor": 0.5,
+        "rope_theta": 10000.0,
+    },
+    "nemotron_biases_full_heads": {
+        "style": 5,
+        "model_type": "nemotron",
+        "num_key_value_heads": 4,
+        "attention_bias": True,
+        "mlp_bias": True,
+        "tie_word_embeddings": True,
+    },
+    "nemotron_wide_heads": {
+        "style": 5,
+        "model_type": "nemotron",
+        "head_dim": 32,
+        "num_key_value_heads": 1,
+        "vocab_size": 101,
+        "hidden_act": "gelu",
+    },
+    "glm_grouped": {
+        "style": 4,
+        "decoded": LONG,
+        "model_type": "glm",
+        "head_dim": 16,
+        "partial_rotary_factor": 0.5,
+        "rope_theta": 10000.0,
+    },
+    "glm_no_biases_odd_head": {
+        "style": 5,
+        "model_type": "glm",
+        "head_dim": 24,
+        "num_key_value_heads": 1,
+        "attention_bias": False,
+        "tie_word_embeddings": True,
+    },
+    "glm_full_heads": {
+        "style": 5,
+        "model_type": "glm",
+        "head_dim": 32,
+        "num_key_value_heads": 4,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 1e5,
+            "partial_rotary_factor": 1.0,
+        },
+    },
+    "glm4_grouped": {
+        "style": 4,
+        "model_type": "glm4",
+        "head_dim": 16,
+        "partial_rotary_factor": 0.5,
+        "rope_theta": 10000.0,
+    },
+    "glm4_no_biases": {
+        "style": 5,
+        "model_type": "glm4",
+        "head_dim": 32,
+        "num_key_value_heads": 1,
+        "attention_bias": False,
+        "tie_word_embeddings": True,
+    },
+    "glm4_full_heads_three_layers": {
+        "style": 5,
+        "model_type": "glm4",
+        "num_hidden_layers": 3,
+        "num_key_value_heads": 4,
+        "head_dim": 24,
+    },
+    "llama_dynamic": {
+        "style": 4,
+        "model_type": "llama",
+        "rope_theta": 10000.0,
+        "rope_scaling": {"type": "dynamic", "factor": 2.0},
+    },
 }
 
 
 def reference(config: dict[str, Any], seed: int) -> torch.nn.Module:
     """The transformers model of `config` with every weight made by the goldens' rule."""
-    fields = dict(config)
+    fields = copy.deepcopy(config)
     made = AutoConfig.for_model(fields.pop("model_type"), **fields)
     model = AutoModelForCausalLM.from_config(made, attn_implementation="eager").float().eval()
     state = {
@@ -167,6 +361,9 @@ def reference(config: dict[str, Any], seed: int) -> torch.nn.Module:
     return model
 
 
+_OLD_KEYS = ("rope_theta", "rope_scaling", "partial_rotary_factor")
+
+
 def stored_config(model: torch.nn.Module, case: dict[str, Any], style: int) -> dict[str, Any]:
     """config.json as transformers 5 writes it, or as transformers 4 did."""
     config: dict[str, Any] = model.config.to_diff_dict()
@@ -174,7 +371,7 @@ def stored_config(model: torch.nn.Module, case: dict[str, Any], style: int) -> d
     if style == 4:
         config.pop("rope_parameters")
         config.pop("dtype", None)
-        config |= {key: case[key] for key in ("rope_theta", "rope_scaling") if key in case}
+        config |= {key: case[key] for key in _OLD_KEYS if key in case}
         config |= {"torch_dtype": "float32", "transformers_version": "4.57.1"}
         if "layer_types" not in case:
             config.pop("layer_types", None)
