@@ -99,6 +99,8 @@ class GgufFile:
     def vocab_size(self) -> int | None:
         """How many tokens it knows; None without a vocabulary."""
         tokens = self.metadata.get("tokenizer.ggml.tokens")
+        if isinstance(tokens, list):
+            return len(tokens)
         return tokens.length if isinstance(tokens, ArrayLength) else None
 
     @property
