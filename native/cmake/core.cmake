@@ -7,6 +7,9 @@ set(CMAKE_C_STANDARD 99)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS OFF)
 
+# What belongs to us finds its libraries beside itself, wherever the folder is copied to.
+set(CMAKE_SKIP_BUILD_RPATH ON)
+
 function(se_own_target target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Werror)
   if(SE_SANITIZE)
@@ -40,18 +43,21 @@ se_own_target(sphere_edge)
 set_target_properties(sphere_edge PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
 target_include_directories(sphere_edge PUBLIC include)
 # Two of our files read tables that llama.cpp does not export: its architectures and its grammar parser.
-target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/vendor/nlohmann/.." "${SE_LLAMA_CPP_DIR}/src")
+target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/src")
 target_compile_definitions(sphere_edge PRIVATE SE_VERSION="${PROJECT_VERSION}")
 target_link_libraries(sphere_edge PRIVATE se_llama_common llama ggml)
 
-if(SE_TVM_DIR AND EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/src/engines/tvm_engine.cpp")
+if(SE_TVM_DIR)
   target_sources(sphere_edge PRIVATE
     src/engines/tvm_engine.cpp
     src/engines/tvm_objects.cpp
     src/safetensors.cpp
     src/thread_pool.cpp)
-  target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_TVM_FFI_DIR}/include")
+  target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_TVM_FFI_DIR}/include" "${SE_TVM_DIR}/include")
   target_compile_definitions(sphere_edge PRIVATE SE_WITH_TVM)
+  # Nothing calls libtvm_runtime by name: loading it registers what compiled modules need.
+  target_link_options(sphere_edge PRIVATE -Wl,--no-as-needed "-Wl,-rpath,$ORIGIN")
+  target_link_libraries(sphere_edge PRIVATE "${SE_TVM_FFI_DIR}/lib/libtvm_ffi.so" "${SE_TVM_DIR}/lib/libtvm_runtime.so")
 else()
   target_sources(sphere_edge PRIVATE src/engines/tvm_engine_absent.cpp)
 endif()

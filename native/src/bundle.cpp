@@ -25,7 +25,7 @@ bool is_sha256(const std::string &text) {
 std::string one_of(JsonObject &object, const std::string &key, std::initializer_list<const char *> choices) {
   const std::string value = object.string(key);
   if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
-    object.fail("has an unknown " + quoted(key) + ": " + quoted(value));
+    object.fail("has an unknown " + ticked(key) + ": " + ticked(value));
   }
   return value;
 }
@@ -33,7 +33,7 @@ std::string one_of(JsonObject &object, const std::string &key, std::initializer_
 std::vector<std::string> strings(JsonObject &object, const std::string &key) {
   std::vector<std::string> values;
   for (const Json &value : object.array(key)) {
-    if (!value.is_string()) object.fail("has something else than strings in " + quoted(key));
+    if (!value.is_string()) object.fail("has something else than strings in " + ticked(key));
     values.push_back(value.get<std::string>());
   }
   return values;
@@ -97,7 +97,7 @@ BundleFile read_file_entry(const Json &value, size_t index, const fs::path &fold
 void check_files(const Bundle &bundle) {
   std::set<std::string> seen;
   for (const BundleFile &file : bundle.files) {
-    const std::string name = "bundle file " + quoted(file.relative);
+    const std::string name = "bundle file " + ticked(file.relative);
     if (!seen.insert(file.relative).second) throw Error(SE_MODEL_CORRUPT, name + " is listed twice");
     std::error_code error;
     const uint64_t bytes = fs::is_regular_file(file.path, error) ? fs::file_size(file.path, error) : 0;
@@ -106,8 +106,8 @@ void check_files(const Bundle &bundle) {
     }
     if (bytes != file.bytes) {
       throw Error(SE_MODEL_CORRUPT,
-                  name + " has " + quoted(std::to_string(bytes)) + " bytes instead of " +
-                      quoted(std::to_string(file.bytes)),
+                  name + " has " + ticked(std::to_string(bytes)) + " bytes instead of " +
+                      ticked(std::to_string(file.bytes)),
                   "package or push the model again");
     }
   }
@@ -116,14 +116,14 @@ void check_files(const Bundle &bundle) {
 void check_versions(JsonObject &manifest) {
   const uint64_t schema = manifest.count("schema_version");
   if (schema != kSchemaVersion) {
-    throw Error(SE_FORMAT_MISMATCH, "the bundle has schema version " + quoted(std::to_string(schema)) +
-                                        " and this runtime reads " + quoted(std::to_string(kSchemaVersion)),
+    throw Error(SE_FORMAT_MISMATCH, "the bundle has schema version " + ticked(std::to_string(schema)) +
+                                        " and this runtime reads " + ticked(std::to_string(kSchemaVersion)),
                 "package the model again with the sphere-edge that this runtime belongs to");
   }
   const uint64_t abi = manifest.count("runtime_abi");
   if (abi != SE_RUNTIME_ABI) {
-    throw Error(SE_FORMAT_MISMATCH, "the bundle was made for runtime abi " + quoted(std::to_string(abi)) +
-                                        " and this runtime has " + quoted(std::to_string(SE_RUNTIME_ABI)),
+    throw Error(SE_FORMAT_MISMATCH, "the bundle was made for runtime abi " + ticked(std::to_string(abi)) +
+                                        " and this runtime has " + ticked(std::to_string(SE_RUNTIME_ABI)),
                 "package the model again with the sphere-edge that this runtime belongs to");
   }
 }
@@ -134,16 +134,16 @@ const BundleFile &Bundle::file(const std::string &role) const {
   const BundleFile *found = nullptr;
   for (const BundleFile &file : files) {
     if (file.role != role) continue;
-    if (found != nullptr) throw Error(SE_MODEL_CORRUPT, "the bundle has two files of the role " + quoted(role));
+    if (found != nullptr) throw Error(SE_MODEL_CORRUPT, "the bundle has two files of the role " + ticked(role));
     found = &file;
   }
-  if (found == nullptr) throw Error(SE_MODEL_CORRUPT, "the bundle has no file of the role " + quoted(role));
+  if (found == nullptr) throw Error(SE_MODEL_CORRUPT, "the bundle has no file of the role " + ticked(role));
   return *found;
 }
 
 Bundle read_bundle(const fs::path &folder) {
   const fs::path path = folder / "bundle.json";
-  const Json document = parse_json(read_file(path, kLargestManifest), quoted(path.string()), SE_MODEL_CORRUPT);
+  const Json document = parse_json(read_file(path, kLargestManifest), ticked(path.string()), SE_MODEL_CORRUPT);
   JsonObject manifest(document, "bundle.json", SE_MODEL_CORRUPT);
   check_versions(manifest);
   Bundle bundle;
@@ -183,12 +183,12 @@ void check_runs_here(const Bundle &bundle) {
   const std::string hint = "package the model for this machine's profile (`--profile host` when it is this computer)";
   if (!same) {
     throw Error(SE_FORMAT_MISMATCH,
-                "the bundle was compiled for " + quoted(wanted) + " and this machine is " + quoted(architecture), hint);
+                "the bundle was compiled for " + ticked(wanted) + " and this machine is " + ticked(architecture), hint);
   }
   const std::vector<std::string> have = cpu_features();
   for (const std::string &feature : bundle.cpu_features) {
     if (std::find(have.begin(), have.end(), feature) == have.end()) {
-      throw Error(SE_FORMAT_MISMATCH, "the bundle needs the CPU feature " + quoted(feature) + ", which this machine lacks",
+      throw Error(SE_FORMAT_MISMATCH, "the bundle needs the CPU feature " + ticked(feature) + ", which this machine lacks",
                   hint);
     }
   }

@@ -16,17 +16,17 @@ namespace {
 
 // The bridge below is the only place that needs Jinja values, so JSON is turned into them here.
 jinja::value message_value(const Json &message, size_t index) {
-  const std::string name = "message " + quoted(std::to_string(index));
+  const std::string name = "message " + ticked(std::to_string(index));
   require(message.is_object(), name + " is no JSON object");
   auto value = jinja::mk_val<jinja::value_object>();
   for (const char *key : {"role", "content"}) {
     const auto found = message.find(key);
-    require(found != message.end() && found->is_string(), name + " has no string " + quoted(key));
+    require(found != message.end() && found->is_string(), name + " has no string " + ticked(key));
     value->insert(key, jinja::mk_val<jinja::value_string>(found->get<std::string>()));
   }
   require(message.size() == 2, name + " has other keys than `role` and `content`");
   const auto role = message["role"].get<std::string>();
-  require(role == "system" || role == "user" || role == "assistant", name + " has the unknown role " + quoted(role),
+  require(role == "system" || role == "user" || role == "assistant", name + " has the unknown role " + ticked(role),
           "use system, user or assistant");
   return value;
 }

@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 namespace {
 
 [[noreturn]] void fail_to_open(const fs::path &path, int reason) {
-  if (reason == ENOENT || reason == ENOTDIR) throw Error(SE_NOT_FOUND, "no such file: " + quoted(path.string()));
-  throw Error(SE_LOAD_FAILED, "cannot read " + quoted(path.string()) + ": " + std::strerror(reason));
+  if (reason == ENOENT || reason == ENOTDIR) throw Error(SE_NOT_FOUND, "no such file: " + ticked(path.string()));
+  throw Error(SE_LOAD_FAILED, "cannot read " + ticked(path.string()) + ": " + std::strerror(reason));
 }
 
 }  // namespace
@@ -27,7 +27,7 @@ namespace {
 uint64_t file_bytes(const fs::path &path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) fail_to_open(path, errno);
-  if (!S_ISREG(status.st_mode)) throw Error(SE_LOAD_FAILED, "not a regular file: " + quoted(path.string()));
+  if (!S_ISREG(status.st_mode)) throw Error(SE_LOAD_FAILED, "not a regular file: " + ticked(path.string()));
   return static_cast<uint64_t>(status.st_size);
 }
 
@@ -35,7 +35,7 @@ std::string read_file(const fs::path &path, uint64_t limit) {
   const uint64_t size = file_bytes(path);
   if (size > limit) {
     throw Error(SE_MODEL_CORRUPT,
-                quoted(path.string()) + " is larger than the " + std::to_string(limit) + " bytes such a file may have");
+                ticked(path.string()) + " is larger than the " + std::to_string(limit) + " bytes such a file may have");
   }
   std::ifstream stream(path, std::ios::binary);
   std::string content(size, '\0');
@@ -55,7 +55,7 @@ fs::path path_inside(const fs::path &folder, const std::string &relative) {
     const fs::path inside = real_path.lexically_relative(real_folder);
     leaves = error || inside.empty() || *inside.begin() == "..";
   }
-  if (leaves) throw Error(SE_MODEL_CORRUPT, "bundle file " + quoted(relative) + " lies outside the bundle");
+  if (leaves) throw Error(SE_MODEL_CORRUPT, "bundle file " + ticked(relative) + " lies outside the bundle");
   return folder / path;
 }
 
@@ -68,7 +68,7 @@ MappedFile::MappedFile(const fs::path &path) {
   const int reason = errno;
   ::close(descriptor);
   if (address == MAP_FAILED) {
-    if (reason == ENOMEM) throw Error(SE_OOM_RAM, "no address space left to map " + quoted(path.string()));
+    if (reason == ENOMEM) throw Error(SE_OOM_RAM, "no address space left to map " + ticked(path.string()));
     fail_to_open(path, reason);
   }
   data_ = static_cast<const std::byte *>(address);

@@ -30,7 +30,7 @@ class Reader {
   Reader(std::span<const std::byte> bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {}
 
   [[noreturn]] void fail(const std::string &problem) const {
-    throw Error(SE_MODEL_CORRUPT, quoted(name_) + " is damaged: " + problem, "download or convert the model again");
+    throw Error(SE_MODEL_CORRUPT, ticked(name_) + " is damaged: " + problem, "download or convert the model again");
   }
 
   const std::byte *take(uint64_t count, const char *what) {
@@ -59,7 +59,7 @@ class Reader {
       if (count > bytes_.size() / kValueBytes[type]) fail("a list is longer than the file");
       take(count * kValueBytes[type], "a list");
     } else {
-      fail("a value has the unknown type " + quoted(std::to_string(type)));
+      fail("a value has the unknown type " + ticked(std::to_string(type)));
     }
   }
 
@@ -109,7 +109,7 @@ struct Extent {
 Extent read_tensor(Reader &reader, GgufHeader &header, std::set<std::string> &names,
                    std::map<std::string, uint64_t> &parameters_of_type) {
   const std::string name = reader.string("the tensor list");
-  const std::string tensor = "tensor " + quoted(name.substr(0, 64));
+  const std::string tensor = "tensor " + ticked(name.substr(0, 64));
   if (name.size() >= GGML_MAX_NAME) reader.fail(tensor + " has a name that is too long");
   if (!names.insert(name).second) reader.fail(tensor + " is there twice");
   const auto rank = reader.number<uint32_t>("the tensor list");
@@ -128,7 +128,7 @@ Extent read_tensor(Reader &reader, GgufHeader &header, std::set<std::string> &na
   const auto type_number = reader.number<uint32_t>("the tensor list");
   const auto type = static_cast<ggml_type>(type_number);
   if (type_number >= GGML_TYPE_COUNT || ggml_blck_size(type) == 0 || ggml_type_size(type) == 0) {
-    reader.fail(tensor + " has the unknown type " + quoted(std::to_string(type_number)));
+    reader.fail(tensor + " has the unknown type " + ticked(std::to_string(type_number)));
   }
   const auto block = static_cast<uint64_t>(ggml_blck_size(type));
   if (row % block != 0) reader.fail(tensor + " has rows that are no multiple of its block size");
@@ -149,8 +149,8 @@ void check_extents(const Reader &reader, std::vector<Extent> extents, uint64_t a
     if (extent.begin % alignment != 0) reader.fail("a tensor is not aligned");
     if (extent.begin < free_from) reader.fail("tensors overlap");
     if (data > reader.size() || extent.end > reader.size() - data) {
-      reader.fail("it is truncated: it has " + quoted(std::to_string(reader.size())) + " bytes and its tensors need " +
-                  quoted(std::to_string(data + extents.back().end)));
+      reader.fail("it is truncated: it has " + ticked(std::to_string(reader.size())) + " bytes and its tensors need " +
+                  ticked(std::to_string(data + extents.back().end)));
     }
     free_from = extent.end;
   }
@@ -186,11 +186,11 @@ GgufHeader read_gguf(const fs::path &path) {
   GgufHeader header;
   header.file_bytes = reader.size();
   if (reader.size() < 4 || std::memcmp(reader.take(4, "the magic"), "GGUF", 4) != 0) {
-    throw Error(SE_MODEL_CORRUPT, quoted(path.string()) + " is no GGUF file: it does not begin with `GGUF`");
+    throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is no GGUF file: it does not begin with `GGUF`");
   }
   const auto version = reader.number<uint32_t>("the header");
   if (version != 2 && version != 3) {
-    throw Error(SE_UNSUPPORTED, quoted(path.string()) + " has the GGUF version " + quoted(std::to_string(version)),
+    throw Error(SE_UNSUPPORTED, ticked(path.string()) + " has the GGUF version " + ticked(std::to_string(version)),
                 "convert the model again with a current converter (versions 2 and 3, little-endian, are read)");
   }
   const auto tensor_count = reader.number<uint64_t>("the header");
@@ -200,7 +200,7 @@ GgufHeader read_gguf(const fs::path &path) {
   for (uint64_t i = 0; i < entry_count; ++i) {
     const std::string key = reader.string("the metadata");
     if (key.empty() || key.size() > kLongestKey) reader.fail("a metadata key has an impossible length");
-    if (!keys.insert(key).second) reader.fail("metadata key " + quoted(key.substr(0, 64)) + " is there twice");
+    if (!keys.insert(key).second) reader.fail("metadata key " + ticked(key.substr(0, 64)) + " is there twice");
     read_value(reader, header, key);
   }
   const uint64_t alignment = header.count("general.alignment").value_or(32);
@@ -220,7 +220,7 @@ GgufHeader read_gguf(const fs::path &path) {
   header.architecture = header.strings["general.architecture"];
   if (header.architecture.empty()) reader.fail("it names no architecture");
   if (llm_arch_from_string(header.architecture) == LLM_ARCH_UNKNOWN) {
-    throw Error(SE_UNSUPPORTED, "the architecture " + quoted(header.architecture.substr(0, 64)) + " is not known",
+    throw Error(SE_UNSUPPORTED, "the architecture " + ticked(header.architecture.substr(0, 64)) + " is not known",
                 "a newer release of sphere-edge may know it");
   }
   return header;
@@ -228,7 +228,7 @@ GgufHeader read_gguf(const fs::path &path) {
 
 void check_gguf_vocabulary(const GgufHeader &header, const fs::path &path) {
   const auto refuse = [&](const std::string &problem) {
-    throw Error(SE_MODEL_CORRUPT, quoted(path.string()) + " has no usable tokenizer: " + problem);
+    throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " has no usable tokenizer: " + problem);
   };
   const uint64_t size = header.vocabulary_size();
   if (size == 0 || size > INT32_MAX) refuse("it lists no tokens");
@@ -237,23 +237,23 @@ void check_gguf_vocabulary(const GgufHeader &header, const fs::path &path) {
   for (const auto &[name, type] : types) {
     const auto found = header.arrays.find("tokenizer.ggml." + name);
     if (found == header.arrays.end()) continue;
-    if (found->second.element_type != type) refuse("its list " + quoted(name) + " has the wrong type");
+    if (found->second.element_type != type) refuse("its list " + ticked(name) + " has the wrong type");
     if (name != "merges" && found->second.count != size) {
-      refuse("its list " + quoted(name) + " has " + quoted(std::to_string(found->second.count)) + " entries for " +
-             quoted(std::to_string(size)) + " tokens");
+      refuse("its list " + ticked(name) + " has " + ticked(std::to_string(found->second.count)) + " entries for " +
+             ticked(std::to_string(size)) + " tokens");
     }
   }
 }
 
 void check_gguf_model(const GgufHeader &header, const fs::path &path) {
   const auto refuse = [&](const std::string &problem) {
-    throw Error(SE_MODEL_CORRUPT, quoted(path.string()) + " is no usable model: " + problem);
+    throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is no usable model: " + problem);
   };
   if (header.parameters == 0) refuse("it holds no weights");
   for (const char *key : {"block_count", "embedding_length", "context_length"}) {
     const auto value = header.hyperparameter(key);
-    if (!value) refuse("it does not say its " + quoted(key));
-    if (*value == 0 || *value > (1U << 30)) refuse("its " + quoted(key) + " is impossible");
+    if (!value) refuse("it does not say its " + ticked(key));
+    if (*value == 0 || *value > (1U << 30)) refuse("its " + ticked(key) + " is impossible");
   }
   if (header.hyperparameter("attention.head_count") == 0U) refuse("its `attention.head_count` is impossible");
 }

@@ -50,36 +50,36 @@ bool JsonObject::has(const std::string &key) const {
 
 const Json &JsonObject::take(const std::string &key) {
   const auto found = value_.find(key);
-  if (found == value_.end()) fail("has no " + quoted(key));
+  if (found == value_.end()) fail("has no " + ticked(key));
   read_.insert(key);
   return *found;
 }
 
 std::string JsonObject::string(const std::string &key) {
   const Json &value = take(key);
-  if (!value.is_string()) fail("has no string " + quoted(key));
+  if (!value.is_string()) fail("has no string " + ticked(key));
   return value.get<std::string>();
 }
 
 uint64_t JsonObject::count(const std::string &key, uint64_t least, uint64_t most) {
   const Json &value = take(key);
-  if (!value.is_number_unsigned()) fail("has no whole number " + quoted(key));
+  if (!value.is_number_unsigned()) fail("has no whole number " + ticked(key));
   const auto number = value.get<uint64_t>();
-  if (number < least || number > most) fail("has " + quoted(key) + " out of range: " + quoted(value.dump()));
+  if (number < least || number > most) fail("has " + ticked(key) + " out of range: " + ticked(value.dump()));
   return number;
 }
 
 double JsonObject::number(const std::string &key, double least, double most) {
   const Json &value = take(key);
-  if (!value.is_number()) fail("has no number " + quoted(key));
+  if (!value.is_number()) fail("has no number " + ticked(key));
   const auto number = value.get<double>();
-  if (!(number >= least && number <= most)) fail("has " + quoted(key) + " out of range: " + quoted(value.dump()));
+  if (!(number >= least && number <= most)) fail("has " + ticked(key) + " out of range: " + ticked(value.dump()));
   return number;
 }
 
 const Json &JsonObject::array(const std::string &key) {
   const Json &value = take(key);
-  if (!value.is_array()) fail("has no list " + quoted(key));
+  if (!value.is_array()) fail("has no list " + ticked(key));
   return value;
 }
 
@@ -89,7 +89,7 @@ void JsonObject::skip(const std::string &key) { read_.insert(key); }
 
 void JsonObject::finish() const {
   for (const auto &[key, value] : value_.items()) {
-    if (!read_.contains(key)) fail("has an unknown key " + quoted(key));
+    if (!read_.contains(key)) fail("has an unknown key " + ticked(key));
   }
 }
 

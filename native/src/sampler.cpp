@@ -28,7 +28,7 @@ void check_grammar(const std::string &grammar, const llama_vocab *vocabulary) {
   }
   require(parser.symbol_ids.contains("root"), "the grammar has no rule `root`");
   for (const auto &[name, id] : parser.symbol_ids) {
-    require(id < parser.rules.size() && !parser.rules[id].empty(), "the grammar has no rule " + quoted(name));
+    require(id < parser.rules.size() && !parser.rules[id].empty(), "the grammar has no rule " + ticked(name));
   }
 }
 
@@ -37,18 +37,18 @@ int32_t greatest(std::span<const float> logits) {
 }
 
 void require_range(bool holds, const char *name, float value) {
-  require(holds, std::string(name) + " is out of range: " + quoted(std::to_string(value)));
+  require(holds, std::string(name) + " is out of range: " + ticked(std::to_string(value)));
 }
 
 }  // namespace
 
 void SamplingOptions::check() const {
   require_range(std::isfinite(temperature) && temperature >= 0, "temperature", temperature);
-  require(top_k >= 0, "top_k is negative: " + quoted(std::to_string(top_k)));
+  require(top_k >= 0, "top_k is negative: " + ticked(std::to_string(top_k)));
   require_range(top_p > 0 && top_p <= 1, "top_p", top_p);
   require_range(min_p >= 0 && min_p <= 1, "min_p", min_p);
   require_range(std::isfinite(repeat_penalty) && repeat_penalty > 0, "repeat_penalty", repeat_penalty);
-  require(repeat_last_n >= 0, "repeat_last_n is negative: " + quoted(std::to_string(repeat_last_n)));
+  require(repeat_last_n >= 0, "repeat_last_n is negative: " + ticked(std::to_string(repeat_last_n)));
 }
 
 std::string grammar_of_schema(const std::string &json_schema) {

@@ -43,7 +43,7 @@ template <typename Options>
 void copy_options(const Options *given, Options &options) {
   if (given == nullptr) return;
   require(given->size >= sizeof(size_t) && given->size <= 4096,
-          "the options' size is impossible: " + quoted(std::to_string(given->size)), "set size to sizeof(the struct)");
+          "the options' size is impossible: " + ticked(std::to_string(given->size)), "set size to sizeof(the struct)");
   std::memcpy(static_cast<void *>(&options), given, std::min(given->size, sizeof(Options)));
   options.size = sizeof(Options);
 }
@@ -226,8 +226,8 @@ se_status se_text_logits(se_text *text, const int32_t *token_ids, size_t token_c
     float *out = &se::target(out_logits, "out_logits");
     const size_t vocabulary = manager.vocab_size();
     se::require(token_count <= out_count / vocabulary,
-                "out_logits has room for " + se::quoted(std::to_string(out_count)) + " floats and " +
-                    se::quoted(std::to_string(token_count)) + " rows of " + se::quoted(std::to_string(vocabulary)) +
+                "out_logits has room for " + se::ticked(std::to_string(out_count)) + " floats and " +
+                    se::ticked(std::to_string(token_count)) + " rows of " + se::ticked(std::to_string(vocabulary)) +
                     " are wanted");
     manager.score(se::tokens_argument(token_ids, token_count), [&](size_t row, std::span<const float> logits) {
       std::memcpy(out + row * vocabulary, logits.data(), vocabulary * sizeof(float));

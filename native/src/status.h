@@ -54,7 +54,7 @@ inline void require(bool holds, const std::string &message, const std::string &h
   if (!holds) throw Error(SE_INVALID_ARGUMENT, message, hint);
 }
 
-// The form in which values stand in messages: `value`.
-inline std::string quoted(const std::string &value) { return "`" + value + "`"; }
+// The form in which values stand in messages: `value`. (std::quoted would be found by its argument.)
+inline std::string ticked(const std::string &value) { return "`" + value + "`"; }
 
 }  // namespace se

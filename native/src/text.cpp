@@ -22,13 +22,13 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-std::string text_of(uint64_t number) { return quoted(std::to_string(number)); }
+std::string text_of(uint64_t number) { return ticked(std::to_string(number)); }
 
 void refuse_other_folder(const fs::path &path) {
   if (fs::exists(path / "bundle.json")) return;
   std::error_code error;
   const bool model_folder = fs::exists(path / "config.json", error);
-  throw Error(model_folder ? SE_FORMAT_MISMATCH : SE_NOT_FOUND, "no bundle.json in " + quoted(path.string()),
+  throw Error(model_folder ? SE_FORMAT_MISMATCH : SE_NOT_FOUND, "no bundle.json in " + ticked(path.string()),
               model_folder ? "turn the model folder into a bundle first: sphere-edge package " + path.string() +
                                  " --profile host"
                            : "");
@@ -37,9 +37,9 @@ void refuse_other_folder(const fs::path &path) {
 void refuse_other_file(const fs::path &path) {
   if (has_gguf_magic(path)) return;
   if (path.extension() == ".sphere") {
-    throw Error(SE_FORMAT_MISMATCH, quoted(path.string()) + " is a packed bundle", "unzip it into a folder first");
+    throw Error(SE_FORMAT_MISMATCH, ticked(path.string()) + " is a packed bundle", "unzip it into a folder first");
   }
-  throw Error(SE_MODEL_CORRUPT, quoted(path.string()) + " is no GGUF file: it does not begin with `GGUF`",
+  throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is no GGUF file: it does not begin with `GGUF`",
               "give a bundle folder or a .gguf file");
 }
 
@@ -76,11 +76,11 @@ TextManager::TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, st
 std::unique_ptr<TextManager> TextManager::open(const fs::path &path, int threads, uint32_t context_tokens) {
   const auto begin = Clock::now();
   adopt_engine_logs();
-  require(threads >= 0 && threads <= 512, "threads is out of range: " + quoted(std::to_string(threads)));
+  require(threads >= 0 && threads <= 512, "threads is out of range: " + ticked(std::to_string(threads)));
   require(context_tokens <= INT32_MAX, "context_tokens is out of range: " + text_of(context_tokens));
   if (threads == 0) threads = performance_cores();
   std::error_code error;
-  if (!fs::exists(path, error)) throw Error(SE_NOT_FOUND, "no such file or folder: " + quoted(path.string()));
+  if (!fs::exists(path, error)) throw Error(SE_NOT_FOUND, "no such file or folder: " + ticked(path.string()));
   std::unique_ptr<TextManager> text;
   if (fs::is_directory(path)) {
     refuse_other_folder(path);
@@ -104,7 +104,7 @@ std::unique_ptr<TextManager> TextManager::open_gguf(const fs::path &path, int th
 std::unique_ptr<TextManager> TextManager::open_bundle(const fs::path &path, int threads, uint32_t context_tokens) {
   const Bundle bundle = read_bundle(path);
   if (bundle.task != "text") {
-    throw Error(SE_FORMAT_MISMATCH, "the bundle is for " + quoted(bundle.task) + ", not for text",
+    throw Error(SE_FORMAT_MISMATCH, "the bundle is for " + ticked(bundle.task) + ", not for text",
                 "open it with the manager of that task");
   }
   const uint32_t context = context_tokens != 0 ? context_tokens : bundle.context_tokens;
@@ -121,7 +121,7 @@ std::unique_ptr<TextManager> TextManager::open_bundle(const fs::path &path, int 
     auto engine = make_tvm_engine(bundle, context, threads);
     text.reset(new TextManager(std::move(tokenizer), std::move(engine), bundle.chat_template));
   } else {
-    throw Error(SE_UNSUPPORTED, "the engine " + quoted(bundle.engine) + " runs no text");
+    throw Error(SE_UNSUPPORTED, "the engine " + ticked(bundle.engine) + " runs no text");
   }
   text->sampling_ = bundle.sampling;
   return text;

@@ -25,14 +25,14 @@ Tokenizer Tokenizer::from_file(const std::filesystem::path &path) {
   const EngineErrors errors;
   std::shared_ptr<llama_model> model(llama_model_load_from_file(path.c_str(), parameters), llama_model_free);
   if (!model) {
-    throw Error(SE_LOAD_FAILED, "cannot load the tokenizer " + quoted(path.string()) + ": " + errors.first());
+    throw Error(SE_LOAD_FAILED, "cannot load the tokenizer " + ticked(path.string()) + ": " + errors.first());
   }
   return Tokenizer(std::move(model));
 }
 
 std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special, bool parse_special) const {
   require(text.size() <= kLongestText,
-          "the text has " + quoted(std::to_string(text.size())) + " bytes, more than can be tokenized at once");
+          "the text has " + ticked(std::to_string(text.size())) + " bytes, more than can be tokenized at once");
   std::vector<int32_t> tokens(text.size() + 8);
   const auto call = [&] {
     return llama_tokenize(vocabulary_, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
@@ -89,8 +89,8 @@ void Tokenizer::check(std::span<const int32_t> tokens) const {
   require(tokens.size() <= kLongestText, "there are more tokens than can be handled at once");
   for (const int32_t token : tokens) {
     require(token >= 0 && static_cast<uint32_t>(token) < size(),
-            "token id " + quoted(std::to_string(token)) + " is not in the vocabulary of " +
-                quoted(std::to_string(size())) + " tokens");
+            "token id " + ticked(std::to_string(token)) + " is not in the vocabulary of " +
+                ticked(std::to_string(size())) + " tokens");
   }
 }
 

@@ -20,7 +20,7 @@ constexpr uint32_t kBatchTokens = 512;
 constexpr uint32_t kScoreTokens = 64;
 constexpr uint32_t kDefaultContext = 4096;
 
-std::string text_of(uint64_t number) { return quoted(std::to_string(number)); }
+std::string text_of(uint64_t number) { return ticked(std::to_string(number)); }
 
 // KV cache in f16 for plain attention; an upper bound for windows and a rough guess for recurrent models.
 uint64_t estimated_cache_bytes(const GgufHeader &header, uint64_t context) {
@@ -79,11 +79,11 @@ void LlamaEngine::load(const std::filesystem::path &path) {
   const EngineErrors errors;
   model_.reset(llama_model_load_from_file(path.c_str(), llama_model_default_params()), llama_model_free);
   if (!model_) {
-    throw Error(SE_MODEL_CORRUPT, "cannot load " + quoted(path.string()) + ": " + errors.first(),
+    throw Error(SE_MODEL_CORRUPT, "cannot load " + ticked(path.string()) + ": " + errors.first(),
                 "convert or download the model again");
   }
   if (llama_model_has_encoder(model_.get()) || !llama_model_has_decoder(model_.get())) {
-    throw Error(SE_UNSUPPORTED, quoted(path.string()) + " is no decoder-only language model");
+    throw Error(SE_UNSUPPORTED, ticked(path.string()) + " is no decoder-only language model");
   }
 }
 
@@ -133,7 +133,7 @@ void LlamaEngine::decode(std::span<const int32_t> tokens, uint32_t position, boo
   if (status == 0) return;
   if (status == 2) interrupt.check();
   if (status == 1) throw Error(SE_INTERNAL, "llama.cpp found no room at position " + text_of(position));
-  throw Error(SE_INTERNAL, "llama.cpp failed with " + quoted(std::to_string(status)) + ": " + errors.first());
+  throw Error(SE_INTERNAL, "llama.cpp failed with " + ticked(std::to_string(status)) + ": " + errors.first());
 }
 
 std::span<const float> LlamaEngine::advance(std::span<const int32_t> tokens, uint32_t position,
