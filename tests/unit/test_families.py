@@ -30,7 +30,8 @@ def test_an_unknown_model_type_is_refused_with_the_list_of_known_ones():
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_reads_a_plain_config_and_leaves_no_key_unread(name):
-    made = read(name, rms_norm_eps=1e-5, torch_dtype="bfloat16", use_cache=True)
+    epsilon = {"phi": "layer_norm_eps", "nemotron": "norm_eps"}.get(name, "rms_norm_eps")
+    made = read(name, **{epsilon: 1e-5}, torch_dtype="bfloat16", use_cache=True)
     assert made.unread == ()
     assert made.config.shape.kv_heads == 2
     assert made.config.shape.epsilon == 1e-5
