@@ -9,8 +9,10 @@ from sphere_edge import console, fit, packaging, profiles
 from sphere_edge.bundle import archive
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import is_bundle, read_manifest
-from sphere_edge.errors import InvalidArgumentError, ModelCorruptError
+from sphere_edge.engines.llama import model_spec
+from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.fit import Choice, Fit, ModelSpec
+from sphere_edge.formats import gguf
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.formats.source import Kind, ModelSource
@@ -75,34 +77,8 @@ def _safetensors(source: ModelSource) -> tuple[str, ModelSpec]:
 
 def _gguf(source: ModelSource) -> tuple[str, ModelSpec]:
     """Family and sizes by a GGUF's metadata; its weights are what they are."""
-    from sphere_edge.formats import gguf
-
     model = gguf.read(source.path)
-
-    def size(key: str, default: int | None = None) -> int:
-        value = model.number(key) or default
-        if value is None or value < 1:
-            message = f"`{source.path}` has no sound `{model.architecture}.{key}`"
-            raise ModelCorruptError(message, hint="download the model again")
-        return value
-
-    hidden, heads = size("embedding_length"), size("attention.head_count")
-    head_dim = max(1, hidden // heads)
-    spec = ModelSpec(
-        name=source.name,
-        parameters=model.parameters,
-        weights_bytes={model.quantization: model.weights_bytes},
-        layers=size("block_count"),
-        query_heads=heads,
-        kv_heads=size("attention.head_count_kv", heads),
-        key_dim=size("attention.key_length", head_dim),
-        value_dim=size("attention.value_length", head_dim),
-        hidden=hidden,
-        intermediate=size("feed_forward_length", 4 * hidden),
-        vocab=model.vocab_size or size("vocab_size"),
-        context_tokens=size("context_length"),
-    )
-    return model.architecture, spec
+    return model.architecture, model_spec(source.name, model)
 
 
 def _fit(
