@@ -219,7 +219,8 @@ class Download:
                 self._check_status(response, file)
                 # A server without ranges sends all of it again.
                 with part.open("ab" if response.status_code == 206 else "wb") as out:
-                    for chunk in response.iter_bytes(_CHUNK_BYTES):
+                    # As they arrive: gathered into large chunks, the last would be lost at a cut.
+                    for chunk in response.iter_bytes():
                         out.write(chunk)
                         step.advance(len(chunk))
                         if out.tell() > file.bytes:

@@ -74,8 +74,8 @@ def open_source(
     UnsupportedError (another task, pickles), InvalidArgumentError (ambiguous), ModelCorruptError,
     and for hub ids UnavailableError and StorageError.
     """
-    path = Path(reference).expanduser()
-    if path.exists():
+    path = _existing(reference)
+    if path is not None:
         if revision is not None:
             message = f"`{reference}` is on this disk and has no revision `{revision}`"
             raise InvalidArgumentError(message, hint="a revision belongs to a hub id")
@@ -88,6 +88,16 @@ def open_source(
     kind, model = _detect(snapshot.folder, wanted, match["file"])
     name = slug(Path(match["file"]).stem if match["file"] else match["id"].split("/")[1])
     return ModelSource(reference, model, kind, snapshot.revision, name)
+
+
+def _existing(reference: str) -> Path | None:
+    """The path that `reference` is, if there is one; an empty reference is not this folder."""
+    try:
+        path = Path(reference).expanduser()
+        return path if reference and path.exists() else None
+    except (OSError, ValueError, RuntimeError):
+        # Too long for a name, a NUL inside, or the home of a user who has none.
+        return None
 
 
 def _local(reference: str, path: Path, wanted: Kind | None) -> ModelSource:

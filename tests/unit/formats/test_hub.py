@@ -1,0 +1,309 @@
+"""Models from a hub: only what we read, resumed, checked, offline; each failure with its reason."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from sphere_edge.errors import (
+    InvalidArgumentError,
+    ModelCorruptError,
+    NotFoundError,
+    SphereEdgeError,
+    UnavailableError,
+    UnsupportedError,
+)
+from sphere_edge.formats.hub import Hub
+from sphere_edge.formats.source import ModelSource, open_source
+from tests.loopback_hub import COMMIT, LoopbackHub
+
+WEIGHTS = safetensors.numpy.save({"w": np.arange(50_000, dtype=np.float32)})
+FILES = {
+    "config.json": b'{"model_type": "llama"}',
+    "tokenizer.json": b"{}",
+    "README.md": b"# A model",
+    "model.safetensors": WEIGHTS,
+    "pytorch_model.bin": b"\x80\x02pickle",
+    "modeling_evil.py": b"raise SystemExit",
+    "onnx/model.onnx": b"onnx",
+    "original/params.json": b"{}",
+}
+
+
+@pytest.fixture
+def hub() -> Iterator[LoopbackHub]:
+    with LoopbackHub(dict(FILES)) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_TOKEN", "hf_verysecrettoken")
+
+
+def settings(hub: LoopbackHub, folder: Path, **options: Any) -> Hub:
+    return Hub(hub.endpoint, folder / "cache", retry_delays_s=(0.0, 0.0), **options)
+
+
+def fetch(
+    hub: LoopbackHub, folder: Path, reference: str = "owner/model", **more: Any
+) -> ModelSource:
+    return open_source(reference, hub=settings(hub, folder), **more)
+
+
+def test_only_what_is_read_is_fetched_at_one_commit(hub: LoopbackHub, tmp_path: Path) -> None:
+    source = fetch(hub, tmp_path)
+    assert source.revision == COMMIT
+    assert source.name == "model"
+    assert source.kind == "safetensors"
+    assert (source.path / "model.safetensors").read_bytes() == WEIGHTS
+    assert sorted(hub.fetched) == ["config.json", "model.safetensors", "tokenizer.json"]
+    # The weights come last: what makes a model unfit is known before.
+    assert hub.fetched[-1] == "model.safetensors"
+
+
+def test_a_second_time_nothing_is_fetched_again(hub: LoopbackHub, tmp_path: Path) -> None:
+    first = fetch(hub, tmp_path)
+    count = len(hub.fetched)
+    assert fetch(hub, tmp_path) == first
+    assert len(hub.fetched) == count
+
+
+def test_a_model_in_the_cache_works_while_the_hub_is_down(hub: LoopbackHub, tmp_path: Path) -> None:
+    first = fetch(hub, tmp_path)
+    hub.stop()
+    assert fetch(hub, tmp_path) == first
+    assert open_source("owner/model", hub=settings(hub, tmp_path, local_files_only=True)) == first
+
+
+def test_a_hub_that_is_down_is_unavailable(hub: LoopbackHub, tmp_path: Path) -> None:
+    hub.stop()
+    with pytest.raises(UnavailableError, match="the hub does not answer") as caught:
+        fetch(hub, tmp_path)
+    assert "network" in str(caught.value.hint)
+
+
+def test_offline_without_a_copy_says_so(hub: LoopbackHub, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="`owner/model` at `main` is not in the cache"):
+        open_source("owner/model", hub=settings(hub, tmp_path, local_files_only=True))
+    assert hub.requests == []
+
+
+def test_a_transfer_that_is_cut_goes_on_where_it_stopped(hub: LoopbackHub, tmp_path: Path) -> None:
+    hub.cut_after, hub.cuts = 30_000, 5
+    source = fetch(hub, tmp_path)
+    assert (source.path / "model.safetensors").read_bytes() == WEIGHTS
+    starts = [headers.get("range") for path, headers in hub.requests if "model.saf" in path]
+    assert starts[:3] == [None, "bytes=30000-", "bytes=60000-"]
+
+
+def test_a_hub_that_keeps_cutting_off_is_resumed_by_the_next_run(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    hub.cut_after, hub.cuts = 120_000, 1
+
+    with pytest.raises(UnavailableError, match=r"cut off after 120000 of \d+ bytes") as caught:
+        open_source("owner/model", hub=Hub(hub.endpoint, tmp_path / "cache", retry_delays_s=()))
+    assert "goes on where it stopped" in str(caught.value.hint)
+    hub.cut_after = None
+    fetch(hub, tmp_path)
+    ranges = [headers.get("range") for path, headers in hub.requests if "model.saf" in path]
+    assert ranges == [None, "bytes=120000-"]
+
+
+def test_a_hub_without_ranges_sends_all_again(hub: LoopbackHub, tmp_path: Path) -> None:
+    hub.cut_after, hub.cuts, hub.ranges = 70_000, 1, False
+    source = fetch(hub, tmp_path)
+    assert (source.path / "model.safetensors").read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json"])
+def test_damage_on_the_way_is_found_by_the_hash(
+    hub: LoopbackHub, tmp_path: Path, file: str
+) -> None:
+    hub.damaged = file
+    with pytest.raises(ModelCorruptError, match=f"`{file}` arrived damaged"):
+        fetch(hub, tmp_path)
+    hub.damaged = None
+    assert (fetch(hub, tmp_path).path / file).read_bytes() == FILES[file]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "says"),
+    [
+        (404, "RepoNotFound", NotFoundError, "the hub has no model `owner/model`"),
+        (401, "RepoNotFound", NotFoundError, "or hides it from you"),
+        (404, "RevisionNotFound", NotFoundError, "has no revision `main`"),
+        (403, "GatedRepo", UnavailableError, "is gated"),
+        (403, None, UnavailableError, "HTTP status 403"),
+        (500, None, UnavailableError, "HTTP status 500"),
+    ],
+)
+def test_refusals_are_told_apart(
+    hub: LoopbackHub, tmp_path: Path, status: int, code: str | None, kind: Any, says: str
+) -> None:
+    hub.status, hub.error_code = status, code
+    with pytest.raises(kind, match=says):
+        fetch(hub, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "says"),
+    [
+        (403, "GatedRepo", "is gated"),
+        (401, None, "HTTP status 401"),
+        (503, None, "cut off after 0"),
+    ],
+)
+def test_refused_files_are_told_apart(
+    hub: LoopbackHub, tmp_path: Path, status: int, code: str | None, says: str
+) -> None:
+    hub.file_status, hub.file_error_code = status, code
+    with pytest.raises(UnavailableError, match=says):
+        fetch(hub, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"id": "x", "sha": "not a commit", "siblings": []},
+        {"id": "x", "sha": COMMIT, "siblings": [{"rfilename": "../../evil", "size": 1}]},
+        {"id": "x", "sha": COMMIT, "siblings": [{"rfilename": "model.safetensors"}]},
+        {"id": "x", "sha": COMMIT, "siblings": [{"size": 3}]},
+        {"id": "x", "sha": COMMIT, "siblings": 7},
+        [1, 2],
+    ],
+)
+def test_answers_that_make_no_sense_are_refused(
+    hub: LoopbackHub, tmp_path: Path, info: Any
+) -> None:
+    hub.info = info
+    with pytest.raises(UnavailableError):
+        fetch(hub, tmp_path)
+
+
+def test_the_token_is_sent_and_never_told(
+    hub: LoopbackHub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    told = []
+    for status, code in ((403, "GatedRepo"), (500, None)):
+        hub.file_status, hub.file_error_code = status, code
+        with pytest.raises(SphereEdgeError) as caught:
+            fetch(hub, tmp_path)
+        told += [caught.value.message, str(caught.value.hint), repr(caught.value)]
+    assert all(
+        headers["authorization"] == "Bearer hf_verysecrettoken" for _, headers in hub.requests
+    )
+    assert "verysecret" not in caplog.text + "".join(told)
+
+
+def test_pickles_alone_are_refused_before_anything_is_fetched(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    del hub.files["model.safetensors"]
+    with pytest.raises(UnsupportedError, match=r"holds only pickles \(`pytorch_model.bin`\)"):
+        fetch(hub, tmp_path)
+    assert hub.fetched == []
+
+
+def test_a_whisper_model_is_refused_before_its_weights_are_fetched(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    hub.files["config.json"] = b'{"model_type": "whisper"}'
+    with pytest.raises(UnsupportedError, match="`owner/model` is a speech recognition model"):
+        fetch(hub, tmp_path)
+    assert "model.safetensors" not in hub.fetched
+
+
+def test_a_diffusers_repository_is_refused_by_its_small_file(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    hub.files["model_index.json"] = b'{"_class_name": "StableDiffusionPipeline"}'
+    with pytest.raises(UnsupportedError, match="image generation model"):
+        fetch(hub, tmp_path)
+
+
+def test_of_several_gguf_files_one_must_be_named(hub: LoopbackHub, tmp_path: Path) -> None:
+    hub.files = {"m-Q4_0.gguf": b"GGUF four", "m-Q8_0.gguf": b"GGUF eight", "config.json": b"{}"}
+    with pytest.raises(InvalidArgumentError, match="holds 2 GGUF files: m-Q4_0.gguf") as caught:
+        fetch(hub, tmp_path)
+    assert "owner/model/m-Q4_0.gguf" in str(caught.value.hint)
+    source = fetch(hub, tmp_path, "owner/model/m-Q8_0.gguf")
+    assert source.path.read_bytes() == b"GGUF eight"
+    assert (source.kind, source.name) == ("gguf", "m-q8_0")
+    assert hub.fetched == ["m-Q8_0.gguf"]
+    with pytest.raises(NotFoundError, match="has no file `m-Q2_K.gguf`"):
+        fetch(hub, tmp_path, "owner/model/m-Q2_K.gguf")
+
+
+def test_both_formats_are_chosen_between(hub: LoopbackHub, tmp_path: Path) -> None:
+    hub.files["model.gguf"] = b"GGUF"
+    assert fetch(hub, tmp_path, wanted="gguf").kind == "gguf"
+    assert "model.safetensors" not in hub.fetched
+    assert fetch(hub, tmp_path).kind == "safetensors"
+
+
+def test_only_the_shards_of_the_index_are_fetched(hub: LoopbackHub, tmp_path: Path) -> None:
+    del hub.files["model.safetensors"]
+    hub.files["consolidated.safetensors"] = WEIGHTS
+    weight_map = {}
+    for number in (1, 2):
+        shard = f"model-0000{number}-of-00002.safetensors"
+        hub.files[shard] = safetensors.numpy.save({f"w{number}": np.ones(3, np.float32)})
+        weight_map[f"w{number}"] = shard
+    index = json.dumps({"weight_map": weight_map}).encode()
+    hub.files["model.safetensors.index.json"] = index
+    fetch(hub, tmp_path)
+    assert "consolidated.safetensors" not in hub.fetched
+    del hub.files["model-00002-of-00002.safetensors"]
+    with pytest.raises(NotFoundError, match=r"no file `model-00002-of-00002.safetensors`"):
+        fetch(hub, tmp_path / "another")
+
+
+def test_a_copy_with_a_missing_shard_does_not_serve_offline(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    source = fetch(hub, tmp_path)
+    (source.path / "model.safetensors").unlink()
+    hub.stop()
+    with pytest.raises(UnavailableError, match="does not answer"):
+        fetch(hub, tmp_path)
+
+
+@pytest.mark.parametrize("revision", ["../../x", "-x", "a//b", "a b"])
+def test_a_revision_cannot_be_a_path(hub: LoopbackHub, tmp_path: Path, revision: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="is no revision"):
+        fetch(hub, tmp_path, revision=revision)
+
+
+def test_progress_counts_the_bytes_that_are_fetched(hub: LoopbackHub, tmp_path: Path) -> None:
+    seen: list[tuple[str, float | None, str]] = []
+    amounts: list[float] = []
+
+    class Step:
+        def advance(self, amount: float = 1) -> None:
+            amounts.append(amount)
+
+        def __enter__(self) -> Step:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing to end."""
+
+    class Progress:
+        def step(self, title: str, total: float | None = None, unit: str = "items") -> Step:
+            seen.append((title, total, unit))
+            return Step()
+
+    open_source("owner/model", hub=settings(hub, tmp_path, progress=Progress()))
+    assert seen[-1][1:] == (len(WEIGHTS), "bytes")
+    assert sum(amounts) == sum(len(FILES[name]) for name in hub.fetched)

@@ -1,0 +1,194 @@
+"""What the user means by a model, found by content; what is none is refused with the reason."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from sphere_edge.errors import (
+    InvalidArgumentError,
+    ModelCorruptError,
+    NotFoundError,
+    SphereEdgeError,
+    UnsupportedError,
+)
+from sphere_edge.formats.source import open_source, slug, source_sha256
+
+TENSORS = {"w": np.ones(4, np.float32)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "My Model (v1)"
+    made.mkdir()
+    return made
+
+
+def with_safetensors(folder: Path, **config: Any) -> None:
+    safetensors.numpy.save_file(TENSORS, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama", **config}))
+
+
+def refused(reference: Path | str, kind: type[SphereEdgeError], says: str, **options: Any) -> str:
+    with pytest.raises(kind) as caught:
+        open_source(str(reference), **options)
+    assert says in caught.value.message
+    return caught.value.hint or ""
+
+
+def test_a_folder_with_safetensors_is_found(folder: Path) -> None:
+    with_safetensors(folder)
+    source = open_source(str(folder))
+    assert (source.kind, source.path, source.revision) == ("safetensors", folder, None)
+    assert source.name == "my-model-v1"
+    assert [path.name for path in source.files] == ["model.safetensors", "config.json"]
+
+
+def test_a_gguf_is_found_in_its_folder_and_alone(folder: Path) -> None:
+    (folder / "Tiny-Q4_0.gguf").write_bytes(b"GGUF")
+    for reference in (folder, folder / "Tiny-Q4_0.gguf"):
+        source = open_source(str(reference))
+        assert (source.kind, source.path) == ("gguf", folder / "Tiny-Q4_0.gguf")
+    assert source.name == "tiny-q4_0"
+
+
+def test_where_both_are_the_user_chooses_and_safetensors_are_the_default(folder: Path) -> None:
+    with_safetensors(folder)
+    (folder / "model.gguf").write_bytes(b"GGUF")
+    assert open_source(str(folder)).kind == "safetensors"
+    assert open_source(str(folder), wanted="gguf").path == folder / "model.gguf"
+
+
+def test_a_format_that_is_not_there_is_not_replaced_silently(folder: Path) -> None:
+    with_safetensors(folder)
+    hint = refused(folder, InvalidArgumentError, "holds safetensors, but no gguf", wanted="gguf")
+    assert "--format safetensors" in hint
+    (folder / "a.gguf").write_bytes(b"GGUF")
+    refused(folder / "a.gguf", InvalidArgumentError, "is a GGUF file", wanted="safetensors")
+
+
+def test_several_ggufs_are_named(folder: Path) -> None:
+    for name in ("b.gguf", "a.gguf"):
+        (folder / name).write_bytes(b"GGUF")
+    hint = refused(folder, InvalidArgumentError, "holds 2 GGUF models: a.gguf, b.gguf")
+    assert str(folder / "a.gguf") in hint
+
+
+def test_a_split_gguf_is_one_model_that_must_be_joined(folder: Path) -> None:
+    for number in (1, 2):
+        (folder / f"m-0000{number}-of-00002.gguf").write_bytes(b"GGUF")
+    for reference in (folder, folder / "m-00002-of-00002.gguf"):
+        hint = refused(reference, UnsupportedError, "one of 2 parts of a split GGUF")
+        assert "llama-gguf-split --merge m-00001-of-00002.gguf m.gguf" in hint
+
+
+@pytest.mark.parametrize(
+    "name", ["pytorch_model.bin", "model.pt", "sd.ckpt", "consolidated.00.pth"]
+)
+def test_a_folder_of_pickles_is_refused_with_the_way_out(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"\x80\x02")
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    assert "save_pretrained" in refused(folder, UnsupportedError, "holds only pickles")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "says"),
+    [
+        ("m.bin", b"\x80\x02evil", UnsupportedError, "is a pickle"),
+        ("m.pt", b"PK\x03\x04evil", UnsupportedError, "is a pickle"),
+        ("m.gguf", b"\x00\x00\x00\x00", ModelCorruptError, "does not begin as a GGUF"),
+        ("m.gguf", b"", ModelCorruptError, "does not begin as a GGUF"),
+        ("ggml-base.bin", b"lmgg\x00\x00\x00\x00", UnsupportedError, "speech recognition"),
+        ("m.safetensors", b"\x10\x00\x00\x00", UnsupportedError, "is a part of a model"),
+        ("notes.txt", b"hello", UnsupportedError, "is no model format"),
+    ],
+)
+def test_a_file_that_is_no_model_is_told_what_it_is(
+    folder: Path, name: str, content: bytes, kind: Any, says: str
+) -> None:
+    (folder / name).write_bytes(content)
+    refused(folder / name, kind, says)
+
+
+def test_gguf_is_known_by_its_content_whatever_its_name(folder: Path) -> None:
+    (folder / "model.bin").write_bytes(b"GGUF")
+    assert open_source(str(folder / "model.bin")).kind == "gguf"
+
+
+def test_an_empty_folder_is_no_model(folder: Path) -> None:
+    assert "config.json" in refused(folder, NotFoundError, "there is no model in")
+
+
+def test_a_bundle_is_no_source(folder: Path) -> None:
+    (folder / "bundle.json").write_text("{}")
+    assert "sphere-edge run" in refused(folder, InvalidArgumentError, "is a bundle already")
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "./nowhere",
+        "nowhere",
+        "a/b/c/d",
+        "/no/where",
+        "x.gguf",
+        "",
+        "a\0b",
+        "x" * 5000,
+        "~nobody_here/x/y",
+    ],
+)
+def test_what_is_neither_path_nor_hub_id_is_not_asked_of_the_hub(
+    reference: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "owner/name" in refused(reference, NotFoundError, "there is no file or folder")
+
+
+def test_a_revision_belongs_to_the_hub(folder: Path) -> None:
+    with_safetensors(folder)
+    refused(folder, InvalidArgumentError, "has no revision `v1`", revision="v1")
+
+
+def test_other_tasks_are_named(folder: Path) -> None:
+    with_safetensors(folder, model_type="whisper")
+    refused(folder, UnsupportedError, "is a speech recognition model (whisper)")
+    (folder / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    refused(folder, UnsupportedError, "is an image generation model (FluxPipeline)")
+
+
+def test_a_single_file_diffusion_checkpoint_is_known_by_its_tensors(folder: Path) -> None:
+    name = "model.diffusion_model.input_blocks.0.0.weight"
+    safetensors.numpy.save_file({name: TENSORS["w"]}, folder / "cute-cats.safetensors")
+    refused(folder, UnsupportedError, "is an image generation model")
+
+
+def test_an_adapter_is_no_model(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    safetensors.numpy.save_file(TENSORS, folder / "adapter_model.safetensors")
+    assert "merge" in refused(folder, UnsupportedError, "is an adapter")
+
+
+def test_the_hash_follows_contents_and_not_places(folder: Path, tmp_path: Path) -> None:
+    with_safetensors(folder)
+    other = tmp_path / "other"
+    other.mkdir()
+    with_safetensors(other)
+    (other / "README.md").write_text("not part of the model")
+    first, second = open_source(str(folder)), open_source(str(other))
+    assert source_sha256(first) == source_sha256(second)
+    (other / "config.json").write_text('{"model_type": "qwen2"}')
+    assert source_sha256(first) != source_sha256(second)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("Qwen2.5-0.5B", "qwen2.5-0.5b"), ("..", "model"), ("é x", "x"), ("a" * 200, "a" * 96)],
+)
+def test_names_fit_a_manifest(text: str, name: str) -> None:
+    assert slug(text) == name
