@@ -112,6 +112,16 @@ void replace_symbol(void *library, const char *name, void *function) {
   if (void *slot = ::dlsym(library, name); slot != nullptr) *static_cast<void **>(slot) = function;
 }
 
+// Compiled modules name no library for the few TVM functions they call, so those must be visible to all, also when an
+// application loaded us privately (as Java and Python do).
+void show_tvm_to_modules() {
+#if defined(__APPLE__)
+  ::dlopen("@rpath/libtvm_ffi.dylib", RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL);
+#else
+  ::dlopen("libtvm_ffi.so", RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL);
+#endif
+}
+
 // The library of each bundle is loaded once, however often the bundle is open: its context is a global of it.
 TvmValue load_library(const std::filesystem::path &path) {
   static std::mutex mutex;
@@ -122,6 +132,7 @@ TvmValue load_library(const std::filesystem::path &path) {
                           std::to_string(status.st_mtime) + ":" + std::to_string(status.st_size);
   const std::lock_guard lock(mutex);
   if (const auto found = loaded.find(key); found != loaded.end()) return found->second;
+  show_tvm_to_modules();
   void *library = ::dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL);
   if (library == nullptr) {
     throw Error(SE_LOAD_FAILED, "cannot load " + ticked(path.string()) + ": " + ::dlerror(), "package the model again");
