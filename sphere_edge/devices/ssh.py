@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -31,6 +31,9 @@ _CHUNK_BYTES = 256 << 10
 BLOCK_BYTES = 64 << 10
 # A transfer is given up when not one byte moves for this long.
 _STALL_S = 60.0
+
+# All that paramiko raises, on whichever thread meets it first, when a connection breaks.
+_LOST = (OSError, EOFError, paramiko.SSHException)
 
 Sink = Callable[[bytes], object]
 
@@ -195,7 +198,7 @@ class SshDevice:
                 raise errors.TimeoutError(message) from error
             message = f"lost the connection to {self.uri}"
             raise errors.UnavailableError(message) from error
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except _LOST as error:
             message = f"lost the connection to {self.uri}: {error or type(error).__name__}"
             raise errors.UnavailableError(message) from error
 
@@ -204,7 +207,7 @@ def _drain(channel: paramiko.Channel, stderr: _Collected, failures: list[Excepti
     try:
         while piece := channel.recv_stderr(_CHUNK_BYTES):
             stderr.add(piece)
-    except OSError:
+    except _LOST:
         # The reader of stdout meets the same end and says so.
         return
     except errors.SphereEdgeError as error:
@@ -215,16 +218,27 @@ def _drain(channel: paramiko.Channel, stderr: _Collected, failures: list[Excepti
 def _feed(channel: paramiko.Channel, pieces: Iterator[bytes], failures: list[Exception]) -> None:
     try:
         for piece in pieces:
-            try:
-                channel.sendall(piece)
-            except OSError:
-                # The program ended before it had read everything (its exit code tells why), or
-                # the connection is gone (the exit code never comes).
+            if not _is_sent(channel, piece):
                 return
-        channel.shutdown_write()
     except (OSError, ValueError) as error:
         failures.append(errors.StorageError(f"cannot read what is to be sent: {error}"))
         channel.close()
+    else:
+        _is_sent(channel, b"")
+
+
+def _is_sent(channel: paramiko.Channel, piece: bytes) -> bool:
+    """Sends `piece`, or the end of all if it is empty."""
+    try:
+        if piece:
+            channel.sendall(piece)
+        else:
+            channel.shutdown_write()
+    except _LOST:
+        # The program ended before it had read everything (its exit code tells why), or the
+        # connection is gone (the exit code never comes).
+        return False
+    return True
 
 
 class _Collected:
@@ -258,6 +272,9 @@ class _SshProcess:
             except TimeoutError as error:
                 message = f"no answer within {timeout_s:g} s on {self._uri}"
                 raise errors.TimeoutError(message) from error
+            except _LOST as error:
+                message = f"lost the connection to {self._uri}"
+                raise errors.UnavailableError(message) from error
             if not piece:
                 return ""
             self._rest += piece
@@ -266,12 +283,11 @@ class _SshProcess:
 
     def close(self) -> None:
         """See Process.close."""
-        try:
+        # Its end may no longer reach us; closing the channel is all that is left then.
+        with suppress(*_LOST):
             self._channel.shutdown_write()
             self._channel.settimeout(5)
             while self._channel.recv(4096):
                 pass
-        except OSError:
-            # Its end no longer reaches us; closing the channel below is all that is left.
+        with suppress(*_LOST):
             self._channel.close()
-        self._channel.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -18,6 +19,9 @@ from sphere_edge import errors
 from sphere_edge.devices import known_hosts, ssh_config
 from sphere_edge.devices.device import Ask
 from sphere_edge.devices.ssh_config import SshHost
+
+# It logs a traceback for every lost connection; ours is the one sentence that says so.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 # Twice as fast in paramiko as its default (counter mode with a separate MAC).
 _CIPHERS_FIRST = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")

@@ -25,7 +25,7 @@ from sphere_edge.devices.device import Device
 from sphere_edge.devices.items import Item, bundle_id, check, listing
 from sphere_edge.devices.lock import Lock, release
 from sphere_edge.devices.survey import Survey
-from sphere_edge.devices.transfer import Blob, send_blob
+from sphere_edge.devices.transfer import PATIENCE_S, Blob, send_blob
 
 # Room for the part on its way, links and pointers.
 _SPARE_BYTES = 32 << 20
@@ -75,8 +75,15 @@ class Deployed:
 class Store:
     """The store in the folder `root` of `device` (by default the device's own place for it)."""
 
-    def __init__(self, device: Device, root: str | None = None) -> None:
+    def __init__(
+        self,
+        device: Device,
+        root: str | None = None,
+        *,
+        patience_s: Sequence[float] = PATIENCE_S,
+    ) -> None:
         self.device = device
+        self._patience_s = patience_s
         self.root = _absolute(device, root or device.default_store)
         self.verbs = verbs.Verbs(device, self.root)
 
@@ -244,7 +251,14 @@ class Store:
             for item in plan.missing:
                 blob = Blob(item.source, f"{self.root}/incoming/{item.sha256}", item.bytes)
                 arrival = _Arrival(self, item, lock)
-                sent_bytes += send_blob(self.device, lock, blob, arrival, advance=step.advance)
+                sent_bytes += send_blob(
+                    self.device,
+                    lock,
+                    blob,
+                    arrival,
+                    advance=step.advance,
+                    patience_s=self._patience_s,
+                )
         return sent_bytes
 
     def _link(self, bundle: str, items: Sequence[Item], lock: Lock) -> None:
@@ -259,21 +273,21 @@ class Store:
         self.verbs.call("link", bundle, lock=lock)
 
     def _blobs_of(self, bundles: Sequence[str]) -> dict[str, set[str]]:
-        """The blobs that each of `bundles` is made of. Raises StorageError if one cannot tell."""
+        """The blobs that each of `bundles` is made of; none for one whose list is lost."""
         found: dict[str, set[str]] = {}
         for some in _chunks(list(dict.fromkeys(bundles))):
             found |= survey.blobs_by_bundle(self.verbs.call("listings", *some).stdout)
-        for bundle in bundles:
-            if not found.get(bundle):
-                message = f"the bundle `{bundle}` on {self.device.uri} has lost its list of files"
-                raise errors.StorageError(message, hint="deploy it again")
-        return found
+        return {bundle: found.get(bundle, set()) for bundle in bundles}
 
     def _collect(self, lock: Lock) -> int:
         found = self._survey()
         pointed = {one for pair in found.current.values() for one in pair if one}
         # Read before anything is deleted: what cannot be read stops here, with everything whole.
         kept = self._blobs_of([bundle for bundle in found.bundles if bundle in pointed])
+        for bundle, blobs in kept.items():
+            if not blobs:
+                message = f"the bundle `{bundle}` on {self.device.uri} has lost its list of files"
+                raise errors.StorageError(message, hint="deploy it again, then repeat this")
         needed = {blob for blobs in kept.values() for blob in blobs}
         unused = [blob for blob in found.blobs if blob not in needed]
         for kind, names in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +14,7 @@ from sphere_edge.devices.lock import Lock
 
 # Waits before each attempt to come back; one that moves bytes again starts anew. Together about
 # as long as a phone takes to restart its adb, or a board its network.
-_PATIENCE_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
+PATIENCE_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 # A blob that arrives damaged this often is not bad luck.
 _DAMAGED_LIMIT = 2
 
@@ -40,11 +41,19 @@ class Arrival(Protocol):
         """Proves it and takes it in; False if it is damaged, and then it is gone."""
 
 
-def send_blob(device: Device, lock: Lock, blob: Blob, arrival: Arrival, *, advance: Sent) -> int:
+def send_blob(
+    device: Device,
+    lock: Lock,
+    blob: Blob,
+    arrival: Arrival,
+    *,
+    advance: Sent,
+    patience_s: Sequence[float] = PATIENCE_S,
+) -> int:
     """Sends `blob` until it has arrived intact; the bytes that went over the link.
 
     `advance` is told how much further it is (back, when a part is sent again). When the device
-    goes away it is waited for. Raises UnavailableError (it stays away), StorageError.
+    goes away it is waited for, `patience_s` before each attempt. Raises UnavailableError (it stays away), StorageError.
     """
     sent_bytes = 0
     position = 0
@@ -67,7 +76,8 @@ def send_blob(device: Device, lock: Lock, blob: Blob, arrival: Arrival, *, advan
             if arrival.finish():
                 return sent_bytes
         except errors.UnavailableError as error:
-            attempts = _come_back(device, lock, 0 if sent_bytes > before else attempts, error)
+            attempts = 0 if sent_bytes > before else attempts
+            attempts = _come_back(device, lock, patience_s[attempts:], error) + attempts
             if arrival.is_there():
                 return sent_bytes
             continue
@@ -97,17 +107,18 @@ def _push(device: Device, blob: Blob, offset: int, sent: Sent) -> None:
         device.push(blob.source, blob.remote, offset_bytes=offset, length_bytes=length, sent=sent)
 
 
-def _come_back(device: Device, lock: Lock, attempts: int, reason: errors.UnavailableError) -> int:
-    """Waits for the device and takes the lock again; how many attempts that took in all."""
-    while attempts < len(_PATIENCE_S):
-        time.sleep(_PATIENCE_S[attempts])
-        attempts += 1
+def _come_back(
+    device: Device, lock: Lock, waits_s: Sequence[float], reason: errors.UnavailableError
+) -> int:
+    """Waits for the device and takes the lock again; how many attempts that took."""
+    for attempt, wait_s in enumerate(waits_s, start=1):
+        time.sleep(wait_s)
         try:
             device.reconnect()
             lock.take()
         except (errors.UnavailableError, errors.TimeoutError) as error:
             reason = errors.UnavailableError(error.message, hint=error.hint)
             continue
-        return attempts
+        return attempt
     hint = "run the same command again when it is back: it goes on where it stopped"
     raise errors.UnavailableError(reason.message, hint=hint) from reason

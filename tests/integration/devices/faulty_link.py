@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 
@@ -19,7 +20,10 @@ class FaultyLink:
         self._left: int | None = None
         self._every = 0
         self._cuts = 0
+        # While True nobody gets through.
         self.is_down = False
+        # Called when `cut_after` cuts.
+        self.on_cut: Callable[[], object] = lambda: None
         self.sent_bytes = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -87,5 +91,6 @@ class FaultyLink:
             self._cuts -= 1
             self._left = self._every if self._cuts > 0 else None
         sink.sendall(kept)
+        self.on_cut()
         self.cut()
         return True

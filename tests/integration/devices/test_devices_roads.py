@@ -60,7 +60,9 @@ def test_a_program_that_takes_too_long_is_a_timeout(road: Road) -> None:
 
 def test_a_started_program_lives_until_its_stdin_ends(road: Road) -> None:
     device = road.device()
-    process = device.start(["sh", "-c", "echo ready; cat >/dev/null; echo done > $0", str(road.root)])
+    process = device.start(
+        ["sh", "-c", "echo ready; cat >/dev/null; echo done > $0", str(road.root)]
+    )
     assert process.read_line(10) == "ready"
     process.close()
     process.close()

@@ -1,0 +1,306 @@
+"""The transaction on every road: what arrives, what is sent, and that failures change nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from adb_daemon import AdbDaemon
+from conftest import Road
+
+from sphere_edge import errors
+from sphere_edge.devices.adb import AdbDevice
+from sphere_edge.devices.device import PART_BYTES
+from sphere_edge.devices.items import Item, bundle_id
+from sphere_edge.devices.local import LocalDevice
+from sphere_edge.devices.lock import Lock
+from sphere_edge.devices.store import Store
+
+MakeItem = Callable[..., Item]
+
+
+@pytest.fixture
+def store(road: Road) -> Store:
+    return Store(road.device(), str(road.root))
+
+
+def bundle(make_item: MakeItem, version: int, *, weights: int = 300_000) -> list[Item]:
+    return [
+        make_item("bundle/bundle.json", b'{"version": %d}' % version),
+        make_item("bundle/weights/model.safetensors", weights),
+        make_item("runtime/run", b"#!/bin/sh\necho hello\n", is_program=True),
+    ]
+
+
+def contents(folder: str) -> dict[str, str]:
+    """Path and sha256 of what really lies in a bundle's folder."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in Path(folder).rglob("*")
+        if path.is_file() and path.name != "files.sha256"
+    }
+
+
+def is_whole(store: Store, items: list[Item]) -> bool:
+    return contents(store.folder("demo")) == {item.path: item.sha256 for item in items}
+
+
+def test_a_bundle_arrives_whole_and_is_tried_before_it_is_used(
+    store: Store, make_item: MakeItem
+) -> None:
+    items = bundle(make_item, 1)
+    tried: list[str] = []
+
+    def smoke(folder: str) -> None:
+        assert store.installed() == []
+        tried.append(store.device.run([f"{folder}/runtime/run"]).stdout)
+
+    deployed = store.deploy("demo", items, smoke=smoke)
+    assert tried == ["hello\n"]
+    assert deployed.sent_bytes == deployed.total_bytes == sum(item.bytes for item in items)
+    assert is_whole(store, items)
+    listed = subprocess.run(
+        ["sha256sum", "--quiet", "-c", "files.sha256"], cwd=deployed.folder, check=False
+    )
+    assert listed.returncode == 0
+
+
+def test_what_is_there_is_not_sent_again(store: Store, make_item: MakeItem) -> None:
+    store.deploy("demo", bundle(make_item, 1))
+    assert store.deploy("demo", bundle(make_item, 1)).sent_bytes == 0
+    second = bundle(make_item, 2)
+    assert store.deploy("demo", second).sent_bytes == second[0].bytes
+    assert is_whole(store, second)
+
+
+def test_a_plan_changes_nothing(store: Store, road: Road, make_item: MakeItem) -> None:
+    items = bundle(make_item, 1)
+    plan = store.plan(items, measure=True)
+    assert plan.send_bytes == plan.total_bytes == sum(item.bytes for item in items)
+    assert plan.seconds is not None
+    assert plan.seconds > 0
+    assert not road.root.exists()
+
+
+def test_a_bundle_that_fails_its_trial_is_not_used(store: Store, make_item: MakeItem) -> None:
+    first = bundle(make_item, 1)
+    store.deploy("demo", first)
+
+    def smoke(folder: str) -> None:
+        message = "the runner was killed"
+        raise errors.LoadFailedError(message)
+
+    with pytest.raises(errors.LoadFailedError, match="killed"):
+        store.deploy("demo", bundle(make_item, 2), smoke=smoke)
+    assert is_whole(store, first)
+    assert store.installed()[0].previous is None
+    store.deploy("demo", bundle(make_item, 2))
+
+
+def test_rollback_goes_back_and_forth(store: Store, make_item: MakeItem) -> None:
+    first, second = bundle(make_item, 1), bundle(make_item, 2)
+    store.deploy("demo", first)
+    with pytest.raises(errors.NotFoundError, match="no bundle before"):
+        store.rollback("demo")
+    store.deploy("demo", second)
+    assert store.rollback("demo").bundle == bundle_id(first)
+    assert is_whole(store, first)
+    assert store.rollback("demo").bundle == bundle_id(second)
+    with pytest.raises(errors.NotFoundError, match="other"):
+        store.rollback("other")
+
+
+def test_only_what_nothing_needs_is_collected(store: Store, make_item: MakeItem) -> None:
+    versions = [bundle(make_item, version, weights=1000 + version) for version in range(3)]
+    for items in versions:
+        store.deploy("demo", items)
+    freed = store.gc()
+    assert freed == sum(item.bytes for item in versions[0][:2])
+    assert store.gc() == 0
+    assert is_whole(store, versions[2])
+    store.rollback("demo")
+    assert is_whole(store, versions[1])
+
+
+def test_removing_the_last_name_frees_everything(
+    store: Store, road: Road, make_item: MakeItem
+) -> None:
+    shared = make_item("bundle/weights/model.safetensors", 5000)
+    store.deploy("demo", [make_item("bundle/bundle.json", b"1"), shared])
+    store.deploy("other", [make_item("bundle/bundle.json", b"2"), shared])
+    assert store.remove("demo") == 1
+    assert [one.name for one in store.installed()] == ["other"]
+    assert contents(store.folder("other"))[shared.path] == shared.sha256
+    assert store.remove("other") == 5001
+    assert not list((road.root / "blobs").iterdir())
+    with pytest.raises(errors.NotFoundError, match="demo"):
+        store.remove("demo")
+
+
+def test_a_byte_that_flipped_on_the_device_is_found_and_mended(
+    store: Store, road: Road, make_item: MakeItem
+) -> None:
+    items = bundle(make_item, 1)
+    store.deploy("demo", items)
+    blob = road.root / "blobs" / items[1].sha256
+    blob.chmod(0o600)
+    content = bytearray(blob.read_bytes())
+    content[1000] ^= 1
+    blob.write_bytes(content)
+    assert store.deploy("demo", items).sent_bytes == items[1].bytes
+    assert is_whole(store, items)
+
+
+def test_a_push_that_was_cut_off_goes_on_at_the_last_whole_part(
+    store: Store, road: Road, make_item: MakeItem
+) -> None:
+    items = bundle(make_item, 1, weights=2 * PART_BYTES + 1000)
+    incoming = road.root / "incoming"
+    incoming.mkdir(parents=True)
+    source = items[1].source.read_bytes()
+    (incoming / items[1].sha256).write_bytes(source[: PART_BYTES + 77_777])
+    deployed = store.deploy("demo", items)
+    assert deployed.sent_bytes == deployed.total_bytes - PART_BYTES
+    assert is_whole(store, items)
+
+
+def test_what_arrived_damaged_is_sent_again(store: Store, road: Road, make_item: MakeItem) -> None:
+    items = bundle(make_item, 1)
+    incoming = road.root / "incoming"
+    incoming.mkdir(parents=True)
+    (incoming / items[1].sha256).write_bytes(b"\0" * items[1].bytes)
+    store.deploy("demo", items)
+    assert is_whole(store, items)
+
+
+def test_two_deploys_at_once_do_not_meet(store: Store, road: Road, make_item: MakeItem) -> None:
+    store.deploy("demo", bundle(make_item, 0))
+    other = Lock(road.device(), str(road.root))
+    with pytest.raises(errors.UnavailableError, match="another deploy .* is under way, by "):
+        store.deploy("demo", bundle(make_item, 1))
+    with pytest.raises(errors.UnavailableError, match="another deploy"):
+        store.gc()
+    other.close()
+    store.deploy("demo", bundle(make_item, 1))
+    assert not (road.root / "lock").is_symlink()
+
+
+@pytest.mark.parametrize("died", ["process is gone", "device restarted", "process number reused"])
+def test_the_lock_of_a_dead_deploy_is_taken_over(
+    store: Store, road: Road, make_item: MakeItem, died: str
+) -> None:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    holder = {
+        "process is gone": f"elsewhere-1-ab:999999999:5:{boot}",
+        "device restarted": "elsewhere-1-ab:1:5:another-boot",
+        "process number reused": f"elsewhere-1-ab:1:1234567:{boot}",
+    }[died]
+    road.root.mkdir(parents=True)
+    (road.root / "lock").symlink_to(f"{holder}:someone@elsewhere")
+    store.deploy("demo", bundle(make_item, 1))
+    assert not (road.root / "lock").is_symlink()
+
+
+def test_a_deploy_whose_lock_was_taken_over_does_not_switch(
+    store: Store, road: Road, make_item: MakeItem
+) -> None:
+    first = bundle(make_item, 1)
+    store.deploy("demo", first)
+
+    def smoke(folder: str) -> None:
+        (road.root / "lock").unlink()
+        (road.root / "lock").symlink_to("thief-1-ab:1:1:x:thief")
+
+    with pytest.raises(errors.UnavailableError, match="taken over by another deploy"):
+        store.deploy("demo", bundle(make_item, 2), smoke=smoke)
+    assert is_whole(store, first)
+
+
+def test_a_pointer_that_is_rubbish_counts_as_none(
+    store: Store, road: Road, make_item: MakeItem
+) -> None:
+    store.deploy("demo", bundle(make_item, 1))
+    (road.root / "current" / "demo").write_text("../../etc/passwd\n$(reboot)\n")
+    assert store.installed() == []
+    store.deploy("demo", bundle(make_item, 1))
+    assert is_whole(store, bundle(make_item, 1))
+
+
+def test_a_lost_list_stops_gc_before_anything_is_deleted(
+    store: Store, road: Road, make_item: MakeItem
+) -> None:
+    items = bundle(make_item, 1)
+    deployed = store.deploy("demo", items)
+    (Path(deployed.folder) / "files.sha256").unlink()
+    with pytest.raises(errors.StorageError, match="lost its list"):
+        store.gc()
+    assert is_whole(store, items)
+    store.deploy("demo", items)
+    store.gc()
+    assert is_whole(store, items)
+
+
+@pytest.mark.parametrize(
+    "path", ["../out", "/etc/x", "a/../../b", "a//b", ".", "a b", "a\nb", "", "a/.", "$(id)"]
+)
+def test_a_path_that_leaves_the_bundle_is_refused(path: str, make_item: MakeItem) -> None:
+    with pytest.raises(errors.InvalidArgumentError):
+        Store(LocalDevice(), "/nonexistent").deploy("demo", [make_item(path, b"x")])
+
+
+def test_a_file_that_is_also_a_folder_is_refused(make_item: MakeItem) -> None:
+    items = [make_item("a", b"x"), make_item("a/b", b"y")]
+    with pytest.raises(errors.InvalidArgumentError, match="both a file and a folder"):
+        Store(LocalDevice(), "/nonexistent").deploy("demo", items)
+
+
+def test_a_push_goes_on_by_itself_after_cuts(cuttable_road: Road, make_item: MakeItem) -> None:
+    store = Store(cuttable_road.device(), str(cuttable_road.root), patience_s=(0.1, 0.5, 2, 4))
+    items = bundle(make_item, 1, weights=2 * PART_BYTES + 1000)
+    assert cuttable_road.link is not None
+    cuttable_road.link.cut_after(PART_BYTES + 1_000_000, times=2)
+    deployed = store.deploy("demo", items)
+    # Each cut costs at most what had gone beyond the last whole part.
+    assert deployed.total_bytes < deployed.sent_bytes < deployed.total_bytes + 2 * PART_BYTES
+    assert is_whole(store, items)
+
+
+def test_a_device_that_stays_away_leaves_the_old_bundle_and_the_next_deploy_goes_on(
+    cuttable_road: Road, make_item: MakeItem
+) -> None:
+    store = Store(cuttable_road.device(), str(cuttable_road.root), patience_s=(0, 0.1))
+    first, second = bundle(make_item, 1), bundle(make_item, 2, weights=2 * PART_BYTES)
+    store.deploy("demo", first)
+    link = cuttable_road.link
+    assert link is not None
+    # An sshd drops what it has not yet handed on, up to the 2 MiB window.
+    link.cut_after(PART_BYTES + 6_000_000)
+    link.on_cut = lambda: setattr(link, "is_down", True)
+    with pytest.raises(errors.UnavailableError) as caught:
+        store.deploy("demo", second)
+    assert caught.value.hint is not None
+    assert "goes on where it stopped" in caught.value.hint
+    link.is_down = False
+    store.device.reconnect()
+    assert is_whole(store, first)
+    again = store.deploy("demo", second)
+    assert again.sent_bytes <= second[1].bytes - PART_BYTES + second[0].bytes
+    assert is_whole(store, second)
+
+
+def test_bytes_that_flip_on_the_way_are_never_used(
+    adb_server: int, tmp_path: Path, make_item: MakeItem
+) -> None:
+    daemon = AdbDaemon()
+    daemon.start()
+    store = Store(AdbDevice(f"127.0.0.1:{daemon.port}"), str(tmp_path / "store"))
+    first = bundle(make_item, 1)
+    store.deploy("demo", first)
+    daemon.flips_bytes = True
+    with pytest.raises(errors.StorageError, match="damaged"):
+        store.deploy("demo", bundle(make_item, 2))
+    assert is_whole(store, first)
+    daemon.stop()
