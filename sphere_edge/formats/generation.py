@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def _repeat_penalty(values: dict[str, Any]) -> float:
 def _number(values: dict[str, Any], name: str, default: float, low: float, high: float) -> float:
     value = values.get(name, default)
     sound = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not sound or not math.isfinite(value) or not low <= value <= high:
+    if not sound or not low <= value <= high:
         message = f"`{name}` in generation_config.json is `{str(value)[:40]}`"
         raise ModelCorruptError(message, hint=f"it must be a number from {low:g} to {high:g}")
     return float(value)

@@ -12,7 +12,6 @@ from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
 from sphere_edge.formats import hub as model_hub
 from sphere_edge.formats import task
 from sphere_edge.formats.hub import Hub
-from sphere_edge.formats.safetensors import read_header
 from sphere_edge.formats.shards import safetensors_files
 
 Kind = Literal["safetensors", "gguf"]
@@ -136,6 +135,8 @@ def _detect(folder: Path, wanted: Kind | None, file: str | None) -> tuple[Kind, 
     if tensors and wanted != "gguf":
         files, _ = safetensors_files(folder)
         if "config.json" not in names:
+            from sphere_edge.formats.safetensors import read_header
+
             found = [entry.name for path in files for entry in read_header(path)]
             task.refuse_if_diffusion_tensors(found, folder.name)
         return "safetensors", folder

@@ -1,0 +1,52 @@
+"""Sampling defaults come from generation_config.json, and only where they can be true."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sphere_edge.bundle.manifest import Sampling
+from sphere_edge.errors import ModelCorruptError
+from sphere_edge.formats.generation import sampling_defaults
+
+
+def defaults(folder: Path, **values: Any) -> Sampling:
+    (folder / "generation_config.json").write_text(json.dumps(values))
+    return sampling_defaults(folder)
+
+
+def test_without_a_file_our_own_hold(tmp_path: Path) -> None:
+    assert sampling_defaults(tmp_path) == Sampling()
+
+
+def test_what_the_makers_advise_is_taken(tmp_path: Path) -> None:
+    got = defaults(
+        tmp_path, do_sample=True, temperature=0.6, top_k=20, top_p=0.9, repetition_penalty=1.1
+    )
+    assert got == Sampling(temperature=0.6, top_k=20, top_p=0.9, repeat_penalty=1.1)
+    assert defaults(tmp_path, temperature=None, top_p=1) == Sampling(top_p=1.0)
+
+
+def test_no_sampling_means_greedy(tmp_path: Path) -> None:
+    assert defaults(tmp_path, do_sample=False, temperature=0.6).temperature == 0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"temperature": "hot"},
+        {"temperature": -1},
+        {"top_p": 0},
+        {"top_p": 1.5},
+        {"top_k": True},
+        {"min_p": float("nan")},
+        {"repetition_penalty": 0},
+        {"top_k": 10**400},
+    ],
+)
+def test_values_that_cannot_be_are_refused(tmp_path: Path, values: dict[str, Any]) -> None:
+    with pytest.raises(ModelCorruptError, match="in generation_config.json is"):
+        defaults(tmp_path, **values)
