@@ -1,6 +1,7 @@
 """A checkpoint's tensors become the bundle's weights: checked, stacked, packed, aligned."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -130,6 +131,22 @@ def test_a_number_that_is_not_finite_is_refused_with_the_tensor_and_leaves_no_fi
     with pytest.raises(ModelCorruptError, match=name.replace(".", r"\.")):
         weights.convert(source, stacked(), tmp_path / "out", SILENT)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_memory_does_not_grow_with_the_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "_SLICE_ELEMENTS", 1 << 14)
+    peaks = []
+    for rows in (1024, 8192):
+        folder = tmp_path / str(rows)
+        (folder / "out").mkdir(parents=True)
+        source = checkpoint(folder, {"w": np.ones((rows, 256), np.float32)})
+        origin = Origin(("w.data", "w.scale"), (Part("w", rows),), 256, Q4)
+        tracemalloc.start()
+        weights.convert(source, [origin], folder / "out", SILENT)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # Eight times the weights (8 MiB of them), and yet no more than a few slices.
+    assert max(peaks) < 2 << 20
 
 
 def test_two_tensors_are_compared_in_slices(tmp_path, tensors, monkeypatch):

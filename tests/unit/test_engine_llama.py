@@ -1,0 +1,132 @@
+"""A GGUF becomes a bundle's contents unchanged, and what is no language model is refused."""
+
+import dataclasses
+from pathlib import Path
+
+import gguf as reference
+import numpy as np
+import pytest
+
+from sphere_edge import profiles
+from sphere_edge.bundle.write import BundleWriter
+from sphere_edge.console import SILENT
+from sphere_edge.engines import llama
+from sphere_edge.engines.options import PackageOptions
+from sphere_edge.errors import (
+    InvalidArgumentError,
+    ModelCorruptError,
+    OutOfMemoryError,
+    UnsupportedError,
+)
+from sphere_edge.formats.source import open_source
+
+PIXEL = profiles.load("pixel8")
+
+
+def write(path: Path, *, architecture="llama", tokens=20, weights=True, layers=2) -> Path:
+    writer = reference.GGUFWriter(path, architecture)
+    writer.add_context_length(2048)
+    writer.add_embedding_length(64)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    if layers:
+        writer.add_block_count(layers)
+    if tokens:
+        writer.add_tokenizer_model("gpt2")
+        writer.add_token_list([f"token{number}" for number in range(tokens)])
+    if weights:
+        blocks = np.zeros((4, 64 // 32 * 18), np.uint8)
+        writer.add_tensor("blk.0.weight", blocks, raw_dtype=reference.GGMLQuantizationType.Q4_0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def build(tmp_path, path, options=None, profile=PIXEL):
+    """The bundle made of `path`."""
+    source = open_source(str(path))
+    with BundleWriter(tmp_path / "bundle") as writer:
+        draft = llama.build(source, profile, options or PackageOptions(), writer, SILENT)
+        return writer.commit(draft, lambda bundle: None)
+
+
+def test_the_file_goes_in_unchanged_with_what_it_says_of_itself(tmp_path):
+    path = write(tmp_path / "some-model.gguf")
+    bundle = build(tmp_path, path, PackageOptions(context_tokens=512, chat_template="{{ a }}"))
+    manifest = bundle.manifest
+    assert (bundle.folder / "model.gguf").read_bytes() == path.read_bytes()
+    assert (manifest.name, manifest.engine, manifest.family) == ("some-model", "llama", "llama")
+    assert (manifest.quantization, manifest.parameters) == ("q4_0", 256)
+    assert manifest.text.vocab_size == 20
+    assert manifest.text.context_tokens == 512
+    assert manifest.text.chat_template == "{{ a }}"
+    assert manifest.target.cpu_features == ()
+    assert manifest.tvm is None
+    # Two layers, two KV heads, 16 features, keys and values, float16.
+    assert manifest.memory.kv_cache_bytes == 2 * 2 * 16 * 2 * 512 * 2
+
+
+def test_the_same_file_gives_the_same_bundle_id_from_any_folder_and_by_any_name(tmp_path):
+    made = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        path = write(tmp_path / folder / "model.gguf")
+        made.append(build(tmp_path / folder, path).manifest.id)
+    assert made[0] == made[1]
+
+
+def test_it_is_copied_where_links_cannot_be_made(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", refuse)
+    path = write(tmp_path / "model.gguf")
+    bundle = build(tmp_path, path)
+    placed = bundle.folder / "model.gguf"
+    assert placed.read_bytes() == path.read_bytes()
+    assert not placed.samefile(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"architecture": "bert"}, "does not generate text"),
+        ({"tokens": 0}, "without a tokenizer"),
+        ({"weights": False}, "without weights"),
+    ],
+)
+def test_what_is_no_whole_language_model_is_refused(tmp_path, changes, says):
+    path = write(tmp_path / "model.gguf", **changes)
+    with pytest.raises(UnsupportedError, match=says):
+        build(tmp_path, path)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_missing_size_is_named(tmp_path):
+    with pytest.raises(ModelCorruptError, match=r"`llama\.block_count`"):
+        build(tmp_path, write(tmp_path / "model.gguf", layers=0))
+
+
+def test_a_gguf_keeps_its_own_quantization(tmp_path):
+    with pytest.raises(InvalidArgumentError, match="`q4_0`"):
+        build(tmp_path, write(tmp_path / "model.gguf"), PackageOptions(quantization="q8"))
+
+
+@pytest.mark.parametrize("tokens", [0, 2049])
+def test_a_context_that_cannot_be_is_refused(tmp_path, tokens):
+    options = PackageOptions(context_tokens=tokens)
+    with pytest.raises(InvalidArgumentError, match=f"`{tokens}`"):
+        build(tmp_path, write(tmp_path / "model.gguf"), options)
+
+
+def test_a_model_that_does_not_fit_is_refused_before_it_is_copied(tmp_path):
+    memory = PIXEL.memory.model_copy(update={"usable_bytes": 1 << 20})
+    small = PIXEL.model_copy(update={"memory": memory})
+    with pytest.raises(OutOfMemoryError):
+        build(tmp_path, write(tmp_path / "model.gguf"), profile=small)
+
+
+def test_options_are_values():
+    assert dataclasses.replace(PackageOptions(), name="a") == PackageOptions(name="a")
