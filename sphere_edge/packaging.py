@@ -90,7 +90,8 @@ def _build(
         from sphere_edge.engines import llama
 
         return llama.build(source, profile, options, writer, progress)
-    from sphere_edge.engines import tvm
+    with progress.step("loading the compiler"):
+        from sphere_edge.engines import tvm
 
     return tvm.build(source, profile, options, writer, progress)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,35 +15,10 @@ import typer
 
 from sphere_edge import __version__, cli
 from sphere_edge.errors import Status
+from tests.cli_process import refused, sphere_edge
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden.bundle"
 USAGE = 64
-
-
-def sphere_edge(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The tool as a process of its own, as a user starts it."""
-    return subprocess.run(
-        [sys.executable, "-m", "sphere_edge", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, **environment},
-        check=False,
-    )
-
-
-def refused(run: subprocess.CompletedProcess[str], code: int, *sentences: str) -> None:
-    """It ended with `code`, an `error: …` and a `hint: …`, no traceback and no data."""
-    assert run.returncode == code, run.stderr
-    assert "Traceback" not in run.stderr
-    said, _, hint = run.stderr.rpartition("\n\nhint: ")
-    error = said.splitlines()[-1]
-    assert error.startswith("error: ")
-    assert not error.endswith(".")
-    assert hint.strip()
-    assert run.stdout == ""
-    for sentence in sentences:
-        assert sentence in run.stderr
 
 
 def commands(app: typer.Typer) -> Iterator[tuple[str, Any]]:
