@@ -75,3 +75,19 @@ if(ANDROID)
   # Google Play wants libraries that load on devices with 16 KB pages.
   target_link_options(sphere_edge PRIVATE -Wl,-z,max-page-size=16384)
 endif()
+
+add_executable(sphere-edge-run
+  runner/arguments.cpp
+  runner/generate.cpp
+  runner/main.cpp
+  runner/measure.cpp
+  runner/model.cpp
+  src/cpu.cpp)
+se_own_target(sphere-edge-run)
+set_target_properties(sphere-edge-run PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+target_include_directories(sphere-edge-run SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/vendor")
+target_link_libraries(sphere-edge-run PRIVATE sphere_edge)
+if(NOT APPLE)
+  # Copied to a device it lies beside its libraries; in a build folder they are in lib/.
+  target_link_options(sphere-edge-run PRIVATE "-Wl,-rpath,$ORIGIN:$ORIGIN/../lib" -Wl,--gc-sections)
+endif()

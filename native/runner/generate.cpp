@@ -1,0 +1,128 @@
+// The verbs generate and chat: text as it comes on a terminal, one JSON document with --json.
+#include <cstdio>
+#include <iostream>
+
+#include "verbs.h"
+
+namespace runner {
+namespace {
+
+const char *name_of(se_finish_reason reason) {
+  switch (reason) {
+    case SE_FINISH_STOP: return "stop";
+    case SE_FINISH_LENGTH: return "length";
+    case SE_FINISH_CANCELLED: return "cancelled";
+  }
+  return "unknown";
+}
+
+// The strings that the options point into must live as long as they do.
+struct Options {
+  std::vector<std::string> stops;
+  std::vector<const char *> stop_pointers;
+  std::string grammar;
+  std::string json_schema;
+  se_text_generate_options values;
+
+  Options(const Arguments &arguments, Model &model) : stops(arguments.texts("--stop")), values(model.defaults()) {
+    values.max_tokens = static_cast<uint32_t>(arguments.number("--max-tokens", 0, 0, INT32_MAX));
+    values.temperature = arguments.real("--temperature", values.temperature);
+    values.top_k = static_cast<int32_t>(arguments.number("--top-k", values.top_k, 0, INT32_MAX));
+    values.top_p = arguments.real("--top-p", values.top_p);
+    values.min_p = arguments.real("--min-p", values.min_p);
+    values.repeat_penalty = arguments.real("--repeat-penalty", values.repeat_penalty);
+    values.seed = static_cast<uint32_t>(arguments.number("--seed", SE_SEED_RANDOM, 0, UINT32_MAX));
+    values.timeout_ms = static_cast<uint32_t>(arguments.number("--timeout-ms", 0, 0, UINT32_MAX));
+    for (const std::string &stop : stops) stop_pointers.push_back(stop.c_str());
+    values.stop = stop_pointers.data();
+    values.stop_count = stop_pointers.size();
+    if (const auto path = arguments.text("--grammar")) {
+      grammar = read_input(*path);
+      values.grammar = grammar.c_str();
+    }
+    if (const auto path = arguments.text("--json-schema")) {
+      json_schema = read_input(*path);
+      values.json_schema = json_schema.c_str();
+    }
+  }
+};
+
+// Collects the answer, and shows it while it comes unless JSON is wanted.
+struct Screen {
+  bool quiet;
+  std::string text = {};
+
+  Model::Receiver receiver() {
+    return [this](std::string_view piece) {
+      text += piece;
+      if (quiet) return true;
+      std::cout << piece << std::flush;
+      return static_cast<bool>(std::cout);
+    };
+  }
+
+  void finish(const se_text_result &result) const {
+    if (!quiet) {
+      std::cout << "\n";
+      return;
+    }
+    print_json({{"text", text},
+                {"finish_reason", name_of(result.finish_reason)},
+                {"prompt_tokens", result.prompt_tokens},
+                {"cached_tokens", result.cached_tokens},
+                {"completion_tokens", result.completion_tokens},
+                {"seed", result.seed},
+                {"prefill_seconds", result.prefill_seconds},
+                {"first_token_seconds", result.first_token_seconds},
+                {"decode_seconds", result.decode_seconds}});
+  }
+};
+
+Json message(const char *role, const std::string &content) { return {{"role", role}, {"content", content}}; }
+
+// Answers every line of standard input as the next turn of one conversation.
+void converse(const Arguments &arguments, Model &model, const Options &options) {
+  Json messages = Json::array();
+  for (std::string line; std::getline(std::cin, line);) {
+    if (line.empty()) continue;
+    messages.push_back(message("user", line));
+    Screen screen{arguments.has("--json")};
+    screen.finish(model.chat(messages, options.values, screen.receiver()));
+    messages.push_back(message("assistant", screen.text));
+  }
+}
+
+}  // namespace
+
+void run_generate(const Arguments &arguments) {
+  const auto file = arguments.text("--prompt-file");
+  if (file.has_value() == arguments.optional_word(1).has_value()) {
+    throw UsageError("give either a prompt or --prompt-file");
+  }
+  const std::string prompt = file ? read_input(*file) : *arguments.optional_word(1);
+  Model model = open_model(arguments);
+  const Options options(arguments, model);
+  Screen screen{arguments.has("--json")};
+  screen.finish(model.generate(prompt, options.values, screen.receiver()));
+}
+
+void run_chat(const Arguments &arguments) {
+  const auto file = arguments.text("--messages");
+  Json messages = Json::array();
+  if (file) {
+    messages = Json::parse(read_input(*file), nullptr, false);
+    if (messages.is_discarded()) throw UsageError("--messages is no JSON: `" + *file + "`");
+  } else if (const auto text = arguments.optional_word(1)) {
+    messages.push_back(message("user", *text));
+  }
+  Model model = open_model(arguments);
+  const Options options(arguments, model);
+  if (messages.empty()) {
+    converse(arguments, model, options);
+    return;
+  }
+  Screen screen{arguments.has("--json")};
+  screen.finish(model.chat(messages, options.values, screen.receiver()));
+}
+
+}  // namespace runner

@@ -1,0 +1,157 @@
+// sphere-edge-run: runs and measures models where there is no Python. Exit code = status code; 64: wrong usage.
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "verbs.h"
+
+namespace runner {
+namespace {
+
+constexpr int kUsage = 64;
+
+const std::vector<Option> kOpening = {
+    {"--threads", "N", "threads; default: the performance cores this process may use"},
+    {"--context", "TOKENS", "room for prompt and answer; default: what the bundle was made for"},
+    {"--json", "", "one JSON document on stdout, also for errors"},
+};
+
+std::vector<Option> with_opening(std::vector<Option> options) {
+  options.insert(options.end(), kOpening.begin(), kOpening.end());
+  return options;
+}
+
+std::vector<Option> sampling(std::vector<Option> first) {
+  const std::vector<Option> options = {
+      {"--max-tokens", "N", "0: until the model stops or the context is full"},
+      {"--temperature", "T", "0: always the likeliest token"},
+      {"--top-k", "K", "0: off"},
+      {"--top-p", "P", "1: off"},
+      {"--min-p", "P", "0: off"},
+      {"--repeat-penalty", "R", "1: off"},
+      {"--seed", "N", "the same seed, the same answer"},
+      {"--stop", "TEXT", "end before this text; may be repeated"},
+      {"--grammar", "FILE", "GBNF that the answer follows"},
+      {"--json-schema", "FILE", "JSON schema that the answer follows"},
+      {"--timeout-ms", "N", "0: none"},
+  };
+  first.insert(first.end(), options.begin(), options.end());
+  return with_opening(std::move(first));
+}
+
+const std::vector<Verb> &verbs() {
+  static const std::vector<Verb> all = {
+      {"generate", "MODEL [PROMPT]", "continue a prompt",
+       sampling({{"--prompt-file", "FILE", "read the prompt from a file, - for stdin"}}), 2, run_generate},
+      {"chat", "MODEL [TEXT]", "answer a message, a message list, or line by line from stdin",
+       sampling({{"--messages", "FILE", "JSON list of {role, content}, - for stdin"}}), 2, run_chat},
+      {"bench", "MODEL", "measure prefill, decode, time to first token, load time and memory",
+       with_opening({{"--prompt-tokens", "N,…", "prompt lengths; default 128,512"},
+                     {"--new-tokens", "N,…", "answer lengths; default 128"},
+                     {"--repeat", "N", "samples of each; default 5"}}),
+       1, run_bench},
+      {"score", "MODEL", "log probabilities of given tokens or of a text",
+       with_opening({{"--tokens", "ID,…", "token ids"},
+                     {"--text", "TEXT", "a text"},
+                     {"--text-file", "FILE", "a text from a file, - for stdin"}}),
+       1, run_score},
+      {"info", "[MODEL]", "what this machine offers and what a model holds", with_opening({}), 1, run_info},
+  };
+  return all;
+}
+
+void print_usage() {
+  std::cout << "usage: sphere-edge-run VERB MODEL … [options]\n\n"
+               "MODEL is a bundle folder or a .gguf file. Verbs:\n";
+  for (const Verb &verb : verbs()) std::cout << "  " << verb.name << " " << verb.words << "\n      " << verb.help << "\n";
+  std::cout << "\nsphere-edge-run VERB --help lists a verb's options; --version prints the version.\n"
+               "Exit code: 0, or the status code of the error; 64 for wrong usage.\n";
+}
+
+void print_usage(const Verb &verb) {
+  std::cout << "usage: sphere-edge-run " << verb.name << " " << verb.words << " [options]\n\n" << verb.help << "\n\n";
+  for (const Option &option : verb.options) {
+    const std::string left = option.name + (option.value.empty() ? "" : " " + option.value);
+    std::cout << "  " << left << std::string(left.size() < 26 ? 26 - left.size() : 1, ' ') << option.help << "\n";
+  }
+}
+
+void print_error(const std::string &message, const std::string &hint) {
+  std::cerr << "error: " << message << "\n";
+  if (!hint.empty()) std::cerr << "\nhint: " << hint << "\n";
+}
+
+int report(const Failure &failure, bool as_json) {
+  std::cout << std::flush;
+  if (as_json) {
+    print_json({{"error",
+                 {{"code", static_cast<int>(failure.status)},
+                  {"status", se_status_name(failure.status)},
+                  {"message", failure.message},
+                  {"hint", failure.hint}}}});
+  } else {
+    print_error(failure.message, failure.hint);
+  }
+  return failure.status;
+}
+
+int run(const std::vector<std::string> &words) {
+  if (words.empty() || words[0] == "--help" || words[0] == "-h") {
+    print_usage();
+    return words.empty() ? kUsage : 0;
+  }
+  if (words[0] == "--version") {
+    std::cout << se_version() << "\n";
+    return 0;
+  }
+  const std::vector<std::string> rest(words.begin() + 1, words.end());
+  for (const Verb &verb : verbs()) {
+    if (verb.name != words[0]) continue;
+    if (!rest.empty() && (rest[0] == "--help" || rest[0] == "-h")) {
+      print_usage(verb);
+      return 0;
+    }
+    const Arguments arguments(rest, verb.options, verb.most_words);
+    try {
+      verb.run(arguments);
+    } catch (const Failure &failure) {
+      return report(failure, arguments.has("--json"));
+    }
+    return std::cout.flush() ? 0 : report({SE_STORAGE, "cannot write to standard output", ""}, false);
+  }
+  throw UsageError("unknown verb `" + words[0] + "`");
+}
+
+}  // namespace
+
+Model open_model(const Arguments &arguments) {
+  return Model(arguments.word(0, "MODEL"), static_cast<int32_t>(arguments.number("--threads", 0, 1, 512)),
+               static_cast<uint32_t>(arguments.number("--context", 0, 1, INT32_MAX)));
+}
+
+std::string read_input(const std::string &path) {
+  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) throw Failure{SE_NOT_FOUND, "cannot read `" + path + "`", ""};
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+void print_json(const Json &value) {
+  std::cout << value.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n" << std::flush;
+}
+
+}  // namespace runner
+
+int main(int count, char **words) {
+  runner::cancel_on_signals();
+  try {
+    return runner::run(std::vector<std::string>(words + 1, words + count));
+  } catch (const runner::UsageError &error) {
+    runner::print_error(error.what(), "sphere-edge-run --help shows what is possible");
+    return runner::kUsage;
+  } catch (const std::exception &error) {
+    runner::print_error(error.what(), "");
+    return SE_INTERNAL;
+  }
+}

@@ -1,0 +1,53 @@
+// The C API as the runner uses it: a model that closes itself, failures as exceptions, Ctrl-C as cancel.
+#pragma once
+
+#include <sphere_edge.h>
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace runner {
+
+using Json = nlohmann::ordered_json;
+
+// A status that is not OK, with its message and hint.
+struct Failure {
+  se_status status;
+  std::string message;
+  std::string hint;
+};
+
+void check(se_status status);
+// Takes over a string of the library.
+Json take_json(char *text);
+
+class Model {
+ public:
+  using Receiver = std::function<bool(std::string_view)>;
+
+  Model(const std::string &path, int32_t threads, uint32_t context_tokens);
+  ~Model();
+  Model(const Model &) = delete;
+  Model &operator=(const Model &) = delete;
+
+  Json info();
+  se_text_generate_options defaults();
+  se_text_result generate(const std::string &prompt, const se_text_generate_options &options, const Receiver &receiver);
+  se_text_result generate(const std::vector<int32_t> &tokens, const se_text_generate_options &options);
+  se_text_result chat(const Json &messages, const se_text_generate_options &options, const Receiver &receiver);
+  std::vector<int32_t> tokenize(const std::string &text, bool add_special);
+  std::vector<float> score(const std::vector<int32_t> &tokens);
+  void reset();
+
+ private:
+  se_text *text_ = nullptr;
+};
+
+// Lets Ctrl-C and SIGTERM cancel the model that is open, instead of ending the process. Called before any thread starts.
+void cancel_on_signals();
+
+}  // namespace runner

@@ -1,0 +1,36 @@
+// What the runner can do: one function per verb, each returning what `--json` prints.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "arguments.h"
+#include "model.h"
+
+namespace runner {
+
+struct Verb {
+  std::string name;
+  std::string words;
+  std::string help;
+  std::vector<Option> options;
+  size_t most_words;
+  // Prints its result; JSON if `--json` is given.
+  void (*run)(const Arguments &);
+};
+
+void run_generate(const Arguments &arguments);
+void run_chat(const Arguments &arguments);
+void run_bench(const Arguments &arguments);
+void run_score(const Arguments &arguments);
+void run_info(const Arguments &arguments);
+
+// Opens the model that the first word names, with --threads and --context.
+Model open_model(const Arguments &arguments);
+
+// A file's content, or standard input for "-".
+std::string read_input(const std::string &path);
+
+void print_json(const Json &value);
+
+}  // namespace runner
