@@ -115,12 +115,12 @@ def window(config: ModelConfig, default: int | None = None) -> int | None:
     return width
 
 
-def softcap(config: ModelConfig, name: str, default: float) -> float | None:
+def softcap(config: ModelConfig, name: str, default: float | None = None) -> float | None:
     """A softcap by name; null means none."""
     if config.is_null(name):
         return None
     value = config.take(name, float, default)
-    if value <= 0:
+    if value is not None and value <= 0:
         message = f"`{name}` in config.json is `{value}`"
         raise ModelCorruptError(message)
     return value

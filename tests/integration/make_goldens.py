@@ -266,6 +266,39 @@ CASES: dict[str, dict[str, Any]] = {
         "final_logit_softcapping": None,
         "num_key_value_heads": 1,
     },
+    "gemma3_every_second_is_full": {
+        "style": 4,
+        "decoded": LONG,
+        "model_type": "gemma3_text",
+        "num_hidden_layers": 3,
+        "tie_word_embeddings": True,
+        "head_dim": 32,
+        "sliding_window": 8,
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        "query_pre_attn_scalar": 24,
+        "rope_theta": 100000.0,
+        "rope_local_base_freq": 1000.0,
+        "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+    },
+    "gemma3_softcap_biases": {
+        "style": 5,
+        "model_type": "gemma3_text",
+        "head_dim": 24,
+        "num_key_value_heads": 4,
+        "sliding_window": 5,
+        "layer_types": ["full_attention", "sliding_attention"],
+        "attention_bias": True,
+        "tie_word_embeddings": True,
+        "final_logit_softcapping": 3.0,
+    },
+    "gemma3_all_slide": {
+        "style": 5,
+        "model_type": "gemma3_text",
+        "head_dim": 16,
+        "num_key_value_heads": 1,
+        "sliding_window": 7,
+        "tie_word_embeddings": True,
+    },
     "nemotron_grouped": {
         "style": 4,
         "model_type": "nemotron",
@@ -361,7 +394,7 @@ def reference(config: dict[str, Any], seed: int) -> torch.nn.Module:
     return model
 
 
-_OLD_KEYS = ("rope_theta", "rope_scaling", "partial_rotary_factor")
+_OLD_KEYS = ("rope_theta", "rope_local_base_freq", "rope_scaling", "partial_rotary_factor")
 
 
 def stored_config(model: torch.nn.Module, case: dict[str, Any], style: int) -> dict[str, Any]:

@@ -1,0 +1,173 @@
+"""Gemma 3, text only (Kamath et al. 2025): Gemma 2 with normalized heads and a RoPE per window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm.relax.frontend import nn
+from tvm.relax.frontend.nn import Tensor
+
+from sphere_edge.errors import ModelCorruptError, UnsupportedError
+from sphere_edge.formats.config import ModelConfig, RopeParameters
+from sphere_edge.models.decoder import Decoder, GatedMLP, SandwichBlock
+from sphere_edge.models.kernels import Attention as AttentionSpec
+from sphere_edge.models.kernels import Kernels
+from sphere_edge.models.layers import Cache, Linear, RmsNorm, Rope, normalize_heads
+from sphere_edge.models.rope import Rotation, rotation
+from sphere_edge.models.shape import (
+    Shape,
+    activation,
+    layer_types,
+    refuse_bidirectional,
+    softcap,
+    window,
+)
+from sphere_edge.quantization.weights import WeightFormat
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says of a Gemma 3; `windows` has one entry per layer.
+
+    `local_rotation` is that of layers with a window.
+    """
+
+    shape: Shape
+    rotation: Rotation
+    local_rotation: Rotation
+    activation: str
+    attention_bias: bool
+    windows: tuple[int | None, ...]
+    scale: float
+    logit_softcap: float | None
+
+    @classmethod
+    def read(cls, config: ModelConfig, context_tokens: int) -> Config:
+        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        shape = Shape.read(config, default_head_dim=256, default_tied=True)
+        refuse_bidirectional(config)
+        if softcap(config, "attn_logit_softcapping") is not None:
+            # transformers reads the key and never uses it: nobody knows what such a model expects.
+            message = "`attn_logit_softcapping` is not supported in Gemma 3"
+            raise UnsupportedError(message)
+        return cls(
+            shape=shape,
+            rotation=rotation(_rope(config, "full_attention"), shape.head_dim, context_tokens),
+            local_rotation=rotation(
+                _rope(config, "sliding_attention"), shape.head_dim, context_tokens
+            ),
+            activation=activation(config, "hidden_activation", "gelu_pytorch_tanh"),
+            attention_bias=config.take("attention_bias", bool, False),
+            windows=_windows(config, shape.layers),
+            scale=config.take("query_pre_attn_scalar", float, 256.0) ** -0.5,
+            logit_softcap=softcap(config, "final_logit_softcapping"),
+        )
+
+
+def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
+    """All but every sixth layer slide, unless the config says otherwise."""
+    kinds = layer_types(config, layers)
+    usual = config.take("_sliding_window_pattern", int, 6)
+    period = config.take("sliding_window_pattern", int, usual)
+    if period <= 0:
+        message = f"`sliding_window_pattern` in config.json is `{period}`"
+        raise ModelCorruptError(message)
+    if kinds is None:
+        slides = [(layer + 1) % period != 0 for layer in range(layers)]
+    else:
+        slides = [kind == "sliding_attention" for kind in kinds]
+    width = window(config, 4096)
+    return tuple(width if sliding else None for sliding in slides)
+
+
+def _rope(config: ModelConfig, layer_type: str) -> RopeParameters:
+    """Newer files have one table per layer type; in older ones only full attention is scaled."""
+    nested = layer_type in config.take("rope_parameters", dict, {})
+    local = config.take("rope_local_base_freq", float, 10000.0)
+    if layer_type == "full_attention":
+        return config.rope(layer_type=layer_type, default_theta=1000000.0)
+    return config.rope(layer_type=layer_type) if nested else RopeParameters(theta=local)
+
+
+class Attention(nn.Module):  # type: ignore[misc]
+    """Grouped-query attention with normalized queries and keys."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+        shape = config.shape
+        parts = {"q_proj": shape.query, "k_proj": shape.key, "v_proj": shape.key}
+        output = {"o_proj": shape.hidden}
+        self.kernels = kernels
+        self.qkv_proj = Linear(kernels, fmt, shape.hidden, parts, config.attention_bias)
+        self.o_proj = Linear(kernels, fmt, shape.query, output, config.attention_bias)
+        self.q_norm = RmsNorm(kernels, shape.head_dim, shape.epsilon, offset=1.0)
+        self.k_norm = RmsNorm(kernels, shape.head_dim, shape.epsilon, offset=1.0)
+        self.spec = AttentionSpec(
+            query_heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            head_dim=shape.head_dim,
+            scale=config.scale,
+            rotary_dim=config.rotation.rotary_dim,
+            window=config.windows[layer],
+        )
+
+    def forward(self, x: Tensor, position: Tensor, rope: Rope, cache: Cache) -> Tensor:
+        """[n, hidden] → [n, hidden]; the new keys and values go into `cache`."""
+        qkv = normalize_heads(self.qkv_proj(x), self.q_norm, self.k_norm, self.spec)
+        q, cache = self.kernels.rotate_and_store(
+            qkv, position, rope.inverse_frequencies, rope.magnitude, cache, self.spec
+        )
+        return self.o_proj(self.kernels.attend(q, position, cache, self.spec))
+
+
+class MLP(GatedMLP):
+    """Gated MLP."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        super().__init__(config.shape, kernels, fmt, config.activation)
+
+
+def norm(config: Config, kernels: Kernels) -> RmsNorm:
+    """The norm of this family."""
+    return RmsNorm(kernels, config.shape.hidden, config.shape.epsilon, offset=1.0)
+
+
+_NORMS = (
+    "input_layernorm",
+    "post_attention_layernorm",
+    "pre_feedforward_layernorm",
+    "post_feedforward_layernorm",
+)
+
+
+class Block(SandwichBlock):
+    """One layer."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+        attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
+        super().__init__(attention, mlp, lambda: norm(config, kernels), _NORMS)
+
+
+class Model(Decoder):
+    """The whole decoder."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        def block(layer: int) -> Block:
+            return Block(config, kernels, fmt, layer)
+
+        final = norm(config, kernels)
+        super().__init__(
+            config.shape,
+            kernels,
+            fmt,
+            config.rotation,
+            block,
+            final,
+            embedding_scale=config.shape.hidden**0.5,
+            logit_softcap=config.logit_softcap,
+        )
+        self.windows = config.windows
+        self.local_rope = Rope(config.local_rotation)
+
+    def rope_of(self, layer: int) -> Rope:
+        """Layers with a window rotate faster."""
+        return self.rope if self.windows[layer] is None else self.local_rope
