@@ -14,7 +14,7 @@ def sphere_edge(
     *words: str | Path,
     stdin: str = "",
     cwd: Path | None = None,
-    timeout_s: float = 60,
+    timeout_s: float = 300,
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """The ended process with all it said."""

@@ -17,6 +17,7 @@ from typing import IO, NoReturn
 from sphere_edge import resources
 from sphere_edge.bundle import files
 from sphere_edge.bundle.manifest import File, Manifest
+from sphere_edge.console import Progress
 from sphere_edge.errors import ModelCorruptError, NotFoundError
 
 SUFFIX = ".sphere"
@@ -113,7 +114,7 @@ class Archive:
         with self._opened(file.path) as packed:
             return files.sha256_of(packed, advance, copy_to)
 
-    def unpacked(self, manifest: Manifest) -> Path:
+    def unpacked(self, manifest: Manifest, progress: Progress) -> Path:
         """A folder in the cache with the bundle's files, each proven while it is unpacked."""
         self.check_entries(manifest)
         cache = resources.cache_folder() / "bundles"
@@ -123,13 +124,16 @@ class Archive:
         cache.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=cache, prefix=".unpacking-"))
         try:
-            for file in manifest.files:
-                target = staging / file.path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("wb") as out:
-                    digest = self.sha256(file, lambda _: None, out)
-                if digest != file.sha256:
-                    self._refuse(f"`{file.path}` is not what its manifest says")
+            with progress.step(
+                f"unpacking {self.path.name}", manifest.total_bytes, "bytes"
+            ) as step:
+                for file in manifest.files:
+                    target = staging / file.path
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with target.open("wb") as out:
+                        digest = self.sha256(file, step.advance, out)
+                    if digest != file.sha256:
+                        self._refuse(f"`{file.path}` is not what its manifest says")
             with self._opened(_MANIFEST) as packed, (staging / _MANIFEST).open("wb") as out:
                 shutil.copyfileobj(packed, out)
             try:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from sphere_edge.bundle import archive, files
 from sphere_edge.bundle.manifest import RUNTIME_ABI, SCHEMA_VERSION, Manifest, bundle_id
+from sphere_edge.console import SILENT, Progress
 from sphere_edge.errors import FormatMismatchError, ModelCorruptError, NotFoundError
 from sphere_edge.profiles import DeviceProfile, describe
 
@@ -27,7 +28,7 @@ class Bundle:
     manifest: Manifest
 
     @staticmethod
-    def open(path: Path) -> Bundle:
+    def open(path: Path, progress: Progress = SILENT) -> Bundle:
         """The bundle at `path`; a `.sphere` file is unpacked into the cache, once.
 
         Raises NotFoundError, ModelCorruptError (damaged) and FormatMismatchError (for another
@@ -36,7 +37,7 @@ class Bundle:
         if path.is_file():
             with archive.Archive(path) as packed:
                 manifest = parse(packed.manifest_bytes(MANIFEST_LIMIT_BYTES), path)
-                return Bundle(packed.unpacked(manifest), manifest)
+                return Bundle(packed.unpacked(manifest, progress), manifest)
         manifest = parse(manifest_bytes(path), path)
         for file in manifest.files:
             with files.open_inside(path, file.path) as opened:
@@ -130,14 +131,14 @@ def check_runs_on(manifest: Manifest, profile: DeviceProfile) -> None:
         raise FormatMismatchError(message, hint=f"package the model with --profile {profile.name}")
 
 
-def runnable(path: Path, profile: DeviceProfile) -> Path:
+def runnable(path: Path, profile: DeviceProfile, progress: Progress = SILENT) -> Path:
     """What the runtime opens for `path`: a .gguf file itself, or the folder of a bundle.
 
     Raises what Bundle.open and check_runs_on raise: the reason before the runtime is even built.
     """
     if path.suffix == ".gguf" and path.is_file():
         return path
-    bundle = Bundle.open(path)
+    bundle = Bundle.open(path, progress)
     check_runs_on(bundle.manifest, profile)
     return bundle.folder
 

@@ -110,9 +110,7 @@ def test_a_full_context_is_explained_and_the_conversation_goes_on(packaged: dict
 
 def test_one_file_runs_like_the_folder(packaged: dict[str, Any], tmp_path: Path) -> None:
     words = ["package", "tiny", "--zip", "-o", "tiny"]
-    run = sphere_edge(
-        *words, cwd=tmp_path, timeout_s=TIMEOUT_S, SPHERE_EDGE_CACHE=cache_of(tmp_path)
-    )
+    run = sphere_edge(*words, cwd=tmp_path, timeout_s=TIMEOUT_S)
     assert run.returncode == 0, run.stderr
     path = tmp_path / run.stdout.strip()
     assert path.name == "tiny.sphere"

@@ -1,0 +1,56 @@
+"""`sphere-edge run`: answers one prompt, streamed to stdout."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from sphere_edge import console, profiles
+from sphere_edge.bundle.read import runnable
+from sphere_edge.errors import InvalidArgumentError
+
+
+def run(
+    bundle: Path,
+    prompt: str,
+    *,
+    raw: bool,
+    system: str | None,
+    max_tokens: int,
+    temperature: float | None,
+    seed: int | None,
+    context_tokens: int | None,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Through the model's chat template where it has one, unless `raw`; `-` reads stdin."""
+    if prompt == "-":
+        prompt = sys.stdin.read()
+    if not prompt.strip():
+        message = "the prompt is empty"
+        raise InvalidArgumentError(message, hint="give a text, or - to read it from stdin")
+    if raw and system is not None:
+        message = "--raw has no system message"
+        raise InvalidArgumentError(message, hint="leave out --raw or --system")
+    path = runnable(bundle, profiles.host(), console.progress())
+
+    from sphere_edge.runtime import TextManager
+
+    with TextManager.open(path, context_tokens=context_tokens, threads=threads) as text:
+        options = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
+        if raw or not text.info.has_chat_template:
+            stream = text.generate(prompt, **options)
+        else:
+            messages = [{"role": "system", "content": system}] if system is not None else []
+            messages.append({"role": "user", "content": prompt})
+            stream = text.chat(messages, **options)
+        pieces = []
+        for piece in stream:
+            pieces.append(piece)
+            if not as_json:
+                console.write(piece, end="")
+    if as_json:
+        console.write_json({"text": "".join(pieces), **dataclasses.asdict(stream.result)})
+    else:
+        console.write("")
