@@ -10,16 +10,16 @@ import tvm
 from tvm import relax
 
 from sphere_edge.compiler import pipeline
-from sphere_edge.compiler.link import link_shared
 from sphere_edge.compiler.target import CpuTarget
+from sphere_edge.toolchain.link import link_shared
 
 
 def compile_module(module: tvm.IRModule, target: CpuTarget, out_library: Path) -> None:
     """Compiles `module` (see sphere_edge.models.graph) for `target` into `out_library`.
 
     The library holds a Relax VM executable; the same module, target and tool versions give the same
-    bytes. It appears under its name only when it is whole. Raises InternalError where the linker
-    fails.
+    bytes. It appears under its name only when it is whole. Raises UnsupportedError for a system that
+    shared libraries cannot be linked for here, InternalError with the linker's words.
     """
     llvm = target.tvm_target()
     with llvm:
@@ -29,9 +29,7 @@ def compile_module(module: tvm.IRModule, target: CpuTarget, out_library: Path) -
     )
 
     def link(file_name: str, objects: list[str], **_: Any) -> None:
-        link_shared([Path(name) for name in objects], target, Path(file_name))
+        link_shared([Path(name) for name in objects], target.triple, Path(file_name))
 
-    with tempfile.TemporaryDirectory(dir=out_library.parent, prefix=".link-") as folder:
-        whole = Path(folder) / out_library.name
-        executable.export_library(str(whole), fcompile=link, workspace_dir=folder)
-        whole.replace(out_library)
+    with tempfile.TemporaryDirectory() as folder:
+        executable.export_library(str(out_library), fcompile=link, workspace_dir=folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,15 @@ def build(kernel: Any, target: CpuTarget) -> Any:
     return tvm.tirx.build(module, target.tvm_target(), pipeline=pipeline.TIR_PIPELINE)
 
 
+@cache
+def _function(kernel: Any, isa: IsaName) -> Any:
+    return build(kernel, CpuTarget(TRIPLE, isa))["main"]
+
+
 def call(kernel: Any, isa: IsaName, *arguments: np.ndarray) -> None:
     """Compiles and runs a kernel; arrays that it writes are changed in place."""
     tensors = [tvm.runtime.tensor(array) for array in arguments]
-    build(kernel, CpuTarget(TRIPLE, isa))["main"](*tensors)
+    _function(kernel, isa)(*tensors)
     for array, tensor in zip(arguments, tensors, strict=True):
         array[...] = tensor.numpy()
 
