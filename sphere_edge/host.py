@@ -59,13 +59,13 @@ def probe() -> Host:
         triple = "arm64-apple-macosx13.0" if arm else "x86_64-apple-macosx13.0"
         name = "macos"
     else:
-        title, features = _linux_cpu(_PROC_CPUINFO.read_text("utf-8", "replace"), arm)
+        title, features = linux_cpu(_PROC_CPUINFO.read_text("utf-8", "replace"), arm)
         triple = "aarch64-unknown-linux-gnu" if arm else "x86_64-unknown-linux-gnu"
         name = "linux"
     return Host(title, name, triple, features, performance_cores(), memory_bytes())
 
 
-def _linux_cpu(cpuinfo: str, arm: bool) -> tuple[str, tuple[str, ...]]:
+def linux_cpu(cpuinfo: str, arm: bool) -> tuple[str, tuple[str, ...]]:
     """Title and features from /proc/cpuinfo: what every core has, as a thread may run on any."""
     fields = [line.partition(":") for line in cpuinfo.splitlines()]
     wanted, field = (_ARM_FLAGS, "Features") if arm else (_X86_FLAGS, "flags")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sphere_edge import errors
+from sphere_edge import errors, host
 from sphere_edge.devices.device import Device
 
 _SCRIPT = Path(__file__).with_name("probe.sh")
@@ -122,8 +122,6 @@ _SENSORS: dict[str, SensorKind] = {
     "voltage": "voltage",
     "power": "power",
 }
-_X86_FLAGS = {"avx2": "avx2", "fma": "fma", "f16c": "f16c", "avx512_vnni": "avx512vnni"}
-_ARM_FLAGS = {"asimd": "neon", "asimddp": "dotprod", "i8mm": "i8mm", "asimdhp": "fp16"}
 # linux/include/uapi/linux/auxvec.h.
 _AT_PAGESZ, _AT_HWCAP, _AT_HWCAP2 = 6, 16, 26
 # linux/arch/arm64/include/uapi/asm/hwcap.h: (auxv type, bit) of each.
@@ -244,24 +242,16 @@ def _cpu_model(lines: list[str]) -> str | None:
 def _features(
     machine: str, told: dict[str, list[str]], capabilities: dict[int, int]
 ) -> tuple[str, ...]:
-    flags: set[str] = set()
-    for line in told.get("cpuinfo", []):
-        key, _, value = line.partition(":")
-        if key.strip() in ("flags", "Features"):
-            flags = set(value.split())
-            break
-    if machine == "x86_64":
-        return tuple(name for flag, name in _X86_FLAGS.items() if flag in flags)
-    if machine != "aarch64":
-        return ()
-    if _AT_HWCAP in capabilities:
+    if machine == "aarch64" and _AT_HWCAP in capabilities:
         # The kernel's word to programs; under an emulator cpuinfo may be another machine's.
         return tuple(
             name
             for name, (kind, bit) in _ARM_HWCAPS.items()
             if capabilities.get(kind, 0) >> bit & 1
         )
-    return tuple(name for flag, name in _ARM_FLAGS.items() if flag in flags)
+    if machine not in ("aarch64", "x86_64"):
+        return ()
+    return host.linux_cpu("\n".join(told.get("cpuinfo", [])), machine == "aarch64")[1]
 
 
 def _auxv(lines: list[str]) -> dict[int, int]:

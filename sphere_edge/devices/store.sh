@@ -37,6 +37,32 @@ current_of() { # line $2 of pointer file $1, if it can be a bundle's
   case $line in *[!0-9a-f]*) ;; *) echo "$line" ;; esac
 }
 
+place() { # blob $1 as file $2 of the bundle folder $3, at once also where another file is
+  case $2 in */*) mkdir -p "$3/${2%/*}" || exit 20 ;; esac
+  rm -f "$3/$2.new"
+  # A hard link is the file itself to whoever opens the bundle. Where those are forbidden, as to
+  # adb's shell by Android's rules, or unknown, a symbolic one.
+  if ! ln "$root/blobs/$1" "$3/$2.new" 2>/dev/null; then
+    up=../..
+    rest=$2
+    while [ "$rest" != "${rest#*/}" ]; do
+      rest=${rest#*/}
+      up=../$up
+    done
+    ln -s "$up/blobs/$1" "$3/$2.new" || exit 20
+  fi
+  mv -f "$3/$2.new" "$3/$2" || exit 20
+}
+replace() { # in every bundle, the damaged file that was linked to blob $1
+  set +f
+  for list in "$root"/bundles/*/files.sha256; do
+    [ -f "$list" ] || continue
+    while read -r blob path; do
+      if [ "$blob" = "$1" ]; then place "$blob" "$path" "${list%/files.sha256}"; fi
+    done <"$list"
+  done
+}
+
 case $verb in
   prepare)
     mkdir -p "$root/blobs" "$root/bundles" "$root/current" "$root/incoming" || exit 20
@@ -85,7 +111,10 @@ case $verb in
       rm -f "$arrived"
       die 23 "arrived as ${got%% *}"
     fi
-    chmod "$2" "$arrived" && mv -f "$arrived" "$root/blobs/$1" || exit 20
+    was_there=$(ls "$root/blobs/$1" 2>/dev/null)
+    chmod "$2" "$arrived" || exit 20
+    mv -f "$arrived" "$root/blobs/$1" || exit 20
+    if [ -n "$was_there" ]; then replace "$1"; fi
     ;;
   mode) # mode $1, blobs…
     mode=$1
@@ -100,16 +129,7 @@ case $verb in
     mkdir -p "$new" || exit 20
     while read -r blob path; do
       [ -f "$root/blobs/$blob" ] || die 24 "no blob $blob"
-      case $path in */*) mkdir -p "$new/${path%/*}" || exit 20 ;; esac
-      up=../..
-      rest=$path
-      while [ "$rest" != "${rest#*/}" ]; do
-        rest=${rest#*/}
-        up=../$up
-      done
-      # Not hard links: Android's rules forbid them to adb's shell, and a blob that is sent anew
-      # because it was damaged then heals every bundle.
-      ln -s "$up/blobs/$blob" "$new/$path" || exit 20
+      place "$blob" "$path" "$new"
     done <"$list"
     mv -f "$list" "$new/files.sha256" || exit 20
     # Content decides the name, so a bundle that is there is the same one; unless a file was lost.

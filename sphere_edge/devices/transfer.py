@@ -53,7 +53,8 @@ def send_blob(
     """Sends `blob` until it has arrived intact; the bytes that went over the link.
 
     `advance` is told how much further it is (back, when a part is sent again). When the device
-    goes away it is waited for, `patience_s` before each attempt. Raises UnavailableError (it stays away), StorageError.
+    goes away it is waited for, `patience_s` before each attempt.
+    Raises UnavailableError (it stays away), StorageError.
     """
     sent_bytes = 0
     position = 0

@@ -76,12 +76,12 @@ def test_sizes_may_be_written_with_units(tmp_path: Path) -> None:
 
 def test_cpu_features_are_those_that_every_core_has() -> None:
     cpuinfo = "processor: 0\nFeatures: fp asimd asimddp i8mm\n\nprocessor: 1\nFeatures: fp asimd\n"
-    assert host._linux_cpu(cpuinfo, arm=True)[1] == ("neon",)
+    assert host.linux_cpu(cpuinfo, arm=True)[1] == ("neon",)
     x86 = "model name : A CPU\nflags : avx2 fma f16c avx512f avx512bw avx512vl avx512dq avx512_vnni"
-    title, features = host._linux_cpu(x86, arm=False)
+    title, features = host.linux_cpu(x86, arm=False)
     assert title == "A CPU"
     assert set(features) == {"avx2", "fma", "f16c", "avx512vnni"}
-    assert "avx512vnni" not in host._linux_cpu(x86.replace("avx512vl", ""), arm=False)[1]
+    assert "avx512vnni" not in host.linux_cpu(x86.replace("avx512vl", ""), arm=False)[1]
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="CPU affinity is a Linux thing")

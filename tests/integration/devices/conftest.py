@@ -28,11 +28,17 @@ from sphere_edge.devices.open import open_device
 _SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 # Programs that Android's toybox has and Debian's leaves out.
 _TOYBOX_LACKS = ("sh", "dd", "tr", "sleep")
+# Android's rules keep adb's shell from making hard links.
+_LN_OF_ANDROID = """#!/bin/sh
+case $1 in -s*) exec toybox ln "$@" ;; esac
+echo "ln: cannot create hard link: Permission denied" >&2
+exit 1
+"""
 
 
 @dataclass
 class Road:
-    """A way to a device: `link` can be cut, where there is one; `root` is a folder on the device."""
+    """A way to a device: `link` can be cut, where there is one; `root` is a folder there."""
 
     name: str
     open: Callable[[], Device]
@@ -96,6 +102,10 @@ def tools(folder: Path, kind: str) -> str:
         for name in _TOYBOX_LACKS:
             (folder / name).unlink(missing_ok=True)
             (folder / name).symlink_to(shutil.which(name) or "/bin/sh")
+        (folder / "ln").unlink()
+        (folder / "ln").write_text(_LN_OF_ANDROID)
+        (folder / "ln").chmod(0o755)
+        (folder / "toybox").symlink_to(multicall)
     return str(folder)
 
 
@@ -212,7 +222,7 @@ def open_road(
         road = Road(name, lambda: open_device("ssh://board"), root, link)
         yield road
         road.close()
-        link.close()
+        link.take_down()
     else:
         request.getfixturevalue("adb_server")
         shell = f"{path}/sh" if programs else "/bin/sh"
@@ -223,7 +233,7 @@ def open_road(
         road = Road(name, lambda: open_device(f"adb:{serial}"), root, link)
         yield road
         adbutils.AdbClient(port=int(os.environ["ANDROID_ADB_SERVER_PORT"])).disconnect(serial)
-        link.close()
+        link.take_down()
         daemon.stop()
 
 

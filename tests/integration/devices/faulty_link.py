@@ -20,15 +20,14 @@ class FaultyLink:
         self._left: int | None = None
         self._every = 0
         self._cuts = 0
-        # While True nobody gets through.
-        self.is_down = False
         # Called when `cut_after` cuts.
         self.on_cut: Callable[[], object] = lambda: None
         self.sent_bytes = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def cut_after(self, count: int, *, times: int = 1) -> None:
-        """Every connection breaks once `count` more bytes went towards the device, `times` times."""
+        """Breaks every connection once `count` more bytes went to the device, `times` times."""
         with self._lock:
             self._left, self._every, self._cuts = count, count, times
 
@@ -41,10 +40,18 @@ class FaultyLink:
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
 
-    def close(self) -> None:
-        self.is_down = True
+    def take_down(self) -> None:
+        """From now on connections are refused."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
         self.cut()
+
+    def bring_up(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
         while True:
@@ -52,9 +59,6 @@ class FaultyLink:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            if self.is_down:
-                near.close()
-                continue
             try:
                 far = socket.create_connection(("127.0.0.1", self._target_port), timeout=5)
             except OSError:

@@ -143,7 +143,8 @@ def test_removing_the_last_name_frees_everything(
 def test_a_byte_that_flipped_on_the_device_is_found_and_mended(
     store: Store, road: Road, make_item: MakeItem
 ) -> None:
-    items = bundle(make_item, 1)
+    items, others = bundle(make_item, 1), bundle(make_item, 2)
+    store.deploy("other", others)
     store.deploy("demo", items)
     blob = road.root / "blobs" / items[1].sha256
     blob.chmod(0o600)
@@ -152,6 +153,7 @@ def test_a_byte_that_flipped_on_the_device_is_found_and_mended(
     blob.write_bytes(content)
     assert store.deploy("demo", items).sent_bytes == items[1].bytes
     assert is_whole(store, items)
+    assert contents(store.folder("other"))[items[1].path] == items[1].sha256
 
 
 def test_a_push_that_was_cut_off_goes_on_at_the_last_whole_part(
@@ -278,12 +280,12 @@ def test_a_device_that_stays_away_leaves_the_old_bundle_and_the_next_deploy_goes
     assert link is not None
     # An sshd drops what it has not yet handed on, up to the 2 MiB window.
     link.cut_after(PART_BYTES + 6_000_000)
-    link.on_cut = lambda: setattr(link, "is_down", True)
+    link.on_cut = link.take_down
     with pytest.raises(errors.UnavailableError) as caught:
         store.deploy("demo", second)
     assert caught.value.hint is not None
     assert "goes on where it stopped" in caught.value.hint
-    link.is_down = False
+    link.bring_up()
     store.device.reconnect()
     assert is_whole(store, first)
     again = store.deploy("demo", second)
