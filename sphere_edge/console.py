@@ -139,11 +139,11 @@ def error(message: str, hint: str | None = None) -> None:
 
 
 def error_as_json(failure: SphereEdgeError) -> dict[str, Any]:
-    """`{"error": {code, name, message, hint}}`, the same shape in the runner and the server."""
+    """`{"error": {code, status, message, hint}}`, the same shape in the runner and the server."""
     return {
         "error": {
             "code": int(failure.code),
-            "name": failure.code.name,
+            "status": failure.code.name,
             "message": failure.message,
             "hint": failure.hint,
         }

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sphere_edge.bench import report
+from sphere_edge.bench import local, report
 from sphere_edge.bench.measurement import Measurement, Series
 from sphere_edge.bundle.manifest import Memory
-from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.errors import InternalError, InvalidArgumentError, OutOfMemoryError
 
 
 def measured(**changes: object) -> Measurement:
@@ -85,3 +85,52 @@ def test_the_same_measurement_gives_the_same_report(tmp_path: Path) -> None:
 def test_an_unknown_report_format_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match=r"bench\.pdf"):
         report.check(Path("bench.pdf"))
+
+
+def runner(tmp_path: Path, prints: str, code: int = 0) -> Path:
+    """A program that says what the native runner could say."""
+    path = tmp_path / "sphere-edge-run"
+    path.write_text(f"#!/bin/sh\ncat <<'END'\n{prints}\nEND\nexit {code}\n")
+    path.chmod(0o755)
+    return path
+
+
+SERIES = {"name": "decode", "unit": "tokens/s", "tokens": 4, "samples": [1.5, 2.5]}
+REPORT = {
+    "engine": "llama",
+    "backend": "cpu",
+    "family": "qwen2",
+    "quantization": "f16",
+    "threads": 2,
+    "context_tokens": 64,
+    "series": [SERIES],
+    "peak_rss_bytes": 1000,
+}
+
+
+def test_the_runners_report_is_read_with_types(tmp_path: Path) -> None:
+    report = local._ask(runner(tmp_path, json.dumps(REPORT)), tmp_path, local.Plan())
+    assert report.series[0].samples == [1.5, 2.5]
+
+
+def test_the_runners_error_keeps_its_code_and_hint(tmp_path: Path) -> None:
+    said = {"error": {"code": 2, "status": "OOM_RAM", "message": "no room", "hint": "less"}}
+    with pytest.raises(OutOfMemoryError, match="no room") as caught:
+        local._ask(runner(tmp_path, json.dumps(said), 2), tmp_path, local.Plan())
+    assert caught.value.hint == "less"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "Segmentation fault",
+        "[]",
+        json.dumps({**REPORT, "series": [{**SERIES, "samples": []}]}),
+        json.dumps({**REPORT, "series": [{**SERIES, "samples": [-1.0]}]}),
+        json.dumps({**REPORT, "peak_rss_bytes": "lots"}),
+    ],
+)
+def test_a_runner_that_talks_nonsense_is_our_bug(tmp_path: Path, said: str) -> None:
+    with pytest.raises(InternalError, match="the runner"):
+        local._ask(runner(tmp_path, said), tmp_path, local.Plan())

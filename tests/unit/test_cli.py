@@ -124,7 +124,7 @@ def test_an_error_is_json_too_where_a_machine_reads() -> None:
     assert run.returncode == Status.NOT_FOUND
     assert json.loads(run.stdout)["error"] == {
         "code": 11,
-        "name": "NOT_FOUND",
+        "status": "NOT_FOUND",
         "message": "no device profile named `pixel9`",
         "hint": "choose one of: pixel8",
     }

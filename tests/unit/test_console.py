@@ -96,7 +96,7 @@ def test_sizes_are_given_in_binary_units(count: int, text: str) -> None:
     assert console.human_bytes(count) == text
 
 
-def test_an_error_as_json_has_code_name_message_and_hint() -> None:
+def test_an_error_as_json_has_code_status_message_and_hint() -> None:
     found = console.error_as_json(NotFoundError("no such thing", hint="look"))
-    assert found["error"]["name"] == "NOT_FOUND"
+    assert found["error"]["status"] == "NOT_FOUND"
     assert found["error"]["code"] == 11
