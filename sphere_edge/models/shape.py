@@ -9,6 +9,7 @@ from sphere_edge.formats.config import ModelConfig
 
 # Larger than any published model by an order of magnitude; keeps absurd files from eating memory.
 _LIMIT = 1 << 24
+_LAYERS_LIMIT = 1 << 12
 # transformers' names of activations, and ours: for gated MLPs, and for plain ones.
 _GATED = {
     "silu": "silu",
@@ -63,7 +64,8 @@ class Shape:
 
         def size(name: str, default: int | None = None) -> int:
             value = config.take(name, int) if default is None else config.take(name, int, default)
-            if not 0 < value < _LIMIT:
+            limit = _LAYERS_LIMIT if name == "num_hidden_layers" else _LIMIT
+            if not 0 < value < limit:
                 message = f"`{name}` in config.json is `{value}`"
                 raise ModelCorruptError(message)
             return value
@@ -139,17 +141,14 @@ def windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
     This is how the qwen families say it. None: the layer sees everything.
     """
     used = config.take("use_sliding_window", bool, False)
-    window = config.take("sliding_window", int, 4096)
+    width = window(config, 4096)
     first = config.take("max_window_layers", int, 28)
     kinds = layer_types(config, layers)
     if kinds is None:
         slides = [used and layer >= first for layer in range(layers)]
     else:
         slides = [kind == "sliding_attention" for kind in kinds]
-    if used and window <= 0:
-        message = f"`sliding_window` in config.json is `{window}`"
-        raise ModelCorruptError(message)
-    return tuple(window if used and sliding else None for sliding in slides)
+    return tuple(width if used and sliding else None for sliding in slides)
 
 
 def layer_types(config: ModelConfig, layers: int) -> list[str] | None:

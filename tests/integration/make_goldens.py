@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import sys
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import goldens
@@ -415,27 +416,33 @@ def make(name: str) -> goldens.Golden:
     """Runs one case."""
     case = {**SMALL, **CASES[name]}
     style, decoded = case.pop("style"), case.pop("decoded", DECODED)
+    golden, model = run(name, case, decoded)
+    return replace(golden, config=stored_config(model, CASES[name], style))
+
+
+def run(name: str, config: dict[str, Any], decoded: int) -> tuple[goldens.Golden, torch.nn.Module]:
+    """The golden of `config` as it stands, and the model that computed it."""
     seed = zlib.crc32(name.encode())
-    model = reference(case, seed)
+    model = reference(config, seed)
     count = PROMPT + decoded
-    drawn = (goldens.uniform(seed, "token_ids", count) + 1) / 2 * case["vocab_size"]
+    drawn = (goldens.uniform(seed, "token_ids", count) + 1) / 2 * model.config.vocab_size
     token_ids = [int(value) for value in drawn]
-    positions = [0, 6, 20, PROMPT - 1, PROMPT, PROMPT + DECODED - 1, count - 1]
+    positions = sorted({0, 6, 20, PROMPT - 1, PROMPT, PROMPT + DECODED - 1, count - 1})
     with torch.no_grad():
         rows = model(torch.tensor([token_ids])).logits[0].numpy()
-    tied = {"lm_head.weight"} if case["tie_word_embeddings"] else set()
-    return goldens.Golden(
+    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
+    state = {key: list(value.shape) for key, value in model.state_dict().items()}
+    golden = goldens.Golden(
         name=name,
-        config=stored_config(model, CASES[name], style),
-        tensors={
-            key: list(value.shape) for key, value in model.state_dict().items() if key not in tied
-        },
+        config=config,
+        tensors={key: shape for key, shape in state.items() if key not in tied},
         seed=seed,
         prompt_tokens=PROMPT,
         token_ids=token_ids,
-        positions=sorted(set(positions)),
-        rows=rows[sorted(set(positions))].astype(np.float32),
+        positions=positions,
+        rows=rows[positions].astype(np.float32),
     )
+    return golden, model
 
 
 def main(wanted: list[str]) -> None:

@@ -63,6 +63,7 @@ def test_a_kind_of_attention_that_is_not_done_is_refused_by_name():
     "changes",
     [
         {"num_hidden_layers": 0},
+        {"num_hidden_layers": 1 << 20},
         {"hidden_size": -32},
         {"vocab_size": 1 << 40},
         {"num_key_value_heads": 3},
@@ -87,6 +88,7 @@ def test_qwen_slides_only_where_it_says_so():
     slides = {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1}
     assert read("qwen2", **slides).config.windows == (None, 8)
     assert read("qwen2", **{**slides, "use_sliding_window": False}).config.windows == (None, None)
+    assert read("qwen2", **{**slides, "sliding_window": None}).config.windows == (None, None)
     kinds = ["sliding_attention", "full_attention"]
     assert read("qwen3", **slides, layer_types=kinds).config.windows == (8, None)
     with pytest.raises(ModelCorruptError, match="layer_types"):
