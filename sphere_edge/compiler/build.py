@@ -17,9 +17,9 @@ from sphere_edge.toolchain.link import link_shared
 def compile_module(module: tvm.IRModule, target: CpuTarget, out_library: Path) -> None:
     """Compiles `module` (see sphere_edge.models.graph) for `target` into `out_library`.
 
-    The library holds a Relax VM executable; the same module, target and tool versions give the same
-    bytes. It appears under its name only when it is whole. Raises UnsupportedError for a system that
-    shared libraries cannot be linked for here, InternalError with the linker's words.
+    The library holds a Relax VM executable; the same module, target and tool versions give the
+    same bytes. It appears under its name only when it is whole. Raises UnsupportedError for a
+    system that nothing can be linked for here, and InternalError with the linker's words.
     """
     llvm = target.tvm_target()
     with llvm:

@@ -1,14 +1,15 @@
 """What a target offers to a model: the operators that decide speed, behind one Protocol.
 
-A model is traced once per target with that target's kernels (sphere_edge.compiler.kernels), so a family
-file says what is computed and never how. Activations are float32 [n, features]; n is 1 in `decode` and symbolic
-in `prefill` and `score`. Every method adds nodes to the graph being traced and returns its result.
+A model is traced once per target with that target's kernels (sphere_edge.compiler.kernels), so a
+family file says what is computed and never how. Activations are float32 [n, features]; n is 1 in
+`decode` and symbolic in `prefill` and `score`. Every method adds nodes to the graph being traced
+and returns its result.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from tvm.relax.frontend.nn import Tensor
 
@@ -19,8 +20,8 @@ from sphere_edge.quantization.weights import WeightFormat
 class Attention:
     """One layer's attention: grouped-query, causal, over the KV cache.
 
-    `rotary_dim` leading features of each head are rotated (0: none; partial rotary: less than head_dim).
-    `interleaved` rotates pairs (2i, 2i+1) as in GLM and GPT-J instead of halves (i, i + rotary_dim/2).
+    `rotary_dim` leading features of each head are rotated (0: none; less than head_dim: partial).
+    `interleaved` rotates pairs (2i, 2i+1) as in GLM and GPT-J, not halves (i, i + rotary_dim/2).
     `window`: token i sees tokens i-window+1..i only, as in transformers' sliding_window. None: all.
     `softcap`: scores become softcap * tanh(scores / softcap) before the softmax.
     """
@@ -43,17 +44,25 @@ class Kernels(Protocol):
     ) -> Tensor:
         """`x` [n, k] times the transpose of a packed [rows, k] weight: float32 [n, rows]."""
 
-    def take(self, token_ids: Tensor, weight: list[Tensor], fmt: WeightFormat, columns: int) -> Tensor:
-        """Rows `token_ids` (int32 [n]) of a packed [vocab, columns] embedding: float32 [n, columns]."""
+    def take(
+        self, token_ids: Tensor, weight: list[Tensor], fmt: WeightFormat, columns: int
+    ) -> Tensor:
+        """Rows `token_ids` (int32 [n]) of a packed [vocab, columns] embedding: [n, columns].
 
-    def rms_norm(self, x: Tensor, weight: Tensor, epsilon: float, residual: Tensor | None) -> Tensor:
+        An id out of range gives the row at that end (or one of its padding), never a fault.
+        """
+
+    def rms_norm(self, x: Tensor, weight: Tensor, epsilon: float, residual: Tensor | None) -> Any:
         """RMSNorm over the last axis in float32, times `weight` (Zhang & Sennrich 2019).
 
-        With `residual`, returns the pair (norm(x + residual), x + residual) from one pass over memory.
+        With `residual`, returns the pair (norm(x + residual), x + residual), made in one pass.
         """
 
     def gated(self, gate_up: Tensor, activation: str) -> Tensor:
-        """`activation`(first half) times second half of [n, 2k]: float32 [n, k]. silu, gelu, gelu_tanh."""
+        """`activation`(first half) times second half of [n, 2k]: float32 [n, k].
+
+        `activation` is silu, gelu or gelu_tanh.
+        """
 
     def rotate_and_store(
         self,
@@ -64,13 +73,19 @@ class Kernels(Protocol):
         cache: tuple[Tensor, Tensor],
         spec: Attention,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Rotates q and k of `qkv` [n, (query_heads + 2 kv_heads) head_dim] and writes k and v into the cache.
+        """Rotates q and k of `qkv` [n, (query_heads + 2 kv_heads) head_dim]; k and v are cached.
 
         `position`: int32 [1], the position of the first token. `inverse_frequencies`: float32
-        [rotary_dim / 2], into which any RoPE scaling has been worked; `magnitude` multiplies cos and sin.
+        [rotary_dim / 2], into which any RoPE scaling has been worked; `magnitude` multiplies cos
+        and sin.
         `cache`: K and V, each [kv_heads, context, head_dim], written in place.
         Returns q float32 [n, query_heads, head_dim] and the updated cache.
         """
 
-    def attend(self, q: Tensor, position: Tensor, cache: tuple[Tensor, Tensor], spec: Attention) -> Tensor:
-        """Causal attention of tokens position..position+n-1 over the cache: float32 [n, query_heads * head_dim]."""
+    def attend(
+        self, q: Tensor, position: Tensor, cache: tuple[Tensor, Tensor], spec: Attention
+    ) -> Tensor:
+        """Causal attention of tokens position..position+n-1 over the cache.
+
+        Returns float32 [n, query_heads * head_dim].
+        """
