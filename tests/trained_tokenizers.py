@@ -147,7 +147,7 @@ def sentencepiece_json(*, prefix: bool, metaspace: bool = False) -> str:
         [AddedToken(token, special=True, normalized=False) for token in ("<unk>", "<s>", "</s>")]
     )
     tokenizer.add_special_tokens(
-        [AddedToken(token, special=True, normalized=False) for token in SPECIAL[1:]]
+        [AddedToken(token, special=True, normalized=False) for token in SPECIAL]
     )
     return tokenizer.to_str()
 
@@ -167,9 +167,13 @@ def write_byte_level(folder: Path, name: str, **config: Any) -> Path:
     return folder
 
 
-def write_sentencepiece(folder: Path, **kind: bool) -> Path:
+def write_sentencepiece(folder: Path, *, like_phi3: bool = False, **kind: bool) -> Path:
     """A folder with a Llama-2-style tokenizer.json (`prefix`, or not as Gemma)."""
-    (folder / "tokenizer.json").write_text(sentencepiece_json(**kind), encoding="utf-8")
+    values = json.loads(sentencepiece_json(**kind))
+    if like_phi3:
+        for item in values["added_tokens"]:
+            item["rstrip"] = item["content"] not in ("<unk>", "<s>", "<|endoftext|>")
+    (folder / "tokenizer.json").write_text(json.dumps(values), encoding="utf-8")
     values = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "add_bos_token": True}
     (folder / "tokenizer_config.json").write_text(json.dumps(values), encoding="utf-8")
     return folder

@@ -30,7 +30,8 @@ class TokenTable:
     """`model` is llama.cpp's kind: `gpt2` (byte-level BPE, with merges) or `llama` (with scores).
 
     `kinds` are GGUF's token types. `space_prefix`: a space is put before a text. `normalization`:
-    what the tokenizer does to a text before all else, `nfc` or nothing.
+    what the tokenizer does to a text before all else, `nfc` or nothing. `strips_after_special`:
+    special tokens swallow the whitespace after them, as in Phi-3.
     """
 
     model: str
@@ -41,6 +42,7 @@ class TokenTable:
     merges: tuple[str, ...] = ()
     space_prefix: bool = False
     normalization: str | None = None
+    strips_after_special: bool = False
 
     @property
     def ids(self) -> dict[str, int]:
@@ -236,7 +238,19 @@ def _sentencepiece_style(
         kinds=kinds,
         scores=tuple(scores),
         space_prefix=_space_prefix(values.get("normalizer"), values.get("pre_tokenizer")),
+        strips_after_special=_strips_after_special(values.get("added_tokens")),
     )
+
+
+# llama.cpp lets all special tokens of a model named phi-3 swallow whitespace, except these.
+_STRIP_NOTHING = {"<unk>", "<s>", "<|endoftext|>"}
+
+
+def _strips_after_special(added: object) -> bool:
+    items = [item for item in added if isinstance(item, dict)] if isinstance(added, list) else []
+    stripping = {item.get("content") for item in items if item.get("rstrip") is True}
+    others = {item.get("content") for item in items} - stripping
+    return others == _STRIP_NOTHING and "</s>" in stripping
 
 
 def _space_prefix(normalizer: object, pre_tokenizer: object) -> bool:

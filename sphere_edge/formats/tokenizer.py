@@ -157,6 +157,9 @@ def _write(table: TokenTable, special: SpecialTokens, template: str | None, path
 
     writer: Any = GGUFWriter(path, "llama")
     writer.add_context_length(_CONTEXT_TOKENS)
+    if table.strips_after_special:
+        # The one way to tell llama.cpp: it looks for this in the model's name.
+        writer.add_name("phi-3")
     writer.add_tokenizer_model(table.model)
     writer.add_tokenizer_pre(table.pre)
     writer.add_token_list(table.tokens)

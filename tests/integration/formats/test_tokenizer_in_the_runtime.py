@@ -39,6 +39,11 @@ def test_sentencepiece_tokenizers_split_alike(
     assert mismatches(tmp_path) == []
 
 
+def test_whitespace_after_special_tokens_is_swallowed_as_in_phi3(tmp_path: Path) -> None:
+    trained.write_sentencepiece(tmp_path, prefix=True, like_phi3=True)
+    assert mismatches(tmp_path) == []
+
+
 @pytest.mark.parametrize("prefix", [True, False])
 def test_a_sentencepiece_model_alone_splits_alike(tmp_path: Path, prefix: bool) -> None:
     pieces = trained.sentencepiece_vocabulary()

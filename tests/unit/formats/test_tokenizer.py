@@ -230,6 +230,13 @@ def test_sentencepiece_scores_are_the_order_of_merges(
     assert (kinds["<unk>"], kinds["<s>"], kinds["<0x0A>"]) == (2, 3, 6)
 
 
+def test_special_tokens_that_swallow_whitespace_are_marked(tmp_path: Path) -> None:
+    trained.write_sentencepiece(tmp_path, prefix=True, like_phi3=True)
+    assert written(tmp_path)[1]["general.name"] == "phi-3"
+    trained.write_sentencepiece(tmp_path, prefix=True)
+    assert "general.name" not in written(tmp_path)[1]
+
+
 def test_a_sentencepiece_model_is_read_without_tokenizer_json(tmp_path: Path) -> None:
     pieces = trained.sentencepiece_vocabulary()
     (tmp_path / "tokenizer.model").write_bytes(trained.sentencepiece_model(pieces, prefix=False))
