@@ -175,7 +175,11 @@ def test_keeping_matches_is_the_same_as_cutting_around_them() -> None:
         ({"model__vocab": {"a": 10**9}}, ModelCorruptError, "has the id `1000000000`"),
         ({"model__merges": ["a zz"]}, ModelCorruptError, "merge `a zz`"),
         ({"model__merges": [7]}, ModelCorruptError, "merge `7`"),
-        ({"added_tokens": [{"id": 5, "content": "e"}]}, ModelCorruptError, "has two ids"),
+        (
+            {"added_tokens": [{"id": 5, "content": "e"}]},
+            ModelCorruptError,
+            "token `e` of tokenizer.json has two ids",
+        ),
         ({"added_tokens": [{"id": 5}]}, ModelCorruptError, "has no content"),
         ({"added_tokens": [7]}, ModelCorruptError, "has no content"),
         ({"normalizer": {"type": "Lowercase"}}, UnsupportedError, "Lowercase"),
