@@ -20,7 +20,7 @@ from sphere_edge.toolchain import cache, compilers, sources
 from sphere_edge.toolchain.targets import Target
 
 # Raised when the way of building changes, so that older builds are not taken for new ones.
-_RECIPE = 1
+_RECIPE = 2
 _CONFIGURE_TIMEOUT_S = 600.0
 _BUILD_TIMEOUT_S = 3600.0
 _NINJA_STEP = re.compile(r"\[(\d+)/(\d+)\] ")
@@ -59,7 +59,10 @@ def build(target: Target, progress: console.Progress = console.SILENT) -> Native
     Raises InternalError with the compiler's words and the log's path when it does not compile, and
     what fetching sources and finding compilers raise.
     """
-    folder = build_project(core_project(target, progress), target, progress)
+    project = core_project(target)
+    if find(target) is None:
+        sources.fetch("llama_cpp", progress)
+    folder = build_project(project, target, progress)
     return NativeBuild(
         folder=folder,
         library=folder / "lib" / f"libsphere_edge{target.library_suffix}",
@@ -67,28 +70,41 @@ def build(target: Target, progress: console.Progress = console.SILENT) -> Native
     )
 
 
-def core_project(target: Target, progress: console.Progress = console.SILENT) -> Project:
-    """`native/` with the sources and libraries it is built against."""
+def find(target: Target) -> Path | None:
+    """The folder of the native core for `target` if it is built already."""
+    folder = build_folder(core_project(target), target)
+    return folder if folder.is_dir() else None
+
+
+def core_project(target: Target) -> Project:
+    """`native/` with the sources (where `fetch` puts them) and libraries it is built against."""
     source = sources.SOURCES["llama_cpp"]
-    tvm, tvm_ffi = _wheel_folder("tvm"), _wheel_folder("tvm_ffi")
-    suffix = target.library_suffix
     return Project(
         name="native",
         folder=resources.folder("native"),
         folders={
-            "SE_LLAMA_CPP_DIR": sources.fetch("llama_cpp", progress),
-            "SE_TVM_DIR": tvm,
-            "SE_TVM_FFI_DIR": tvm_ffi,
+            "SE_LLAMA_CPP_DIR": sources.folder(source),
+            "SE_TVM_DIR": _wheel_folder("tvm"),
+            "SE_TVM_FFI_DIR": _wheel_folder("tvm_ffi"),
         },
-        beside=(
-            tvm / "lib" / f"libtvm_runtime{suffix}",
-            tvm_ffi / "lib" / f"libtvm_ffi{suffix}",
-        ),
+        beside=tvm_libraries(target),
         pins={
             "llama_cpp": source.key,
             "apache-tvm": importlib.metadata.version("apache-tvm"),
             "apache-tvm-ffi": importlib.metadata.version("apache-tvm-ffi"),
         },
+    )
+
+
+def tvm_libraries(target: Target) -> tuple[Path, ...]:
+    """TVM's runtime in the installed wheels, in loading order. Raises UnsupportedError."""
+    if target.name != "host":
+        message = f"no TVM runtime is at hand for `{target.name}`"
+        raise errors.UnsupportedError(message, hint="build for `host`")
+    suffix = target.library_suffix
+    return (
+        _wheel_folder("tvm_ffi") / "lib" / f"libtvm_ffi{suffix}",
+        _wheel_folder("tvm") / "lib" / f"libtvm_runtime{suffix}",
     )
 
 

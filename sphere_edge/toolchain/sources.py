@@ -104,21 +104,26 @@ def fetch(name: str, progress: console.Progress = console.SILENT) -> Path:
     return fetch_source(SOURCES[name], progress)
 
 
+def folder(source: Source) -> Path:
+    """Where the unpacked sources lie, or will lie."""
+    return cache.folder() / "sources" / f"{source.top}-{source.key}"
+
+
 def fetch_source(source: Source, progress: console.Progress = console.SILENT) -> Path:
     """The same for any pinned archive."""
-    target = cache.folder() / "sources" / f"{source.top}-{source.key}"
+    target = folder(source)
     title = PurePosixPath(source.folder).name
     waits = f"waiting for another process that fetches {title}"
-    with cache.made_once(target, on_wait=lambda: console.say(waits)) as folder:
-        if folder is not None:
-            work = folder / ".fetch"
+    with cache.made_once(target, on_wait=lambda: console.say(waits)) as made:
+        if made is not None:
+            work = made / ".fetch"
             work.mkdir()
             archive_path = _download(source, work, f"fetching {title}", progress)
             with progress.step(f"unpacking {title}"):
                 archive.unpack(
                     archive_path,
                     PurePosixPath(source.top) / source.folder,
-                    folder,
+                    made,
                     keep=source.keep,
                     leave_out=source.leave_out,
                 )

@@ -1,0 +1,170 @@
+"""The C API of native/include/sphere_edge.h as ctypes: structs, functions, errors; nothing more."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    c_bool,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int,
+    c_int32,
+    c_size_t,
+    c_uint32,
+    c_void_p,
+)
+from pathlib import Path
+from typing import Any
+
+from sphere_edge import errors
+
+# SE_SEED_RANDOM of the header: a fresh seed, told in the result.
+SEED_RANDOM = 0xFFFFFFFF
+
+
+class OpenOptions(ctypes.Structure):
+    """`se_text_open_options`."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("threads", c_int32),
+        ("context_tokens", c_uint32),
+    ]
+
+
+class GenerateOptions(ctypes.Structure):
+    """`se_text_generate_options`; whoever fills it keeps the strings it points to alive."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("max_tokens", c_uint32),
+        ("temperature", c_float),
+        ("top_k", c_int32),
+        ("top_p", c_float),
+        ("min_p", c_float),
+        ("repeat_penalty", c_float),
+        ("repeat_last_n", c_int32),
+        ("seed", c_uint32),
+        ("stop", POINTER(c_char_p)),
+        ("stop_count", c_size_t),
+        ("grammar", c_char_p),
+        ("json_schema", c_char_p),
+        ("ignore_end_of_text", c_bool),
+        ("timeout_ms", c_uint32),
+    ]
+
+
+class Result(ctypes.Structure):
+    """`se_text_result`."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("finish_reason", c_int),
+        ("prompt_tokens", c_uint32),
+        ("cached_tokens", c_uint32),
+        ("completion_tokens", c_uint32),
+        ("seed", c_uint32),
+        ("prefill_seconds", c_double),
+        ("first_token_seconds", c_double),
+        ("decode_seconds", c_double),
+    ]
+
+
+# bool on_piece(const char *piece, size_t piece_bytes, void *user_data); the piece is no C string.
+PieceFunction = CFUNCTYPE(c_bool, c_void_p, c_size_t, c_void_p)
+
+_TEXT = c_void_p
+_GENERATE_TAIL = (POINTER(GenerateOptions), PieceFunction, c_void_p, POINTER(Result))
+
+# Functions that return an se_status.
+_CHECKED: dict[str, tuple[Any, ...]] = {
+    "se_system_info": (POINTER(c_void_p),),
+    "se_model_info": (c_char_p, POINTER(c_void_p)),
+    "se_text_open": (c_char_p, POINTER(OpenOptions), POINTER(_TEXT)),
+    "se_text_open_vocabulary": (c_char_p, POINTER(_TEXT)),
+    "se_text_info": (_TEXT, POINTER(c_void_p)),
+    "se_text_default_options": (_TEXT, POINTER(GenerateOptions)),
+    "se_text_generate": (_TEXT, c_char_p, *_GENERATE_TAIL),
+    "se_text_generate_tokens": (_TEXT, POINTER(c_int32), c_size_t, *_GENERATE_TAIL),
+    "se_text_chat": (_TEXT, c_char_p, *_GENERATE_TAIL),
+    "se_text_render_chat": (_TEXT, c_char_p, POINTER(c_void_p)),
+    "se_text_logits": (_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float), c_size_t),
+    "se_text_score": (_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float)),
+    "se_text_tokenize": (
+        *(_TEXT, c_char_p, c_size_t, c_bool, c_bool),
+        *(POINTER(c_int32), c_size_t, POINTER(c_size_t)),
+    ),
+    "se_text_detokenize": (_TEXT, POINTER(c_int32), c_size_t, c_bool, POINTER(c_void_p)),
+    "se_text_reset": (_TEXT,),
+}
+# Functions that cannot fail: what they return, what they take.
+_PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "se_status_name": (c_char_p, (c_int,)),
+    "se_version": (c_char_p, ()),
+    "se_last_error": (c_char_p, ()),
+    "se_last_hint": (c_char_p, ()),
+    "se_string_free": (None, (c_void_p,)),
+    "se_text_close": (None, (_TEXT,)),
+    "se_text_cancel": (None, (_TEXT,)),
+}
+
+
+class Library:
+    """A loaded libsphere_edge. All of it may be used from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._c = ctypes.CDLL(str(path))
+        for name, arguments in _CHECKED.items():
+            function = getattr(self._c, name)
+            function.restype, function.argtypes = c_int, list(arguments)
+        for name, (result, arguments) in _PLAIN.items():
+            function = getattr(self._c, name)
+            function.restype, function.argtypes = result, list(arguments)
+
+    @property
+    def version(self) -> str:
+        """Version of the native core."""
+        return _decoded(self._c.se_version())
+
+    def status(self, name: str, *arguments: Any) -> errors.SphereEdgeError | None:
+        """Calls a function that returns a status; its failure is returned, None if there is none.
+
+        The library keeps the words of a failure for each thread, so they are fetched here, on the
+        thread that made the call.
+        """
+        code = getattr(self._c, name)(*arguments)
+        if code == errors.Status.OK:
+            return None
+        message = _decoded(self._c.se_last_error())
+        return errors.from_status(code, message, _decoded(self._c.se_last_hint()) or None)
+
+    def call(self, name: str, *arguments: Any) -> None:
+        """The same, but raises the failure."""
+        failure = self.status(name, *arguments)
+        if failure is not None:
+            raise failure
+
+    def string(self, name: str, *arguments: Any) -> str:
+        """Calls a function whose last argument is an out_ string, which is copied and freed."""
+        out = c_void_p()
+        self.call(name, *arguments, ctypes.byref(out))
+        try:
+            return _decoded(ctypes.string_at(out.value or 0))
+        finally:
+            self._c.se_string_free(out)
+
+    def cancel(self, text: c_void_p) -> None:
+        """`se_text_cancel`."""
+        self._c.se_text_cancel(text)
+
+    def close(self, text: c_void_p) -> None:
+        """`se_text_close`."""
+        self._c.se_text_close(text)
+
+
+def _decoded(words: bytes | None) -> str:
+    return (words or b"").decode("utf-8", "replace")

@@ -1,0 +1,72 @@
+"""Loads the native core into this process, built first if it is not in the cache yet."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from sphere_edge import console, errors
+from sphere_edge.bundle.manifest import RUNTIME_ABI
+from sphere_edge.runtime.binding import Library
+from sphere_edge.toolchain import native, targets
+
+_lock = threading.Lock()
+_loaded: Library | None = None
+# Handles of preloaded libraries; they stay for the life of the process.
+_preloaded: list[ctypes.CDLL] = []
+
+
+def load(progress: console.Progress | None = None) -> Library:
+    """The native core, loaded once for this process; any thread may call this.
+
+    Building takes one to two minutes, the first time only. `progress` None: a bar if there is a
+    terminal, silence otherwise. Raises LoadFailedError, and what building raises.
+    """
+    global _loaded  # noqa: PLW0603  one library per process: two would be two of everything in it
+    with _lock:
+        if _loaded is None:
+            _loaded = _load(native.build(targets.host(), progress or _default_progress()).library)
+        return _loaded
+
+
+def system_info(library: Library) -> dict[str, Any]:
+    """What the native core says about itself and this machine (see `se_system_info`)."""
+    info: dict[str, Any] = json.loads(library.string("se_system_info"))
+    return info
+
+
+def model_info(path: Path, library: Library | None = None) -> dict[str, Any]:
+    """What a bundle folder or .gguf file holds, without loading it (see `se_model_info`)."""
+    info: dict[str, Any] = json.loads((library or load()).string("se_model_info", encoded(path)))
+    return info
+
+
+def encoded(path: Path) -> bytes:
+    """A path for the C API."""
+    return str(path).encode("utf-8", "surrogateescape")
+
+
+def _default_progress() -> console.Progress:
+    return console.progress() if sys.stderr.isatty() else console.SILENT
+
+
+def _load(path: Path) -> Library:
+    try:
+        # The wheels' own files, not the copies beside our library: `import tvm` loads the same
+        # ones, and two TVM runtimes in one process would not know each other's types.
+        for runtime in native.tvm_libraries(targets.host()):
+            _preloaded.append(ctypes.CDLL(str(runtime), mode=ctypes.RTLD_GLOBAL))
+        library = Library(path)
+    except (OSError, AttributeError) as error:
+        message = f"the native runtime does not load: {error}"
+        hint = "remove the folder that `sphere-edge runtime info` names, and try again"
+        raise errors.LoadFailedError(message, hint=hint) from error
+    abi = system_info(library)["runtime_abi"]
+    if abi != RUNTIME_ABI:
+        message = f"the native runtime has ABI {abi}, this package needs {RUNTIME_ABI}"
+        raise errors.FormatMismatchError(message, hint="install sphere-edge again")
+    return library
