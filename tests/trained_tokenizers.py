@@ -118,7 +118,7 @@ def sentencepiece_vocabulary() -> tuple[tuple[str, float, int], ...]:
     return tuple(pieces)
 
 
-def sentencepiece_json(*, prefix: bool, metaspace: bool = False) -> str:
+def sentencepiece_json(*, prefix: bool, metaspace: str | None = None) -> str:
     """The tokenizer.json that transformers would make of it, with all ways to split a piece."""
     pieces = sentencepiece_vocabulary()
     ids = {text: number for number, (text, _, _) in enumerate(pieces)}
@@ -137,9 +137,8 @@ def sentencepiece_json(*, prefix: bool, metaspace: bool = False) -> str:
         byte_fallback=True,
     )
     tokenizer = Tokenizer(model)
-    if metaspace:
-        scheme = "always" if prefix else "never"
-        tokenizer.pre_tokenizer = pre.Metaspace(SPACE, prepend_scheme=scheme, split=False)
+    if metaspace is not None:
+        tokenizer.pre_tokenizer = pre.Metaspace(SPACE, prepend_scheme=metaspace, split=False)
     else:
         first = [normalizers.Prepend(SPACE)] if prefix else []
         tokenizer.normalizer = normalizers.Sequence([*first, normalizers.Replace(" ", SPACE)])
@@ -167,7 +166,7 @@ def write_byte_level(folder: Path, name: str, **config: Any) -> Path:
     return folder
 
 
-def write_sentencepiece(folder: Path, *, like_phi3: bool = False, **kind: bool) -> Path:
+def write_sentencepiece(folder: Path, *, like_phi3: bool = False, **kind: Any) -> Path:
     """A folder with a Llama-2-style tokenizer.json (`prefix`, or not as Gemma)."""
     values = json.loads(sentencepiece_json(**kind))
     if like_phi3:

@@ -11,11 +11,24 @@ namespace se {
 namespace {
 
 constexpr size_t kLongestText = 1 << 28;
+// Written by sphere_edge/formats/tokenizer.py.
+constexpr const char *kSpacePrefixKey = "sphere_edge.space_prefix";
 
 }  // namespace
 
 Tokenizer::Tokenizer(std::shared_ptr<llama_model> model)
-    : model_(std::move(model)), vocabulary_(llama_model_get_vocab(model_.get())) {}
+    : model_(std::move(model)), vocabulary_(llama_model_get_vocab(model_.get())) {
+  char scheme[8] = "";
+  space_first_ = llama_model_meta_val_str(model_.get(), kSpacePrefixKey, scheme, sizeof scheme) == 5 &&
+                 std::string_view(scheme) == "first";
+  if (!space_first_) return;
+  constexpr int kSpecial = LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN | LLAMA_TOKEN_ATTR_USER_DEFINED;
+  for (int32_t token = 0; token < llama_vocab_n_tokens(vocabulary_); ++token) {
+    const int attributes = llama_vocab_get_attr(vocabulary_, token);
+    if ((attributes & kSpecial) == 0) continue;
+    specials_.push_back({text_of(token), (attributes & LLAMA_TOKEN_ATTR_USER_DEFINED) != 0});
+  }
+}
 
 Tokenizer Tokenizer::from_file(const std::filesystem::path &path) {
   adopt_engine_logs();
@@ -33,6 +46,12 @@ Tokenizer Tokenizer::from_file(const std::filesystem::path &path) {
 std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special, bool parse_special) const {
   require(text.size() <= kLongestText,
           "the text has " + ticked(std::to_string(text.size())) + " bytes, more than can be tokenized at once");
+  std::string spaced;
+  if (lacks_space(text, parse_special)) {
+    spaced.reserve(text.size() + 1);
+    spaced.append(" ").append(text);
+    text = spaced;
+  }
   std::vector<int32_t> tokens(text.size() + 8);
   const auto call = [&] {
     return llama_tokenize(vocabulary_, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
@@ -47,6 +66,14 @@ std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special
   if (count < 0) throw Error(SE_INTERNAL, "the tokenizer contradicts itself");
   tokens.resize(static_cast<size_t>(count));
   return tokens;
+}
+
+bool Tokenizer::lacks_space(std::string_view text, bool parse_special) const {
+  if (!space_first_ || text.empty() || text.front() == ' ' || text.starts_with("\u2581")) return false;
+  for (const Special &special : specials_) {
+    if ((parse_special || special.always) && text.starts_with(special.text)) return false;
+  }
+  return true;
 }
 
 std::string Tokenizer::detokenize(std::span<const int32_t> tokens, bool keep_special) const {

@@ -39,9 +39,18 @@ class Tokenizer {
 
  private:
   std::string text_of(int32_t token) const;
+  bool lacks_space(std::string_view text, bool parse_special) const;
 
   std::shared_ptr<llama_model> model_;
   const llama_vocab *vocabulary_;
+  // A space goes before a text, unless that begins with one or with a special token: what `tokenizers` calls
+  // Metaspace with the prepend scheme "first", and llama.cpp does not know.
+  bool space_first_ = false;
+  struct Special {
+    std::string text;
+    bool always;  // recognised even where special tokens are not parsed
+  };
+  std::vector<Special> specials_;
 };
 
 }  // namespace se

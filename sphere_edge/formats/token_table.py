@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
 from sphere_edge.formats import pre_tokenizers
@@ -22,6 +22,7 @@ TOKENS_LIMIT = 4_000_000
 # Below any merge: such a token is never made by merging.
 _NO_MERGE = -1e6
 _SPACE = "\u2581"
+SpacePrefix = Literal["never", "each", "first"]
 _OWN_TOKENIZER = "a GGUF of the model brings its own tokenizer"
 
 
@@ -29,9 +30,11 @@ _OWN_TOKENIZER = "a GGUF of the model brings its own tokenizer"
 class TokenTable:
     """`model` is llama.cpp's kind: `gpt2` (byte-level BPE, with merges) or `llama` (with scores).
 
-    `kinds` are GGUF's token types. `space_prefix`: a space is put before a text. `normalization`:
-    what the tokenizer does to a text before all else, `nfc` or nothing. `strips_after_special`:
-    special tokens swallow the whitespace after them, as in Phi-3.
+    `kinds` are GGUF's token types. `space_prefix`: where a space is put in front: `never`; before
+    `each` stretch between special tokens; or before the `first` of a text alone, and not if it
+    begins with a space. `normalization`: what the tokenizer does to a text before all else, `nfc`
+    or nothing. `strips_after_special`: special tokens swallow the whitespace after them, as in
+    Phi-3.
     """
 
     model: str
@@ -40,7 +43,7 @@ class TokenTable:
     kinds: tuple[int, ...]
     scores: tuple[float, ...] = ()
     merges: tuple[str, ...] = ()
-    space_prefix: bool = False
+    space_prefix: SpacePrefix = "never"
     normalization: str | None = None
     strips_after_special: bool = False
 
@@ -99,7 +102,7 @@ def from_sentencepiece(model: SentencePieceModel, size: int) -> TokenTable:
         tokens=texts,
         kinds=types,
         scores=(*scores, *[0.0] * (len(texts) - len(scores))),
-        space_prefix=model.adds_space_prefix,
+        space_prefix="each" if model.adds_space_prefix else "never",
     )
 
 
@@ -253,14 +256,15 @@ def _strips_after_special(added: object) -> bool:
     return others == _STRIP_NOTHING and "</s>" in stripping
 
 
-def _space_prefix(normalizer: object, pre_tokenizer: object) -> bool:
-    """Whether a text gets a space in front; raises UnsupportedError for other changes to it."""
-    prefixed = escaped = False
+def _space_prefix(normalizer: object, pre_tokenizer: object) -> SpacePrefix:
+    """Where a space is put in front of a text; raises UnsupportedError for other changes to it."""
+    prefix: SpacePrefix = "never"
+    escaped = False
     for item in _flat(normalizer, "normalizers"):
         kind = item.get("type")
         pattern = item.get("pattern")
         if kind == "Prepend" and item.get("prepend") == _SPACE and not escaped:
-            prefixed = True
+            prefix = "each"
         elif kind == "Replace" and pattern == {"String": " "} and item.get("content") == _SPACE:
             escaped = True
         else:
@@ -271,10 +275,12 @@ def _space_prefix(normalizer: object, pre_tokenizer: object) -> bool:
     for item in _flat(pre_tokenizer, "pretokenizers"):
         kind, pattern = item.get("type"), item.get("pattern")
         if kind == "Metaspace" and item.get("replacement") == _SPACE and item.get("split") is False:
-            prefixed = item.get("prepend_scheme", "always") != "never"
+            scheme = item.get("prepend_scheme", "always")
+            # `always` leaves out the space where there is one; packaging's comparison will tell.
+            prefix = "first" if scheme == "first" else "never" if scheme == "never" else "each"
         elif not (kind == "Split" and pattern == {"String": " "} and escaped):
             message = (
                 f"the tokenizer splits text in a way we do not know: `{str(dict(item))[:200]}`"
             )
             raise UnsupportedError(message, hint=_OWN_TOKENIZER)
-    return prefixed
+    return prefix

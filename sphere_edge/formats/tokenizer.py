@@ -169,7 +169,10 @@ def _write(table: TokenTable, special: SpecialTokens, template: str | None, path
     if table.merges or table.model == "gpt2":
         writer.add_token_merges(table.merges)
     if table.model == "llama":
-        writer.add_add_space_prefix(table.space_prefix)
+        writer.add_add_space_prefix(table.space_prefix == "each")
+    if table.space_prefix == "first":
+        # llama.cpp does not know it; our runtime does (native/src/tokenizer.cpp).
+        writer.add_string("sphere_edge.space_prefix", "first")
     writer.add_add_bos_token(special.adds_bos)
     writer.add_add_eos_token(special.adds_eos)
     if special.bos is not None:

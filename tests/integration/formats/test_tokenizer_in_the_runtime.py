@@ -17,7 +17,9 @@ APPROXIMATE = {"tekken", "deepseek-coder"}
 def mismatches(folder: Path) -> list[Mismatch]:
     write_vocabulary(folder, folder / "tokenizer.gguf")
     with Vocabulary.open(folder / "tokenizer.gguf") as vocabulary:
-        return compare(folder, vocabulary.tokenize)
+        return compare(
+            folder, lambda text: vocabulary.tokenize(text, add_special=False, parse_special=True)
+        )
 
 
 @pytest.mark.parametrize("name", sorted(set(trained.BYTE_LEVEL) - APPROXIMATE))
@@ -31,9 +33,11 @@ def test_approximations_are_found(tmp_path: Path, name: str) -> None:
     assert 0 < len(found) < 200
 
 
-@pytest.mark.parametrize(("prefix", "metaspace"), [(True, False), (False, False), (False, True)])
+@pytest.mark.parametrize(
+    ("prefix", "metaspace"), [(True, None), (False, None), (False, "never"), (True, "first")]
+)
 def test_sentencepiece_tokenizers_split_alike(
-    tmp_path: Path, prefix: bool, metaspace: bool
+    tmp_path: Path, prefix: bool, metaspace: str | None
 ) -> None:
     trained.write_sentencepiece(tmp_path, prefix=prefix, metaspace=metaspace)
     assert mismatches(tmp_path) == []

@@ -214,14 +214,18 @@ def test_an_unwritable_place_is_a_storage_error(tmp_path: Path) -> None:
         write_vocabulary(tmp_path, tmp_path / "nowhere" / "t.gguf")
 
 
-@pytest.mark.parametrize(("prefix", "metaspace"), [(True, False), (False, False), (False, True)])
+@pytest.mark.parametrize(
+    ("prefix", "metaspace"),
+    [(True, None), (False, None), (False, "never"), (True, "always"), (False, "first")],
+)
 def test_sentencepiece_scores_are_the_order_of_merges(
-    tmp_path: Path, prefix: bool, metaspace: bool
+    tmp_path: Path, prefix: bool, metaspace: str | None
 ) -> None:
     trained.write_sentencepiece(tmp_path, prefix=prefix, metaspace=metaspace)
     vocabulary, fields = written(tmp_path)
     assert vocabulary.kind == fields["tokenizer.ggml.model"] == "llama"
     assert fields["tokenizer.ggml.add_space_prefix"] is prefix
+    assert fields.get("sphere_edge.space_prefix") == ("first" if metaspace == "first" else None)
     assert fields["tokenizer.ggml.add_bos_token"] is True
     merges = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))["model"][
         "merges"
