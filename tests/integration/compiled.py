@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tvm
@@ -19,7 +19,7 @@ from sphere_edge.console import SILENT
 from sphere_edge.engines import weights
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
-from sphere_edge.models.graph import Limits, trace
+from sphere_edge.models.graph import Graph, Limits, trace
 from sphere_edge.models.layers import origins
 from sphere_edge.models.registry import family
 
@@ -28,7 +28,12 @@ LIMITS = Limits(context_tokens=512, prefill_tokens=64, score_tokens=32)
 
 
 class Compiled:
-    """The three functions of a compiled model with one KV cache of `context` tokens."""
+    """The three functions of a compiled model with one KV cache.
+
+    A library is compiled once per configuration, format, target and limits: it holds no weights.
+    """
+
+    _libraries: ClassVar[dict[tuple[Any, ...], tuple[Path, Graph]]] = {}
 
     def __init__(
         self, folder: Path, work: Path, fmt: str, target: CpuTarget, limits: Limits = LIMITS
@@ -38,18 +43,20 @@ class Compiled:
         limits = replace(limits, context_tokens=context)
         made = family(config, context)
         model = made.model(made.config, kernels.for_target(target), target.weight_format(fmt))
-        graph = trace(model, limits)
         work.mkdir(parents=True)
-        compile_module(graph.module, target, work / "model.so")
+        key = ((folder / "config.json").read_text(), fmt, target, limits)
+        if key not in self._libraries:
+            graph = trace(model, limits)
+            compile_module(graph.module, target, work / "model.so")
+            self._libraries[key] = work / "model.so", graph
+        library, graph = self._libraries[key]
         checkpoint, needed = Checkpoint.open(folder), list(origins(model))
         assert weights.check(checkpoint, needed) == ()
         stored: dict[str, Any] = {}
         for path in weights.convert(checkpoint, needed, work, SILENT):
             stored |= load_file(path)
         self._limits = limits
-        self._machine = relax.VirtualMachine(
-            tvm.runtime.load_module(str(work / "model.so")), tvm.cpu()
-        )
+        self._machine = relax.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
         self._parameters = [tvm.runtime.tensor(stored[name]) for name in graph.parameters]
         self._layers = graph.cache
         self.forget(limits.context_tokens)
