@@ -109,8 +109,7 @@ def _local(reference: str, path: Path, wanted: Kind | None) -> ModelSource:
         if not is_gguf:
             task.refuse_file(path)
     except OSError as error:
-        message = f"`{reference}` cannot be read: {error.strerror}"
-        raise StorageError(message) from error
+        raise _unreadable(path, error) from error
     if wanted == "safetensors":
         message = f"`{reference}` is a GGUF file, not safetensors"
         raise InvalidArgumentError(message)
@@ -118,12 +117,19 @@ def _local(reference: str, path: Path, wanted: Kind | None) -> ModelSource:
     return ModelSource(reference, path, "gguf", None, slug(path.stem))
 
 
+def _unreadable(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"`{path}` cannot be read: {error.strerror}")
+
+
 def _detect(folder: Path, wanted: Kind | None, file: str | None) -> tuple[Kind, Path]:
     """The format of the model in `folder` and its path, by the files that are there."""
     if file is not None:
         _refuse_split(folder / file)
         return "gguf", folder / file
-    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    try:
+        names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise _unreadable(folder, error) from error
     ggufs = [name for name in names if name.endswith(".gguf")]
     tensors = [name for name in names if name.endswith((".safetensors", ".safetensors.index.json"))]
     if "bundle.json" in names:
@@ -193,13 +199,19 @@ def slug(text: str) -> str:
 
 
 def source_sha256(source: ModelSource) -> str:
-    """The sha256 over the names and contents of a model's files, the same wherever they lie."""
+    """The sha256 over the names and contents of a model's files, the same wherever they lie.
+
+    Reads all of them. Raises StorageError if one cannot be read.
+    """
     whole = hashlib.sha256()
     for path in sorted(source.files, key=lambda path: path.name):
         digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(_CHUNK_BYTES):
-                digest.update(block)
+        try:
+            with path.open("rb") as file:
+                while block := file.read(_CHUNK_BYTES):
+                    digest.update(block)
+        except OSError as error:
+            raise _unreadable(path, error) from error
         # A .gguf is known by its content alone: people rename them.
         name = "" if source.kind == "gguf" else path.name
         whole.update(f"{name}\0{digest.hexdigest()}\n".encode())

@@ -17,6 +17,7 @@ from sphere_edge.errors import (
     ModelCorruptError,
     NotFoundError,
     SphereEdgeError,
+    StorageError,
     UnavailableError,
     UnsupportedError,
 )
@@ -250,6 +251,38 @@ def test_both_formats_are_chosen_between(hub: LoopbackHub, tmp_path: Path) -> No
     assert fetch(hub, tmp_path, wanted="gguf").kind == "gguf"
     assert "model.safetensors" not in hub.fetched
     assert fetch(hub, tmp_path).kind == "safetensors"
+
+
+def described(**sizes: int) -> dict[str, Any]:
+    siblings = [
+        {"rfilename": name.replace("_", "."), "size": size, "blobId": "0" * 40}
+        for name, size in sizes.items()
+    ]
+    return {"id": "owner/model", "sha": COMMIT, "siblings": siblings}
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    hub.info = described(model_gguf=2**60)
+    with pytest.raises(StorageError, match="1152921504606846976 bytes are to be fetched"):
+        fetch(hub, tmp_path)
+    assert hub.fetched == []
+
+
+def test_a_gigabyte_of_json_is_not_fetched(hub: LoopbackHub, tmp_path: Path) -> None:
+    hub.info = described(model_safetensors=8, config_json=2**30)
+    with pytest.raises(UnsupportedError, match="`config.json` of `owner/model` has 1073741824"):
+        fetch(hub, tmp_path)
+    assert hub.fetched == []
+
+
+def test_a_cache_that_cannot_be_written_is_a_storage_error(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("a file where a folder belongs")
+    with pytest.raises(StorageError, match="cannot be written"):
+        fetch(hub, tmp_path)
 
 
 def test_only_the_shards_of_the_index_are_fetched(hub: LoopbackHub, tmp_path: Path) -> None:

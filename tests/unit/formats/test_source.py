@@ -15,6 +15,7 @@ from sphere_edge.errors import (
     ModelCorruptError,
     NotFoundError,
     SphereEdgeError,
+    StorageError,
     UnsupportedError,
 )
 from sphere_edge.formats.source import open_source, slug, source_sha256
@@ -184,6 +185,14 @@ def test_the_hash_follows_contents_and_not_places(folder: Path, tmp_path: Path) 
     assert source_sha256(first) == source_sha256(second)
     (other / "config.json").write_text('{"model_type": "qwen2"}')
     assert source_sha256(first) != source_sha256(second)
+
+
+def test_a_model_that_went_away_is_a_storage_error(folder: Path) -> None:
+    (folder / "a.gguf").write_bytes(b"GGUF")
+    source = open_source(str(folder))
+    (folder / "a.gguf").unlink()
+    with pytest.raises(StorageError, match="cannot be read: No such file"):
+        source_sha256(source)
 
 
 @pytest.mark.parametrize(
