@@ -1,0 +1,87 @@
+"""The ctypes mirror of sphere_edge.h, against what a C compiler makes of the header."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from pathlib import Path
+
+import pytest
+
+from sphere_edge import resources
+from sphere_edge.bundle.manifest import RUNTIME_ABI
+from sphere_edge.errors import Status
+from sphere_edge.run import run
+from sphere_edge.runtime import binding
+from sphere_edge.toolchain import compilers
+
+STRUCTS = {
+    "se_text_open_options": binding.OpenOptions,
+    "se_text_generate_options": binding.GenerateOptions,
+    "se_text_result": binding.Result,
+}
+
+
+@pytest.fixture(scope="module")
+def header() -> str:
+    return (resources.folder("native") / "include" / "sphere_edge.h").read_text()
+
+
+def fields(kind: type[ctypes.Structure]) -> list[str]:
+    return [field[0] for field in kind._fields_]
+
+
+def asked_of_the_compiler(folder: Path, questions: list[str]) -> list[int]:
+    """The values of C expressions, from a program that is compiled and run."""
+    lines = "".join(f'  printf("%lld\\n", (long long)({question}));\n' for question in questions)
+    (folder / "ask.c").write_text(
+        "#include <stddef.h>\n#include <stdio.h>\n#include <sphere_edge.h>\n"
+        f"int main(void) {{\n{lines}  return 0;\n}}\n"
+    )
+    include = resources.folder("native") / "include"
+    command = [compilers.zig(), "cc", "-std=c99", "-I", include, "-o", "ask", "ask.c"]
+    run(command, timeout_s=300, cwd=folder, env=compilers.environment())
+    return [int(line) for line in run([folder / "ask"], timeout_s=10).stdout.split()]
+
+
+def test_structs_have_the_sizes_and_offsets_of_the_header(tmp_path: Path) -> None:
+    questions: list[str] = []
+    expected: list[int] = []
+    for name, kind in STRUCTS.items():
+        questions.append(f"sizeof({name})")
+        expected.append(ctypes.sizeof(kind))
+        for field in fields(kind):
+            questions += [f"offsetof({name}, {field})", f"sizeof((({name} *)0)->{field})"]
+            expected += [getattr(kind, field).offset, getattr(kind, field).size]
+    questions += ["SE_RUNTIME_ABI", "SE_SEED_RANDOM"]
+    expected += [RUNTIME_ABI, binding.SEED_RANDOM]
+    assert asked_of_the_compiler(tmp_path, questions) == expected
+
+
+def test_structs_have_all_the_fields_of_the_header(header: str) -> None:
+    for name, kind in STRUCTS.items():
+        body = re.search(rf"typedef struct {name} {{(.*?)}} {name};", header, re.DOTALL)
+        assert body is not None
+        declared = re.findall(r"(\w+);", re.sub(r"/\*.*?\*/", "", body[1], flags=re.DOTALL))
+        assert declared == fields(kind)
+
+
+def test_every_function_of_the_header_is_bound(header: str) -> None:
+    declared = set(re.findall(r"^SE_API [^;]*?\b(se_\w+)\(", header, re.MULTILINE))
+    # The log is not used from Python: a callback from any thread would outlive the interpreter.
+    assert set(binding._CHECKED) | set(binding._PLAIN) == declared - {"se_log_set"}
+
+
+def test_status_codes_are_those_of_the_header(header: str) -> None:
+    declared = dict(re.findall(r"\bSE_(\w+) = (\d+)", header.split("} se_status;")[0]))
+    assert {name: int(code) for name, code in declared.items()} == {
+        status.name: status.value for status in Status
+    }
+
+
+def test_finish_reasons_are_in_the_headers_order(header: str) -> None:
+    from sphere_edge.runtime import generation
+
+    declared = re.findall(r"\bSE_FINISH_(\w+) = (\d)", header)
+    ordered = [name.lower() for name, _ in sorted(declared, key=lambda pair: int(pair[1]))]
+    assert list(generation._FINISH_REASONS) == ordered
