@@ -9,9 +9,12 @@ namespace {
 
 const char *name_of(se_finish_reason reason) {
   switch (reason) {
-    case SE_FINISH_STOP: return "stop";
-    case SE_FINISH_LENGTH: return "length";
-    case SE_FINISH_CANCELLED: return "cancelled";
+    case SE_FINISH_STOP:
+      return "stop";
+    case SE_FINISH_LENGTH:
+      return "length";
+    case SE_FINISH_CANCELLED:
+      return "cancelled";
   }
   return "unknown";
 }

@@ -64,7 +64,8 @@ const std::vector<Verb> &verbs() {
 void print_usage() {
   std::cout << "usage: sphere-edge-run VERB MODEL … [options]\n\n"
                "MODEL is a bundle folder or a .gguf file. Verbs:\n";
-  for (const Verb &verb : verbs()) std::cout << "  " << verb.name << " " << verb.words << "\n      " << verb.help << "\n";
+  for (const Verb &verb : verbs())
+    std::cout << "  " << verb.name << " " << verb.words << "\n      " << verb.help << "\n";
   std::cout << "\nsphere-edge-run VERB --help lists a verb's options; --version prints the version.\n"
                "Exit code: 0, or the status code of the error; 64 for wrong usage.\n";
 }

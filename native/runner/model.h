@@ -47,7 +47,8 @@ class Model {
   se_text *text_ = nullptr;
 };
 
-// Lets Ctrl-C and SIGTERM cancel the model that is open, instead of ending the process. Called before any thread starts.
+// Lets Ctrl-C and SIGTERM cancel the model that is open, instead of ending the process. Called before any thread
+// starts.
 void cancel_on_signals();
 
 }  // namespace runner

@@ -105,10 +105,10 @@ void check_files(const Bundle &bundle) {
       throw Error(SE_MODEL_CORRUPT, name + " is missing", "package or push the model again");
     }
     if (bytes != file.bytes) {
-      throw Error(SE_MODEL_CORRUPT,
-                  name + " has " + ticked(std::to_string(bytes)) + " bytes instead of " +
-                      ticked(std::to_string(file.bytes)),
-                  "package or push the model again");
+      throw Error(
+          SE_MODEL_CORRUPT,
+          name + " has " + ticked(std::to_string(bytes)) + " bytes instead of " + ticked(std::to_string(file.bytes)),
+          "package or push the model again");
     }
   }
 }
@@ -116,14 +116,16 @@ void check_files(const Bundle &bundle) {
 void check_versions(JsonObject &manifest) {
   const uint64_t schema = manifest.count("schema_version");
   if (schema != kSchemaVersion) {
-    throw Error(SE_FORMAT_MISMATCH, "the bundle has schema version " + ticked(std::to_string(schema)) +
-                                        " and this runtime reads " + ticked(std::to_string(kSchemaVersion)),
+    throw Error(SE_FORMAT_MISMATCH,
+                "the bundle has schema version " + ticked(std::to_string(schema)) + " and this runtime reads " +
+                    ticked(std::to_string(kSchemaVersion)),
                 "package the model again with the sphere-edge that this runtime belongs to");
   }
   const uint64_t abi = manifest.count("runtime_abi");
   if (abi != SE_RUNTIME_ABI) {
-    throw Error(SE_FORMAT_MISMATCH, "the bundle was made for runtime abi " + ticked(std::to_string(abi)) +
-                                        " and this runtime has " + ticked(std::to_string(SE_RUNTIME_ABI)),
+    throw Error(SE_FORMAT_MISMATCH,
+                "the bundle was made for runtime abi " + ticked(std::to_string(abi)) + " and this runtime has " +
+                    ticked(std::to_string(SE_RUNTIME_ABI)),
                 "package the model again with the sphere-edge that this runtime belongs to");
   }
 }
@@ -188,8 +190,8 @@ void check_runs_here(const Bundle &bundle) {
   const std::vector<std::string> have = cpu_features();
   for (const std::string &feature : bundle.cpu_features) {
     if (std::find(have.begin(), have.end(), feature) == have.end()) {
-      throw Error(SE_FORMAT_MISMATCH, "the bundle needs the CPU feature " + ticked(feature) + ", which this machine lacks",
-                  hint);
+      throw Error(SE_FORMAT_MISMATCH,
+                  "the bundle needs the CPU feature " + ticked(feature) + ", which this machine lacks", hint);
     }
   }
 }

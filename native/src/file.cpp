@@ -25,7 +25,7 @@ namespace {
 }  // namespace
 
 uint64_t file_bytes(const fs::path &path) {
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) != 0) fail_to_open(path, errno);
   if (!S_ISREG(status.st_mode)) throw Error(SE_LOAD_FAILED, "not a regular file: " + ticked(path.string()));
   return static_cast<uint64_t>(status.st_size);

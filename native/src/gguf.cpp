@@ -80,15 +80,25 @@ void keep_count(GgufHeader &header, const std::string &key, T value) {
 void read_value(Reader &reader, GgufHeader &header, const std::string &key) {
   const auto type = reader.number<uint32_t>("the metadata");
   switch (type) {
-    case U8: return keep_count(header, key, reader.number<uint8_t>("the metadata"));
-    case I8: return keep_count(header, key, reader.number<int8_t>("the metadata"));
-    case U16: return keep_count(header, key, reader.number<uint16_t>("the metadata"));
-    case I16: return keep_count(header, key, reader.number<int16_t>("the metadata"));
-    case U32: return keep_count(header, key, reader.number<uint32_t>("the metadata"));
-    case I32: return keep_count(header, key, reader.number<int32_t>("the metadata"));
-    case U64: return keep_count(header, key, reader.number<uint64_t>("the metadata"));
-    case I64: return keep_count(header, key, reader.number<int64_t>("the metadata"));
-    case STRING: header.strings[key] = reader.string("the metadata"); return;
+    case U8:
+      return keep_count(header, key, reader.number<uint8_t>("the metadata"));
+    case I8:
+      return keep_count(header, key, reader.number<int8_t>("the metadata"));
+    case U16:
+      return keep_count(header, key, reader.number<uint16_t>("the metadata"));
+    case I16:
+      return keep_count(header, key, reader.number<int16_t>("the metadata"));
+    case U32:
+      return keep_count(header, key, reader.number<uint32_t>("the metadata"));
+    case I32:
+      return keep_count(header, key, reader.number<int32_t>("the metadata"));
+    case U64:
+      return keep_count(header, key, reader.number<uint64_t>("the metadata"));
+    case I64:
+      return keep_count(header, key, reader.number<int64_t>("the metadata"));
+    case STRING:
+      header.strings[key] = reader.string("the metadata");
+      return;
     case ARRAY: {
       const auto element = reader.number<uint32_t>("the metadata");
       const auto count = reader.number<uint64_t>("the metadata");
@@ -96,7 +106,8 @@ void read_value(Reader &reader, GgufHeader &header, const std::string &key) {
       header.arrays[key] = {element, count};
       return;
     }
-    default: reader.skip_value(type, 1);
+    default:
+      reader.skip_value(type, 1);
   }
 }
 
@@ -233,7 +244,8 @@ void check_gguf_vocabulary(const GgufHeader &header, const fs::path &path) {
   const uint64_t size = header.vocabulary_size();
   if (size == 0 || size > INT32_MAX) refuse("it lists no tokens");
   if (!header.strings.contains("tokenizer.ggml.model")) refuse("it does not say its kind");
-  const std::map<std::string, uint32_t> types = {{"tokens", STRING}, {"merges", STRING}, {"scores", F32}, {"token_type", I32}};
+  const std::map<std::string, uint32_t> types = {
+      {"tokens", STRING}, {"merges", STRING}, {"scores", F32}, {"token_type", I32}};
   for (const auto &[name, type] : types) {
     const auto found = header.arrays.find("tokenizer.ggml." + name);
     if (found == header.arrays.end()) continue;

@@ -18,10 +18,14 @@ thread_local ggml_log_level pending_level = GGML_LOG_LEVEL_INFO;
 
 se_log_level level_of(ggml_log_level level) {
   switch (level) {
-    case GGML_LOG_LEVEL_ERROR: return SE_LOG_ERROR;
-    case GGML_LOG_LEVEL_WARN: return SE_LOG_WARNING;
-    case GGML_LOG_LEVEL_INFO: return SE_LOG_INFO;
-    default: return SE_LOG_DEBUG;
+    case GGML_LOG_LEVEL_ERROR:
+      return SE_LOG_ERROR;
+    case GGML_LOG_LEVEL_WARN:
+      return SE_LOG_WARNING;
+    case GGML_LOG_LEVEL_INFO:
+      return SE_LOG_INFO;
+    default:
+      return SE_LOG_DEBUG;
   }
 }
 

@@ -214,8 +214,7 @@ se_status se_text_chat(se_text *text, const char *messages_json, const se_text_g
 se_status se_text_render_chat(se_text *text, const char *messages_json, char **out_prompt) {
   return guard([&] {
     char *&out = se::target(out_prompt, "out_prompt");
-    out = se::copy_string(
-        se::manager_of(text).render_chat(se::string_argument(messages_json, "messages_json")));
+    out = se::copy_string(se::manager_of(text).render_chat(se::string_argument(messages_json, "messages_json")));
   });
 }
 
@@ -225,10 +224,10 @@ se_status se_text_logits(se_text *text, const int32_t *token_ids, size_t token_c
     se::TextManager &manager = se::manager_of(text);
     float *out = &se::target(out_logits, "out_logits");
     const size_t vocabulary = manager.vocab_size();
-    se::require(token_count <= out_count / vocabulary,
-                "out_logits has room for " + se::ticked(std::to_string(out_count)) + " floats and " +
-                    se::ticked(std::to_string(token_count)) + " rows of " + se::ticked(std::to_string(vocabulary)) +
-                    " are wanted");
+    se::require(token_count <= out_count / vocabulary, "out_logits has room for " +
+                                                           se::ticked(std::to_string(out_count)) + " floats and " +
+                                                           se::ticked(std::to_string(token_count)) + " rows of " +
+                                                           se::ticked(std::to_string(vocabulary)) + " are wanted");
     manager.score(se::tokens_argument(token_ids, token_count), [&](size_t row, std::span<const float> logits) {
       std::memcpy(out + row * vocabulary, logits.data(), vocabulary * sizeof(float));
     });
@@ -264,8 +263,7 @@ se_status se_text_detokenize(se_text *text, const int32_t *token_ids, size_t tok
                              char **out_utf8) {
   return guard([&] {
     char *&out = se::target(out_utf8, "out_utf8");
-    out = se::copy_string(
-        se::manager_of(text).detokenize(se::tokens_argument(token_ids, token_count), keep_special));
+    out = se::copy_string(se::manager_of(text).detokenize(se::tokens_argument(token_ids, token_count), keep_special));
   });
 }
 

@@ -36,20 +36,34 @@ const char *last_hint() noexcept { return failure.hint.c_str(); }
 
 extern "C" const char *se_status_name(se_status status) {
   switch (status) {
-    case SE_OK: return "OK";
-    case SE_OOM_VRAM: return "OOM_VRAM";
-    case SE_OOM_RAM: return "OOM_RAM";
-    case SE_MODEL_CORRUPT: return "MODEL_CORRUPT";
-    case SE_TIMEOUT: return "TIMEOUT";
-    case SE_CANCELLED: return "CANCELLED";
-    case SE_UNSUPPORTED: return "UNSUPPORTED";
-    case SE_INTERNAL: return "INTERNAL";
-    case SE_FORMAT_MISMATCH: return "FORMAT_MISMATCH";
-    case SE_LOAD_FAILED: return "LOAD_FAILED";
-    case SE_INVALID_ARGUMENT: return "INVALID_ARGUMENT";
-    case SE_NOT_FOUND: return "NOT_FOUND";
-    case SE_STORAGE: return "STORAGE";
-    case SE_UNAVAILABLE: return "UNAVAILABLE";
+    case SE_OK:
+      return "OK";
+    case SE_OOM_VRAM:
+      return "OOM_VRAM";
+    case SE_OOM_RAM:
+      return "OOM_RAM";
+    case SE_MODEL_CORRUPT:
+      return "MODEL_CORRUPT";
+    case SE_TIMEOUT:
+      return "TIMEOUT";
+    case SE_CANCELLED:
+      return "CANCELLED";
+    case SE_UNSUPPORTED:
+      return "UNSUPPORTED";
+    case SE_INTERNAL:
+      return "INTERNAL";
+    case SE_FORMAT_MISMATCH:
+      return "FORMAT_MISMATCH";
+    case SE_LOAD_FAILED:
+      return "LOAD_FAILED";
+    case SE_INVALID_ARGUMENT:
+      return "INVALID_ARGUMENT";
+    case SE_NOT_FOUND:
+      return "NOT_FOUND";
+    case SE_STORAGE:
+      return "STORAGE";
+    case SE_UNAVAILABLE:
+      return "UNAVAILABLE";
   }
   return "UNKNOWN";
 }

@@ -186,8 +186,8 @@ std::span<const float> TextManager::prefill(std::span<const int32_t> prompt, se_
   return logits;
 }
 
-void TextManager::run(std::span<const int32_t> prompt, const GenerateOptions &options,
-                      const Answer::Receiver &receiver, se_text_result &result) {
+void TextManager::run(std::span<const int32_t> prompt, const GenerateOptions &options, const Answer::Receiver &receiver,
+                      se_text_result &result) {
   const auto begin = Clock::now();
   result.seed = options.sampling.seed;
   result.finish_reason = SE_FINISH_CANCELLED;

@@ -68,8 +68,8 @@ class TextManager {
   TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, std::optional<std::string> chat_template);
   static std::unique_ptr<TextManager> open_bundle(const std::filesystem::path &path, int threads,
                                                   uint32_t context_tokens);
-  static std::unique_ptr<TextManager> open_gguf(const std::filesystem::path &path, int threads,
-                                                uint32_t context_tokens, std::optional<std::string> chat_template);
+  static std::unique_ptr<TextManager> open_gguf(const std::filesystem::path &path, int threads, uint32_t context_tokens,
+                                                std::optional<std::string> chat_template);
 
   Engine &engine();
   void run(std::span<const int32_t> prompt, const GenerateOptions &options, const Answer::Receiver &receiver,

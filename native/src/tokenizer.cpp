@@ -115,9 +115,9 @@ std::string Tokenizer::chat_template() const {
 void Tokenizer::check(std::span<const int32_t> tokens) const {
   require(tokens.size() <= kLongestText, "there are more tokens than can be handled at once");
   for (const int32_t token : tokens) {
-    require(token >= 0 && static_cast<uint32_t>(token) < size(),
-            "token id " + ticked(std::to_string(token)) + " is not in the vocabulary of " +
-                ticked(std::to_string(size())) + " tokens");
+    require(token >= 0 && static_cast<uint32_t>(token) < size(), "token id " + ticked(std::to_string(token)) +
+                                                                     " is not in the vocabulary of " +
+                                                                     ticked(std::to_string(size())) + " tokens");
   }
 }
 

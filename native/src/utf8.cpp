@@ -22,7 +22,10 @@ Sequence sequence_at(std::string_view text, size_t begin) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[begin + i]); };
   const unsigned char lead = byte(0);
   if (lead < 0x80) return {1, true, false};
-  const size_t length = lead >= 0xC2 && lead <= 0xDF ? 2 : (lead & 0xF0) == 0xE0 ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+  const size_t length = lead >= 0xC2 && lead <= 0xDF   ? 2
+                        : (lead & 0xF0) == 0xE0        ? 3
+                        : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                                       : 0;
   if (length == 0) return {1, false, false};
   unsigned char least;
   unsigned char most;

@@ -53,7 +53,8 @@ LlamaEngine::LlamaEngine(const std::filesystem::path &path, uint32_t context_tok
   check_gguf_model(header, path);
   check_gguf_vocabulary(header, path);
   const uint64_t own_context = *header.hyperparameter("context_length");
-  const auto context = context_tokens != 0 ? context_tokens : static_cast<uint32_t>(std::min<uint64_t>(kDefaultContext, own_context));
+  const auto context =
+      context_tokens != 0 ? context_tokens : static_cast<uint32_t>(std::min<uint64_t>(kDefaultContext, own_context));
   if (context > own_context) {
     log(SE_LOG_WARNING, "the context of " + text_of(context) + " tokens is longer than the " + text_of(own_context) +
                             " that the model was trained on");

@@ -20,8 +20,7 @@ class LlamaEngine : public Engine {
   const EngineFacts &facts() const override { return facts_; }
   std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
                                  const Interrupt &interrupt) override;
-  std::span<const float> score(std::span<const int32_t> tokens, uint32_t position,
-                               const Interrupt &interrupt) override;
+  std::span<const float> score(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt) override;
   uint32_t score_tokens() const override;
   uint32_t rewind(uint32_t position) override;
 

@@ -29,7 +29,7 @@ std::string text_of(uint64_t number) { return ticked(std::to_string(number)); }
 
 DLDataType dtype_of(const WeightTensor &tensor) {
   const uint32_t bits = dtype_bits(tensor.dtype);
-  const DLDataTypeCode code = tensor.dtype == "BF16"      ? kDLBfloat
+  const DLDataTypeCode code = tensor.dtype == "BF16"        ? kDLBfloat
                               : tensor.dtype.front() == 'F' ? kDLFloat
                               : tensor.dtype.front() == 'U' ? kDLUInt
                                                             : kDLInt;
@@ -126,7 +126,7 @@ void show_tvm_to_modules() {
 TvmValue load_library(const std::filesystem::path &path) {
   static std::mutex mutex;
   static std::map<std::string, TvmValue> loaded;
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) != 0) throw Error(SE_MODEL_CORRUPT, "no library " + ticked(path.string()));
   const std::string key = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + ":" +
                           std::to_string(status.st_mtime) + ":" + std::to_string(status.st_size);
@@ -154,8 +154,7 @@ class TvmEngine : public Engine {
   const EngineFacts &facts() const override { return facts_; }
   std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
                                  const Interrupt &interrupt) override;
-  std::span<const float> score(std::span<const int32_t> tokens, uint32_t position,
-                               const Interrupt &interrupt) override;
+  std::span<const float> score(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt) override;
   uint32_t score_tokens() const override { return score_tokens_; }
   // Rows after `position` are overwritten before they are read.
   uint32_t rewind(uint32_t position) override { return position; }
@@ -164,8 +163,8 @@ class TvmEngine : public Engine {
   void map_weights(const Bundle &bundle);
   void allocate_cache(const Bundle &bundle);
   void load_functions(const Bundle &bundle);
-  std::span<const float> call(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position,
-                              size_t rows, const Interrupt &interrupt);
+  std::span<const float> call(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position, size_t rows,
+                              const Interrupt &interrupt);
 
   EngineFacts facts_;
   ThreadPool pool_;
@@ -182,14 +181,12 @@ class TvmEngine : public Engine {
 };
 
 TvmEngine::TvmEngine(const Bundle &bundle, uint32_t context_tokens, int threads)
-    : pool_(threads),
-      prefill_tokens_(bundle.compiled->prefill_tokens),
-      score_tokens_(bundle.compiled->score_tokens) {
+    : pool_(threads), prefill_tokens_(bundle.compiled->prefill_tokens), score_tokens_(bundle.compiled->score_tokens) {
   if (bundle.backend != "cpu") {
     throw Error(SE_UNSUPPORTED, "this build of the runtime has no backend " + ticked(bundle.backend));
   }
-  facts_ = {"tvm",          bundle.backend, bundle.family, bundle.quantization, bundle.vocab_size,
-            context_tokens, threads,        0,             0};
+  facts_ = {"tvm", bundle.backend, bundle.family, bundle.quantization, bundle.vocab_size, context_tokens, threads, 0,
+            0};
   map_weights(bundle);
   allocate_cache(bundle);
   load_functions(bundle);

@@ -1,0 +1,33 @@
+/* Calls that many cases make: open, generate into a buffer, compare. */
+#ifndef SE_TESTS_CALLS_H
+#define SE_TESTS_CALLS_H
+
+#include <sphere_edge.h>
+
+#define ANSWER_BYTES (1 << 16)
+
+/* What a call answered. `valid_utf8` tells of every single piece. */
+typedef struct answer {
+  char text[ANSWER_BYTES];
+  size_t bytes;
+  size_t pieces;
+  size_t refuse_after; /* the callback returns false at this piece; 0: never */
+  bool valid_utf8;
+  se_text_result result;
+} answer;
+
+/* The piece callback that fills an answer. */
+bool collect(const char *piece, size_t piece_bytes, void *user_data);
+
+se_text *open_model(const char *path, uint32_t context_tokens);
+
+/* Greedy, at most `max_tokens`. */
+se_text_generate_options greedy(se_text *text, uint32_t max_tokens);
+
+se_status generate(se_text *text, const char *prompt, const se_text_generate_options *options, answer *out);
+se_status chat(se_text *text, const char *messages, const se_text_generate_options *options, answer *out);
+
+/* Whether these bytes are whole, well-formed UTF-8 characters. */
+bool is_utf8(const char *bytes, size_t count);
+
+#endif

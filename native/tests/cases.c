@@ -1,0 +1,465 @@
+/* What se_text_* promises, case by case. */
+#include "cases.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "calls.h"
+#include "check.h"
+
+/* Large, and each used by one case at a time. */
+static answer first;
+static answer second;
+
+static const char *const prompt = "What is the colour of the sky over \xC3\x85land \xF0\x9F\x8C\x8A?";
+
+static void it_says_what_it_opened(const char *model) {
+  char *json = NULL;
+  CHECK_OK(se_model_info(model, &json));
+  CHECK(strstr(json, "\"family\":") != NULL);
+  se_string_free(json);
+  se_text *text = open_model(model, 0);
+  CHECK_OK(se_text_info(text, &json));
+  CHECK(strstr(json, "\"has_chat_template\":true") != NULL);
+  CHECK(strstr(json, "\"threads\":2") != NULL);
+  se_string_free(json);
+  CHECK_OK(se_system_info(&json));
+  CHECK(strstr(json, "\"runtime_abi\":1") != NULL);
+  se_string_free(json);
+  se_text_close(text);
+}
+
+static void greedy_answers_repeat_and_reuse_the_prompt(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = greedy(text, 24);
+  options.ignore_end_of_text = true;
+  CHECK_OK(generate(text, prompt, &options, &first));
+  CHECK(first.result.prompt_tokens > 1 && first.result.cached_tokens == 0);
+  CHECK(first.result.completion_tokens == 24);
+  CHECK_OK(generate(text, prompt, &options, &second));
+  CHECK(strcmp(first.text, second.text) == 0);
+  CHECK(second.result.cached_tokens == second.result.prompt_tokens - 1);
+  CHECK_OK(se_text_reset(text));
+  CHECK_OK(generate(text, prompt, &options, &second));
+  CHECK(strcmp(first.text, second.text) == 0);
+  CHECK(second.result.cached_tokens == 0);
+  se_text_close(text);
+}
+
+static void a_seed_repeats_an_answer(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = greedy(text, 24);
+  options.temperature = 1.5F;
+  options.top_k = 0;
+  options.top_p = 0.98F;
+  options.min_p = 0.001F;
+  options.repeat_penalty = 1.1F;
+  options.ignore_end_of_text = true;
+  CHECK_OK(generate(text, prompt, &options, &first));
+  CHECK(first.result.seed != SE_SEED_RANDOM);
+  options.seed = first.result.seed;
+  CHECK_OK(generate(text, prompt, &options, &second));
+  CHECK(strcmp(first.text, second.text) == 0);
+  options.seed = first.result.seed + 1;
+  CHECK_OK(generate(text, prompt, &options, &second));
+  CHECK(strcmp(first.text, second.text) != 0);
+  se_text_close(text);
+}
+
+static void a_penalty_changes_what_repeats(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = greedy(text, 40);
+  options.ignore_end_of_text = true;
+  CHECK_OK(generate(text, prompt, &options, &first));
+  options.repeat_penalty = 1e6F;
+  options.repeat_last_n = 256;
+  CHECK_OK(generate(text, prompt, &options, &second));
+  CHECK(strcmp(first.text, second.text) != 0);
+  se_text_close(text);
+}
+
+static void pieces_are_whole_characters(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = greedy(text, 300);
+  options.temperature = 5;
+  options.top_k = 0;
+  options.top_p = 1;
+  options.min_p = 0;
+  options.ignore_end_of_text = true;
+  for (uint32_t seed = 1; seed <= 4; seed++) {
+    options.seed = seed;
+    CHECK_OK(generate(text, prompt, &options, &first));
+    CHECK(first.valid_utf8);
+    CHECK(first.result.finish_reason == SE_FINISH_LENGTH);
+    CHECK(first.result.completion_tokens == 300);
+  }
+  se_text_close(text);
+}
+
+static void an_answer_ends_before_a_stop_string(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = greedy(text, 40);
+  options.ignore_end_of_text = true;
+  options.temperature = 3;
+  options.top_k = 0;
+  options.seed = 5;
+  CHECK_OK(generate(text, prompt, &options, &first));
+  CHECK(first.bytes >= 8);
+  /* Cut from the middle, it usually spans two tokens; begun on a character. */
+  char stop[64];
+  size_t begin = first.bytes / 2;
+  while (((unsigned char)first.text[begin] & 0xC0) == 0x80) begin--;
+  size_t end = begin + 4 < first.bytes ? begin + 4 : first.bytes;
+  while (((unsigned char)first.text[end] & 0xC0) == 0x80) end++;
+  memcpy(stop, first.text + begin, end - begin);
+  stop[end - begin] = '\0';
+  const char *const stops[] = {"never \xF0\x9F\xA6\x96 said", stop};
+  options.stop = stops;
+  options.stop_count = 2;
+  CHECK_OK(generate(text, prompt, &options, &second));
+  CHECK(second.result.finish_reason == SE_FINISH_STOP);
+  CHECK(second.bytes == (size_t)(strstr(first.text, stop) - first.text));
+  CHECK(memcmp(first.text, second.text, second.bytes) == 0);
+  se_text_close(text);
+}
+
+static void *cancel_it(void *text) {
+  se_text_cancel(text);
+  return NULL;
+}
+
+typedef struct cancelling {
+  se_text *text;
+  pthread_t thread;
+  bool started;
+} cancelling;
+
+static bool cancel_elsewhere(const char *piece, size_t piece_bytes, void *user_data) {
+  (void)piece;
+  (void)piece_bytes;
+  cancelling *state = user_data;
+  if (!state->started) {
+    state->started = true;
+    CHECK(pthread_create(&state->thread, NULL, cancel_it, state->text) == 0);
+  }
+  return true;
+}
+
+static void another_thread_cancels_a_call(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = greedy(text, 0);
+  options.ignore_end_of_text = true;
+  cancelling state = {text, 0, false};
+  se_text_result result;
+  memset(&result, 0, sizeof(result));
+  result.size = sizeof(result);
+  se_text_cancel(text); /* no call runs: does nothing */
+  CHECK_STATUS(se_text_generate(text, prompt, &options, cancel_elsewhere, &state, &result), SE_CANCELLED);
+  CHECK(pthread_join(state.thread, NULL) == 0);
+  CHECK(result.finish_reason == SE_FINISH_CANCELLED);
+  CHECK(result.completion_tokens > 0);
+  const se_text_generate_options few = greedy(text, 4);
+  CHECK_OK(generate(text, prompt, &few, &first));
+  se_text_close(text);
+}
+
+static void the_callback_stops_a_call(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = greedy(text, 50);
+  options.ignore_end_of_text = true;
+  first.refuse_after = 2;
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_CANCELLED);
+  CHECK(first.pieces == 2);
+  CHECK(first.result.finish_reason == SE_FINISH_CANCELLED);
+  first.refuse_after = 0;
+  se_text_close(text);
+}
+
+static bool call_again(const char *piece, size_t piece_bytes, void *user_data) {
+  (void)piece;
+  (void)piece_bytes;
+  CHECK_STATUS(se_text_reset(user_data), SE_INVALID_ARGUMENT);
+  return true;
+}
+
+static void the_callback_cannot_call_the_model(const char *model) {
+  se_text *text = open_model(model, 0);
+  const se_text_generate_options options = greedy(text, 2);
+  CHECK_OK(se_text_generate(text, prompt, &options, call_again, text, NULL));
+  se_text_close(text);
+}
+
+static void time_runs_out(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = greedy(text, 0);
+  options.ignore_end_of_text = true;
+  options.timeout_ms = 1;
+  se_text_generate_options endless = options;
+  endless.max_tokens = 0;
+  CHECK_STATUS(generate(text, prompt, &endless, &first), SE_TIMEOUT);
+  CHECK(strstr(se_last_error(), "`1`") != NULL || strstr(se_last_error(), "1 ms") != NULL);
+  se_text_close(text);
+}
+
+static void a_second_turn_prefills_only_what_is_new(const char *model) {
+  se_text *text = open_model(model, 0);
+  const se_text_generate_options options = greedy(text, 8);
+  CHECK_OK(chat(text, "[{\"role\":\"user\",\"content\":\"Good morning to you\"}]", &options, &first));
+  CHECK(first.result.cached_tokens == 0);
+  const char *two =
+      "[{\"role\":\"user\",\"content\":\"Good morning to you\"},{\"role\":\"assistant\",\"content\":\"Same\"},"
+      "{\"role\":\"user\",\"content\":\"And now?\"}]";
+  CHECK_OK(chat(text, two, &options, &second));
+  CHECK(second.result.prompt_tokens > first.result.prompt_tokens);
+  CHECK(second.result.cached_tokens + 4 >= first.result.prompt_tokens);
+  /* Reuse must not change the answer. */
+  CHECK_OK(se_text_reset(text));
+  CHECK_OK(chat(text, two, &options, &first));
+  CHECK(first.result.cached_tokens == 0);
+  CHECK(strcmp(first.text, second.text) == 0);
+  char *rendered = NULL;
+  CHECK_OK(se_text_render_chat(text, two, &rendered));
+  CHECK(strstr(rendered, "And now?") != NULL);
+  se_string_free(rendered);
+  se_text_close(text);
+}
+
+static size_t vocabulary_of(se_text *text) {
+  char *json = NULL;
+  CHECK_OK(se_text_info(text, &json));
+  const char *found = strstr(json, "\"vocab_size\":");
+  CHECK(found != NULL);
+  const size_t size = strtoul(found + strlen("\"vocab_size\":"), NULL, 10);
+  se_string_free(json);
+  return size;
+}
+
+static void scores_are_the_logarithms_of_the_softmax(const char *model) {
+  enum { COUNT = 150 };
+  se_text *text = open_model(model, 0);
+  const size_t vocabulary = vocabulary_of(text);
+  int32_t tokens[COUNT];
+  for (int i = 0; i < COUNT; i++) tokens[i] = (int32_t)((unsigned)(i * 7919 + 300) % vocabulary);
+  float *logits = malloc(COUNT * vocabulary * sizeof(float));
+  float scores[COUNT];
+  CHECK(logits != NULL);
+  CHECK_STATUS(se_text_logits(text, tokens, COUNT, logits, COUNT * vocabulary - 1), SE_INVALID_ARGUMENT);
+  CHECK_OK(se_text_logits(text, tokens, COUNT, logits, COUNT * vocabulary));
+  CHECK_OK(se_text_score(text, tokens, COUNT, scores));
+  for (int i = 0; i + 1 < COUNT; i++) {
+    const float *row = logits + (size_t)i * vocabulary;
+    double sum = 0;
+    for (size_t v = 0; v < vocabulary; v++) sum += exp((double)row[v]);
+    CHECK(fabs((double)row[tokens[i + 1]] - log(sum) - (double)scores[i]) < 1e-3);
+  }
+  /* In chunks or all at once, with one token or many: the likeliest next token is the same. */
+  se_text_generate_options options = greedy(text, 1);
+  options.ignore_end_of_text = true;
+  for (size_t count = 1; count <= COUNT; count += 37) {
+    const float *row = logits + (count - 1) * vocabulary;
+    int32_t best = 0;
+    for (size_t v = 1; v < vocabulary; v++) best = row[v] > row[best] ? (int32_t)v : best;
+    memset(&first, 0, sizeof(first));
+    CHECK_OK(se_text_generate_tokens(text, tokens, count, &options, collect, &first, NULL));
+    char *wanted = NULL;
+    CHECK_OK(se_text_detokenize(text, &best, 1, false, &wanted));
+    /* Text alone loses the space that SentencePiece puts before a word. */
+    CHECK(strcmp(first.text + (first.text[0] == ' ' && wanted[0] != ' ' ? 1 : 0), wanted) == 0);
+    se_string_free(wanted);
+  }
+  free(logits);
+  se_text_close(text);
+}
+
+static void text_survives_tokens(const char *model) {
+  const char *original = "caf\xC3\xA9 \xE2\x82\xAC 42, tab\tand\nline \xF0\x9F\x90\xA1";
+  se_text *text = open_model(model, 0);
+  size_t count = 0;
+  CHECK_OK(se_text_tokenize(text, original, strlen(original), false, false, NULL, 0, &count));
+  CHECK(count > 0 && count < 256);
+  int32_t tokens[256];
+  size_t again = 0;
+  CHECK_OK(se_text_tokenize(text, original, strlen(original), false, false, tokens, 256, &again));
+  CHECK(again == count);
+  char *back = NULL;
+  CHECK_OK(se_text_detokenize(text, tokens, count, false, &back));
+  /* SentencePiece puts a space before the text; nothing else may differ. */
+  CHECK(strcmp(back + (back[0] == ' ' ? 1 : 0), original) == 0);
+  se_string_free(back);
+  tokens[0] = -1;
+  CHECK_STATUS(se_text_detokenize(text, tokens, 1, false, &back), SE_INVALID_ARGUMENT);
+  se_text_close(text);
+}
+
+static void an_answer_obeys_a_grammar(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = greedy(text, 60);
+  options.grammar = "root ::= \"yes\" | \"no, \\\"never\\\"\"";
+  for (uint32_t seed = 1; seed <= 3; seed++) {
+    options.temperature = 2;
+    options.seed = seed;
+    CHECK_OK(generate(text, prompt, &options, &first));
+    CHECK(strcmp(first.text, "yes") == 0 || strcmp(first.text, "no, \"never\"") == 0);
+    CHECK(first.result.finish_reason == SE_FINISH_STOP);
+  }
+  options.grammar = NULL;
+  options.json_schema = "{\"enum\": [\"red\", 42, null]}";
+  CHECK_OK(generate(text, prompt, &options, &first));
+  CHECK(strcmp(first.text, "\"red\"") == 0 || strcmp(first.text, "42") == 0 || strcmp(first.text, "null") == 0);
+  options.grammar = "root ::= [a";
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  options.json_schema = NULL;
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  options.grammar = "other ::= \"x\"";
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  CHECK(strstr(se_last_error(), "`root`") != NULL);
+  options.grammar = "root ::= root \"x\"";
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  options.grammar = NULL;
+  options.json_schema = "{\"type\": \"object\", \"properties\": ";
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  se_text_close(text);
+}
+
+static void a_full_context_ends_the_answer(const char *model) {
+  se_text *text = open_model(model, 48);
+  se_text_generate_options options = greedy(text, 0);
+  options.ignore_end_of_text = true;
+  int32_t tokens[64];
+  for (int i = 0; i < 64; i++) tokens[i] = 260 + i;
+  CHECK_OK(se_text_generate_tokens(text, tokens, 40, &options, NULL, NULL, NULL));
+  first.result.size = sizeof(first.result);
+  CHECK_OK(se_text_generate_tokens(text, tokens, 40, &options, NULL, NULL, &first.result));
+  CHECK(first.result.finish_reason == SE_FINISH_LENGTH);
+  /* 8 more fit, and the one after the last needs no room. */
+  CHECK(first.result.completion_tokens == 9);
+  CHECK_OK(se_text_generate_tokens(text, tokens, 48, &options, NULL, NULL, &first.result));
+  CHECK(first.result.completion_tokens == 1);
+  CHECK_STATUS(se_text_generate_tokens(text, tokens, 49, &options, NULL, NULL, &first.result), SE_INVALID_ARGUMENT);
+  CHECK(strstr(se_last_error(), "`49`") != NULL && strstr(se_last_error(), "`48`") != NULL);
+  CHECK(strlen(se_last_hint()) > 0);
+  se_text_close(text);
+}
+
+static void wrong_arguments_are_told_apart(const char *model) {
+  se_text *text = NULL;
+  CHECK_STATUS(se_text_open(NULL, NULL, &text), SE_INVALID_ARGUMENT);
+  CHECK_STATUS(se_text_open(model, NULL, NULL), SE_INVALID_ARGUMENT);
+  CHECK_STATUS(se_text_open("no/such/model", NULL, &text), SE_NOT_FOUND);
+  CHECK(text == NULL);
+  CHECK(strstr(se_last_error(), "`no/such/model`") != NULL);
+  CHECK_STATUS(se_text_reset(NULL), SE_INVALID_ARGUMENT);
+  se_text_close(NULL);
+  se_text_cancel(NULL);
+  se_string_free(NULL);
+
+  text = open_model(model, 64);
+  se_text_generate_options options = greedy(text, 1);
+  CHECK_STATUS(generate(text, NULL, &options, &first), SE_INVALID_ARGUMENT);
+  const int32_t unknown = 1 << 30;
+  CHECK_STATUS(se_text_generate_tokens(text, &unknown, 1, &options, NULL, NULL, NULL), SE_INVALID_ARGUMENT);
+  CHECK_STATUS(se_text_generate_tokens(text, NULL, 0, &options, NULL, NULL, NULL), SE_INVALID_ARGUMENT);
+  options.temperature = -1;
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  options = greedy(text, 1);
+  options.top_p = 0;
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  options = greedy(text, 1);
+  options.size = 3;
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  options = greedy(text, 1);
+  options.stop_count = 1;
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  const char *const empty = "";
+  options.stop = &empty;
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  options = greedy(text, 1);
+  const char *const bad_messages[] = {"",
+                                      "{}",
+                                      "[]",
+                                      "[1]",
+                                      "[{\"role\":\"user\"}]",
+                                      "[{\"role\":\"judge\",\"content\":\"x\"}]",
+                                      "[{\"role\":\"user\",\"content\":1}]"};
+  for (size_t i = 0; i < sizeof(bad_messages) / sizeof(bad_messages[0]); i++) {
+    CHECK_STATUS(chat(text, bad_messages[i], &options, &first), SE_INVALID_ARGUMENT);
+    CHECK(strlen(se_last_error()) > 0);
+  }
+  CHECK_OK(generate(text, prompt, &options, &first));
+  CHECK(strcmp(se_last_error(), "") == 0);
+  se_text_close(text);
+}
+
+static void older_and_newer_callers_are_understood(const char *model) {
+  se_text *text = open_model(model, 0);
+  const se_text_generate_options options = greedy(text, 3);
+  /* An older caller's struct ends after max_tokens; what follows must not be read. */
+  struct {
+    size_t size;
+    uint32_t max_tokens;
+  } older = {sizeof(older), 3};
+  CHECK_OK(generate(text, prompt, (const se_text_generate_options *)(const void *)&older, &first));
+  CHECK(first.result.completion_tokens <= 3);
+  struct {
+    se_text_generate_options known;
+    char added_later[64];
+  } newer;
+  memset(&newer, 0x7F, sizeof(newer));
+  newer.known = options;
+  newer.known.size = sizeof(newer);
+  CHECK_OK(generate(text, prompt, &newer.known, &first));
+  se_text_close(text);
+}
+
+static void two_handles_on_one_model_are_independent(const char *model) {
+  se_text *one = open_model(model, 0);
+  se_text *two = open_model(model, 64);
+  const se_text_generate_options options = greedy(one, 8);
+  CHECK_OK(generate(one, prompt, &options, &first));
+  CHECK_OK(generate(two, prompt, &options, &second));
+  CHECK(strcmp(first.text, second.text) == 0);
+  se_text_close(one);
+  CHECK_OK(generate(two, prompt, &options, &second));
+  CHECK(strcmp(first.text, second.text) == 0);
+  se_text_close(two);
+}
+
+static int log_lines;
+
+static void count_line(se_log_level level, const char *message, void *user_data) {
+  (void)level;
+  (void)user_data;
+  CHECK(message != NULL);
+  log_lines++;
+}
+
+static void the_log_goes_to_its_callback(const char *model) {
+  se_log_set(count_line, NULL);
+  se_text_close(open_model(model, 0));
+  se_log_set(NULL, NULL);
+  CHECK(log_lines > 0);
+}
+
+const test_case test_cases[] = {
+    {"it says what it opened", it_says_what_it_opened},
+    {"greedy answers repeat and reuse the prompt", greedy_answers_repeat_and_reuse_the_prompt},
+    {"a seed repeats an answer", a_seed_repeats_an_answer},
+    {"a penalty changes what repeats", a_penalty_changes_what_repeats},
+    {"pieces are whole characters", pieces_are_whole_characters},
+    {"an answer ends before a stop string", an_answer_ends_before_a_stop_string},
+    {"another thread cancels a call", another_thread_cancels_a_call},
+    {"the callback stops a call", the_callback_stops_a_call},
+    {"the callback cannot call the model", the_callback_cannot_call_the_model},
+    {"time runs out", time_runs_out},
+    {"a second turn prefills only what is new", a_second_turn_prefills_only_what_is_new},
+    {"scores are the logarithms of the softmax", scores_are_the_logarithms_of_the_softmax},
+    {"text survives tokens", text_survives_tokens},
+    {"an answer obeys a grammar", an_answer_obeys_a_grammar},
+    {"a full context ends the answer", a_full_context_ends_the_answer},
+    {"wrong arguments are told apart", wrong_arguments_are_told_apart},
+    {"older and newer callers are understood", older_and_newer_callers_are_understood},
+    {"two handles on one model are independent", two_handles_on_one_model_are_independent},
+    {"the log goes to its callback", the_log_goes_to_its_callback},
+    {NULL, NULL},
+};

@@ -1,0 +1,69 @@
+/* Tests of the C API, as a C99 program uses it.
+ *
+ *   sphere-edge-test cases MODEL          runs every case on a GGUF file or a compiled bundle
+ *   sphere-edge-test open STATUS PATH…    opening each of these must end with this status
+ *   sphere-edge-test survive PATH…        opening and using each of these may fail, but only with our own errors
+ */
+#include <string.h>
+
+#include "calls.h"
+#include "cases.h"
+#include "check.h"
+
+/* The engines are not instrumented, so what they append to a container looks foreign to the sanitizer. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "detect_container_overflow=0"; }
+
+static answer survivor;
+
+static void run_cases(const char *model) {
+  int count = 0;
+  for (const test_case *one = test_cases; one->name != NULL; one++) {
+    printf("%s\n", one->name);
+    fflush(stdout);
+    one->run(model);
+    count++;
+  }
+  printf("%d cases passed\n", count);
+}
+
+static void open_with(int status, const char *path) {
+  se_text *text = NULL;
+  CHECK_STATUS(se_text_open(path, NULL, &text), status);
+  if (status == SE_OK) {
+    se_text_close(text);
+  } else {
+    CHECK(text == NULL && strlen(se_last_error()) > 0);
+  }
+}
+
+static void survive(const char *path) {
+  se_text_open_options options;
+  memset(&options, 0, sizeof(options));
+  options.size = sizeof(options);
+  options.threads = 1;
+  options.context_tokens = 32;
+  se_text *text = NULL;
+  const se_status opened = se_text_open(path, &options, &text);
+  if (opened != SE_OK) {
+    printf("%s: %s: %s\n", path, se_status_name(opened), se_last_error());
+    return;
+  }
+  const se_text_generate_options few = greedy(text, 3);
+  printf("%s: opened, generates: %s\n", path, se_status_name(generate(text, "Hello", &few, &survivor)));
+  se_text_close(text);
+}
+
+int main(int count, char **words) {
+  if (count == 3 && strcmp(words[1], "cases") == 0) {
+    run_cases(words[2]);
+  } else if (count > 3 && strcmp(words[1], "open") == 0) {
+    for (int i = 3; i < count; i++) open_with(atoi(words[2]), words[i]);
+  } else if (count > 2 && strcmp(words[1], "survive") == 0) {
+    for (int i = 2; i < count; i++) survive(words[i]);
+  } else {
+    fprintf(stderr, "usage: sphere-edge-test cases MODEL | open STATUS PATH… | survive PATH…\n");
+    return 64;
+  }
+  return 0;
+}
