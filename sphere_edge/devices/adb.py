@@ -88,7 +88,9 @@ def server() -> adbutils.AdbClient:
         program = os.environ.get(ADB_VARIABLE) or adbutils.adb_path()
         started = run([program, "-P", text, "start-server"], timeout_s=30, check=False)
         if started.exit_code != 0:
-            message = f"the adb server does not start: {started.last_lines}"
+            # It says a page of things before the one that counts.
+            why = "; ".join(started.last_lines.splitlines()[-3:])
+            message = f"the adb server does not start: {why}"
             hint = f"try `{program} start-server`; another adb is named with {ADB_VARIABLE}=/path"
             raise errors.UnavailableError(message, hint=hint) from None
     return adbutils.AdbClient(host=host, port=int(text))

@@ -1,0 +1,166 @@
+"""`sphere-edge devices`, `rollback`, `device …`: what can be reached and what is deployed there."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sphere_edge import console, errors
+from sphere_edge.devices.device import Device
+from sphere_edge.devices.open import open_device
+from sphere_edge.devices.probe import Probe, probe
+from sphere_edge.devices.store import Installed, Store
+
+_NOT_TOLD = "not available"
+
+
+@contextmanager
+def opened(uri: str) -> Iterator[Device]:
+    """The device, closed at the end; asks for a password only where a person can type one."""
+    ask = (lambda what: getpass.getpass(f"{what}: ")) if console.is_interactive() else None
+    device = open_device(uri, ask=ask)
+    try:
+        yield device
+    finally:
+        device.close()
+
+
+def list_devices(uris: Sequence[str], *, as_json: bool) -> None:
+    """Without URIs all devices that can be named, with them what each is and has."""
+    if uris:
+        _show_probes(uris, as_json=as_json)
+        return
+    found = [*_local(), *_adb(), *_ssh()]
+    if as_json:
+        console.write_json({"devices": found})
+        return
+    rows = [[one["uri"], one["state"], one["description"] or ""] for one in found]
+    console.write_table(["DEVICE", "STATE", "DESCRIPTION"], rows)
+    for one in found:
+        if one["advice"]:
+            console.say(f"{one['uri']} is {one['state']}: {one['advice']}")
+    console.say("what one is and has: `sphere-edge devices local`")
+
+
+def list_installed(uri: str, store: str | None, *, as_json: bool) -> None:
+    """What is deployed on the device."""
+    with opened(uri) as device:
+        installed = Store(device, store).installed()
+    if as_json:
+        console.write_json({"device": uri, "bundles": [dataclasses.asdict(i) for i in installed]})
+        return
+    if not installed:
+        console.say(f"nothing is deployed on {uri}")
+        return
+    console.write_table(
+        ["NAME", "BUNDLE", "SIZE →", "PREVIOUS"],
+        [
+            [
+                one.name,
+                one.bundle[:12],
+                console.human_bytes(one.bytes),
+                one.previous[:12] if one.previous else "-",
+            ]
+            for one in installed
+        ],
+    )
+
+
+def rollback(name: str, uri: str, store: str | None, *, as_json: bool) -> None:
+    """Makes the bundle before the current one current again."""
+    with opened(uri) as device:
+        now = Store(device, store).rollback(name)
+    _say_current(now, uri, as_json=as_json)
+
+
+def remove(name: str, uri: str, store: str | None) -> None:
+    """Forgets a name and frees what only it used."""
+    with opened(uri) as device:
+        freed = Store(device, store).remove(name)
+    console.say(f"removed `{name}` from {uri}: {console.human_bytes(freed)} freed")
+
+
+def collect(uri: str, store: str | None) -> None:
+    """Frees what neither a current nor a previous bundle uses."""
+    with opened(uri) as device:
+        freed = Store(device, store).gc()
+    console.say(f"{console.human_bytes(freed)} freed on {uri}")
+
+
+def _say_current(now: Installed, uri: str, *, as_json: bool) -> None:
+    if as_json:
+        console.write_json({"device": uri, **dataclasses.asdict(now)})
+        return
+    console.say(f"`{now.name}` on {uri} is now bundle {now.bundle[:12]}")
+    console.write(now.bundle)
+
+
+def _entry(uri: str, state: str, description: str | None, advice: str | None) -> dict[str, Any]:
+    return {"uri": uri, "state": state, "description": description, "advice": advice}
+
+
+def _local() -> list[dict[str, Any]]:
+    return [_entry("local", "ready", "this machine", None)]
+
+
+def _adb() -> list[dict[str, Any]]:
+    from sphere_edge.devices import adb
+
+    try:
+        states = adb.listed()
+    except errors.SphereEdgeError as error:
+        console.warn(error.message)
+        return []
+    return [
+        _entry(f"adb:{one.serial}", "ready" if one.is_ready else one.state, one.model, one.advice)
+        for one in states
+    ]
+
+
+def _ssh() -> list[dict[str, Any]]:
+    from sphere_edge.devices import ssh_config
+
+    hosts = ssh_config.named_hosts()
+    return [_entry(f"ssh://{host}", "in ssh config", None, None) for host in hosts]
+
+
+def _show_probes(uris: Sequence[str], *, as_json: bool) -> None:
+    probes: list[tuple[str, Probe]] = []
+    for uri in uris:
+        with opened(uri) as device:
+            probes.append((uri, probe(device)))
+    if as_json:
+        found = [{"uri": uri, **dataclasses.asdict(one)} for uri, one in probes]
+        console.write_json({"devices": found})
+        return
+    for uri, one in probes:
+        console.write(uri)
+        for name, text in _lines(one):
+            console.write(f"  {name:<18} {text}")
+
+
+def _lines(one: Probe) -> list[tuple[str, str]]:
+    clusters = ", ".join(
+        f"{c.cores} at {c.max_mhz} MHz" if c.max_mhz else f"{c.cores}" for c in one.clusters
+    )
+    return [
+        ("model", one.model or _NOT_TOLD),
+        ("system", " ".join(filter(None, (one.os_release or one.os, one.kernel, one.libc)))),
+        ("SoC", one.soc or _NOT_TOLD),
+        ("CPU", f"{one.cpu_model or _NOT_TOLD} ({one.architecture})"),
+        ("cores", f"{one.cores or _NOT_TOLD}{f' ({clusters})' if clusters else ''}"),
+        ("CPU features", " ".join(one.cpu_features) or "none of those we use"),
+        ("memory", _bytes(one.memory_total_bytes)),
+        ("available memory", _bytes(one.memory_available_bytes)),
+        ("free storage", _bytes(one.storage_free_bytes)),
+        ("page size", _bytes(one.page_bytes)),
+        ("GPU", " ".join(filter(None, (one.gpu, one.gpu_driver))) or _NOT_TOLD),
+        ("sensors", ", ".join(f"{s.name} ({s.kind})" for s in one.sensors) or _NOT_TOLD),
+    ]
+
+
+def _bytes(count: int | None) -> str:
+    return _NOT_TOLD if count is None else console.human_bytes(count)

@@ -1,0 +1,49 @@
+"""Whether a bundle can run on a device as it is right now: its CPU, its system, its free memory."""
+
+from __future__ import annotations
+
+from sphere_edge import console, errors
+from sphere_edge.bundle.manifest import Manifest
+from sphere_edge.devices.probe import Probe
+
+_SYSTEMS = {"android": "android", "linux": "linux", "darwin": "macos", "macos": "macos"}
+
+
+def check(manifest: Manifest, probe: Probe, uri: str) -> None:
+    """Raises FormatMismatchError (other machine code), OutOfMemoryError (does not fit now).
+
+    Memory is not checked where the device does not tell how much is available.
+    """
+    _check_machine_code(manifest, probe, uri)
+    needed, available = manifest.memory.peak_bytes, probe.memory_available_bytes
+    if available is not None and needed > available:
+        message = (
+            f"`{manifest.name}` needs {console.human_bytes(needed)} at its peak, "
+            f"{uri} has {console.human_bytes(available)} available right now"
+        )
+        hint = (
+            "end other programs there, or package the model with a shorter --context or --quant q4"
+        )
+        raise errors.OutOfMemoryError(message, hint=hint)
+
+
+def _check_machine_code(manifest: Manifest, probe: Probe, uri: str) -> None:
+    target = manifest.target
+    if manifest.engine == "llama" and not target.cpu_features:
+        # A GGUF holds no machine code.
+        return
+    architecture, *rest = target.triple.split("-")
+    architecture = "aarch64" if architecture.startswith("arm64") else architecture
+    words = [word for word in rest for name in _SYSTEMS if word.startswith(name)]
+    system = next((s for name, s in _SYSTEMS.items() if any(name in w for w in words)), "linux")
+    again = f"package the model for a profile of {probe.model or uri}"
+    if (architecture, system) != (probe.architecture, probe.os):
+        message = (
+            f"`{manifest.name}` was made for {architecture} {system}, "
+            f"{uri} is {probe.architecture} {probe.os}"
+        )
+        raise errors.FormatMismatchError(message, hint=again)
+    lacking = [name for name in target.cpu_features if name not in probe.cpu_features]
+    if lacking:
+        message = f"`{manifest.name}` needs CPU features that {uri} lacks: {', '.join(lacking)}"
+        raise errors.FormatMismatchError(message, hint=again)
