@@ -58,6 +58,24 @@ def made_once(
 
 
 @contextmanager
+def scratch(name: str, *, on_wait: Callable[[], object] = lambda: None) -> Iterator[Path]:
+    """An empty folder for work, removed at the end; always at the same path, for one at a time.
+
+    The same path, because zig recognises what it has compiled before only under the same words.
+    """
+    place = folder() / "work" / name
+    with _translated(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(place, on_wait), _translated(place):
+        shutil.rmtree(place, ignore_errors=True)
+        try:
+            place.mkdir()
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
 def _locked(target: Path, on_wait: Callable[[], object]) -> Iterator[None]:
     # The kernel drops the lock when its holder dies, however it dies. The file itself stays: to
     # remove it would let two processes hold locks on two files of the same name.

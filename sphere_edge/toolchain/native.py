@@ -51,6 +51,8 @@ class Project:
     folders: Mapping[str, Path] = field(default_factory=dict)
     beside: tuple[Path, ...] = ()
     pins: Mapping[str, str] = field(default_factory=dict)
+    # Folders below `folder` that are no input.
+    leave_out: tuple[str, ...] = ()
 
 
 def build(target: Target, progress: console.Progress = console.SILENT) -> NativeBuild:
@@ -93,6 +95,7 @@ def core_project(target: Target) -> Project:
             "apache-tvm": importlib.metadata.version("apache-tvm"),
             "apache-tvm-ffi": importlib.metadata.version("apache-tvm-ffi"),
         },
+        leave_out=("tests",),
     )
 
 
@@ -132,7 +135,7 @@ def _key(project: Project, target: Target) -> str:
         "files": {
             path.relative_to(project.folder).as_posix(): _sha256(path)
             for path in sorted(project.folder.rglob("*"))
-            if path.is_file() and "__pycache__" not in path.parts
+            if path.is_file() and path.relative_to(project.folder).parts[0] not in project.leave_out
         },
     }
     text = json.dumps(inputs, sort_keys=True)
@@ -149,17 +152,24 @@ def build_project(
     """The folder with the project's `lib/` and `bin/`, built if it is not in the cache yet."""
     finished = build_folder(project, target)
     waits = f"waiting for another process that builds {project.name}"
-    with cache.made_once(finished, on_wait=lambda: console.say(waits)) as folder:
-        if folder is not None:
-            with _log(project, target) as log:
-                _compile(project, target, folder / "work", progress, log)
+
+    def on_wait() -> None:
+        console.say(waits)
+
+    with cache.made_once(finished, on_wait=on_wait) as folder:
+        if folder is None:
+            return finished
+        with (
+            cache.scratch(f"{project.name}-{target.name}", on_wait=on_wait) as work,
+            _log(project, target) as log,
+        ):
+            _compile(project, target, work, progress, log)
             for part in ("lib", "bin"):
-                if (folder / "work" / part).is_dir():
-                    (folder / "work" / part).rename(folder / part)
-            (folder / "lib").mkdir(exist_ok=True)
-            for file in project.beside:
-                shutil.copy2(file, folder / "lib" / file.name)
-            shutil.rmtree(folder / "work")
+                if (work / part).is_dir():
+                    (work / part).rename(folder / part)
+        (folder / "lib").mkdir(exist_ok=True)
+        for file in project.beside:
+            shutil.copy2(file, folder / "lib" / file.name)
     return finished
 
 
@@ -200,7 +210,6 @@ def _log(project: Project, target: Target) -> Iterator[IO[str]]:
 def _compile(
     project: Project, target: Target, work: Path, progress: console.Progress, log: IO[str]
 ) -> None:
-    work.mkdir()
     environment = compilers.environment()
     configure: list[str | Path] = [
         *(compilers.cmake(), "-S", project.folder, "-B", work),

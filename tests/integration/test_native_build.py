@@ -110,6 +110,11 @@ def test_it_is_built_again_when_an_input_changes(project: native.Project) -> Non
     assert folder() not in (before, with_more)
     (project.folder / "more.h").unlink()
     assert folder() == before
+    (project.folder / "tests").mkdir()
+    (project.folder / "tests" / "test.c").touch()
+    assert folder() != before
+    assert folder(replace(project, leave_out=("tests",))) == before
+    (project.folder / "tests" / "test.c").unlink()
     # Where the sources lie does not matter.
     moved = project.folder.rename(project.folder.parent / "elsewhere")
     assert folder(replace(project, folder=moved)) == before

@@ -73,6 +73,17 @@ def test_a_second_maker_waits_and_then_finds_it_made(own_cache: Path) -> None:
     assert found == [None]
 
 
+def test_scratch_is_empty_at_the_start_and_gone_at_the_end(own_cache: Path) -> None:
+    left = own_cache / "work" / "native" / "left"
+    left.mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt), cache.scratch("native") as place:
+        assert place == left.parent
+        assert not list(place.iterdir())
+        (place / "file").touch()
+        raise KeyboardInterrupt
+    assert not place.exists()
+
+
 def test_a_cache_that_cannot_be_written_says_which_variable_names_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,59 @@
+"""`doctor` looks, tells the next command and changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sphere_edge.commands.doctor import Finding, doctor
+from sphere_edge.toolchain import cache, compilers
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(cache.FOLDER_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.delenv(compilers.NDK_VARIABLE, raising=False)
+    return tmp_path / "cache"
+
+
+def by_name(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.name: finding for finding in findings}
+
+
+def test_what_is_needed_is_there(own_cache: Path) -> None:
+    findings = by_name(doctor(as_json=False))
+    for name in ("python", "packages", "pip", "zig", "cmake", "ninja", "cache", "cpu"):
+        assert findings[name].state == "ok", findings[name]
+    assert findings["runtime"].next_command == "sphere-edge runtime build"
+    assert compilers.NDK_VARIABLE in str(findings["ndk"].next_command)
+    # Looking is all it does, though zig keeps a cache of its own.
+    assert {path.name for path in own_cache.glob("*")} <= {"zig"}
+
+
+def test_json_holds_the_same(own_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    findings = doctor(as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["healthy"] is True
+    assert [Finding(**one) for one in told["findings"]] == findings
+
+
+def test_a_cache_that_cannot_be_used_is_told_with_the_way_out(
+    own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_cache.write_text("a file, not a folder")
+    finding = by_name(doctor(as_json=True))["cache"]
+    assert finding.state == "missing"
+    assert cache.FOLDER_VARIABLE in str(finding.next_command)
+    assert json.loads(capsys.readouterr().out)["healthy"] is False
+
+
+def test_a_named_ndk_is_found(
+    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ndk" / "build" / "cmake").mkdir(parents=True)
+    (tmp_path / "ndk" / "build" / "cmake" / "android.toolchain.cmake").touch()
+    monkeypatch.setenv(compilers.NDK_VARIABLE, str(tmp_path / "ndk"))
+    finding = by_name(doctor(as_json=False))["ndk"]
+    assert (finding.state, finding.found) == ("ok", str(tmp_path / "ndk"))
