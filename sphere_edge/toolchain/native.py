@@ -6,10 +6,11 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -26,6 +27,8 @@ _BUILD_TIMEOUT_S = 3600.0
 _NINJA_STEP = re.compile(r"\[(\d+)/(\d+)\] ")
 _ERROR_LINE = re.compile(r"(\berror:|CMake Error|undefined symbol|^ninja: error)", re.IGNORECASE)
 _ERROR_LINES_SHOWN = 6
+# For each target; several checkouts and environments share the cache.
+_BUILDS_KEPT = 8
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ def build_project(
 
     with cache.made_once(finished, on_wait=on_wait) as folder:
         if folder is None:
+            _mark_used(finished)
             return finished
         with (
             cache.scratch(f"{project.name}-{target.name}", on_wait=on_wait) as work,
@@ -170,7 +174,24 @@ def build_project(
         (folder / "lib").mkdir(exist_ok=True)
         for file in project.beside:
             shutil.copy2(file, folder / "lib" / file.name)
+    _forget_old_builds(finished)
     return finished
+
+
+def _mark_used(build: Path) -> None:
+    # A cache that may only be read still serves.
+    with suppress(OSError):
+        os.utime(build)
+
+
+def _forget_old_builds(newest: Path) -> None:
+    """Removes all but the last used builds for the same target; programs that use one go on."""
+    name = newest.name.rpartition("-")[0]
+    same = re.compile(re.escape(name) + "-[0-9a-f]{16}")
+    builds = [path for path in newest.parent.iterdir() if same.fullmatch(path.name)]
+    by_use = sorted(builds, key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in by_use[_BUILDS_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 class _NinjaProgress:

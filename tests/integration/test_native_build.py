@@ -120,6 +120,23 @@ def test_it_is_built_again_when_an_input_changes(project: native.Project) -> Non
     assert folder(replace(project, folder=moved)) == before
 
 
+def test_only_the_last_used_builds_are_kept(project: native.Project) -> None:
+    (project.folder / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.24)\nproject(none NONE)\n"
+    )
+    folder = native.build_folder(project, targets.host()).parent
+    for number in range(9):
+        old = folder / f"host-{number:016x}"
+        old.mkdir(parents=True)
+        os.utime(old, (number, number))
+    (folder / "host-of-another-name").mkdir()
+    made = native.build_project(project, targets.host())
+    left = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
+    assert left == sorted(
+        [made.name, "host-of-another-name", *(f"host-{number:016x}" for number in range(2, 9))]
+    )
+
+
 def test_a_project_that_does_not_compile_shows_why_and_where_the_log_is(
     project: native.Project, tmp_path: Path
 ) -> None:
