@@ -200,7 +200,9 @@ def test_what_cannot_be_converted_is_named(
 def test_a_special_token_must_be_in_the_vocabulary(tmp_path: Path) -> None:
     trained.write_byte_level(tmp_path, "gpt-2", eos_token="<|nowhere|>")
     refused(tmp_path, ModelCorruptError, "the eos_token `<|nowhere|>` is not in the vocabulary")
-    trained.write_byte_level(tmp_path, "gpt-2", pad_token="[PAD]")
+    trained.write_byte_level(tmp_path, "gpt-2", eos_token=["<|im_end|>"])
+    refused(tmp_path, ModelCorruptError, "the eos_token `['<|im_end|>']`")
+    trained.write_byte_level(tmp_path, "gpt-2", pad_token="[PAD]", unk_token=["odd"])
     assert write_vocabulary(tmp_path, tmp_path / "t.gguf").eos is not None
 
 
