@@ -37,7 +37,8 @@ def parse_uri(uri: str) -> DeviceUri:
         return DeviceUri("adb")
     if uri.startswith("adb:") and _SERIAL.fullmatch(uri[4:]):
         return DeviceUri("adb", serial=uri[4:])
-    if uri.startswith("ssh://"):
+    # urlsplit would drop line ends.
+    if uri.startswith("ssh://") and uri.isprintable():
         return _parse_ssh(uri)
     message = f"`{uri}` does not name a device"
     raise errors.InvalidArgumentError(message, hint=_FORMS)

@@ -76,7 +76,7 @@ def probe(device: Device, *, folder: str | None = None) -> Probe:
 
 def parse(text: str, uri: str) -> Probe:
     """Reads what probe.sh printed. Raises UnavailableError if it is not that."""
-    told = _sections(text)
+    told = sections(text)
     if "end" not in told:
         message = f"{uri} does not answer the probe: {_clean(text[:_TEXT_LIMIT]) or 'no output'}"
         hint = "a POSIX shell is needed there"
@@ -160,13 +160,14 @@ _ARM_PARTS = {
 }
 
 
-def _sections(text: str) -> dict[str, list[str]]:
+def sections(text: str) -> dict[str, list[str]]:
+    """Lines that are not blank by the `== name` line before them; the first of a name counts."""
     told: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in text.splitlines():
         if line.startswith("== "):
-            # The first of a name counts: nothing a file on the device holds can replace it.
-            lines = told.setdefault(line[3:], [])
+            lines = []
+            told.setdefault(line[3:], lines)
         elif line.strip():
             lines.append(line.strip())
     return told

@@ -24,6 +24,7 @@ from sphere_edge.devices import survey, verbs
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.items import Item, bundle_id, check, listing
 from sphere_edge.devices.lock import Lock, release
+from sphere_edge.devices.probe import sections
 from sphere_edge.devices.survey import Survey
 from sphere_edge.devices.transfer import PATIENCE_S, Blob, send_blob
 
@@ -332,7 +333,7 @@ class _Arrival:
 def _absolute(device: Device, root: str) -> str:
     if root == "~" or root.startswith("~/"):
         told = device.run(["sh", "-c", 'printf "== home\n%s\n" "$HOME"']).stdout
-        root = "".join(survey.sections(told).get("home", [])[:1]) + root[1:]
+        root = "".join(sections(told).get("home", [])[:1]) + root[1:]
     if not root.startswith("/") or not root.isprintable():
         message = f"the store `{root}` on {device.uri} is not an absolute path"
         raise errors.InvalidArgumentError(message)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sphere_edge.devices.probe import free_storage
+from sphere_edge.devices.probe import free_storage, sections
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
@@ -28,7 +28,7 @@ def parse(text: str) -> Survey:
     told = sections(text)
     current: dict[str, tuple[str, str | None]] = {}
     for line in told.get("current", []):
-        name, *ids = line.split() or [""]
+        name, *ids = line.split()
         if NAME.fullmatch(name) and ids and all(_SHA256.fullmatch(one) for one in ids):
             current[name] = (ids[0], ids[1] if len(ids) > 1 else None)
     return Survey(
@@ -42,18 +42,6 @@ def parse(text: str) -> Survey:
         ),
         current=current,
     )
-
-
-def sections(text: str) -> dict[str, list[str]]:
-    """Lines by the `== name` line that they follow."""
-    told: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in text.splitlines():
-        if line.startswith("== "):
-            lines = told.setdefault(line[3:], [])
-        else:
-            lines.append(line)
-    return told
 
 
 def files(lines: Sequence[str]) -> dict[str, int]:
