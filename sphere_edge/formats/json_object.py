@@ -28,6 +28,9 @@ def parse(text: bytes, name: str) -> dict[str, Any]:
     """The JSON object in `text`; `name` is what errors call it. Raises ModelCorruptError."""
     try:
         value = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
+        if b"\\u" in text:
+            # An escaped half of a surrogate pair is no character: it cannot be written anywhere.
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         message = f"`{name}` is not valid JSON: {reason}"

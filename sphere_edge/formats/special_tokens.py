@@ -48,7 +48,7 @@ def read(
     def one(role: str) -> int | None:
         text = names.get(f"{role}_token")
         text = text.get("content") if isinstance(text, dict) else text
-        # Names of a pad or unknown token that nobody added to the vocabulary are common and harmless.
+        # A pad or unknown token that is not in the vocabulary is common and harmless.
         if text is not None and (role in ("bos", "eos") or str(text) in ids):
             return _known(f"{role}_token", text, ids)
         listed = _ids(model, f"{role}_token_id", ids) or _ids(generate, f"{role}_token_id", ids)

@@ -18,7 +18,8 @@ from sphere_edge.formats.sentencepiece import (
     SentencePieceModel,
 )
 
-TOKENS_LIMIT = 4_000_000
+# The largest vocabularies have 262,144 tokens.
+TOKENS_LIMIT = 1_000_000
 # Below any merge: such a token is never made by merging.
 _NO_MERGE = -1e6
 _SPACE = "\u2581"

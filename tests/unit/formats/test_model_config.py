@@ -60,6 +60,7 @@ def test_a_key_without_default_must_be_there() -> None:
         ("{", "is not valid JSON"),
         ('{"model_type": "a", "model_type": "b"}', "stands twice"),
         ('{"model_type": 3}', "where a string belongs"),
+        (r'{"model_type": "\ud800"}', "is not valid JSON"),
     ],
 )
 def test_a_file_that_is_no_config_is_refused(tmp_path: Path, text: str, says: str) -> None:
