@@ -82,6 +82,15 @@ se_text_generate_options greedy(se_text *text, uint32_t max_tokens) {
   return options;
 }
 
+se_text_generate_options babbling(se_text *text, uint32_t max_tokens) {
+  se_text_generate_options options = greedy(text, max_tokens);
+  options.temperature = 3;
+  options.top_k = 0;
+  options.seed = 5;
+  options.ignore_end_of_text = true;
+  return options;
+}
+
 se_status generate(se_text *text, const char *prompt, const se_text_generate_options *options, answer *out) {
   begin(out);
   return se_text_generate(text, prompt, options, collect, out, &out->result);

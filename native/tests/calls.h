@@ -24,6 +24,9 @@ se_text *open_model(const char *path, uint32_t context_tokens);
 /* Greedy, at most `max_tokens`. */
 se_text_generate_options greedy(se_text *text, uint32_t max_tokens);
 
+/* Many different tokens, the same ones each time, whatever the model would rather do. */
+se_text_generate_options babbling(se_text *text, uint32_t max_tokens);
+
 se_status generate(se_text *text, const char *prompt, const se_text_generate_options *options, answer *out);
 se_status chat(se_text *text, const char *messages, const se_text_generate_options *options, answer *out);
 

@@ -99,11 +99,7 @@ static void pieces_are_whole_characters(const char *model) {
 
 static void an_answer_ends_before_a_stop_string(const char *model) {
   se_text *text = open_model(model, 0);
-  se_text_generate_options options = greedy(text, 40);
-  options.ignore_end_of_text = true;
-  options.temperature = 3;
-  options.top_k = 0;
-  options.seed = 5;
+  se_text_generate_options options = babbling(text, 40);
   CHECK_OK(generate(text, prompt, &options, &first));
   CHECK(first.bytes >= 8);
   /* Cut from the middle, it usually spans two tokens; begun on a character. */
@@ -148,8 +144,7 @@ static bool cancel_elsewhere(const char *piece, size_t piece_bytes, void *user_d
 
 static void another_thread_cancels_a_call(const char *model) {
   se_text *text = open_model(model, 0);
-  se_text_generate_options options = greedy(text, 0);
-  options.ignore_end_of_text = true;
+  const se_text_generate_options options = babbling(text, 0);
   cancelling state = {text, 0, false};
   se_text_result result;
   memset(&result, 0, sizeof(result));
@@ -166,8 +161,7 @@ static void another_thread_cancels_a_call(const char *model) {
 
 static void the_callback_stops_a_call(const char *model) {
   se_text *text = open_model(model, 0);
-  se_text_generate_options options = greedy(text, 50);
-  options.ignore_end_of_text = true;
+  const se_text_generate_options options = babbling(text, 50);
   first.refuse_after = 2;
   CHECK_STATUS(generate(text, prompt, &options, &first), SE_CANCELLED);
   CHECK(first.pieces == 2);
