@@ -11,6 +11,7 @@ namespace se {
 namespace {
 
 constexpr size_t kLongestText = 1 << 28;
+constexpr const char *kBosKey = "tokenizer.ggml.bos_token_id";
 // Written by sphere_edge/formats/tokenizer.py.
 constexpr const char *kSpacePrefixKey = "sphere_edge.space_prefix";
 
@@ -18,6 +19,9 @@ constexpr const char *kSpacePrefixKey = "sphere_edge.space_prefix";
 
 Tokenizer::Tokenizer(std::shared_ptr<llama_model> model)
     : model_(std::move(model)), vocabulary_(llama_model_get_vocab(model_.get())) {
+  char number[16];
+  has_bos_ = llama_vocab_type(vocabulary_) != LLAMA_VOCAB_TYPE_BPE ||
+             llama_model_meta_val_str(model_.get(), kBosKey, number, sizeof number) >= 0;
   char scheme[8] = "";
   space_first_ = llama_model_meta_val_str(model_.get(), kSpacePrefixKey, scheme, sizeof scheme) == 5 &&
                  std::string_view(scheme) == "first";

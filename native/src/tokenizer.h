@@ -28,7 +28,8 @@ class Tokenizer {
   bool ends_text(int32_t token) const { return llama_vocab_is_eog(vocabulary_, token); }
   uint32_t size() const { return static_cast<uint32_t>(llama_vocab_n_tokens(vocabulary_)); }
   bool begins_with_bos() const { return llama_vocab_get_add_bos(vocabulary_); }
-  std::string bos_text() const { return text_of(llama_vocab_bos(vocabulary_)); }
+  // Empty where the model has no such token, as in Qwen: llama.cpp then answers with token 11.
+  std::string bos_text() const { return has_bos_ ? text_of(llama_vocab_bos(vocabulary_)) : ""; }
   std::string eos_text() const { return text_of(llama_vocab_eos(vocabulary_)); }
   // The chat template inside the file; empty if there is none.
   std::string chat_template() const;
@@ -46,6 +47,7 @@ class Tokenizer {
   // A space goes before a text, unless that begins with one or with a special token: what `tokenizers` calls
   // Metaspace with the prepend scheme "first", and llama.cpp does not know.
   bool space_first_ = false;
+  bool has_bos_ = true;
   struct Special {
     std::string text;
     bool always;  // recognised even where special tokens are not parsed
