@@ -101,13 +101,16 @@ def _compare_tokenizers(
 ) -> None:
     """ModelCorruptError where our tokenizer and the model's own differ, with the first sample."""
     from sphere_edge.formats import tokenizer
-    from sphere_edge.runtime import Vocabulary
+    from sphere_edge.runtime.text import Vocabulary
 
     with (
         progress.step("comparing tokenizers"),
         Vocabulary.open(folder / "tokenizer.gguf") as vocabulary,
     ):
-        mismatches = tokenizer.compare(source.path, vocabulary.tokenize)
+        mismatches = tokenizer.compare(
+            source.path,
+            lambda line: vocabulary.tokenize(line, add_special=False, parse_special=True),
+        )
     if not mismatches or options.allow_tokenizer_mismatch:
         return
     first = mismatches[0]
@@ -124,7 +127,7 @@ def _try_here(bundle: Bundle, progress: Progress) -> bool:
         check_runs_on(bundle.manifest, profiles.host())
     except FormatMismatchError:
         return False
-    from sphere_edge.runtime import TextManager
+    from sphere_edge.runtime.text import TextManager
 
     with progress.step("trying it"), TextManager.open(bundle.folder) as text:
         stream = text.generate(_SMOKE_PROMPT, max_tokens=_SMOKE_TOKENS, temperature=0)

@@ -27,7 +27,7 @@ def chat(
     """Reads lines until /exit or the end of input; each answer builds on all that was said."""
     path = runnable(bundle, profiles.host(), console.progress())
 
-    from sphere_edge.runtime import TextManager
+    from sphere_edge.runtime.text import TextManager
 
     with TextManager.open(path, context_tokens=context_tokens, threads=threads) as text:
         if not text.info.has_chat_template:

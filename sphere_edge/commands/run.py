@@ -35,7 +35,7 @@ def run(
         raise InvalidArgumentError(message, hint="leave out --raw or --system")
     path = runnable(bundle, profiles.host(), console.progress())
 
-    from sphere_edge.runtime import TextManager
+    from sphere_edge.runtime.text import TextManager
 
     with TextManager.open(path, context_tokens=context_tokens, threads=threads) as text:
         options = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}

@@ -1,0 +1,93 @@
+"""`sphere-edge quickstart`: the whole tool once, on the built-in model and this machine."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from sphere_edge import __version__, bench, console, packaging, profiles
+from sphere_edge.bench import report
+from sphere_edge.bundle.manifest import Manifest
+from sphere_edge.bundle.read import Bundle, check_runs_on
+from sphere_edge.engines.options import PackageOptions
+from sphere_edge.errors import SphereEdgeError
+from sphere_edge.formats.source import ModelSource, source_sha256
+
+_QUESTIONS = (
+    "What is the capital of France?",
+    "What colour is the sky?",
+    "What is 3 plus 4?",
+)
+_PLAN = bench.Plan(prompt_tokens=(128,), new_tokens=64, repeat=3)
+
+
+def quickstart(folder: Path) -> None:
+    """Builds the runtime and the bundle where they are not there yet, asks, measures, tells."""
+    from sphere_edge.runtime import library
+    from sphere_edge.runtime.text import TextManager
+
+    profile = profiles.host()
+    console.say(
+        f"sphere-edge {__version__} on {profile.title}, {profile.cpu.performance_cores} cores"
+    )
+    _headline("1/4  the runtime")
+    core = library.load(console.progress())
+    console.say(f"  version {library.system_info(core)['version']}, built for this CPU")
+
+    _headline("2/4  package the built-in model for this machine")
+    source = packaging.find(packaging.TINY)
+    output = folder / f"{source.name}.{profile.name}"
+    if _is_current(output, source):
+        console.say("  already there")
+    else:
+        packaging.package(
+            source, profile, PackageOptions(), output, force=True, progress=console.progress()
+        )
+    size = console.human_bytes(Bundle.open(output).manifest.total_bytes)
+    console.say(f"  {output}: {size}")
+
+    _headline("3/4  ask it")
+    with TextManager.open(output) as text:
+        for question in _QUESTIONS:
+            console.say(f"  > {question}", style="bold")
+            answer = "".join(text.chat([{"role": "user", "content": question}], temperature=0))
+            console.write(f"  {answer.strip()}")
+
+    _headline("4/4  measure it")
+    measured = bench.measure(output, _PLAN, console.progress())
+    console.write_table(report.COLUMNS, report.rows(measured))
+    console.write_table(("MEMORY", "PREDICTED →", "MEASURED →"), report.memory_rows(measured))
+
+    _headline("next")
+    for command in (
+        f"sphere-edge chat {output}",
+        f"sphere-edge bench {output} --report bench.html",
+        "sphere-edge inspect Qwen/Qwen2.5-0.5B-Instruct",
+        "sphere-edge package Qwen/Qwen2.5-0.5B-Instruct --profile host",
+        "sphere-edge profiles list",
+    ):
+        console.say(f"  {command}")
+
+
+def _headline(text: str) -> None:
+    console.say(f"\n{text}", style="bold")
+
+
+def _is_current(output: Path, source: ModelSource) -> bool:
+    """Whether the bundle there is sound, for this machine, and of this model and these tools."""
+    try:
+        manifest = Bundle.open(output).manifest
+        check_runs_on(manifest, profiles.host())
+    except SphereEdgeError:
+        return False
+    return manifest.provenance.source_sha256 == source_sha256(source) and _same_tools(manifest)
+
+
+def _same_tools(manifest: Manifest) -> bool:
+    try:
+        return all(
+            version == (__version__ if name == "sphere-edge" else metadata.version(name))
+            for name, version in manifest.provenance.tools.items()
+        )
+    except metadata.PackageNotFoundError:
+        return False
