@@ -132,12 +132,16 @@ uint64_t memory_total_bytes() { return meminfo_bytes("MemTotal:"); }
 uint64_t memory_available_bytes() { return meminfo_bytes("MemAvailable:"); }
 
 uint64_t peak_resident_bytes() {
-  rusage usage{};
-  if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
-#if defined(__APPLE__)
-  return static_cast<uint64_t>(usage.ru_maxrss);
+#if defined(__linux__)
+  // Not getrusage: its peak survives exec, so a runner started by a large program would report that program's.
+  std::ifstream stream("/proc/self/status");
+  for (std::string line; std::getline(stream, line);) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::stoull(line.substr(6)) * 1024;
+  }
+  return 0;
 #else
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+  rusage usage{};
+  return getrusage(RUSAGE_SELF, &usage) == 0 ? static_cast<uint64_t>(usage.ru_maxrss) : 0;
 #endif
 }
 
