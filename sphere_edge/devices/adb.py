@@ -253,14 +253,18 @@ class AdbDevice:
             if ":" in self._serial and state.state in ("absent", "offline"):
                 if state.state == "offline":
                     self._client.disconnect(self._serial)
-                connect_network(self._serial)
-            if time.monotonic() > deadline or state.state == "absent":
-                if (state := self._state()).is_ready:
-                    break
+                try:
+                    connect_network(self._serial)
+                except errors.UnavailableError:
+                    # Also when its owner has yet to allow us; then it is there, unauthorized.
+                    if self._state().state == "absent":
+                        raise
+            elif state.state == "absent" or time.monotonic() > deadline:
                 raise self._not_ready(state)
-            time.sleep(0.2)
-        with self._translated():
-            features = adbutils.AdbDevice(self._client, serial=self._serial).get_features()
+            time.sleep(0.1)
+        request = f"host-serial:{self._serial}:features"
+        with self._translated(), self._asked(request) as connection:
+            features = connection.read_string_block()
         if "shell_v2" not in features.split(","):
             message = f"{self.uri} has an adb that does not report exit codes"
             raise errors.UnsupportedError(message, hint="Android 7 or newer is needed")
@@ -279,19 +283,24 @@ class AdbDevice:
             return errors.UnavailableError(message, hint=hint)
         return errors.UnavailableError(f"{self.uri} is {state.state}", hint=state.advice)
 
-    def _transport(self) -> adbutils.AdbConnection:
-        device = adbutils.AdbDevice(self._client, serial=self._serial)
-        return device.open_transport(timeout=_CONNECT_TIMEOUT_S)
+    def _asked(self, *requests: str) -> adbutils.AdbConnection:
+        """A connection to the server after it granted `requests`; the caller closes it.
 
-    def _open_shell(self, argv: Sequence[str]) -> adbutils.AdbConnection:
-        connection = self._transport()
+        adbutils' own open_transport leaves its socket open when the server refuses.
+        """
+        connection = self._client.make_connection(timeout=_CONNECT_TIMEOUT_S)
         try:
-            connection.send_command(f"shell,v2,raw:{remote_line(argv)}")
-            connection.check_okay()
+            for request in requests:
+                connection.send_command(request)
+                connection.check_okay()
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _open_shell(self, argv: Sequence[str]) -> adbutils.AdbConnection:
+        service = f"shell,v2,raw:{remote_line(argv)}"
+        return self._asked(f"host:transport:{self._serial}", service)
 
     @contextmanager
     def _shell(self, argv: Sequence[str]) -> Iterator[socket.socket]:
@@ -300,9 +309,7 @@ class AdbDevice:
 
     @contextmanager
     def _sync(self) -> Iterator[socket.socket]:
-        with self._transport() as connection:
-            connection.send_command("sync:")
-            connection.check_okay()
+        with self._asked(f"host:transport:{self._serial}", "sync:") as connection:
             yield connection.conn
 
     def _send(

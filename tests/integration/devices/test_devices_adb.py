@@ -1,0 +1,165 @@
+"""adb with its real server: the states of devices, and what adbutils hides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import adbutils
+import pytest
+from adb_daemon import AdbDaemon
+from conftest import wait_until
+
+from sphere_edge import errors
+from sphere_edge.devices import adb
+
+Phone = Callable[..., AdbDaemon]
+
+
+@pytest.fixture
+def phone(adb_server: int) -> Iterator[Phone]:
+    """Starts a device daemon with these settings; the adb server does not know it yet."""
+    started: list[AdbDaemon] = []
+
+    def start(**settings: object) -> AdbDaemon:
+        daemon = AdbDaemon(**settings)  # type: ignore[arg-type]
+        daemon.start()
+        started.append(daemon)
+        return daemon
+
+    yield start
+    for daemon in started:
+        adb.server().disconnect(serial(daemon))
+        daemon.stop()
+
+
+def serial(daemon: AdbDaemon) -> str:
+    return f"127.0.0.1:{daemon.port}"
+
+
+def test_a_device_in_the_network_is_connected_by_naming_it(phone: Phone) -> None:
+    daemon = phone()
+    device = adb.AdbDevice(serial(daemon))
+    assert device.run(["echo", "hello"]).stdout == "hello\n"
+    assert [(one.serial, one.is_ready) for one in adb.listed()] == [(serial(daemon), True)]
+
+
+def test_a_key_the_owner_accepts_opens_the_device(phone: Phone) -> None:
+    daemon = phone(owner="willing")
+    assert adb.AdbDevice(serial(daemon)).run(["true"]).exit_code == 0
+    assert len(daemon.keys) == 1
+
+
+def test_an_unauthorized_device_says_what_to_do_on_its_screen(phone: Phone) -> None:
+    daemon = phone(owner="unwilling")
+    with pytest.raises(errors.UnavailableError) as caught:
+        adb.AdbDevice(serial(daemon))
+    states = [one for one in adb.listed() if one.serial == serial(daemon)]
+    assert [one.state for one in states] == ["unauthorized"]
+    assert "Allow USB debugging" in (states[0].advice or "")
+    assert "Allow USB debugging" in (caught.value.hint or "")
+
+
+def test_a_device_that_is_not_there_says_so(adb_server: int) -> None:
+    with pytest.raises(errors.UnavailableError, match="`127.0.0.1:1`"):
+        adb.AdbDevice("127.0.0.1:1")
+    with pytest.raises(errors.UnavailableError, match="adb:39A1 is not attached"):
+        adb.AdbDevice("39A1")
+
+
+def test_a_failed_connection_is_an_error_though_adb_calls_it_a_success(adb_server: int) -> None:
+    with pytest.raises(errors.UnavailableError, match="cannot connect"):
+        adb.connect_network("127.0.0.1:1")
+
+
+def test_the_only_device_needs_no_name_but_one_of_two_does(phone: Phone) -> None:
+    with pytest.raises(errors.NotFoundError, match="no device is attached"):
+        adb.AdbDevice()
+    first, second = phone(), phone()
+    adb.connect_network(serial(first))
+    assert adb.AdbDevice().uri == f"adb:{serial(first)}"
+    adb.connect_network(serial(second))
+    with pytest.raises(errors.InvalidArgumentError, match="more than one") as caught:
+        adb.AdbDevice()
+    assert serial(second) in caught.value.message
+
+
+def test_a_device_without_exit_codes_is_unsupported(phone: Phone) -> None:
+    daemon = phone(features="cmd")
+    with pytest.raises(errors.UnsupportedError) as caught:
+        adb.AdbDevice(serial(daemon))
+    assert "Android 7" in (caught.value.hint or "")
+
+
+def test_a_failing_program_is_seen_to_fail(phone: Phone) -> None:
+    assert adb.AdbDevice(serial(phone())).run(["false"]).exit_code == 1
+
+
+def test_a_file_beyond_32_bits_is_not_cut_to_what_sync_says(phone: Phone, tmp_path: Path) -> None:
+    # 5 GiB say 1 GiB over sync. Only the shell is asked for sizes.
+    device = adb.AdbDevice(serial(phone()))
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(5 << 30)
+    sizes = adbutils.AdbDevice(adb.server(), serial=device.uri[4:]).sync.stat(f"{tmp_path}/large")
+    assert sizes.size == 1 << 30
+    (tmp_path / "end").write_bytes(b"e" * 70_000)
+    with (tmp_path / "end").open("r+b") as file:
+        file.truncate((4 << 30) + 70_000)
+    start = 4 << 30
+    with (tmp_path / "end").open("r+b") as file:
+        file.seek(start)
+        file.write(b"E" * 70_000)
+    device.push(tmp_path / "end", f"{tmp_path}/large", offset_bytes=start, length_bytes=70_000)
+    with (tmp_path / "large").open("rb") as file:
+        file.seek(start)
+        assert file.read(70_000) == b"E" * 70_000
+    assert (tmp_path / "large").stat().st_size == 5 << 30
+
+
+def test_a_device_that_cannot_write_says_why_while_the_file_is_on_its_way(
+    phone: Phone, tmp_path: Path
+) -> None:
+    device = adb.AdbDevice(serial(phone()))
+    (tmp_path / "sent").write_bytes(bytes(8_000_000))
+    with pytest.raises(errors.StorageError, match="folder does not exist"):
+        device.push(tmp_path / "sent", f"{tmp_path}/no/such/folder/file")
+
+
+def test_a_restart_in_the_middle_of_a_program_is_unavailable_and_it_comes_back(
+    phone: Phone,
+) -> None:
+    daemon = phone()
+    device = adb.AdbDevice(serial(daemon))
+    process = device.start(["sh", "-c", "echo up; cat"])
+    assert process.read_line(10) == "up"
+    daemon.stop()
+    assert process.read_line(10) == ""
+    process.close()
+    wait_until(lambda: not any(one.is_ready for one in adb.listed()))
+    with pytest.raises(errors.UnavailableError):
+        device.run(["true"])
+    daemon.start()
+    device.reconnect()
+    assert device.run(["true"]).exit_code == 0
+
+
+def test_the_users_adb_and_port_are_honoured(
+    adb_server: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = tmp_path / "called"
+    own = tmp_path / "adb"
+    own.write_text(f'#!/bin/sh\necho "$@" > {called}\necho broken >&2\nexit 1\n')
+    own.chmod(0o755)
+    monkeypatch.setenv("ADB", str(own))
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "5998")
+    with pytest.raises(errors.UnavailableError, match="broken"):
+        adb.server()
+    assert called.read_text() == "-P 5998 start-server\n"
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "none")
+    with pytest.raises(errors.InvalidArgumentError, match="ANDROID_ADB_SERVER_PORT"):
+        adb.server()
+
+
+def test_nothing_of_these_tests_uses_the_users_own_server(adb_server: int) -> None:
+    assert os.environ["ANDROID_ADB_SERVER_PORT"] == str(adb_server) != "5037"

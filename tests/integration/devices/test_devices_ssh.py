@@ -1,0 +1,254 @@
+"""SSH as its users have it: config files, jumps, proxies, agents, host keys; with a real sshd."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Sshd, start_sshd
+
+from sphere_edge import errors
+from sphere_edge.devices import ssh_config
+from sphere_edge.devices.device import Device
+from sphere_edge.devices.open import open_device
+
+
+@pytest.fixture
+def connect(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Device]]:
+    """Connects to `host` with the usual config and `lines` before it, and proves that it works."""
+    opened: list[Device] = []
+
+    def make(host: str = "board", *lines: str) -> Device:
+        monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(sshd.config(sshd.port, *lines)))
+        device = open_device(f"ssh://{host}")
+        opened.append(device)
+        assert device.run(["echo", "hello"]).stdout == "hello\n"
+        return device
+
+    yield make
+    for device in opened:
+        device.close()
+
+
+def known_hosts(sshd: Sshd) -> Path:
+    return sshd.folder / f"known-{sshd.port}"
+
+
+def test_the_fast_cipher_is_used(connect: Callable[..., Device]) -> None:
+    connection = connect()._connection  # type: ignore[attr-defined]
+    assert connection.transport.local_cipher == "aes128-gcm@openssh.com"
+
+
+def test_included_files_and_matches_count(
+    connect: Callable[..., Device], sshd: Sshd, tmp_path: Path
+) -> None:
+    (tmp_path / "more").write_text("Host orin\n  HostName 127.0.0.1\n")
+    port = f"Match originalhost orin exec true\n  Port {sshd.port}\n  User {getpass.getuser()}"
+    connect("orin", f"Include {tmp_path / 'more'}", port)
+
+
+def test_a_jump_host_is_gone_through(connect: Callable[..., Device], sshd: Sshd) -> None:
+    device = connect(
+        "inner", f"Host inner\n HostName 127.0.0.1\n Port {sshd.port}\n ProxyJump board"
+    )
+    seen = device.run(["sh", "-c", "echo $SSH_CONNECTION"]).stdout.split()
+    assert seen[3] == str(sshd.port)
+    assert device._connection.below is not None  # type: ignore[attr-defined]
+
+
+def test_a_proxy_command_is_gone_through(connect: Callable[..., Device], tmp_path: Path) -> None:
+    relay = tmp_path / "relay.py"
+    relay.write_text(
+        "import socket, sys, threading, os\n"
+        "s = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+        "def up():\n"
+        "    while data := os.read(0, 65536): s.sendall(data)\n"
+        "threading.Thread(target=up, daemon=True).start()\n"
+        "while data := s.recv(65536): os.write(1, data)\n"
+    )
+    connect("board", f"Host board\n  ProxyCommand python3 {relay} %h %p")
+
+
+def test_a_proxy_command_that_ends_at_once_is_unavailable(connect: Callable[..., Device]) -> None:
+    with pytest.raises(errors.UnavailableError):
+        connect("board", "Host board\n  ProxyCommand false")
+
+
+def test_an_agent_is_asked(connect: Callable[..., Device], sshd: Sshd, tmp_path: Path) -> None:
+    socket = tmp_path / "agent"
+    started = subprocess.run(
+        ["ssh-agent", "-s", "-a", str(socket)], capture_output=True, text=True, check=True
+    )
+    found = re.search(r"SSH_AGENT_PID=(\d+)", started.stdout)
+    assert found is not None
+    try:
+        environment = {**os.environ, "SSH_AUTH_SOCK": str(socket)}
+        key = str(sshd.folder / "id")
+        subprocess.run(["ssh-add", "-q", key], env=environment, check=True, capture_output=True)
+        connect("board", f"Host board\n  IdentityAgent {socket}\n  IdentityFile /nonexistent")
+    finally:
+        os.kill(int(found[1]), signal.SIGTERM)
+
+
+def test_a_key_with_a_passphrase_is_asked_for_only_where_a_person_is(
+    connect: Callable[..., Device], sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = tmp_path / "locked"
+    locked.write_bytes((sshd.folder / "id").read_bytes())
+    locked.chmod(0o600)
+    change = ["ssh-keygen", "-q", "-p", "-N", "secret", "-P", "", "-f", str(locked)]
+    subprocess.run(change, check=True, capture_output=True)
+    config = sshd.config(sshd.port)
+    config.write_text(config.read_text().replace(str(sshd.folder / "id"), str(locked)))
+    monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(config))
+    with pytest.raises(errors.UnavailableError, match="refused to let") as caught:
+        open_device("ssh://board")
+    assert "has a passphrase: add it to the agent with ssh-add" in (caught.value.hint or "")
+    asked: list[str] = []
+
+    def ask(what: str) -> str:
+        asked.append(what)
+        return "secret"
+
+    open_device("ssh://board", ask=ask).close()
+    assert asked == [f"passphrase of {locked}"]
+
+
+def test_a_refused_key_is_named(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = tmp_path / "stranger"
+    make = ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", str(stranger)]
+    subprocess.run(make, check=True)
+    config = sshd.config(sshd.port)
+    config.write_text(config.read_text().replace(str(sshd.folder / "id"), str(stranger)))
+    monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(config))
+    with pytest.raises(errors.UnavailableError, match="refused to let") as caught:
+        open_device("ssh://board")
+    assert f"`{stranger}`: refused" in (caught.value.hint or "")
+
+
+def test_an_unknown_host_key_is_refused_until_the_hints_command_was_run(
+    connect: Callable[..., Device], sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = sshd.config(sshd.port)
+    monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(config))
+    known_hosts(sshd).unlink()
+    with pytest.raises(errors.UnavailableError, match="not known yet") as caught:
+        open_device("ssh://board")
+    printed = subprocess.run(
+        ["ssh-keygen", "-lf", str(sshd.folder / "hostkey.pub")], capture_output=True, text=True
+    )
+    assert printed.stdout.split()[1] in caught.value.message
+    command = (caught.value.hint or "").splitlines()[-1].strip()
+    subprocess.run(["sh", "-c", command], check=True)
+    open_device("ssh://board").close()
+
+
+def test_a_changed_host_key_is_refused(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = sshd.config(sshd.port)
+    monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(config))
+    kind, blob, *_ = (sshd.folder / "id.pub").read_text().split()
+    known_hosts(sshd).write_text(f"[127.0.0.1]:{sshd.port} {kind} {blob}\n")
+    with pytest.raises(errors.UnavailableError, match="CHANGED"):
+        open_device("ssh://board")
+
+
+def test_authority_lines_neither_break_nor_vouch(
+    sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = sshd.config(sshd.port)
+    monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(config))
+    plain = known_hosts(sshd).read_text()
+    authority = "@cert-authority * " + " ".join(plain.split()[1:]) + "\n"
+    known_hosts(sshd).write_text(authority + plain)
+    open_device("ssh://board").close()
+    assert known_hosts(sshd).read_text() == authority + plain
+    known_hosts(sshd).write_text(authority)
+    with pytest.raises(errors.UnavailableError, match="not known yet"):
+        open_device("ssh://board")
+
+
+def test_a_closed_port_says_what_could_not_be_reached(connect: Callable[..., Device]) -> None:
+    with pytest.raises(errors.UnavailableError, match="port 1\\)"):
+        connect("board", "Host board\n  Port 1")
+
+
+def test_a_name_that_does_not_resolve_says_so(connect: Callable[..., Device]) -> None:
+    with pytest.raises(errors.UnavailableError, match="no host named"):
+        connect("no-such-host.invalid")
+
+
+def test_a_server_that_is_no_ssh_server_says_so(connect: Callable[..., Device]) -> None:
+    import socket
+    import threading
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            near, _ = server.accept()
+            with near:
+                near.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(errors.UnavailableError, match="does not speak SSH"):
+            connect("board", f"Host board\n  Port {server.getsockname()[1]}")
+        thread.join()
+
+
+def test_a_banner_of_the_login_shell_does_not_disturb_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sshd: Sshd
+) -> None:
+    from sphere_edge.devices.probe import probe
+    from sphere_edge.devices.store import Store
+
+    wrapper = tmp_path / "banner.sh"
+    wrapper.write_text(
+        '#!/bin/sh\necho "Welcome to the board!"\nexec sh -c "$SSH_ORIGINAL_COMMAND"\n'
+    )
+    wrapper.chmod(0o755)
+    process, port = start_sshd(sshd.folder, f"ForceCommand {wrapper}")
+    monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(sshd.config(port)))
+    device = open_device("ssh://board")
+    try:
+        assert probe(device).cores
+        store = Store(device, str(tmp_path / "store"))
+        assert store.gc() == 0
+        assert Store(device, "~/nowhere").root == f"{Path.home()}/nowhere"
+    finally:
+        device.close()
+        process.terminate()
+        process.wait()
+
+
+def test_hosts_named_in_the_config_are_listed(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = sshd.config(sshd.port, "Host a b *.c !d", "Host=e")
+    monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(config))
+    assert ssh_config.named_hosts() == ["a", "b", "e", "board"]
+
+
+def test_a_broken_config_is_said(connect: Callable[..., Device]) -> None:
+    with pytest.raises(errors.InvalidArgumentError, match="SSH configuration"):
+        connect("board", "NoSuchKeyword yes")
+
+
+def test_without_openssh_the_config_is_read_all_the_same(
+    sshd: Sshd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = sshd.config(sshd.port)
+    monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(config))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    device = open_device("ssh://board")
+    assert device.run(["echo", shlex.quote("x")]).exit_code == 0
+    device.close()
+    config.write_text("Include other\n" + config.read_text())
+    with pytest.raises(errors.InvalidArgumentError, match="Include"):
+        ssh_config.resolve("board")
