@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sphere_edge.compiler.kernels import tir
-from sphere_edge.compiler.kernels.isa import Dot, Isa, unchanged
+from sphere_edge.compiler.kernels.isa import Dot, Isa, spread_by_loads, unchanged
 from sphere_edge.compiler.kernels.tir import Value
 
 LANES = 4
@@ -72,6 +72,7 @@ ISA = Isa(
     sums=8,
     q4=Dot(8, unchanged, _start, _step, _finish),
     q8=Dot(0, unchanged, _start, _step, _finish),
+    spread=spread_by_loads(LANES),
     widen=widen,
     narrow=narrow,
 )

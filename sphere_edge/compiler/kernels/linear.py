@@ -144,14 +144,12 @@ def _add_group(
         for place in places
     ]
     sums = [dot.start(correction) for correction in corrections]
+    spread = [isa.spread(activations.words, place * 8) for place in places]
     for stored in range(int(data.shape[2])):
         words = tir.bind(tir.load(data, (block, group, stored, 0), lanes))
         for word, weights in _columns(fmt, stored, words, lanes):
             prepared = tir.bind(dot.prepare(weights))
-            sums = [
-                dot.step(sums[row], prepared, tir.load(activations.words, places[row] * 8 + word))
-                for row in rows
-            ]
+            sums = [dot.step(sums[row], prepared, spread[row][word]) for row in rows]
     scales = tir.bind(isa.widen(tir.load(scale, (block, group, 0), lanes), lanes))
     for row in rows:
         exact = dot.finish(sums[row], corrections[row])
