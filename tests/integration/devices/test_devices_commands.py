@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Sshd
+from roads import Sshd
 
 from sphere_edge import __main__, errors, packaging, profiles
 from sphere_edge.devices.open import open_device

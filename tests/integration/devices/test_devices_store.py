@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from adb_daemon import AdbDaemon
-from conftest import Road
+from roads import Road
 
 from sphere_edge import errors
 from sphere_edge.devices.adb import AdbDevice
