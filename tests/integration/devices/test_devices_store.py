@@ -266,8 +266,8 @@ def test_a_push_goes_on_by_itself_after_cuts(cuttable_road: Road, make_item: Mak
     # An sshd drops what it has not yet handed on, up to the 2 MiB window.
     cuttable_road.link.cut_after(PART_BYTES + 6_000_000, times=2)
     deployed = store.deploy("demo", items)
-    # Each cut costs at most what had gone beyond the last whole part.
-    assert deployed.total_bytes < deployed.sent_bytes < deployed.total_bytes + 2 * PART_BYTES
+    # Each cut costs at most one part, which the adb server may hold whole when the link breaks.
+    assert deployed.total_bytes < deployed.sent_bytes <= deployed.total_bytes + 2 * PART_BYTES
     assert is_whole(store, items)
 
 
