@@ -4,6 +4,7 @@
 #include <llama.h>
 
 #include <mutex>
+#include <stdexcept>
 #include <utility>
 
 namespace se {
@@ -43,6 +44,13 @@ void take_fragment(ggml_log_level level, const char *text, void *) {
   }
 }
 
+// Where llama.cpp would end the process because a model contradicts itself, its loader gets an exception instead, which
+// it reports like any other. Elsewhere (in its compute threads) there is nobody to catch one.
+void refuse_to_abort(const char *message) {
+  if (collector != nullptr) throw std::runtime_error(message);
+  log(SE_LOG_ERROR, message);
+}
+
 }  // namespace
 
 void log(se_log_level level, const std::string &message) {
@@ -66,6 +74,7 @@ void adopt_engine_logs() {
   static std::once_flag once;
   std::call_once(once, [] {
     llama_log_set(take_fragment, nullptr);
+    ggml_set_abort_callback(refuse_to_abort);
     llama_backend_init();
   });
 }
