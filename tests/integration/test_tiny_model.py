@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from sphere_edge.runtime.text import TextManager
 
 from sphere_edge import packaging, profiles, resources
 from sphere_edge.engines.options import PackageOptions
+from sphere_edge.runtime.text import TextManager
 
 # Shares of right answers to the held-out questions.
 ENOUGH = 0.90
