@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import platform
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ from typing import IO
 from sphere_edge import console, errors, resources
 from sphere_edge.run import ProgramFailedError, run
 from sphere_edge.toolchain import cache, compilers, sources
-from sphere_edge.toolchain.targets import Target
+from sphere_edge.toolchain.targets import Target, host
 
 # Raised when the way of building changes, so that older builds are not taken for new ones.
 _RECIPE = 2
@@ -103,8 +104,15 @@ def core_project(target: Target) -> Project:
 
 
 def tvm_libraries(target: Target) -> tuple[Path, ...]:
-    """TVM's runtime in the installed wheels, in loading order. Raises UnsupportedError."""
-    if target.name != "host":
+    """TVM's runtime in the installed wheels, in loading order. Raises UnsupportedError.
+
+    The wheels serve every CPU level of their own system and architecture (manylinux: glibc 2.28).
+    """
+    if target.name != "host" and not (
+        target.system == host().system == "linux"
+        and (target.triple or "").split("-")[0] == platform.machine()
+        and "gnu" in (target.triple or "")
+    ):
         message = f"no TVM runtime is at hand for `{target.name}`"
         raise errors.UnsupportedError(message, hint="build for `host`")
     suffix = target.library_suffix
