@@ -161,7 +161,9 @@ def device(context: typer.Context) -> None:
 def package(
     model: Annotated[
         str,
-        typer.Argument(help="Hub id (owner/name), model folder, .gguf or whisper .bin file, `tiny`."),
+        typer.Argument(
+            help="Hub id (owner/name), model folder, .gguf or whisper .bin file; `tiny`"
+        ),
     ],
     profile: Annotated[
         str, typer.Option("--profile", "-p", help="Device to make it for: see `profiles list`.")
@@ -485,7 +487,8 @@ def profiles_validate(
 
 
 @runtime_app.command(
-    "build", epilog=_example("sphere-edge runtime build", "sphere-edge runtime build --managers text")
+    "build",
+    epilog=_example("sphere-edge runtime build", "sphere-edge runtime build --managers text"),
 )
 def runtime_build(
     profile: Annotated[

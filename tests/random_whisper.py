@@ -1,4 +1,4 @@
-"""Makes Whisper models with random weights in whisper.cpp's format: they transcribe, but nonsense."""
+"""Makes Whisper models with random weights in whisper.cpp's format; they transcribe nonsense."""
 
 from __future__ import annotations
 

@@ -63,6 +63,7 @@ const std::vector<Verb> &verbs() {
         {"--translate", "", "into English"},
         {"--prompt", "TEXT", "words and names that may come"},
         {"--temperature", "T", "0: always the likeliest token"},
+        {"--no-fallback", "", "one attempt only, however badly it comes out"},
         {"--beam-size", "N", "0: greedy"},
         {"--words", "", "with the times of each word, for --json"},
         {"--timeout-ms", "N", "0: none"},

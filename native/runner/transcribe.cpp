@@ -71,6 +71,7 @@ void run_transcribe(const Arguments &arguments) {
   options.prompt = prompt.c_str();
   options.translate = arguments.has("--translate");
   options.temperature = arguments.real("--temperature", options.temperature);
+  if (arguments.has("--no-fallback")) options.temperature_step = 0;
   options.beam_size = static_cast<int32_t>(arguments.number("--beam-size", 0, 0, 8));
   options.word_timestamps = arguments.has("--words");
   options.timeout_ms = static_cast<uint32_t>(arguments.number("--timeout-ms", 0, 0, UINT32_MAX));

@@ -106,17 +106,17 @@ def _local(reference: str, path: Path, wanted: Kind | None) -> ModelSource:
     try:
         with path.open("rb") as file:
             head = file.read(4)
-        kind: Kind = "whisper" if head == task.GGML_MAGIC else "gguf"
-        if kind == "gguf" and head != task.GGUF_MAGIC:
+        found: Kind = "whisper" if head == task.GGML_MAGIC else "gguf"
+        if found == "gguf" and head != task.GGUF_MAGIC:
             task.refuse_file(path)
     except OSError as error:
         raise _unreadable(path, error) from error
-    if wanted not in (None, kind):
-        said = "a GGUF file" if kind == "gguf" else "a whisper.cpp file"
+    if wanted not in (None, found):
+        said = "a GGUF file" if found == "gguf" else "a whisper.cpp file"
         message = f"`{reference}` is {said}, not {wanted}"
         raise InvalidArgumentError(message)
     _refuse_split(path)
-    return ModelSource(reference, path, kind, None, slug(path.stem))
+    return ModelSource(reference, path, found, None, slug(path.stem))
 
 
 def _unreadable(path: Path, error: OSError) -> StorageError:

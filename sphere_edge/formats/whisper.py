@@ -11,7 +11,7 @@ import struct
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from sphere_edge.errors import ModelCorruptError
 from sphere_edge.formats.gguf import tensor_type
@@ -78,15 +78,15 @@ class _Reader:
 
     def read(self) -> WhisperFile:
         if self._take(4) != GGML_MAGIC:
-            raise self._corrupt("it does not begin as whisper.cpp's files do")
+            self._fail("it does not begin as whisper.cpp's files do")
         sizes = self._dimensions()
         self._vocabulary(sizes)
         tensors = list(self._tensors())
         expected = 11 + 15 * sizes["audio_layers"] + 24 * sizes["text_layers"]
         if len({tensor.name for tensor in tensors}) != len(tensors):
-            raise self._corrupt("a tensor is there twice")
+            self._fail("a tensor is there twice")
         if len(tensors) != expected:
-            raise self._corrupt(f"it holds {len(tensors)} tensors instead of {expected}")
+            self._fail(f"it holds {len(tensors)} tensors instead of {expected}")
         used: Counter[str] = Counter()
         for tensor in tensors:
             if len(tensor.shape) > 1:
@@ -115,20 +115,19 @@ class _Reader:
             and 0 < sizes["audio_width"] <= 8192
             and all(0 < sizes[name] <= 256 for name in ("audio_layers", "text_layers", "mel_bins"))
             and all(
-                0 < sizes[f"{part}_heads"]
-                and sizes[f"{part}_width"] % sizes[f"{part}_heads"] == 0
+                sizes[f"{part}_heads"] > 0 and sizes[f"{part}_width"] % sizes[f"{part}_heads"] == 0
                 for part in ("audio", "text")
             )
         )
         if not sound:
             said = ", ".join(f"{name} {size}" for name, size in sizes.items())
-            raise self._corrupt(f"no Whisper model has these dimensions: {said}")
+            self._fail(f"no Whisper model has these dimensions: {said}")
         return sizes
 
     def _vocabulary(self, sizes: dict[str, int]) -> None:
         bins, fourier = self._number(256), self._number(_LARGEST)
         if (bins, fourier) != (sizes["mel_bins"], _FOURIER_BINS):
-            raise self._corrupt(f"its mel filters are `{bins}` times `{fourier}`")
+            self._fail(f"its mel filters are `{bins}` times `{fourier}`")
         self._skip(4 * bins * fourier)
         for _ in range(self._number(sizes["vocab_size"])):
             self._skip(self._number(_LONGEST_WORD_BYTES))
@@ -142,7 +141,7 @@ class _Reader:
             dtype, block, block_bytes = tensor_type(kind, name)
             count = math.prod(shape)
             if not shape or not 0 < count <= _LARGEST or shape[0] % block:
-                raise self._corrupt(f"the shape of tensor `{name}` is `{shape}`")
+                self._fail(f"the shape of tensor `{name}` is `{shape}`")
             size = count // block * block_bytes
             self._skip(size)
             tensors.append(_Tensor(name, dtype, shape, size))
@@ -151,19 +150,20 @@ class _Reader:
     def _number(self, greatest: int = _LARGEST) -> int:
         number: int = struct.unpack("<I", self._take(4))[0]
         if number > greatest:
-            raise self._corrupt(f"a length is `{number}`")
+            self._fail(f"a length is `{number}`")
         return number
 
     def _take(self, count: int) -> bytes:
         content = self._file.read(count)
         if len(content) < count:
-            raise self._corrupt("it ends too early")
+            self._fail("it ends too early")
         return content
 
     def _skip(self, count: int) -> None:
         if count > self._size - self._file.tell():
-            raise self._corrupt("it ends too early")
+            self._fail("it ends too early")
         self._file.seek(count, 1)
 
-    def _corrupt(self, why: str) -> ModelCorruptError:
-        return ModelCorruptError(f"`{self._name}` is damaged: {why}", hint=_AGAIN)
+    def _fail(self, why: str) -> NoReturn:
+        message = f"`{self._name}` is damaged: {why}"
+        raise ModelCorruptError(message, hint=_AGAIN)

@@ -88,7 +88,9 @@ def _last_row(x: Tensor) -> Tensor:
         return x
 
     def pick(source: te.Tensor) -> te.Tensor:
-        return te.compute((1, features), lambda _, j: source[source.shape[0] - 1, j], name="last_row")
+        return te.compute(
+            (1, features), lambda _, j: source[source.shape[0] - 1, j], name="last_row"
+        )
 
     return op.tensor_expr_op(pick, "last_row", [x])
 

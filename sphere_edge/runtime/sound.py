@@ -34,7 +34,9 @@ class Sound:
     `seconds` is what its header says, None if it says nothing.
     """
 
-    def __init__(self, blocks: Iterator[npt.NDArray[Any]], rate: int, seconds: float | None) -> None:
+    def __init__(
+        self, blocks: Iterator[npt.NDArray[Any]], rate: int, seconds: float | None
+    ) -> None:
         """From blocks [n] or [n, channels] at `rate` samples a second."""
         if not _RATES[0] <= rate <= _RATES[1]:
             message = f"the audio has `{rate}` samples a second"

@@ -23,7 +23,7 @@ from typing_extensions import Unpack
 
 from sphere_edge import errors
 from sphere_edge.runtime import binding, library, options
-from sphere_edge.runtime.generation import Generation
+from sphere_edge.runtime.generation import Generation, Result
 from sphere_edge.runtime.handle import Handle, TokenIds, as_array
 from sphere_edge.runtime.options import Sampling
 from sphere_edge.runtime.work import Work

@@ -89,7 +89,7 @@ class TranscriptionResult:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the caller wants; checked by the core, but for `timeout_s` and what cannot be a C value."""
+    """What the caller wants; the core checks the ranges."""
 
     audio: sound.Audio
     sample_rate: int | None
@@ -102,6 +102,7 @@ class Asked:
     word_timestamps: bool
     timeout_s: float | None
     on_progress: Callable[[float], object] | None
+    window_seconds: int = WINDOW_SECONDS
 
 
 # Runs the engine on samples with options, a segment function and the struct for its account.
@@ -130,9 +131,7 @@ class Transcription(Answer[Segment, TranscriptionResult]):
 class _Run:
     """One transcription, window by window, on the engine's thread."""
 
-    def __init__(
-        self, call: Call, asked: Asked, work: Work[Segment, TranscriptionResult]
-    ) -> None:
+    def __init__(self, call: Call, asked: Asked, work: Work[Segment, TranscriptionResult]) -> None:
         self._call = call
         self._asked = asked
         self._work = work
@@ -148,7 +147,7 @@ class _Run:
         """Until the end of the audio, a failure or a cancel."""
         failure = None
         with sound.opened(self._asked.audio, self._asked.sample_rate) as opened:
-            windows = Windows(iter(opened))
+            windows = Windows(iter(opened), self._asked.window_seconds)
             while failure is None and (samples := windows.next()) is not None:
                 total = opened.seconds or math.inf
                 failure, done = self._window(samples, windows.offset, windows.is_last, total)
@@ -254,7 +253,7 @@ class _Run:
 class Windows:
     """Cuts blocks of samples into windows that may overlap: each begins where the last was done."""
 
-    def __init__(self, blocks: Iterator[Samples], seconds: int = WINDOW_SECONDS) -> None:
+    def __init__(self, blocks: Iterator[Samples], seconds: int) -> None:
         self.offset = 0
         self.is_last = False
         self._blocks = blocks

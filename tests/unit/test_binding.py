@@ -67,7 +67,9 @@ def test_structs_have_all_the_fields_of_the_header(header: str) -> None:
     for name, kind in STRUCTS.items():
         body = re.search(rf"typedef struct {name} {{(.*?)}} {name};", header, re.DOTALL)
         assert body is not None
-        declared = re.findall(r"(\w+)(?:\[\d+\])?;", re.sub(r"/\*.*?\*/", "", body[1], flags=re.DOTALL))
+        declared = re.findall(
+            r"(\w+)(?:\[\d+\])?;", re.sub(r"/\*.*?\*/", "", body[1], flags=re.DOTALL)
+        )
         assert declared == fields(kind)
 
 
