@@ -335,7 +335,7 @@ def chat(
 @app.command(
     epilog=_example(
         "sphere-edge transcribe dist/ggml-base.host meeting.mp3",
-        "sphere-edge transcribe dist/ggml-base.host film.flac --language de --format srt > film.srt",
+        "sphere-edge transcribe dist/ggml-base.host film.flac --language de --format srt",
     )
 )
 def transcribe(
