@@ -36,7 +36,7 @@ def main() -> None:
     folder = options.work or cache.folder() / "benchmarks"
     model, file = _models(folder)
     runner = native.build(targets.host(), console.progress()).runner
-    llama_bench = _llama_bench()
+    llama_bench = options.llama_bench or _llama_bench()
     bundle = folder / "bundle.host"
     packaged = _package(model, bundle)
 
@@ -60,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--busy", action="store_true", help="another process keeps one core busy")
     parser.add_argument("--json", type=Path, help="also write the report to this file")
+    parser.add_argument("--llama-bench", type=Path, help="an own build of it; default: built here")
     parser.add_argument("--work", type=Path, help="folder for the models; default: in the cache")
     return parser.parse_args()
 

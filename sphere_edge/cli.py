@@ -529,7 +529,7 @@ def runtime_info(json: Json = False) -> Action:
 def devices(
     uris: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[URI]…", help="Say what these are and have instead."),
+        typer.Argument(metavar="URI", help="Say what these are and have instead."),
     ] = None,
     json: Json = False,
 ) -> Action:

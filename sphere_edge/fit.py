@@ -7,7 +7,8 @@ KV cache   layers * kv_heads * (key_dim + value_dim) * context * bytes of its ty
 workspace  what one prefill call holds at once, in float32: per token the residual, its norm, query,
            keys and values, both halves of the gated MLP and its product, and int8 copies of what
            goes into matrices; and the logits of one call
-runtime    code and threads, and the vocabulary (measured: benchmarks/memory.py)
+runtime    code, threads and the vocabulary: a round figure above what `sphere-edge bench` measures,
+           which prints this prediction beside the runner's real peak
 """
 
 from __future__ import annotations

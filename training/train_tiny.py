@@ -44,7 +44,7 @@ def tiny_config(tokenizer: Tokenizer) -> LlamaConfig:
         head_dim=32,
         max_position_embeddings=CONTEXT,
         rms_norm_eps=1e-5,
-        rope_theta=10000.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=turn_end,

@@ -95,10 +95,11 @@ BundleFile read_file_entry(const Json &value, size_t index, const fs::path &fold
   JsonObject entry(value, "bundle.json.files[" + std::to_string(index) + "]", SE_MODEL_CORRUPT);
   BundleFile file;
   file.relative = entry.string("path");
-  file.path = path_inside(folder, file.relative);
+  const std::string sha256 = entry.string("sha256");
+  if (!is_sha256(sha256)) entry.fail("has no sha256");
+  file.path = path_inside(folder, file.relative, sha256);
   file.bytes = entry.count("bytes");
   file.role = one_of(entry, "role", {"weights", "model", "library", "tokenizer", "license"});
-  if (!is_sha256(entry.string("sha256"))) entry.fail("has no sha256");
   entry.finish();
   return file;
 }

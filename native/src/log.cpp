@@ -7,6 +7,7 @@
 #endif
 
 #include <mutex>
+#include <stdexcept>
 #include <utility>
 
 namespace se {
@@ -46,6 +47,13 @@ void take_fragment(ggml_log_level level, const char *text, void *) {
   }
 }
 
+// Where llama.cpp would end the process because a model contradicts itself, its loader gets an exception instead, which
+// it reports like any other. Elsewhere (in its compute threads) there is nobody to catch one.
+void refuse_to_abort(const char *message) {
+  if (collector != nullptr) throw std::runtime_error(message);
+  log(SE_LOG_ERROR, message);
+}
+
 }  // namespace
 
 void log(se_log_level level, const std::string &message) {
@@ -72,6 +80,7 @@ void adopt_engine_logs() {
 #if defined(SE_WITH_WHISPER)
     whisper_log_set(take_fragment, nullptr);
 #endif
+    ggml_set_abort_callback(refuse_to_abort);
     llama_backend_init();
   });
 }

@@ -61,6 +61,10 @@ static void begin(answer *out) {
   out->result.size = sizeof(out->result);
 }
 
+bool same(const answer *one, const answer *other) {
+  return one->bytes == other->bytes && memcmp(one->text, other->text, one->bytes) == 0;
+}
+
 se_text *open_model(const char *path, uint32_t context_tokens) {
   se_text_open_options options;
   memset(&options, 0, sizeof(options));

@@ -30,6 +30,9 @@ se_text_generate_options babbling(se_text *text, uint32_t max_tokens);
 se_status generate(se_text *text, const char *prompt, const se_text_generate_options *options, answer *out);
 se_status chat(se_text *text, const char *messages, const se_text_generate_options *options, answer *out);
 
+/* Whether two answers are the same bytes; a model may well say NUL. */
+bool same(const answer *one, const answer *other);
+
 /* Whether these bytes are whole, well-formed UTF-8 characters. */
 bool is_utf8(const char *bytes, size_t count);
 

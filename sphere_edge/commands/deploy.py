@@ -108,7 +108,7 @@ def smoke(device: Device, folder: str) -> None:
     """A few tokens from the bundle in `folder` on the device. Raises what its runner reports."""
     argv = [
         *("env", f"LD_LIBRARY_PATH={folder}/runtime/lib", f"{folder}/runtime/bin/sphere-edge-run"),
-        *("generate", f"{folder}/bundle", "--prompt", _SMOKE_PROMPT),
+        *("generate", f"{folder}/bundle", _SMOKE_PROMPT, "--temperature", "0"),
         *("--max-tokens", str(_SMOKE_TOKENS), "--json"),
     ]
     completed = device.run(argv, timeout_s=_SMOKE_TIMEOUT_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 from sphere_edge import console, profiles
 from sphere_edge.bundle.read import runnable
@@ -38,7 +39,11 @@ def run(
     from sphere_edge.runtime.text import TextManager
 
     with TextManager.open(path, context_tokens=context_tokens, threads=threads) as text:
-        options = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
+        options: dict[str, Any] = {
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "seed": seed,
+        }
         if raw or not text.info.has_chat_template:
             stream = text.generate(prompt, **options)
         else:

@@ -70,7 +70,7 @@ def build(
             chat_template=options.chat_template,
         ),
         memory=memory,
-        provenance=provenance(source, ()),
+        provenance=provenance(source, (), progress),
     )
 
 

@@ -108,7 +108,7 @@ def build(
             score_tokens=limits.score_tokens,
         ),
         memory=memory,
-        provenance=provenance(source, _TOOLS),
+        provenance=provenance(source, _TOOLS, progress),
     )
 
 

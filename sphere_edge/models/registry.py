@@ -88,6 +88,18 @@ _HARMLESS = frozenset(
     }
 )
 
+# Keys that common checkpoints carry along, and the value with which they change nothing.
+_NEUTRAL: dict[str, bool | int] = {
+    "attention_bias": False,
+    "full_attn_mod": 1,
+    "interpolate_factor": 1,
+    "is_llama_config": True,
+    "lm_head_bias": False,
+    "mlp_bias": False,
+    "rope_interleaved": False,
+    "use_mrope": False,
+}
+
 
 @dataclass(frozen=True)
 class Family:
@@ -116,5 +128,10 @@ def family(config: ModelConfig, context_tokens: int) -> Family:
             raise UnsupportedError(message, hint="use the checkpoint in bfloat16 or a GGUF of it")
     module = importlib.import_module(f"sphere_edge.models.{FAMILIES[config.model_type]}")
     read = module.Config.read(config, context_tokens)
-    unread = tuple(sorted(config.unread() - _HARMLESS))
-    return Family(config.model_type, read, module.Model, unread)
+    unread = {key for key in config.unread() - _HARMLESS if not _is_neutral(config, key)}
+    return Family(config.model_type, read, module.Model, tuple(sorted(unread)))
+
+
+def _is_neutral(config: ModelConfig, key: str) -> bool:
+    usual = _NEUTRAL.get(key)
+    return usual is not None and config.take(key, type(usual)) == usual

@@ -160,6 +160,11 @@ def _zig_toolchain(target: Target, work: Path) -> str:
         )
         # zig makes debug information also when it optimizes, which costs a quarter of the time.
         lines.append(f"set(CMAKE_{language}_FLAGS_INIT -g0)")
+    # Dependency files are of no use in a folder that is empty before and gone afterwards, and zig
+    # looks nothing up in its own cache when it is to write one.
+    rules = work / "rules.cmake"
+    rules.write_text('set(CMAKE_DEPFILE_FLAGS_C "")\nset(CMAKE_DEPFILE_FLAGS_CXX "")\n', "utf-8")
+    lines.append(f'set(CMAKE_USER_MAKE_RULES_OVERRIDE "{rules}")')
     for tool in ("ar", "ranlib", "objcopy"):
         lines.append(f'set(CMAKE_{tool.upper()} "{_script(program, tool, work)}")')
     return "\n".join([*lines, ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from tvm import relax
 
+from sphere_edge.bundle.manifest import CacheLayer
+from sphere_edge.bundle.read import Bundle
 from sphere_edge.compiler import kernels
 from sphere_edge.compiler.build import compile_module
 from sphere_edge.compiler.target import CpuTarget
@@ -27,39 +30,35 @@ Logits = NDArray[np.float32]
 LIMITS = Limits(context_tokens=512, prefill_tokens=64, score_tokens=32)
 
 
-class Compiled:
-    """The three functions of a compiled model with one KV cache.
-
-    A library is compiled once per configuration, format, target and limits: it holds no weights.
-    """
-
-    _libraries: ClassVar[dict[tuple[Any, ...], tuple[Path, Graph]]] = {}
+class Machine:
+    """The functions of a compiled library with weights and one KV cache."""
 
     def __init__(
-        self, folder: Path, work: Path, fmt: str, target: CpuTarget, limits: Limits = LIMITS
+        self,
+        library: Path,
+        weights_folder: Path,
+        parameters: Sequence[str],
+        layers: Sequence[CacheLayer],
+        limits: Limits,
     ) -> None:
-        config = ModelConfig.read(folder)
-        context = min(limits.context_tokens, config.take("max_position_embeddings", int))
-        limits = replace(limits, context_tokens=context)
-        made = family(config, context)
-        model = made.model(made.config, kernels.for_target(target), target.weight_format(fmt))
-        work.mkdir(parents=True)
-        key = ((folder / "config.json").read_text(), fmt, target, limits)
-        if key not in self._libraries:
-            graph = trace(model, limits)
-            compile_module(graph.module, target, work / "model.so")
-            self._libraries[key] = work / "model.so", graph
-        library, graph = self._libraries[key]
-        checkpoint, needed = Checkpoint.open(folder), list(origins(model))
-        assert weights.check(checkpoint, needed) == ()
         stored: dict[str, Any] = {}
-        for path in weights.convert(checkpoint, needed, work, SILENT):
+        for path in weights_folder.glob("*.safetensors"):
             stored |= load_file(path)
         self._limits = limits
         self._machine = relax.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
-        self._parameters = [tvm.runtime.tensor(stored[name]) for name in graph.parameters]
-        self._layers = graph.cache
+        self._parameters = [tvm.runtime.tensor(stored[name]) for name in parameters]
+        self._layers = layers
         self.forget(limits.context_tokens)
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle) -> Machine:
+        """The functions of a bundle."""
+        text, made = bundle.manifest.text, bundle.manifest.tvm
+        assert text is not None
+        assert made is not None
+        limits = Limits(text.context_tokens, made.prefill_tokens, made.score_tokens, text.kv_dtype)
+        library = bundle.folder / "lib" / "model.so"
+        return cls(library, bundle.folder / "weights", made.parameters, made.cache, limits)
 
     def forget(self, context: int) -> None:
         """A new cache, full of numbers that would show wherever they were read."""
@@ -94,3 +93,32 @@ class Compiled:
         tensors = [tvm.runtime.tensor(array) for array in arguments]
         result = self._machine[name](*tensors, self._cache, self._parameters)
         return result.numpy()
+
+
+class Compiled(Machine):
+    """A model folder, compiled and converted here.
+
+    A library is compiled once per configuration, format, target and limits: it holds no weights.
+    """
+
+    _libraries: ClassVar[dict[tuple[Any, ...], tuple[Path, Graph]]] = {}
+
+    def __init__(
+        self, folder: Path, work: Path, fmt: str, target: CpuTarget, limits: Limits = LIMITS
+    ) -> None:
+        config = ModelConfig.read(folder)
+        context = min(limits.context_tokens, config.take("max_position_embeddings", int))
+        limits = replace(limits, context_tokens=context)
+        made = family(config, context)
+        model = made.model(made.config, kernels.for_target(target), target.weight_format(fmt))
+        work.mkdir(parents=True)
+        key = ((folder / "config.json").read_text(), fmt, target, limits)
+        if key not in self._libraries:
+            graph = trace(model, limits)
+            compile_module(graph.module, target, work / "model.so")
+            self._libraries[key] = work / "model.so", graph
+        library, graph = self._libraries[key]
+        checkpoint, needed = Checkpoint.open(folder), list(origins(model))
+        assert weights.check(checkpoint, needed) == ()
+        weights.convert(checkpoint, needed, work, SILENT)
+        super().__init__(library, work, graph.parameters, graph.cache, limits)

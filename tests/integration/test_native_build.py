@@ -37,7 +37,7 @@ MAIN = '#include <stdio.h>\nint main(void) { puts("ran"); return 0; }\n'
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> native.Project:
     # zig's own cache stays the user's: it holds the C++ library, which takes long to compile.
-    environment = compilers.environment()
+    environment = compilers.environment() | {"ZIG_LOCAL_CACHE_DIR": str(tmp_path / "zig")}
     monkeypatch.setattr(compilers, "environment", lambda: environment)
     monkeypatch.setenv(cache.FOLDER_VARIABLE, str(tmp_path / "cache"))
     # Nothing of the system is needed, no compiler above all.
@@ -118,6 +118,18 @@ def test_it_is_built_again_when_an_input_changes(project: native.Project) -> Non
     # Where the sources lie does not matter.
     moved = project.folder.rename(project.folder.parent / "elsewhere")
     assert folder(replace(project, folder=moved)) == before
+
+
+def test_what_has_not_changed_is_not_compiled_again(
+    project: native.Project, tmp_path: Path
+) -> None:
+    def compiled(name: str) -> int:
+        return len(list((tmp_path / "zig" / "o").rglob(name)))
+
+    native.build_project(project, targets.host())
+    (project.folder / "tiny.cpp").write_text(TINY + "int one_more;\n")
+    native.build_project(project, targets.host())
+    assert (compiled("tiny.o"), compiled("parts.o")) == (2, 1)
 
 
 def test_only_the_last_used_builds_are_kept(project: native.Project) -> None:

@@ -108,6 +108,53 @@ def test_a_full_context_is_explained_and_the_conversation_goes_on(packaged: dict
     assert "Paris" in run.stdout
 
 
+def test_ctrl_c_stops_an_answer_and_not_the_conversation(packaged: dict[str, Any]) -> None:
+    # A hot model babbles on: without Ctrl-C each answer would fill the whole context.
+    words = ["chat", str(packaged["path"]), "--temperature", "100"]
+    process = subprocess.Popen(
+        [*COMMAND, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("Tell me a story\n")
+    process.stdin.flush()
+    assert process.stdout.read(1)
+    process.send_signal(signal.SIGINT)
+    process.stdin.write("/what\n/exit\n")
+    process.stdin.flush()
+    _, stderr = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, stderr
+    assert "/reset" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_quickstart_shows_everything_and_is_quick_the_second_time(tmp_path: Path) -> None:
+    first = sphere_edge("quickstart", cwd=tmp_path, timeout_s=TIMEOUT_S)
+    assert first.returncode == 0, first.stderr
+    for answer in ("Paris", "blue", "7"):
+        assert answer in first.stdout
+    assert "decode" in first.stdout
+    assert "sphere-edge chat dist/tiny.host" in first.stderr
+    made = json.loads((tmp_path / "dist" / "tiny.host" / "bundle.json").read_text())
+    second = sphere_edge("quickstart", cwd=tmp_path, timeout_s=TIMEOUT_S)
+    assert second.returncode == 0, second.stderr
+    assert "already there" in second.stderr
+    assert json.loads((tmp_path / "dist" / "tiny.host" / "bundle.json").read_text()) == made
+
+
+def test_quickstart_makes_a_damaged_bundle_again(tmp_path: Path, bundle: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    (bundle / "lib" / "model.so").unlink()
+    bundle.rename(tmp_path / "dist" / "tiny.host")
+    run = sphere_edge("quickstart", cwd=tmp_path, timeout_s=TIMEOUT_S)
+    assert run.returncode == 0, run.stderr
+    assert "Paris" in run.stdout
+
+
 def test_one_file_runs_like_the_folder(packaged: dict[str, Any], tmp_path: Path) -> None:
     words = ["package", "tiny", "--zip", "-o", "tiny"]
     run = sphere_edge(*words, cwd=tmp_path, timeout_s=TIMEOUT_S)

@@ -41,6 +41,11 @@ def test_a_key_that_nobody_reads_is_reported():
     assert read(residual_multiplier=0.2).unread == ("residual_multiplier",)
 
 
+def test_a_key_that_changes_nothing_with_its_usual_value_is_reported_only_with_another():
+    assert read("mistral", attention_bias=False, use_mrope=False).unread == ()
+    assert read("mistral", attention_bias=True).unread == ("attention_bias",)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [

@@ -13,6 +13,7 @@ from sphere_edge.compiler.kernels.isa import (
     Dot,
     Isa,
     narrow_by_conversion,
+    spread_by_loads,
     unchanged,
     widen_by_conversion,
 )
@@ -40,7 +41,7 @@ def _start_q4(correction: Value) -> Value:
 
 
 def _step_q4(total: Value, words: Value, activations: Value) -> Value:
-    x = _octets(tir.splat(activations, LANES))
+    x = _octets(activations)
     return tir.bind(total + _multiply(_octets(words), x))
 
 
@@ -56,7 +57,7 @@ def _step_q8(total: Value, words: Value, activations: Value) -> Value:
     weights = _octets(words)
     # |w| * (x with the sign of w) = w * x.
     magnitude = tir.intrinsic("llvm.abs.v32i8", "int8x32", weights, tir.const(0, "bool"))
-    x = _octets(tir.splat(activations, LANES))
+    x = _octets(activations)
     signed = tir.intrinsic("llvm.x86.avx2.psign.b", "int8x32", x, weights)
     return tir.bind(total + _pairs(_multiply(magnitude, signed)))
 
@@ -72,6 +73,7 @@ ISA = Isa(
     sums=8,
     q4=Dot(8, unchanged, _start_q4, _step_q4, _finish_q4),
     q8=Dot(0, unchanged, _start_q8, _step_q8, _finish_q8),
+    spread=spread_by_loads(LANES),
     widen=widen_by_conversion,
     narrow=narrow_by_conversion,
 )

@@ -7,6 +7,7 @@ from sphere_edge.compiler.kernels.isa import (
     Dot,
     Isa,
     narrow_by_conversion,
+    spread_by_loads,
     unchanged,
     widen_by_conversion,
 )
@@ -25,7 +26,7 @@ def _step(total: Value, words: Value, activations: Value) -> Value:
         "int32x16",
         total,
         tir.bits(words, "int8", 64),
-        tir.bits(tir.splat(activations, LANES), "int8", 64),
+        tir.bits(activations, "int8", 64),
     )
     return tir.bind(product)
 
@@ -46,6 +47,7 @@ ISA = Isa(
     sums=16,
     q4=Dot(8, unchanged, _start, _step, _finish),
     q8=Dot(128, _unsigned, _start, _step, _finish),
+    spread=spread_by_loads(LANES),
     widen=widen_by_conversion,
     narrow=narrow_by_conversion,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sphere_edge.compiler.kernels import tir
-from sphere_edge.compiler.kernels.isa import Dot, Isa, unchanged
+from sphere_edge.compiler.kernels.isa import Dot, Isa, spread_by_loads, unchanged
 from sphere_edge.compiler.kernels.tir import Value
 
 LANES = 4
@@ -15,17 +15,15 @@ def _start(correction: Value) -> Value:
 
 def _step(total: Value, words: Value, activations: Value) -> Value:
     for octet in range(4):
-        total = total + _octet(words, octet, LANES) * tir.splat(
-            _octet(activations, octet, 1), LANES
-        )
+        total = total + _octet(words, octet) * _octet(activations, octet)
     return tir.bind(total)
 
 
-def _octet(words: Value, octet: int, lanes: int) -> Value:
+def _octet(words: Value, octet: int) -> Value:
     """One signed byte of each word, as int32."""
-    signed = tir.bits(words, "int32", lanes)
-    up = signed << tir.const(24 - 8 * octet, "int32", lanes)
-    return up >> tir.const(24, "int32", lanes)
+    signed = tir.bits(words, "int32", LANES)
+    up = signed << tir.const(24 - 8 * octet, "int32", LANES)
+    return up >> tir.const(24, "int32", LANES)
 
 
 def _finish(total: Value, correction: Value) -> Value:
@@ -72,6 +70,7 @@ ISA = Isa(
     sums=8,
     q4=Dot(8, unchanged, _start, _step, _finish),
     q8=Dot(0, unchanged, _start, _step, _finish),
+    spread=spread_by_loads(LANES),
     widen=widen,
     narrow=narrow,
 )

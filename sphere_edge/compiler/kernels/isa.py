@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sphere_edge.compiler.kernels import tir
-from sphere_edge.compiler.kernels.tir import Value
+from sphere_edge.compiler.kernels.tir import Buffer, Value
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,9 @@ class Dot:
     """Integer dot products of weights with activations, for all rows of a row block at once.
 
     A group of 32 columns is one `start`, eight `step`s and one `finish`. A step takes a vector of
-    words (four weights of each row) and a word of four int8 activations. What an instruction reads
-    as a weight may exceed it by `offset`; `correction` is then -offset * sum of the activations.
+    words (four weights of each row) and one with a word of four int8 activations in every lane.
+    What an instruction reads as a weight may exceed it by `offset`; `correction` is then
+    -offset * sum of the activations.
     """
 
     offset: int
@@ -41,6 +42,8 @@ class Isa:
     sums: int
     q4: Dot
     q8: Dot
+    # The eight words of a group of activations, which begin at an index, each in every lane.
+    spread: Callable[[Buffer, Value], list[Value]]
     # float16 vector to float32 and back, round to nearest even.
     widen: Callable[[Value, int], Value]
     narrow: Callable[[Value, int], Value]
@@ -55,6 +58,15 @@ class Isa:
         while size % lanes:
             lanes //= 2
         return lanes
+
+
+def spread_by_loads(lanes: int) -> Callable[[Buffer, Value], list[Value]]:
+    """One load per word that fills all lanes, which x86 does as part of the instruction."""
+
+    def spread(words: Buffer, first: Value) -> list[Value]:
+        return [tir.splat(tir.load(words, first + word), lanes) for word in range(8)]
+
+    return spread
 
 
 def unchanged(words: Value) -> Value:

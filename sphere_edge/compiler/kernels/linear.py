@@ -15,6 +15,7 @@ for every further tile from the caches.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -24,6 +25,9 @@ from sphere_edge.compiler.kernels.activations import QuantizedRows, quantize_row
 from sphere_edge.compiler.kernels.isa import Isa
 from sphere_edge.compiler.kernels.tir import Buffer, PrimFunc, Value
 from sphere_edge.quantization.weights import WeightFormat
+
+# Rows of the tiles at the end; every `Isa.tile` is a multiple of it.
+_SMALL_TILE = 4
 
 
 @dataclass(frozen=True)
@@ -107,22 +111,39 @@ def _quantized(
     weight: list[Buffer],
     output: _Output,
 ) -> None:
+    lanes = isa.lanes
     tile = 1 if shape.single else isa.tile
-    dot = isa.dot(fmt.name)
-    activations = quantize_rows(isa, x, n, shape.columns, tile, dot.offset)
-    blocks = -(-shape.rows // isa.lanes)
-    with (
-        tir.parallel(blocks) as block,
-        tir.serial((n + (tile - 1)) // tile) as step,
-    ):
-        total = tir.local(tile * isa.lanes)
-        for row in range(tile):
-            tir.store(total, row * isa.lanes, tir.zeros(isa.lanes), isa.lanes)
-        with tir.serial(activations.groups) as group:
-            _add_group(isa, fmt, activations, weight, (block, step, group), total)
-        for row in range(tile):
-            value = tir.bind(tir.load(total, row * isa.lanes, isa.lanes))
-            output.write(step * tile + row, block, value)
+    activations = quantize_rows(isa, x, n, shape.columns, tile, isa.dot(fmt.name).offset)
+    with tir.parallel(-(-shape.rows // lanes)) as block:
+
+        def multiply(step: Value, first: Value, count: int) -> None:
+            total = tir.local(count * lanes)
+            for row in range(count):
+                tir.store(total, row * lanes, tir.zeros(lanes), lanes)
+            with tir.serial(activations.groups) as group:
+                place = activations.place(step, group, first)
+                places = [tir.bind(place + row) for row in range(count)]
+                _add_group(isa, fmt, activations, weight, (block, group), places, total)
+            for row in range(count):
+                value = tir.bind(tir.load(total, row * lanes, lanes))
+                output.write(step * tile + first + row, block, value)
+
+        _each_tile(n, tile, multiply)
+
+
+def _each_tile(n: Any, tile: int, multiply: Callable[[Value, Value, int], None]) -> None:
+    """`multiply(number of the tile, first row in it, rows)` for n rows.
+
+    What is left after the whole tiles comes in smaller ones: short prompts are common.
+    """
+    if tile == 1:
+        with tir.serial(n) as step:
+            multiply(step, 0, 1)
+        return
+    with tir.serial(n // tile) as step:
+        multiply(step, 0, tile)
+    with tir.serial((n % tile + (_SMALL_TILE - 1)) // _SMALL_TILE) as part:
+        multiply(n // tile, part * _SMALL_TILE, _SMALL_TILE)
 
 
 def _add_group(
@@ -130,28 +151,26 @@ def _add_group(
     fmt: WeightFormat,
     activations: QuantizedRows,
     weight: list[Buffer],
-    position: tuple[Value, Value, Value],
+    position: tuple[Value, Value],
+    places: list[Value],
     total: Buffer,
 ) -> None:
-    """Adds the products of one group of 32 columns to the sums of all rows of the tile."""
-    block, step, group = position
+    """Adds the products of one group of 32 columns to the sums of the rows at `places`."""
+    block, group = position
     data, scale = weight
     lanes, dot = isa.lanes, isa.dot(fmt.name)
-    rows = range(activations.tile)
-    places = [tir.bind(activations.place(step, group, row)) for row in rows]
+    rows = range(len(places))
     corrections = [
         tir.load(activations.correction, place) if dot.offset else tir.const(0, "int32")
         for place in places
     ]
     sums = [dot.start(correction) for correction in corrections]
+    spread = [isa.spread(activations.words, place * 8) for place in places]
     for stored in range(int(data.shape[2])):
         words = tir.bind(tir.load(data, (block, group, stored, 0), lanes))
         for word, weights in _columns(fmt, stored, words, lanes):
             prepared = tir.bind(dot.prepare(weights))
-            sums = [
-                dot.step(sums[row], prepared, tir.load(activations.words, places[row] * 8 + word))
-                for row in rows
-            ]
+            sums = [dot.step(sums[row], prepared, spread[row][word]) for row in rows]
     scales = tir.bind(isa.widen(tir.load(scale, (block, group, 0), lanes), lanes))
     for row in rows:
         exact = dot.finish(sums[row], corrections[row])
@@ -182,33 +201,35 @@ def _floating(
     # One row alone has too few independent sums to keep the multipliers busy: split its columns.
     chains = 4 if shape.single else 1
     lanes = isa.lanes
-    blocks = -(-shape.rows // lanes)
-    with (
-        tir.parallel(blocks) as block,
-        tir.serial((n + (tile - 1)) // tile) as step,
-    ):
-        total = tir.local(tile * chains * lanes)
-        for part in range(tile * chains):
-            tir.store(total, part * lanes, tir.zeros(lanes), lanes)
-        tokens = [tir.minimum(step * tile + row, n - 1) for row in range(tile)]
+    with tir.parallel(-(-shape.rows // lanes)) as block:
 
-        def add(column: Value, chain: int) -> None:
-            weights = tir.load(weight[0], (block, column, 0), lanes)
-            if fmt.name == "f16":
-                weights = isa.widen(weights, lanes)
-            weights = tir.bind(weights)
-            for row, token in enumerate(tokens):
-                place = (row * chains + chain) * lanes
-                product = weights * tir.splat(tir.load(x, (token, column)), lanes)
-                tir.store(total, place, tir.load(total, place, lanes) + product, lanes)
+        def multiply(step: Value, first: Value, count: int) -> None:
+            total = tir.local(count * chains * lanes)
+            for part in range(count * chains):
+                tir.store(total, part * lanes, tir.zeros(lanes), lanes)
+            tokens = [
+                tir.bind(tir.minimum(step * tile + first + row, n - 1)) for row in range(count)
+            ]
 
-        with tir.serial(shape.columns // chains) as column:
-            for chain in range(chains):
-                add(column * chains + chain, chain)
-        for column in range(shape.columns // chains * chains, shape.columns):
-            add(column, 0)
-        for row in range(tile):
-            value = tir.load(total, row * chains * lanes, lanes)
-            for chain in range(1, chains):
-                value = value + tir.load(total, (row * chains + chain) * lanes, lanes)
-            output.write(step * tile + row, block, tir.bind(value))
+            def add(column: Value, chain: int) -> None:
+                weights = tir.load(weight[0], (block, column, 0), lanes)
+                if fmt.name == "f16":
+                    weights = isa.widen(weights, lanes)
+                weights = tir.bind(weights)
+                for row, token in enumerate(tokens):
+                    at = (row * chains + chain) * lanes
+                    product = weights * tir.splat(tir.load(x, (token, column)), lanes)
+                    tir.store(total, at, tir.load(total, at, lanes) + product, lanes)
+
+            with tir.serial(shape.columns // chains) as column:
+                for chain in range(chains):
+                    add(column * chains + chain, chain)
+            for column in range(shape.columns // chains * chains, shape.columns):
+                add(column, 0)
+            for row in range(count):
+                value = tir.load(total, row * chains * lanes, lanes)
+                for chain in range(1, chains):
+                    value = value + tir.load(total, (row * chains + chain) * lanes, lanes)
+                output.write(step * tile + first + row, block, tir.bind(value))
+
+        _each_tile(n, tile, multiply)

@@ -10,9 +10,15 @@ from sphere_edge.compiler.kernels.isa import (
     unchanged,
     widen_by_conversion,
 )
-from sphere_edge.compiler.kernels.tir import Value
+from sphere_edge.compiler.kernels.tir import Buffer, Value
 
 LANES = 4
+
+
+def _spread(words: Buffer, first: Value) -> list[Value]:
+    """Two loads of four words: sdot takes any one of them for all lanes."""
+    halves = [tir.bind(tir.load(words, first + half * LANES, LANES)) for half in range(2)]
+    return [tir.repeat(half, lane, LANES) for half in halves for lane in range(LANES)]
 
 
 def _start(correction: Value) -> Value:
@@ -25,7 +31,7 @@ def _step(total: Value, words: Value, activations: Value) -> Value:
         "int32x4",
         total,
         tir.bits(words, "int8", 16),
-        tir.bits(tir.splat(activations, LANES), "int8", 16),
+        tir.bits(activations, "int8", 16),
     )
     return tir.bind(product)
 
@@ -42,6 +48,7 @@ ISA = Isa(
     # 0..15 is also a signed byte, so q4 needs no subtraction per weight.
     q4=Dot(8, unchanged, _start, _step, _finish),
     q8=Dot(0, unchanged, _start, _step, _finish),
+    spread=_spread,
     widen=widen_by_conversion,
     narrow=narrow_by_conversion,
 )

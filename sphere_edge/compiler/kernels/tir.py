@@ -111,6 +111,11 @@ def zeros(lanes: int, dtype: str = "float32") -> Value:
     return const(0, dtype, lanes)
 
 
+def repeat(value: Value, lane: int, lanes: int) -> Value:
+    """One lane of a vector in every lane."""
+    return tirx.Shuffle([value], [tirx.const(lane, "int32")] * lanes)
+
+
 def cast(value: Value, dtype: str, lanes: int) -> Value:
     """Conversion by value; float to integer truncates."""
     return T.cast(value, typed(dtype, lanes))

@@ -9,7 +9,7 @@ from pathlib import Path
 import adbutils
 import pytest
 from adb_daemon import AdbDaemon
-from conftest import wait_until
+from roads import wait_until
 
 from sphere_edge import errors
 from sphere_edge.devices import adb

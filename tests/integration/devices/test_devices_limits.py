@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Road, open_road
+from roads import Road, open_road
 
 from sphere_edge import errors
 from sphere_edge.devices.items import Item, bundle_id

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import Road
+from roads import Road
 
 from sphere_edge import errors
 from sphere_edge.devices.device import PART_BYTES, read_file

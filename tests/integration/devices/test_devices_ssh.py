@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Sshd, start_sshd
+from roads import Sshd, start_sshd
 
 from sphere_edge import errors
 from sphere_edge.devices import ssh_config

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from adb_daemon import AdbDaemon
-from conftest import Road
+from roads import Road
 
 from sphere_edge import errors
 from sphere_edge.devices.adb import AdbDevice
@@ -261,12 +261,13 @@ def test_a_file_that_is_also_a_folder_is_refused(make_item: MakeItem) -> None:
 
 def test_a_push_goes_on_by_itself_after_cuts(cuttable_road: Road, make_item: MakeItem) -> None:
     store = Store(cuttable_road.device(), str(cuttable_road.root), patience_s=(0.1, 0.5, 2, 4))
-    items = bundle(make_item, 1, weights=2 * PART_BYTES + 1000)
+    items = bundle(make_item, 1, weights=3 * PART_BYTES + 1000)
     assert cuttable_road.link is not None
-    cuttable_road.link.cut_after(PART_BYTES + 1_000_000, times=2)
+    # An sshd drops what it has not yet handed on, up to the 2 MiB window.
+    cuttable_road.link.cut_after(PART_BYTES + 6_000_000, times=2)
     deployed = store.deploy("demo", items)
-    # Each cut costs at most what had gone beyond the last whole part.
-    assert deployed.total_bytes < deployed.sent_bytes < deployed.total_bytes + 2 * PART_BYTES
+    # Each cut costs at most one part, which the adb server may hold whole when the link breaks.
+    assert deployed.total_bytes < deployed.sent_bytes <= deployed.total_bytes + 2 * PART_BYTES
     assert is_whole(store, items)
 
 

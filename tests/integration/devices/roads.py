@@ -1,0 +1,253 @@
+"""The roads to a device, each with its real server: this machine, an sshd, an adb server."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import random
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import adbutils
+import pytest
+from adb_daemon import AdbDaemon
+from faulty_link import FaultyLink
+
+from sphere_edge.devices.device import Device
+from sphere_edge.devices.items import Item
+from sphere_edge.devices.local import LocalDevice
+from sphere_edge.devices.open import open_device
+
+_SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+# Programs that Android's toybox has and Debian's leaves out.
+_TOYBOX_LACKS = ("sh", "dd", "tr", "sleep")
+# Android's rules keep adb's shell from making hard links.
+_LN_OF_ANDROID = """#!/bin/sh
+case $1 in -s*) exec toybox ln "$@" ;; esac
+echo "ln: cannot create hard link: Permission denied" >&2
+exit 1
+"""
+
+
+@dataclass
+class Road:
+    """A way to a device: `link` can be cut, where there is one; `root` is a folder there."""
+
+    name: str
+    open: Callable[[], Device]
+    root: Path
+    link: FaultyLink | None = None
+    opened: list[Device] = field(default_factory=list)
+
+    def device(self) -> Device:
+        device = self.open()
+        self.opened.append(device)
+        return device
+
+    def close(self) -> None:
+        for device in self.opened:
+            device.close()
+
+
+@dataclass(frozen=True)
+class Sshd:
+    """A real sshd with one user; `config` is an ssh_config that knows it as `board`."""
+
+    port: int
+    folder: Path
+
+    def config(self, port: int, *lines: str) -> Path:
+        path = self.folder / f"config-{port}"
+        path.write_text(
+            "\n".join(
+                [
+                    *lines,
+                    "Host board",
+                    "  HostName 127.0.0.1",
+                    f"  Port {port}",
+                    f"  User {getpass.getuser()}",
+                    "Host *",
+                    f"  IdentityFile {self.folder / 'id'}",
+                    "  IdentityAgent none",
+                    f"  UserKnownHostsFile {self.folder / f'known-{port}'}",
+                    "  GlobalKnownHostsFile none",
+                ]
+            )
+        )
+        kind, blob, *_ = (self.folder / "hostkey.pub").read_text().split()
+        (self.folder / f"known-{port}").write_text(f"[127.0.0.1]:{port} {kind} {blob}\n")
+        return path
+
+
+def tools(folder: Path, kind: str) -> str:
+    """A PATH on which the programs are those of `kind`."""
+    if kind == "coreutils":
+        return "/usr/bin:/bin"
+    multicall = shutil.which(kind)
+    if multicall is None:
+        pytest.skip(f"{kind} is not installed (apt install {kind})")
+    listed = ["--list"] if kind == "busybox" else []
+    names = subprocess.run([multicall, *listed], capture_output=True, text=True, check=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names.stdout.split():
+        (folder / name).symlink_to(multicall)
+    if kind == "toybox":
+        for name in _TOYBOX_LACKS:
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).symlink_to(shutil.which(name) or "/bin/sh")
+        (folder / "ln").unlink()
+        (folder / "ln").write_text(_LN_OF_ANDROID)
+        (folder / "ln").chmod(0o755)
+        (folder / "toybox").symlink_to(multicall)
+    return str(folder)
+
+
+def start_sshd(folder: Path, *settings: str) -> tuple[subprocess.Popen[bytes], int]:
+    """sshd as this user on a free loopback port, with `folder/hostkey` and `folder/id.pub`."""
+    if _SSHD is None or shutil.which("ssh-keygen") is None:
+        pytest.skip("no sshd (apt install openssh-server)")
+    if os.geteuid() == 0:
+        # Only root's sshd wants it; Debian makes it when the service starts.
+        Path("/run/sshd").mkdir(exist_ok=True)
+    for name in ("hostkey", "id"):
+        if not (folder / name).exists():
+            key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+            subprocess.run(key, check=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = folder / f"sshd_config-{port}"
+    config.write_text(
+        "\n".join(
+            [
+                f"Port {port}",
+                "ListenAddress 127.0.0.1",
+                f"HostKey {folder / 'hostkey'}",
+                f"AuthorizedKeysFile {folder / 'id.pub'}",
+                f"PidFile {folder / f'pid-{port}'}",
+                "StrictModes no",
+                "UsePAM no",
+                "PasswordAuthentication no",
+                "KbdInteractiveAuthentication no",
+                "MaxStartups 100",
+                *settings,
+            ]
+        )
+    )
+    log = folder / f"log-{port}"
+    process = subprocess.Popen([_SSHD, "-D", "-f", str(config), "-E", str(log)])
+    wait_until(lambda: _listens(port) or process.poll() is not None)
+    if process.poll() is not None:
+        pytest.skip(f"sshd does not start here: {log.read_text()}")
+    return process, port
+
+
+def wait_until(is_so: Callable[[], bool], *, seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            pytest.fail("waited in vain")
+        time.sleep(0.02)
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    return False
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    folder = tmp_path_factory.mktemp("sshd")
+    # A user's .bashrc is none of this test's business, and bash reads it at SHLVL 0.
+    process, port = start_sshd(folder, "SetEnv SHLVL=2")
+    yield Sshd(port, folder)
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture(scope="session")
+def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The real adb server with a home and a port of its own."""
+    home = tmp_path_factory.mktemp("adb")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    before = dict(os.environ)
+    os.environ.update(ANDROID_ADB_SERVER_PORT=str(port), HOME=str(home), ADB_MDNS="0")
+    os.environ.pop("ANDROID_SERIAL", None)
+    program = adbutils.adb_path()
+    subprocess.run([program, "-P", str(port), "start-server"], check=True, capture_output=True)
+    os.environ["HOME"] = before.get("HOME", "/")
+    yield port
+    subprocess.run([program, "-P", str(port), "kill-server"], check=True, capture_output=True)
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(params=["local", "local-busybox", "ssh", "adb", "adb-toybox"])
+def road(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Road]:
+    yield from open_road(request, request.param, tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=["ssh", "adb"])
+def cuttable_road(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Road]:
+    yield from open_road(request, request.param, tmp_path, monkeypatch)
+
+
+def open_road(
+    request: pytest.FixtureRequest, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Road]:
+    kind, _, programs = name.partition("-")
+    path = tools(tmp_path / "tools", programs or "coreutils")
+    root = tmp_path / "device" / "store"
+    root.parent.mkdir()
+    if kind == "local":
+        road = Road(name, lambda: LocalDevice({"PATH": path}), root)
+        yield road
+    elif kind == "ssh":
+        server: Sshd = request.getfixturevalue("sshd")
+        link = FaultyLink(server.port)
+        monkeypatch.setenv("SPHERE_EDGE_SSH_CONFIG", str(server.config(link.port)))
+        road = Road(name, lambda: open_device("ssh://board"), root, link)
+        yield road
+        road.close()
+        link.take_down()
+    else:
+        request.getfixturevalue("adb_server")
+        shell = f"{path}/sh" if programs else "/bin/sh"
+        daemon = AdbDaemon({"PATH": path, "SHELL": shell})
+        daemon.start()
+        link = FaultyLink(daemon.port)
+        serial = f"127.0.0.1:{link.port}"
+        road = Road(name, lambda: open_device(f"adb:{serial}"), root, link)
+        yield road
+        adbutils.AdbClient(port=int(os.environ["ANDROID_ADB_SERVER_PORT"])).disconnect(serial)
+        link.take_down()
+        daemon.stop()
+
+
+@pytest.fixture
+def make_item(tmp_path: Path) -> Callable[..., Item]:
+    """Makes a file of random bytes (the same for the same seed) or of given ones."""
+
+    def make(path: str, content: bytes | int, *, is_program: bool = False) -> Item:
+        if isinstance(content, int):
+            content = random.Random(f"{path} {content}").randbytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        source = tmp_path / "here" / digest
+        source.parent.mkdir(exist_ok=True)
+        source.write_bytes(content)
+        return Item(path, source, len(content), digest, is_program)
+
+    return make

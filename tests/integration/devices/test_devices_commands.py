@@ -1,0 +1,147 @@
+"""`devices`, `deploy`, `rollback` and `device …` as a user types them, with the built-in model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from roads import Sshd
+
+from sphere_edge import __main__, errors, packaging, profiles
+from sphere_edge.devices.open import open_device
+from sphere_edge.devices.store import Store
+from sphere_edge.engines.options import PackageOptions
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The built-in model in two weight formats, under one name."""
+    folder = tmp_path_factory.mktemp("bundles")
+    made = []
+    for quantization in ("q4", "q8"):
+        options = PackageOptions(quantization=quantization)
+        output = folder / quantization
+        packaging.package(packaging.find(packaging.TINY), profiles.load("host"), options, output)
+        made.append(output)
+    return made
+
+
+@pytest.fixture(params=["local", "ssh"])
+def uri(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "local":
+        return "local"
+    server: Sshd = request.getfixturevalue("sshd")
+    monkeypatch.setenv("SPHERE_EDGE_SSH_CONFIG", str(server.config(server.port)))
+    return "ssh://board"
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:
+    """What the command prints with --json, when it succeeds."""
+    capsys.readouterr()
+    code = __main__.main([*words, "--json"])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err + captured.out
+    document: dict[str, object] = json.loads(captured.out)
+    return document
+
+
+def test_a_model_is_deployed_replaced_and_brought_back(
+    uri: str, bundles: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--device", uri, "--store", str(tmp_path / "store")]
+    plan = said(capsys, "deploy", str(bundles[0]), *place, "--dry-run")
+    assert plan["send_bytes"] == plan["total_bytes"]
+    assert not (tmp_path / "store").exists()
+
+    first = said(capsys, "deploy", str(bundles[0]), *place)
+    assert first["sent_bytes"] == plan["send_bytes"]
+    again = said(capsys, "deploy", str(bundles[0]), *place)
+    assert again["sent_bytes"] == 0
+    second = said(capsys, "deploy", str(bundles[1]), *place)
+    # The runtime and the tokenizer are there already.
+    assert 0 < int(str(second["sent_bytes"])) < int(str(first["sent_bytes"]))
+    name = str(second["name"])
+
+    listed = said(capsys, "device", "list", *place)
+    assert [one["previous"] for one in listed["bundles"]] == [first["bundle"]]  # type: ignore[attr-defined]
+    assert said(capsys, "rollback", name, *place)["bundle"] == first["bundle"]
+
+    # What is current answers, without any of our Python.
+    folder = Path(str(first["folder"]))
+    runner = folder / "runtime" / "bin" / "sphere-edge-run"
+    words = [runner, "generate", folder / "bundle", "Hello", "--max-tokens", "4", "--json"]
+    answer = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout)["completion_tokens"] > 0
+
+    assert __main__.main(["device", "remove", name, *place]) == 0
+    assert not list((tmp_path / "store" / "blobs").iterdir())
+
+
+def test_a_bundle_whose_model_does_not_load_is_never_used(
+    bundles: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sphere_edge.bundle.read import Bundle
+    from sphere_edge.commands import deploy
+    from sphere_edge.devices.items import Item
+    from sphere_edge.devices.probe import probe
+
+    device = open_device("local")
+    store = Store(device, str(tmp_path / "store"))
+    runtime = deploy.runtime_items(probe(device), device)
+    good = [*deploy.bundle_items(Bundle.open(bundles[0])), *runtime]
+    store.deploy("tiny", good, smoke=lambda folder: deploy.smoke(device, folder))
+    # Without its weights.
+    broken: list[Item] = [item for item in good if "weights" not in item.path]
+    with pytest.raises(errors.SphereEdgeError) as caught:
+        store.deploy("tiny", broken, smoke=lambda folder: deploy.smoke(device, folder))
+    assert "on local" in caught.value.message
+    assert store.installed()[0].previous is None
+    assert (Path(store.folder("tiny")) / "bundle" / "weights").is_dir()
+
+
+def test_a_device_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, "devices", "local")["devices"]
+    assert found[0]["uri"] == "local"  # type: ignore[index]
+    assert found[0]["cores"] > 0  # type: ignore[index]
+
+
+def test_devices_are_listed_with_what_to_do(
+    adb_server: int, sshd: Sshd, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from adb_daemon import AdbDaemon
+
+    from sphere_edge.devices import adb
+
+    monkeypatch.setenv("SPHERE_EDGE_SSH_CONFIG", str(sshd.config(sshd.port)))
+    daemon = AdbDaemon(owner="unwilling")
+    daemon.start()
+    with pytest.raises(errors.UnavailableError):
+        adb.connect_network(f"127.0.0.1:{daemon.port}")
+    found = {one["uri"]: one for one in said(capsys, "devices")["devices"]}  # type: ignore[attr-defined]
+    adb.server().disconnect(f"127.0.0.1:{daemon.port}")
+    daemon.stop()
+    assert found["local"]["state"] == "ready"
+    assert found["ssh://board"]["state"] == "in ssh config"
+    phone = found[f"adb:127.0.0.1:{daemon.port}"]
+    assert phone["state"] in ("unauthorized", "authorizing")
+    assert "Allow USB debugging" in phone["advice"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["devices", "usb:1"], errors.Status.INVALID_ARGUMENT),
+        (["rollback", "tiny", "-d", "local"], errors.Status.NOT_FOUND),
+        (["device", "remove", "tiny", "-d", "local"], errors.Status.NOT_FOUND),
+        (["device", "list", "-d", "ssh://no-such-host.invalid"], errors.Status.UNAVAILABLE),
+        (["deploy", "no-such-bundle", "-d", "local"], errors.Status.NOT_FOUND),
+    ],
+)
+def test_what_cannot_be_done_has_its_code(
+    words: list[str], code: errors.Status, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = ["--store", str(tmp_path / "store")] if words[0] not in ("devices",) else []
+    assert __main__.main([*words, *store]) == code
+    assert "error: " in capsys.readouterr().err

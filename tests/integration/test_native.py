@@ -1,0 +1,255 @@
+"""The native core under sanitizers: its C test program on both engines, and files that lie."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sphere_edge import console, errors, packaging, profiles, resources
+from sphere_edge.engines.options import PackageOptions
+from sphere_edge.errors import Status
+from sphere_edge.run import Completed, ProgramFailedError, run
+from sphere_edge.toolchain import native, sources, targets
+from tests import random_gguf
+
+MUTATIONS = 150
+
+
+def sanitizer_runtime() -> Path | None:
+    """libasan.so of the system's gcc; zig instruments code for it, but brings none."""
+    gcc = shutil.which("gcc")
+    if gcc is None:
+        return None
+    path = Path(run([gcc, "-print-file-name=libasan.so"], timeout_s=60).stdout.strip())
+    return path if path.is_absolute() else None
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """`bin/` of a build with the test programs; with AddressSanitizer where the system has it."""
+    host = targets.host()
+    project = native.core_project(host)
+    runtime = sanitizer_runtime()
+    sanitizers = {"SE_SANITIZE": "undefined"}
+    if runtime is not None:
+        sanitizers = {"SE_SANITIZE": "address,undefined", "SE_SANITIZER_RUNTIME": str(runtime)}
+    tests = {"SE_TESTS": "ON", **sanitizers}
+    tested = replace(
+        project,
+        name="native-tests",
+        definitions={**dict(project.definitions), **tests},
+        leave_out=(),
+    )
+    sources.fetch("llama_cpp", console.SILENT)
+    return native.build_project(tested, host) / "bin"
+
+
+@pytest.fixture(scope="session")
+def gguf_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_gguf.write(tmp_path_factory.mktemp("gguf") / "random.gguf")
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in model compiled for this machine."""
+    output = tmp_path_factory.mktemp("bundle") / "tiny.host"
+    source = packaging.find(str(resources.tiny_model()))
+    packaging.package(source, profiles.host(), PackageOptions(quantization="q4"), output)
+    return output
+
+
+def program(programs: Path, name: str, *words: str | Path) -> Completed:
+    return run([programs / name, *words], timeout_s=600)
+
+
+def test_the_thread_pool_runs_every_piece_once(programs: Path) -> None:
+    assert "passed" in program(programs, "thread-pool-test").stdout
+
+
+def test_characters_stay_whole_and_stop_strings_stop(programs: Path) -> None:
+    assert "passed" in program(programs, "answer-test").stdout
+
+
+def test_every_case_passes_on_a_gguf(programs: Path, gguf_model: Path) -> None:
+    assert "cases passed" in program(programs, "sphere-edge-test", "cases", gguf_model).stdout
+
+
+def test_every_case_passes_on_a_compiled_bundle(programs: Path, bundle: Path) -> None:
+    assert "cases passed" in program(programs, "sphere-edge-test", "cases", bundle).stdout
+
+
+def mutated(content: bytes, seed: int) -> bytes:
+    """A GGUF cut off, with flipped bytes in its header, or with a number that cannot be."""
+    chance = random.Random(seed)
+    header_bytes = content.find(b"output_norm.weight") + 400
+    damaged = bytearray(content)
+    kind = seed % 3
+    if kind == 0:
+        return content[: chance.randrange(len(content))]
+    if kind == 1:
+        for _ in range(chance.choice([1, 1, 2, 4])):
+            damaged[chance.randrange(8, header_bytes)] = chance.randrange(256)
+        return bytes(damaged)
+    keys = [at for at in range(header_bytes) if content.startswith((b"llama.", b"tokenizer."), at)]
+    place = chance.choice(keys) + chance.randrange(8, 60)
+    wrong = chance.choice([0, 1, 3, 7, 255, 65535, 2**20, 2**31 - 1, 2**32 - 1])
+    damaged[place : place + 4] = struct.pack("<I", wrong)
+    return bytes(damaged)
+
+
+def test_no_damaged_gguf_brings_the_process_down(
+    programs: Path, gguf_model: Path, tmp_path: Path
+) -> None:
+    content = gguf_model.read_bytes()
+    for seed in range(MUTATIONS):
+        (tmp_path / f"{seed}.gguf").write_bytes(mutated(content, seed))
+    said = program(programs, "sphere-edge-test", "survive", *sorted(tmp_path.glob("*.gguf"))).stdout
+    assert len(said.splitlines()) >= MUTATIONS
+    assert "INTERNAL" not in said
+    assert "MODEL_CORRUPT" in said
+
+
+def test_wrong_magic_is_corrupt_and_an_unknown_architecture_is_named(
+    programs: Path, gguf_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "magic.gguf").write_bytes(b"GGML" + gguf_model.read_bytes()[4:])
+    assert refusal(programs, tmp_path / "magic.gguf")["code"] == Status.MODEL_CORRUPT
+    future = gguf_model.read_bytes().replace(b"llama", b"lamma")
+    (tmp_path / "future.gguf").write_bytes(future)
+    refused = refusal(programs, tmp_path / "future.gguf")
+    assert refused["code"] == Status.UNSUPPORTED
+    assert "`lamma`" in refused["message"]
+
+
+def refusal(programs: Path, model: Path) -> dict[str, Any]:
+    """What the runner says of a model that it must not open; the exit code is the same number."""
+    with pytest.raises(ProgramFailedError) as failed:
+        program(programs, "sphere-edge-run", "generate", model, "x", "--max-tokens", "1", "--json")
+    error: dict[str, Any] = json.loads(failed.value.completed.stdout)["error"]
+    assert failed.value.completed.exit_code == error["code"]
+    assert errors.from_status(error["code"], error["message"]).message
+    return error
+
+
+Change = Callable[[dict[str, Any]], object]
+CHANGES: list[tuple[str, Change, Status, str]] = [
+    ("another schema", lambda m: m.update(schema_version=2), Status.FORMAT_MISMATCH, "`2`"),
+    ("another runtime", lambda m: m.update(runtime_abi=99), Status.FORMAT_MISMATCH, "`99`"),
+    ("an unknown key", lambda m: m.update(magic=1), Status.MODEL_CORRUPT, "`magic`"),
+    ("a missing key", lambda m: m.pop("files"), Status.MODEL_CORRUPT, "`files`"),
+    ("another task", lambda m: m.update(task="audio"), Status.FORMAT_MISMATCH, "`audio`"),
+    (
+        "a CPU feature nobody has",
+        lambda m: m["target"].update(cpu_features=["avx2", "warp9"]),
+        Status.FORMAT_MISMATCH,
+        "`warp9`",
+    ),
+    (
+        "another architecture",
+        lambda m: m["target"].update(triple="riscv64-linux-gnu"),
+        Status.FORMAT_MISMATCH,
+        "`riscv64`",
+    ),
+    (
+        "a path that leaves the bundle",
+        lambda m: m["files"][0].update(path="../secret"),
+        Status.MODEL_CORRUPT,
+        "`../secret`",
+    ),
+    (
+        "another size",
+        lambda m: m["files"][0].update(bytes=m["files"][0]["bytes"] + 1),
+        Status.MODEL_CORRUPT,
+        "instead of",
+    ),
+    (
+        "a parameter nobody stored",
+        lambda m: m["tvm"].update(parameters=["nothing"]),
+        Status.MODEL_CORRUPT,
+        "`nothing`",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "named"), [one[1:] for one in CHANGES], ids=[one[0] for one in CHANGES]
+)
+def test_a_bundle_with_a_changed_manifest_is_refused(
+    change: Change, status: Status, named: str, programs: Path, bundle: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    manifest = json.loads((copy / "bundle.json").read_text())
+    change(manifest)
+    (copy / "bundle.json").write_text(json.dumps(manifest))
+    refused = refusal(programs, copy)
+    assert refused["code"] == status
+    assert named in refused["message"]
+
+
+def test_a_bundle_without_one_of_its_files_is_refused(
+    programs: Path, bundle: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    (copy / "tokenizer.gguf").unlink()
+    refused = refusal(programs, copy)
+    assert refused["code"] == Status.MODEL_CORRUPT
+    assert "`tokenizer.gguf`" in refused["message"]
+
+
+def test_a_link_that_leaves_the_bundle_is_refused(
+    programs: Path, bundle: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    (copy / "tokenizer.gguf").rename(tmp_path / "elsewhere.gguf")
+    (copy / "tokenizer.gguf").symlink_to(tmp_path / "elsewhere.gguf")
+    assert refusal(programs, copy)["code"] == Status.MODEL_CORRUPT
+
+
+def test_a_link_into_the_store_of_a_device_is_followed(
+    programs: Path, bundle: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "bundles" / "one"
+    blobs = tmp_path / "blobs"
+    shutil.copytree(bundle, copy)
+    blobs.mkdir()
+    for file in json.loads((copy / "bundle.json").read_text())["files"]:
+        place = copy / file["path"]
+        place.rename(blobs / file["sha256"])
+        place.symlink_to(blobs / file["sha256"])
+    program(programs, "sphere-edge-run", "generate", copy, "x", "--max-tokens", "1")
+
+
+def test_the_runner_tells_wrong_usage_from_failure(programs: Path) -> None:
+    for words in (["sing"], ["generate"], ["bench", "x", "--repeat", "many"], ["info", "--loud"]):
+        with pytest.raises(ProgramFailedError) as failed:
+            program(programs, "sphere-edge-run", *words)
+        assert failed.value.completed.exit_code == 64
+    shown = program(programs, "sphere-edge-run", "--help").stdout
+    assert all(verb in shown for verb in ("generate", "chat", "bench", "score", "info"))
+
+
+def test_the_runner_measures_what_it_was_asked_to(programs: Path, gguf_model: Path) -> None:
+    words = ["--prompt-tokens", "8,16", "--new-tokens", "4", "--repeat", "3", "--threads", "1"]
+    report = json.loads(program(programs, "sphere-edge-run", "bench", gguf_model, *words).stdout)
+    series = [(one["name"], one["tokens"], len(one["samples"])) for one in report["series"]]
+    assert series == [
+        ("load", None, 1),
+        ("prefill", 8, 3),
+        ("first_token", 8, 3),
+        ("prefill", 16, 3),
+        ("first_token", 16, 3),
+        ("decode", 4, 3),
+    ]
+    assert all(sample > 0 for one in report["series"] for sample in one["samples"])
+    assert report["peak_rss_bytes"] > 0

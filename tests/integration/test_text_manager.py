@@ -1,0 +1,353 @@
+"""TextManager with the true native core and a model of random weights."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sphere_edge import errors
+from sphere_edge.run import run
+from sphere_edge.runtime import Generation, TextManager, Vocabulary, library
+from tests import random_gguf
+
+CHAT = [{"role": "user", "content": "the sky"}]
+GREEDY = {"temperature": 0.0, "ignore_end_of_text": True}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_gguf.write(tmp_path_factory.mktemp("model") / "random-llama.gguf")
+
+
+@pytest.fixture(scope="module")
+def opened(model: Path) -> Iterator[TextManager]:
+    with TextManager.open(model, threads=2) as text:
+        yield text
+
+
+@pytest.fixture
+def text(opened: TextManager) -> TextManager:
+    """Open once, as fresh as new."""
+    opened.reset()
+    return opened
+
+
+def endless(text: TextManager) -> Generation:
+    """An answer that runs until the context is full."""
+    return text.generate("the", **GREEDY)
+
+
+def test_it_says_what_was_opened(text: TextManager) -> None:
+    info = text.info
+    assert (info.name, info.engine, info.family) == ("random-llama", "llama", "llama")
+    assert (info.threads, info.context_tokens) == (2, 4096)
+    assert info.vocab_size == 256 + 2 + len(random_gguf.SPECIAL)
+    assert info.has_chat_template
+    assert info.weights_bytes > 4 * 64 * info.vocab_size
+    assert info.kv_cache_bytes > 0
+
+
+def test_the_pieces_are_the_answer_and_the_account_is_right(text: TextManager) -> None:
+    answer = text.generate("the sky", max_tokens=20, **GREEDY)
+    pieces = list(answer)
+    assert answer.text() == "".join(pieces)
+    result = answer.result
+    assert (result.finish_reason, result.completion_tokens) == ("length", 20)
+    assert result.prompt_tokens == len(text.tokenize("the sky"))
+    assert result.first_token_seconds >= result.prefill_seconds > 0
+    assert result.decode_seconds > 0
+
+
+def test_a_greedy_answer_is_always_the_same(text: TextManager) -> None:
+    answers = {text.generate("the sky", max_tokens=30, **GREEDY).text() for _ in range(3)}
+    assert len(answers) == 1
+
+
+def test_a_seed_repeats_an_answer(text: TextManager) -> None:
+    sampled = text.generate("the", max_tokens=30, temperature=1.5, ignore_end_of_text=True)
+    words = sampled.text()
+    options = {"max_tokens": 30, "temperature": 1.5, "ignore_end_of_text": True}
+    assert text.generate("the", seed=sampled.result.seed, **options).text() == words
+    others = {text.generate("the", seed=seed, **options).text() for seed in range(5)}
+    assert len(others) > 1
+
+
+def test_text_and_its_tokens_are_the_same_prompt(text: TextManager) -> None:
+    ids = text.tokenize("the sky")
+    words = text.generate("the sky", max_tokens=10, **GREEDY).text()
+    assert text.generate(ids, max_tokens=10, **GREEDY).text() == words
+    assert text.generate(np.array(ids, np.int64), max_tokens=10, **GREEDY).text() == words
+
+
+def test_an_answer_ends_before_a_stop_string(text: TextManager) -> None:
+    whole = text.generate("the sky", max_tokens=40, **GREEDY).text()
+    stop = whole[12:15]
+    answer = text.generate("the sky", max_tokens=40, stop=[stop, "never said"], **GREEDY)
+    assert answer.text() == whole[: whole.index(stop)]
+    assert answer.result.finish_reason == "stop"
+
+
+def test_a_grammar_is_followed(text: TextManager) -> None:
+    answer = text.generate("the", grammar='root ::= "yes" | "no"', seed=3, max_tokens=9)
+    assert answer.text() in ("yes", "no")
+    schema = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"]}
+    said = text.generate("the", json_schema=schema, seed=3, max_tokens=200).text()
+    assert said.replace(" ", "").replace("\n", "") in ('{"a":1}', '{"a":2}')
+
+
+def test_logits_are_those_that_greedy_answers_follow(text: TextManager) -> None:
+    ids = text.tokenize("the sky is")
+    logits = text.logits(ids)
+    assert logits.shape == (len(ids), text.info.vocab_size)
+    assert logits.dtype == np.float32
+    first = text.generate("the sky is", max_tokens=1, **GREEDY).text()
+    assert text.detokenize([int(logits[-1].argmax())]) == first
+    # Each row depends on what is before it and on nothing after it.
+    assert np.allclose(text.logits(ids[:2]), logits[:2], atol=1e-4)
+
+
+def test_scores_are_the_logits_as_probabilities(text: TextManager) -> None:
+    ids = text.tokenize("the sky is")
+    logits = text.logits(ids).astype(np.float64)
+    expected = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    scores = text.score(ids)
+    assert scores.shape == (len(ids) - 1,)
+    assert np.allclose(scores, expected[np.arange(len(ids) - 1), ids[1:]], atol=1e-4)
+
+
+def test_tokens_and_text_are_converted_both_ways(text: TextManager) -> None:
+    words = "the théâtre \N{GRINNING FACE} end" * 50
+    assert text.detokenize(text.tokenize(words)) == words
+    assert text.tokenize("") == []
+    assert text.detokenize([]) == ""
+    special = text.tokenize("<|end|>", parse_special=True)
+    assert len(special) == 1
+    assert len(text.tokenize("<|end|>")) > 1
+    assert text.detokenize(special, keep_special=True) == "<|end|>"
+    assert text.detokenize(special) == ""
+
+
+def test_a_chat_goes_through_the_models_template(text: TextManager) -> None:
+    assert text.render_chat(CHAT) == "<|user|>the sky<|end|><|assistant|>"
+    answer = text.chat(CHAT, max_tokens=5, **GREEDY)
+    answer.text()
+    prompt = text.tokenize(text.render_chat(CHAT), parse_special=True)
+    assert answer.result.prompt_tokens == len(prompt)
+
+
+def test_the_second_turn_computes_only_what_is_new(text: TextManager) -> None:
+    first = text.chat(CHAT, max_tokens=5, **GREEDY)
+    said = first.text()
+    assert first.result.cached_tokens == 0
+    turns = [*CHAT, {"role": "assistant", "content": said}, {"role": "user", "content": "more"}]
+    second = text.chat(turns, max_tokens=5, **GREEDY)
+    again = second.text()
+    assert second.result.cached_tokens >= first.result.prompt_tokens
+    text.reset()
+    third = text.chat(turns, max_tokens=5, **GREEDY)
+    assert (third.text(), third.result.cached_tokens) == (again, 0)
+
+
+def test_another_thread_can_cancel(text: TextManager) -> None:
+    answer = endless(text)
+    next(answer)
+    threading.Thread(target=text.cancel).start()
+    answer.text()
+    assert answer.result.finish_reason == "cancelled"
+    assert 0 < answer.result.completion_tokens < 4000
+    after = text.generate("the", max_tokens=3, **GREEDY)
+    after.text()
+    assert after.result.completion_tokens == 3
+
+
+def test_leaving_an_answer_frees_the_model(text: TextManager) -> None:
+    for _ in endless(text):
+        break
+    assert text.tokenize("the")
+    with endless(text) as answer:
+        next(answer)
+    assert not answer.is_running
+    assert text.tokenize("the")
+    kept = endless(text)
+    next(kept)
+    # A new answer on the same thread takes the place of one that is read no more.
+    assert text.generate("the", max_tokens=2, **GREEDY).text()
+    assert not kept.is_running
+
+
+def test_a_model_that_answers_refuses_other_calls(text: TextManager) -> None:
+    answer = endless(text)
+    next(answer)
+    with pytest.raises(errors.InvalidArgumentError, match="still making an answer"):
+        text.tokenize("the")
+    caught: list[errors.SphereEdgeError] = []
+
+    def elsewhere() -> None:
+        try:
+            text.generate("the")
+        except errors.SphereEdgeError as error:
+            caught.append(error)
+
+    other = threading.Thread(target=elsewhere)
+    other.start()
+    other.join()
+    assert [error.code for error in caught] == [errors.Status.INVALID_ARGUMENT]
+    assert next(answer)
+    answer.close()
+
+
+def test_a_slow_reader_loses_nothing(text: TextManager) -> None:
+    whole = text.generate("the", max_tokens=600, **GREEDY).text()
+    answer = text.generate("the", max_tokens=600, **GREEDY)
+    # The engine has filled the queue and waits.
+    while not answer.work.pieces.full():
+        assert answer.is_running
+        time.sleep(0.01)
+    assert answer.text() == whole
+
+
+def test_a_timeout_is_an_error_with_the_account_at_hand(text: TextManager) -> None:
+    answer = text.generate("the", timeout_s=0.001, **GREEDY)
+    with pytest.raises(errors.TimeoutError):
+        answer.text()
+    assert answer.result.completion_tokens < 4000
+
+
+def test_ctrl_c_while_reading_frees_the_model(text: TextManager) -> None:
+    answer = endless(text)
+    next(answer)
+    threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        while True:
+            answer.text()
+            answer = endless(text)
+    answer.close()
+    assert text.tokenize("the")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_tokens": -1}, "max_tokens"),
+        ({"max_tokens": 1.5}, "max_tokens"),
+        ({"seed": 1 << 32}, "seed"),
+        ({"temperature": -0.5}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"timeout_s": 0}, "timeout_s"),
+        ({"stop": "a string"}, "stop is a list"),
+        ({"stop": [""]}, "stop string"),
+        ({"stop": ["a\0b"]}, "NUL"),
+        ({"grammar": "root ::= ("}, "grammar"),
+        ({"grammar": "root ::= a", "json_schema": "{}"}, "grammar"),
+        ({"json_schema": {"type": object()}}, "json_schema"),
+        ({"top_q": 3}, "top_q"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(
+    text: TextManager, options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(errors.InvalidArgumentError, match=words):
+        text.generate("the", **options).text()  # type: ignore[arg-type]
+
+
+def test_prompts_that_cannot_be_are_refused(text: TextManager) -> None:
+    for prompt in ("a\0b", "\ud800", [-1], [1 << 40], [[1]], [0.5], [text.info.vocab_size], []):
+        with pytest.raises(errors.InvalidArgumentError):
+            text.generate(prompt, max_tokens=1).text()  # type: ignore[arg-type]
+    for messages in ([], [{"role": "king", "content": ""}], ["the"], [{"role": "user"}]):
+        with pytest.raises(errors.InvalidArgumentError):
+            text.chat(messages, max_tokens=1).text()  # type: ignore[arg-type]
+    with pytest.raises(errors.InvalidArgumentError):
+        text.logits([0] * 5000)
+    assert text.logits([0, 1]).shape[0] == 2
+
+
+def test_the_account_is_not_there_before_the_end(text: TextManager) -> None:
+    answer = endless(text)
+    with pytest.raises(errors.InvalidArgumentError, match="not ended"):
+        _ = answer.result
+    answer.close()
+    assert answer.result.finish_reason == "cancelled"
+
+
+def test_closing_twice_is_fine_and_a_closed_model_says_so(model: Path) -> None:
+    text = TextManager.open(model, context_tokens=64)
+    assert text.info.context_tokens == 64
+    answer = text.generate("the", **GREEDY)
+    text.close()
+    text.close()
+    text.cancel()
+    assert not answer.is_running
+    for call in (lambda: text.tokenize("the"), lambda: text.generate("the"), text.reset):
+        with pytest.raises(errors.InvalidArgumentError, match="has been closed"):
+            call()
+
+
+def test_a_dropped_model_is_freed(model: Path) -> None:
+    text = TextManager.open(model, context_tokens=64)
+    closed: list[object] = []
+    core = library.load()
+    close = core.close
+    core.close = lambda pointer: (closed.append(pointer), close(pointer))  # type: ignore
+    try:
+        text.generate("the", max_tokens=2).text()
+        del text
+        gc.collect()
+    finally:
+        del core.close
+    assert len(closed) == 1
+
+
+def test_a_vocabulary_needs_no_weights(model: Path) -> None:
+    with Vocabulary.open(model) as vocabulary:
+        assert vocabulary.detokenize(vocabulary.tokenize("the sky")) == "the sky"
+    vocabulary.close()
+    with pytest.raises(errors.InvalidArgumentError, match="has been closed"):
+        vocabulary.tokenize("the")
+
+
+def test_files_that_are_no_models_are_refused(tmp_path: Path, model: Path) -> None:
+    with pytest.raises(errors.NotFoundError):
+        TextManager.open(tmp_path / "absent.gguf")
+    wrong = tmp_path / "wrong.gguf"
+    wrong.write_bytes(b"no model at all" * 10)
+    with pytest.raises(errors.SphereEdgeError) as caught:
+        TextManager.open(wrong)
+    assert caught.value.code in (errors.Status.MODEL_CORRUPT, errors.Status.FORMAT_MISMATCH)
+    content = model.read_bytes()
+    wrong.write_bytes(content[: len(content) // 2])
+    with pytest.raises(errors.ModelCorruptError):
+        TextManager.open(wrong)
+
+
+def test_a_program_may_end_in_the_middle_of_an_answer(model: Path) -> None:
+    code = (
+        "import sys; from sphere_edge import TextManager\n"
+        "text = TextManager.open(sys.argv[1])\n"
+        "answer = text.generate('the', temperature=0, ignore_end_of_text=True)\n"
+        "next(answer); print('ended')\n"
+    )
+    ended = run([sys.executable, "-c", code, str(model)], timeout_s=120)
+    assert (ended.stdout, ended.stderr) == ("ended\n", "")
+
+
+def test_many_answers_do_not_grow_the_process(text: TextManager) -> None:
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    text.generate("the", max_tokens=3, **GREEDY).text()
+    before = threads()
+    for _ in range(50):
+        text.generate("the", max_tokens=3, **GREEDY).text()
+    # A thread that has just ended may still be listed.
+    assert threads() <= before + 4

@@ -1,0 +1,84 @@
+"""A Llama of random weights and a byte vocabulary as a GGUF file: the smallest model that talks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+TEMPLATE = (
+    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+SPECIAL = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
+# Byte-level BPE needs at least one merge to be accepted.
+MERGES = ("t h", "th e")
+
+_HIDDEN = 64
+_HEADS = 4
+_KV_HEADS = 2
+_FEED_FORWARD = 128
+
+
+def write(path: Path, *, layers: int = 2, context: int = 4096, seed: int = 7) -> Path:
+    """Writes the file; the same arguments give the same bytes."""
+    tokens = [*_byte_characters(), "th", "the", *SPECIAL]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("random")
+    writer.add_context_length(context)
+    writer.add_embedding_length(_HIDDEN)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(_FEED_FORWARD)
+    writer.add_head_count(_HEADS)
+    writer.add_head_count_kv(_KV_HEADS)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    normal, control = gguf.TokenType.NORMAL, gguf.TokenType.CONTROL
+    writer.add_token_types([control if token in SPECIAL else normal for token in tokens])
+    writer.add_token_merges(list(MERGES))
+    writer.add_eos_token_id(tokens.index("<|end|>"))
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(TEMPLATE)
+    random = np.random.default_rng(seed)
+
+    def matrix(name: str, rows: int, columns: int) -> None:
+        numbers = random.standard_normal((rows, columns), np.float32) * np.float32(2 / columns**0.5)
+        writer.add_tensor(f"{name}.weight", numbers)
+
+    def norm(name: str) -> None:
+        writer.add_tensor(f"{name}.weight", np.ones(_HIDDEN, np.float32))
+
+    kv = _HIDDEN // _HEADS * _KV_HEADS
+    matrix("token_embd", len(tokens), _HIDDEN)
+    for layer in range(layers):
+        prefix = f"blk.{layer}."
+        norm(f"{prefix}attn_norm")
+        matrix(f"{prefix}attn_q", _HIDDEN, _HIDDEN)
+        matrix(f"{prefix}attn_k", kv, _HIDDEN)
+        matrix(f"{prefix}attn_v", kv, _HIDDEN)
+        matrix(f"{prefix}attn_output", _HIDDEN, _HIDDEN)
+        norm(f"{prefix}ffn_norm")
+        matrix(f"{prefix}ffn_gate", _FEED_FORWARD, _HIDDEN)
+        matrix(f"{prefix}ffn_up", _FEED_FORWARD, _HIDDEN)
+        matrix(f"{prefix}ffn_down", _HIDDEN, _FEED_FORWARD)
+    norm("output_norm")
+    matrix("output", len(tokens), _HIDDEN)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _byte_characters() -> list[str]:
+    """GPT-2's printable stand-ins for the 256 bytes (openai/gpt-2, src/encoder.py)."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    stands_in = {byte: byte for byte in printable}
+    stands_in |= {byte: 256 + number for number, byte in enumerate(others)}
+    return [chr(stands_in[byte]) for byte in range(256)]
