@@ -45,9 +45,7 @@ class SphereEdgeError(Exception):
 
     status: ClassVar[Status] = Status.INTERNAL
 
-    def __init__(
-        self, message: str, *, hint: str | None = None, code: Status | None = None
-    ) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, code: Status | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 #include <vector>
 
 #include "bundle.h"
@@ -199,13 +200,17 @@ AudioManager::AudioManager(const fs::path &file, int threads)
   whisper_context_params parameters = whisper_context_default_params();
   parameters.use_gpu = false;
   const EngineErrors errors;
-  context_.reset(whisper_init_from_file_with_params(file.c_str(), parameters));
-  if (!context_) {
-    throw Error(SE_MODEL_CORRUPT,
-                "whisper.cpp cannot load " + ticked(file.string()) +
-                    (errors.first().empty() ? "" : ": " + to_utf8(errors.first())),
-                "download or convert the model again");
+  std::string reason;
+  try {
+    context_.reset(whisper_init_from_file_with_params(file.c_str(), parameters));
+  } catch (const std::runtime_error &error) {
+    reason = error.what();
   }
+  if (context_) return;
+  if (!errors.first().empty()) reason = errors.first();
+  throw Error(SE_MODEL_CORRUPT,
+              "whisper.cpp cannot load " + ticked(file.string()) + (reason.empty() ? "" : ": " + to_utf8(reason)),
+              "download or convert the model again");
 }
 
 std::unique_ptr<AudioManager> AudioManager::open(const fs::path &path, int threads) {

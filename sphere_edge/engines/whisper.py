@@ -76,7 +76,7 @@ def build(
             width=file.width,
         ),
         memory=memory,
-        provenance=provenance(source, ()),
+        provenance=provenance(source, (), progress),
     )
 
 
