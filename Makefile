@@ -24,12 +24,12 @@ lint: $(VENV)/installed-dev ## ruff, mypy, import-linter, clang-format
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	git ls-files 'native/*.h' 'native/*.c' 'native/*.cc' | xargs $(BIN)/clang-format --dry-run --Werror
+	git ls-files 'native/*.h' 'native/*.c' 'native/*.cpp' | xargs $(BIN)/clang-format --dry-run --Werror
 
 format: $(VENV)/installed-dev ## let the machines format what they can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	git ls-files 'native/*.h' 'native/*.c' 'native/*.cc' | xargs $(BIN)/clang-format -i
+	git ls-files 'native/*.h' 'native/*.c' 'native/*.cpp' | xargs $(BIN)/clang-format -i
 
 clean: ## remove .venv and caches of this checkout (native builds lie in the user's cache folder)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
@@ -39,12 +39,12 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo 'error: sphere-edge needs Python 3.10 or newer; name one with `make PYTHON=python3.12 …`'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --upgrade 'pip>=25.1'
+	$(PIP) install -qq --upgrade 'pip>=25.1'
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	$(PIP) install -qq --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(PIP) install --quiet --constraint constraints.txt --group dev
+	$(PIP) install -qq --constraint constraints.txt --group dev
 	@touch $@

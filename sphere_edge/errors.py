@@ -1,4 +1,4 @@
-"""Every error a user can meet, each with its status code: the one tree, the same numbers in C, Python, Kotlin and Swift.
+"""Every error a user can meet, each with its status code, the same in C, Python, Kotlin and Swift.
 
 SphereEdgeError
 ├── OutOfMemoryError       1 OOM_VRAM, 2 OOM_RAM
@@ -7,7 +7,7 @@ SphereEdgeError
 ├── CancelledError         5 CANCELLED
 ├── UnsupportedError       6 UNSUPPORTED        understood, but we do not do it
 ├── InternalError          7 INTERNAL           our bug
-├── FormatMismatchError    8 FORMAT_MISMATCH    made for another runtime, CPU level, schema or manager
+├── FormatMismatchError    8 FORMAT_MISMATCH    made for another runtime, CPU, schema or manager
 ├── LoadFailedError        9 LOAD_FAILED
 ├── InvalidArgumentError  10 INVALID_ARGUMENT   the caller asked for something that cannot be
 ├── NotFoundError         11 NOT_FOUND          no such profile, file, model, device
@@ -41,11 +41,13 @@ class Status(IntEnum):
 
 
 class SphereEdgeError(Exception):
-    """What happened in one lower-case sentence (`message`), what the user can do (`hint`), and the status `code`."""
+    """What happened (`message`), what the user can do (`hint`) and the status `code`."""
 
     status: ClassVar[Status] = Status.INTERNAL
 
-    def __init__(self, message: str, *, hint: str | None = None, code: Status | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, code: Status | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -104,25 +104,26 @@ typedef enum se_finish_reason { SE_FINISH_STOP = 0, SE_FINISH_LENGTH = 1, SE_FIN
 
 typedef struct se_text_generate_options {
   size_t size;
-  uint32_t max_tokens;       /* 0: until the model stops or the context is full */
-  float temperature;         /* 0: greedy */
-  int32_t top_k;             /* 0: off */
-  float top_p;               /* 1: off */
-  float min_p;               /* 0: off */
-  float repeat_penalty;      /* 1: off */
-  int32_t repeat_last_n;     /* how many last tokens the penalty sees */
-  uint32_t seed;             /* SE_SEED_RANDOM: a fresh one, reported in the result */
-  const char *const *stop;   /* generation ends before the first of these strings; they are not handed out */
+  uint32_t max_tokens;     /* 0: until the model stops or the context is full */
+  float temperature;       /* 0: greedy */
+  int32_t top_k;           /* 0: off */
+  float top_p;             /* 1: off */
+  float min_p;             /* 0: off */
+  float repeat_penalty;    /* 1: off */
+  int32_t repeat_last_n;   /* how many last tokens the penalty sees */
+  uint32_t seed;           /* SE_SEED_RANDOM: a fresh one, reported in the result */
+  const char *const *stop; /* generation ends before the first of these strings; they are not handed out */
   size_t stop_count;
-  const char *grammar;       /* GBNF, or NULL; not together with json_schema */
-  const char *json_schema;   /* JSON schema, or NULL */
-  bool ignore_end_of_text;   /* go on to max_tokens whatever the model says (for benchmarks) */
-  uint32_t timeout_ms;       /* 0: none; SE_TIMEOUT when it runs out */
+  const char *grammar;     /* GBNF, or NULL; not together with json_schema */
+  const char *json_schema; /* JSON schema, or NULL */
+  bool ignore_end_of_text; /* go on to max_tokens whatever the model says (for benchmarks) */
+  uint32_t timeout_ms;     /* 0: none; SE_TIMEOUT when it runs out */
 } se_text_generate_options;
 
 #define SE_SEED_RANDOM 0xFFFFFFFFu
 
-/* The bundle's own sampling defaults (max_tokens 0, no stops, SE_SEED_RANDOM), for callers who change a field or two. */
+/* The bundle's own sampling defaults (max_tokens 0, no stops, SE_SEED_RANDOM), for callers who change a field or two.
+ */
 SE_API se_status se_text_default_options(se_text *text, se_text_generate_options *out_options);
 
 typedef struct se_text_result {

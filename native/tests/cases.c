@@ -1,4 +1,5 @@
-/* What se_text_* promises, case by case. */
+/* What se_text_* promises, case by case; one file, because each case is a few lines and the list at its end names all.
+ */
 #include "cases.h"
 
 #include <math.h>
