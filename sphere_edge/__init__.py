@@ -30,11 +30,13 @@ from sphere_edge.errors import (
 if TYPE_CHECKING:
     # For type checkers; at run time __getattr__ imports it when it is first asked for, since numpy
     # and the loader of the native core have no place in `sphere-edge --help`.
+    from sphere_edge.runtime.audio import AudioManager
     from sphere_edge.runtime.text import TextManager
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AudioManager",
     "CancelledError",
     "FormatMismatchError",
     "InternalError",
@@ -55,6 +57,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "AudioManager":
+        from sphere_edge.runtime.audio import AudioManager
+
+        return AudioManager
     if name == "TextManager":
         from sphere_edge.runtime.text import TextManager
 

@@ -160,7 +160,10 @@ def device(context: typer.Context) -> None:
 )
 def package(
     model: Annotated[
-        str, typer.Argument(help="Hub id (owner/name), model folder, .gguf file, or `tiny`.")
+        str,
+        typer.Argument(
+            help="Hub id (owner/name), model folder, .gguf or whisper .bin file; `tiny`"
+        ),
     ],
     profile: Annotated[
         str, typer.Option("--profile", "-p", help="Device to make it for: see `profiles list`.")
@@ -331,6 +334,51 @@ def chat(
 
 @app.command(
     epilog=_example(
+        "sphere-edge transcribe dist/ggml-base.host meeting.mp3",
+        "sphere-edge transcribe dist/ggml-base.host film.flac --language de --format srt",
+    )
+)
+def transcribe(
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Bundle folder, .sphere or whisper .bin file.")
+    ],
+    file: Annotated[Path, typer.Argument(help="Audio: wav, flac, ogg or mp3.")],
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Such as en or de. Default: found out.")
+    ] = None,
+    translate: Annotated[bool, typer.Option("--translate", help="Into English.")] = False,
+    format: Annotated[str, typer.Option(help="text, json, srt or vtt.")] = "text",
+    prompt: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Words and names that may come.")
+    ] = None,
+    beam_size: Annotated[int, typer.Option(min=0, max=8, help="0: greedy.")] = 0,
+    words: Annotated[
+        bool, typer.Option("--words", help="With the times of each word, for --format json.")
+    ] = False,
+    threads: Threads = 0,
+) -> Action:
+    """Write down what is said in an audio file."""
+
+    def action() -> None:
+        from sphere_edge.commands import transcribe as command
+
+        command.transcribe(
+            bundle,
+            file,
+            language=language,
+            translate=translate,
+            format=format,
+            prompt=prompt,
+            beam_size=beam_size,
+            words=words,
+            threads=threads,
+        )
+
+    return action
+
+
+@app.command(
+    epilog=_example(
         "sphere-edge bench dist/tiny.host",
         "sphere-edge bench dist/tiny.host --prompt-tokens 128,512 --repeat 9 --report bench.html",
     )
@@ -438,11 +486,17 @@ def profiles_validate(
     return action
 
 
-@runtime_app.command("build", epilog=_example("sphere-edge runtime build"))
+@runtime_app.command(
+    "build",
+    epilog=_example("sphere-edge runtime build", "sphere-edge runtime build --managers text"),
+)
 def runtime_build(
     profile: Annotated[
         str, typer.Option("--profile", "-p", help="Device to build it for.")
     ] = "host",
+    managers: Annotated[
+        str, typer.Option(metavar="NAME,NAME", help="What it can do: text, audio.")
+    ] = "text,audio",
     json: Json = False,
 ) -> Action:
     """Build the native runtime, or find it in the cache."""
@@ -450,7 +504,7 @@ def runtime_build(
     def action() -> None:
         from sphere_edge.commands import runtime as command
 
-        command.build(profile, as_json=json)
+        command.build(profile, managers, as_json=json)
 
     return action
 

@@ -24,7 +24,7 @@ _SMOKE_TOKENS = 8
 
 @dataclass(frozen=True)
 class Packaged:
-    """A finished bundle at `output`; `tried_here`: it has generated text on this machine."""
+    """A finished bundle at `output`; `tried_here`: it has worked on this machine."""
 
     bundle: Bundle
     output: Path
@@ -60,7 +60,8 @@ def package(
 ) -> Packaged:
     """Makes the bundle `output` from `source` for `profile`; nothing is left of it if that fails.
 
-    A bundle that this machine can run has to generate a few tokens before it counts as made.
+    A bundle that this machine can run has to generate a few tokens, or to hear a second of silence,
+    before it counts as made.
     Raises what the source, the fit, the engine, the tokenizer comparison and the writer raise.
     """
     started = time.monotonic()
@@ -90,6 +91,10 @@ def _build(
         from sphere_edge.engines import llama
 
         return llama.build(source, profile, options, writer, progress)
+    if source.kind == "whisper":
+        from sphere_edge.engines import whisper
+
+        return whisper.build(source, profile, options, writer, progress)
     with progress.step("loading the compiler"):
         from sphere_edge.engines import tvm
 
@@ -127,6 +132,8 @@ def _try_here(bundle: Bundle, progress: Progress) -> bool:
         check_runs_on(bundle.manifest, profiles.host())
     except FormatMismatchError:
         return False
+    if bundle.manifest.task == "audio":
+        return _hear_here(bundle, progress)
     from sphere_edge.runtime.text import TextManager
 
     with progress.step("trying it"), TextManager.open(bundle.folder) as text:
@@ -136,4 +143,16 @@ def _try_here(bundle: Bundle, progress: Progress) -> bool:
         if stream.result.prompt_tokens == 0:
             message = f"the bundle `{bundle.manifest.name}` was built, but reads no prompt"
             raise LoadFailedError(message)
+    return True
+
+
+def _hear_here(bundle: Bundle, progress: Progress) -> bool:
+    """Lets the bundle hear a second of silence; what it makes of that is its own affair."""
+    import numpy as np
+
+    from sphere_edge.runtime.audio import AudioManager
+
+    with progress.step("trying it"), AudioManager.open(bundle.folder) as audio:
+        silence = np.zeros(audio.info.sample_rate, dtype=np.float32)
+        audio.transcribe(silence, language="en", temperature_step=0).text()
     return True

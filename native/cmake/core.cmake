@@ -41,7 +41,8 @@ add_library(sphere_edge SHARED
   src/status.cpp
   src/text.cpp
   src/tokenizer.cpp
-  src/utf8.cpp)
+  src/utf8.cpp
+  src/whisper_file.cpp)
 se_own_target(sphere_edge)
 set_target_properties(sphere_edge PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
 target_include_directories(sphere_edge PUBLIC include)
@@ -65,6 +66,14 @@ else()
   target_sources(sphere_edge PRIVATE src/engines/tvm_engine_absent.cpp)
 endif()
 
+if(SE_WHISPER_CPP_DIR)
+  target_sources(sphere_edge PRIVATE src/audio.cpp src/audio_calls.cpp)
+  target_compile_definitions(sphere_edge PRIVATE SE_WITH_WHISPER)
+  target_link_libraries(sphere_edge PRIVATE se_whisper)
+else()
+  target_sources(sphere_edge PRIVATE src/audio_absent.cpp)
+endif()
+
 # The application sees se_* and nothing of the engines, or two copies of ggml in one process would collide.
 if(NOT APPLE)
   target_link_options(sphere_edge PRIVATE -Wl,--gc-sections
@@ -85,6 +94,8 @@ add_executable(sphere-edge-run
   runner/main.cpp
   runner/measure.cpp
   runner/model.cpp
+  runner/transcribe.cpp
+  runner/wav.cpp
   src/cpu.cpp)
 se_own_target(sphere-edge-run)
 set_target_properties(sphere-edge-run PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")

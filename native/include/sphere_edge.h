@@ -11,7 +11,8 @@
  * Every function that can fail returns an se_status and leaves its results in trailing out_ arguments, which are
  * untouched on failure. se_last_error() then holds one sentence, for the calling thread only.
  * Option structs begin with their size, so that fields can be added at the end; NULL means all defaults.
- * Strings are UTF-8. A handle may be used by one thread at a time, but se_text_cancel may be called from any thread. */
+ * Strings are UTF-8. A handle may be used by one thread at a time, but the cancel functions may be called from any
+ * thread. */
 #ifndef SPHERE_EDGE_H
 #define SPHERE_EDGE_H
 
@@ -75,7 +76,8 @@ SE_API void se_log_set(se_log_fn log, void *user_data);
  * The caller frees *out_json with se_string_free. */
 SE_API se_status se_system_info(char **out_json);
 
-/* What a bundle folder or .gguf file holds, as JSON, without loading its weights. Freed with se_string_free. */
+/* What a bundle folder, a .gguf or a whisper.cpp file holds, as JSON, without loading its weights. Freed with
+ * se_string_free. */
 SE_API se_status se_model_info(const char *path, char **out_json);
 
 /* ---- TextManager ------------------------------------------------------------------------------------------------ */
@@ -183,6 +185,95 @@ SE_API se_status se_text_reset(se_text *text);
 
 /* A vocabulary alone (tokenizer.gguf), for comparing tokenizers without weights: only tokenize and detokenize work. */
 SE_API se_status se_text_open_vocabulary(const char *path, se_text **out_text);
+
+/* ---- AudioManager ----------------------------------------------------------------------------------------------- */
+
+/* Speech recognition by Whisper models. A runtime built without audio answers SE_UNSUPPORTED. */
+typedef struct se_audio se_audio;
+
+/* What samples must be: float32, mono, full scale -1 to 1, so many a second. */
+#define SE_AUDIO_SAMPLE_RATE 16000
+
+typedef struct se_audio_open_options {
+  size_t size;
+  int32_t threads; /* 0: as many as there are performance cores this process may use */
+} se_audio_open_options;
+
+/* Opens a bundle folder of the task audio, or a whisper.cpp model file (ggml .bin), which is checked in full before any
+ * of it is used. `*out_audio` belongs to the caller, who closes it with se_audio_close. */
+SE_API se_status se_audio_open(const char *path, const se_audio_open_options *options, se_audio **out_audio);
+
+/* Waits for a running call (cancel it first to be quick) and frees everything. NULL is allowed. */
+SE_API void se_audio_close(se_audio *audio);
+
+/* What was opened, as JSON: engine, backend, family, quantization, multilingual, languages, sample_rate, mel_bins,
+ * vocab_size, threads, weights_bytes, load_seconds. Freed with se_string_free. */
+SE_API se_status se_audio_info(se_audio *audio, char **out_json);
+
+/* `text` and the word belong to the library; valid during the callback only. */
+typedef struct se_audio_word {
+  int64_t start_ms;
+  int64_t end_ms;
+  const char *text; /* with the space before it */
+  float probability;
+} se_audio_word;
+
+typedef struct se_audio_segment {
+  int64_t start_ms;
+  int64_t end_ms;
+  const char *text;     /* UTF-8, with the space before it */
+  const char *language; /* "en" */
+  float probability;    /* mean of its tokens' */
+  float no_speech_probability;
+  const se_audio_word *words; /* with word_timestamps, else NULL */
+  size_t word_count;
+} se_audio_segment;
+
+/* A piece of the transcript, in order, as soon as it is known. The segment is valid during the call only. Called on the
+ * caller's thread. Return false to stop; the call then ends with SE_CANCELLED. */
+typedef bool (*se_audio_segment_fn)(const se_audio_segment *segment, void *user_data);
+
+/* How much of the audio is done, 0 to 1, once per window of at most 30 s. The rest as above. */
+typedef bool (*se_audio_progress_fn)(float done, void *user_data);
+
+typedef struct se_audio_transcribe_options {
+  size_t size;
+  const char *language;             /* "de"; NULL or "auto": the likeliest in the first 30 s */
+  bool translate;                   /* into English */
+  const char *prompt;               /* words and names that may come, or what was said before; NULL: none */
+  float temperature;                /* 0: always the likeliest token */
+  float temperature_step;           /* added after each attempt that came out badly, up to 1; 0: one attempt only */
+  int32_t beam_size;                /* 0 or 1: greedy; at most 8 */
+  bool word_timestamps;             /* each segment comes with its words */
+  uint32_t timeout_ms;              /* 0: none; SE_TIMEOUT when it runs out */
+  se_audio_progress_fn on_progress; /* or NULL; called with the same user_data as the segments' function */
+} se_audio_transcribe_options;
+
+/* The defaults: language found out, greedy, temperature 0 with steps of 0.2. */
+SE_API se_status se_audio_default_options(se_audio_transcribe_options *out_options);
+
+typedef struct se_audio_result {
+  size_t size;                /* set by the caller */
+  char language[8];           /* that of the transcript, "en" */
+  float language_probability; /* 1 if the caller named the language */
+  uint32_t segments;
+  double audio_seconds;         /* length of the input */
+  double first_segment_seconds; /* from the call to the first segment; 0 if there is none */
+  double total_seconds;         /* of the whole call */
+  double encode_seconds;        /* of these, in the encoder */
+  double decode_seconds;        /* and in the decoder */
+} se_audio_result;
+
+/* Transcribes samples as described at SE_AUDIO_SAMPLE_RATE, at most 4 hours in one call; the same input gives the same
+ * transcript, whatever was transcribed before. Less than a tenth of a second gives no segment.
+ * `out_result` (may be NULL) is filled also when the call is cancelled or times out.
+ * SE_INVALID_ARGUMENT: no samples, one that is not finite, a language that is unknown or that the model lacks. */
+SE_API se_status se_audio_transcribe(se_audio *audio, const float *samples, size_t sample_count,
+                                     const se_audio_transcribe_options *options, se_audio_segment_fn on_segment,
+                                     void *user_data, se_audio_result *out_result);
+
+/* Makes the running call on `audio` return SE_CANCELLED soon; does nothing when none runs. Any thread. */
+SE_API void se_audio_cancel(se_audio *audio);
 
 #ifdef __cplusplus
 }

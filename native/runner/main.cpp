@@ -56,6 +56,21 @@ const std::vector<Verb> &verbs() {
                      {"--text", "TEXT", "a text"},
                      {"--text-file", "FILE", "a text from a file, - for stdin"}}),
        1, run_score},
+      {"transcribe",
+       "MODEL FILE.wav",
+       "write down what is said in a wav file of 16 kHz",
+       {{"--language", "CODE", "such as en; default: found out"},
+        {"--translate", "", "into English"},
+        {"--prompt", "TEXT", "words and names that may come"},
+        {"--temperature", "T", "0: always the likeliest token"},
+        {"--no-fallback", "", "one attempt only, however badly it comes out"},
+        {"--beam-size", "N", "0: greedy"},
+        {"--words", "", "with the times of each word, for --json"},
+        {"--timeout-ms", "N", "0: none"},
+        {"--threads", "N", "threads; default: the performance cores this process may use"},
+        {"--json", "", "one JSON document on stdout, also for errors"}},
+       2,
+       run_transcribe},
       {"info", "[MODEL]", "what this machine offers and what a model holds", with_opening({}), 1, run_info},
   };
   return all;
@@ -63,7 +78,7 @@ const std::vector<Verb> &verbs() {
 
 void print_usage() {
   std::cout << "usage: sphere-edge-run VERB MODEL … [options]\n\n"
-               "MODEL is a bundle folder or a .gguf file. Verbs:\n";
+               "MODEL is a bundle folder, a .gguf file or a whisper.cpp file. Verbs:\n";
   for (const Verb &verb : verbs())
     std::cout << "  " << verb.name << " " << verb.words << "\n      " << verb.help << "\n";
   std::cout << "\nsphere-edge-run VERB --help lists a verb's options; --version prints the version.\n"

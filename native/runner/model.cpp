@@ -10,13 +10,19 @@ namespace runner {
 namespace {
 
 std::mutex open_mutex;
-se_text *open_text = nullptr;
+// Makes the open model end its running call; empty when none is open.
+std::function<void()> cancel_open;
 
 bool pass_on(const char *piece, size_t piece_bytes, void *user_data) {
   return (*static_cast<const Model::Receiver *>(user_data))({piece, piece_bytes});
 }
 
 }  // namespace
+
+void let_signals_cancel(std::function<void()> cancel) {
+  const std::lock_guard lock(open_mutex);
+  cancel_open = std::move(cancel);
+}
 
 void check(se_status status) {
   if (status != SE_OK) throw Failure{status, se_last_error(), se_last_hint()};
@@ -31,15 +37,11 @@ Json take_json(char *text) {
 Model::Model(const std::string &path, int32_t threads, uint32_t context_tokens) {
   const se_text_open_options options = {sizeof(options), threads, context_tokens};
   check(se_text_open(path.c_str(), &options, &text_));
-  const std::lock_guard lock(open_mutex);
-  open_text = text_;
+  let_signals_cancel([text = text_] { se_text_cancel(text); });
 }
 
 Model::~Model() {
-  {
-    const std::lock_guard lock(open_mutex);
-    open_text = nullptr;
-  }
+  let_signals_cancel(nullptr);
   se_text_close(text_);
 }
 
@@ -105,8 +107,8 @@ void cancel_on_signals() {
   std::thread([signals] {
     for (int signal = 0; sigwait(&signals, &signal) == 0;) {
       const std::lock_guard lock(open_mutex);
-      if (open_text == nullptr) std::_Exit(128 + signal);
-      se_text_cancel(open_text);
+      if (!cancel_open) std::_Exit(128 + signal);
+      cancel_open();
     }
   }).detach();
 }

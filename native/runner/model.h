@@ -47,6 +47,9 @@ class Model {
   se_text *text_ = nullptr;
 };
 
+// What Ctrl-C and SIGTERM do from now on; nullptr: end the process.
+void let_signals_cancel(std::function<void()> cancel);
+
 // Lets Ctrl-C and SIGTERM cancel the model that is open, instead of ending the process. Called before any thread
 // starts.
 void cancel_on_signals();

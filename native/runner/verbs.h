@@ -23,6 +23,7 @@ void run_generate(const Arguments &arguments);
 void run_chat(const Arguments &arguments);
 void run_bench(const Arguments &arguments);
 void run_score(const Arguments &arguments);
+void run_transcribe(const Arguments &arguments);
 void run_info(const Arguments &arguments);
 
 // Opens the model that the first word names, with --threads and --context.

@@ -65,6 +65,15 @@ void read_text(JsonObject text, Bundle &bundle) {
   text.finish();
 }
 
+// What it says of the model is in the model's file too, where AudioManager reads it.
+void check_audio(JsonObject audio) {
+  audio.count("sample_rate", SE_AUDIO_SAMPLE_RATE, SE_AUDIO_SAMPLE_RATE);
+  for (const char *key : {"mel_bins", "vocab_size", "languages", "audio_layers", "text_layers", "width"}) {
+    audio.count(key, 1, kMost32);
+  }
+  audio.finish();
+}
+
 CompiledText read_compiled(JsonObject tvm) {
   CompiledText compiled;
   compiled.parameters = strings(tvm, "parameters");
@@ -163,8 +172,8 @@ Bundle read_bundle(const fs::path &folder) {
   read_target(manifest.object("target"), bundle);
   if (manifest.has("text")) read_text(manifest.object("text"), bundle);
   if (manifest.has("tvm")) bundle.compiled = read_compiled(manifest.object("tvm"));
-  manifest.skip("text");
-  manifest.skip("tvm");
+  if (manifest.has("audio")) check_audio(manifest.object("audio"));
+  for (const char *key : {"text", "tvm", "audio"}) manifest.skip(key);
   JsonObject memory = manifest.object("memory");
   for (const char *key : {"weights_bytes", "kv_cache_bytes", "workspace_bytes"}) memory.count(key);
   bundle.predicted_peak_bytes = memory.count("peak_bytes");

@@ -7,6 +7,7 @@
 #include "json.h"
 #include "log.h"
 #include "status.h"
+#include "whisper_file.h"
 
 namespace se {
 namespace fs = std::filesystem;
@@ -51,13 +52,31 @@ OrderedJson describe(const GgufHeader &header) {
           {"file_bytes", header.file_bytes}};
 }
 
+OrderedJson describe(const WhisperHeader &header) {
+  return {{"format", "whisper"},
+          {"task", "audio"},
+          {"engine", "whisper"},
+          {"family", "whisper"},
+          {"quantization", header.commonest_type},
+          {"parameters", header.parameters},
+          {"multilingual", header.multilingual()},
+          {"languages", header.languages()},
+          {"mel_bins", header.mel_bins},
+          {"vocab_size", header.vocab_size},
+          {"file_bytes", header.file_bytes}};
+}
+
 }  // namespace
 
 std::string system_info_json() {
+  std::vector<std::string> engines = {"llama"};
+  std::vector<std::string> managers = {"text"};
 #if defined(SE_WITH_TVM)
-  const std::vector<std::string> engines = {"llama", "tvm"};
-#else
-  const std::vector<std::string> engines = {"llama"};
+  engines.push_back("tvm");
+#endif
+#if defined(SE_WITH_WHISPER)
+  engines.push_back("whisper");
+  managers.push_back("audio");
 #endif
   return OrderedJson{{"version", se_version()},
                      {"runtime_abi", SE_RUNTIME_ABI},
@@ -66,6 +85,7 @@ std::string system_info_json() {
                      {"performance_cores", performance_cores()},
                      {"memory_total_bytes", memory_total_bytes()},
                      {"memory_available_bytes", memory_available_bytes()},
+                     {"managers", managers},
                      {"engines", engines},
                      {"backends", {"cpu"}}}
       .dump();
@@ -75,6 +95,7 @@ std::string model_info_json(const fs::path &path) {
   // llama.cpp's tables of architectures and types log when asked about unknown ones.
   adopt_engine_logs();
   if (fs::is_directory(path)) return describe(read_bundle(path)).dump();
+  if (has_whisper_magic(path)) return describe(read_whisper(path)).dump();
   return describe(read_gguf(path)).dump();
 }
 

@@ -2,6 +2,9 @@
 #include "log.h"
 
 #include <llama.h>
+#if defined(SE_WITH_WHISPER)
+#include <whisper.h>
+#endif
 
 #include <mutex>
 #include <stdexcept>
@@ -74,6 +77,9 @@ void adopt_engine_logs() {
   static std::once_flag once;
   std::call_once(once, [] {
     llama_log_set(take_fragment, nullptr);
+#if defined(SE_WITH_WHISPER)
+    whisper_log_set(take_fragment, nullptr);
+#endif
     ggml_set_abort_callback(refuse_to_abort);
     llama_backend_init();
   });

@@ -7,6 +7,7 @@
 #include <memory>
 #include <random>
 
+#include "arguments.h"
 #include "info.h"
 #include "log.h"
 #include "status.h"
@@ -25,34 +26,9 @@ TextManager &manager_of(se_text *text) {
   return *text->manager;
 }
 
-template <typename T>
-T &target(T *pointer, const char *name) {
-  require(pointer != nullptr, std::string(name) + " is NULL");
-  return *pointer;
-}
-
-const char *string_argument(const char *string, const char *name) { return &target(string, name); }
-
 std::span<const int32_t> tokens_argument(const int32_t *token_ids, size_t count) {
   require(token_ids != nullptr || count == 0, "token_ids is NULL");
   return {token_ids, count};
-}
-
-// Copies what the caller's struct has of ours: it may be older and shorter, or newer and longer.
-template <typename Options>
-void copy_options(const Options *given, Options &options) {
-  if (given == nullptr) return;
-  require(given->size >= sizeof(size_t) && given->size <= 4096,
-          "the options' size is impossible: " + ticked(std::to_string(given->size)), "set size to sizeof(the struct)");
-  std::memcpy(static_cast<void *>(&options), given, std::min(given->size, sizeof(Options)));
-  options.size = sizeof(Options);
-}
-
-char *copy_string(const std::string &text) {
-  auto *copy = static_cast<char *>(std::malloc(text.size() + 1));
-  if (copy == nullptr) throw std::bad_alloc();
-  std::memcpy(copy, text.c_str(), text.size() + 1);
-  return copy;
 }
 
 se_text_generate_options defaults_of(const TextManager &manager) {
@@ -104,17 +80,14 @@ se_status generate_with(se_text *text, const se_text_generate_options *options, 
   se_text_result result{};
   const se_status status = guard([&] {
     TextManager &manager = manager_of(text);
-    require(out_result == nullptr || (out_result->size >= sizeof(size_t) && out_result->size <= 4096),
-            "the result's size is impossible", "set size to sizeof(se_text_result)");
+    check_result_size(out_result);
     const Answer::Receiver receiver = [&](std::string_view piece) {
       return on_piece == nullptr || on_piece(piece.data(), piece.size(), user_data);
     };
     call(manager, options_argument(manager, options), receiver, result);
   });
   if (out_result != nullptr && (status == SE_OK || status == SE_CANCELLED || status == SE_TIMEOUT)) {
-    const size_t size = out_result->size;
-    result.size = size;
-    std::memcpy(out_result, &result, std::min(size, sizeof(result)));
+    copy_result(result, out_result);
   }
   return status;
 }

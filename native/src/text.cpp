@@ -13,6 +13,7 @@
 #include "log.h"
 #include "status.h"
 #include "utf8.h"
+#include "whisper_file.h"
 
 namespace se {
 namespace fs = std::filesystem;
@@ -39,33 +40,15 @@ void refuse_other_file(const fs::path &path) {
   if (path.extension() == ".sphere") {
     throw Error(SE_FORMAT_MISMATCH, ticked(path.string()) + " is a packed bundle", "unzip it into a folder first");
   }
+  if (has_whisper_magic(path)) {
+    throw Error(SE_FORMAT_MISMATCH, ticked(path.string()) + " is a speech recognition model of whisper.cpp",
+                "open it with the audio manager");
+  }
   throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is no GGUF file: it does not begin with `GGUF`",
               "give a bundle folder or a .gguf file");
 }
 
 }  // namespace
-
-// One call on the manager: excludes other threads, refuses calls from its own callback, arms the interrupt.
-class TextManager::Call {
- public:
-  Call(TextManager &text, uint32_t timeout_ms) : text_(text) {
-    require(text_.caller_ != std::this_thread::get_id(), "the model is in use by this very thread",
-            "do not call the model from its own callback");
-    lock_ = std::unique_lock(text_.mutex_);
-    text_.caller_ = std::this_thread::get_id();
-    text_.interrupt_.arm(timeout_ms);
-  }
-  ~Call() {
-    text_.interrupt_.disarm();
-    text_.caller_ = std::thread::id();
-  }
-  Call(const Call &) = delete;
-  Call &operator=(const Call &) = delete;
-
- private:
-  TextManager &text_;
-  std::unique_lock<std::mutex> lock_;
-};
 
 TextManager::TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, std::optional<std::string> chat_template)
     : tokenizer_(std::move(tokenizer)),
@@ -138,19 +121,19 @@ Engine &TextManager::engine() {
 
 void TextManager::generate(std::string_view prompt, const GenerateOptions &options, const Answer::Receiver &receiver,
                            se_text_result &result) {
-  const Call call(*this, options.timeout_ms);
+  const Turn::Call call(turn_, options.timeout_ms);
   run(tokenizer_.tokenize(prompt, true, true), options, receiver, result);
 }
 
 void TextManager::generate(std::span<const int32_t> tokens, const GenerateOptions &options,
                            const Answer::Receiver &receiver, se_text_result &result) {
-  const Call call(*this, options.timeout_ms);
+  const Turn::Call call(turn_, options.timeout_ms);
   run(tokens, options, receiver, result);
 }
 
 void TextManager::chat(const std::string &messages_json, const GenerateOptions &options,
                        const Answer::Receiver &receiver, se_text_result &result) {
-  const Call call(*this, options.timeout_ms);
+  const Turn::Call call(turn_, options.timeout_ms);
   const std::string prompt = chat_template_.render(messages_json);
   // Most templates write the begin token themselves; a second one would confuse the model.
   const std::string bos = tokenizer_.bos_text();
@@ -159,7 +142,7 @@ void TextManager::chat(const std::string &messages_json, const GenerateOptions &
 }
 
 std::string TextManager::render_chat(const std::string &messages_json) {
-  const Call call(*this, 0);
+  const Turn::Call call(turn_, 0);
   return chat_template_.render(messages_json);
 }
 
@@ -179,7 +162,7 @@ std::span<const float> TextManager::prefill(std::span<const int32_t> prompt, se_
   computed_.resize(common);
   const uint32_t kept = engine().rewind(static_cast<uint32_t>(common));
   computed_.resize(kept);
-  const auto logits = engine().advance(prompt.subspan(kept), kept, interrupt_);
+  const auto logits = engine().advance(prompt.subspan(kept), kept, turn_.interrupt());
   computed_.assign(prompt.begin(), prompt.end());
   result.cached_tokens = kept;
   result.prefill_seconds = seconds_since(begin);
@@ -203,7 +186,7 @@ void TextManager::run(std::span<const int32_t> prompt, const GenerateOptions &op
   std::span<const float> logits = prefill(prompt, result);
   Clock::time_point first;
   while (true) {
-    interrupt_.check();
+    turn_.interrupt().check();
     const int32_t token = sampler.sample(row(logits));
     const bool is_first = result.completion_tokens == 0;
     if (is_first) first = Clock::now();
@@ -220,7 +203,7 @@ void TextManager::run(std::span<const int32_t> prompt, const GenerateOptions &op
       result.finish_reason = SE_FINISH_LENGTH;
       return;
     }
-    logits = engine().advance({&token, 1}, static_cast<uint32_t>(computed_.size()), interrupt_);
+    logits = engine().advance({&token, 1}, static_cast<uint32_t>(computed_.size()), turn_.interrupt());
     computed_.push_back(token);
   }
   answer.finish();
@@ -229,7 +212,7 @@ void TextManager::run(std::span<const int32_t> prompt, const GenerateOptions &op
 }
 
 void TextManager::score(std::span<const int32_t> tokens, const RowReceiver &receiver) {
-  const Call call(*this, 0);
+  const Turn::Call call(turn_, 0);
   tokenizer_.check(tokens);
   check_fits(tokens.size());
   computed_.clear();
@@ -238,7 +221,7 @@ void TextManager::score(std::span<const int32_t> tokens, const RowReceiver &rece
   const size_t vocabulary = engine().facts().vocab_size;
   for (size_t begin = 0; begin < tokens.size(); begin += most) {
     const auto part = tokens.subspan(begin, std::min(most, tokens.size() - begin));
-    const auto logits = engine().score(part, static_cast<uint32_t>(begin), interrupt_);
+    const auto logits = engine().score(part, static_cast<uint32_t>(begin), turn_.interrupt());
     for (size_t i = 0; i < part.size(); ++i) {
       receiver(begin + i, logits.subspan(i * vocabulary, vocabulary));
     }
@@ -247,23 +230,23 @@ void TextManager::score(std::span<const int32_t> tokens, const RowReceiver &rece
 }
 
 std::vector<int32_t> TextManager::tokenize(std::string_view text, bool add_special, bool parse_special) {
-  const Call call(*this, 0);
+  const Turn::Call call(turn_, 0);
   return tokenizer_.tokenize(text, add_special, parse_special);
 }
 
 std::string TextManager::detokenize(std::span<const int32_t> tokens, bool keep_special) {
-  const Call call(*this, 0);
+  const Turn::Call call(turn_, 0);
   return to_utf8(tokenizer_.detokenize(tokens, keep_special));
 }
 
 void TextManager::reset() {
-  const Call call(*this, 0);
+  const Turn::Call call(turn_, 0);
   computed_.clear();
   engine().rewind(0);
 }
 
 std::string TextManager::info_json() {
-  const Call call(*this, 0);
+  const Turn::Call call(turn_, 0);
   const EngineFacts &facts = engine().facts();
   return OrderedJson{{"engine", facts.engine},
                      {"backend", facts.backend},

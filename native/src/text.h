@@ -4,22 +4,20 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "answer.h"
 #include "bundle.h"
 #include "chat_template.h"
 #include "engines/engine.h"
-#include "interrupt.h"
 #include "sampler.h"
 #include "sphere_edge.h"
 #include "tokenizer.h"
+#include "turn.h"
 
 namespace se {
 
@@ -54,17 +52,15 @@ class TextManager {
   std::string detokenize(std::span<const int32_t> tokens, bool keep_special);
   void reset();
   // The one function that any thread may call at any time.
-  void cancel() { interrupt_.cancel(); }
+  void cancel() { turn_.cancel(); }
   // Waits until no call runs.
-  void wait() { const std::lock_guard lock(mutex_); }
+  void wait() { turn_.wait(); }
 
   std::string info_json();
   const SamplingDefaults &sampling_defaults() const { return sampling_; }
   uint32_t vocab_size() const { return tokenizer_.size(); }
 
  private:
-  class Call;
-
   TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, std::optional<std::string> chat_template);
   static std::unique_ptr<TextManager> open_bundle(const std::filesystem::path &path, int threads,
                                                   uint32_t context_tokens);
@@ -77,9 +73,7 @@ class TextManager {
   void check_fits(size_t token_count);
   std::span<const float> prefill(std::span<const int32_t> prompt, se_text_result &result);
 
-  std::mutex mutex_;
-  std::thread::id caller_;
-  Interrupt interrupt_;
+  Turn turn_;
   Tokenizer tokenizer_;
   std::unique_ptr<Engine> engine_;
   ChatTemplate chat_template_;

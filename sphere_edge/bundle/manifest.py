@@ -75,6 +75,20 @@ class Text(Part):
     chat_template: str | None = None
 
 
+class Audio(Part):
+    """What a speech recognition model is; its file says so too, and is believed by the runtime."""
+
+    # Samples a second, mono.
+    sample_rate: Literal[16000] = 16000
+    mel_bins: Positive
+    vocab_size: Positive
+    # 1: English only; more: it also translates into English.
+    languages: Positive
+    audio_layers: Positive
+    text_layers: Positive
+    width: Positive
+
+
 class Tvm(Part):
     """How the tvm engine calls `lib/model.so`; see docs/bundle.md, "The compiled module"."""
 
@@ -120,6 +134,7 @@ class ManifestDraft(Part):
     target: Target
     text: Text | None = None
     tvm: Tvm | None = None
+    audio: Audio | None = None
     memory: Memory
     provenance: Provenance
 

@@ -114,7 +114,7 @@ def parse_document(content: bytes, path: Path) -> dict[str, Any]:
 
 def check_runs_on(manifest: Manifest, profile: DeviceProfile) -> None:
     """FormatMismatchError when the bundle's machine code cannot run on `profile`'s CPU."""
-    if manifest.engine == "llama" and not manifest.target.cpu_features:
+    if manifest.engine in ("llama", "whisper") and not manifest.target.cpu_features:
         return
     made_for, there = _platform(manifest.target.triple), _platform(profile.triple)
     if made_for != there:

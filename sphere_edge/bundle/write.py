@@ -87,7 +87,9 @@ class BundleWriter:
             message = "the bundle is not open for writing"
             raise InternalError(message)
         document = {
-            **draft.model_dump(mode="json"),
+            # A part added after the first bundles were made is left out where there is none of it:
+            # so what was a bundle's id stays its id.
+            **draft.model_dump(mode="json", exclude=None if draft.audio else {"audio"}),
             "files": [file.model_dump(mode="json") for file in self._hashed()],
         }
         document["id"] = bundle_id(document)

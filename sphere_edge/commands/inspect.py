@@ -10,9 +10,10 @@ from sphere_edge.bundle import archive
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import is_bundle, read_manifest
 from sphere_edge.engines.llama import model_spec
+from sphere_edge.engines.whisper import predict as predict_audio
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.fit import Choice, Fit, ModelSpec
-from sphere_edge.formats import gguf
+from sphere_edge.formats import gguf, whisper
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.formats.source import Kind, ModelSource
@@ -40,6 +41,9 @@ def inspect(
         message = f"--format cannot be `{format}`"
         raise InvalidArgumentError(message, hint="choose one of: safetensors, gguf")
     source = packaging.find(model, wanted=cast("Kind | None", format), revision=revision)
+    if source.kind == "whisper":
+        _show_whisper(source, as_json)
+        return
     family, spec = _gguf(source) if source.kind == "gguf" else _safetensors(source)
     fits = [
         _fit(spec, profiles.load(name), context_tokens, source.kind) for name in profiles.names()
@@ -48,6 +52,36 @@ def inspect(
         console.write_json(_as_json(source, family, spec, fits))
     else:
         _show_model(source, family, spec, fits)
+
+
+def _show_whisper(source: ModelSource, as_json: bool) -> None:
+    file = whisper.read(source.path)
+    memory = predict_audio(file)
+    if as_json:
+        told = {
+            "name": source.name,
+            "format": source.kind,
+            "revision": source.revision,
+            "family": "whisper",
+            "parameters": file.parameters,
+            "quantization": file.quantization,
+            "languages": file.languages,
+            "weights_bytes": {file.quantization: file.weights_bytes},
+            "memory": memory.model_dump(mode="json"),
+        }
+        console.write_json(told)
+        return
+    layers = f"{file.audio_layers} that hear, {file.text_layers} that write, width {file.width}"
+    rows = [
+        ("model", source.name),
+        ("format", source.kind),
+        ("family", "whisper"),
+        ("parameters", f"{file.parameters:,} as {file.quantization}"),
+        ("layers", layers),
+        ("languages", str(file.languages) if file.languages > 1 else "English only"),
+        ("memory", f"{console.human_bytes(memory.peak_bytes)} at its peak"),
+    ]
+    console.write_table(("", ""), rows)
 
 
 def _safetensors(source: ModelSource) -> tuple[str, ModelSpec]:

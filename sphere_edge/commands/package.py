@@ -79,7 +79,9 @@ def _say(made: Packaged, profile: DeviceProfile) -> None:
     )
     if profile.gpu is not None:
         console.say(f"  runs on    the CPU: {profile.gpu.name} is not used yet")
-    if made.tried_here:
+    if made.tried_here and manifest.task == "audio":
+        console.say(f"next: sphere-edge transcribe {made.output} FILE")
+    elif made.tried_here:
         console.say(f'next: sphere-edge run {made.output} "…", or bench {made.output}')
     else:
         console.say(f"next: sphere-edge verify {made.output} (it runs on {profile.name} only)")

@@ -7,23 +7,30 @@ from typing import Any
 from sphere_edge import console
 
 
-def build(profile: str, *, as_json: bool) -> dict[str, str]:
-    """Builds the runtime for a device profile, or finds it in the cache; tells where it lies."""
+def build(profile: str, managers: str, *, as_json: bool) -> dict[str, Any]:
+    """Builds the runtime for a device profile, or finds it in the cache; tells where it lies.
+
+    `managers`: what it is to be able to do, as `text,audio`.
+    """
     from sphere_edge import profiles
     from sphere_edge.toolchain import native, targets
 
     target = targets.for_profile(profiles.load(profile))
-    built = native.build(target, console.progress())
+    wanted = tuple(name.strip() for name in managers.split(","))
+    built = native.build(target, console.progress(), wanted)
     told = {
         "target": target.name,
         "folder": str(built.folder),
         "library": str(built.library),
         "runner": str(built.runner),
+        "library_bytes": built.library.stat().st_size,
     }
     if as_json:
         console.write_json(told)
     else:
-        console.write(told["folder"])
+        size = console.human_bytes(built.library.stat().st_size)
+        console.say(f"{target.name}: a library of {size} for {', '.join(wanted)}")
+        console.write(str(built.folder))
     return told
 
 

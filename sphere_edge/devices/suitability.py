@@ -29,8 +29,8 @@ def check(manifest: Manifest, probe: Probe, uri: str) -> None:
 
 def _check_machine_code(manifest: Manifest, probe: Probe, uri: str) -> None:
     target = manifest.target
-    if manifest.engine == "llama" and not target.cpu_features:
-        # A GGUF holds no machine code.
+    if manifest.engine in ("llama", "whisper") and not target.cpu_features:
+        # A model file alone holds no machine code.
         return
     architecture, *rest = target.triple.split("-")
     architecture = "aarch64" if architecture.startswith("arm64") else architecture

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from sphere_edge import fit
 from sphere_edge.bundle.manifest import ManifestDraft, Target, Text
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.console import Progress
 from sphere_edge.engines.options import PackageOptions, context_tokens
+from sphere_edge.engines.place import place
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import InvalidArgumentError, ModelCorruptError, UnsupportedError
 from sphere_edge.formats import gguf
@@ -17,7 +15,6 @@ from sphere_edge.formats.gguf import GgufFile
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.profiles import DeviceProfile
 
-_CHUNK_BYTES = 8 * 1024 * 1024
 # Architectures that llama.cpp loads but that do not continue a text.
 _NOT_GENERATIVE = frozenset(
     {
@@ -56,7 +53,7 @@ def build(
     )
     choice = fit.Choice(file.quantization, context, options.kv_dtype or "float16")
     memory = fit.check(spec, choice, profile)
-    _place(source.path.resolve(), writer, progress)
+    place(source.path.resolve(), writer, "model.gguf", progress)
     return ManifestDraft(
         name=options.name or source.name,
         task="text",
@@ -121,22 +118,3 @@ def _check(file: GgufFile, source: ModelSource, options: PackageOptions) -> None
     if options.quantization is not None:
         message = f"`{source.reference}` is a GGUF and keeps its `{file.quantization}` weights"
         raise InvalidArgumentError(message, hint="leave out --quant, or package safetensors")
-
-
-def _place(model: Path, writer: BundleWriter, progress: Progress) -> None:
-    """Links the file where the disk can, else copies it: a model is large and never changed."""
-    placed = writer.folder / "model.gguf"
-    try:
-        os.link(model, placed)
-    except OSError:
-        # Another disk, or a file system without links.
-        size = model.stat().st_size
-        writer.require_space(size)
-        with (
-            progress.step("copying the model", size, "bytes") as step,
-            model.open("rb") as source,
-            placed.open("wb") as copy,
-        ):
-            while chunk := source.read(_CHUNK_BYTES):
-                copy.write(chunk)
-                step.advance(len(chunk))

@@ -276,7 +276,7 @@ class _Reader:
         kind, offset = self._scalar("I"), self._scalar("Q")
         if any(length >= 2**48 for length in shape):
             raise _corrupt(self._path, f"the shape of tensor `{name[:80]}` is `{shape}`")
-        dtype, block, block_bytes = _tensor_type(kind, name)
+        dtype, block, block_bytes = tensor_type(kind, name)
         row = shape[0] if shape else 1
         if row % block:
             raise _corrupt(
@@ -285,7 +285,7 @@ class _Reader:
         return GgufTensor(name, dtype, shape, math.prod(shape) // block * block_bytes, offset)
 
 
-def _tensor_type(kind: int, name: str) -> tuple[str, int, int]:
+def tensor_type(kind: int, name: str) -> tuple[str, int, int]:
     """Name, elements and bytes per block of ggml's tensor type number `kind`."""
     from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 

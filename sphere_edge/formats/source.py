@@ -1,4 +1,4 @@
-"""What the user means by a model: a hub id, a folder or a .gguf file becomes a ModelSource."""
+"""What the user means by a model: a hub id, a folder or a file becomes a ModelSource."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sphere_edge.formats import task
 from sphere_edge.formats.hub import Hub
 from sphere_edge.formats.shards import safetensors_files
 
-Kind = Literal["safetensors", "gguf"]
+Kind = Literal["safetensors", "gguf", "whisper"]
 
 # What beside the weights decides how a model behaves; part of its sha256.
 CONFIG_FILES = (
@@ -39,7 +39,7 @@ _CHUNK_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model on this disk: `path` is its folder, or the .gguf file.
+    """A model on this disk: `path` is its folder, or the .gguf or whisper.cpp file.
 
     `reference` is what the user gave, `revision` the hub's commit, `name` fits a bundle manifest.
     """
@@ -53,7 +53,7 @@ class ModelSource:
     @property
     def files(self) -> tuple[Path, ...]:
         """The weights, and what beside them decides how the model behaves."""
-        if self.kind == "gguf":
+        if self.kind != "safetensors":
             return (self.path,)
         shards, index = safetensors_files(self.path)
         extra = [self.path / name for name in CONFIG_FILES if (self.path / name).is_file()]
@@ -105,16 +105,18 @@ def _local(reference: str, path: Path, wanted: Kind | None) -> ModelSource:
         return ModelSource(reference, model, kind, None, slug(path.resolve().name))
     try:
         with path.open("rb") as file:
-            is_gguf = file.read(4) == task.GGUF_MAGIC
-        if not is_gguf:
+            head = file.read(4)
+        found: Kind = "whisper" if head == task.GGML_MAGIC else "gguf"
+        if found == "gguf" and head != task.GGUF_MAGIC:
             task.refuse_file(path)
     except OSError as error:
         raise _unreadable(path, error) from error
-    if wanted == "safetensors":
-        message = f"`{reference}` is a GGUF file, not safetensors"
+    if wanted not in (None, found):
+        said = "a GGUF file" if found == "gguf" else "a whisper.cpp file"
+        message = f"`{reference}` is {said}, not {wanted}"
         raise InvalidArgumentError(message)
     _refuse_split(path)
-    return ModelSource(reference, path, "gguf", None, slug(path.stem))
+    return ModelSource(reference, path, found, None, slug(path.stem))
 
 
 def _unreadable(path: Path, error: OSError) -> StorageError:
@@ -212,7 +214,7 @@ def source_sha256(source: ModelSource) -> str:
                     digest.update(block)
         except OSError as error:
             raise _unreadable(path, error) from error
-        # A .gguf is known by its content alone: people rename them.
-        name = "" if source.kind == "gguf" else path.name
+        # A single file is known by its content alone: people rename them.
+        name = path.name if source.kind == "safetensors" else ""
         whole.update(f"{name}\0{digest.hexdigest()}\n".encode())
     return whole.hexdigest()

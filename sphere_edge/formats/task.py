@@ -55,8 +55,6 @@ def refuse_file(path: Path) -> None:
     """Raises the reason why a single file that is not GGUF is no model for us."""
     with path.open("rb") as file:
         head = file.read(8)
-    if head.startswith(GGML_MAGIC):
-        raise _other_task(path.name, "a speech recognition model", "whisper.cpp's ggml")
     if head.startswith(_PICKLE_MAGICS) or (
         head.startswith(_ZIP_MAGIC) and _is_pickle_name(path.name)
     ):

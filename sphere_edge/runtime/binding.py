@@ -7,11 +7,13 @@ from ctypes import (
     CFUNCTYPE,
     POINTER,
     c_bool,
+    c_char,
     c_char_p,
     c_double,
     c_float,
     c_int,
     c_int32,
+    c_int64,
     c_size_t,
     c_uint32,
     c_void_p,
@@ -73,10 +75,82 @@ class Result(ctypes.Structure):
     ]
 
 
+class AudioOpenOptions(ctypes.Structure):
+    """`se_audio_open_options`."""
+
+    _fields_ = [("size", c_size_t), ("threads", c_int32)]
+
+
+class AudioWord(ctypes.Structure):
+    """`se_audio_word`."""
+
+    _fields_ = [
+        ("start_ms", c_int64),
+        ("end_ms", c_int64),
+        ("text", c_char_p),
+        ("probability", c_float),
+    ]
+
+
+class AudioSegment(ctypes.Structure):
+    """`se_audio_segment`; valid while the function that gets it runs."""
+
+    _fields_ = [
+        ("start_ms", c_int64),
+        ("end_ms", c_int64),
+        ("text", c_char_p),
+        ("language", c_char_p),
+        ("probability", c_float),
+        ("no_speech_probability", c_float),
+        ("words", POINTER(AudioWord)),
+        ("word_count", c_size_t),
+    ]
+
+
+# bool on_segment(const se_audio_segment *segment, void *user_data)
+SegmentFunction = CFUNCTYPE(c_bool, POINTER(AudioSegment), c_void_p)
+# bool on_progress(float done, void *user_data)
+ProgressFunction = CFUNCTYPE(c_bool, c_float, c_void_p)
+
+
+class TranscribeOptions(ctypes.Structure):
+    """`se_audio_transcribe_options`; whoever fills it keeps what it points to alive."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("language", c_char_p),
+        ("translate", c_bool),
+        ("prompt", c_char_p),
+        ("temperature", c_float),
+        ("temperature_step", c_float),
+        ("beam_size", c_int32),
+        ("word_timestamps", c_bool),
+        ("timeout_ms", c_uint32),
+        ("on_progress", ProgressFunction),
+    ]
+
+
+class AudioResult(ctypes.Structure):
+    """`se_audio_result`."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("language", c_char * 8),
+        ("language_probability", c_float),
+        ("segments", c_uint32),
+        ("audio_seconds", c_double),
+        ("first_segment_seconds", c_double),
+        ("total_seconds", c_double),
+        ("encode_seconds", c_double),
+        ("decode_seconds", c_double),
+    ]
+
+
 # bool on_piece(const char *piece, size_t piece_bytes, void *user_data); the piece is no C string.
 PieceFunction = CFUNCTYPE(c_bool, c_void_p, c_size_t, c_void_p)
 
 _TEXT = c_void_p
+_AUDIO = c_void_p
 _GENERATE_TAIL = (POINTER(GenerateOptions), PieceFunction, c_void_p, POINTER(Result))
 
 # Functions that return an se_status.
@@ -99,6 +173,13 @@ _CHECKED: dict[str, tuple[Any, ...]] = {
     ),
     "se_text_detokenize": (_TEXT, POINTER(c_int32), c_size_t, c_bool, POINTER(c_void_p)),
     "se_text_reset": (_TEXT,),
+    "se_audio_open": (c_char_p, POINTER(AudioOpenOptions), POINTER(_AUDIO)),
+    "se_audio_info": (_AUDIO, POINTER(c_void_p)),
+    "se_audio_default_options": (POINTER(TranscribeOptions),),
+    "se_audio_transcribe": (
+        *(_AUDIO, POINTER(c_float), c_size_t, POINTER(TranscribeOptions)),
+        *(SegmentFunction, c_void_p, POINTER(AudioResult)),
+    ),
 }
 # Functions that cannot fail: what they return, what they take.
 _PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -109,6 +190,8 @@ _PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "se_string_free": (None, (c_void_p,)),
     "se_text_close": (None, (_TEXT,)),
     "se_text_cancel": (None, (_TEXT,)),
+    "se_audio_close": (None, (_AUDIO,)),
+    "se_audio_cancel": (None, (_AUDIO,)),
 }
 
 
@@ -157,13 +240,9 @@ class Library:
         finally:
             self._c.se_string_free(out)
 
-    def cancel(self, text: c_void_p) -> None:
-        """`se_text_cancel`."""
-        self._c.se_text_cancel(text)
-
-    def close(self, text: c_void_p) -> None:
-        """`se_text_close`."""
-        self._c.se_text_close(text)
+    def tell(self, name: str, pointer: c_void_p) -> None:
+        """Calls one of the cancel and close functions, which cannot fail."""
+        getattr(self._c, name)(pointer)
 
 
 def _decoded(words: bytes | None) -> str:

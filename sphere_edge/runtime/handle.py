@@ -20,11 +20,13 @@ _GREATEST_TOKEN = 0x7FFFFFFF
 
 
 class Handle:
-    """An `se_text`. Its users see to it that only `cancel` is called from a second thread."""
+    """An `se_text` or `se_audio`; only `cancel` may be called from a second thread."""
 
     def __init__(self, core: binding.Library, opener: str, *arguments: Any) -> None:
         """Opens by the C function `opener`, whose last argument is the out_ pointer."""
         self._core = core
+        # "se_text" of "se_text_open".
+        self._kind = "_".join(opener.split("_")[:2])
         # Reentrant: the collector may end a Generation, which cancels, inside any line of ours.
         self._lock = threading.RLock()
         self._pointer: c_void_p | None = None
@@ -67,14 +69,14 @@ class Handle:
         """Cancels a running call; does nothing to a closed handle."""
         with self._lock:
             if self._pointer is not None:
-                self._core.cancel(self._pointer)
+                self._core.tell(f"{self._kind}_cancel", self._pointer)
 
     def close(self) -> None:
         """Frees the model; the second time nothing."""
         with self._lock:
             pointer, self._pointer = self._pointer, None
         if pointer is not None:
-            self._core.close(pointer)
+            self._core.tell(f"{self._kind}_close", pointer)
 
     def __del__(self) -> None:
         if getattr(self, "_pointer", None) is not None:

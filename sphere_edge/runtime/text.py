@@ -23,9 +23,10 @@ from typing_extensions import Unpack
 
 from sphere_edge import errors
 from sphere_edge.runtime import binding, library, options
-from sphere_edge.runtime.generation import Generation, Work
+from sphere_edge.runtime.generation import Generation, Result
 from sphere_edge.runtime.handle import Handle, TokenIds, as_array
 from sphere_edge.runtime.options import Sampling
+from sphere_edge.runtime.work import Work
 
 Message = Mapping[str, str]
 
@@ -64,7 +65,7 @@ class TextManager:
         """Made by `open`."""
         self._handle = handle
         self._turn = threading.RLock()
-        self._answer: Work | None = None
+        self._answer: Work[str, Result] | None = None
         told = json.loads(handle.string("se_text_info"))
         names = {field.name for field in dataclasses.fields(TextInfo)} - {"name"}
         self.info = TextInfo(name=name, **{key: told[key] for key in names})

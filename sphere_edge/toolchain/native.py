@@ -23,6 +23,9 @@ from sphere_edge.toolchain.targets import Target, host
 
 # Raised when the way of building changes, so that older builds are not taken for new ones.
 _RECIPE = 2
+# What each manager of the core is made from.
+_SOURCES = {"text": "llama_cpp", "audio": "whisper_cpp"}
+MANAGERS = tuple(_SOURCES)
 _CONFIGURE_TIMEOUT_S = 600.0
 _BUILD_TIMEOUT_S = 3600.0
 _NINJA_STEP = re.compile(r"\[(\d+)/(\d+)\] ")
@@ -59,15 +62,21 @@ class Project:
     leave_out: tuple[str, ...] = ()
 
 
-def build(target: Target, progress: console.Progress = console.SILENT) -> NativeBuild:
+def build(
+    target: Target,
+    progress: console.Progress = console.SILENT,
+    managers: tuple[str, ...] = MANAGERS,
+) -> NativeBuild:
     """The native core for `target`: from the cache, or compiled now (one to two minutes).
 
-    Raises InternalError with the compiler's words and the log's path when it does not compile, and
-    what fetching sources and finding compilers raise.
+    `managers` are what it can do, `text` always among them. Raises InternalError with the
+    compiler's words and the log's path when it does not compile, InvalidArgumentError, and what
+    fetching sources and finding compilers raise.
     """
-    project = core_project(target)
-    if find(target) is None:
-        sources.fetch("llama_cpp", progress)
+    project = core_project(target, managers)
+    if not build_folder(project, target).is_dir():
+        for name in _sources(managers):
+            sources.fetch(name, progress)
     folder = build_project(project, target, progress)
     return NativeBuild(
         folder=folder,
@@ -82,25 +91,34 @@ def find(target: Target) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def core_project(target: Target) -> Project:
+def core_project(target: Target, managers: tuple[str, ...] = MANAGERS) -> Project:
     """`native/` with the sources (where `fetch` puts them) and libraries it is built against."""
-    source = sources.SOURCES["llama_cpp"]
+    used = {name: sources.SOURCES[name] for name in _sources(managers)}
     return Project(
         name="native",
         folder=resources.folder("native"),
         folders={
-            "SE_LLAMA_CPP_DIR": sources.folder(source),
+            **{f"SE_{name.upper()}_DIR": sources.folder(source) for name, source in used.items()},
             "SE_TVM_DIR": _wheel_folder("tvm"),
             "SE_TVM_FFI_DIR": _wheel_folder("tvm_ffi"),
         },
         beside=tvm_libraries(target),
         pins={
-            "llama_cpp": source.key,
+            **{name: source.key for name, source in used.items()},
             "apache-tvm": importlib.metadata.version("apache-tvm"),
             "apache-tvm-ffi": importlib.metadata.version("apache-tvm-ffi"),
         },
         leave_out=("tests",),
     )
+
+
+def _sources(managers: tuple[str, ...]) -> tuple[str, ...]:
+    for manager in managers:
+        if manager not in _SOURCES:
+            message = f"no such manager: `{manager}`"
+            hint = f"choose from: {', '.join(_SOURCES)}"
+            raise errors.InvalidArgumentError(message, hint=hint)
+    return tuple(_SOURCES[manager] for manager in _SOURCES if manager in ("text", *managers))
 
 
 def tvm_libraries(target: Target) -> tuple[Path, ...]:

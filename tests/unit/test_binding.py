@@ -19,6 +19,11 @@ STRUCTS = {
     "se_text_open_options": binding.OpenOptions,
     "se_text_generate_options": binding.GenerateOptions,
     "se_text_result": binding.Result,
+    "se_audio_open_options": binding.AudioOpenOptions,
+    "se_audio_word": binding.AudioWord,
+    "se_audio_segment": binding.AudioSegment,
+    "se_audio_transcribe_options": binding.TranscribeOptions,
+    "se_audio_result": binding.AudioResult,
 }
 
 
@@ -62,7 +67,9 @@ def test_structs_have_all_the_fields_of_the_header(header: str) -> None:
     for name, kind in STRUCTS.items():
         body = re.search(rf"typedef struct {name} {{(.*?)}} {name};", header, re.DOTALL)
         assert body is not None
-        declared = re.findall(r"(\w+);", re.sub(r"/\*.*?\*/", "", body[1], flags=re.DOTALL))
+        declared = re.findall(
+            r"(\w+)(?:\[\d+\])?;", re.sub(r"/\*.*?\*/", "", body[1], flags=re.DOTALL)
+        )
         assert declared == fields(kind)
 
 

@@ -10,6 +10,7 @@ from sphere_edge import errors
 from sphere_edge.run import run
 
 EXPORTED = [
+    "AudioManager",
     "CancelledError",
     "FormatMismatchError",
     "InternalError",

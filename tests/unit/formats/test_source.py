@@ -104,7 +104,6 @@ def test_a_folder_of_pickles_is_refused_with_the_way_out(folder: Path, name: str
         ("m.pt", b"PK\x03\x04evil", UnsupportedError, "is a pickle"),
         ("m.gguf", b"\x00\x00\x00\x00", ModelCorruptError, "does not begin as a GGUF"),
         ("m.gguf", b"", ModelCorruptError, "does not begin as a GGUF"),
-        ("ggml-base.bin", b"lmgg\x00\x00\x00\x00", UnsupportedError, "speech recognition"),
         ("m.safetensors", b"\x10\x00\x00\x00", UnsupportedError, "is a part of a model"),
         ("notes.txt", b"hello", UnsupportedError, "is no model format"),
     ],

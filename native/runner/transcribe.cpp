@@ -1,0 +1,94 @@
+// The verb transcribe: lines as they come, or one JSON document with segments and timings.
+#include <iostream>
+
+#include "verbs.h"
+#include "wav.h"
+
+namespace runner {
+namespace {
+
+// An open model that closes itself, and that Ctrl-C cancels.
+class Audio {
+ public:
+  Audio(const std::string &path, int32_t threads) {
+    const se_audio_open_options options = {sizeof(options), threads};
+    check(se_audio_open(path.c_str(), &options, &audio_));
+    let_signals_cancel([audio = audio_] { se_audio_cancel(audio); });
+  }
+  ~Audio() {
+    let_signals_cancel(nullptr);
+    se_audio_close(audio_);
+  }
+  Audio(const Audio &) = delete;
+  Audio &operator=(const Audio &) = delete;
+
+  se_audio *handle() const { return audio_; }
+
+ private:
+  se_audio *audio_ = nullptr;
+};
+
+// Collects the segments for JSON, or prints their lines.
+struct Transcript {
+  bool as_json;
+  Json segments = Json::array();
+  std::string text = {};
+};
+
+bool take(const se_audio_segment *segment, void *user_data) {
+  auto &transcript = *static_cast<Transcript *>(user_data);
+  if (!transcript.as_json) {
+    std::cout << segment->text << "\n" << std::flush;
+    return static_cast<bool>(std::cout);
+  }
+  Json json = {{"start_ms", segment->start_ms},
+               {"end_ms", segment->end_ms},
+               {"text", segment->text},
+               {"probability", segment->probability},
+               {"no_speech_probability", segment->no_speech_probability}};
+  for (size_t i = 0; i < segment->word_count; ++i) {
+    const se_audio_word &word = segment->words[i];
+    json["words"].push_back(
+        {{"start_ms", word.start_ms}, {"end_ms", word.end_ms}, {"text", word.text}, {"probability", word.probability}});
+  }
+  transcript.text += segment->text;
+  transcript.segments.push_back(std::move(json));
+  return true;
+}
+
+}  // namespace
+
+void run_transcribe(const Arguments &arguments) {
+  const std::string model = arguments.word(0, "MODEL");
+  const std::string &file = arguments.word(1, "FILE.wav");
+  const std::vector<float> samples = read_wav(read_input(file), file);
+  const Audio audio(model, static_cast<int32_t>(arguments.number("--threads", 0, 1, 512)));
+  se_audio_transcribe_options options = {};
+  check(se_audio_default_options(&options));
+  const std::string language = arguments.text("--language").value_or("auto");
+  const std::string prompt = arguments.text("--prompt").value_or("");
+  options.language = language.c_str();
+  options.prompt = prompt.c_str();
+  options.translate = arguments.has("--translate");
+  options.temperature = arguments.real("--temperature", options.temperature);
+  if (arguments.has("--no-fallback")) options.temperature_step = 0;
+  options.beam_size = static_cast<int32_t>(arguments.number("--beam-size", 0, 0, 8));
+  options.word_timestamps = arguments.has("--words");
+  options.timeout_ms = static_cast<uint32_t>(arguments.number("--timeout-ms", 0, 0, UINT32_MAX));
+  Transcript transcript{arguments.has("--json")};
+  se_audio_result result = {};
+  result.size = sizeof(result);
+  check(se_audio_transcribe(audio.handle(), samples.data(), samples.size(), &options, take, &transcript, &result));
+  if (!transcript.as_json) return;
+  print_json({{"text", transcript.text},
+              {"language", result.language},
+              {"language_probability", result.language_probability},
+              {"segments", transcript.segments},
+              {"audio_seconds", result.audio_seconds},
+              {"first_segment_seconds", result.first_segment_seconds},
+              {"total_seconds", result.total_seconds},
+              {"encode_seconds", result.encode_seconds},
+              {"decode_seconds", result.decode_seconds}});
+}
+
+}  // namespace runner

@@ -1,0 +1,322 @@
+// Opens Whisper models and runs whisper.cpp on them.
+#include "audio.h"
+
+#include <whisper.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+#include <vector>
+
+#include "bundle.h"
+#include "cpu.h"
+#include "engines/whisper_state.h"
+#include "gguf.h"
+#include "json.h"
+#include "log.h"
+#include "utf8.h"
+
+namespace se {
+namespace fs = std::filesystem;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kMostSamples = size_t{4} * 3600 * SE_AUDIO_SAMPLE_RATE;
+// whisper.cpp finds nothing in less than a tenth of a second, and reads beyond the end of much less.
+constexpr size_t kFewestSamples = SE_AUDIO_SAMPLE_RATE / 10;
+constexpr int64_t kMsPerTick = 10;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+fs::path model_file_of(const fs::path &path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) throw Error(SE_NOT_FOUND, "no such file or folder: " + ticked(path.string()));
+  if (fs::is_directory(path)) {
+    if (!fs::exists(path / "bundle.json")) {
+      throw Error(SE_NOT_FOUND, "no bundle.json in " + ticked(path.string()));
+    }
+    const Bundle bundle = read_bundle(path);
+    if (bundle.task != "audio") {
+      throw Error(SE_FORMAT_MISMATCH, "the bundle is for " + ticked(bundle.task) + ", not for audio",
+                  "open it with the manager of that task");
+    }
+    if (bundle.engine != "whisper") {
+      throw Error(SE_UNSUPPORTED, "the engine " + ticked(bundle.engine) + " hears no audio");
+    }
+    return bundle.file("model").path;
+  }
+  if (has_gguf_magic(path)) {
+    throw Error(SE_FORMAT_MISMATCH, ticked(path.string()) + " is a GGUF file, not a model of whisper.cpp",
+                "open it with the text manager");
+  }
+  return path;
+}
+
+std::string language_name(int id) {
+  const char *name = whisper_lang_str(id);
+  return name == nullptr ? "" : name;
+}
+
+void check_samples(std::span<const float> samples) {
+  require(!samples.empty(), "there are no samples");
+  require(samples.size() <= kMostSamples, "the audio is longer than 4 hours", "transcribe it in parts");
+  // A sum is not finite if one of its terms is not, and costs next to nothing.
+  double sum = 0;
+  for (const float sample : samples) sum += std::fabs(static_cast<double>(sample));
+  require(std::isfinite(sum), "the samples hold a number that is not finite");
+}
+
+void check_options(const TranscribeOptions &options, const WhisperHeader &header) {
+  const auto fits = [](float value) { return value >= 0 && value <= 1; };
+  require(fits(options.temperature), "the temperature is not from 0 to 1");
+  require(fits(options.temperature_step), "the temperature step is not from 0 to 1");
+  // Smaller ones would only make for hundreds of attempts.
+  require(options.temperature_step == 0 || options.temperature_step >= 0.05F, "the temperature step is below 0.05");
+  require(options.beam_size >= 0 && options.beam_size <= 8,
+          "the beam size is not from 0 to 8: " + ticked(std::to_string(options.beam_size)));
+  require(to_utf8(options.prompt) == options.prompt, "the prompt is no valid UTF-8");
+  if (!options.language.empty()) {
+    // Its own table has full names too, and logs an error where there is none.
+    const int id = options.language.size() <= 3 ? whisper_lang_id(options.language.c_str()) : -1;
+    require(id >= 0, "no such language: " + ticked(to_utf8(options.language)),
+            "give a code such as `en` or `de`, or leave it out");
+    require(static_cast<uint32_t>(id) < header.languages(), "the model does not know " + ticked(options.language),
+            header.multilingual() ? "" : "it is for English only");
+  }
+  require(!options.translate || header.multilingual(), "a model for English only translates nothing");
+}
+
+}  // namespace
+
+// One transcription: what whisper.cpp's callbacks work on.
+class AudioManager::Run {
+ public:
+  Run(const Interrupt &interrupt, const SegmentReceiver &on_segment, const ProgressReceiver &on_progress,
+      bool with_words, se_audio_result &result)
+      : interrupt_(interrupt),
+        on_segment_(on_segment),
+        on_progress_(on_progress),
+        with_words_(with_words),
+        result_(result) {}
+
+  bool stopped() const { return refused_ || interrupt_.raised(); }
+
+  void check() const {
+    if (refused_) throw Error(SE_CANCELLED, "the receiver stopped the call");
+    interrupt_.check();
+  }
+
+  void progress(float done) { refused_ = refused_ || !on_progress_(done); }
+
+  // Hands out the last `count` segments of `context`.
+  void segments(whisper_context *context, int count) {
+    const int total = whisper_full_n_segments(context);
+    for (int i = total - count; i < total && !refused_; ++i) hand_out(context, i);
+  }
+
+  Clock::time_point begin() const { return begin_; }
+
+ private:
+  struct Word {
+    int64_t start_ms;
+    int64_t end_ms;
+    std::string text;
+    double probability;
+    int tokens;
+  };
+
+  void hand_out(whisper_context *context, int index) {
+    const std::string text = to_utf8(whisper_full_get_segment_text(context, index));
+    double probability = 0;
+    const std::vector<Word> words = words_of(context, index, probability);
+    std::vector<se_audio_word> shown;
+    shown.reserve(words.size());
+    for (const Word &word : words) {
+      shown.push_back(
+          {word.start_ms, word.end_ms, word.text.c_str(), static_cast<float>(word.probability / word.tokens)});
+    }
+    const se_audio_segment segment = {whisper_full_get_segment_t0(context, index) * kMsPerTick,
+                                      whisper_full_get_segment_t1(context, index) * kMsPerTick,
+                                      text.c_str(),
+                                      result_.language,
+                                      static_cast<float>(probability),
+                                      whisper_full_get_segment_no_speech_prob(context, index),
+                                      with_words_ ? shown.data() : nullptr,
+                                      with_words_ ? shown.size() : 0};
+    if (result_.segments == 0) result_.first_segment_seconds = seconds_since(begin_);
+    ++result_.segments;
+    refused_ = !on_segment_(segment);
+  }
+
+  // A word is the tokens from one that begins with a space to the next; `probability` becomes the mean over tokens.
+  static std::vector<Word> words_of(whisper_context *context, int index, double &probability) {
+    std::vector<Word> words;
+    const int count = whisper_full_n_tokens(context, index);
+    int spoken = 0;
+    double sum = 0;
+    for (int i = 0; i < count; ++i) {
+      const whisper_token_data token = whisper_full_get_token_data(context, index, i);
+      if (token.id >= whisper_token_eot(context)) continue;
+      const char *piece = whisper_full_get_token_text(context, index, i);
+      if (words.empty() || piece[0] == ' ') {
+        words.push_back({token.t0 * kMsPerTick, token.t1 * kMsPerTick, "", 0, 0});
+      }
+      Word &word = words.back();
+      word.text += piece;
+      word.end_ms = token.t1 * kMsPerTick;
+      word.probability += static_cast<double>(token.p);
+      ++word.tokens;
+      sum += static_cast<double>(token.p);
+      ++spoken;
+    }
+    for (Word &word : words) word.text = to_utf8(word.text);
+    probability = spoken == 0 ? 0 : sum / spoken;
+    return words;
+  }
+
+  const Interrupt &interrupt_;
+  const SegmentReceiver &on_segment_;
+  const ProgressReceiver &on_progress_;
+  bool with_words_;
+  se_audio_result &result_;
+  bool refused_ = false;
+  Clock::time_point begin_ = Clock::now();
+};
+
+AudioManager::AudioManager(const fs::path &file, int threads)
+    : header_(read_whisper(file)), threads_(threads), context_(nullptr, whisper_free) {
+  if (header_.tensor_bytes == 0) throw Error(SE_MODEL_CORRUPT, ticked(file.string()) + " holds no weights");
+  // whisper.cpp does not look at what its allocations return.
+  const uint64_t free = memory_available_bytes();
+  if (free != 0 && header_.tensor_bytes > free) {
+    throw Error(SE_OOM_RAM,
+                "the model's weights take " + std::to_string(header_.tensor_bytes >> 20) + " MiB and " +
+                    std::to_string(free >> 20) + " MiB are free",
+                "close other programs or take a smaller model");
+  }
+  whisper_context_params parameters = whisper_context_default_params();
+  parameters.use_gpu = false;
+  const EngineErrors errors;
+  std::string reason;
+  try {
+    context_.reset(whisper_init_from_file_with_params(file.c_str(), parameters));
+  } catch (const std::runtime_error &error) {
+    reason = error.what();
+  }
+  if (context_) return;
+  if (!errors.first().empty()) reason = errors.first();
+  throw Error(SE_MODEL_CORRUPT,
+              "whisper.cpp cannot load " + ticked(file.string()) + (reason.empty() ? "" : ": " + to_utf8(reason)),
+              "download or convert the model again");
+}
+
+std::unique_ptr<AudioManager> AudioManager::open(const fs::path &path, int threads) {
+  const auto begin = Clock::now();
+  adopt_engine_logs();
+  require(threads >= 0 && threads <= 512, "threads is out of range: " + ticked(std::to_string(threads)));
+  if (threads == 0) threads = performance_cores();
+  std::unique_ptr<AudioManager> audio(new AudioManager(model_file_of(path), threads));
+  audio->load_seconds_ = seconds_since(begin);
+  return audio;
+}
+
+std::string AudioManager::choose_language(std::span<const float> samples, const TranscribeOptions &options,
+                                          se_audio_result &result) {
+  result.language_probability = 1;
+  if (!options.language.empty()) return language_name(whisper_lang_id(options.language.c_str()));
+  if (!header_.multilingual()) return "en";
+  std::vector<float> probabilities(static_cast<size_t>(whisper_lang_max_id()) + 1);
+  const int count = static_cast<int>(samples.size());
+  if (whisper_pcm_to_mel(context_.get(), samples.data(), count, threads_) != 0) {
+    throw Error(SE_INTERNAL, "whisper.cpp makes no spectrogram of the audio");
+  }
+  const int id = whisper_lang_auto_detect(context_.get(), 0, threads_, probabilities.data());
+  turn_.interrupt().check();
+  if (id < 0) throw Error(SE_INTERNAL, "whisper.cpp finds no language");
+  result.language_probability = probabilities[static_cast<size_t>(id)];
+  return language_name(id);
+}
+
+void AudioManager::transcribe(std::span<const float> samples, const TranscribeOptions &options,
+                              const SegmentReceiver &on_segment, const ProgressReceiver &on_progress,
+                              se_audio_result &result) {
+  check_samples(samples);
+  check_options(options, header_);
+  const Turn::Call call(turn_, options.timeout_ms);
+  result.audio_seconds = static_cast<double>(samples.size()) / SE_AUDIO_SAMPLE_RATE;
+  if (samples.size() < kFewestSamples) return;
+  Run run(turn_.interrupt(), on_segment, on_progress, options.word_timestamps, result);
+  whisper_context *context = context_.get();
+  const ggml_abort_callback stopped = [](void *data) { return static_cast<const Run *>(data)->stopped(); };
+  struct Guard {
+    whisper_context *context;
+    ~Guard() { set_whisper_abort(context, nullptr, nullptr); }
+  } const guard{context};
+  set_whisper_abort(context, stopped, &run);
+  reseed_whisper(context);
+  whisper_reset_timings(context);
+
+  const auto account = [&] {
+    const WhisperTimings timings = whisper_timings_of(context);
+    result.encode_seconds = timings.encode_seconds;
+    result.decode_seconds = timings.decode_seconds;
+    result.total_seconds = seconds_since(run.begin());
+  };
+  try {
+    const std::string language = choose_language(samples, options, result);
+    std::strncpy(result.language, language.c_str(), sizeof(result.language) - 1);
+    auto parameters =
+        whisper_full_default_params(options.beam_size > 1 ? WHISPER_SAMPLING_BEAM_SEARCH : WHISPER_SAMPLING_GREEDY);
+    parameters.print_progress = false;
+    parameters.print_timestamps = false;
+    parameters.n_threads = threads_;
+    parameters.language = language.c_str();
+    parameters.translate = options.translate;
+    if (!options.prompt.empty()) parameters.initial_prompt = options.prompt.c_str();
+    parameters.temperature = options.temperature;
+    parameters.temperature_inc = options.temperature_step;
+    if (options.beam_size > 1) parameters.beam_search.beam_size = options.beam_size;
+    parameters.token_timestamps = options.word_timestamps;
+    parameters.abort_callback = stopped;
+    parameters.abort_callback_user_data = &run;
+    parameters.new_segment_callback = [](whisper_context *context, whisper_state *, int count, void *data) {
+      static_cast<Run *>(data)->segments(context, count);
+    };
+    parameters.new_segment_callback_user_data = &run;
+    parameters.progress_callback = [](whisper_context *, whisper_state *, int percent, void *data) {
+      static_cast<Run *>(data)->progress(static_cast<float>(percent) / 100);
+    };
+    parameters.progress_callback_user_data = &run;
+    const int failed = whisper_full(context, parameters, samples.data(), static_cast<int>(samples.size()));
+    run.check();
+    if (failed != 0) throw Error(SE_INTERNAL, "whisper.cpp fails with " + ticked(std::to_string(failed)));
+    run.progress(1);
+  } catch (...) {
+    account();
+    throw;
+  }
+  account();
+}
+
+std::string AudioManager::info_json() {
+  const Turn::Call call(turn_, 0);
+  return OrderedJson{{"engine", "whisper"},
+                     {"backend", "cpu"},
+                     {"family", "whisper"},
+                     {"quantization", header_.commonest_type},
+                     {"parameters", header_.parameters},
+                     {"multilingual", header_.multilingual()},
+                     {"languages", header_.languages()},
+                     {"sample_rate", SE_AUDIO_SAMPLE_RATE},
+                     {"mel_bins", header_.mel_bins},
+                     {"vocab_size", header_.vocab_size},
+                     {"threads", threads_},
+                     {"weights_bytes", whisper_weights_bytes(context_.get())},
+                     {"load_seconds", load_seconds_}}
+      .dump();
+}
+
+}  // namespace se

@@ -1,0 +1,59 @@
+// AudioManager: one opened Whisper model; what se_audio_* does, with exceptions.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "sphere_edge.h"
+#include "turn.h"
+#include "whisper_file.h"
+
+struct whisper_context;
+
+namespace se {
+
+struct TranscribeOptions {
+  std::string language;  // empty: found out
+  bool translate;
+  std::string prompt;
+  float temperature;
+  float temperature_step;
+  int32_t beam_size;
+  bool word_timestamps;
+  uint32_t timeout_ms;
+};
+
+class AudioManager {
+ public:
+  // The segment is valid during the call; false stops.
+  using SegmentReceiver = std::function<bool(const se_audio_segment &)>;
+  using ProgressReceiver = std::function<bool(float done)>;
+
+  // `threads` 0: the performance cores. FORMAT_MISMATCH: a text model or a bundle of another task.
+  static std::unique_ptr<AudioManager> open(const std::filesystem::path &path, int threads);
+
+  // `result` is filled also when an interrupt is thrown.
+  void transcribe(std::span<const float> samples, const TranscribeOptions &options, const SegmentReceiver &on_segment,
+                  const ProgressReceiver &on_progress, se_audio_result &result);
+  void cancel() { turn_.cancel(); }
+  void wait() { turn_.wait(); }
+  std::string info_json();
+
+ private:
+  class Run;
+
+  AudioManager(const std::filesystem::path &file, int threads);
+  std::string choose_language(std::span<const float> samples, const TranscribeOptions &options,
+                              se_audio_result &result);
+
+  Turn turn_;
+  WhisperHeader header_;
+  int threads_;
+  std::unique_ptr<whisper_context, void (*)(whisper_context *)> context_;
+  double load_seconds_ = 0;
+};
+
+}  // namespace se

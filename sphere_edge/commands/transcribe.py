@@ -1,0 +1,55 @@
+"""`sphere-edge transcribe`: writes down what is said in an audio file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sphere_edge import console, profiles
+from sphere_edge.bundle.read import is_bundle, runnable
+from sphere_edge.errors import InvalidArgumentError, NotFoundError
+
+_FORMATS = ("text", "json", "srt", "vtt")
+
+
+def transcribe(
+    bundle: Path,
+    file: Path,
+    *,
+    language: str | None,
+    translate: bool,
+    format: str,
+    prompt: str | None,
+    beam_size: int,
+    words: bool,
+    threads: int,
+) -> None:
+    """Segments go to stdout as they are found, but JSON at the end; progress goes to stderr."""
+    if format not in _FORMATS:
+        message = f"--format cannot be `{format}`"
+        raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(_FORMATS)}")
+    if not file.exists():
+        message = f"there is no file `{file}`"
+        raise NotFoundError(message)
+    path = bundle
+    if bundle.is_dir() or is_bundle(bundle):
+        path = runnable(bundle, profiles.host(), console.progress())
+
+    from sphere_edge.runtime.audio import AudioManager
+    from sphere_edge.runtime.transcript import FORMATS
+
+    with AudioManager.open(path, threads=threads) as audio:
+        transcription = audio.transcribe(
+            file,
+            language=language,
+            translate=translate,
+            prompt=prompt,
+            beam_size=beam_size,
+            word_timestamps=words,
+        )
+        for part in FORMATS[format](transcription):
+            console.write(part, end="")
+    result = transcription.result
+    console.say(
+        f"{result.audio_seconds:.1f} s of `{result.language or 'nothing'}` "
+        f"in {result.total_seconds:.1f} s"
+    )

@@ -1,0 +1,66 @@
+"""A transcript in the formats that people and programs read: text, JSON, SRT, WebVTT.
+
+SubRip has no standard; WebVTT: https://www.w3.org/TR/webvtt1/.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator
+
+from sphere_edge.runtime.transcription import Segment, Transcription
+
+
+def as_text(segments: Iterable[Segment]) -> Iterator[str]:
+    """One line per segment."""
+    for segment in segments:
+        if line := segment.text.strip():
+            yield line + "\n"
+
+
+def as_srt(segments: Iterable[Segment]) -> Iterator[str]:
+    """SubRip: numbered cues."""
+    for number, segment in enumerate(segments, 1):
+        times = f"{_time(segment.start_ms, ',')} --> {_time(segment.end_ms, ',')}"
+        yield f"{number}\n{times}\n{_cue(segment)}\n\n"
+
+
+def as_vtt(segments: Iterable[Segment]) -> Iterator[str]:
+    """WebVTT, in which `&` and `<` are escaped."""
+    yield "WEBVTT\n\n"
+    for segment in segments:
+        times = f"{_time(segment.start_ms, '.')} --> {_time(segment.end_ms, '.')}"
+        words = _cue(segment).replace("&", "&amp;").replace("<", "&lt;")
+        yield f"{times}\n{words}\n\n"
+
+
+def as_json(transcription: Transcription) -> Iterator[str]:
+    """One document: text, language, segments and timings."""
+    segments = list(transcription)
+    told = {
+        "text": "".join(segment.text for segment in segments).strip(),
+        **dataclasses.asdict(transcription.result),
+        "segments": [dataclasses.asdict(segment) for segment in segments],
+    }
+    yield json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+
+
+FORMATS: dict[str, Callable[[Transcription], Iterator[str]]] = {
+    "text": as_text,
+    "json": as_json,
+    "srt": as_srt,
+    "vtt": as_vtt,
+}
+
+
+def _cue(segment: Segment) -> str:
+    """The text of a cue: an arrow or an empty line in it would end it."""
+    return " ".join(segment.text.split()).replace("-->", "->")
+
+
+def _time(ms: int, point: str) -> str:
+    hours, rest = divmod(max(ms, 0), 3_600_000)
+    minutes, rest = divmod(rest, 60_000)
+    seconds, rest = divmod(rest, 1000)
+    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{rest:03}"

@@ -1,0 +1,303 @@
+"""AudioManager on the real engine with random weights: it says nonsense, but always the same."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sphere_edge import AudioManager, TextManager, errors, profiles
+from sphere_edge.bundle.read import read_manifest
+from sphere_edge.bundle.verify import verify
+from sphere_edge.engines.options import PackageOptions
+from sphere_edge.packaging import find, package
+from sphere_edge.run import ProgramFailedError, run
+from sphere_edge.runtime import transcription
+from sphere_edge.toolchain import native, targets
+from tests import random_whisper
+
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_whisper.write(tmp_path_factory.mktemp("whisper") / "random.bin")
+
+
+@pytest.fixture(scope="module")
+def audio(model: Path) -> AudioManager:
+    return AudioManager.open(model)
+
+
+@pytest.fixture(scope="module")
+def noise() -> np.ndarray:
+    return (np.random.default_rng(1).standard_normal(3 * RATE) * 0.1).astype(np.float32)
+
+
+def said(manager: AudioManager, samples: object, **options: object) -> list[tuple[int, int, str]]:
+    options = {"language": "en", "temperature_step": 0.0, **options}
+    found = list(manager.transcribe(samples, **options))
+    return [(segment.start_ms, segment.end_ms, segment.text) for segment in found]
+
+
+def test_the_same_audio_gives_the_same_transcript_whatever_came_before(
+    audio: AudioManager, noise: np.ndarray
+) -> None:
+    first = said(audio, noise)
+    assert first
+    said(audio, noise[::-1].copy(), prompt="another")
+    assert said(audio, noise) == first
+
+
+def test_sampling_begins_anew_with_every_call(audio: AudioManager, noise: np.ndarray) -> None:
+    first = said(audio, noise, temperature=0.8)
+    assert said(audio, noise, temperature=0.8) == first
+
+
+def test_the_language_is_found_out_or_taken_as_given(
+    audio: AudioManager, noise: np.ndarray
+) -> None:
+    found = audio.transcribe(noise, temperature_step=0.0)
+    found.text()
+    assert 0 < found.result.language_probability < 1
+    given = audio.transcribe(noise, language=found.result.language, temperature_step=0.0)
+    assert [segment.language for segment in given] == [found.result.language] * len(given._said)
+    assert given.text() == found.text()
+    assert given.result.language_probability == 1
+
+
+def test_words_lie_inside_their_segment_and_make_up_its_text(
+    audio: AudioManager, noise: np.ndarray
+) -> None:
+    segments = list(
+        audio.transcribe(noise, language="en", temperature_step=0.0, word_timestamps=True)
+    )
+    assert segments
+    for segment in segments:
+        assert "".join(word.text for word in segment.words) == segment.text
+        assert all(word.start_ms <= word.end_ms for word in segment.words)
+        assert 0 <= segment.probability <= 1
+
+
+def test_a_wav_an_array_and_bytes_say_the_same(
+    audio: AudioManager, noise: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "noise.wav"
+    soundfile.write(path, noise, RATE, subtype="FLOAT")
+    expected = said(audio, noise)
+    assert said(audio, path) == said(audio, path.read_bytes()) == expected
+
+
+def test_stereo_is_mixed_down(audio: AudioManager, noise: np.ndarray) -> None:
+    assert said(audio, np.stack([noise, noise], axis=1)) == said(audio, noise)
+
+
+def test_the_runner_says_what_python_says(
+    audio: AudioManager, model: Path, noise: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "noise.wav"
+    soundfile.write(path, noise, RATE, subtype="FLOAT")
+    runner = native.build(targets.host()).runner
+    words = [runner, "transcribe", model, path, "--language", "en", "--json"]
+    told = json.loads(run([*words, "--no-fallback"], timeout_s=300).stdout)
+    expected = list(audio.transcribe(noise, language="en", temperature_step=0.0))
+    assert [segment["text"] for segment in told["segments"]] == [s.text for s in expected]
+    assert told["audio_seconds"] == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [(b"", 10), (b"RIFF\0\0\0\0WAVEfmt \xff\xff\xff\xff", 10), (b"RIFF\0\0\0\0WAVE", 10)],
+)
+def test_the_runner_refuses_what_is_no_wav(
+    model: Path, tmp_path: Path, content: bytes, status: int
+) -> None:
+    path = tmp_path / "broken.wav"
+    path.write_bytes(content)
+    runner = native.build(targets.host()).runner
+    with pytest.raises(ProgramFailedError) as caught:
+        run([runner, "transcribe", model, path, "--json"], timeout_s=60)
+    assert json.loads(caught.value.completed.stdout)["error"]["code"] == status
+
+
+def test_cancelling_ends_a_transcript_soon(audio: AudioManager) -> None:
+    loud = np.random.default_rng(2).standard_normal(120 * RATE).astype(np.float32)
+    begun = threading.Event()
+    answer = audio.transcribe(loud, language="en", on_progress=lambda _: begun.set())
+    assert begun.wait(60)
+    audio.cancel()
+    list(answer)
+    assert answer.result.cancelled
+    assert not answer.is_running
+    assert said(audio, loud[: 2 * RATE])
+
+
+def test_a_timeout_is_an_error_of_its_own(audio: AudioManager) -> None:
+    loud = np.random.default_rng(2).standard_normal(120 * RATE).astype(np.float32)
+    with pytest.raises(errors.TimeoutError):
+        audio.transcribe(loud, language="en", timeout_s=0.05).text()
+
+
+def test_what_on_progress_raises_reaches_the_reader(audio: AudioManager, noise: np.ndarray) -> None:
+    def raise_it(_: float) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        audio.transcribe(noise, language="en", on_progress=raise_it).text()
+
+
+def test_progress_rises_to_one(audio: AudioManager, noise: np.ndarray) -> None:
+    told: list[float] = []
+    said(audio, noise, on_progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("samples", "options", "words"),
+    [
+        (np.zeros(0, dtype=np.float32), {}, "no samples"),
+        (np.full(RATE, np.nan, dtype=np.float32), {}, "not finite"),
+        (np.full(RATE, np.inf, dtype=np.float32), {}, "not finite"),
+        (np.zeros(RATE, dtype=np.uint8), {}, "floats or int16"),
+        (np.zeros((2, 2, 2), dtype=np.float32), {}, "not of shape"),
+        (np.zeros(RATE, dtype=np.float32), {"language": "xx"}, "no such language"),
+        (np.zeros(RATE, dtype=np.float32), {"language": "english" * 99}, "no such language"),
+        (np.zeros(RATE, dtype=np.float32), {"language": "yue"}, "does not know"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    audio: AudioManager, samples: np.ndarray, options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(errors.InvalidArgumentError, match=words):
+        audio.transcribe(samples, **{"language": "en", **options}).text()
+
+
+def test_less_than_a_tenth_of_a_second_says_nothing(audio: AudioManager) -> None:
+    for count in (1, 150, RATE // 10 - 1):
+        assert said(audio, np.ones(count, dtype=np.float32)) == []
+
+
+def test_a_model_for_english_only_translates_nothing(tmp_path: Path) -> None:
+    shape = random_whisper.Shape(vocab_size=random_whisper.ENGLISH)
+    with AudioManager.open(random_whisper.write(tmp_path / "en.bin", shape)) as english:
+        assert english.info.languages == 1
+        silence = np.zeros(RATE, dtype=np.float32)
+        for options in ({"translate": True}, {"language": "de"}):
+            with pytest.raises(errors.InvalidArgumentError):
+                english.transcribe(silence, **options).text()
+        answer = english.transcribe(silence, temperature_step=0.0)
+        answer.text()
+        assert answer.result.language == "en"
+
+
+def damaged(model: Path, folder: Path, at: int, value: bytes) -> Path:
+    path = folder / "damaged.bin"
+    content = bytearray(model.read_bytes())
+    content[at : at + len(value)] = value
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("offset", range(0, 48, 4))
+@pytest.mark.parametrize("value", [b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff"])
+def test_a_header_with_absurd_numbers_is_refused(
+    model: Path, tmp_path: Path, offset: int, value: bytes
+) -> None:
+    with pytest.raises(errors.ModelCorruptError):
+        AudioManager.open(damaged(model, tmp_path, offset, value))
+
+
+def test_a_model_cut_off_anywhere_is_refused(model: Path, tmp_path: Path) -> None:
+    content = model.read_bytes()
+    path = tmp_path / "short.bin"
+    for length in (0, 3, 47, 60, 70_000, 500_000, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(errors.ModelCorruptError):
+            AudioManager.open(path)
+
+
+def test_a_model_without_weights_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "vocabulary.bin"
+    path.write_bytes(random_whisper.header(random_whisper.Shape()))
+    with pytest.raises(errors.ModelCorruptError, match="no weights"):
+        AudioManager.open(path)
+
+
+def test_each_manager_refuses_the_models_of_the_other(model: Path, tmp_path: Path) -> None:
+    gguf = tmp_path / "text.bin"
+    gguf.write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(errors.FormatMismatchError):
+        AudioManager.open(gguf)
+    with pytest.raises(errors.FormatMismatchError):
+        TextManager.open(model)
+
+
+@pytest.fixture(scope="module")
+def bundle(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("dist") / "random.host"
+    made = package(find(str(model)), profiles.host(), PackageOptions(), output)
+    assert made.tried_here
+    return output
+
+
+def test_a_bundle_is_packaged_verified_and_heard(
+    bundle: Path, audio: AudioManager, noise: np.ndarray
+) -> None:
+    verify(bundle)
+    manifest = read_manifest(bundle)
+    assert manifest.audio is not None
+    assert (manifest.task, manifest.engine) == ("audio", "whisper")
+    with AudioManager.open(bundle) as manager:
+        assert said(manager, noise) == said(audio, noise)
+    with pytest.raises(errors.FormatMismatchError, match="for `audio`"):
+        TextManager.open(bundle)
+
+
+def test_a_bundle_of_text_is_refused(tmp_path: Path) -> None:
+    output = tmp_path / "tiny.host"
+    package(find("tiny"), profiles.host(), PackageOptions(), output)
+    with pytest.raises(errors.FormatMismatchError, match="for `text`"):
+        AudioManager.open(output)
+
+
+def test_hearing_and_writing_at_once_gives_what_each_gives_alone(
+    audio: AudioManager, noise: np.ndarray, tmp_path: Path
+) -> None:
+    output = tmp_path / "tiny.host"
+    package(find("tiny"), profiles.host(), PackageOptions(), output)
+    with TextManager.open(output) as text:
+        options = {"max_tokens": 24, "temperature": 0}
+        written = text.generate("The sky is", **options).text()
+        heard = said(audio, noise)
+        for _ in range(3):
+            hearing = audio.transcribe(noise, language="en", temperature_step=0.0)
+            writing = text.generate("The sky is", **options)
+            assert writing.text() == written
+            assert hearing.text() == "".join(piece for _, _, piece in heard).strip()
+
+
+def test_long_audio_goes_through_in_windows(audio: AudioManager) -> None:
+    asked = transcription.Asked(
+        audio=(np.random.default_rng(3).standard_normal(12 * RATE) * 0.05).astype(np.float32),
+        sample_rate=None,
+        language="en",
+        translate=False,
+        prompt=None,
+        temperature=0.0,
+        temperature_step=0.0,
+        beam_size=0,
+        word_timestamps=False,
+        timeout_s=None,
+        on_progress=None,
+        window_seconds=5,
+    )
+    found = transcription.Transcription(audio._run, audio._handle.cancel, asked)
+    starts = [segment.start_ms for segment in found]
+    assert found.result.audio_seconds == pytest.approx(12)
+    assert starts == sorted(starts)
+    assert starts[-1] > 5000

@@ -1,0 +1,116 @@
+"""Reading and resampling of audio, and the windows it is cut into."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sphere_edge import errors
+from sphere_edge.runtime import sound
+from sphere_edge.runtime.transcription import Windows
+
+RATE = sound.SAMPLE_RATE
+
+
+def read(audio: sound.Audio, sample_rate: int | None = None) -> np.ndarray:
+    with sound.opened(audio, sample_rate) as opened:
+        return np.concatenate([np.empty(0, np.float32), *opened])
+
+
+def sine(hertz: float, rate: int, seconds: float = 1.0) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)).astype(
+        np.float32
+    )
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000])
+def test_a_sine_of_any_rate_stays_the_same_sine(rate: int) -> None:
+    heard = read(sine(440, rate), rate)
+    assert abs(len(heard) - RATE) <= 1
+    middle = slice(2000, 14000)
+    assert np.abs(heard[middle] - sine(440, RATE)[middle]).max() < 2e-3
+
+
+def test_what_is_above_half_the_rate_is_gone_and_not_folded_down() -> None:
+    heard = read(sine(11000, 48000), 48000)
+    assert np.abs(heard[2000:14000]).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("format", "subtype", "error"),
+    [("WAV", "PCM_16", 1e-4), ("WAV", "PCM_U8", 1e-2), ("FLAC", "PCM_24", 1e-4)],
+)
+def test_lossless_files_come_back_as_they_were(
+    tmp_path: Path, format: str, subtype: str, error: float
+) -> None:
+    path = tmp_path / "sine"
+    soundfile.write(path, sine(440, RATE), RATE, format=format, subtype=subtype)
+    assert np.abs(read(path) - sine(440, RATE)).max() < error
+
+
+@pytest.mark.parametrize(("format", "subtype"), [("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")])
+def test_lossy_files_keep_the_pitch(format: str, subtype: str) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, sine(440, 44100), 44100, format=format, subtype=subtype)
+    heard = read(file.getvalue())
+    spectrum = np.abs(np.fft.rfft(heard[:RATE], RATE))
+    assert spectrum.argmax() == 440
+
+
+def test_channels_are_averaged_and_int16_is_scaled() -> None:
+    left, right = sine(440, RATE), -sine(440, RATE)
+    assert np.abs(read(np.stack([left, right], axis=1))).max() < 1e-6
+    assert np.abs(read((left * 32768).astype(np.int16)) - left).max() < 1e-4
+
+
+def test_a_wav_whose_header_promises_ten_hours_gives_what_is_there() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, sine(440, RATE, 0.03), RATE, format="WAV", subtype="PCM_16")
+    content = bytearray(file.getvalue())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = struct.pack("<I", 2 * RATE * 36000)
+    assert len(read(bytes(content))) == 480
+
+
+@pytest.mark.parametrize("content", [b"", b"no audio at all", b"\x00\x00\x00\x18ftypM4A "])
+def test_what_is_no_audio_is_refused(content: bytes) -> None:
+    with pytest.raises(errors.UnsupportedError, match="no audio that can be read") as caught:
+        read(content)
+    assert "ffmpeg" in (caught.value.hint or "")
+
+
+def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(errors.NotFoundError):
+        read(tmp_path / "missing.wav")
+
+
+@pytest.mark.parametrize("rate", [1, 10**9])
+def test_rates_that_nothing_has_are_refused(rate: int) -> None:
+    with pytest.raises(errors.InvalidArgumentError, match="samples a second"):
+        read(sine(440, RATE), rate)
+
+
+def test_windows_cover_all_samples_and_begin_where_the_last_was_done() -> None:
+    samples = np.arange(25 * RATE, dtype=np.float32)
+    windows = Windows(iter(np.array_split(samples, 7)), seconds=10)
+    begun = []
+    while (window := windows.next()) is not None:
+        assert window[0] == windows.offset
+        assert len(window) <= 10 * RATE
+        begun.append(windows.offset // RATE)
+        windows.advance(len(window) if windows.is_last else 9 * RATE)
+    assert begun == [0, 9, 18]
+    assert windows.offset == len(samples)
+
+
+def test_audio_of_one_window_is_not_cut() -> None:
+    windows = Windows(iter([np.zeros(10 * RATE, np.float32)]), seconds=10)
+    window = windows.next()
+    assert window is not None
+    assert len(window) == 10 * RATE
+    assert windows.is_last
