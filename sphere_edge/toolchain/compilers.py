@@ -154,12 +154,11 @@ def _zig_toolchain(target: Target, work: Path) -> str:
         lines += ["set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)"]
         lines += ["set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)"]
     aim = f"-target;{target.triple};" if target.triple is not None else ""
+    # zig makes debug information also when it optimizes, which costs a quarter of the time; and
+    # when it does not optimize, as in cmake's first questions, it compiles a sanitizer's runtime.
+    flags = f"{aim}-mcpu={target.cpu};-g0;-O2"
     for language, command in (("C", "cc"), ("CXX", "c++")):
-        lines.append(
-            f'set(CMAKE_{language}_COMPILER "{program};{command};{aim}-mcpu={target.cpu}")'
-        )
-        # zig makes debug information also when it optimizes, which costs a quarter of the time.
-        lines.append(f"set(CMAKE_{language}_FLAGS_INIT -g0)")
+        lines.append(f'set(CMAKE_{language}_COMPILER "{program};{command};{flags}")')
     # Dependency files are of no use in a folder that is empty before and gone afterwards, and zig
     # looks nothing up in its own cache when it is to write one.
     rules = work / "rules.cmake"
