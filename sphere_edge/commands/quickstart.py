@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from pathlib import Path
 
-from sphere_edge import __version__, bench, console, packaging, profiles
+from sphere_edge import __version__, bench, console, packaging, profiles, resources
 from sphere_edge.bench import report
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import Bundle, check_runs_on
@@ -35,7 +35,8 @@ def quickstart(folder: Path) -> None:
     console.say(f"  version {library.system_info(core)['version']}, built for this CPU")
 
     _headline("2/4  package the built-in model for this machine")
-    source = packaging.find(packaging.TINY)
+    # By its path: a folder of the user may be called `tiny`, too.
+    source = packaging.find(str(resources.tiny_model()))
     output = folder / f"{source.name}.{profile.name}"
     if _is_current(output, source):
         console.say("  already there")
