@@ -86,5 +86,17 @@ def _bug() -> int:
     return Status.INTERNAL
 
 
+def run() -> None:
+    """The process itself: `main`, then an end with its exit code."""
+    code = main()
+    if code == Status.CANCELLED:
+        # Once an interrupt has passed through an exec() (as imports of dataclasses do), CPython ends
+        # by SIGINT however it was answered (pymain_exit in Modules/main.c); this keeps our code.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
