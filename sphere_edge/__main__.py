@@ -90,8 +90,8 @@ def run() -> None:
     """The process itself: `main`, then an end with its exit code."""
     code = main()
     if code == Status.CANCELLED:
-        # Once an interrupt has passed through an exec() (as imports of dataclasses do), CPython ends
-        # by SIGINT however it was answered (pymain_exit in Modules/main.c); this keeps our code.
+        # Once an interrupt has passed through an exec(), as in imports of dataclasses, CPython ends
+        # by SIGINT however it was answered (Modules/main.c); this keeps our code.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
