@@ -11,19 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import platformdirs
-
-from sphere_edge import errors
+from sphere_edge import errors, resources
 
 FOLDER_VARIABLE = "SPHERE_EDGE_CACHE"
 
 
 def folder() -> Path:
     """The cache folder, absolute; `SPHERE_EDGE_CACHE` names another than the system's usual one."""
-    chosen = os.environ.get(FOLDER_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    return platformdirs.user_cache_path("sphere-edge", appauthor=False)
+    return resources.cache_folder()
 
 
 @contextmanager
