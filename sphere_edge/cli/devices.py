@@ -1,0 +1,125 @@
+"""Verbs that reach devices: devices, deploy, rollback, and the group device."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sphere_edge.cli.flags import (
+    Action,
+    BundlePath,
+    DeviceUri,
+    InstalledName,
+    Json,
+    StoreFolder,
+    example,
+    help_unless_invoked,
+)
+
+app = typer.Typer()
+device_app = typer.Typer(invoke_without_command=True)
+app.add_typer(device_app, name="device")
+
+
+@app.command(
+    epilog=example(
+        "sphere-edge devices", "sphere-edge devices local", "sphere-edge devices ssh://orin --json"
+    )
+)
+def devices(
+    uris: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="URI", help="Say what these are and have instead."),
+    ] = None,
+    json: Json = False,
+) -> Action:
+    """List the devices that can be reached, or probe some."""
+
+    def action() -> None:
+        from sphere_edge.commands import devices as command
+
+        command.list_devices(uris or [], as_json=json)
+
+    return action
+
+
+@app.command(
+    epilog=example(
+        "sphere-edge deploy dist/tiny.host --device local",
+        "sphere-edge deploy dist/tiny.host --device ssh://me@board --dry-run",
+    )
+)
+def deploy(
+    bundle: BundlePath,
+    device: DeviceUri,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent; change nothing.")
+    ] = False,
+    store: StoreFolder = None,
+    json: Json = False,
+) -> Action:
+    """Put a bundle and the runtime on a device, try it there, then use it."""
+
+    def action() -> None:
+        from sphere_edge.commands import deploy as command
+
+        command.deploy(bundle, device, store, dry_run=dry_run, as_json=json)
+
+    return action
+
+
+@app.command(epilog=example("sphere-edge rollback tiny --device local"))
+def rollback(
+    name: InstalledName, device: DeviceUri, store: StoreFolder = None, json: Json = False
+) -> Action:
+    """Use the bundle before the current one again."""
+
+    def action() -> None:
+        from sphere_edge.commands import devices as command
+
+        command.rollback(name, device, store, as_json=json)
+
+    return action
+
+
+@device_app.callback()
+def device(context: typer.Context) -> None:
+    """What is deployed on a device: list, remove, gc."""
+    help_unless_invoked(context)
+
+
+@device_app.command("list", epilog=example("sphere-edge device list --device local"))
+def device_list(device: DeviceUri, store: StoreFolder = None, json: Json = False) -> Action:
+    """List what is deployed on a device."""
+
+    def action() -> None:
+        from sphere_edge.commands import devices as command
+
+        command.list_installed(device, store, as_json=json)
+
+    return action
+
+
+@device_app.command("remove", epilog=example("sphere-edge device remove tiny --device local"))
+def device_remove(name: InstalledName, device: DeviceUri, store: StoreFolder = None) -> Action:
+    """Take a bundle off a device."""
+
+    def action() -> None:
+        from sphere_edge.commands import devices as command
+
+        command.remove(name, device, store)
+
+    return action
+
+
+@device_app.command("gc", epilog=example("sphere-edge device gc --device local"))
+def device_gc(device: DeviceUri, store: StoreFolder = None) -> Action:
+    """Free what neither a current nor a previous bundle on a device uses."""
+
+    def action() -> None:
+        from sphere_edge.commands import devices as command
+
+        command.collect(device, store)
+
+    return action

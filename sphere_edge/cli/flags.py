@@ -1,0 +1,61 @@
+"""What the verb groups share: what a command is, its examples, flags that mean one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Action = Callable[[], None]
+
+
+def example(*commands: str) -> str:
+    """An epilog that shows `commands`; the mark in front keeps the line ends."""
+    return "\n".join(("\b", "Examples:", *(f"  $ {command}" for command in commands)))
+
+
+def help_unless_invoked(context: typer.Context) -> None:
+    """For the callback of a group: its name alone prints its help."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+Json = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")]
+BundlePath = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="Bundle folder or .sphere file.")
+]
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="Bundle folder, .sphere file or .gguf file.")
+]
+Threads = Annotated[
+    int, typer.Option(min=0, max=1024, help="CPU threads; 0: all performance cores.")
+]
+ContextTokens = Annotated[
+    int | None,
+    typer.Option("--context", metavar="TOKENS", help="Room for prompt and answer together."),
+]
+MaxTokens = Annotated[
+    int, typer.Option("--max-tokens", min=0, help="Longest answer; 0: until the model stops.")
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(min=0, help="0: always the likeliest token. Default: the bundle's own."),
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=0xFFFFFFFE, help="Same seed, same answer. Default: random.")
+]
+DeviceUri = Annotated[
+    str,
+    typer.Option(
+        "--device", "-d", metavar="URI", help="local, adb:SERIAL or ssh://user@host:port."
+    ),
+]
+StoreFolder = Annotated[
+    str | None,
+    typer.Option("--store", metavar="DIR", help="Folder on the device; default: the usual one."),
+]
+InstalledName = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name from `sphere-edge device list`.")
+]

@@ -1,0 +1,124 @@
+"""Verbs that make and check bundles: package, inspect, verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sphere_edge.cli.flags import Action, BundlePath, ContextTokens, Json, example
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog=example(
+        "sphere-edge package Qwen/Qwen2.5-0.5B-Instruct --profile pixel8",
+        "sphere-edge package ./my-model --profile host --quant q8 --context 4096 -o dist/mine",
+        "sphere-edge package model.Q4_K_M.gguf --profile jetson-orin-nano --zip",
+    )
+)
+def package(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Hub id (owner/name), model folder, .gguf or whisper .bin file; `tiny`"
+        ),
+    ],
+    profile: Annotated[
+        str, typer.Option("--profile", "-p", help="Device to make it for: see `profiles list`.")
+    ] = "host",
+    quant: Annotated[
+        str | None, typer.Option(help="Weights as q4, q8, f16 or f32. Default: the profile's.")
+    ] = None,
+    context: ContextTokens = None,
+    kv: Annotated[
+        str | None, typer.Option(help="Type of the KV cache: f16 or f32. Default: the engine's.")
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(help="gguf or safetensors, where the model offers both."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Default: dist/MODEL.PROFILE", metavar="DIR"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Hub branch, tag or commit.")] = None,
+    chat_template: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Jinja file to use instead of the model's.")
+    ] = None,
+    allow_tokenizer_mismatch: Annotated[
+        bool,
+        typer.Option(
+            "--allow-tokenizer-mismatch",
+            help="Go on although our tokenizer differs from the model's.",
+        ),
+    ] = False,
+    zip: Annotated[
+        bool, typer.Option("--zip", help="Write one .sphere file, not a folder.")
+    ] = False,
+    json: Json = False,
+) -> Action:
+    """Turn a model into a bundle that fits a device."""
+
+    def action() -> None:
+        from sphere_edge.commands import package as command
+
+        command.package(
+            model,
+            profile_name=profile,
+            quantization=quant,
+            context_tokens=context,
+            kv=kv,
+            format=format,
+            output=output,
+            force=force,
+            revision=revision,
+            chat_template=chat_template,
+            allow_tokenizer_mismatch=allow_tokenizer_mismatch,
+            as_zip=zip,
+            as_json=json,
+        )
+
+    return action
+
+
+@app.command(
+    epilog=example(
+        "sphere-edge inspect Qwen/Qwen2.5-0.5B-Instruct",
+        "sphere-edge inspect dist/tiny.host --json",
+    )
+)
+def inspect(
+    model: Annotated[str, typer.Argument(help="Bundle, hub id, model folder or .gguf file.")],
+    context: ContextTokens = None,
+    format: Annotated[
+        str | None, typer.Option(help="gguf or safetensors, where the model offers both.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Hub branch, tag or commit.")] = None,
+    json: Json = False,
+) -> Action:
+    """Say what a model or bundle is, and which devices it fits."""
+
+    def action() -> None:
+        from sphere_edge.commands import inspect as command
+
+        command.inspect(
+            model, context_tokens=context, format=format, revision=revision, as_json=json
+        )
+
+    return action
+
+
+@app.command(epilog=example("sphere-edge verify dist/tiny.host"))
+def verify(bundle: BundlePath, json: Json = False) -> Action:
+    """Prove that every byte of a bundle is as it was made."""
+
+    def action() -> None:
+        from sphere_edge.commands import verify as command
+
+        command.verify(bundle, as_json=json)
+
+    return action

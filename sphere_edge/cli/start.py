@@ -1,0 +1,40 @@
+"""Verbs for the first minutes: doctor, quickstart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sphere_edge.cli.flags import Action, Json, example
+
+app = typer.Typer()
+
+
+@app.command(epilog=example("sphere-edge doctor", "sphere-edge doctor --json"))
+def doctor(json: Json = False) -> Action:
+    """Say what is there, what is missing and what to do next."""
+
+    def action() -> None:
+        from sphere_edge.commands import doctor as command
+
+        command.doctor(as_json=json)
+
+    return action
+
+
+@app.command(epilog=example("sphere-edge quickstart", "sphere-edge quickstart -o dist"))
+def quickstart(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where the bundle goes.")
+    ] = Path("dist"),
+) -> Action:
+    """See it all work on the built-in tiny model."""
+
+    def action() -> None:
+        from sphere_edge.commands import quickstart as command
+
+        command.quickstart(output)
+
+    return action
