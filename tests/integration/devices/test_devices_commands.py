@@ -84,13 +84,14 @@ def test_a_bundle_whose_model_does_not_load_is_never_used(
 ) -> None:
     from sphere_edge.bundle.read import Bundle
     from sphere_edge.commands import deploy
+    from sphere_edge.devices import payload
     from sphere_edge.devices.items import Item
     from sphere_edge.devices.probe import probe
 
     device = open_device("local")
     store = Store(device, str(tmp_path / "store"))
-    runtime = deploy.runtime_items(probe(device), device)
-    good = [*deploy.bundle_items(Bundle.open(bundles[0])), *runtime]
+    runtime = payload.runtime_items(probe(device), device.uri)
+    good = [*payload.bundle_items(Bundle.open(bundles[0])), *runtime]
     store.deploy("tiny", good, smoke=lambda folder: deploy.smoke(device, folder))
     # Without its weights.
     broken: list[Item] = [item for item in good if "weights" not in item.path]

@@ -1,0 +1,103 @@
+"""What lies in a bundle's folder on a device: bundle and runtime, and how both are used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sphere_edge import errors
+from sphere_edge.bundle.read import MANIFEST, Bundle
+from sphere_edge.console import SILENT, Progress
+from sphere_edge.devices.items import Item
+from sphere_edge.devices.probe import Probe
+from sphere_edge.run import Completed
+from sphere_edge.toolchain import native, targets
+
+_SAID_LIMIT = 1000
+
+
+def bundle_items(bundle: Bundle) -> list[Item]:
+    """The bundle's own files, below `bundle/` on the device."""
+    manifest = bundle.folder / MANIFEST
+    return [
+        _item(f"bundle/{MANIFEST}", manifest),
+        *(
+            Item(f"bundle/{file.path}", bundle.folder / file.path, file.bytes, file.sha256)
+            for file in bundle.manifest.files
+        ),
+    ]
+
+
+def runtime_items(there: Probe, uri: str, progress: Progress = SILENT) -> list[Item]:
+    """The native runtime that suits the device, below `runtime/` there; built if need be.
+
+    Raises UnsupportedError when there is none for it.
+    """
+    if uri == "local":
+        target = targets.host()
+    elif (there.os, there.architecture, there.libc) == ("linux", "x86_64", "gnu"):
+        fitting = (
+            target
+            for target in targets.NAMED.values()
+            if target.name.startswith("linux-x86-64")
+            and set(target.features) <= set(there.cpu_features)
+        )
+        target = max(fitting, key=lambda target: len(target.features))
+    else:
+        system = " ".join(filter(None, (there.architecture, there.os, there.libc)))
+        message = f"there is no runtime for {uri} ({system}) yet"
+        raise errors.UnsupportedError(message, hint="Linux on x86-64 is what deploy supports now")
+    build = native.build(target, progress)
+    return [
+        _item(f"runtime/{path.relative_to(build.folder).as_posix()}", path, is_program=True)
+        for part in ("bin", "lib")
+        for path in sorted((build.folder / part).rglob("*"))
+        if path.is_file()
+    ]
+
+
+def runner(folder: str, verb: str, words: Sequence[str]) -> list[str]:
+    """The command line that lets the runner in `folder` do `verb` with the bundle beside it."""
+    return [
+        *("env", f"LD_LIBRARY_PATH={folder}/runtime/lib", f"{folder}/runtime/bin/sphere-edge-run"),
+        *(verb, f"{folder}/bundle", *words, "--json"),
+    ]
+
+
+def runner_failure(
+    completed: Completed, uri: str, *, hint: str | None = None
+) -> errors.SphereEdgeError:
+    """The error that a runner on the device ended with, as it told it in its JSON, if it did."""
+    if told := _reported(completed.stdout):
+        return errors.from_status(told[0], f"on {uri}: {told[1]}", told[2])
+    ending = (
+        f"was ended by signal {-completed.exit_code}"
+        if completed.exit_code < 0
+        else f"failed with exit code {completed.exit_code}"
+    )
+    said = f":\n{completed.last_lines[-_SAID_LIMIT:]}" if completed.last_lines else ""
+    return errors.LoadFailedError(f"the runner {ending} on {uri}{said}", hint=hint)
+
+
+def _reported(stdout: str) -> tuple[int, str, str | None] | None:
+    """Code, message and hint of the error that the runner put into its JSON, if it did."""
+    try:
+        error: Any = json.loads(stdout)["error"]
+        code, message, hint = error["code"], error["message"], error.get("hint")
+        if errors.Status(code) is errors.Status.OK or not isinstance(message, str):
+            return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    shown = hint[:_SAID_LIMIT] if isinstance(hint, str) and hint else None
+    return code, message[:_SAID_LIMIT], shown
+
+
+def _item(path: str, source: Path, *, is_program: bool = False) -> Item:
+    with source.open("rb") as file:
+        digest = hashlib.sha256()
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return Item(path, source, source.stat().st_size, digest.hexdigest(), is_program)
