@@ -22,6 +22,8 @@ else:
 
 Feature = Literal["avx512vnni", "avx2", "fma", "f16c", "neon", "dotprod", "i8mm", "fp16"]
 Quantization = Literal["q4", "q8", "f16", "f32"]
+# What a bundle's code runs on.
+Backend = Literal["cpu", "opencl", "metal", "cuda"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
 
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -65,12 +67,16 @@ class Memory(_Part):
 
 
 class Gpu(_Part):
-    """The GPU and the interface through which it is reached; `unified`: it shares the RAM."""
+    """The GPU and the interface through which it is reached; `unified`: it shares the RAM.
+
+    `half_precision`: it computes in float16, which kernels then do where the error allows it.
+    """
 
     name: str
     api: Literal["opencl", "metal", "cuda", "vulkan"]
     architecture: str | None = None
     unified: bool = True
+    half_precision: bool = True
 
 
 class Defaults(_Part):
@@ -92,6 +98,8 @@ class DeviceProfile(_Part):
     cpu: Cpu
     memory: Memory
     gpu: Gpu | None = None
+    # What compiled models are made for there, the first choice first.
+    backends: Annotated[tuple[Backend, ...], Field(min_length=1)] = ("cpu",)
     defaults: Defaults = Defaults()
     sources: dict[str, str]
 
@@ -107,6 +115,15 @@ class DeviceProfile(_Part):
         if bare:
             message = f"no source for {', '.join(sorted(bare))}"
             raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _backends_are_there(self) -> DeviceProfile:
+        there = {"cpu", self.gpu.api if self.gpu else "cpu"}
+        for backend in self.backends:
+            if backend not in there:
+                message = f"backend {backend} without a GPU of that api"
+                raise ValueError(message)
         return self
 
     @property

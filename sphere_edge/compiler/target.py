@@ -1,4 +1,4 @@
-"""The CPU that code is compiled for: LLVM triple and features, and the kernels that fit them."""
+"""What code is compiled for: a CPU (LLVM triple and features), or a GPU with its host's CPU."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import Any, Literal
 import tvm
 
 from sphere_edge.errors import UnsupportedError
+from sphere_edge.profiles import DeviceProfile
 from sphere_edge.quantization.weights import WeightFormat
 
 IsaName = Literal["avx512vnni", "avx2", "neon_dotprod", "generic"]
+GpuKind = Literal["opencl", "cuda", "metal"]
+# GPUs whose kernels are tuned alike.
+GpuFamily = Literal["mali", "adreno", "nvidia", "apple", "generic"]
 
 # Rows of a weight matrix that one kernel step works on: the 32-bit lanes of a vector register.
 _ROW_BLOCK: dict[IsaName, int] = {"avx512vnni": 16, "avx2": 8, "neon_dotprod": 4, "generic": 4}
@@ -74,3 +78,88 @@ class CpuTarget:
         if features:
             fields["mattr"] = list(features)
         return tvm.target.Target(fields)
+
+
+_GPU_NAMES: dict[GpuFamily, tuple[str, ...]] = {
+    "mali": ("mali", "immortalis"),
+    "adreno": ("adreno",),
+    "nvidia": ("nvidia", "ampere", "ada", "blackwell", "hopper", "turing", "geforce", "rtx"),
+    "apple": ("apple",),
+}
+# Least that each interface guarantees to a work group: threads, and bytes of local memory.
+_GPU_LIMITS: dict[GpuKind, tuple[int, int]] = {
+    "opencl": (256, 32768),
+    "cuda": (1024, 49152),
+    "metal": (1024, 32768),
+}
+
+
+@dataclass(frozen=True)
+class GpuTarget:
+    """Kernels for a GPU, and the code that starts them for the CPU of `host`.
+
+    `half`: the GPU computes in float16; without it float16 is only a form of storage. The weights
+    have the layout of `host`, so that one set of them serves the CPU's code and the GPU's.
+    """
+
+    kind: GpuKind
+    family: GpuFamily
+    host: CpuTarget
+    half: bool
+    # What the compiler must know of the chip, as `sm_87`; None: the kernels are compiled there.
+    architecture: str | None = None
+
+    @classmethod
+    def of(cls, profile: DeviceProfile) -> GpuTarget:
+        """The target for the GPU of `profile`. Raises UnsupportedError where there is none."""
+        gpu = profile.gpu
+        if gpu is None or gpu.api == "vulkan":
+            message = f"no GPU kernels for profile `{profile.name}`"
+            raise UnsupportedError(message, hint="choose the backend `cpu`")
+        words = gpu.name.lower()
+        families = [
+            family for family, names in _GPU_NAMES.items() if any(name in words for name in names)
+        ]
+        family: GpuFamily = "nvidia" if gpu.api == "cuda" else (*families, "generic")[0]
+        host = CpuTarget.of(profile.triple, profile.cpu.features)
+        return cls(gpu.api, family, host, gpu.half_precision, gpu.architecture)
+
+    @property
+    def triple(self) -> str:
+        """The host code's LLVM triple."""
+        return self.host.triple
+
+    @property
+    def cpu_features(self) -> tuple[str, ...]:
+        """Profile features without which the host code does not run."""
+        return self.host.cpu_features
+
+    @property
+    def group_threads(self) -> int:
+        """Threads that a work group may have."""
+        return _GPU_LIMITS[self.kind][0]
+
+    @property
+    def group_memory_bytes(self) -> int:
+        """Local memory that a work group may use."""
+        return _GPU_LIMITS[self.kind][1]
+
+    def weight_format(self, name: str) -> WeightFormat:
+        """The weight format `name` in the host's layout; raises InvalidArgumentError."""
+        return self.host.weight_format(name)
+
+    def tvm_target(self) -> Any:
+        """The `tvm.target.Target` of the kernels, with that of the host code inside."""
+        fields: dict[str, Any] = {
+            "kind": self.kind,
+            "max_num_threads": self.group_threads,
+            "max_threads_per_block": self.group_threads,
+            "max_shared_memory_per_block": self.group_memory_bytes,
+            "host": self.host.tvm_target(),
+        }
+        if self.kind == "cuda" and self.architecture is not None:
+            fields["arch"] = self.architecture
+        return tvm.target.Target(fields)
+
+
+Target = CpuTarget | GpuTarget
