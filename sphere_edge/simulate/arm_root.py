@@ -1,0 +1,192 @@
+"""A small Linux system for 64-bit ARM in a folder, whose programs run here through qemu.
+
+It is Debian's own C and C++ libraries and busybox, fetched by the machine's apt with a state of its
+own, so nothing of the machine's is changed; entering it takes an unprivileged namespace in which
+the kernel hands programs for ARM to qemu. glibc programs run as they would on a board, very slowly.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from sphere_edge import console, errors
+from sphere_edge.run import Completed, ProgramFailedError, run
+from sphere_edge.toolchain import cache
+
+# Raised when what is put into the folder changes.
+_RECIPE = 1
+_PACKAGES = ("libc6", "libgcc-s1", "libstdc++6", "busybox-static")
+# Tables for rare character sets and documentation: 8 MB that nothing here opens.
+_LEFT_OUT = ("usr/share", "usr/lib/aarch64-linux-gnu/gconv", "lib/aarch64-linux-gnu/gconv")
+_FOLDERS = ("dev", "etc", "home", "mnt", "proc", "root", "run", "sys", "tmp", "usr/bin", "var/tmp")
+_DEVICE_FILES = ("null", "zero", "full", "random", "urandom", "tty")
+# What would stop the machine that simulates: the user in the namespace may be its real root.
+_TOO_STRONG = ("halt", "init", "linuxrc", "poweroff", "reboot")
+_APT_TIMEOUT_S = 600.0
+_STEP_TIMEOUT_S = 60.0
+_QEMU_HINT = "install it (Debian, Ubuntu: `apt install qemu-user-static`)"
+
+# An ELF file for 64-bit ARM, executable or shared, as linux/Documentation/admin-guide/binfmt-misc
+# wants it: type M(agic), offset 0, the header's first 20 bytes and which of their bits count.
+_MAGIC = r"\x7f\x45\x4c\x46\x02\x01\x01" + r"\x00" * 9 + r"\x02\x00\xb7\x00"
+_MASK = r"\xff" * 7 + r"\x00" + r"\xff" * 8 + r"\xfe\xff\xff\xff"
+# $1: the root, $2: qemu, or nothing where programs for ARM run without it; then the program.
+# The kernel opens qemu when it is registered (F), so it need not exist inside the root; programs keep
+# the name they were called by (P), from which busybox knows what it is.
+_ENTER = rf"""
+root=$1 qemu=$2; shift 2
+if [ -n "$qemu" ] && mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 2>/dev/null; then
+  printf '%s' ':sphere-edge-arm64:M::{_MAGIC}:{_MASK}:'"$qemu"':OCPF' \
+    >/proc/sys/fs/binfmt_misc/register || exit 125
+fi
+mount --bind "$root" "$root" &&
+  mount --rbind /proc "$root/proc" && mount --rbind /sys "$root/sys" &&
+  mount -t tmpfs -o mode=755 tmpfs "$root/dev" && mkdir -m 1777 "$root/dev/shm" || exit 125
+for file in {" ".join(_DEVICE_FILES)}; do
+  : >"$root/dev/$file" && mount --bind "/dev/$file" "$root/dev/$file"
+done
+exec "$@"
+"""
+
+
+def make(progress: console.Progress = console.SILENT) -> Path:
+    """The root's folder, from the cache or made now (seconds), proven to run programs.
+
+    Everybody on this machine shares it: write to a `copy` only. Raises NotFoundError (no qemu),
+    UnavailableError (apt cannot be had or has no packages for ARM), UnsupportedError (this kernel
+    or its settings do not let us in), StorageError.
+    """
+    qemu = _qemu()
+    target = cache.folder() / "roots" / f"debian-arm64-{_RECIPE}"
+    waits = "waiting for another process that makes the ARM system"
+    with cache.made_once(target, on_wait=lambda: console.say(waits)) as made:
+        if made is not None:
+            _fill(made, qemu, progress)
+    _prove(target)
+    return target
+
+
+def copy(into: Path, progress: console.Progress = console.SILENT) -> Path:
+    """A root of its own in the new folder `into`; raises what `make` raises."""
+    shutil.copytree(make(progress), into, symlinks=True)
+    return into
+
+
+def namespace(root: Path, cpu: str | None = None) -> list[str]:
+    """The words before a program of this machine after which it can `chroot` into `root`.
+
+    For one that lives long, such as a server. `cpu`: one of qemu's models, such as `cortex-a76`;
+    None: all that qemu can do. Everything mounted goes with the program's last process.
+    """
+    model = [] if cpu is None else ["env", f"QEMU_CPU={cpu}"]
+    script = ["sh", "-c", _ENTER, "sh", str(root), _qemu()]
+    return [*model, "unshare", "--user", "--map-root-user", "--mount", "--", *script]
+
+
+def inside(root: Path) -> list[str]:
+    """The words before a program of `root`, for one that runs in its `namespace` already."""
+    return [_system_program("chroot"), str(root)]
+
+
+def enter(root: Path, cpu: str | None = None) -> list[str]:
+    """The words before a program of `root` that make it run there; see `namespace` for `cpu`."""
+    return [*namespace(root, cpu), *inside(root)]
+
+
+def _qemu() -> str:
+    """The emulator, as a program without libraries; nothing on a machine that is ARM itself."""
+    if platform.machine() == "aarch64":
+        return ""
+    found = shutil.which("qemu-aarch64-static")
+    if found is None:
+        message = "running programs for ARM needs the program `qemu-aarch64-static`"
+        raise errors.NotFoundError(message, hint=_QEMU_HINT)
+    return found
+
+
+def _system_program(name: str) -> str:
+    # Ordinary users often do not have it in their PATH.
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if found is None:
+        message = f"the program `{name}` is not installed"
+        raise errors.NotFoundError(message)
+    return found
+
+
+def _fill(root: Path, qemu: str, progress: console.Progress) -> None:
+    work = root / ".apt"
+    with progress.step("fetching a small ARM system"):
+        packages = _download(work)
+    for name in ("lib", "bin", "sbin"):
+        # Newer packages bring /usr/lib only, older ones also /lib: to both it is one folder.
+        (root / "usr" / name).mkdir(parents=True)
+        (root / name).symlink_to(f"usr/{name}")
+    for package in packages:
+        unpacked = work / "unpacked"
+        _apt(["dpkg-deb", "--extract", package, unpacked])
+        for name in ("", "usr"):
+            for part in ("lib", "bin", "sbin"):
+                if (unpacked / name / part).is_dir():
+                    shutil.copytree(
+                        unpacked / name / part,
+                        root / "usr" / part,
+                        symlinks=True,
+                        dirs_exist_ok=True,
+                    )
+        shutil.rmtree(unpacked)
+    shutil.rmtree(work)
+    for name in _LEFT_OUT:
+        shutil.rmtree(root / name, ignore_errors=True)
+    for name in _FOLDERS:
+        (root / name).mkdir(parents=True, exist_ok=True)
+    (root / "tmp").chmod(0o1777)
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n", encoding="utf-8")
+    (root / "etc/group").write_text("root:x:0:\n", encoding="utf-8")
+    busybox = root / "bin/busybox"
+    listed = run([*filter(None, [qemu]), busybox, "--list"], timeout_s=_STEP_TIMEOUT_S).stdout
+    for name in listed.split():
+        if name not in _TOO_STRONG and not (root / "bin" / name).exists():
+            (root / "bin" / name).symlink_to("busybox")
+
+
+def _download(work: Path) -> list[Path]:
+    """Debian's packages for ARM, by apt with a state of its own in `work`."""
+    for name in ("lists/partial", "cache/archives/partial", "packages"):
+        (work / name).mkdir(parents=True)
+    (work / "status").touch()
+    options = (
+        *(f"Dir::State={work}", f"Dir::State::status={work}/status", f"Dir::Cache={work}/cache"),
+        f"Dir::State::lists={work}/lists",
+        *("APT::Architecture=arm64", "APT::Architectures=arm64", "Acquire::Languages=none"),
+        *("APT::Sandbox::User=root", "Acquire::Retries=2"),
+    )
+    words = ["apt-get", "--quiet", *(word for option in options for word in ("-o", option))]
+    _apt([*words, "update"])
+    _apt([*words, "download", *_PACKAGES], work / "packages")
+    return sorted((work / "packages").glob("*.deb"))
+
+
+def _apt(argv: Sequence[str | Path], folder: Path | None = None) -> Completed:
+    try:
+        return run(
+            argv, timeout_s=_APT_TIMEOUT_S, cwd=folder, env={"LC_ALL": "C"}, how_to_get=_QEMU_HINT
+        )
+    except (ProgramFailedError, errors.NotFoundError) as error:
+        message = f"the ARM system cannot be fetched from this machine's package index:\n{error}"
+        hint = "it is made on Debian, whose index also holds packages for ARM"
+        raise errors.UnavailableError(message, hint=hint) from error
+
+
+def _prove(root: Path) -> None:
+    try:
+        said = run([*enter(root), "/bin/uname", "-m"], timeout_s=_STEP_TIMEOUT_S).stdout.strip()
+    except ProgramFailedError as error:
+        said = error.completed.last_lines
+    if said != "aarch64":
+        message = f"programs for ARM cannot be run in a namespace here:\n{said}"
+        hint = "Linux 6.7 or newer with unprivileged user namespaces is needed"
+        raise errors.UnsupportedError(message, hint=hint)
