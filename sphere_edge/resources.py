@@ -31,6 +31,15 @@ def tiny_model() -> Path:
     return path
 
 
+def evaluation_text() -> str:
+    """The text on which models are compared when none is given: prose, talk, code, tables."""
+    path = _PACKAGE / "data" / "evaluation.txt"
+    if not path.is_file():
+        message = "the installation lacks its evaluation text"
+        raise InternalError(message, hint="install sphere-edge again")
+    return path.read_text(encoding="utf-8")
+
+
 def cache_folder() -> Path:
     """Where builds and unpacked bundles are kept: the user's cache or SPHERE_EDGE_CACHE."""
     chosen = os.environ.get("SPHERE_EDGE_CACHE")

@@ -109,6 +109,20 @@ class Memory(Part):
     peak_bytes: Count
 
 
+class Quality(Part):
+    """What the bundle loses against its reference, as `sphere-edge eval` measured it; in nats."""
+
+    reference: str
+    # How many predictions were compared, and on what.
+    predictions: Positive
+    text: str
+    reference_perplexity: Annotated[float, Field(gt=0)]
+    perplexity: Annotated[float, Field(gt=0)]
+    kl_divergence: Annotated[float, Field(ge=0)]
+    kl_divergence_p99: Annotated[float, Field(ge=0)]
+    top1_agreement: Annotated[float, Field(ge=0, le=1)]
+
+
 class Provenance(Part):
     """Where it came from. No clock and no machine: the same input gives the same bundle id."""
 
@@ -136,7 +150,13 @@ class ManifestDraft(Part):
     tvm: Tvm | None = None
     audio: Audio | None = None
     memory: Memory
+    quality: Quality | None = None
     provenance: Provenance
+
+
+# Parts that came after the first bundles: a manifest that has none of one does not name it, so that
+# what was a bundle's id stays its id.
+LATER_PARTS = frozenset({"audio", "quality"})
 
 
 class Manifest(ManifestDraft):
@@ -161,6 +181,12 @@ class Manifest(ManifestDraft):
     def total_bytes(self) -> int:
         """Size of all files, without bundle.json itself."""
         return sum(file.bytes for file in self.files)
+
+
+def document_of(manifest: ManifestDraft) -> dict[str, Any]:
+    """`manifest` as the JSON object that is hashed and written."""
+    absent = {name for name in LATER_PARTS if getattr(manifest, name) is None}
+    return manifest.model_dump(mode="json", exclude=absent)
 
 
 def bundle_id(document: dict[str, Any]) -> str:

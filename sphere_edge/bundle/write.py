@@ -12,7 +12,14 @@ from pathlib import Path
 from types import TracebackType
 
 from sphere_edge.bundle import archive, files
-from sphere_edge.bundle.manifest import File, Manifest, ManifestDraft, bundle_id, render
+from sphere_edge.bundle.manifest import (
+    File,
+    Manifest,
+    ManifestDraft,
+    bundle_id,
+    document_of,
+    render,
+)
 from sphere_edge.bundle.read import MANIFEST, Bundle, is_bundle
 from sphere_edge.console import SILENT, Progress, human_bytes
 from sphere_edge.errors import InternalError, StorageError
@@ -87,9 +94,7 @@ class BundleWriter:
             message = "the bundle is not open for writing"
             raise InternalError(message)
         document = {
-            # A part added after the first bundles were made is left out where there is none of it:
-            # so what was a bundle's id stays its id.
-            **draft.model_dump(mode="json", exclude=None if draft.audio else {"audio"}),
+            **document_of(draft),
             "files": [file.model_dump(mode="json") for file in self._hashed()],
         }
         document["id"] = bundle_id(document)

@@ -1,4 +1,4 @@
-"""The verb that measures: bench."""
+"""The verbs that measure: bench and eval."""
 
 from __future__ import annotations
 
@@ -44,6 +44,58 @@ def bench(
             repeat=repeat,
             threads=threads,
             report=report,
+            as_json=json,
+        )
+
+    return action
+
+
+@app.command(
+    name="eval",
+    epilog=example(
+        "sphere-edge eval dist/tiny.host",
+        "sphere-edge eval dist/tiny.host --record --plot kl.svg",
+        "sphere-edge eval dist/qwen.host --against ./Qwen2.5-0.5B --text notes.txt --plot kl.svg",
+    ),
+)
+def evaluate(
+    bundle: ModelPath,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Source folder, hub id, .gguf or other bundle. Default: what it was made from.",
+        ),
+    ] = None,
+    text: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Text, or chats as .jsonl; default: a built-in text."),
+    ] = None,
+    window: Annotated[
+        int | None, typer.Option(metavar="TOKENS", help="Context of a prediction; default: 512.")
+    ] = None,
+    threads: Threads = 0,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also plot the divergence: .svg or .png.")
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the figures into the bundle.")
+    ] = False,
+    json: Json = False,
+) -> Action:
+    """Say what quantization costs: perplexity, KL divergence and agreement with the source."""
+
+    def action() -> None:
+        from sphere_edge.commands import evaluate as command
+
+        command.evaluate(
+            bundle,
+            against=against,
+            text=text,
+            window=window,
+            threads=threads,
+            plot=plot,
+            record=record,
             as_json=json,
         )
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from sphere_edge import console, fit, packaging, profiles
 from sphere_edge.bundle import archive
-from sphere_edge.bundle.manifest import Manifest
+from sphere_edge.bundle.manifest import Manifest, Quality
 from sphere_edge.bundle.read import is_bundle, read_manifest
 from sphere_edge.engines.llama import model_spec
 from sphere_edge.engines.whisper import predict as predict_audio
@@ -199,10 +199,20 @@ def _show_bundle(manifest: Manifest, as_json: bool) -> None:
         ("parameters", f"{manifest.parameters:,} as {manifest.quantization}"),
         *([("context", f"{text.context_tokens:,} tokens, KV {text.kv_dtype}")] if text else []),
         ("memory", f"{console.human_bytes(memory.peak_bytes)} at its peak"),
+        *([("quality", _quality(manifest.quality))] if manifest.quality else []),
     ]
     console.write_table(("", ""), rows)
     console.write("")
     console.write_table(
         ("FILE", "ROLE", "SIZE →", "SHA256"),
         [(f.path, f.role, console.human_bytes(f.bytes), f.sha256) for f in manifest.files],
+    )
+
+
+def _quality(quality: Quality) -> str:
+    return (
+        f"KL divergence {quality.kl_divergence:g} nats, perplexity {quality.perplexity:g} instead "
+        f"of {quality.reference_perplexity:g}, same likeliest token in "
+        f"{100 * quality.top1_agreement:.2f} % ({quality.predictions:,} predictions, "
+        f"{quality.text}, against {quality.reference})"
     )

@@ -1,0 +1,1 @@
+"""How far one model's predictions are from another's: perplexity, KL divergence, agreement."""

@@ -1,0 +1,54 @@
+"""`sphere-edge eval` on the built-in model: what 4 bits cost is measured, recorded and shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sphere_edge.errors import Status
+from tests.cli_process import refused, sphere_edge
+
+TIMEOUT_S = 600
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluated")
+    run = sphere_edge("package", "tiny", "-o", "tiny.host", cwd=folder, timeout_s=TIMEOUT_S)
+    assert run.returncode == 0, run.stderr
+    return folder / "tiny.host"
+
+
+def test_four_bits_cost_little_and_the_bundle_says_so(bundle: Path) -> None:
+    before = json.loads((bundle / "bundle.json").read_text())
+    run = sphere_edge("eval", bundle, "--record", "--json", timeout_s=TIMEOUT_S)
+    assert run.returncode == 0, run.stderr
+    told = json.loads(run.stdout)
+    assert 0 < told["kl_divergence"]["value"] < 0.01
+    assert told["top1_agreement"]["value"] > 0.98
+    assert 1 < told["reference_perplexity"]["value"] < 1.5
+    after = json.loads((bundle / "bundle.json").read_text())
+    assert after["id"] != before["id"]
+    assert after["files"] == before["files"]
+    assert sphere_edge("verify", bundle).stdout == after["id"] + "\n"
+    assert "KL divergence" in sphere_edge("inspect", bundle).stdout
+
+
+def test_a_bundle_against_itself_loses_nothing(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("What is the capital of France? " * 20)
+    words = ["eval", bundle, "--against", bundle, "--text", tmp_path / "a.txt", "--json"]
+    told = json.loads(sphere_edge(*words, "--window", "64").stdout)
+    assert told["kl_divergence"]["value"] == 0
+    assert told["top1_agreement"]["value"] == 1
+    assert told["window_tokens"] == 64
+
+
+def test_bad_input_is_refused(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes("Grüße".encode("latin-1") * 20)
+    bad = Status.INVALID_ARGUMENT
+    refused(sphere_edge("eval", bundle, "--text", tmp_path / "latin.txt"), bad, "no UTF-8")
+    refused(sphere_edge("eval", bundle, "--text", tmp_path / "none"), Status.NOT_FOUND, "`")
+    refused(sphere_edge("eval", bundle, "--plot", "kl.doc"), bad, "`kl.doc`")
+    refused(sphere_edge("eval", tmp_path, "--record"), bad, "recorded")
