@@ -1,7 +1,11 @@
 // The verbs bench, score and info: numbers about a model, as JSON.
+#include <time.h>
+
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <numeric>
+#include <utility>
 
 #include "../src/cpu.h"
 #include "verbs.h"
@@ -20,9 +24,34 @@ std::vector<int32_t> arbitrary_tokens(int32_t count, uint32_t vocabulary) {
   return tokens;
 }
 
-Json series(const char *name, const char *unit, int32_t tokens, const std::vector<double> &samples) {
-  return {{"name", name}, {"tokens", tokens}, {"unit", unit}, {"samples", samples}};
+// Seconds since boot, sleep included: what /proc/uptime says too, so that sensors read beside us line up.
+double uptime() {
+  timespec now{};
+#if defined(CLOCK_BOOTTIME)
+  clock_gettime(CLOCK_BOOTTIME, &now);
+#else
+  clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
+
+// Samples of one thing, each with the time in which it was taken.
+class Series {
+ public:
+  Series(const char *name, const char *unit, Json tokens)
+      : json_({{"name", name}, {"tokens", std::move(tokens)}, {"unit", unit}}) {}
+
+  void add(double sample, double started, double ended) {
+    json_["samples"].push_back(sample);
+    json_["started_s"].push_back(started);
+    json_["ended_s"].push_back(ended);
+  }
+
+  const Json &json() const { return json_; }
+
+ private:
+  Json json_;
+};
 
 class Bench {
  public:
@@ -36,25 +65,51 @@ class Bench {
   }
 
   void prefill(int32_t tokens, Json &out) {
-    std::vector<double> speed;
-    std::vector<double> first_token;
+    Series speed("prefill", "tokens/s", tokens);
+    Series first_token("first_token", "s", tokens);
     for (int i = 0; i < repeat_; ++i) {
+      const double started = uptime();
       const se_text_result result = run(tokens, 1);
-      speed.push_back(tokens / result.prefill_seconds);
-      first_token.push_back(result.first_token_seconds);
+      const double ended = uptime();
+      speed.add(tokens / result.prefill_seconds, started, ended);
+      first_token.add(result.first_token_seconds, started, ended);
     }
-    out.push_back(series("prefill", "tokens/s", tokens, speed));
-    out.push_back(series("first_token", "s", tokens, first_token));
+    out.push_back(speed.json());
+    out.push_back(first_token.json());
   }
 
   // From an empty context, as llama-bench does.
   void decode(int32_t tokens, Json &out) {
-    std::vector<double> speed;
+    Series speed("decode", "tokens/s", tokens);
     for (int i = 0; i < repeat_; ++i) {
+      const double started = uptime();
       const se_text_result result = run(1, static_cast<uint32_t>(tokens) + 1);
-      speed.push_back(tokens / result.decode_seconds);
+      speed.add(tokens / result.decode_seconds, started, uptime());
     }
-    out.push_back(series("decode", "tokens/s", tokens, speed));
+    out.push_back(speed.json());
+  }
+
+  // Whole answers one after the other for `seconds`. A sample is what at least a second of them gave.
+  Json sustain(double seconds, int32_t prompt_tokens, int32_t new_tokens) {
+    Json samples = Json::array();
+    for (const double end = uptime() + seconds; uptime() < end;) {
+      const double started = uptime();
+      double prefill_seconds = 0;
+      double decode_seconds = 0;
+      int answers = 0;
+      while (answers == 0 || uptime() < started + 1) {
+        const se_text_result result = run(prompt_tokens, static_cast<uint32_t>(new_tokens) + 1);
+        prefill_seconds += result.prefill_seconds;
+        decode_seconds += result.decode_seconds;
+        ++answers;
+      }
+      samples.push_back({{"started_s", started},
+                         {"ended_s", uptime()},
+                         {"answers", answers},
+                         {"prefill", answers * prompt_tokens / prefill_seconds},
+                         {"decode", answers * new_tokens / decode_seconds}});
+    }
+    return samples;
   }
 
  private:
@@ -76,12 +131,15 @@ void run_bench(const Arguments &arguments) {
   const auto prompts = arguments.numbers("--prompt-tokens", {128, 512}, 1, 1 << 20);
   const auto answers = arguments.numbers("--new-tokens", {128}, 0, 1 << 20);
   const auto repeat = static_cast<int>(arguments.number("--repeat", 5, 1, 10000));
+  const auto sustain = static_cast<double>(arguments.number("--sustain", 0, 0, 7 * 24 * 3600));
+  const double opening = uptime();
   Model model = open_model(arguments);
   const Json info = model.info();
   const uint64_t loaded_bytes = se::peak_resident_bytes();
   Json all = Json::array();
-  const std::vector<double> load = {info["load_seconds"].get<double>()};
-  all.push_back({{"name", "load"}, {"tokens", nullptr}, {"unit", "s"}, {"samples", load}});
+  Series load("load", "s", nullptr);
+  load.add(info["load_seconds"].get<double>(), opening, uptime());
+  all.push_back(load.json());
   Bench bench(model, info["vocab_size"].get<uint32_t>(), repeat);
   for (const int32_t tokens : prompts) bench.prefill(tokens, all);
   for (const int32_t tokens : answers) {
@@ -90,6 +148,8 @@ void run_bench(const Arguments &arguments) {
   Json report = info;
   report["version"] = se_version();
   report["series"] = all;
+  report["sustain"] =
+      sustain > 0 ? bench.sustain(sustain, prompts.front(), std::max(1, answers.front())) : Json::array();
   report["loaded_rss_bytes"] = loaded_bytes;
   report["peak_rss_bytes"] = se::peak_resident_bytes();
   print_json(report);

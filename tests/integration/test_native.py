@@ -244,6 +244,7 @@ def test_the_runner_tells_wrong_usage_from_failure(programs: Path) -> None:
 
 def test_the_runner_measures_what_it_was_asked_to(programs: Path, gguf_model: Path) -> None:
     words = ["--prompt-tokens", "8,16", "--new-tokens", "4", "--repeat", "3", "--threads", "1"]
+    words += ["--sustain", "1"]
     report = json.loads(program(programs, "sphere-edge-run", "bench", gguf_model, *words).stdout)
     series = [(one["name"], one["tokens"], len(one["samples"])) for one in report["series"]]
     assert series == [
@@ -255,4 +256,14 @@ def test_the_runner_measures_what_it_was_asked_to(programs: Path, gguf_model: Pa
         ("decode", 4, 3),
     ]
     assert all(sample > 0 for one in report["series"] for sample in one["samples"])
+    for one in report["series"]:
+        times = [*zip(one["started_s"], one["ended_s"], strict=True)]
+        assert len(times) == len(one["samples"])
+        assert times == sorted(times)
+    (sustained,) = report["sustain"]
+    # Whole answers, and at least a second of them.
+    assert sustained["answers"] >= 1
+    assert sustained["ended_s"] - sustained["started_s"] >= 1
+    assert sustained["prefill"] > 0
+    assert sustained["decode"] > 0
     assert report["peak_rss_bytes"] > 0
