@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import getpass
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from sphere_edge import console, errors
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.open import open_device
 from sphere_edge.devices.probe import Probe, probe
+from sphere_edge.devices.sensors import Sensor
 from sphere_edge.devices.store import Installed, Store
 
 _NOT_TOLD = "not available"
@@ -158,9 +160,15 @@ def _lines(one: Probe) -> list[tuple[str, str]]:
         ("free storage", _bytes(one.storage_free_bytes)),
         ("page size", _bytes(one.page_bytes)),
         ("GPU", " ".join(filter(None, (one.gpu, one.gpu_driver))) or _NOT_TOLD),
-        ("sensors", ", ".join(f"{s.name} ({s.kind})" for s in one.sensors) or _NOT_TOLD),
+        ("sensors", _sensors(one.sensors)),
     ]
 
 
 def _bytes(count: int | None) -> str:
     return _NOT_TOLD if count is None else console.human_bytes(count)
+
+
+def _sensors(sensors: Sequence[Sensor]) -> str:
+    """How many of each kind; names are in the JSON."""
+    kinds = Counter(sensor.kind.replace("_", " ") for sensor in sensors)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or _NOT_TOLD

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Literal
 
 from sphere_edge import errors, host
+from sphere_edge.devices import sensors
 from sphere_edge.devices.device import Device
+from sphere_edge.devices.sensors import Sensor
 
-_SCRIPT = Path(__file__).with_name("probe.sh")
+# The last section of one script are the sensors; nothing may come after them but the end.
+_SCRIPT = Path(__file__).with_name("probe.sh").read_text("utf-8") + sensors.SCRIPT + "section end\n"
 _TEXT_LIMIT = 120
 _LIST_LIMIT = 512
 
 Os = Literal["linux", "android", "macos"]
-SensorKind = Literal["temperature", "current", "voltage", "power"]
 
 
 @dataclass(frozen=True)
@@ -25,15 +27,6 @@ class Cluster:
 
     cores: int
     max_mhz: int | None
-
-
-@dataclass(frozen=True)
-class Sensor:
-    """A file on the device that holds a reading; its unit is the kernel's for that kind of file."""
-
-    kind: SensorKind
-    name: str
-    path: str
 
 
 @dataclass(frozen=True)
@@ -63,14 +56,15 @@ class Probe:
     sensors: tuple[Sensor, ...]
 
 
-def probe(device: Device, *, folder: str | None = None) -> Probe:
+def probe(device: Device, *, folder: str | None = None, sysfs: str = "/sys") -> Probe:
     """Asks `device`; free storage is that of `folder` (by default where the store goes).
 
+    `sysfs` is where the device's sensors are looked for.
     Raises UnavailableError: no answer, or none that can be read.
     """
     place = folder or device.default_store
     place = place.removeprefix("~/") if place.startswith("~/") else place
-    completed = device.run(["sh", "-s", "--", place], stdin=_SCRIPT.read_bytes(), timeout_s=30)
+    completed = device.run(["sh", "-s", "--", place, sysfs], stdin=_SCRIPT.encode(), timeout_s=30)
     return parse(completed.stdout, device.uri)
 
 
@@ -111,17 +105,11 @@ def parse(text: str, uri: str) -> Probe:
         page_bytes=capabilities.get(_AT_PAGESZ) or _number(_line(told, "page")),
         gpu=gpu,
         gpu_driver=driver,
-        sensors=_sensors(told.get("sensors", [])),
+        sensors=sensors.parse(told.get("sensors", [])),
     )
 
 
 _OS: dict[str, Os] = {"Linux": "linux", "Android": "android", "Darwin": "macos"}
-_SENSORS: dict[str, SensorKind] = {
-    "temperature": "temperature",
-    "current": "current",
-    "voltage": "voltage",
-    "power": "power",
-}
 # linux/include/uapi/linux/auxvec.h.
 _AT_PAGESZ, _AT_HWCAP, _AT_HWCAP2 = 6, 16, 26
 # linux/arch/arm64/include/uapi/asm/hwcap.h: (auxv type, bit) of each.
@@ -314,19 +302,3 @@ def _gpu(told: dict[str, list[str]], properties: dict[str, str]) -> tuple[str | 
     elif nvidia := pairs.get("/proc/driver/nvidia/version"):
         name, driver = name or "NVIDIA", nvidia.removeprefix("NVRM version:")
     return _clean(name or properties.get("ro.hardware.egl")), _clean(driver or pairs.get("drm"))
-
-
-def _sensors(lines: list[str]) -> tuple[Sensor, ...]:
-    found: list[Sensor] = []
-    for line in lines[:_LIST_LIMIT]:
-        fields = line.split(maxsplit=3)
-        if len(fields) < 3 or fields[0] not in _SENSORS:
-            continue
-        # One that answers with nothing, or an error, is not there.
-        if not re.fullmatch(r"-?\d{1,18}", fields[1], re.ASCII) or not fields[2].startswith(
-            "/sys/"
-        ):
-            continue
-        name = _clean(fields[3] if len(fields) == 4 else None) or fields[2]
-        found.append(Sensor(_SENSORS[fields[0]], name, fields[2]))
-    return tuple(found)

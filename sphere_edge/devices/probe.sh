@@ -73,20 +73,4 @@ done
 ls /vendor/lib64/egl /vendor/lib64/libOpenCL.so /usr/lib/*/libcuda.so.1 /usr/lib/*/libOpenCL.so.1 \
   /dev/nvhost-gpu /dev/nvgpu | head -n 20
 section sensors
-for zone in /sys/class/thermal/thermal_zone[0-9]*; do
-  [ -r "$zone/temp" ] && printf 'temperature %s %s %s\n' "$(cat "$zone/temp" || echo -)" "$zone/temp" \
-    "$(head -c 64 "$zone/type")"
-done
-for file in /sys/class/power_supply/*/current_now /sys/class/power_supply/*/voltage_now \
-  /sys/class/hwmon/hwmon*/curr*_input /sys/class/hwmon/hwmon*/in[0-9]*_input \
-  /sys/class/hwmon/hwmon*/power*_input; do
-  [ -r "$file" ] || continue
-  case $file in
-    *curr*) kind=current ;;
-    *power*_input) kind=power ;;
-    *) kind=voltage ;;
-  esac
-  label=$(cat "${file%_input}_label" || cat "${file%/*}/name" || echo "${file%/*}")
-  printf '%s %s %s %s\n' "$kind" "$(head -c 32 "$file")" "$file" "${label##*/}"
-done
-section end
+sys=${2:-/sys}

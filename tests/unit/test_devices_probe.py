@@ -7,7 +7,8 @@ import random
 import pytest
 
 from sphere_edge import errors
-from sphere_edge.devices.probe import Cluster, Sensor, parse
+from sphere_edge.devices.probe import Cluster, parse
+from sphere_edge.devices.sensors import Sensor
 
 PHONE = """
 == uname
@@ -53,9 +54,9 @@ Filesystem 1024-blocks Used Available Capacity Mounted on
 == gpu
 /sys/class/misc/mali0/device/gpuinfo=Mali-G715 7 cores r1p2 0xB8A21014
 == sensors
-temperature 31200 /sys/class/thermal/thermal_zone0/temp BIG
-current -412000 /sys/class/power_supply/battery/current_now battery
-voltage  /sys/class/power_supply/none/voltage_now none
+sensor temperature 31200 /sys/class/thermal/thermal_zone0/temp BIG
+sensor battery_current -412000 /sys/class/power_supply/battery/current_now battery
+sensor battery_voltage  /sys/class/power_supply/none/voltage_now none
 == end
 """
 
@@ -111,7 +112,7 @@ def test_a_phone_is_read() -> None:
     # A sensor that answers with nothing is not there.
     assert found.sensors == (
         Sensor("temperature", "BIG", "/sys/class/thermal/thermal_zone0/temp"),
-        Sensor("current", "battery", "/sys/class/power_supply/battery/current_now"),
+        Sensor("battery_current", "battery", "/sys/class/power_supply/battery/current_now"),
     )
 
 
