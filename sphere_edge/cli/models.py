@@ -17,6 +17,7 @@ app = typer.Typer()
         "sphere-edge package Qwen/Qwen2.5-0.5B-Instruct --profile pixel8",
         "sphere-edge package ./my-model --profile host --quant q8 --context 4096 -o dist/mine",
         "sphere-edge package model.Q4_K_M.gguf --profile jetson-orin-nano --zip",
+        "sphere-edge package ./my-model --profile auto --device ssh://me@board",
     )
 )
 def package(
@@ -27,8 +28,17 @@ def package(
         ),
     ],
     profile: Annotated[
-        str, typer.Option("--profile", "-p", help="Device to make it for: see `profiles list`.")
+        str,
+        typer.Option(
+            "--profile",
+            "-p",
+            help="Device to make it for, of `profiles list`; auto: --device itself.",
+        ),
     ] = "host",
+    device: Annotated[
+        str | None,
+        typer.Option("--device", "-d", metavar="URI", help="Device that --profile auto asks."),
+    ] = None,
     quant: Annotated[
         str | None, typer.Option(help="Weights as q4, q8, f16 or f32. Default: the profile's.")
     ] = None,
@@ -69,6 +79,7 @@ def package(
         command.package(
             model,
             profile_name=profile,
+            device_uri=device,
             quantization=quant,
             context_tokens=context,
             kv=kv,

@@ -1,4 +1,4 @@
-"""Device profiles: list, show, validate."""
+"""Device profiles: list, show, match, validate."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from sphere_edge.cli.flags import Action, Json, example, help_unless_invoked
+from sphere_edge.cli.flags import Action, DeviceUri, Json, example, help_unless_invoked
 
 app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()
 def profiles(context: typer.Context) -> None:
-    """Device profiles: list, show, validate."""
+    """Device profiles: list, show, match, validate."""
     help_unless_invoked(context)
 
 
@@ -40,6 +40,18 @@ def profiles_show(
         from sphere_edge.commands import profiles as command
 
         command.show_profile(name, as_json=json)
+
+    return action
+
+
+@app.command("match", epilog=example("sphere-edge profiles match --device ssh://orin"))
+def profiles_match(device: DeviceUri, json: Json = False) -> Action:
+    """Name the profile that suits a device best, and what differs from it."""
+
+    def action() -> None:
+        from sphere_edge.commands import profiles as command
+
+        command.match_profile(device, as_json=json)
 
     return action
 

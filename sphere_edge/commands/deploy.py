@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 
 from sphere_edge import console
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.devices import payload, suitability
 from sphere_edge.devices.device import Device
-from sphere_edge.devices.open import open_device
+from sphere_edge.devices.open import opened
 from sphere_edge.devices.probe import probe
 from sphere_edge.devices.store import Plan, Store
 
@@ -21,9 +20,7 @@ _SMOKE_TIMEOUT_S = 600.0
 def deploy(bundle: Path, uri: str, store: str | None, *, dry_run: bool, as_json: bool) -> None:
     """Probe, fit, push, hash, link, smoke generation, switch. Raises what each of these raises."""
     found = Bundle.open(bundle)
-    ask = (lambda what: getpass.getpass(f"{what}: ")) if console.is_interactive() else None
-    device = open_device(uri, ask=ask)
-    try:
+    with opened(uri) as device:
         there = probe(device, folder=store)
         suitability.check(found.manifest, there, device.uri)
         runtime = payload.runtime_items(there, device.uri, console.progress())
@@ -40,8 +37,6 @@ def deploy(bundle: Path, uri: str, store: str | None, *, dry_run: bool, as_json:
             smoke=lambda folder: smoke(device, folder),
             progress=console.progress(),
         )
-    finally:
-        device.close()
     if as_json:
         console.write_json(
             {

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from sphere_edge import console, errors
-from sphere_edge.devices.device import Device
-from sphere_edge.devices.open import open_device
+from sphere_edge.devices.open import opened
 from sphere_edge.devices.probe import Probe, probe
 from sphere_edge.devices.sensors import Sensor
 from sphere_edge.devices.store import Installed, Store
 
 _NOT_TOLD = "not available"
-
-
-@contextmanager
-def opened(uri: str) -> Iterator[Device]:
-    """The device, closed at the end; asks for a password only where a person can type one."""
-    ask = (lambda what: getpass.getpass(f"{what}: ")) if console.is_interactive() else None
-    device = open_device(uri, ask=ask)
-    try:
-        yield device
-    finally:
-        device.close()
 
 
 def list_devices(uris: Sequence[str], *, as_json: bool) -> None:

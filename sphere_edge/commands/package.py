@@ -15,12 +15,14 @@ from sphere_edge.quantization.weights import FORMATS
 
 _KV: dict[str, Literal["float16", "float32"]] = {"f16": "float16", "f32": "float32"}
 _TEMPLATE_LIMIT_BYTES = 2**20
+_AUTO = "auto"
 
 
 def package(
     model: str,
     *,
     profile_name: str,
+    device_uri: str | None,
     quantization: str | None,
     context_tokens: int | None,
     kv: str | None,
@@ -34,7 +36,7 @@ def package(
     as_json: bool,
 ) -> None:
     """Checks every option before anything is fetched or built, then packages and says what is."""
-    profile = profiles.load(profile_name)
+    profile = _profile(profile_name, device_uri)
     if quantization is not None:
         _one_of("--quant", quantization, tuple(FORMATS))
     if kv is not None:
@@ -60,6 +62,25 @@ def package(
         console.write_json(_as_json(made))
     else:
         _say(made, profile)
+
+
+def _profile(name: str, uri: str | None) -> DeviceProfile:
+    """The profile asked for; `auto` asks the device itself what it is."""
+    if name != _AUTO and uri is not None:
+        message = f"--device has no meaning beside the profile `{name}`"
+        raise InvalidArgumentError(message, hint=f"use --profile {_AUTO} to ask the device")
+    if name != _AUTO:
+        return profiles.load(name)
+    if uri is None or uri == "local":
+        return profiles.host()
+    from sphere_edge.devices.described import profile_of
+    from sphere_edge.devices.open import opened
+    from sphere_edge.devices.probe import probe
+
+    with opened(uri) as device:
+        found = profile_of(probe(device), uri)
+    console.say(f"{uri} is {found.title}: {' '.join(found.cpu.features) or 'no CPU features'}")
+    return found
 
 
 def _say(made: Packaged, profile: DeviceProfile) -> None:

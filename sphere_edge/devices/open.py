@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from sphere_edge import errors
+from sphere_edge import console, errors
 from sphere_edge.devices.device import Ask, Device
 
 
@@ -100,3 +102,14 @@ def open_device(uri: str, *, ask: Ask | None = None) -> Device:
     """
     parsed = parse_uri(uri)
     return KINDS[parsed.kind](parsed, ask)
+
+
+@contextmanager
+def opened(uri: str) -> Iterator[Device]:
+    """The device, closed at the end; asks for a password only where a person can type one."""
+    ask = (lambda what: getpass.getpass(f"{what}: ")) if console.is_interactive() else None
+    device = open_device(uri, ask=ask)
+    try:
+        yield device
+    finally:
+        device.close()

@@ -44,6 +44,8 @@ class Probe:
     # Our names, the ones of DeviceProfile.cpu.features.
     cpu_features: tuple[str, ...]
     cores: int | None
+    # Physical cores at more than half the speed of the fastest, as the runtime counts them.
+    performance_cores: int | None
     # Fastest first.
     clusters: tuple[Cluster, ...]
     memory_total_bytes: int | None
@@ -98,6 +100,7 @@ def parse(text: str, uri: str) -> Probe:
         cpu_model=_cpu_model(told.get("cpuinfo", [])),
         cpu_features=_features(machine, told, capabilities),
         cores=online or (sum(cluster.cores for cluster in clusters) or None),
+        performance_cores=_performance_cores(told, online),
         clusters=clusters,
         memory_total_bytes=memory[0],
         memory_available_bytes=memory[1],
@@ -253,7 +256,7 @@ def _clusters(lines: list[str]) -> tuple[Cluster, ...]:
     counts: dict[tuple[int, int], int] = {}
     for line in lines[:_LIST_LIMIT]:
         fields = line.split()
-        if len(fields) != 3:
+        if len(fields) < 3:
             continue
         kind = (_number(fields[1]) or 0, _number(fields[2]) or 0)
         counts[kind] = counts.get(kind, 0) + 1
@@ -261,6 +264,23 @@ def _clusters(lines: list[str]) -> tuple[Cluster, ...]:
         Cluster(cores, kind[0] // 1000 or None)
         for kind, cores in sorted(counts.items(), reverse=True)
     )
+
+
+def _performance_cores(told: dict[str, list[str]], online: int | None) -> int | None:
+    """See Probe.performance_cores; a container's share of time (cgroup v2 `cpu.max`) counts."""
+    speeds: dict[str, int] = {}
+    for line in told.get("cpus", [])[:_LIST_LIMIT]:
+        number, frequency, capacity, *siblings = [*line.split(), "-", "-"][:4]
+        speed = _number(capacity) or _number(frequency) or 0
+        # Threads of one core share its arithmetic units.
+        core = siblings[0] if siblings and siblings[0] != "-" else number
+        speeds[core] = max(speed, speeds.get(core, 0))
+    if not speeds:
+        return online
+    fast = sum(2 * speed > max(speeds.values()) or speed == 0 for speed in speeds.values())
+    quota, period = ([*(_line(told, "cgroup-cpu") or "").split(), "", ""])[:2]
+    share = (_number(quota) or 0) / (_number(period) or 1)
+    return max(1, min(fast, online or fast, round(share) or fast))
 
 
 def _memory(told: dict[str, list[str]]) -> tuple[int | None, int | None]:

@@ -33,8 +33,9 @@ od -An -v -t x8 /proc/self/auxv
 section cpus
 for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
   [ -d "$cpu" ] || continue
-  printf '%s %s %s\n' "${cpu##*/cpu}" \
-    "$(cat "$cpu/cpufreq/cpuinfo_max_freq" || echo -)" "$(cat "$cpu/cpu_capacity" || echo -)"
+  printf '%s %s %s %s\n' "${cpu##*/cpu}" \
+    "$(cat "$cpu/cpufreq/cpuinfo_max_freq" || echo -)" "$(cat "$cpu/cpu_capacity" || echo -)" \
+    "$(cat "$cpu/topology/thread_siblings_list" || echo -)"
 done
 section online
 nproc || getconf _NPROCESSORS_ONLN
@@ -43,6 +44,8 @@ head -n 8 /proc/meminfo
 section cgroup
 value /sys/fs/cgroup/memory.max
 value /sys/fs/cgroup/memory.current
+section cgroup-cpu
+value /sys/fs/cgroup/cpu.max
 section page
 getconf PAGESIZE || getconf PAGE_SIZE
 section storage
