@@ -75,6 +75,7 @@ def package(
         draft = _build(source, profile, options, writer, progress)
         if source.kind == "safetensors":
             _compare_tokenizers(source, writer.folder, options, progress)
+            _keep_reference(source, profile, draft, writer.folder, progress)
         bundle = writer.commit(draft, try_here)
     return Packaged(bundle, output, time.monotonic() - started, tried_here)
 
@@ -124,6 +125,28 @@ def _compare_tokenizers(
         f"first on {first.sample!r}: {first.got} instead of {first.expected}"
     )
     raise ModelCorruptError(message, hint="--allow-tokenizer-mismatch packages it all the same")
+
+
+def _keep_reference(
+    source: ModelSource,
+    profile: DeviceProfile,
+    draft: ManifestDraft,
+    folder: Path,
+    progress: Progress,
+) -> None:
+    """Puts what the model should answer into the bundle, for `certify` on the device."""
+    from sphere_edge.bundle.reference_plan import PASSAGE
+    from sphere_edge.engines import reference
+    from sphere_edge.formats import gguf
+    from sphere_edge.runtime.text import Vocabulary
+
+    path = folder / "tokenizer.gguf"
+    with progress.step("computing the reference"):
+        with Vocabulary.open(path) as vocabulary:
+            passage = vocabulary.tokenize(PASSAGE)
+        size = gguf.read(path).vocab_size
+        assert size is not None
+        reference.write(source, profile, draft, folder, passage, size)
 
 
 def _try_here(bundle: Bundle, progress: Progress) -> bool:

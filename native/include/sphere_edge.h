@@ -164,6 +164,26 @@ SE_API se_status se_text_render_chat(se_text *text, const char *messages_json, c
 SE_API se_status se_text_logits(se_text *text, const int32_t *token_ids, size_t token_count, float *out_logits,
                                 size_t out_count);
 
+/* Logits after the last of these tokens: out_logits[vocab_size], float32, computed the way generation computes them.
+ * What the previous call computed of the same beginning is not computed again; se_text_reset forgets it. */
+SE_API se_status se_text_next_logits(se_text *text, const int32_t *token_ids, size_t token_count, float *out_logits,
+                                     size_t out_count);
+
+/* One tensor that a kernel was called with, in rows of `columns` float32. */
+typedef struct se_kernel_tensor {
+  const float *values;
+  size_t rows;
+  size_t columns;
+} se_kernel_tensor;
+
+/* A kernel of a compiled model has run: its float tensors of two or more dimensions in the order of its arguments, the
+ * results last. Valid during the call only; called on the thread of the call that is watched. */
+typedef void (*se_kernel_fn)(const char *kernel, const se_kernel_tensor *tensors, size_t tensor_count, void *user_data);
+
+/* Tells `on_kernel` of every kernel from now on, which is slow; NULL: no more. For finding the kernel that goes wrong.
+ * SE_UNSUPPORTED for engines that cannot tell. */
+SE_API se_status se_text_watch(se_text *text, se_kernel_fn on_kernel, void *user_data);
+
 /* Natural-log probabilities of token i+1 after tokens 0..i: out_log_probabilities[token_count - 1]. */
 SE_API se_status se_text_score(se_text *text, const int32_t *token_ids, size_t token_count,
                                float *out_log_probabilities);

@@ -95,6 +95,18 @@ std::vector<float> Model::score(const std::vector<int32_t> &tokens) {
   return log_probabilities;
 }
 
+std::vector<float> Model::logits(const std::vector<int32_t> &tokens, size_t vocabulary) {
+  std::vector<float> rows(tokens.size() * vocabulary);
+  check(se_text_logits(text_, tokens.data(), tokens.size(), rows.data(), rows.size()));
+  return rows;
+}
+
+std::vector<float> Model::next_logits(const std::vector<int32_t> &tokens, size_t vocabulary) {
+  std::vector<float> row(vocabulary);
+  check(se_text_next_logits(text_, tokens.data(), tokens.size(), row.data(), row.size()));
+  return row;
+}
+
 void Model::reset() { check(se_text_reset(text_)); }
 
 void cancel_on_signals() {

@@ -41,7 +41,12 @@ class Model {
   se_text_result chat(const Json &messages, const se_text_generate_options &options, const Receiver &receiver);
   std::vector<int32_t> tokenize(const std::string &text, bool add_special);
   std::vector<float> score(const std::vector<int32_t> &tokens);
+  // Logits after each token, row by row.
+  std::vector<float> logits(const std::vector<int32_t> &tokens, size_t vocabulary);
+  // Logits after the last token, by the path that generation takes.
+  std::vector<float> next_logits(const std::vector<int32_t> &tokens, size_t vocabulary);
   void reset();
+  se_text *handle() const { return text_; }
 
  private:
   se_text *text_ = nullptr;

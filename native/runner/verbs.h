@@ -22,6 +22,7 @@ struct Verb {
 void run_generate(const Arguments &arguments);
 void run_chat(const Arguments &arguments);
 void run_bench(const Arguments &arguments);
+void run_certify(const Arguments &arguments);
 void run_score(const Arguments &arguments);
 void run_transcribe(const Arguments &arguments);
 void run_info(const Arguments &arguments);

@@ -207,6 +207,29 @@ se_status se_text_logits(se_text *text, const int32_t *token_ids, size_t token_c
   });
 }
 
+se_status se_text_next_logits(se_text *text, const int32_t *token_ids, size_t token_count, float *out_logits,
+                              size_t out_count) {
+  return guard([&] {
+    se::TextManager &manager = se::manager_of(text);
+    float *out = &se::target(out_logits, "out_logits");
+    se::require(out_count >= manager.vocab_size(),
+                "out_logits has room for " + se::ticked(std::to_string(out_count)) + " floats and " +
+                    se::ticked(std::to_string(manager.vocab_size())) + " are wanted");
+    const auto logits = manager.next_logits(se::tokens_argument(token_ids, token_count));
+    std::memcpy(out, logits.data(), logits.size_bytes());
+  });
+}
+
+se_status se_text_watch(se_text *text, se_kernel_fn on_kernel, void *user_data) {
+  return guard([&] {
+    se::TextManager &manager = se::manager_of(text);
+    if (on_kernel == nullptr) return manager.watch(nullptr);
+    manager.watch([on_kernel, user_data](const char *kernel, std::span<const se_kernel_tensor> tensors) {
+      on_kernel(kernel, tensors.data(), tensors.size(), user_data);
+    });
+  });
+}
+
 se_status se_text_score(se_text *text, const int32_t *token_ids, size_t token_count, float *out_log_probabilities) {
   return guard([&] {
     se::TextManager &manager = se::manager_of(text);

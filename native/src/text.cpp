@@ -229,6 +229,19 @@ void TextManager::score(std::span<const int32_t> tokens, const RowReceiver &rece
   }
 }
 
+std::span<const float> TextManager::next_logits(std::span<const int32_t> tokens) {
+  const Turn::Call call(turn_, 0);
+  tokenizer_.check(tokens);
+  check_fits(tokens.size());
+  se_text_result result{};
+  return prefill(tokens, result);
+}
+
+void TextManager::watch(KernelReceiver receiver) {
+  const Turn::Call call(turn_, 0);
+  engine().watch(std::move(receiver));
+}
+
 std::vector<int32_t> TextManager::tokenize(std::string_view text, bool add_special, bool parse_special) {
   const Turn::Call call(turn_, 0);
   return tokenizer_.tokenize(text, add_special, parse_special);

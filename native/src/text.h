@@ -48,6 +48,10 @@ class TextManager {
   using RowReceiver = std::function<void(size_t row, std::span<const float> logits)>;
   void score(std::span<const int32_t> tokens, const RowReceiver &receiver);
 
+  // Logits after the last token, by the path that generation takes. Valid until the next call.
+  std::span<const float> next_logits(std::span<const int32_t> tokens);
+  void watch(KernelReceiver receiver);
+
   std::vector<int32_t> tokenize(std::string_view text, bool add_special, bool parse_special);
   std::string detokenize(std::span<const int32_t> tokens, bool keep_special);
   void reset();
@@ -58,7 +62,8 @@ class TextManager {
 
   std::string info_json();
   const SamplingDefaults &sampling_defaults() const { return sampling_; }
-  uint32_t vocab_size() const { return tokenizer_.size(); }
+  // Logits of a row: the model's, which may be more than the tokenizer has tokens.
+  uint32_t vocab_size() { return engine().facts().vocab_size; }
 
  private:
   TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, std::optional<std::string> chat_template);

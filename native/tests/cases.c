@@ -242,8 +242,9 @@ static void scores_are_the_logarithms_of_the_softmax(const char *model) {
   int32_t tokens[COUNT];
   for (int i = 0; i < COUNT; i++) tokens[i] = (int32_t)((unsigned)(i * 7919 + 300) % vocabulary);
   float *logits = malloc(COUNT * vocabulary * sizeof(float));
+  float *next = malloc(vocabulary * sizeof(float));
   float scores[COUNT];
-  CHECK(logits != NULL);
+  CHECK(logits != NULL && next != NULL);
   CHECK_STATUS(se_text_logits(text, tokens, COUNT, logits, COUNT * vocabulary - 1), SE_INVALID_ARGUMENT);
   CHECK_OK(se_text_logits(text, tokens, COUNT, logits, COUNT * vocabulary));
   CHECK_OK(se_text_score(text, tokens, COUNT, scores));
@@ -267,7 +268,14 @@ static void scores_are_the_logarithms_of_the_softmax(const char *model) {
     /* Text alone loses the space that SentencePiece puts before a word. */
     CHECK(strcmp(first.text + (first.text[0] == ' ' && wanted[0] != ' ' ? 1 : 0), wanted) == 0);
     se_string_free(wanted);
+    /* The row that generation samples from, computed its own way. */
+    CHECK_STATUS(se_text_next_logits(text, tokens, count, next, vocabulary - 1), SE_INVALID_ARGUMENT);
+    CHECK_OK(se_text_next_logits(text, tokens, count, next, vocabulary));
+    int32_t likeliest = 0;
+    for (size_t v = 1; v < vocabulary; v++) likeliest = next[v] > next[likeliest] ? (int32_t)v : likeliest;
+    CHECK(likeliest == best);
   }
+  free(next);
   free(logits);
   se_text_close(text);
 }

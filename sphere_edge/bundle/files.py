@@ -16,7 +16,12 @@ _CHUNK_BYTES = 4 * 2**20
 
 # What a file is for follows from where it lies.
 _ROLES: dict[str, Role] = {"weights": "weights", "lib": "library", "tokenizer.gguf": "tokenizer"}
-_ROLES |= {"model.gguf": "model", "model.bin": "model", "LICENSE": "license"}
+_ROLES |= {
+    "model.gguf": "model",
+    "model.bin": "model",
+    "LICENSE": "license",
+    "certify": "reference",
+}
 
 
 def role_of(path: str) -> Role:

@@ -146,6 +146,15 @@ class AudioResult(ctypes.Structure):
     ]
 
 
+class KernelTensor(ctypes.Structure):
+    """se_kernel_tensor."""
+
+    _fields_ = [("values", POINTER(c_float)), ("rows", c_size_t), ("columns", c_size_t)]
+
+
+# void on_kernel(const char *kernel, const se_kernel_tensor *, size_t, void *user_data)
+KernelFunction = CFUNCTYPE(None, c_char_p, POINTER(KernelTensor), c_size_t, c_void_p)
+
 # bool on_piece(const char *piece, size_t piece_bytes, void *user_data); the piece is no C string.
 PieceFunction = CFUNCTYPE(c_bool, c_void_p, c_size_t, c_void_p)
 
@@ -166,6 +175,8 @@ _CHECKED: dict[str, tuple[Any, ...]] = {
     "se_text_chat": (_TEXT, c_char_p, *_GENERATE_TAIL),
     "se_text_render_chat": (_TEXT, c_char_p, POINTER(c_void_p)),
     "se_text_logits": (_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float), c_size_t),
+    "se_text_next_logits": (_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float), c_size_t),
+    "se_text_watch": (_TEXT, KernelFunction, c_void_p),
     "se_text_score": (_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float)),
     "se_text_tokenize": (
         *(_TEXT, c_char_p, c_size_t, c_bool, c_bool),

@@ -19,6 +19,7 @@ STRUCTS = {
     "se_text_open_options": binding.OpenOptions,
     "se_text_generate_options": binding.GenerateOptions,
     "se_text_result": binding.Result,
+    "se_kernel_tensor": binding.KernelTensor,
     "se_audio_open_options": binding.AudioOpenOptions,
     "se_audio_word": binding.AudioWord,
     "se_audio_segment": binding.AudioSegment,

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
 #include "../interrupt.h"
+#include "../status.h"
+#include "sphere_edge.h"
 
 namespace se {
 
@@ -20,6 +23,9 @@ struct EngineFacts {
   uint64_t weights_bytes;
   uint64_t kv_cache_bytes;
 };
+
+// Called after a kernel has run; as se_kernel_fn.
+using KernelReceiver = std::function<void(const char *kernel, std::span<const se_kernel_tensor> tensors)>;
 
 // Used by one thread at a time. Callers keep tokens within the vocabulary and positions within the context.
 class Engine {
@@ -40,6 +46,11 @@ class Engine {
 
   // Forgets everything from `position` on. Returns where it really is then: some models can only begin again at 0.
   virtual uint32_t rewind(uint32_t position) = 0;
+
+  // Tells `receiver` of every kernel from now on; an empty one: no more.
+  virtual void watch(KernelReceiver receiver) {
+    if (receiver) throw Error(SE_UNSUPPORTED, "the engine " + ticked(facts().engine) + " does not tell of its kernels");
+  }
 };
 
 }  // namespace se

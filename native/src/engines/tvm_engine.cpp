@@ -17,6 +17,7 @@
 #include "../status.h"
 #include "../thread_pool.h"
 #include "tvm_objects.h"
+#include "tvm_watch.h"
 
 namespace se {
 namespace {
@@ -158,6 +159,7 @@ class TvmEngine : public Engine {
   uint32_t score_tokens() const override { return score_tokens_; }
   // Rows after `position` are overwritten before they are read.
   uint32_t rewind(uint32_t position) override { return position; }
+  void watch(KernelReceiver receiver) override;
 
  private:
   void map_weights(const Bundle &bundle);
@@ -167,6 +169,8 @@ class TvmEngine : public Engine {
                               const Interrupt &interrupt);
 
   EngineFacts facts_;
+  KernelReceiver watcher_;
+  bool is_watched_ = false;
   ThreadPool pool_;
   uint32_t prefill_tokens_;
   uint32_t score_tokens_;
@@ -249,6 +253,14 @@ void TvmEngine::load_functions(const Bundle &bundle) {
   prefill_ = tvm_function(machine_, "prefill");
   decode_ = tvm_function(machine_, "decode");
   score_ = tvm_function(machine_, "score");
+}
+
+void TvmEngine::watch(KernelReceiver receiver) {
+  watcher_ = std::move(receiver);
+  // An instrument slows every call down and cannot be taken out again, so it comes with the first watcher.
+  if (is_watched_ || !watcher_) return;
+  tvm_function(machine_, "set_instrument").call({kernel_instrument(&watcher_)}, SE_INTERNAL);
+  is_watched_ = true;
 }
 
 std::span<const float> TvmEngine::call(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position,

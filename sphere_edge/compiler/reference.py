@@ -1,0 +1,113 @@
+"""The right answers of a model, from a bundle's own weights, computed in float64 on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm.relax.frontend.nn import Tensor, spec
+from tvm.relax.frontend.nn.exporter import Exporter
+
+from sphere_edge.bundle.reference import KernelCall, Logits, Reference, output_of, row_of
+from sphere_edge.bundle.reference_plan import Plan
+from sphere_edge.compiler.interpret import Parameter, interpret
+from sphere_edge.compiler.reference_kernels import Floats, ReferenceKernels
+from sphere_edge.models.decoder import Decoder
+
+
+def compute(
+    model: Decoder,
+    kernels: ReferenceKernels,
+    plan: Plan,
+    vocabulary: int,
+    load: Callable[[str], Any],
+) -> tuple[Reference, Logits]:
+    """Runs `model`, which was made with `kernels`, once over all tokens of `plan`.
+
+    `load` gives the stored array of a parameter's name. Raises UnsupportedError for a model that
+    uses an operator which the interpreter lacks.
+    """
+    tokens, positions = np.array(plan.tokens, np.int32), np.array(plan.positions)
+    function, names = _traced(model, kernels, plan)
+    shape = model.shape
+    cache = tuple(
+        np.zeros((shape.kv_heads, tokens.size, shape.head_dim)) for _ in range(2 * shape.layers)
+    )
+    watched = _Watched(tokens.size, plan)
+    parameters = tuple(Parameter(name, load) for name in names)
+    arguments = [tokens, np.zeros(1, np.int32), cache, parameters]
+    logits = interpret(function, arguments, kernels.calls, watched.hear)[:, :vocabulary]
+    reference = Reference(
+        made_by="float64",
+        vocabulary=vocabulary,
+        tokens=plan.tokens,
+        detour=plan.detour,
+        columns=plan.columns,
+        rows=tuple(row_of(int(at), row) for at, row in zip(positions, logits, strict=True)),
+        steps=plan.steps,
+        trace_tokens=plan.trace_tokens,
+        kernels=(*watched.prefill, *watched.decode),
+    )
+    return reference, logits[:, list(plan.columns)].astype(np.float32)
+
+
+def _traced(model: Decoder, kernels: ReferenceKernels, plan: Plan) -> tuple[Any, tuple[str, ...]]:
+    """The graph of the logits at the plan's positions, and its parameters' names in order."""
+    length, rows = len(plan.tokens), np.array(plan.positions) - 1
+
+    def answer(token_ids: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
+        hidden = model(token_ids, position, list(zip(cache[::2], cache[1::2], strict=True)))
+        out = Tensor.placeholder([len(rows), model.shape.hidden], "float32")
+        return model.logits(kernels.call("", lambda x: x[rows], [hidden], out))
+
+    shape = model.shape
+    size = [shape.kv_heads, length, shape.head_dim]
+    cache = spec.Tuple("cache", [spec.Tensor(size, "float32")] * (2 * shape.layers))
+    arguments = {
+        "token_ids": spec.Tensor([length], "int32"),
+        "position": spec.Tensor([1], "int32"),
+        "cache": cache,
+    }
+    method = spec.MethodSpec(
+        answer, list(arguments), list(arguments.values()), param_mode="packed", effect_mode="none"
+    )
+    exported = spec.ModuleSpec(model, ["answer"], [method])
+    module, parameters, _ = Exporter(debug=False).build(exported)
+    return module["answer"], tuple(name for name, _ in parameters)
+
+
+class _Watched:
+    """Keeps the rows of every kernel that a device would end with in the two traced calls."""
+
+    def __init__(self, length: int, plan: Plan) -> None:
+        self._length, self._plan = length, plan
+        self._layer = "the embedding"
+        self.prefill: list[KernelCall] = []
+        self.decode: list[KernelCall] = []
+
+    def hear(self, kind: str, names: list[str], results: tuple[Any, ...]) -> None:
+        """One call of a kernel with its weights' names."""
+        if not kind or not self._plan.trace_tokens:
+            return
+        for name in names:
+            self._layer = name.split(".weight")[0].removesuffix(".inverse_frequencies")
+        # k and v are the cache, which a device keeps elsewhere.
+        results = results[:1] if kind == "rotate_and_store" else results
+        label = f"{kind} ({self._layer})" if names else f"{kind} (after {self._layer})"
+        for tokens, calls in (
+            (self._plan.trace_tokens, self.prefill),
+            (self._plan.trace_tokens + 1, self.decode),
+        ):
+            outputs = tuple(output_of(self._row(result, tokens)) for result in results)
+            calls.append(KernelCall(kind=kind, label=label, outputs=outputs))
+
+    def _row(self, result: npt.NDArray[np.float64], tokens: int) -> Floats:
+        """What a device that has computed `tokens` tokens has in its last row."""
+        if result.shape[0] == len(self._plan.positions) != self._length:
+            place = self._plan.positions.index(tokens)
+        else:
+            # Heads may have become rows.
+            place = result.shape[0] // self._length * tokens - 1
+        return result[place].reshape(-1)

@@ -1,0 +1,234 @@
+"""The operators of sphere_edge.models.kernels in numpy and float64: what the right answer is.
+
+Written from the definitions, apart from the compiled kernels and slow: it unpacks the very weights
+that a bundle holds, and rounds nothing on the way. `host` names functions that the traced graph
+calls; sphere_edge.compiler.interpret runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm import relax
+from tvm.relax.frontend.nn import Tensor
+from tvm.relax.frontend.nn.op import wrap_nested
+
+from sphere_edge.models.kernels import Attention
+from sphere_edge.quantization.weights import WeightFormat
+
+Floats = npt.NDArray[np.float64]
+Function = Callable[..., Any]
+# Weights unpacked at a time.
+_SLICE_WEIGHTS = 1 << 23
+
+
+@dataclass(frozen=True)
+class HostCall:
+    """A call in the traced graph: what kind of kernel it stands for, and what computes it."""
+
+    kind: str
+    function: Function
+
+
+@dataclass(frozen=True)
+class ReferenceKernels:
+    """Kernels whose calls are kept in `calls` and come out of the graph by name."""
+
+    calls: dict[str, HostCall] = field(default_factory=dict)
+
+    def linear(
+        self, x: Tensor, weight: list[Tensor], fmt: WeightFormat, rows: int, bias: Tensor | None
+    ) -> Tensor:
+        """`x` [n, k] times the transpose of a packed [rows, k] weight."""
+        arrays, has_bias = len(weight), bias is not None
+
+        def multiply(x: Floats, *given: Any) -> Floats:
+            y = _multiply(x, fmt, given[:arrays], rows)
+            return y + given[-1] if has_bias else y
+
+        arguments = [x, *weight, bias] if has_bias else [x, *weight]
+        return self.call("linear", multiply, arguments, _placeholder(x.shape[0], rows))
+
+    def take(
+        self, token_ids: Tensor, weight: list[Tensor], fmt: WeightFormat, columns: int
+    ) -> Tensor:
+        """Rows `token_ids` of a packed embedding."""
+
+        def take(ids: npt.NDArray[np.int32], *given: Any) -> Floats:
+            blocks = ids // fmt.row_block
+            picked = dict(zip(_suffixes(fmt), (array[blocks] for array in given), strict=True))
+            rows = fmt.unpack(picked, ids.size * fmt.row_block, columns)
+            return rows[np.arange(ids.size) * fmt.row_block + ids % fmt.row_block].astype(float)
+
+        out = _placeholder(token_ids.shape[0], columns)
+        return self.call("take", take, [token_ids, *weight], out)
+
+    def rms_norm(self, x: Tensor, weight: Tensor, epsilon: float, residual: Tensor | None) -> Any:
+        """RMSNorm, or the pair of RMSNorm and sum with `residual`."""
+
+        def norm(x: Floats, weight: Floats) -> Floats:
+            return x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + epsilon) * weight
+
+        def add_norm(x: Floats, residual: Floats, weight: Floats) -> tuple[Floats, Floats]:
+            return norm(x + residual, weight), x + residual
+
+        out = _placeholder(*x.shape)
+        if residual is None:
+            return self.call("rms_norm", norm, [x, weight], out)
+        return self.call("add_rms_norm", add_norm, [x, residual, weight], [out, out])
+
+    def gated(self, gate_up: Tensor, activation: str) -> Tensor:
+        """`activation`(first half) times second half."""
+        n, both = gate_up.shape
+        half = int(both) // 2
+
+        def gated(x: Floats) -> Floats:
+            return ACTIVATIONS[activation](x[:, :half]) * x[:, half:]
+
+        return self.call("gated", gated, [gate_up], _placeholder(n, half))
+
+    def rotate_and_store(
+        self,
+        qkv: Tensor,
+        position: Tensor,
+        inverse_frequencies: Tensor,
+        magnitude: float,
+        cache: tuple[Tensor, Tensor],
+        spec: Attention,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Rotated q, and the cache with rotated k and v."""
+        n = qkv.shape[0]
+
+        def rotate(
+            qkv: Floats, position: Any, frequencies: Floats, keys: Floats, values: Floats
+        ) -> tuple[Floats, Floats, Floats]:
+            heads = qkv.reshape(len(qkv), -1, spec.head_dim)
+            places = int(position[0]) + np.arange(len(qkv))
+            rotated = _rotated(heads[:, : -spec.kv_heads], places, frequencies, magnitude, spec)
+            keys, values = keys.copy(), values.copy()
+            keys[:, places] = rotated[:, spec.query_heads :].transpose(1, 0, 2)
+            values[:, places] = heads[:, -spec.kv_heads :].transpose(1, 0, 2)
+            return rotated[:, : spec.query_heads], keys, values
+
+        out = [_placeholder(n, spec.query_heads, spec.head_dim)]
+        out += [_placeholder(*part.shape) for part in cache]
+        arguments = [qkv, position, inverse_frequencies, *cache]
+        q, keys, values = self.call("rotate_and_store", rotate, arguments, out)
+        return q, (keys, values)
+
+    def attend(
+        self, q: Tensor, position: Tensor, cache: tuple[Tensor, Tensor], spec: Attention
+    ) -> Tensor:
+        """Causal attention over the cache."""
+        out = _placeholder(q.shape[0], spec.query_heads * spec.head_dim)
+
+        def attend(q: Floats, position: Any, keys: Floats, values: Floats) -> Floats:
+            return _attend(q, int(position[0]), keys, values, spec)
+
+        return self.call("attend", attend, [q, position, *cache], out)
+
+    def call(self, kind: str, function: Function, arguments: list[Any], out: Any) -> Any:
+        """A node of the graph that `function` computes."""
+        name = f"sphere_edge.reference.{len(self.calls)}"
+        self.calls[name] = HostCall(kind, function)
+        given = relax.Tuple([argument._expr for argument in arguments])
+        outputs = out if isinstance(out, list) else [out]
+        # op.extern of this TVM cannot name more than one result.
+        result = relax.call_dps_packed(name, given, [one._expr.ty for one in outputs])
+        return wrap_nested(result, name)
+
+
+def _silu(x: Floats) -> Floats:
+    # Written so that exp never overflows.
+    return x * np.exp(-np.logaddexp(0, -x))
+
+
+def _gelu_tanh(x: Floats) -> Floats:
+    """Hendrycks & Gimpel 2016, section 2."""
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+def _gelu(x: Floats) -> Floats:
+    from math import erf
+
+    # numpy has no error function; this one is called often, but only by models with exact GELU.
+    error: Floats = np.vectorize(erf, otypes=[float])(x * 0.5**0.5)
+    return 0.5 * x * (1 + error)
+
+
+ACTIVATIONS: Mapping[str, Callable[[Floats], Floats]] = {
+    "silu": _silu,
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+}
+
+
+def _suffixes(fmt: WeightFormat) -> list[str]:
+    return list(fmt.parameters(1, 1))
+
+
+def _multiply(x: Floats, fmt: WeightFormat, arrays: tuple[Any, ...], rows: int) -> Floats:
+    columns = x.shape[1]
+    y = np.empty((len(x), rows))
+    step = max(1, _SLICE_WEIGHTS // (fmt.row_block * columns))
+    for block in range(0, len(arrays[0]), step):
+        part = {
+            suffix: array[block : block + step]
+            for suffix, array in zip(_suffixes(fmt), arrays, strict=True)
+        }
+        first = block * fmt.row_block
+        last = min(rows, first + step * fmt.row_block)
+        if first >= rows:
+            break
+        weight = fmt.unpack(part, len(part["data"]) * fmt.row_block, columns)[: last - first]
+        y[:, first:last] = x @ weight.astype(float).T
+    return y
+
+
+def _rotated(
+    heads: Floats, places: Any, frequencies: Floats, magnitude: float, spec: Attention
+) -> Floats:
+    """`heads` [n, heads, head_dim] with their first rotary_dim features rotated (Su et al. 2021).
+
+    The angle is a float32 product, as in every implementation of the models themselves.
+    """
+    half = spec.rotary_dim // 2
+    if half == 0:
+        return heads
+    angle = (places.astype(np.float32)[:, None] * frequencies.astype(np.float32)).astype(float)
+    cosine, sine = np.cos(angle)[:, None] * magnitude, np.sin(angle)[:, None] * magnitude
+    first, second = slice(0, half), slice(half, spec.rotary_dim)
+    if spec.interleaved:
+        first, second = slice(0, spec.rotary_dim, 2), slice(1, spec.rotary_dim, 2)
+    out = heads.copy()
+    a, b = heads[..., first], heads[..., second]
+    out[..., first], out[..., second] = a * cosine - b * sine, b * cosine + a * sine
+    return out
+
+
+def _attend(q: Floats, position: int, keys: Floats, values: Floats, spec: Attention) -> Floats:
+    n, last = len(q), position + len(q)
+    group = spec.query_heads // spec.kv_heads
+    rows, columns = position + np.arange(n)[:, None], np.arange(last)[None]
+    seen = columns <= rows
+    if spec.window is not None:
+        seen &= columns > rows - spec.window
+    out = np.empty_like(q)
+    for head in range(spec.query_heads):
+        shared = head // group
+        scores = q[:, head] @ keys[shared, :last].T * spec.scale
+        if spec.softcap is not None:
+            scores = np.tanh(scores / spec.softcap) * spec.softcap
+        scores = np.where(seen, scores, -np.inf)
+        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        out[:, head] = weights @ values[shared, :last]
+    return out.reshape(n, -1)
+
+
+def _placeholder(*shape: Any) -> Tensor:
+    return Tensor.placeholder(list(shape), "float32")
