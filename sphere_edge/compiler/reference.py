@@ -1,4 +1,4 @@
-"""The right answers of a model, from a bundle's own weights, computed in float64 on this machine."""
+"""The right answers of a model, from a bundle's own weights, in float64 on this machine."""
 
 from __future__ import annotations
 
@@ -110,4 +110,5 @@ class _Watched:
         else:
             # Heads may have become rows.
             place = result.shape[0] // self._length * tokens - 1
-        return result[place].reshape(-1)
+        row: Floats = result[place].reshape(-1)
+        return row

@@ -62,7 +62,9 @@ class ReferenceKernels:
             blocks = ids // fmt.row_block
             picked = dict(zip(_suffixes(fmt), (array[blocks] for array in given), strict=True))
             rows = fmt.unpack(picked, ids.size * fmt.row_block, columns)
-            return rows[np.arange(ids.size) * fmt.row_block + ids % fmt.row_block].astype(float)
+            places = np.arange(ids.size) * fmt.row_block + ids % fmt.row_block
+            picked_rows: Floats = rows[places].astype(np.float64)
+            return picked_rows
 
         out = _placeholder(token_ids.shape[0], columns)
         return self.call("take", take, [token_ids, *weight], out)
@@ -71,7 +73,9 @@ class ReferenceKernels:
         """RMSNorm, or the pair of RMSNorm and sum with `residual`."""
 
         def norm(x: Floats, weight: Floats) -> Floats:
-            return x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + epsilon) * weight
+            power: Floats = np.square(x).mean(axis=-1, keepdims=True)
+            normed: Floats = x / np.sqrt(power + epsilon) * weight
+            return normed
 
         def add_norm(x: Floats, residual: Floats, weight: Floats) -> tuple[Floats, Floats]:
             return norm(x + residual, weight), x + residual
@@ -144,12 +148,14 @@ class ReferenceKernels:
 
 def _silu(x: Floats) -> Floats:
     # Written so that exp never overflows.
-    return x * np.exp(-np.logaddexp(0, -x))
+    y: Floats = x * np.exp(-np.logaddexp(0, -x))
+    return y
 
 
 def _gelu_tanh(x: Floats) -> Floats:
     """Hendrycks & Gimpel 2016, section 2."""
-    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    y: Floats = 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    return y
 
 
 def _gelu(x: Floats) -> Floats:
@@ -204,7 +210,7 @@ def _rotated(
     first, second = slice(0, half), slice(half, spec.rotary_dim)
     if spec.interleaved:
         first, second = slice(0, spec.rotary_dim, 2), slice(1, spec.rotary_dim, 2)
-    out = heads.copy()
+    out: Floats = heads.copy()
     a, b = heads[..., first], heads[..., second]
     out[..., first], out[..., second] = a * cosine - b * sine, b * cosine + a * sine
     return out
@@ -217,7 +223,7 @@ def _attend(q: Floats, position: int, keys: Floats, values: Floats, spec: Attent
     seen = columns <= rows
     if spec.window is not None:
         seen &= columns > rows - spec.window
-    out = np.empty_like(q)
+    out: Floats = np.empty_like(q)
     for head in range(spec.query_heads):
         shared = head // group
         scores = q[:, head] @ keys[shared, :last].T * spec.scale

@@ -64,7 +64,7 @@ class _Stored:
     def __init__(self, folder: Path) -> None:
         self._shards: dict[str, Any] = {}
         for path in sorted(folder.glob("*.safetensors")):
-            shard = safe_open(path, framework="numpy")
+            shard: Any = safe_open(path, framework="numpy")
             self._shards |= dict.fromkeys(shard.keys(), shard)
 
     def load(self, name: str) -> Any:
