@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
 import random
@@ -11,21 +10,22 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import adbutils
 import pytest
-from adb_daemon import AdbDaemon
-from faulty_link import FaultyLink
 
+from sphere_edge import errors
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.items import Item
 from sphere_edge.devices.local import LocalDevice
 from sphere_edge.devices.open import open_device
+from sphere_edge.simulate.adb_daemon import AdbDaemon
+from sphere_edge.simulate.link import Link
+from sphere_edge.simulate.place import HostPlace
+from sphere_edge.simulate.sshd import Sshd
 
-_SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 # Programs that Android's toybox has and Debian's leaves out.
 _TOYBOX_LACKS = ("sh", "dd", "tr", "sleep")
 # Android's rules keep adb's shell from making hard links.
@@ -43,7 +43,7 @@ class Road:
     name: str
     open: Callable[[], Device]
     root: Path
-    link: FaultyLink | None = None
+    link: Link | None = None
     opened: list[Device] = field(default_factory=list)
 
     def device(self) -> Device:
@@ -54,36 +54,6 @@ class Road:
     def close(self) -> None:
         for device in self.opened:
             device.close()
-
-
-@dataclass(frozen=True)
-class Sshd:
-    """A real sshd with one user; `config` is an ssh_config that knows it as `board`."""
-
-    port: int
-    folder: Path
-
-    def config(self, port: int, *lines: str) -> Path:
-        path = self.folder / f"config-{port}"
-        path.write_text(
-            "\n".join(
-                [
-                    *lines,
-                    "Host board",
-                    "  HostName 127.0.0.1",
-                    f"  Port {port}",
-                    f"  User {getpass.getuser()}",
-                    "Host *",
-                    f"  IdentityFile {self.folder / 'id'}",
-                    "  IdentityAgent none",
-                    f"  UserKnownHostsFile {self.folder / f'known-{port}'}",
-                    "  GlobalKnownHostsFile none",
-                ]
-            )
-        )
-        kind, blob, *_ = (self.folder / "hostkey.pub").read_text().split()
-        (self.folder / f"known-{port}").write_text(f"[127.0.0.1]:{port} {kind} {blob}\n")
-        return path
 
 
 def tools(folder: Path, kind: str) -> str:
@@ -109,43 +79,14 @@ def tools(folder: Path, kind: str) -> str:
     return str(folder)
 
 
-def start_sshd(folder: Path, *settings: str) -> tuple[subprocess.Popen[bytes], int]:
-    """sshd as this user on a free loopback port, with `folder/hostkey` and `folder/id.pub`."""
-    if _SSHD is None or shutil.which("ssh-keygen") is None:
-        pytest.skip("no sshd (apt install openssh-server)")
-    if os.geteuid() == 0:
-        # Only root's sshd wants it; Debian makes it when the service starts.
-        Path("/run/sshd").mkdir(exist_ok=True)
-    for name in ("hostkey", "id"):
-        if not (folder / name).exists():
-            key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
-            subprocess.run(key, check=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    config = folder / f"sshd_config-{port}"
-    config.write_text(
-        "\n".join(
-            [
-                f"Port {port}",
-                "ListenAddress 127.0.0.1",
-                f"HostKey {folder / 'hostkey'}",
-                f"AuthorizedKeysFile {folder / 'id.pub'}",
-                f"PidFile {folder / f'pid-{port}'}",
-                "StrictModes no",
-                "UsePAM no",
-                "PasswordAuthentication no",
-                "KbdInteractiveAuthentication no",
-                "MaxStartups 100",
-                *settings,
-            ]
-        )
-    )
-    log = folder / f"log-{port}"
-    process = subprocess.Popen([_SSHD, "-D", "-f", str(config), "-E", str(log)])
-    wait_until(lambda: _listens(port) or process.poll() is not None)
-    if process.poll() is not None:
-        pytest.skip(f"sshd does not start here: {log.read_text()}")
-    return process, port
+def start_sshd(folder: Path, *settings: str) -> Sshd:
+    """The real sshd with these lines in its config; skips where there is none."""
+    server = Sshd(folder, settings=settings)
+    try:
+        server.start()
+    except (errors.NotFoundError, errors.UnavailableError) as error:
+        pytest.skip(f"{error.message} ({error.hint})")
+    return server
 
 
 def wait_until(is_so: Callable[[], bool], *, seconds: float = 15) -> None:
@@ -156,21 +97,13 @@ def wait_until(is_so: Callable[[], bool], *, seconds: float = 15) -> None:
         time.sleep(0.02)
 
 
-def _listens(port: int) -> bool:
-    with suppress(OSError):
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        return True
-    return False
-
-
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     folder = tmp_path_factory.mktemp("sshd")
     # A user's .bashrc is none of this test's business, and bash reads it at SHLVL 0.
-    process, port = start_sshd(folder, "SetEnv SHLVL=2")
-    yield Sshd(port, folder)
-    process.terminate()
-    process.wait()
+    server = start_sshd(folder, "SetEnv SHLVL=2")
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -217,7 +150,7 @@ def open_road(
         yield road
     elif kind == "ssh":
         server: Sshd = request.getfixturevalue("sshd")
-        link = FaultyLink(server.port)
+        link = Link(server.port)
         monkeypatch.setenv("SPHERE_EDGE_SSH_CONFIG", str(server.config(link.port)))
         road = Road(name, lambda: open_device("ssh://board"), root, link)
         yield road
@@ -226,9 +159,9 @@ def open_road(
     else:
         request.getfixturevalue("adb_server")
         shell = f"{path}/sh" if programs else "/bin/sh"
-        daemon = AdbDaemon({"PATH": path, "SHELL": shell})
+        daemon = AdbDaemon(HostPlace({"PATH": path}, shell))
         daemon.start()
-        link = FaultyLink(daemon.port)
+        link = Link(daemon.port)
         serial = f"127.0.0.1:{link.port}"
         road = Road(name, lambda: open_device(f"adb:{serial}"), root, link)
         yield road

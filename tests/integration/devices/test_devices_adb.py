@@ -8,11 +8,11 @@ from pathlib import Path
 
 import adbutils
 import pytest
-from adb_daemon import AdbDaemon
 from roads import wait_until
 
 from sphere_edge import errors
 from sphere_edge.devices import adb
+from sphere_edge.simulate.adb_daemon import AdbDaemon
 
 Phone = Callable[..., AdbDaemon]
 

@@ -7,12 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from roads import Sshd
 
 from sphere_edge import __main__, errors, packaging, profiles
 from sphere_edge.devices.open import open_device
 from sphere_edge.devices.store import Store
 from sphere_edge.engines.options import PackageOptions
+from sphere_edge.simulate.sshd import Sshd
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +111,8 @@ def test_a_device_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
 def test_devices_are_listed_with_what_to_do(
     adb_server: int, sshd: Sshd, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from adb_daemon import AdbDaemon
-
     from sphere_edge.devices import adb
+    from sphere_edge.simulate.adb_daemon import AdbDaemon
 
     monkeypatch.setenv("SPHERE_EDGE_SSH_CONFIG", str(sshd.config(sshd.port)))
     daemon = AdbDaemon(owner="unwilling")

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from roads import Sshd, start_sshd
+from roads import start_sshd
 
 from sphere_edge import errors
 from sphere_edge.devices import ssh_config
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.open import open_device
+from sphere_edge.simulate.sshd import Sshd
 
 
 @pytest.fixture
@@ -215,8 +216,8 @@ def test_a_banner_of_the_login_shell_does_not_disturb_the_store(
         '#!/bin/sh\necho "Welcome to the board!"\nexec sh -c "$SSH_ORIGINAL_COMMAND"\n'
     )
     wrapper.chmod(0o755)
-    process, port = start_sshd(sshd.folder, f"ForceCommand {wrapper}")
-    monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(sshd.config(port)))
+    server = start_sshd(sshd.folder, f"ForceCommand {wrapper}")
+    monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(server.config(server.port)))
     device = open_device("ssh://board")
     try:
         assert probe(device).cores
@@ -225,8 +226,7 @@ def test_a_banner_of_the_login_shell_does_not_disturb_the_store(
         assert Store(device, "~/nowhere").root == f"{Path.home()}/nowhere"
     finally:
         device.close()
-        process.terminate()
-        process.wait()
+        server.stop()
 
 
 def test_hosts_named_in_the_config_are_listed(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:

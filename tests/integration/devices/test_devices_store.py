@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from adb_daemon import AdbDaemon
 from roads import Road
 
 from sphere_edge import errors
@@ -18,6 +17,7 @@ from sphere_edge.devices.items import Item, bundle_id
 from sphere_edge.devices.local import LocalDevice
 from sphere_edge.devices.lock import Lock
 from sphere_edge.devices.store import Store
+from sphere_edge.simulate.adb_daemon import AdbDaemon
 
 MakeItem = Callable[..., Item]
 

@@ -1,7 +1,6 @@
-"""A device daemon for the real adb server: speaks adb's transport, shell and sync protocols.
+"""A simulated phone for the real adb server: speaks adb's transport protocol, with authorization.
 
-It stands for a phone's adbd: programs run on this machine with the given environment, and paths
-are this machine's. Sources: AOSP packages/modules/adb, protocol.txt, SYNC.TXT, shell_protocol.h.
+It stands for a phone's adbd. Source: AOSP packages/modules/adb, protocol.txt.
 """
 
 from __future__ import annotations
@@ -9,66 +8,81 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import signal
-import stat
 import struct
 import subprocess
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, utils
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 
+from sphere_edge import errors
+from sphere_edge.simulate.adb_services import Service, Shell, Stream, Sync
+from sphere_edge.simulate.place import HostPlace, Place
+from sphere_edge.simulate.programs import kill_sessions
+
 _VERSION = 0x01000001
 _PAYLOAD_BYTES = 1 << 20
 _AUTH_TOKEN, _AUTH_SIGNATURE, _AUTH_PUBLIC_KEY = 1, 2, 3
-_STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = range(5)
-_SYNC_DATA_BYTES = 64 << 10
+_START_TIMEOUT_S = 10
 
-Service = Callable[["_Stream"], Awaitable[None]]
+Owner = Literal["nobody", "willing", "unwilling"]
+FEATURES = "shell_v2,cmd,stat_v2,ls_v2,fixed_push_mkdir,sendrecv_v2"
 
 
 @dataclass
 class AdbDaemon:
-    """Listens on a loopback port from `start` to `stop`.
+    """Listens on a loopback port from `start` to `stop`; `port` 0 becomes a free one.
 
     `owner` is who sits at the phone: "nobody" has switched authorization off, "willing" accepts
     the first key, "unwilling" lets the question stand.
     """
 
-    environment: Mapping[str, str] = field(default_factory=dict)
-    owner: Literal["nobody", "willing", "unwilling"] = "nobody"
-    features: str = "shell_v2,cmd,fixed_push_mkdir"
+    place: Place = field(default_factory=HostPlace)
+    owner: Owner = "nobody"
+    features: str = FEATURES
+    model: str = "Sphere Test"
     # While set, what is written to files there differs from what was sent.
     flips_bytes: bool = False
     port: int = 0
     keys: list[RSAPublicKey] = field(default_factory=list)
     programs: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    # Told each service that the host asks for.
+    on_service: Callable[[str], object] = lambda _: None
 
     def start(self) -> None:
+        """Listens; StorageError if the port is taken."""
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
+        self._failure: OSError | None = None
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
         self._thread.start()
-        started.wait(10)
+        started.wait(_START_TIMEOUT_S)
+        if self._failure is not None:
+            message = f"cannot listen on port {self.port}: {self._failure.strerror}"
+            raise errors.StorageError(message, hint="name another with --port")
 
     def stop(self) -> None:
+        """Ends every program and connection, and refuses new ones."""
         self.kill_programs()
-        self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join(10)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join(_START_TIMEOUT_S)
+
+    def restart(self) -> None:
+        """What a phone's restart does: all programs and connections end, `/tmp` is empty."""
+        self.stop()
+        self.place.restarted()
+        self.start()
 
     def kill_programs(self) -> None:
-        """What a restart does to them."""
-        for program in self.programs:
-            if program.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(program.pid, signal.SIGKILL)
+        """Ends every program that was started over adb, with all that it started."""
+        kill_sessions([program.pid for program in self.programs if program.poll() is None])
 
     def _run(self, started: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
@@ -78,7 +92,14 @@ class AdbDaemon:
     async def _serve(self, started: threading.Event) -> None:
         self._ended = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        try:
+            server = await asyncio.start_server(
+                self._accept, "127.0.0.1", self.port, limit=2 * _PAYLOAD_BYTES
+            )
+        except OSError as error:
+            self._failure = error
+            started.set()
+            return
         self.port = server.sockets[0].getsockname()[1]
         started.set()
         await self._ended.wait()
@@ -96,7 +117,23 @@ class AdbDaemon:
         self._writers.discard(writer)
         await connection.close()
 
+    def service(self, name: str) -> Service | None:
+        """What serves `name`, as in `sync:`; None for what this phone does not do."""
+        self.on_service(name)
+        kind, _, rest = name.partition(":")
+        if kind == "sync":
+            return Sync(self.place, lambda: self.flips_bytes).serve
+        if kind.startswith("shell,v2"):
+            return Shell(self.place, rest, self.programs.append).serve
+        if kind == "reboot":
+            return self._reboot
+        return None
+
+    async def _reboot(self, stream: Stream) -> None:
+        threading.Thread(target=self.restart, daemon=True).start()
+
     def knows(self, token: bytes, signature: bytes) -> bool:
+        """Whether one of the accepted keys signed `token`."""
         for key in self.keys:
             with suppress(InvalidSignature):
                 digest = utils.Prehashed(hashes.SHA1())
@@ -105,6 +142,7 @@ class AdbDaemon:
         return False
 
     def accepts(self, offered: bytes) -> bool:
+        """Whether the owner lets the host with this key in, from now on."""
         if self.owner != "willing":
             return False
         # Android's own layout: word count, n0inv, modulus and r² (little-endian), exponent.
@@ -144,7 +182,7 @@ class _Stream:
             self._rest += piece
             if not self.is_closed:
                 await self.connection.send(b"OKAY", self.local, self.remote)
-        taken = bytes(self._rest[:count])
+        taken = bytes(memoryview(self._rest)[:count])
         del self._rest[:count]
         return taken
 
@@ -214,17 +252,12 @@ class _Connection:
             self._token = os.urandom(20)
             await self.send(b"AUTH", _AUTH_TOKEN, 0, self._token)
             return
-        banner = f"device::ro.product.model=Sphere Test;features={self._daemon.features}"
+        banner = f"device::ro.product.model={self._daemon.model};features={self._daemon.features}"
         await self.send(b"CNXN", _VERSION, _PAYLOAD_BYTES, banner.encode())
 
     async def _open(self, name: str, remote: int) -> None:
-        kind, _, rest = name.partition(":")
-        service: Service
-        if kind == "sync":
-            service = _Sync(self._daemon).serve
-        elif kind.startswith("shell,v2"):
-            service = _Shell(self._daemon, rest).serve
-        else:
+        service = self._daemon.service(name)
+        if service is None:
             await self.send(b"CLSE", 0, remote)
             return
         self._last_id += 1
@@ -243,128 +276,3 @@ class _Connection:
             self._streams.pop(stream.local, None)
             with suppress(ConnectionError):
                 await self.send(b"CLSE", stream.local, stream.remote)
-
-
-@dataclass
-class _Shell:
-    """The service `shell,v2,raw:COMMAND`."""
-
-    daemon: AdbDaemon
-    command: str
-
-    async def serve(self, stream: _Stream) -> None:
-        # Not asyncio's own subprocesses: they want the main thread's loop.
-        process = subprocess.Popen(
-            [self.daemon.environment.get("SHELL", "/bin/sh"), "-c", self.command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **self.daemon.environment},
-            start_new_session=True,
-        )
-        self.daemon.programs.append(process)
-        with process:
-            feeding = asyncio.create_task(self._feed(stream, process.stdin))
-            try:
-                await asyncio.gather(
-                    self._tell(stream, process.stdout, _STDOUT),
-                    self._tell(stream, process.stderr, _STDERR),
-                )
-                code = await asyncio.to_thread(process.wait)
-                code = code if code >= 0 else 128 - code
-                await stream.write(struct.pack("<BIB", _EXIT, 1, code))
-            finally:
-                # When the host hung up, the program goes on until it notices, as on a phone.
-                feeding.cancel()
-                with suppress(asyncio.CancelledError):
-                    await feeding
-                await asyncio.to_thread(process.wait)
-
-    @staticmethod
-    async def _tell(stream: _Stream, pipe: IO[bytes] | None, kind: int) -> None:
-        while pipe and (piece := await asyncio.to_thread(os.read, pipe.fileno(), 32 << 10)):
-            if not stream.is_closed:
-                await stream.write(struct.pack("<BI", kind, len(piece)) + piece)
-
-    @staticmethod
-    async def _feed(stream: _Stream, pipe: IO[bytes] | None) -> None:
-        if pipe is None:
-            return
-        try:
-            while True:
-                kind, length = struct.unpack("<BI", await stream.exactly(5))
-                data = await stream.exactly(length)
-                if kind == _CLOSE_STDIN:
-                    pipe.close()
-                elif kind == _STDIN and not pipe.closed:
-                    await asyncio.to_thread(_write, pipe, data)
-        except (EOFError, ConnectionError):
-            return
-        finally:
-            with suppress(BrokenPipeError):
-                pipe.close()
-
-
-def _write(pipe: IO[bytes], data: bytes) -> None:
-    with suppress(BrokenPipeError):
-        pipe.write(data)
-        pipe.flush()
-
-
-@dataclass
-class _Sync:
-    """The service `sync:` in its first version, which every adb speaks."""
-
-    daemon: AdbDaemon
-
-    async def serve(self, stream: _Stream) -> None:
-        while True:
-            word, length = struct.unpack("<4sI", await stream.exactly(8))
-            if word == b"QUIT":
-                return
-            argument = (await stream.exactly(length)).decode()
-            try:
-                if word == b"SEND":
-                    await self._take(stream, argument)
-                elif word == b"RECV":
-                    await self._give(stream, Path(argument))
-                elif word == b"STAT":
-                    await self._stat(stream, Path(argument))
-            except OSError as error:
-                if isinstance(error, ConnectionError):
-                    raise
-                reason = (error.strerror or str(error)).encode()
-                await stream.write(struct.pack("<4sI", b"FAIL", len(reason)) + reason)
-                # A phone hangs up after a failure, while the host may still be sending.
-                return
-
-    async def _take(self, stream: _Stream, argument: str) -> None:
-        path, _, mode = argument.rpartition(",")
-        Path(path).unlink(missing_ok=True)
-        with Path(path).open("wb") as file:
-            while True:
-                word, length = struct.unpack("<4sI", await stream.exactly(8))
-                if word == b"DONE":
-                    break
-                data = await stream.exactly(length)
-                if self.daemon.flips_bytes:
-                    data = bytes([data[0] ^ 1]) + data[1:]
-                file.write(data)
-                file.flush()
-        Path(path).chmod(stat.S_IMODE(int(mode)))
-        await stream.write(struct.pack("<4sI", b"OKAY", 0))
-
-    async def _give(self, stream: _Stream, path: Path) -> None:
-        with path.open("rb") as file:
-            while data := file.read(_SYNC_DATA_BYTES):
-                await stream.write(struct.pack("<4sI", b"DATA", len(data)) + data)
-        await stream.write(struct.pack("<4sI", b"DONE", 0))
-
-    async def _stat(self, stream: _Stream, path: Path) -> None:
-        try:
-            found = path.stat()
-            # 32 bits: a file of 5 GiB says that it has 1 GiB, as on every phone.
-            told = (found.st_mode, found.st_size & 0xFFFFFFFF, int(found.st_mtime))
-        except OSError:
-            told = (0, 0, 0)
-        await stream.write(struct.pack("<4s3I", b"STAT", *told))
