@@ -1,4 +1,4 @@
-"""`sphere-edge simulate adb|ssh`: a device on this machine, until Ctrl-C; a typed word breaks it."""
+"""`sphere-edge simulate adb|ssh`: a device on this machine; words typed there break its link."""
 
 from __future__ import annotations
 
