@@ -154,8 +154,7 @@ class Sync:
         await self._take(stream, path, mode)
 
     async def _take(self, stream: Stream, remote: str, mode: int) -> None:
-        path = self.place.path(remote)
-        # A phone makes the folders on the way (feature fixed_push_mkdir) where it may.
+        path = self.place.path(remote, to_write=True)
         path.unlink(missing_ok=True)
         with path.open("wb", buffering=0) as file:
             while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
@@ -19,6 +20,7 @@ _ELF_AARCH64 = 183
 _LINKS_LIMIT = 40
 # What a Linux program finds in every root; the rest a root brings itself.
 _FOLDERS = ("proc", "sys", "dev", "tmp", "root", "run", "var/tmp", "data/local/tmp")
+_KERNELS = (Path("/proc"), Path("/sys"), Path("/dev"))
 # In a root made from this machine these are its own, read-only.
 _SHARED = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "etc")
 _CHECK_TIMEOUT_S = 60
@@ -34,8 +36,11 @@ class Place(Protocol):
     def environment(self) -> Mapping[str, str]:
         """What is added to the environment of that command."""
 
-    def path(self, remote: str) -> Path:
-        """Where the device's file `remote` lies on this machine."""
+    def path(self, remote: str, *, to_write: bool = False) -> Path:
+        """Where the device's file `remote` lies on this machine.
+
+        Raises OSError if it is `to_write` and may not be written.
+        """
 
     def restarted(self) -> None:
         """Forgets what a device forgets when it restarts."""
@@ -52,7 +57,7 @@ class HostPlace:
         """See Place.argv."""
         return [self.shell, "-c", line]
 
-    def path(self, remote: str) -> Path:
+    def path(self, remote: str, *, to_write: bool = False) -> Path:
         """See Place.path."""
         return Path(remote)
 
@@ -86,7 +91,7 @@ class RootPlace:
         entering = ["unshare", "--map-root-user", "--mount", "sh", str(_ENTER), str(self.folder)]
         return [*entering, str(self.emulator or ""), shared, "/bin/sh", "-c", line]
 
-    def path(self, remote: str) -> Path:
+    def path(self, remote: str, *, to_write: bool = False) -> Path:
         """See Place.path; links are followed as the device sees them."""
         waiting = [word for word in reversed(remote.split("/")) if word not in ("", ".")]
         place, links = self.folder, 0
@@ -103,6 +108,11 @@ class RootPlace:
             target = str(step.readlink())
             place = self.folder if target.startswith("/") else place
             waiting += [part for part in reversed(target.split("/")) if part not in ("", ".")]
+        here = Path("/") / place.relative_to(self.folder)
+        if any(here.is_relative_to(one) for one in (*self.shared, *_KERNELS)):
+            if to_write:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            return here
         return place
 
     def restarted(self) -> None:
