@@ -21,12 +21,15 @@ class Owner(str, Enum):
     unwilling = "unwilling"
 
 
+Arm = Annotated[
+    bool, typer.Option("--arm", help="Its programs are a small ARM system's, emulated by qemu.")
+]
 Root = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="The device's `/`, unpacked there; ARM code is emulated."),
+    typer.Option(metavar="FOLDER", help="The device's `/`, which lies there already."),
 ]
 Cpu = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Emulated CPU of --root, as qemu names it.")
+    str | None, typer.Option(metavar="NAME", help="Emulated CPU of ARM programs, as qemu names it.")
 ]
 Here = Annotated[
     bool, typer.Option("--here", help="The device's programs and files are this machine's own.")
@@ -53,10 +56,11 @@ def simulate(context: typer.Context) -> None:
     epilog=example(
         "sphere-edge simulate adb",
         "sphere-edge simulate adb --cut-after-mib 3 --cuts 2 --mib-per-second 5",
-        "sphere-edge simulate adb --root ./arm64-root --cpu cortex-a76",
+        "sphere-edge simulate adb --arm --cpu cortex-a76",
     )
 )
 def adb(
+    arm: Arm = False,
     root: Root = None,
     cpu: Cpu = None,
     here: Here = False,
@@ -76,7 +80,7 @@ def adb(
         from sphere_edge.commands import simulate as command
 
         command.simulate_adb(
-            command.Where(root, cpu, here, port),
+            command.Where(root, arm, cpu, here, port),
             command.Faults(_bytes(cut_after), cuts, delay, _bytes(speed)),
             owner.value,
             as_json=json,
@@ -88,10 +92,11 @@ def adb(
 @app.command(
     epilog=example(
         "sphere-edge simulate ssh",
-        "sphere-edge simulate ssh --root ./arm64-root --delay-ms 50",
+        "sphere-edge simulate ssh --arm --delay-ms 50",
     )
 )
 def ssh(
+    arm: Arm = False,
     root: Root = None,
     cpu: Cpu = None,
     here: Here = False,
@@ -108,7 +113,7 @@ def ssh(
         from sphere_edge.commands import simulate as command
 
         command.simulate_ssh(
-            command.Where(root, cpu, here, port),
+            command.Where(root, arm, cpu, here, port),
             command.Faults(_bytes(cut_after), cuts, delay, _bytes(speed)),
             as_json=json,
         )

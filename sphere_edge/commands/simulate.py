@@ -34,9 +34,10 @@ class Faults:
 
 @dataclass(frozen=True)
 class Where:
-    """Where the device's programs run: `root` as another machine's, this machine's, or here."""
+    """Where the device's programs run: in a root (given, ARM or this machine's), or here."""
 
     root: Path | None = None
+    arm: bool = False
     cpu: str | None = None
     here: bool = False
     port: int = 0
@@ -85,6 +86,8 @@ def _place(where: Where, kind: str) -> Place:
         return HostPlace()
     if where.root is not None:
         return place.another_machine(where.root.absolute(), where.cpu)
+    if where.arm:
+        return place.arm(_folder(f"{kind}-arm-root"), where.cpu, console.progress())
     return place.this_machine(_folder(f"{kind}-root"))
 
 

@@ -35,8 +35,8 @@ _QEMU_HINT = "install it (Debian, Ubuntu: `apt install qemu-user-static`)"
 _MAGIC = r"\x7f\x45\x4c\x46\x02\x01\x01" + r"\x00" * 9 + r"\x02\x00\xb7\x00"
 _MASK = r"\xff" * 7 + r"\x00" + r"\xff" * 8 + r"\xfe\xff\xff\xff"
 # $1: the root, $2: qemu, or nothing where programs for ARM run without it; then the program.
-# The kernel opens qemu when it is registered (F), so it need not exist inside the root; programs keep
-# the name they were called by (P), from which busybox knows what it is.
+# The kernel opens qemu when it is registered (F), so it need not exist inside the root; programs
+# keep the name they were called by (P), from which busybox knows what it is.
 _ENTER = rf"""
 root=$1 qemu=$2; shift 2
 if [ -n "$qemu" ] && mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 2>/dev/null; then

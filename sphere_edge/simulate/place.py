@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
-import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sphere_edge import errors
+from sphere_edge import console, errors
 from sphere_edge.run import run
+from sphere_edge.simulate import arm_root
 
 _ENTER = Path(__file__).with_name("enter.sh")
-_ELF_AARCH64 = 183
+_ENVIRONMENT = (
+    "HOME=/root",
+    "USER=root",
+    "TMPDIR=/tmp",
+    "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/system/bin",
+)
 _LINKS_LIMIT = 40
 # What a Linux program finds in every root; the rest a root brings itself.
 _FOLDERS = ("proc", "sys", "dev", "tmp", "root", "run", "var/tmp", "data/local/tmp")
@@ -32,10 +36,6 @@ class Place(Protocol):
     def argv(self, line: str) -> list[str]:
         """The command, for this machine, that has the device's shell run `line`."""
 
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """What is added to the environment of that command."""
-
     def path(self, remote: str, *, to_write: bool = False) -> Path:
         """Where the device's file `remote` lies on this machine.
 
@@ -48,14 +48,15 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class HostPlace:
-    """Programs and files are this machine's own."""
+    """Programs and files are this machine's own; `programs` replaces the PATH."""
 
-    environment: Mapping[str, str] = field(default_factory=dict)
+    programs: str | None = None
     shell: str = "/bin/sh"
 
     def argv(self, line: str) -> list[str]:
         """See Place.argv."""
-        return [self.shell, "-c", line]
+        path = [] if self.programs is None else ["env", f"PATH={self.programs}"]
+        return [*path, self.shell, "-c", line]
 
     def path(self, remote: str, *, to_write: bool = False) -> Path:
         """See Place.path."""
@@ -69,27 +70,21 @@ class HostPlace:
 class RootPlace:
     """`folder` is the device's `/`; its kernel is this machine's.
 
-    With `emulator`, its machine code is another CPU's; `cpu` is that CPU in the emulator's words.
-    Needs no privileges, only user namespaces; and, for an emulator that this machine has not
-    registered itself, Linux 6.7, where each namespace may register its own.
+    `entering` are the words before a program of this machine that make it one of the device.
+    Needs no privileges, only user namespaces.
     """
 
     folder: Path
-    emulator: Path | None = None
+    entering: tuple[str, ...] = ()
+    # The CPU that is emulated, in the emulator's words.
     cpu: str | None = None
     # Folders of this machine that the device sees, too, read-only.
     shared: tuple[Path, ...] = ()
 
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """See Place.environment."""
-        return {} if self.cpu is None else {"QEMU_CPU": self.cpu}
-
     def argv(self, line: str) -> list[str]:
-        """See Place.argv."""
-        shared = ":".join(map(str, self.shared))
-        entering = ["unshare", "--map-root-user", "--mount", "sh", str(_ENTER), str(self.folder)]
-        return [*entering, str(self.emulator or ""), shared, "/bin/sh", "-c", line]
+        """See Place.argv; nothing of this machine's environment is the device's."""
+        cpu = [] if self.cpu is None else [f"QEMU_CPU={self.cpu}"]
+        return [*self.entering, "/usr/bin/env", "-i", *_ENVIRONMENT, *cpu, "/bin/sh", "-c", line]
 
     def path(self, remote: str, *, to_write: bool = False) -> Path:
         """See Place.path; links are followed as the device sees them."""
@@ -121,24 +116,6 @@ class RootPlace:
             shutil.rmtree(self.folder / name, ignore_errors=True)
             (self.folder / name).mkdir()
 
-    def check(self) -> None:
-        """Raises UnsupportedError where this machine cannot start the device's programs."""
-        completed = run(
-            self.argv("echo started"),
-            timeout_s=_CHECK_TIMEOUT_S,
-            env=self.environment,
-            check=False,
-            how_to_get="install util-linux",
-        )
-        if completed.stdout.strip() != "started":
-            message = f"no program can be started in `{self.folder}`: {completed.last_lines}"
-            hint = (
-                "user namespaces have to be allowed (`sysctl kernel.unprivileged_userns_clone`, "
-                "`kernel.apparmor_restrict_unprivileged_userns`) and, for another CPU's programs, "
-                "Linux 6.7 or a registered qemu-user-static"
-            )
-            raise errors.UnsupportedError(message, hint=hint)
-
 
 def this_machine(folder: Path) -> RootPlace:
     """A root in `folder` with this machine's programs and nothing else of its files."""
@@ -151,48 +128,51 @@ def this_machine(folder: Path) -> RootPlace:
             (folder / name).symlink_to(here.readlink())
         elif here.is_dir():
             shared.append(here)
-    return _made(RootPlace(folder, shared=tuple(shared)))
+    words = ("unshare", "--map-root-user", "--mount", "sh", str(_ENTER), str(folder))
+    entering = (*words, ":".join(map(str, shared)))
+    return _made(RootPlace(folder, entering, shared=tuple(shared)))
+
+
+def arm(folder: Path, cpu: str | None, progress: console.Progress) -> RootPlace:
+    """The small ARM system in `folder`, made there if it is missing; raises as arm_root.make."""
+    if not folder.exists():
+        arm_root.copy(folder, progress)
+    return another_machine(folder, cpu)
 
 
 def another_machine(folder: Path, cpu: str | None = None) -> RootPlace:
-    """The root in `folder`, unpacked there by the user; emulated if its CPU is another one.
+    """The root that the user unpacked in `folder`; ARM code is emulated where it has to be.
 
     Raises NotFoundError (there is no root, or no emulator), UnsupportedError.
     """
     shell = RootPlace(folder).path("/bin/sh")
-    try:
-        with shell.open("rb") as file:
-            header = file.read(20)
-    except OSError as error:
+    if not shell.is_file():
         message = f"`{folder}` is no root of a device: it has no /bin/sh"
         hint = "`debootstrap --arch=arm64 --variant=minbase bookworm FOLDER` makes one"
-        raise errors.NotFoundError(message, hint=hint) from error
-    is_arm = header[:4] == b"\x7fELF" and int.from_bytes(header[18:20], "little") == _ELF_AARCH64
-    if not is_arm or platform.machine() in ("aarch64", "arm64"):
-        return _made(RootPlace(folder))
-    found = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
-    if found is None:
-        message = f"the programs in `{folder}` are for ARM, and there is no emulator for it here"
-        raise errors.NotFoundError(message, hint="apt install qemu-user-static")
-    return _made(RootPlace(folder, Path(found), cpu))
+        raise errors.NotFoundError(message, hint=hint)
+    return _made(RootPlace(folder, tuple(arm_root.enter(folder, cpu)), cpu))
 
 
 def _made(place: RootPlace) -> RootPlace:
     for name in (*_FOLDERS, *(str(here).lstrip("/") for here in place.shared)):
         (place.folder / name).mkdir(parents=True, exist_ok=True)
-    place.check()
+    completed = run(place.argv("echo started"), timeout_s=_CHECK_TIMEOUT_S, check=False)
+    if completed.stdout.strip() != "started":
+        message = f"no program can be started in `{place.folder}`: {completed.last_lines}"
+        hint = (
+            "user namespaces have to be allowed (`sysctl kernel.unprivileged_userns_clone`, "
+            "`kernel.apparmor_restrict_unprivileged_userns`), and Linux 6.7 for ARM programs"
+        )
+        raise errors.UnsupportedError(message, hint=hint)
     return place
 
 
-def start(
-    place: Place, line: str, environment: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
+def start(place: Place, line: str) -> subprocess.Popen[bytes]:
     """A program of the device with pipes to all three streams, in a session of its own."""
     return subprocess.Popen(
         place.argv(line),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, **place.environment, **(environment or {})},
         start_new_session=True,
     )

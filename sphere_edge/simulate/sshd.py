@@ -55,10 +55,7 @@ class Sshd:
         config = self.folder / f"sshd_config-{self.port}"
         config.write_text("\n".join(self._lines()), "utf-8")
         log = self.folder / f"log-{self.port}"
-        environment = {**os.environ, **self.place.environment}
-        self._process = subprocess.Popen(
-            [program, "-D", "-f", str(config), "-E", str(log)], env=environment
-        )
+        self._process = subprocess.Popen([program, "-D", "-f", str(config), "-E", str(log)])
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not _listens(self.port):
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -129,12 +126,8 @@ class Sshd:
         script = self.folder / "land.sh"
         # The client's line is the last word of what starts a shell.
         *words, _ = self.place.argv("")
-        names = " ".join(f"{name}={value}" for name, value in self.place.environment.items())
-        script.write_text(
-            f"#!/bin/sh\nexec env {names} {shlex.join(words)} "
-            '"${SSH_ORIGINAL_COMMAND:-exec /bin/sh -l}"\n',
-            "utf-8",
-        )
+        line = '"${SSH_ORIGINAL_COMMAND:-exec /bin/sh -l}"'
+        script.write_text(f"#!/bin/sh\nexec {shlex.join(words)} {line}\n", "utf-8")
         script.chmod(0o755)
         return script
 

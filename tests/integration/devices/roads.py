@@ -159,7 +159,7 @@ def open_road(
     else:
         request.getfixturevalue("adb_server")
         shell = f"{path}/sh" if programs else "/bin/sh"
-        daemon = AdbDaemon(HostPlace({"PATH": path}, shell))
+        daemon = AdbDaemon(HostPlace(path, shell))
         daemon.start()
         link = Link(daemon.port)
         serial = f"127.0.0.1:{link.port}"

@@ -121,6 +121,7 @@ def test_the_command_plays_a_phone_until_it_is_interrupted(
     wait_until(lambda: seen(device, "/tmp/a") == "")
     assert seen(device, "/data/local/tmp/a") == "kept\n"
     said = simulated.end(signal.SIGINT)
+    adbutils.AdbClient(port=adb_server).disconnect(device.uri[4:])
     assert "restart: done" in said
     assert "is gone" in said
     assert (tmp_path / "sphere-edge/simulate/adb-root/data/local/tmp/a").exists()
