@@ -173,7 +173,8 @@ Bundle read_bundle(const fs::path &folder) {
   if (manifest.has("text")) read_text(manifest.object("text"), bundle);
   if (manifest.has("tvm")) bundle.compiled = read_compiled(manifest.object("tvm"));
   if (manifest.has("audio")) check_audio(manifest.object("audio"));
-  for (const char *key : {"text", "tvm", "audio"}) manifest.skip(key);
+  // What was measured of the bundle is for people.
+  for (const char *key : {"text", "tvm", "audio", "quality"}) manifest.skip(key);
   JsonObject memory = manifest.object("memory");
   for (const char *key : {"weights_bytes", "kv_cache_bytes", "workspace_bytes"}) memory.count(key);
   bundle.predicted_peak_bytes = memory.count("peak_bytes");

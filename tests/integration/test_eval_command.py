@@ -34,6 +34,7 @@ def test_four_bits_cost_little_and_the_bundle_says_so(bundle: Path) -> None:
     assert after["files"] == before["files"]
     assert sphere_edge("verify", bundle).stdout == after["id"] + "\n"
     assert "KL divergence" in sphere_edge("inspect", bundle).stdout
+    assert sphere_edge("run", bundle, "Hello").returncode == 0
 
 
 def test_a_bundle_against_itself_loses_nothing(bundle: Path, tmp_path: Path) -> None:
