@@ -56,6 +56,10 @@ def deploy(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be sent; change nothing.")
     ] = False,
+    allow_uncertified: Annotated[
+        bool,
+        typer.Option("--allow-uncertified", help="Use it although it answers wrongly there."),
+    ] = False,
     store: StoreFolder = None,
     json: Json = False,
 ) -> Action:
@@ -64,7 +68,14 @@ def deploy(
     def action() -> None:
         from sphere_edge.commands import deploy as command
 
-        command.deploy(bundle, device, store, dry_run=dry_run, as_json=json)
+        command.deploy(
+            bundle,
+            device,
+            store,
+            dry_run=dry_run,
+            as_json=json,
+            allow_uncertified=allow_uncertified,
+        )
 
     return action
 

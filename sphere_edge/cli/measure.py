@@ -1,4 +1,4 @@
-"""The verbs that measure: bench and eval."""
+"""The verbs that measure: bench, certify and eval."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from sphere_edge.cli.flags import Action, Json, ModelPath, Threads, example
+from sphere_edge.cli.flags import (
+    Action,
+    BundlePath,
+    Json,
+    ModelPath,
+    StoreFolder,
+    Threads,
+    example,
+)
 
 app = typer.Typer()
 
@@ -44,6 +52,49 @@ def bench(
             repeat=repeat,
             threads=threads,
             report=report,
+            as_json=json,
+        )
+
+    return action
+
+
+@app.command(
+    epilog=example(
+        "sphere-edge certify dist/tiny.host",
+        "sphere-edge certify dist/qwen.orin --device ssh://orin --repeat 60",
+    )
+)
+def certify(
+    bundle: BundlePath,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            "-d",
+            metavar="URI",
+            help="Where it has been deployed. Default: here, where the bundle lies.",
+        ),
+    ] = None,
+    repeat: Annotated[int, typer.Option(min=1, max=10000, help="How often.")] = 5,
+    short: Annotated[
+        bool, typer.Option("--short", help="Fewer steps, as deploy does by itself.")
+    ] = False,
+    threads: Threads = 0,
+    store: StoreFolder = None,
+    json: Json = False,
+) -> Action:
+    """Prove that a bundle answers on a device as its reference says."""
+
+    def action() -> None:
+        from sphere_edge.commands import certify as command
+
+        command.certify(
+            bundle,
+            uri=device,
+            store=store,
+            repeat=repeat,
+            short=short,
+            threads=threads,
             as_json=json,
         )
 

@@ -5,26 +5,46 @@ from __future__ import annotations
 from pathlib import Path
 
 from sphere_edge import console
+from sphere_edge.bundle import reference as references
+from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import Bundle
+from sphere_edge.bundle.reference import Reference
+from sphere_edge.certify import here, on_device
 from sphere_edge.devices import payload, suitability
 from sphere_edge.devices.device import Device
+from sphere_edge.devices.items import Item
 from sphere_edge.devices.open import opened
 from sphere_edge.devices.probe import probe
 from sphere_edge.devices.store import Plan, Store
+from sphere_edge.errors import UnsupportedError
 
 _SMOKE_PROMPT = "Hello"
 _SMOKE_TOKENS = 4
 _SMOKE_TIMEOUT_S = 600.0
+# Enough to see what is not the same twice; `certify` takes longer and sees more.
+_SHORT_REPEAT = 2
 
 
-def deploy(bundle: Path, uri: str, store: str | None, *, dry_run: bool, as_json: bool) -> None:
-    """Probe, fit, push, hash, link, smoke generation, switch. Raises what each of these raises."""
+def deploy(
+    bundle: Path,
+    uri: str,
+    store: str | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    allow_uncertified: bool = False,
+) -> None:
+    """Probe, fit, push, hash, link, try, certify, switch. Raises what each of these raises.
+
+    `allow_uncertified`: a bundle that answers wrongly is used all the same, with a warning.
+    """
     found = Bundle.open(bundle)
     with opened(uri) as device:
         there = probe(device, folder=store)
         suitability.check(found.manifest, there, device.uri)
         runtime = payload.runtime_items(there, device.uri, console.progress())
-        items = [*payload.bundle_items(found), *runtime]
+        reference = _reference(found)
+        items = [*payload.bundle_items(found), *runtime, *reference[1]]
         target = Store(device, store)
         if dry_run:
             plan = target.plan(items, measure=True)
@@ -34,7 +54,9 @@ def deploy(bundle: Path, uri: str, store: str | None, *, dry_run: bool, as_json:
         deployed = target.deploy(
             found.manifest.name,
             items,
-            smoke=lambda folder: smoke(device, folder),
+            smoke=lambda folder: _prove(
+                device, folder, found.manifest, reference[0], allow_uncertified
+            ),
             progress=console.progress(),
         )
     if as_json:
@@ -52,6 +74,47 @@ def deploy(bundle: Path, uri: str, store: str | None, *, dry_run: bool, as_json:
     sent, total = map(console.human_bytes, (deployed.sent_bytes, deployed.total_bytes))
     console.say(f"`{found.manifest.name}` runs on {device.uri}: {sent} of {total} were sent")
     console.write(deployed.folder)
+
+
+def _reference(bundle: Bundle) -> tuple[Reference | None, list[Item]]:
+    """What the bundle should answer, and what the device needs of that besides the bundle."""
+    try:
+        folder = here.reference_folder(bundle, console.progress())
+    except UnsupportedError:
+        # Speech and images: there is nothing to compare with yet.
+        return None, []
+    return references.read(folder), here.reference_items(bundle)
+
+
+def _prove(
+    device: Device,
+    folder: str,
+    manifest: Manifest,
+    reference: Reference | None,
+    allow_uncertified: bool,
+) -> None:
+    """The bundle in `folder` generates, and answers as its reference; LoadFailedError otherwise."""
+    smoke(device, folder)
+    if reference is None:
+        return
+    with console.progress().step("certifying"):
+        verdict = on_device.certify(
+            device,
+            on_device.deployed(folder, manifest),
+            manifest,
+            reference,
+            repeat=_SHORT_REPEAT,
+            short=True,
+        )
+    on_device.keep(device, folder, verdict)
+    if not verdict.certified:
+        failure = verdict.failure(device.uri)
+        if not allow_uncertified:
+            failure.hint = "the bundle that was in use there still is; see docs/certify.md"
+            raise failure
+        console.warn(failure.message)
+    else:
+        console.say(verdict.summary)
 
 
 def smoke(device: Device, folder: str) -> None:

@@ -91,8 +91,9 @@ class _Watched:
         """One call of a kernel with its weights' names."""
         if not kind or not self._plan.trace_tokens:
             return
+        names = [name for name in names if not name.startswith("rope")]
         for name in names:
-            self._layer = name.split(".weight")[0].removesuffix(".inverse_frequencies")
+            self._layer = name.split(".weight")[0].removesuffix(".bias")
         # k and v are the cache, which a device keeps elsewhere.
         results = results[:1] if kind == "rotate_and_store" else results
         label = f"{kind} ({self._layer})" if names else f"{kind} (after {self._layer})"

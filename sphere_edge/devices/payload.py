@@ -23,7 +23,7 @@ def bundle_items(bundle: Bundle) -> list[Item]:
     """The bundle's own files, below `bundle/` on the device."""
     manifest = bundle.folder / MANIFEST
     return [
-        _item(f"bundle/{MANIFEST}", manifest),
+        item(f"bundle/{MANIFEST}", manifest),
         *(
             Item(f"bundle/{file.path}", bundle.folder / file.path, file.bytes, file.sha256)
             for file in bundle.manifest.files
@@ -52,7 +52,7 @@ def runtime_items(there: Probe, uri: str, progress: Progress = SILENT) -> list[I
         raise errors.UnsupportedError(message, hint="Linux on x86-64 is what deploy supports now")
     build = native.build(target, progress)
     return [
-        _item(f"runtime/{path.relative_to(build.folder).as_posix()}", path, is_program=True)
+        item(f"runtime/{path.relative_to(build.folder).as_posix()}", path, is_program=True)
         for part in ("bin", "lib")
         for path in sorted((build.folder / part).rglob("*"))
         if path.is_file()
@@ -95,7 +95,8 @@ def _reported(stdout: str) -> tuple[int, str, str | None] | None:
     return code, message[:_SAID_LIMIT], shown
 
 
-def _item(path: str, source: Path, *, is_program: bool = False) -> Item:
+def item(path: str, source: Path, *, is_program: bool = False) -> Item:
+    """The file `source` as `path` of a bundle's folder on a device."""
     with source.open("rb") as file:
         digest = hashlib.sha256()
         while piece := file.read(1 << 20):

@@ -1,0 +1,83 @@
+"""Names the kernel that goes wrong: replays one prefill and one decode, kernel by kernel."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sphere_edge.bundle.reference import KernelCall, KernelOutput, Reference
+from sphere_edge.certify.tolerance import Tolerance
+from sphere_edge.errors import InternalError
+
+_SUDDENLY = 4
+_KINDS = ("take", "linear", "rms_norm", "add_rms_norm", "gated", "rotate_and_store", "attend")
+
+
+class _Tensor(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    columns: int
+    norm: float | None
+    non_finite: int
+    samples: tuple[float | None, ...]
+
+
+class _Call(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kernel: str
+    tensors: tuple[_Tensor, ...]
+
+
+def first_wrong(told: Any, reference: Reference, allowed: Tolerance) -> str | None:
+    """The first kernel whose result is not the reference's, from what `certify --trace` printed.
+
+    None when all of them agree, or when the device runs other kernels than the reference knows.
+    Rounding adds up from kernel to kernel, so the one to blame is the first that is suddenly worse
+    than all before it, and by more than half of what the logits may differ on average.
+    """
+    try:
+        calls = [_Call.model_validate(call) for call in told["kernels"]]
+    except (ValidationError, KeyError, TypeError) as error:
+        message = "the runner's trace cannot be read"
+        raise InternalError(message) from error
+    known = [call for call in calls if call.kernel.startswith(_KINDS)]
+    if len(known) != len(reference.kernels):
+        return None
+    worst = allowed.mean / 2 / _SUDDENLY
+    for call, expected in zip(known, reference.kernels, strict=True):
+        if not call.kernel.startswith(expected.kind):
+            return None
+        found = _apart(call, expected)
+        if not found <= worst * _SUDDENLY:
+            what = f"is off by {found:.2g} of its size" if found < math.inf else "is not finite"
+            return f"`{call.kernel}`, {expected.label}, {what}"
+        worst = max(worst, found)
+    return None
+
+
+def _apart(call: _Call, expected: KernelCall) -> float:
+    """The worst of the call's results; infinite for what is not finite or of another shape."""
+    results = call.tensors[-len(expected.outputs) :]
+    if len(results) != len(expected.outputs):
+        return math.inf
+    return max(
+        math.inf
+        if result.non_finite or result.columns != right.columns
+        else _difference(result, right)
+        for result, right in zip(results, expected.outputs, strict=True)
+    )
+
+
+def _difference(result: _Tensor, right: KernelOutput) -> float:
+    """How far the samples, and the length of the whole row, are off."""
+    size = right.norm / math.sqrt(right.columns)
+    if size == 0:
+        return 0.0
+    samples = np.array([math.nan if one is None else one for one in result.samples])
+    apart = samples - np.array(right.samples)
+    norm = math.nan if result.norm is None else result.norm
+    return max(float(np.sqrt(np.square(apart).mean())) / size, abs(norm - right.norm) / right.norm)

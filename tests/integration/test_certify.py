@@ -1,0 +1,196 @@
+"""`certify` against faults put in on purpose: each is caught, and right bundles pass."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sphere_edge import packaging, profiles
+from sphere_edge.bundle import reference as references
+from sphere_edge.bundle.read import Bundle
+from sphere_edge.certify import here, on_device
+from sphere_edge.certify.verdict import Verdict
+from sphere_edge.commands.deploy import deploy
+from sphere_edge.compiler import kernels
+from sphere_edge.compiler.build import compile_module
+from sphere_edge.compiler.target import CpuTarget
+from sphere_edge.devices.local import LocalDevice
+from sphere_edge.devices.store import Store
+from sphere_edge.engines.options import PackageOptions
+from sphere_edge.errors import LoadFailedError, ModelCorruptError, NotFoundError
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.graph import Limits, trace
+from sphere_edge.models.registry import family
+from sphere_edge.run import run
+from sphere_edge.toolchain import compilers
+from tests import random_gguf
+
+HOST = profiles.host()
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    output = tmp_path_factory.mktemp("certify") / "tiny"
+    return packaging.package(packaging.find("tiny"), HOST, PackageOptions(), output).bundle
+
+
+@pytest.fixture(scope="module")
+def faulty_math(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A math library that goes wrong when SE_FAULT says so."""
+    library = tmp_path_factory.mktemp("math") / "faulty_math.so"
+    source = Path(__file__).with_name("faulty_math.c")
+    command = [compilers.zig(), "cc", "-O2", "-fno-builtin", "-shared", "-fPIC", "-o", library]
+    run([*command, source, "-lm"], timeout_s=300, env=compilers.environment())
+    return library
+
+
+def certified(bundle: Bundle, *, repeat: int = 2, short: bool = False, **environment) -> Verdict:
+    folder = here.reference_folder(bundle)
+    reference = references.read(folder)
+    assert reference is not None
+    return on_device.certify(
+        LocalDevice(environment),
+        here.in_place(bundle, folder),
+        bundle.manifest,
+        reference,
+        repeat=repeat,
+        short=short,
+    )
+
+
+def test_a_right_bundle_is_certified_in_full_and_in_short(bundle):
+    for short in (False, True):
+        verdict = certified(bundle, short=short)
+        assert verdict.certified, verdict.reasons
+        assert verdict.agreement == 1
+        assert 0 < verdict.mean < verdict.largest < 0.1
+        assert verdict.repeats
+
+
+def test_a_wrong_constant_is_caught_and_its_kernel_named(bundle, faulty_math):
+    verdict = certified(bundle, LD_PRELOAD=str(faulty_math), SE_FAULT="constant")
+    assert not verdict.certified
+    assert "rotate_and_store_many" in verdict.kernel
+    assert "layers.0.self_attn.qkv_proj" in verdict.kernel
+
+
+def test_a_nan_is_caught_though_it_comes_only_at_far_positions(bundle, faulty_math):
+    verdict = certified(bundle, repeat=1, LD_PRELOAD=str(faulty_math), SE_FAULT="nan")
+    assert not verdict.certified
+    assert verdict.non_finite > 0
+    assert "not finite" in verdict.reasons[0]
+
+
+def test_a_kernel_that_fails_one_time_in_twenty_is_caught(bundle, faulty_math):
+    verdict = certified(bundle, repeat=5, LD_PRELOAD=str(faulty_math), SE_FAULT="flaky")
+    assert not verdict.certified
+    assert not verdict.repeats
+
+
+def test_the_broken_library_itself_is_harmless(bundle, faulty_math):
+    assert certified(bundle, short=True, LD_PRELOAD=str(faulty_math), SE_FAULT="").certified
+
+
+class SharperAttention(kernels.CpuKernels):
+    """Attention whose scale is 15 % too large, as a wrong constant in one kernel."""
+
+    def attend(self, q, position, cache, spec):
+        """As CpuKernels', nearly."""
+        wrong = dataclasses.replace(spec, scale=spec.scale * 1.15)
+        return super().attend(q, position, cache, wrong)
+
+
+def test_a_kernel_compiled_wrong_is_named(bundle, tmp_path):
+    target = CpuTarget.of(HOST.triple, HOST.cpu.features)
+    text, made = bundle.manifest.text, bundle.manifest.tvm
+    found = family(ModelConfig.read(packaging.find("tiny").path), text.context_tokens)
+    sound = kernels.for_target(target)
+    model = found.model(found.config, SharperAttention(sound.isa), target.weight_format("q4"))
+    limits = Limits(text.context_tokens, made.prefill_tokens, made.score_tokens, text.kv_dtype)
+    compile_module(trace(model, limits).module, target, tmp_path / "model.so")
+    broken = _with_library(bundle, tmp_path)
+    verdict = certified(broken, repeat=1)
+    assert not verdict.certified
+    assert verdict.kernel.startswith("`attend_many`, attend (after layers.0.self_attn.qkv_proj)")
+
+
+def _with_library(bundle: Bundle, folder: Path) -> Bundle:
+    """A copy of the bundle with another library, its size told right."""
+    copy = shutil.copytree(bundle.folder, folder / "broken")
+    shutil.move(folder / "model.so", copy / "lib" / "model.so")
+    document = json.loads((copy / "bundle.json").read_text())
+    for file in document["files"]:
+        if file["path"] == "lib/model.so":
+            file["bytes"] = (copy / "lib" / "model.so").stat().st_size
+    (copy / "bundle.json").write_text(json.dumps(document))
+    return Bundle(copy, bundle.manifest)
+
+
+def test_deploy_certifies_and_keeps_the_verdict_beside_the_bundle(bundle, tmp_path):
+    store = str(tmp_path / "store")
+    deploy(bundle.folder, "local", store, dry_run=False, as_json=False)
+    folder = Store(LocalDevice(), store).folder("tiny")
+    verdict = on_device.kept(LocalDevice(), folder)
+    assert verdict is not None
+    assert verdict.certified
+    assert verdict.short
+    assert verdict.bundle == bundle.manifest.id
+
+
+def test_deploy_refuses_a_device_that_answers_wrongly(bundle, faulty_math, tmp_path, monkeypatch):
+    store = str(tmp_path / "store")
+    monkeypatch.setenv("LD_PRELOAD", str(faulty_math))
+    monkeypatch.setenv("SE_FAULT", "constant")
+    with pytest.raises(LoadFailedError, match="answers wrongly on local.*rotate_and_store"):
+        deploy(bundle.folder, "local", store, dry_run=False, as_json=False)
+    with pytest.raises(NotFoundError):
+        Store(LocalDevice(), store).folder("tiny")
+    deploy(bundle.folder, "local", store, dry_run=False, as_json=False, allow_uncertified=True)
+    folder = Store(LocalDevice(), store).folder("tiny")
+    assert not on_device.kept(LocalDevice(), folder).certified
+
+
+def test_a_gguf_is_compared_with_llama_cpp_on_this_machine(tmp_path, monkeypatch):
+    model = random_gguf.write(tmp_path / "random.gguf")
+    made = packaging.package(
+        packaging.find(str(model)), HOST, PackageOptions(), tmp_path / "bundle"
+    ).bundle
+    assert certified(made, short=True).certified
+    # A device whose llama.cpp is wrong is one whose host says something else.
+    folder = here.reference_folder(made)
+    wrong = shutil.copytree(folder, tmp_path / "wrong")
+    logits = np.fromfile(wrong / "logits.f32", "<f4") * 1.5
+    logits.tofile(wrong / "logits.f32")
+    reference = references.read(folder)
+    place = here.in_place(made, wrong)
+    verdict = on_device.certify(
+        LocalDevice(), place, made.manifest, reference, repeat=1, short=True
+    )
+    assert not verdict.certified
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: document.update(tokens=[10**9]),
+        lambda document: document.update(rows=[]),
+        lambda document: document["steps"][0].update(length=10**6),
+        lambda document: document.pop("columns"),
+    ],
+)
+def test_a_damaged_reference_is_refused_by_both_sides(bundle, tmp_path, change):
+    copy = shutil.copytree(bundle.folder / references.FOLDER, tmp_path / "certify")
+    document = json.loads((copy / "reference.json").read_text())
+    reference = references.read(copy)
+    change(document)
+    (copy / "reference.json").write_text(json.dumps(document))
+    with pytest.raises(ModelCorruptError, match="is no reference"):
+        references.read(copy)
+    with pytest.raises(ModelCorruptError, match="the reference"):
+        place = here.in_place(bundle, copy)
+        on_device.certify(LocalDevice(), place, bundle.manifest, reference, repeat=1, short=True)
