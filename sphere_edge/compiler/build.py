@@ -1,4 +1,4 @@
-"""A traced model becomes a shared library for one CPU."""
+"""A traced model becomes a shared library for one CPU, with the kernels of a GPU inside."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from typing import Any
 import tvm
 from tvm import relax
 
-from sphere_edge.compiler import pipeline
-from sphere_edge.compiler.target import CpuTarget
+from sphere_edge.compiler import opencl_source, pipeline
+from sphere_edge.compiler.target import GpuTarget, Target
 from sphere_edge.toolchain.link import link_shared
 
 
-def compile_module(module: tvm.IRModule, target: CpuTarget, out_library: Path) -> None:
+def compile_module(module: tvm.IRModule, target: Target, out_library: Path) -> None:
     """Compiles `module` (see sphere_edge.models.graph) for `target` into `out_library`.
 
     The library holds a Relax VM executable; the same module, target and tool versions give the
     same bytes. It appears under its name only when it is whole. Raises UnsupportedError for a
     system that nothing can be linked for here, and InternalError with the linker's words.
     """
-    llvm = target.tvm_target()
-    with llvm:
-        module = pipeline.relax_passes()(module)
+    compiled_for, gpu = target.tvm_target(), isinstance(target, GpuTarget)
+    tir_pipeline = pipeline.GPU_TIR_PIPELINE if gpu else pipeline.TIR_PIPELINE
+    opencl_source.register()
+    with compiled_for:
+        module = pipeline.relax_passes(gpu=gpu)(module)
     executable = relax.build(
-        module, target=llvm, relax_pipeline=None, tir_pipeline=pipeline.TIR_PIPELINE
+        module, target=compiled_for, relax_pipeline=None, tir_pipeline=tir_pipeline
     )
 
     def link(file_name: str, objects: list[str], **_: Any) -> None:

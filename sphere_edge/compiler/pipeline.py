@@ -10,13 +10,20 @@ from typing import Any
 
 import tvm
 from tvm import relax, s_tir, tirx
+from tvm.s_tir import dlight
 
 TIR_PIPELINE = "sphere_edge_cpu"
+GPU_TIR_PIPELINE = "sphere_edge_gpu"
 
 
-def relax_passes() -> Any:
-    """The pass from a traced model to code for the Relax virtual machine."""
+def relax_passes(*, gpu: bool = False) -> Any:
+    """The pass from a traced model to code for the Relax virtual machine.
+
+    `gpu`: functions that are not scheduled by hand get a thread for each of their numbers. It must
+    be run within the target.
+    """
     transform = relax.transform
+    schedule = [dlight.ApplyDefaultSchedule(dlight.gpu.Fallback())] if gpu else []
     return tvm.transform.Sequential(
         [
             transform.LegalizeOps(),
@@ -24,6 +31,7 @@ def relax_passes() -> Any:
             transform.FoldConstant(),
             transform.FuseOps(),
             transform.FuseTIR(),
+            *schedule,
             transform.DeadCodeElimination(),
             transform.RewriteDataflowReshape(),
             transform.ToNonDataflow(),
@@ -73,6 +81,39 @@ def _tir_passes() -> tuple[Any, Any, Any]:
     return passes, _finalize_host, _finalize_device
 
 
+def _gpu_tir_passes() -> tuple[Any, Any, Any]:
+    """From loops over groups and threads to kernels and the code that starts them.
+
+    Left out of the stock list: ThreadSync, as every kernel says itself where its threads wait for
+    each other, and what moves code across such places.
+    """
+    passes = tvm.transform.Sequential(
+        [
+            s_tir.transform.LowerInitBlock(),
+            s_tir.transform.PlanAndUpdateBufferAllocationLocation(),
+            s_tir.transform.ConvertBlocksToOpaque(),
+            s_tir.transform.LiftThreadBinding(),
+            s_tir.transform.UnifyThreadBinding(),
+            s_tir.transform.LowerMatchBuffer(),
+            s_tir.transform.StmtSimplify(),
+            s_tir.transform.LowerOpaqueBlock(),
+            tirx.transform.FlattenBuffer(),
+            tirx.transform.NarrowDataType(32),
+            tirx.transform.VectorizeLoop(True),
+            tirx.transform.StorageRewrite(),
+            tirx.transform.UnrollLoop(),
+            tirx.transform.StmtSimplify(),
+            tirx.transform.RemoveNoOp(),
+            s_tir.transform.RewriteUnsafeSelect(),
+            tirx.transform.VerifyMemory(),
+            tirx.transform.AnnotateEntryFunc(),
+            tirx.transform.SplitHostDevice(),
+            tirx.transform.MakePackedAPI(),
+        ]
+    )
+    return passes, _finalize_host, _finalize_device
+
+
 def _finalize_host() -> Any:
     return tvm.transform.Sequential(
         [tirx.transform.LowerTVMBuiltin(), tirx.transform.LowerIntrin()]
@@ -80,7 +121,8 @@ def _finalize_host() -> Any:
 
 
 def _finalize_device() -> Any:
-    return tvm.transform.Sequential([tirx.transform.LowerIntrin()])
+    return tvm.transform.Sequential([tirx.transform.StmtSimplify(), tirx.transform.LowerIntrin()])
 
 
 tirx.register_tir_pipeline(TIR_PIPELINE, _tir_passes)
+tirx.register_tir_pipeline(GPU_TIR_PIPELINE, _gpu_tir_passes)

@@ -9,49 +9,11 @@ from kernel_calls import HERE, ISAS, call, untouched
 from sphere_edge.compiler.kernels.decode_attention import decode_attention
 from sphere_edge.compiler.kernels.prefill_attention import prefill_attention
 from sphere_edge.compiler.kernels.rope import rotate_and_store
-from sphere_edge.models.kernels import Attention
+from tests import attention_reference as reference
 
 every_isa = pytest.mark.parametrize("isa", HERE)
 every_dtype = pytest.mark.parametrize("dtype", ["float32", "float16"])
-_CONTEXT = 300
-
-
-def _spec(query_heads, kv_heads, head_dim, **more):
-    more = {"rotary_dim": head_dim, **more}
-    return Attention(query_heads, kv_heads, head_dim, scale=head_dim**-0.5, **more)
-
-
-_SPECS = {
-    "grouped": _spec(14, 2, 64),
-    "one head per kv head, head_dim 80, partial rotation": _spec(3, 3, 80, rotary_dim=40),
-    "odd sizes, window, softcap, interleaved": _spec(
-        6, 2, 24, rotary_dim=12, interleaved=True, window=9, softcap=3.0
-    ),
-    "all heads share one, window": _spec(8, 1, 128, window=33),
-    "tiny": _spec(4, 2, 8),
-}
-every_spec = pytest.mark.parametrize("spec", _SPECS.values(), ids=_SPECS)
-
-
-def _cache(spec, dtype):
-    random = np.random.default_rng(7)
-    shape = (spec.kv_heads, _CONTEXT, spec.head_dim)
-    return [random.standard_normal(shape).astype(dtype) for _ in range(2)]
-
-
-def _rotated(heads, positions, inverse, magnitude, spec):
-    """`heads` [n, heads, head_dim] in float64, rotated as transformers does."""
-    angle = (positions.astype(np.float32)[:, None] * inverse).astype(np.float64)[:, None]
-    cosine, sine = np.cos(angle) * magnitude, np.sin(angle) * magnitude
-    half = spec.rotary_dim // 2
-    if spec.interleaved:
-        first, second = slice(0, spec.rotary_dim, 2), slice(1, spec.rotary_dim, 2)
-    else:
-        first, second = slice(0, half), slice(half, spec.rotary_dim)
-    out = heads.astype(np.float64)
-    a, b = out[..., first].copy(), out[..., second].copy()
-    out[..., first], out[..., second] = a * cosine - b * sine, b * cosine + a * sine
-    return out
+every_spec = pytest.mark.parametrize("spec", reference.SPECS.values(), ids=reference.SPECS)
 
 
 @every_isa
@@ -59,7 +21,7 @@ def _rotated(heads, positions, inverse, magnitude, spec):
 @every_spec
 def test_rope_rotates_q_and_k_and_writes_only_its_rows_of_the_cache(isa, dtype, spec):
     n, position = 5, 131
-    keys, values = _cache(spec, dtype)
+    keys, values = reference.cache(spec, dtype)
     old_keys, old_values = keys.copy(), values.copy()
     heads = spec.query_heads + 2 * spec.kv_heads
     qkv = np.random.default_rng(1).standard_normal((n, heads, spec.head_dim)).astype(np.float32)
@@ -71,7 +33,7 @@ def test_rope_rotates_q_and_k_and_writes_only_its_rows_of_the_cache(isa, dtype, 
     call(kernel, isa, qkv.reshape(n, -1), start, inverse, keys, values, q)
 
     rows = np.arange(position, position + n)
-    rotated = _rotated(qkv[:, : -spec.kv_heads], rows, inverse, 1.25, spec)
+    rotated = reference.rotated(qkv[:, : -spec.kv_heads], rows, inverse, 1.25, spec)
     assert np.abs(q - rotated[:, : spec.query_heads]).max() <= 2e-5
     old_keys[:, rows] = rotated[:, spec.query_heads :].transpose(1, 0, 2)
     old_values[:, rows] = qkv[:, -spec.kv_heads :].transpose(1, 0, 2)
@@ -81,8 +43,8 @@ def test_rope_rotates_q_and_k_and_writes_only_its_rows_of_the_cache(isa, dtype, 
 
 
 def test_without_rotation_q_and_k_are_copied():
-    spec = _spec(2, 1, 16, rotary_dim=0)
-    keys, values = _cache(spec, "float32")
+    spec = reference.spec(2, 1, 16, rotary_dim=0)
+    keys, values = reference.cache(spec, "float32")
     qkv = np.random.default_rng(1).standard_normal((1, 4 * 16)).astype(np.float32)
     q = untouched(1, 2, 16)
     kernel = rotate_and_store(ISAS["generic"], spec, True, 1.0, "float32")
@@ -90,22 +52,6 @@ def test_without_rotation_q_and_k_are_copied():
     assert np.array_equal(q.ravel(), qkv[0, :32])
     assert np.array_equal(keys[0, 4], qkv[0, 32:48])
     assert np.array_equal(values[0, 4], qkv[0, 48:])
-
-
-def _attended(q, position, keys, values, spec):
-    out = np.zeros(q.shape)
-    group = spec.query_heads // spec.kv_heads
-    for token in range(q.shape[0]):
-        end = position + token + 1
-        seen = slice(max(0, end - spec.window) if spec.window else 0, end)
-        for head in range(spec.query_heads):
-            key = keys[head // group, seen].astype(np.float64)
-            score = key @ q[token, head].astype(np.float64) * spec.scale
-            if spec.softcap:
-                score = spec.softcap * np.tanh(score / spec.softcap)
-            weight = np.exp(score - score.max())
-            out[token, head] = weight / weight.sum() @ values[head // group, seen]
-    return out
 
 
 @every_isa
@@ -125,11 +71,11 @@ def test_attention_of_many_tokens_agrees_with_numpy(isa, spec):
 @every_isa
 @pytest.mark.parametrize("n", [1, 37])
 def test_attention_over_a_half_precision_cache_agrees_with_numpy(isa, n):
-    _check_attention(isa, "float16", _SPECS["grouped"], n, 131)
+    _check_attention(isa, "float16", reference.SPECS["grouped"], n, 131)
 
 
 def _check_attention(isa, dtype, spec, n, position):
-    keys, values = _cache(spec, dtype)
+    keys, values = reference.cache(spec, dtype)
     # What lies behind the last token must never be looked at.
     keys[:, position + n :] = values[:, position + n :] = np.nan
     shape = (n, spec.query_heads, spec.head_dim)
@@ -138,14 +84,14 @@ def _check_attention(isa, dtype, spec, n, position):
     build = decode_attention if n == 1 else prefill_attention
     kernel = build(ISAS[isa], spec, dtype)
     call(kernel, isa, q, np.array([position], np.int32), keys, values, y)
-    exact = _attended(q, position, keys, values, spec)
+    exact = reference.attended(q, position, keys, values, spec)
     assert np.abs(y.reshape(shape) - exact).max() <= 1e-5
 
 
 @every_isa
 def test_scores_of_any_size_end_in_finite_outputs(isa):
-    spec = _spec(4, 2, 64)
-    keys, values = _cache(spec, "float32")
+    spec = reference.spec(4, 2, 64)
+    keys, values = reference.cache(spec, "float32")
     keys *= 1e4
     for n in (1, 40):
         q = np.random.default_rng(2).standard_normal((n, 4, 64)).astype(np.float32) * 100
@@ -153,5 +99,5 @@ def test_scores_of_any_size_end_in_finite_outputs(isa):
         build = decode_attention if n == 1 else prefill_attention
         kernel = build(ISAS[isa], spec, "float32")
         call(kernel, isa, q, np.array([9], np.int32), keys, values, y)
-        exact = _attended(q, 9, keys, values, spec)
+        exact = reference.attended(q, 9, keys, values, spec)
         assert np.abs(y.reshape(exact.shape) - exact).max() <= 1e-3

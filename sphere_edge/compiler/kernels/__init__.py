@@ -1,11 +1,14 @@
-"""The kernels of every instruction set, as `sphere_edge.models.kernels` describes them."""
+"""The kernels of every instruction set and GPU, as `sphere_edge.models.kernels` describes them."""
 
 from __future__ import annotations
 
 from sphere_edge.compiler.kernels import avx2, avx512, generic, neon
+from sphere_edge.compiler.kernels.gpu_operators import GpuKernels
+from sphere_edge.compiler.kernels.gpu_tir import Arithmetic
+from sphere_edge.compiler.kernels.gpu_tuning import TUNINGS
 from sphere_edge.compiler.kernels.isa import Isa
 from sphere_edge.compiler.kernels.operators import CpuKernels
-from sphere_edge.compiler.target import CpuTarget, IsaName
+from sphere_edge.compiler.target import GpuTarget, IsaName, Target
 from sphere_edge.models.kernels import Kernels
 
 _ISAS: dict[IsaName, Isa] = {
@@ -16,6 +19,8 @@ _ISAS: dict[IsaName, Isa] = {
 }
 
 
-def for_target(target: CpuTarget) -> Kernels:
+def for_target(target: Target) -> Kernels:
     """The operators that a model for `target` is traced with."""
+    if isinstance(target, GpuTarget):
+        return GpuKernels(Arithmetic(target.kind, target.half), TUNINGS[target.family])
     return CpuKernels(_ISAS[target.isa])

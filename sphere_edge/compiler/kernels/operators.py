@@ -26,13 +26,13 @@ class CpuKernels:
     ) -> Tensor:
         """`x` [n, k] times the transpose of a packed [rows, k] weight."""
         n, columns = x.shape
-        shape = linear.Shape(rows, int(columns), _is_one(n), bias is not None)
+        shape = linear.Shape(rows, int(columns), is_one(n), bias is not None)
         arguments = [x, *weight] if bias is None else [x, *weight, bias]
         return op.tensor_ir_op(
             linear.linear(self.isa, fmt, shape),
-            f"linear_{fmt.name}_{rows}_{columns}{_suffix(n)}",
+            f"linear_{fmt.name}_{rows}_{columns}{suffix(n)}",
             arguments,
-            _float32(n, rows),
+            float32(n, rows),
         )
 
     def take(
@@ -41,29 +41,29 @@ class CpuKernels:
         """Rows `token_ids` of a packed embedding."""
         n = token_ids.shape[0]
         blocks = int(weight[0].shape[0])
-        kernel = elementwise.take(self.isa, fmt, blocks, columns, _is_one(n))
-        name = f"take_{fmt.name}{_suffix(n)}"
-        return op.tensor_ir_op(kernel, name, [token_ids, *weight], _float32(n, columns))
+        kernel = elementwise.take(self.isa, fmt, blocks, columns, is_one(n))
+        name = f"take_{fmt.name}{suffix(n)}"
+        return op.tensor_ir_op(kernel, name, [token_ids, *weight], float32(n, columns))
 
     def rms_norm(self, x: Tensor, weight: Tensor, epsilon: float, residual: Tensor | None) -> Any:
         """RMSNorm, or the pair of RMSNorm and sum with `residual`."""
         n, columns = x.shape
         kernel = elementwise.rms_norm(
-            self.isa, int(columns), _is_one(n), epsilon, residual is not None
+            self.isa, int(columns), is_one(n), epsilon, residual is not None
         )
-        name = f"rms_norm{_suffix(n)}"
+        name = f"rms_norm{suffix(n)}"
         if residual is None:
-            return op.tensor_ir_op(kernel, name, [x, weight], _float32(n, columns))
-        out = [_float32(n, columns), _float32(n, columns)]
+            return op.tensor_ir_op(kernel, name, [x, weight], float32(n, columns))
+        out = [float32(n, columns), float32(n, columns)]
         return op.tensor_ir_op(kernel, f"add_{name}", [x, residual, weight], out)
 
     def gated(self, gate_up: Tensor, activation: str) -> Tensor:
         """`activation`(first half) times second half."""
         n, both = gate_up.shape
         columns = int(both) // 2
-        kernel = elementwise.gated(self.isa, columns, _is_one(n), activation)
+        kernel = elementwise.gated(self.isa, columns, is_one(n), activation)
         return op.tensor_ir_op(
-            kernel, f"gated_{activation}{_suffix(n)}", [gate_up], _float32(n, columns)
+            kernel, f"gated_{activation}{suffix(n)}", [gate_up], float32(n, columns)
         )
 
     def rotate_and_store(
@@ -78,40 +78,56 @@ class CpuKernels:
         """Rotated q, and the cache with rotated k and v written in place."""
         n = qkv.shape[0]
         dtype = str(cache[0].dtype)
-        kernel = rope.rotate_and_store(self.isa, spec, _is_one(n), magnitude, dtype)
-        frequencies = [inverse_frequencies] if spec.rotary_dim else []
-        arguments = [qkv, position, *frequencies, *cache]
-        keys = len(arguments) - 2
-        q, key_cache, value_cache = op.tensor_ir_inplace_op(
-            kernel,
-            f"rotate_and_store{_suffix(n)}",
-            arguments,
-            [-1, keys, keys + 1],
-            [
-                _float32(n, spec.query_heads, spec.head_dim),
-                *(Tensor.placeholder(part.shape, dtype) for part in cache),
-            ],
-        )
-        return q, (key_cache, value_cache)
+        kernel = rope.rotate_and_store(self.isa, spec, is_one(n), magnitude, dtype)
+        return in_place_rotation(kernel, qkv, position, inverse_frequencies, cache, spec)
 
     def attend(
         self, q: Tensor, position: Tensor, cache: tuple[Tensor, Tensor], spec: Attention
     ) -> Tensor:
         """Causal attention over the cache."""
         n = q.shape[0]
-        build = decode_attention if _is_one(n) else prefill_attention
+        build = decode_attention if is_one(n) else prefill_attention
         kernel = build(self.isa, spec, str(cache[0].dtype))
-        out = _float32(n, spec.query_heads * spec.head_dim)
-        return op.tensor_ir_op(kernel, f"attend{_suffix(n)}", [q, position, *cache], out)
+        out = float32(n, spec.query_heads * spec.head_dim)
+        return op.tensor_ir_op(kernel, f"attend{suffix(n)}", [q, position, *cache], out)
 
 
-def _is_one(n: Any) -> bool:
+def in_place_rotation(
+    kernel: Any,
+    qkv: Tensor,
+    position: Tensor,
+    inverse_frequencies: Tensor,
+    cache: tuple[Tensor, Tensor],
+    spec: Attention,
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """The call of a `rotate_and_store` kernel, which returns q and the cache that it has changed."""
+    n, dtype = qkv.shape[0], str(cache[0].dtype)
+    frequencies = [inverse_frequencies] if spec.rotary_dim else []
+    arguments = [qkv, position, *frequencies, *cache]
+    keys = len(arguments) - 2
+    q, key_cache, value_cache = op.tensor_ir_inplace_op(
+        kernel,
+        f"rotate_and_store{suffix(n)}",
+        arguments,
+        [-1, keys, keys + 1],
+        [
+            float32(n, spec.query_heads, spec.head_dim),
+            *(Tensor.placeholder(part.shape, dtype) for part in cache),
+        ],
+    )
+    return q, (key_cache, value_cache)
+
+
+def is_one(n: Any) -> bool:
+    """Whether `n` is the one token of `decode`, not a symbol."""
     return isinstance(n, int) and n == 1
 
 
-def _suffix(n: Any) -> str:
-    return "_one" if _is_one(n) else "_many"
+def suffix(n: Any) -> str:
+    """How the names of kernels for `n` tokens end."""
+    return "_one" if is_one(n) else "_many"
 
 
-def _float32(*shape: Any) -> Tensor:
+def float32(*shape: Any) -> Tensor:
+    """What a kernel returns: the type of its result."""
     return Tensor.placeholder(list(shape), "float32")

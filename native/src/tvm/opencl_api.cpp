@@ -1,0 +1,99 @@
+// Finds the OpenCL library where vendors put it.
+#include "opencl_api.h"
+
+#include <dlfcn.h>
+
+#include <array>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+
+#include "../status.h"
+
+namespace se::cl {
+namespace {
+
+// Android's vendors each have a place of their own; an app reaches them after naming libOpenCL.so and
+// libOpenCL-pixel.so as <uses-native-library> in its manifest.
+constexpr std::array kPlaces = {
+    "libOpenCL.so",
+    "libOpenCL.so.1",
+    "libOpenCL-pixel.so",
+    "/vendor/lib64/libOpenCL.so",
+    "/system/vendor/lib64/libOpenCL.so",
+    "/vendor/lib64/libOpenCL-pixel.so",
+    "/vendor/lib64/egl/libGLES_mali.so",
+    "/system/lib64/libOpenCL.so",
+    "/vendor/lib64/libPVROCL.so",
+};
+
+template <typename Function>
+bool find(void *library, const char *name, Function &out) {
+  out = reinterpret_cast<Function>(::dlsym(library, name));
+  return out != nullptr;
+}
+
+bool load(const char *place, Api &api) {
+  void *library = ::dlopen(place, RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) return false;
+  // Pixel phones hand their functions out through a loader that must be switched on first.
+  void (*enable)() = nullptr;
+  if (find(library, "enableOpenCL", enable)) enable();
+#define SE_FIND(name) find(library, "cl" #name, api.name)
+  const bool whole =
+      SE_FIND(GetPlatformIDs) && SE_FIND(GetPlatformInfo) && SE_FIND(GetDeviceIDs) && SE_FIND(GetDeviceInfo) &&
+      SE_FIND(CreateContext) && SE_FIND(ReleaseContext) && SE_FIND(CreateCommandQueue) &&
+      SE_FIND(ReleaseCommandQueue) && SE_FIND(CreateBuffer) && SE_FIND(ReleaseMemObject) &&
+      SE_FIND(EnqueueReadBuffer) && SE_FIND(EnqueueWriteBuffer) && SE_FIND(EnqueueCopyBuffer) &&
+      SE_FIND(EnqueueMapBuffer) && SE_FIND(EnqueueUnmapMemObject) && SE_FIND(EnqueueNDRangeKernel) && SE_FIND(Flush) &&
+      SE_FIND(Finish) && SE_FIND(CreateProgramWithSource) && SE_FIND(CreateProgramWithBinary) &&
+      SE_FIND(BuildProgram) && SE_FIND(GetProgramInfo) && SE_FIND(GetProgramBuildInfo) && SE_FIND(ReleaseProgram) &&
+      SE_FIND(CreateKernel) && SE_FIND(SetKernelArg) && SE_FIND(GetKernelWorkGroupInfo) && SE_FIND(ReleaseKernel) &&
+      SE_FIND(GetEventProfilingInfo) && SE_FIND(ReleaseEvent);
+#undef SE_FIND
+  if (!whole) ::dlclose(library);
+  return whole;
+}
+
+}  // namespace
+
+const Api &api() {
+  static std::mutex mutex;
+  static Api loaded{};
+  static bool is_loaded = false;
+  const std::lock_guard lock(mutex);
+  if (is_loaded) return loaded;
+  for (const char *place : kPlaces) {
+    if (load(place, loaded)) {
+      is_loaded = true;
+      return loaded;
+    }
+  }
+  throw Error(SE_UNSUPPORTED, "no OpenCL library is installed here",
+              "install the GPU's driver; an Android app names libOpenCL.so in <uses-native-library>");
+}
+
+std::string error_name(Int code) {
+  static const std::map<Int, std::string> names = {
+      {-1, "CL_DEVICE_NOT_FOUND"},
+      {-2, "CL_DEVICE_NOT_AVAILABLE"},
+      {-4, "CL_MEM_OBJECT_ALLOCATION_FAILURE"},
+      {-5, "CL_OUT_OF_RESOURCES"},
+      {-6, "CL_OUT_OF_HOST_MEMORY"},
+      {-11, "CL_BUILD_PROGRAM_FAILURE"},
+      {-14, "CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST"},
+      {-30, "CL_INVALID_VALUE"},
+      {-36, "CL_INVALID_COMMAND_QUEUE"},
+      {-38, "CL_INVALID_MEM_OBJECT"},
+      {-42, "CL_INVALID_BINARY"},
+      {-46, "CL_INVALID_KERNEL_NAME"},
+      {-51, "CL_INVALID_ARG_SIZE"},
+      {-54, "CL_INVALID_WORK_GROUP_SIZE"},
+      {-61, "CL_INVALID_BUFFER_SIZE"},
+      {-1001, "CL_PLATFORM_NOT_FOUND_KHR"},
+  };
+  const auto found = names.find(code);
+  return found == names.end() ? "OpenCL error " + std::to_string(code) : found->second;
+}
+
+}  // namespace se::cl

@@ -1,0 +1,240 @@
+// Opens an OpenCL device and moves memory; the queue is never waited for except by `read` and `finish`.
+#include "opencl_device.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "../log.h"
+
+namespace se::cl {
+namespace {
+
+// Sizes are rounded up, so that slightly different calls find each other's buffers.
+constexpr size_t kGrain = 256;
+
+size_t rounded(size_t bytes) { return std::max<size_t>(kGrain, (bytes + kGrain - 1) / kGrain * kGrain); }
+
+std::string bytes_text(uint64_t bytes) { return ticked(std::to_string(bytes)) + " bytes"; }
+
+}  // namespace
+
+Device &Device::open() {
+  static std::mutex mutex;
+  static Device *opened = nullptr;
+  const std::lock_guard lock(mutex);
+  if (opened == nullptr) opened = new Device();
+  return *opened;
+}
+
+Device::Device() {
+  choose();
+  name_ = text(kDeviceName);
+  driver_ = text(kDriverVersion);
+  computes_half_ = text(kDeviceExtensions).find("cl_khr_fp16") != std::string::npos;
+  memory_bytes_ = number(kDeviceGlobalMemSize);
+  largest_buffer_bytes_ = number(kDeviceMaxMemAllocSize);
+  Uint unified = 0;
+  api().GetDeviceInfo(id_, kDeviceHostUnifiedMemory, sizeof unified, &unified, nullptr);
+  is_unified_ = unified != 0;
+  Int code = kSuccess;
+  context_ = api().CreateContext(nullptr, 1, &id_, nullptr, nullptr, &code);
+  if (code != kSuccess) {
+    throw Error(SE_LOAD_FAILED, "the OpenCL device " + ticked(name_) + " cannot be opened: " + error_name(code));
+  }
+  open_queue(false);
+}
+
+void Device::choose() {
+  Uint count = 0;
+  std::vector<PlatformId *> platforms;
+  if (api().GetPlatformIDs(0, nullptr, &count) == kSuccess && count > 0) {
+    platforms.resize(count);
+    api().GetPlatformIDs(count, platforms.data(), nullptr);
+  }
+  for (const Bitfield kind : {kDeviceTypeGpu, kDeviceTypeAccelerator | kDeviceTypeCpu}) {
+    for (PlatformId *platform : platforms) {
+      if (api().GetDeviceIDs(platform, kind, 1, &id_, &count) != kSuccess || count == 0) continue;
+      for (const Uint key : {kPlatformName, kPlatformVersion}) {
+        char words[256] = {};
+        api().GetPlatformInfo(platform, key, sizeof words - 1, words, nullptr);
+        platform_ += (platform_.empty() ? "" : " ") + std::string(words);
+      }
+      return;
+    }
+  }
+  throw Error(SE_UNSUPPORTED, "OpenCL finds no device here", "install the GPU's driver");
+}
+
+void Device::open_queue(bool profiling) {
+  Int code = kSuccess;
+  Queue *queue = api().CreateCommandQueue(context_, id_, profiling ? kQueueProfiling : 0, &code);
+  check("cannot make a queue", code);
+  if (queue_ != nullptr) {
+    api().Finish(queue_);
+    api().ReleaseCommandQueue(queue_);
+  }
+  queue_ = queue;
+  profiling_ = profiling;
+}
+
+std::string Device::text(Uint key) const {
+  size_t bytes = 0;
+  if (api().GetDeviceInfo(id_, key, 0, nullptr, &bytes) != kSuccess || bytes == 0) return "";
+  std::string words(bytes, '\0');
+  api().GetDeviceInfo(id_, key, bytes, words.data(), nullptr);
+  words.resize(std::strlen(words.c_str()));
+  return words;
+}
+
+uint64_t Device::number(Uint key) const {
+  Ulong value = 0;
+  api().GetDeviceInfo(id_, key, sizeof value, &value, nullptr);
+  return value;
+}
+
+Error Device::failure(const char *what, Int code) {
+  const std::string said = std::string("the GPU ") + ticked(name_) + ": " + what + ": " + error_name(code);
+  switch (code) {
+    case kMemObjectAllocationFailure:
+    case kOutOfHostMemory:
+    case kInvalidBufferSize:
+      return Error(SE_OOM_VRAM, said, "open with a shorter context or close other programs");
+    case kOutOfResources:
+    case kDeviceNotAvailable:
+      // After either, drivers answer every call with an error.
+      is_lost_ = true;
+      return Error(SE_INTERNAL, said + "; the device is lost", "start the program again, or open with the backend cpu");
+    default:
+      return Error(SE_INTERNAL, said);
+  }
+}
+
+Buffer *Device::allocate(size_t bytes) {
+  const size_t size = rounded(bytes);
+  if (is_lost_) throw Error(SE_INTERNAL, "the GPU " + ticked(name_) + " is lost", "start the program again");
+  if (size > largest_buffer_bytes_) {
+    throw Error(SE_OOM_VRAM,
+                "the GPU " + ticked(name_) + " makes buffers of up to " + bytes_text(largest_buffer_bytes_) + ", not " +
+                    bytes_text(size),
+                "open with a shorter context, or package with a smaller weight format");
+  }
+  const std::lock_guard lock(mutex_);
+  // A buffer up to an eighth too large is better than a new one.
+  if (const auto found = free_.lower_bound(size); found != free_.end() && found->first <= size + size / 8) {
+    Buffer *buffer = found->second;
+    free_.erase(found);
+    used_bytes_ += buffer->bytes;
+    return buffer;
+  }
+  const Bitfield flags = kMemReadWrite | (is_unified_ ? kMemAllocHostPtr : 0);
+  Int code = kSuccess;
+  Mem *memory = api().CreateBuffer(context_, flags, size, nullptr, &code);
+  if (code != kSuccess && !free_.empty()) {
+    for (const auto &[unused, buffer] : free_) {
+      api().ReleaseMemObject(buffer->memory);
+      delete buffer;
+    }
+    free_.clear();
+    memory = api().CreateBuffer(context_, flags, size, nullptr, &code);
+  }
+  if (code != kSuccess) {
+    throw Error(SE_OOM_VRAM,
+                "the GPU " + ticked(name_) + " has no " + bytes_text(size) + " left (" + error_name(code) + "); " +
+                    bytes_text(used_bytes_) + " are in use",
+                "open with a shorter context or close other programs");
+  }
+  used_bytes_ += size;
+  return new Buffer{memory, size};
+}
+
+void Device::release(Buffer *buffer) noexcept {
+  const std::lock_guard lock(mutex_);
+  used_bytes_ -= buffer->bytes;
+  free_.emplace(buffer->bytes, buffer);
+}
+
+void Device::trim() noexcept {
+  const std::lock_guard lock(mutex_);
+  for (const auto &[unused, buffer] : free_) {
+    api().ReleaseMemObject(buffer->memory);
+    delete buffer;
+  }
+  free_.clear();
+}
+
+void Device::write(Buffer &to, size_t offset, const void *from, size_t bytes) {
+  if (bytes == 0) return;
+  if (!is_unified_) {
+    check("cannot write", api().EnqueueWriteBuffer(queue_, to.memory, 1, offset, bytes, from, 0, nullptr, nullptr));
+    return;
+  }
+  // The GPU reads this memory itself: one copy, no staging.
+  Int code = kSuccess;
+  void *mapped = api().EnqueueMapBuffer(queue_, to.memory, 1, kMapWriteInvalidate, offset, bytes, 0, nullptr, nullptr, &code);
+  check("cannot map memory", code);
+  std::memcpy(mapped, from, bytes);
+  check("cannot unmap memory", api().EnqueueUnmapMemObject(queue_, to.memory, mapped, 0, nullptr, nullptr));
+}
+
+void Device::read(const Buffer &from, size_t offset, void *to, size_t bytes) {
+  if (bytes == 0) return;
+  if (!is_unified_) {
+    check("cannot read", api().EnqueueReadBuffer(queue_, from.memory, 1, offset, bytes, to, 0, nullptr, nullptr));
+    return;
+  }
+  Int code = kSuccess;
+  void *mapped = api().EnqueueMapBuffer(queue_, from.memory, 1, kMapRead, offset, bytes, 0, nullptr, nullptr, &code);
+  check("cannot map memory", code);
+  std::memcpy(to, mapped, bytes);
+  check("cannot unmap memory", api().EnqueueUnmapMemObject(queue_, from.memory, mapped, 0, nullptr, nullptr));
+}
+
+void Device::copy(const Buffer &from, size_t from_offset, Buffer &to, size_t to_offset, size_t bytes) {
+  if (bytes == 0) return;
+  check("cannot copy", api().EnqueueCopyBuffer(queue_, from.memory, to.memory, from_offset, to_offset, bytes, 0, nullptr,
+                                               nullptr));
+}
+
+void Device::fill_with_zeros(Buffer &buffer) {
+  constexpr size_t kPiece = 1 << 20;
+  const std::vector<char> zeros(std::min(buffer.bytes, kPiece));
+  for (size_t done = 0; done < buffer.bytes; done += kPiece) {
+    write(buffer, done, zeros.data(), std::min(kPiece, buffer.bytes - done));
+  }
+}
+
+void Device::finish() { check("cannot finish its work", api().Finish(queue_)); }
+
+void Device::launch(Kernel *kernel, const std::string &name, unsigned dimensions, const size_t *global,
+                    const size_t *local) {
+  if (is_lost_) throw Error(SE_INTERNAL, "the GPU " + ticked(name_) + " is lost", "start the program again");
+  Event *event = nullptr;
+  const Int code = api().EnqueueNDRangeKernel(queue_, kernel, dimensions, nullptr, global, local, 0, nullptr,
+                                              profiling_ ? &event : nullptr);
+  if (code != kSuccess) throw failure(("cannot start kernel " + ticked(name)).c_str(), code);
+  if (event == nullptr) return;
+  finish();
+  Ulong start = 0;
+  Ulong end = 0;
+  api().GetEventProfilingInfo(event, kProfilingStart, sizeof start, &start, nullptr);
+  api().GetEventProfilingInfo(event, kProfilingEnd, sizeof end, &end, nullptr);
+  api().ReleaseEvent(event);
+  const std::lock_guard lock(mutex_);
+  KernelTime &time = times_[name];
+  time.calls += 1;
+  time.nanoseconds += end - start;
+}
+
+void Device::profile(bool on) {
+  if (on != profiling_) open_queue(on);
+  const std::lock_guard lock(mutex_);
+  times_.clear();
+}
+
+std::map<std::string, KernelTime> Device::kernel_times() {
+  const std::lock_guard lock(mutex_);
+  return times_;
+}
+
+}  // namespace se::cl

@@ -1,0 +1,97 @@
+// One OpenCL device: its queue, its memory, its programs. Everything on it runs in the order in which it was asked for.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "../status.h"
+#include "opencl_api.h"
+
+namespace se::cl {
+
+// Device memory. TVM carries its address around as a tensor's data and wants that aligned.
+struct alignas(64) Buffer {
+  Mem *memory;
+  size_t bytes;
+};
+
+struct KernelTime {
+  uint64_t calls = 0;
+  uint64_t nanoseconds = 0;
+};
+
+class Device {
+ public:
+  // The GPU that is found first; other processors (PoCL) where there is none. UNSUPPORTED if OpenCL is missing or
+  // finds nothing, LOAD_FAILED if the device cannot be opened; tried again at the next call then.
+  static Device &open();
+
+  Device(const Device &) = delete;
+  Device &operator=(const Device &) = delete;
+
+  const std::string &name() const { return name_; }
+  const std::string &driver() const { return driver_; }
+  const std::string &platform() const { return platform_; }
+  bool computes_half() const { return computes_half_; }
+  bool is_unified() const { return is_unified_; }
+  uint64_t memory_bytes() const { return memory_bytes_; }
+  uint64_t largest_buffer_bytes() const { return largest_buffer_bytes_; }
+  Context *context() const { return context_; }
+  DeviceId *id() const { return id_; }
+
+  // Memory, from the pool where a buffer of this size is free. OOM_VRAM when the device has none left or makes no
+  // buffer of this size.
+  Buffer *allocate(size_t bytes);
+  // Back into the pool. What was queued before may still use it: what reuses it is queued later.
+  void release(Buffer *buffer) noexcept;
+  // Gives what lies in the pool back to the device.
+  void trim() noexcept;
+  // Bytes in use, without the pool.
+  uint64_t used_bytes() const { return used_bytes_; }
+
+  // `write` returns as soon as `from` may be changed, `read` when everything queued before is done.
+  void write(Buffer &to, size_t offset, const void *from, size_t bytes);
+  void read(const Buffer &from, size_t offset, void *to, size_t bytes);
+  void copy(const Buffer &from, size_t from_offset, Buffer &to, size_t to_offset, size_t bytes);
+  void fill_with_zeros(Buffer &buffer);
+  void finish();
+
+  void launch(Kernel *kernel, const std::string &name, unsigned dimensions, const size_t *global, const size_t *local);
+
+  // Measures every kernel from now on, one at a time: slower, and only for that.
+  void profile(bool on);
+  std::map<std::string, KernelTime> kernel_times();
+
+  // The failure for a status of a call; remembers a lost device, which serves no more.
+  Error failure(const char *what, Int code);
+
+ private:
+  Device();
+  ~Device() = delete;  // lives as long as the process: drivers do not like to be taken down at exit
+  void check(const char *what, Int code) {
+    if (code != kSuccess) throw failure(what, code);
+  }
+  void choose();
+  void open_queue(bool profiling);
+  std::string text(Uint key) const;
+  uint64_t number(Uint key) const;
+
+  DeviceId *id_ = nullptr;
+  Context *context_ = nullptr;
+  Queue *queue_ = nullptr;
+  bool profiling_ = false;
+  std::string platform_, name_, driver_;
+  bool computes_half_ = false, is_unified_ = false;
+  uint64_t memory_bytes_ = 0, largest_buffer_bytes_ = 0;
+  std::mutex mutex_;
+  std::multimap<size_t, Buffer *> free_;
+  std::atomic<uint64_t> used_bytes_ = 0;
+  std::atomic<bool> is_lost_ = false;
+  std::map<std::string, KernelTime> times_;
+};
+
+}  // namespace se::cl

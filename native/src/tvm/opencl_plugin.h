@@ -1,0 +1,20 @@
+// Gives TVM's runtime, whose wheels bring none, the device `opencl` and modules of OpenCL C.
+//
+// TVM reaches a device through a C++ class, and its libraries may have been built with another C++ library than this
+// code. So nothing here passes a type of the C++ library or an exception to it: what fails is kept and reported by
+// `take_opencl_failure` instead.
+#pragma once
+
+#include <optional>
+
+#include "../status.h"
+
+namespace se {
+
+// Registers device and module once per process; needs no GPU. INTERNAL when TVM refuses.
+void register_opencl();
+
+// Why this thread's last call of compiled code for OpenCL failed, if it did; then forgotten.
+std::optional<Error> take_opencl_failure();
+
+}  // namespace se

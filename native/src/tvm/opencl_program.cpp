@@ -1,0 +1,176 @@
+// Builds programs and caches their binaries; a cache that cannot be read or written costs time and nothing else.
+#include "opencl_program.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "../log.h"
+
+namespace se::cl {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kLargestBinary = 64 << 20;
+constexpr char kMagic[] = "sphere-edge OpenCL binary 1\n";
+// Divisions and square roots may round differently; nothing here depends on it.
+constexpr char kOptions[] = "-cl-mad-enable";
+
+std::mutex folder_mutex;
+fs::path chosen_folder;
+
+// FNV-1a (Fowler, Noll, Vo), 64 bits: tells files apart and finds damage; nobody but the user writes there.
+uint64_t hash_of(const std::string &text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char letter : text) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
+  return hash;
+}
+
+std::string hexadecimal(uint64_t number) {
+  std::ostringstream out;
+  out << std::hex << number;
+  return out.str();
+}
+
+fs::path cache_folder() {
+  const std::lock_guard lock(folder_mutex);
+  if (!chosen_folder.empty()) return chosen_folder / "opencl";
+  if (const char *own = std::getenv("SPHERE_EDGE_CACHE"); own != nullptr && *own != '\0') return fs::path(own) / "opencl";
+  if (const char *caches = std::getenv("XDG_CACHE_HOME"); caches != nullptr && *caches == '/') {
+    return fs::path(caches) / "sphere-edge" / "opencl";
+  }
+  if (const char *home = std::getenv("HOME"); home != nullptr && *home == '/') {
+    return fs::path(home) / ".cache" / "sphere-edge" / "opencl";
+  }
+  return {};
+}
+
+// Everything that a binary depends on; it stands at the head of the file.
+std::string key_of(const Device &device, const std::string &source) {
+  return device.platform() + "\n" + device.name() + "\n" + device.driver() + "\n" + kOptions + "\n" +
+         std::to_string(source.size()) + " " + hexadecimal(hash_of(source)) + "\n";
+}
+
+std::string read_cached(const fs::path &path, const std::string &key) {
+  std::error_code error;
+  const uint64_t bytes = fs::file_size(path, error);
+  if (error || bytes > kLargestBinary) return "";
+  std::ifstream in(path, std::ios::binary);
+  std::string content(bytes, '\0');
+  if (!in.read(content.data(), static_cast<std::streamsize>(bytes))) return "";
+  const std::string head = kMagic + key;
+  if (content.compare(0, head.size(), head) != 0) return "";
+  const size_t line_end = content.find('\n', head.size());
+  if (line_end == std::string::npos) return "";
+  const std::string hash = content.substr(head.size(), line_end - head.size());
+  std::string binary = content.substr(line_end + 1);
+  return hash == hexadecimal(hash_of(binary)) ? binary : "";
+}
+
+void write_cached(const fs::path &path, const std::string &key, const std::string &binary) {
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  const fs::path beside = path.string() + "." + std::to_string(::getpid());
+  {
+    std::ofstream out(beside, std::ios::binary);
+    out << kMagic << key << hexadecimal(hash_of(binary)) << '\n' << binary;
+    if (!out.flush()) {
+      fs::remove(beside, error);
+      return;
+    }
+  }
+  fs::rename(beside, path, error);
+  if (error) fs::remove(beside, error);
+}
+
+std::string binary_of(Program *program) {
+  size_t bytes = 0;
+  if (api().GetProgramInfo(program, kProgramBinarySizes, sizeof bytes, &bytes, nullptr) != kSuccess) return "";
+  if (bytes == 0 || bytes > kLargestBinary) return "";
+  std::string binary(bytes, '\0');
+  auto *data = reinterpret_cast<unsigned char *>(binary.data());
+  if (api().GetProgramInfo(program, kProgramBinaries, sizeof data, &data, nullptr) != kSuccess) return "";
+  return binary;
+}
+
+}  // namespace
+
+void set_cache_folder(const fs::path &folder) {
+  const std::lock_guard lock(folder_mutex);
+  chosen_folder = folder;
+}
+
+KernelSet::KernelSet(Device &device, const std::string &source) : device_(device) {
+  const std::string key = key_of(device, source);
+  const fs::path folder = cache_folder();
+  const fs::path path = folder / (hexadecimal(hash_of(key)) + ".bin");
+  Int code = kSuccess;
+  if (const std::string binary = folder.empty() ? "" : read_cached(path, key); !binary.empty()) {
+    DeviceId *id = device.id();
+    const size_t bytes = binary.size();
+    const auto *data = reinterpret_cast<const unsigned char *>(binary.data());
+    Int status = kSuccess;
+    program_ = api().CreateProgramWithBinary(device.context(), 1, &id, &bytes, &data, &status, &code);
+    came_from_cache_ = code == kSuccess && status == kSuccess && build(program_, nullptr);
+    if (came_from_cache_) return;
+    if (program_ != nullptr && code == kSuccess) api().ReleaseProgram(program_);
+    program_ = nullptr;
+  }
+  const char *text = source.data();
+  const size_t bytes = source.size();
+  program_ = api().CreateProgramWithSource(device.context(), 1, &text, &bytes, &code);
+  if (code != kSuccess) throw device.failure("cannot take the kernels", code);
+  std::string log;
+  if (!build(program_, &log)) {
+    api().ReleaseProgram(program_);
+    throw Error(SE_LOAD_FAILED, "the driver of " + ticked(device.name()) + " does not compile the kernels: " + log,
+                "open with the backend cpu, and report the driver's version: " + device.driver());
+  }
+  if (folder.empty()) return;
+  if (const std::string binary = binary_of(program_); !binary.empty()) write_cached(path, key, binary);
+}
+
+KernelSet::~KernelSet() {
+  for (const auto &[name, kernel] : kernels_) api().ReleaseKernel(kernel);
+  if (program_ != nullptr) api().ReleaseProgram(program_);
+}
+
+bool KernelSet::build(Program *program, std::string *log) {
+  DeviceId *id = device_.id();
+  if (api().BuildProgram(program, 1, &id, kOptions, nullptr, nullptr) == kSuccess) return true;
+  if (log == nullptr) return false;
+  size_t bytes = 0;
+  api().GetProgramBuildInfo(program, id, kProgramBuildLog, 0, nullptr, &bytes);
+  log->assign(bytes, '\0');
+  api().GetProgramBuildInfo(program, id, kProgramBuildLog, bytes, log->data(), nullptr);
+  log->resize(std::min<size_t>(log->find('\0') == std::string::npos ? log->size() : log->find('\0'), 2000));
+  return false;
+}
+
+Kernel *KernelSet::kernel(const std::string &name) {
+  if (const auto found = kernels_.find(name); found != kernels_.end()) return found->second;
+  Int code = kSuccess;
+  Kernel *made = api().CreateKernel(program_, name.c_str(), &code);
+  if (code != kSuccess) {
+    throw Error(SE_MODEL_CORRUPT, "the compiled model has no kernel " + ticked(name) + ": " + error_name(code));
+  }
+  kernels_.emplace(name, made);
+  return made;
+}
+
+void KernelSet::run(const std::string &name, const std::vector<Argument> &arguments, unsigned dimensions,
+                    const size_t *global, const size_t *local) {
+  // A kernel object holds its arguments: set and queued together.
+  const std::lock_guard lock(mutex_);
+  Kernel *ready = kernel(name);
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const Int code = api().SetKernelArg(ready, static_cast<Uint>(i), arguments[i].bytes, arguments[i].data);
+    if (code != kSuccess) throw device_.failure(("cannot pass an argument to kernel " + ticked(name)).c_str(), code);
+  }
+  device_.launch(ready, name, dimensions, global, local);
+}
+
+}  // namespace se::cl

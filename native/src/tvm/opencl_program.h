@@ -1,0 +1,48 @@
+// The kernels of one compiled model: built from OpenCL C once per driver, then taken from a cache on disk.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "opencl_device.h"
+
+namespace se::cl {
+
+// Where binaries are kept between starts. Empty: the user's cache folder, if the system names one.
+void set_cache_folder(const std::filesystem::path &folder);
+
+class KernelSet {
+ public:
+  // Builds `source`. LOAD_FAILED with the compiler's words when the driver refuses it.
+  KernelSet(Device &device, const std::string &source);
+  ~KernelSet();
+  KernelSet(const KernelSet &) = delete;
+  KernelSet &operator=(const KernelSet &) = delete;
+
+  // One argument: device memory, or a number of 4 or 8 bytes.
+  struct Argument {
+    const void *data;
+    size_t bytes;
+  };
+
+  // Queues one run. MODEL_CORRUPT for a kernel that is not there; else as Device::launch.
+  void run(const std::string &name, const std::vector<Argument> &arguments, unsigned dimensions, const size_t *global,
+           const size_t *local);
+  bool came_from_cache() const { return came_from_cache_; }
+
+ private:
+  Kernel *kernel(const std::string &name);
+  bool build(Program *program, std::string *log);
+
+  Device &device_;
+  Program *program_ = nullptr;
+  bool came_from_cache_ = false;
+  std::mutex mutex_;
+  std::map<std::string, Kernel *> kernels_;
+};
+
+}  // namespace se::cl

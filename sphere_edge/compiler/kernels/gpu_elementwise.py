@@ -1,0 +1,218 @@
+"""GPU operators on single tokens: RMSNorm (with residual), gated activations, rows, rotation."""
+
+from __future__ import annotations
+
+from functools import cache
+from math import pi, sqrt
+
+from tvm import tirx
+
+from sphere_edge.compiler.kernels import gpu_tir as gpu
+from sphere_edge.compiler.kernels import tir
+from sphere_edge.compiler.kernels.gpu_tir import Arithmetic
+from sphere_edge.compiler.kernels.gpu_tuning import Tuning
+from sphere_edge.compiler.kernels.tir import PrimFunc, Value
+from sphere_edge.models.kernels import Attention
+from sphere_edge.quantization.weights import GROUP, WeightFormat
+
+
+@cache
+def rms_norm(
+    tuning: Tuning, columns: int, single: bool, epsilon: float, residual: bool
+) -> PrimFunc:
+    """f(x, weight, y) or f(x, residual, weight, y, sum), all [n, columns] but weight [columns].
+
+    A group of threads works on one row.
+    """
+    threads = tuning.row_threads
+
+    def body() -> None:
+        n = 1 if single else tir.symbol("n")
+        x = tir.parameter("x", (n, columns), "float32")
+        other = tir.parameter("residual", (n, columns), "float32") if residual else None
+        weight = tir.parameter("weight", (columns,), "float32")
+        y = tir.parameter("y", (n, columns), "float32")
+        added = tir.parameter("sum", (n, columns), "float32") if residual else None
+
+        with tir.code(), gpu.launch((n,), (threads,)) as (token, thread):
+            squares = gpu.shared(threads)
+            total = tir.local(1)
+            tir.store(total, 0, tir.const(0.0))
+            with tir.serial(-(-columns // threads)) as turn:
+                column = tir.bind(turn * threads + thread)
+                with tir.when(column < columns):
+                    value = tir.load(x, (token, column))
+                    if other is not None:
+                        value = value + tir.load(other, (token, column))
+                    value = tir.bind(value)
+                    if added is not None:
+                        tir.store(added, (token, column), value)
+                    tir.store(total, 0, tir.load(total, 0) + value * value)
+            tir.store(squares, thread, tir.load(total, 0))
+            power = gpu.reduce_group(squares, thread, threads, lambda a, b: a + b)
+            mean = power / tir.const(columns)
+            scale = tir.bind(tir.const(1.0) / tir.sqrt(mean + tir.const(epsilon)))
+            # Each thread reads only what it has written itself.
+            source = x if added is None else added
+            with tir.serial(-(-columns // threads)) as turn:
+                column = tir.bind(turn * threads + thread)
+                with tir.when(column < columns):
+                    value = tir.load(source, (token, column)) * scale
+                    tir.store(y, (token, column), value * tir.load(weight, column))
+
+    return tir.function(body)
+
+
+@cache
+def gated(tuning: Tuning, columns: int, single: bool, activation: str) -> PrimFunc:
+    """f(gate_up [n, 2 columns], y [n, columns]): activation(gate) * up."""
+    function = _ACTIVATIONS[activation]
+    threads = tuning.row_threads
+
+    def body() -> None:
+        n = 1 if single else tir.symbol("n")
+        gate_up = tir.parameter("gate_up", (n, 2 * columns), "float32")
+        y = tir.parameter("y", (n, columns), "float32")
+        groups = (-(-columns // threads), n)
+        with tir.code(), gpu.launch(groups, (threads,)) as (block, token, thread):
+            column = tir.bind(block * threads + thread)
+            with tir.when(column < columns):
+                gate = tir.bind(tir.load(gate_up, (token, column)))
+                up = tir.load(gate_up, (token, columns + column))
+                tir.store(y, (token, column), function(gate) * up)
+
+    return tir.function(body)
+
+
+def _silu(x: Value) -> Value:
+    return x / (tir.const(1.0) + tirx.exp(-x))
+
+
+def _gelu(x: Value) -> Value:
+    return tir.const(0.5) * x * (tir.const(1.0) + tirx.erf(x * tir.const(sqrt(0.5))))
+
+
+def _gelu_tanh(x: Value) -> Value:
+    cubic = x + tir.const(0.044715) * x * x * x
+    return tir.const(0.5) * x * (tir.const(1.0) + tirx.tanh(cubic * tir.const(sqrt(2 / pi))))
+
+
+_ACTIVATIONS = {"silu": _silu, "gelu": _gelu, "gelu_tanh": _gelu_tanh}
+
+
+@cache
+def take(
+    arithmetic: Arithmetic,
+    tuning: Tuning,
+    fmt: WeightFormat,
+    blocks: int,
+    columns: int,
+    single: bool,
+) -> PrimFunc:
+    """f(token_ids int32 [n], packed weight…, y [n, columns]); ids out of range take an end."""
+    threads = tuning.row_threads
+
+    def body() -> None:
+        n = 1 if single else tir.symbol("n")
+        token_ids = tir.parameter("token_ids", (n,), "int32")
+        weight = [
+            tir.parameter(suffix, size, dtype)
+            for suffix, (size, dtype) in fmt.parameters(blocks * fmt.row_block, columns).items()
+        ]
+        y = tir.parameter("y", (n, columns), "float32")
+
+        def number(block: Value, lane: Value, column: Value) -> Value:
+            if not fmt.is_quantized:
+                return arithmetic.load(weight[0], (block, column, lane))
+            group, inner = column // GROUP, column % GROUP
+            scale = arithmetic.load(weight[1], (block, group, lane))
+            if fmt.name == "q8":
+                word = tir.load(weight[0], (block, group, inner // 4, lane))
+                up = tir.bits(word << tir.cast(24 - inner % 4 * 8, "uint32", 1), "int32", 1)
+                return tir.cast(up >> tir.const(24, "int32"), "float32", 1) * scale
+            word = tir.load(weight[0], (block, group, inner % 16 // 4, lane))
+            shift = tir.cast(inner % 4 * 8 + inner // 16 * 4, "uint32", 1)
+            unsigned = (word >> shift) & tir.const(15, "uint32")
+            return (tir.cast(unsigned, "float32", 1) - tir.const(8.0)) * scale
+
+        groups = (-(-columns // threads), n)
+        with tir.code(), gpu.launch(groups, (threads,)) as (part, token, thread):
+            column = tir.bind(part * threads + thread)
+            with tir.when(column < columns):
+                wanted = tir.maximum(tir.load(token_ids, token), tir.const(0, "int32"))
+                last = tir.const(blocks * fmt.row_block - 1, "int32")
+                row = tir.bind(tir.minimum(wanted, last))
+                block = tir.bind(row // fmt.row_block)
+                lane = tir.bind(row % fmt.row_block)
+                tir.store(y, (token, column), number(block, lane, column))
+
+    return tir.function(body)
+
+
+@cache
+def rotate_and_store(
+    arithmetic: Arithmetic,
+    tuning: Tuning,
+    spec: Attention,
+    single: bool,
+    magnitude: float,
+    cache_dtype: str,
+) -> PrimFunc:
+    """f(qkv, position, inverse_frequencies, K, V, q); K and V are written in place.
+
+    qkv [n, (query_heads + 2 kv_heads) head_dim], q [n, query_heads, head_dim]. A group of threads
+    works on one head of one token, a thread on single features of it.
+    """
+    half = spec.rotary_dim // 2
+    threads = tuning.row_threads
+    rotated_heads = spec.query_heads + spec.kv_heads
+
+    def body() -> None:
+        n = 1 if single else tir.symbol("n")
+        context = tir.symbol("context")
+        heads = spec.query_heads + 2 * spec.kv_heads
+        qkv = tir.parameter("qkv", (n, heads * spec.head_dim), "float32")
+        position = tir.parameter("position", (1,), "int32")
+        frequencies = tir.parameter("inverse_frequencies", (half,), "float32") if half else None
+        cache_shape = (spec.kv_heads, context, spec.head_dim)
+        keys = tir.parameter("keys", cache_shape, cache_dtype)
+        values = tir.parameter("values", cache_shape, cache_dtype)
+        q = tir.parameter("q", (n, spec.query_heads, spec.head_dim), "float32")
+
+        groups = (-(-spec.head_dim // threads), heads, n)
+        with tir.code(), gpu.launch(groups, (threads,)) as (part, head, token, thread):
+            feature = tir.bind(part * threads + thread)
+            place = tir.bind(tir.load(position, 0) + tir.cast(token, "int32", 1))
+            with tir.when(feature < spec.head_dim):
+                first = tir.bind(head * spec.head_dim)
+                number = tir.local(1)
+                tir.store(number, 0, tir.load(qkv, (token, first + feature)))
+                if frequencies is not None:
+                    with tir.when((head < rotated_heads) & (feature < spec.rotary_dim)):
+                        pair = tir.bind(feature // 2 if spec.interleaved else feature % half)
+                        angle = tir.bind(
+                            tir.cast(place, "float32", 1) * tir.load(frequencies, pair)
+                        )
+                        cosine = tir.cos(angle) * tir.const(magnitude)
+                        sine = tir.sin(angle) * tir.const(magnitude)
+                        if spec.interleaved:
+                            is_first = tir.bind(feature % 2 == 0)
+                            partner = feature + 1 - feature % 2 * 2
+                        else:
+                            is_first = tir.bind(feature < half)
+                            partner = (feature + half) % spec.rotary_dim
+                        other = tir.load(qkv, (token, first + partner))
+                        signed = tir.choose(is_first, tir.const(0.0) - other, other)
+                        rotated = tir.load(number, 0) * cosine + signed * sine
+                        tir.store(number, 0, rotated)
+                value = tir.bind(tir.load(number, 0))
+                with tir.when(head < spec.query_heads):
+                    tir.store(q, (token, head, feature), value)
+                with tir.when((head >= spec.query_heads) & (head < rotated_heads)):
+                    index = (head - spec.query_heads, place, feature)
+                    arithmetic.store(keys, index, value)
+                with tir.when(head >= rotated_heads):
+                    index = (head - rotated_heads, place, feature)
+                    arithmetic.store(values, index, value)
+
+    return tir.function(body)
