@@ -100,7 +100,7 @@ def in_place_rotation(
     cache: tuple[Tensor, Tensor],
     spec: Attention,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """The call of a `rotate_and_store` kernel, which returns q and the cache that it has changed."""
+    """The call of a `rotate_and_store` kernel: q, and the cache that it has changed."""
     n, dtype = qkv.shape[0], str(cache[0].dtype)
     frequencies = [inverse_frequencies] if spec.rotary_dim else []
     arguments = [qkv, position, *frequencies, *cache]
