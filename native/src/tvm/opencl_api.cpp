@@ -40,16 +40,16 @@ bool load(const char *place, Api &api) {
   void (*enable)() = nullptr;
   if (find(library, "enableOpenCL", enable)) enable();
 #define SE_FIND(name) find(library, "cl" #name, api.name)
-  const bool whole =
-      SE_FIND(GetPlatformIDs) && SE_FIND(GetPlatformInfo) && SE_FIND(GetDeviceIDs) && SE_FIND(GetDeviceInfo) &&
-      SE_FIND(CreateContext) && SE_FIND(ReleaseContext) && SE_FIND(CreateCommandQueue) &&
-      SE_FIND(ReleaseCommandQueue) && SE_FIND(CreateBuffer) && SE_FIND(ReleaseMemObject) &&
-      SE_FIND(EnqueueReadBuffer) && SE_FIND(EnqueueWriteBuffer) && SE_FIND(EnqueueCopyBuffer) &&
-      SE_FIND(EnqueueMapBuffer) && SE_FIND(EnqueueUnmapMemObject) && SE_FIND(EnqueueNDRangeKernel) && SE_FIND(Flush) &&
-      SE_FIND(Finish) && SE_FIND(CreateProgramWithSource) && SE_FIND(CreateProgramWithBinary) &&
-      SE_FIND(BuildProgram) && SE_FIND(GetProgramInfo) && SE_FIND(GetProgramBuildInfo) && SE_FIND(ReleaseProgram) &&
-      SE_FIND(CreateKernel) && SE_FIND(SetKernelArg) && SE_FIND(GetKernelWorkGroupInfo) && SE_FIND(ReleaseKernel) &&
-      SE_FIND(GetEventProfilingInfo) && SE_FIND(ReleaseEvent);
+  const bool whole = SE_FIND(GetPlatformIDs) && SE_FIND(GetPlatformInfo) && SE_FIND(GetDeviceIDs) &&
+                     SE_FIND(GetDeviceInfo) && SE_FIND(CreateContext) && SE_FIND(ReleaseContext) &&
+                     SE_FIND(CreateCommandQueue) && SE_FIND(ReleaseCommandQueue) && SE_FIND(CreateBuffer) &&
+                     SE_FIND(ReleaseMemObject) && SE_FIND(EnqueueReadBuffer) && SE_FIND(EnqueueWriteBuffer) &&
+                     SE_FIND(EnqueueCopyBuffer) && SE_FIND(EnqueueMapBuffer) && SE_FIND(EnqueueUnmapMemObject) &&
+                     SE_FIND(EnqueueNDRangeKernel) && SE_FIND(Flush) && SE_FIND(Finish) &&
+                     SE_FIND(CreateProgramWithSource) && SE_FIND(CreateProgramWithBinary) && SE_FIND(BuildProgram) &&
+                     SE_FIND(GetProgramInfo) && SE_FIND(GetProgramBuildInfo) && SE_FIND(ReleaseProgram) &&
+                     SE_FIND(CreateKernel) && SE_FIND(SetKernelArg) && SE_FIND(GetKernelWorkGroupInfo) &&
+                     SE_FIND(ReleaseKernel) && SE_FIND(GetEventProfilingInfo) && SE_FIND(ReleaseEvent);
 #undef SE_FIND
   if (!whole) ::dlclose(library);
   return whole;

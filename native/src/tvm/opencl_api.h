@@ -64,8 +64,8 @@ struct Api {
   Int (*GetPlatformInfo)(PlatformId *, Uint, size_t, void *, size_t *);
   Int (*GetDeviceIDs)(PlatformId *, Bitfield, Uint, DeviceId **, Uint *);
   Int (*GetDeviceInfo)(DeviceId *, Uint, size_t, void *, size_t *);
-  Context *(*CreateContext)(const intptr_t *, Uint, DeviceId *const *, void (*)(const char *, const void *, size_t, void *),
-                            void *, Int *);
+  Context *(*CreateContext)(const intptr_t *, Uint, DeviceId *const *,
+                            void (*)(const char *, const void *, size_t, void *), void *, Int *);
   Int (*ReleaseContext)(Context *);
   Queue *(*CreateCommandQueue)(Context *, DeviceId *, Bitfield, Int *);
   Int (*ReleaseCommandQueue)(Queue *);

@@ -171,7 +171,8 @@ void Device::write(Buffer &to, size_t offset, const void *from, size_t bytes) {
   }
   // The GPU reads this memory itself: one copy, no staging.
   Int code = kSuccess;
-  void *mapped = api().EnqueueMapBuffer(queue_, to.memory, 1, kMapWriteInvalidate, offset, bytes, 0, nullptr, nullptr, &code);
+  void *mapped =
+      api().EnqueueMapBuffer(queue_, to.memory, 1, kMapWriteInvalidate, offset, bytes, 0, nullptr, nullptr, &code);
   check("cannot map memory", code);
   std::memcpy(mapped, from, bytes);
   check("cannot unmap memory", api().EnqueueUnmapMemObject(queue_, to.memory, mapped, 0, nullptr, nullptr));
@@ -192,8 +193,8 @@ void Device::read(const Buffer &from, size_t offset, void *to, size_t bytes) {
 
 void Device::copy(const Buffer &from, size_t from_offset, Buffer &to, size_t to_offset, size_t bytes) {
   if (bytes == 0) return;
-  check("cannot copy", api().EnqueueCopyBuffer(queue_, from.memory, to.memory, from_offset, to_offset, bytes, 0, nullptr,
-                                               nullptr));
+  check("cannot copy",
+        api().EnqueueCopyBuffer(queue_, from.memory, to.memory, from_offset, to_offset, bytes, 0, nullptr, nullptr));
 }
 
 void Device::fill_with_zeros(Buffer &buffer) {

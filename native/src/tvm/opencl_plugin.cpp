@@ -265,9 +265,11 @@ std::shared_ptr<Kernels> read_kernels(const char *data, size_t bytes) {
 // ffi.Module.load_from_bytes.opencl: bytes → module.
 int load_module(void *, const TVMFFIAny *values, int32_t count, TVMFFIAny *result) {
   const bool worked = kept([&] {
-    if (count != 1 || (values[0].type_index != kTVMFFIBytes && values[0].type_index != kTVMFFISmallBytes)) Reader::fail();
+    if (count != 1 || (values[0].type_index != kTVMFFIBytes && values[0].type_index != kTVMFFISmallBytes))
+      Reader::fail();
     const tvm::ffi::Bytes bytes = tvm::ffi::AnyView::CopyFromTVMFFIAny(values[0]).cast<tvm::ffi::Bytes>();
-    tvm::ffi::Any module = tvm::ffi::Module(tvm::ffi::make_object<OpenclModule>(read_kernels(bytes.data(), bytes.size())));
+    tvm::ffi::Any module =
+        tvm::ffi::Module(tvm::ffi::make_object<OpenclModule>(read_kernels(bytes.data(), bytes.size())));
     *result = tvm::ffi::details::AnyUnsafe::MoveAnyToTVMFFIAny(std::move(module));
   });
   if (worked) return 0;

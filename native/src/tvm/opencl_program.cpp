@@ -38,7 +38,8 @@ std::string hexadecimal(uint64_t number) {
 fs::path cache_folder() {
   const std::lock_guard lock(folder_mutex);
   if (!chosen_folder.empty()) return chosen_folder / "opencl";
-  if (const char *own = std::getenv("SPHERE_EDGE_CACHE"); own != nullptr && *own != '\0') return fs::path(own) / "opencl";
+  if (const char *own = std::getenv("SPHERE_EDGE_CACHE"); own != nullptr && *own != '\0')
+    return fs::path(own) / "opencl";
   if (const char *caches = std::getenv("XDG_CACHE_HOME"); caches != nullptr && *caches == '/') {
     return fs::path(caches) / "sphere-edge" / "opencl";
   }
