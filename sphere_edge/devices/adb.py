@@ -18,7 +18,6 @@ from sphere_edge.devices import adb_wire
 from sphere_edge.devices.device import (
     DEFAULT_TIMEOUT_S,
     OUTPUT_LIMIT_BYTES,
-    PART_BYTES,
     Process,
     Sent,
     exit_code_of_shell,
@@ -191,19 +190,19 @@ class AdbDevice:
             message = f"offset `{offset_bytes}` is not a multiple of {_BLOCK_BYTES}"
             raise errors.InvalidArgumentError(message)
         if offset_bytes == 0 and length_bytes is None:
-            self._send(source, remote, 0, source.stat().st_size, sent)
+            self._send(source, remote, source.stat().st_size, sent)
             return
-        # The sync protocol writes whole files only: parts go beside and are put in their place.
-        end = source.stat().st_size if length_bytes is None else offset_bytes + length_bytes
-        part = f"{remote}.part"
-        for start in range(offset_bytes, end, PART_BYTES):
-            self._send(source, part, start, min(PART_BYTES, end - start), sent)
-            seek = start // _BLOCK_BYTES
-            words = [f"if={part}", f"of={remote}", f"bs={_BLOCK_BYTES}", f"seek={seek}"]
-            copied = self.run(["dd", *words, "conv=notrunc"], timeout_s=600)
-            self.run(["rm", "-f", part])
-            if copied.exit_code != 0:
-                raise storage_error(self.uri, remote, copied.last_lines)
+        # The sync protocol writes whole files only, and deletes what a cut left of one. `dd` keeps
+        # it, writes each byte once, and reports what goes wrong with its exit code.
+        length = source.stat().st_size - offset_bytes if length_bytes is None else length_bytes
+        seek = offset_bytes // _BLOCK_BYTES
+        words = [f"of={remote}", f"bs={_BLOCK_BYTES}", f"seek={seek}", "conv=notrunc"]
+        said = bytearray()
+        with self._translated(), self._shell(["dd", *words]) as connection:
+            pieces = _pieces(source, offset_bytes, length, sent)
+            code = adb_wire.Shell(connection).feed(pieces, said.extend)
+        if code != 0:
+            raise storage_error(self.uri, remote, said.decode(errors="replace"))
 
     def pull(self, remote: str, target: Path) -> None:
         """See Device.pull."""
@@ -312,22 +311,11 @@ class AdbDevice:
         with self._asked(f"host:transport:{self._serial}", "sync:") as connection:
             yield connection.conn
 
-    def _send(
-        self, source: Path, remote: str, offset_bytes: int, length_bytes: int, sent: Sent | None
-    ) -> None:
-        def pieces() -> Iterator[bytes]:
-            left = length_bytes
-            with source.open("rb") as file:
-                file.seek(offset_bytes)
-                while left and (piece := file.read(min(left, adb_wire.SYNC_DATA_BYTES))):
-                    yield piece
-                    left -= len(piece)
-                    if sent is not None:
-                        sent(len(piece))
-
+    def _send(self, source: Path, remote: str, length_bytes: int, sent: Sent | None) -> None:
+        pieces = _pieces(source, 0, length_bytes, sent)
         with self._translated(), self._sync() as connection:
             try:
-                adb_wire.push(connection, remote, 0o600, pieces())
+                adb_wire.push(connection, remote, 0o600, pieces)
             except adb_wire.SyncFailedError as error:
                 raise storage_error(self.uri, remote, str(error)) from error
 
@@ -345,6 +333,19 @@ class AdbDevice:
                 raise self._not_ready(state) from error
             message = f"lost the connection to {self.uri}: {error or type(error).__name__}"
             raise errors.UnavailableError(message) from error
+
+
+def _pieces(
+    source: Path, offset_bytes: int, length_bytes: int, sent: Sent | None
+) -> Iterator[bytes]:
+    left = length_bytes
+    with source.open("rb") as file:
+        file.seek(offset_bytes)
+        while left and (piece := file.read(min(left, adb_wire.SYNC_DATA_BYTES))):
+            yield piece
+            left -= len(piece)
+            if sent is not None:
+                sent(len(piece))
 
 
 class _AdbProcess:

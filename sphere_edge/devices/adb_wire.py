@@ -7,6 +7,7 @@ ignores what the device says while a file is on its way, and believes 32-bit siz
 
 from __future__ import annotations
 
+import select
 import socket
 import stat
 import struct
@@ -22,6 +23,8 @@ _SYNC_HEADER = struct.Struct("<4sI")
 # The largest packet of either protocol that a device sends is one adb payload.
 _PACKET_LIMIT_BYTES = 1 << 20
 _STALL_S = 60.0
+# How long a slow card may take to write what it has taken.
+_WRITE_OUT_S = 120.0
 
 Sink = Callable[[bytes], object]
 
@@ -63,6 +66,34 @@ class Shell:
         elif kind == _EXIT and payload:
             return payload[0]
         return None
+
+    def feed(self, pieces: Iterator[bytes], said: Sink) -> int:
+        """Writes `pieces` to the program's stdin, then its end; the program's exit code.
+
+        `said` takes what it says meanwhile. Raises EOFError (connection lost), TimeoutError (no
+        byte moves for a minute), OSError.
+        """
+        self._socket.settimeout(_STALL_S)
+        code: int | None = None
+        try:
+            for piece in pieces:
+                # A program that gives up (the disk is full) says so before the stream breaks.
+                while code is None and select.select([self._socket], [], [], 0)[0]:
+                    code = self.receive(said, said, time.monotonic() + _STALL_S)
+                if code is not None:
+                    return code
+                self._socket.settimeout(_STALL_S)
+                self._socket.sendall(_SHELL_HEADER.pack(_STDIN, len(piece)) + piece)
+            self.end_stdin()
+        except (BrokenPipeError, ConnectionResetError):
+            # What it said before may still lie here.
+            return self._end_of(said, time.monotonic() + 1)
+        return self._end_of(said, time.monotonic() + _WRITE_OUT_S)
+
+    def _end_of(self, said: Sink, deadline: float) -> int:
+        while (code := self.receive(said, said, deadline)) is None:
+            pass
+        return code
 
 
 def push(connection: socket.socket, remote: str, mode: int, pieces: Iterator[bytes]) -> None:

@@ -115,6 +115,7 @@ class Sshd:
             "PasswordAuthentication no",
             "KbdInteractiveAuthentication no",
             "MaxStartups 100",
+            "Subsystem sftp internal-sftp",
             *self.settings,
         ]
         if not isinstance(self.place, HostPlace):
