@@ -1,4 +1,9 @@
-"""Device profiles: what is known of a device that models are packaged for, one TOML file each."""
+"""Device profiles: what is known of a device that models are packaged for, one TOML file each.
+
+Where several devices share a system on a chip, its CPU, GPU and memory bandwidth stand once, in
+`device_profiles/socs/NAME.toml`; a profile that says `soc = "NAME"` takes them from there, and may
+say otherwise figure by figure.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +31,9 @@ Quantization = Literal["q4", "q8", "f16", "f32"]
 Backend = Literal["cpu", "opencl", "metal", "cuda"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
 
+# How far bundles for the device have been tried: on the device itself, built only, not even that.
+Verification = Literal["run", "compiled only", "not checked"]
+
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _HOST_SOURCE = "probed on this machine"
 
@@ -36,7 +44,14 @@ def _parse_bytes(value: Any) -> Any:
     return int(float(match[1]) * _UNITS[match[2]]) if match else value
 
 
+def _parse_flops(value: Any) -> Any:
+    """`"3.4 TFLOPS"` → operations a second; anything else is left to pydantic."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ([GT])FLOPS", value) if isinstance(value, str) else None
+    return int(float(match[1]) * {"G": 10**9, "T": 10**12}[match[2]]) if match else value
+
+
 Bytes = Annotated[int, BeforeValidator(_parse_bytes), Field(gt=0)]
+Flops = Annotated[int, BeforeValidator(_parse_flops), Field(gt=0)]
 
 
 class _Part(BaseModel):
@@ -52,10 +67,16 @@ class Cpu(_Part):
 
 
 class Memory(_Part):
-    """RAM; `usable_bytes` is how much one app may take before the system ends it."""
+    """RAM; `usable_bytes` is how much one app may take before the system ends it.
+
+    `entitled_bytes`: the same for an iOS app with the entitlement increased-memory-limit.
+    `heap_bytes`: the largest Java heap of an Android app; models lie outside of it.
+    """
 
     total_bytes: Bytes
     usable_bytes: Bytes
+    entitled_bytes: Bytes | None = None
+    heap_bytes: Bytes | None = None
     bandwidth_bytes_per_s: Bytes | None = None
 
     @model_validator(mode="after")
@@ -75,6 +96,8 @@ class Gpu(_Part):
     name: str
     api: Literal["opencl", "metal", "cuda", "vulkan"]
     architecture: str | None = None
+    # Of float32, at its highest clock.
+    flops_per_s: Flops | None = None
     unified: bool = True
     half_precision: bool = True
 
@@ -101,6 +124,7 @@ class DeviceProfile(_Part):
     # What compiled models are made for there, the first choice first.
     backends: Annotated[tuple[Backend, ...], Field(min_length=1)] = ("cpu",)
     defaults: Defaults = Defaults()
+    verification: Verification = "compiled only"
     sources: dict[str, str]
 
     @model_validator(mode="after")
@@ -152,18 +176,9 @@ def load(name: str) -> DeviceProfile:
 
 def read(path: Path) -> DeviceProfile:
     """The profile in the TOML file `path`; InvalidArgumentError says what is wrong with it."""
+    fields = _toml(path)
     try:
-        with path.open("rb") as file:
-            fields = tomllib.load(file)
-    except FileNotFoundError as error:
-        message = f"there is no file `{path}`"
-        raise NotFoundError(message, hint="a profile is a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        message = f"`{path}` is no TOML file: {error}"
-        hint = "`sphere-edge profiles show pixel8` shows what belongs into one"
-        raise InvalidArgumentError(message, hint=hint) from error
-    try:
-        profile = DeviceProfile.model_validate(fields)
+        profile = DeviceProfile.model_validate(_with_soc(fields))
     except ValidationError as error:
         message = f"`{path}` is no device profile: {describe(error)}"
         hint = "`sphere-edge profiles show pixel8` shows what belongs into one"
@@ -172,6 +187,36 @@ def read(path: Path) -> DeviceProfile:
         message = f"`{path}` calls itself `{profile.name}`: file and name must be the same"
         raise InvalidArgumentError(message, hint=f"rename it to `{profile.name}.toml`")
     return profile
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError as error:
+        message = f"there is no file `{path}`"
+        raise NotFoundError(message, hint="a profile is a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = f"`{path}` is no TOML file: {error}"
+        hint = "`sphere-edge profiles show pixel8` shows what belongs into one"
+        raise InvalidArgumentError(message, hint=hint) from error
+
+
+def _with_soc(fields: dict[str, Any]) -> dict[str, Any]:
+    """`fields` with what is known of its system on a chip, where `soc` names a file of ours."""
+    soc = fields.get("soc")
+    folder = resources.folder("device_profiles") / "socs"
+    # A name is looked up in a listing, so it can never be a path.
+    known = {path.stem: path for path in folder.glob("*.toml")}
+    if not isinstance(soc, str) or soc not in known:
+        return fields
+    shared = _toml(known[soc])
+    parts = {
+        part: {**shared.get(part, {}), **given} if isinstance(given, dict) else given
+        for part in ("cpu", "memory", "gpu", "sources")
+        if (given := fields.get(part, {})) or part in shared
+    }
+    return {**fields, **parts, "soc": shared.get("title", soc)}
 
 
 def describe(error: ValidationError) -> str:
@@ -202,6 +247,7 @@ def host() -> DeviceProfile:
                 "usable_bytes": found.memory_bytes * 4 // 5,
             },
             "defaults": {"quantization": "q4", "context_tokens": 4096},
+            "verification": "run",
             "sources": {"cpu": _HOST_SOURCE, "memory": _HOST_SOURCE},
         }
     )
