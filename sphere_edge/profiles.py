@@ -176,9 +176,14 @@ def load(name: str) -> DeviceProfile:
 
 def read(path: Path) -> DeviceProfile:
     """The profile in the TOML file `path`; InvalidArgumentError says what is wrong with it."""
-    fields = _toml(path)
+    return parse(_text(path), path)
+
+
+def parse(text: str, path: Path | str) -> DeviceProfile:
+    """The profile in `text`, the content of the file `path`; raises as `read` does."""
+    path = Path(path)
     try:
-        profile = DeviceProfile.model_validate(_with_soc(fields))
+        profile = DeviceProfile.model_validate(_with_soc(_toml(text, path)))
     except ValidationError as error:
         message = f"`{path}` is no device profile: {describe(error)}"
         hint = "`sphere-edge profiles show pixel8` shows what belongs into one"
@@ -189,17 +194,25 @@ def read(path: Path) -> DeviceProfile:
     return profile
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         message = f"there is no file `{path}`"
         raise NotFoundError(message, hint="a profile is a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        message = f"`{path}` is no TOML file: {error}"
+        raise InvalidArgumentError(message) from error
+
+
+def _toml(text: str, path: Path) -> dict[str, Any]:
+    try:
+        fields: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         message = f"`{path}` is no TOML file: {error}"
         hint = "`sphere-edge profiles show pixel8` shows what belongs into one"
         raise InvalidArgumentError(message, hint=hint) from error
+    return fields
 
 
 def _with_soc(fields: dict[str, Any]) -> dict[str, Any]:
@@ -210,7 +223,7 @@ def _with_soc(fields: dict[str, Any]) -> dict[str, Any]:
     known = {path.stem: path for path in folder.glob("*.toml")}
     if not isinstance(soc, str) or soc not in known:
         return fields
-    shared = _toml(known[soc])
+    shared = _toml(_text(known[soc]), known[soc])
     parts = {
         part: {**shared.get(part, {}), **given} if isinstance(given, dict) else given
         for part in ("cpu", "memory", "gpu", "sources")

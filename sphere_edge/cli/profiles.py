@@ -1,4 +1,4 @@
-"""Device profiles: list, show, match, validate."""
+"""Device profiles: list, show, compare, match, new, validate."""
 
 from __future__ import annotations
 
@@ -14,18 +14,76 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def profiles(context: typer.Context) -> None:
-    """Device profiles: list, show, match, validate."""
+    """Device profiles: list, show, compare, match, new, validate."""
     help_unless_invoked(context)
 
 
-@app.command("list", epilog=example("sphere-edge profiles list"))
-def profiles_list(json: Json = False) -> Action:
+@app.command(
+    "list",
+    epilog=example(
+        "sphere-edge profiles list",
+        "sphere-edge profiles list --os android --gpu opencl --memory 8",
+    ),
+)
+def profiles_list(
+    os: Annotated[str | None, typer.Option(help="Only linux, android, ios or macos.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="Only with this GPU API: opencl, metal, cuda, vulkan, none.")
+    ] = None,
+    soc: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only where the chip's name has this in it.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="GIB", help="Only with at least so much RAM.")
+    ] = None,
+    json: Json = False,
+) -> Action:
     """List the devices that models can be packaged for."""
 
     def action() -> None:
         from sphere_edge.commands import profiles as command
 
-        command.list_profiles(as_json=json)
+        command.list_profiles(os=os, gpu=gpu, soc=soc, memory=memory, as_json=json)
+
+    return action
+
+
+@app.command("compare", epilog=example("sphere-edge profiles compare pixel8 iphone15-pro"))
+def profiles_compare(
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="From `profiles list`.")],
+    json: Json = False,
+) -> Action:
+    """Show devices side by side."""
+
+    def action() -> None:
+        from sphere_edge.commands import profiles as command
+
+        command.compare_profiles(names, as_json=json)
+
+    return action
+
+
+@app.command(
+    "new", epilog=example("sphere-edge profiles new --from-device ssh://me@board -o board.toml")
+)
+def profiles_new(
+    device: Annotated[
+        str,
+        typer.Option(
+            "--from-device", metavar="URI", help="local, adb:SERIAL or ssh://user@host:port."
+        ),
+    ],
+    name: Annotated[str | None, typer.Option(help="Default: made of the device's own.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: NAME.toml")
+    ] = None,
+) -> Action:
+    """Write a profile of what a device tells about itself."""
+
+    def action() -> None:
+        from sphere_edge.commands import profiles as command
+
+        command.new_profile(device, name, output)
 
     return action
 

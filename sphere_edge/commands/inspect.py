@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.formats.source import Kind, ModelSource
 from sphere_edge.models.shape import Shape
 from sphere_edge.quantization.weights import FORMATS
+from sphere_edge.roofline import roofline
 
 
 def inspect(
@@ -139,7 +141,17 @@ def _show_model(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fi
     console.write_table(("", ""), rows)
     console.write("")
     console.write_table(
-        ("PROFILE", "WEIGHTS", "CONTEXT →", "NEEDS →", "MAY USE →", "FITS", "LONGEST CONTEXT →"),
+        (
+            "PROFILE",
+            "WEIGHTS",
+            "CONTEXT →",
+            "NEEDS →",
+            "MAY USE →",
+            "FITS",
+            "LONGEST CONTEXT →",
+            "DECODE ≤",
+            "PREFILL ≤",
+        ),
         [
             (
                 one.profile.name,
@@ -149,10 +161,20 @@ def _show_model(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fi
                 console.human_bytes(one.profile.memory.usable_bytes),
                 "yes" if one.fits else "no",
                 str(one.longest_context) if one.longest_context else "-",
+                *_speeds(spec, one),
             )
             for one in fits
         ],
     )
+
+
+def _speeds(spec: ModelSpec, one: Fit) -> tuple[str, str]:
+    """What the device could do at most, in tokens per second."""
+    if not one.fits:
+        return "-", "-"
+    bounds = roofline(spec, one.choice, one.profile)
+    shown = [f"{value:,.0f} t/s" if value else "-" for value in (bounds.decode, bounds.prefill)]
+    return shown[0], shown[1]
 
 
 def _as_json(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fit]) -> dict[str, Any]:
@@ -176,6 +198,7 @@ def _as_json(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fit])
                 "usable_bytes": one.profile.memory.usable_bytes,
                 "fits": one.fits,
                 "longest_context": one.longest_context,
+                "roofline": dataclasses.asdict(roofline(spec, one.choice, one.profile)),
             }
             for one in fits
         ],

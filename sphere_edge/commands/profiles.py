@@ -1,39 +1,102 @@
-"""`sphere-edge profiles`: lists, shows and checks what is known of devices."""
+"""`sphere-edge profiles`: lists, shows, compares, makes and checks what is known of devices."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
-from sphere_edge import console, profiles
+from sphere_edge import console, profile_toml, profiles
+from sphere_edge.devices.described import profile_of
 from sphere_edge.devices.matching import Match, matches
 from sphere_edge.devices.open import opened
 from sphere_edge.devices.probe import probe
-from sphere_edge.errors import NotFoundError
+from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
 from sphere_edge.profiles import DeviceProfile
 
 
-def list_profiles(*, as_json: bool) -> None:
-    """One line per device."""
+def list_profiles(
+    *,
+    os: str | None = None,
+    gpu: str | None = None,
+    soc: str | None = None,
+    memory: str | None = None,
+    as_json: bool,
+) -> None:
+    """One line per device that all filters let through; `memory`: at least so much RAM."""
+    least = _bytes(memory) if memory is not None else 0
     known = [profiles.load(name) for name in profiles.names()]
+    for flag, value, offered in (
+        ("--os", os, {profile.os for profile in known}),
+        ("--gpu", gpu, {profile.gpu.api if profile.gpu else "none" for profile in known}),
+    ):
+        if value is not None and value not in offered:
+            message = f"{flag} cannot be `{value}`"
+            raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(sorted(offered))}")
+    found = [
+        profile
+        for profile in known
+        if os in (None, profile.os)
+        and gpu in (None, profile.gpu.api if profile.gpu else "none")
+        and (soc or "").lower() in (profile.soc or "").lower()
+        and profile.memory.total_bytes >= least
+    ]
     if as_json:
-        console.write_json([profile.model_dump(mode="json") for profile in known])
+        console.write_json([profile.model_dump(mode="json") for profile in found])
+        return
+    if not found:
+        console.say("no profile is like that")
         return
     console.write_table(
-        ("NAME", "DEVICE", "SYSTEM", "CPU FEATURES", "GPU", "MEMORY →", "FOR AN APP →"),
+        ("NAME", "DEVICE", "SYSTEM", "CPU FEATURES", "BACKENDS", "MEMORY →", "FOR AN APP →"),
         [
             (
                 profile.name,
                 profile.title,
                 profile.os,
                 " ".join(profile.cpu.features),
-                profile.gpu.api if profile.gpu else "-",
+                " ".join(profile.backends),
                 console.human_bytes(profile.memory.total_bytes),
                 console.human_bytes(profile.memory.usable_bytes),
             )
-            for profile in known
+            for profile in found
         ],
     )
+
+
+def compare_profiles(names: list[str], *, as_json: bool) -> None:
+    """The figures of several devices side by side, those in which they differ marked."""
+    known = [profiles.load(name) for name in names]
+    if as_json:
+        console.write_json([profile.model_dump(mode="json") for profile in known])
+        return
+    told = [{figure: value for figure, value, _ in _figures(profile)} for profile in known]
+    figures = list(dict.fromkeys(figure for one in told for figure in one))
+    rows = []
+    for figure in figures:
+        values = [one.get(figure, "-") for one in told]
+        rows.append((figure if len(set(values)) == 1 else f"{figure} *", *values))
+    console.write_table(("FIGURE", *(name.upper() for name in names)), rows)
+    console.say("* they differ")
+
+
+def new_profile(uri: str, name: str | None, output: Path | None) -> None:
+    """Writes a profile of what the device at `uri` tells, for a person to complete."""
+    with opened(uri) as device:
+        made = profile_of(probe(device), uri, name=name)
+    path = output or Path(f"{made.name}.toml")
+    if path.stem != made.name:
+        made = made.model_copy(update={"name": path.stem})
+    if path.exists():
+        message = f"`{path}` exists"
+        raise StorageError(message, hint="choose another file with --output")
+    text = profile_toml.render(made)
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    profiles.parse(text, f"{path.stem}.toml")
+    beside.replace(path)
+    console.say("what it does not tell is left out: bandwidth, API limits, what apps may use")
+    console.write(str(path))
 
 
 def show_profile(name: str, *, as_json: bool) -> None:
@@ -79,6 +142,15 @@ def match_profile(uri: str, *, as_json: bool) -> None:
         console.say(f"next: {', '.join(others)}")
     console.say(f"exactly this device: `sphere-edge package MODEL --profile auto --device {uri}`")
     console.write(best.profile.name)
+
+
+def _bytes(text: str) -> int:
+    """`8GB`, `8 GiB` or `8` (GiB) in bytes."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(?:GiB|GB|G)?", text)
+    if match is None:
+        message = f"--memory cannot be `{text}`"
+        raise InvalidArgumentError(message, hint="give the least in GiB: --memory 8")
+    return int(float(match[1]) * 2**30)
 
 
 def _match_as_json(one: Match) -> dict[str, object]:

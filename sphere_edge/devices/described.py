@@ -54,6 +54,7 @@ def profile_of(probe: Probe, uri: str, *, name: str | None = None) -> DeviceProf
         },
         "memory": {"total_bytes": total, "usable_bytes": total * part // whole},
         "gpu": _gpu(probe),
+        "verification": "not checked",
         "defaults": {"context_tokens": 4096 if total >= _ROOMY_BYTES else 2048},
         "sources": {
             "cpu": _SOURCE,

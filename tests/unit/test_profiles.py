@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sphere_edge import host, profiles
+from sphere_edge import host, profile_toml, profiles
 from sphere_edge.errors import InvalidArgumentError, NotFoundError
 
 PIXEL8 = Path(__file__).parents[2] / "device_profiles" / "pixel8.toml"
@@ -33,7 +33,9 @@ def test_every_source_belongs_to_a_figure(name: str) -> None:
 def test_a_typo_is_answered_with_the_nearest_names() -> None:
     with pytest.raises(NotFoundError, match="`pixel9000`") as caught:
         profiles.load("pixel9000")
-    assert caught.value.hint == "choose one of: pixel8"
+    assert set((caught.value.hint or "")[len("choose one of: ") :].split(", ")) <= {
+        *("pixel7", "pixel8", "pixel9", "pixel10"),
+    }
 
 
 def test_a_name_like_no_other_is_answered_with_all_names() -> None:
@@ -68,6 +70,51 @@ def test_a_wrong_profile_is_refused_with_the_field(
     path.write_text(PIXEL8.read_text().replace(old, new, 1))
     with pytest.raises(InvalidArgumentError, match=complaint):
         profiles.read(path)
+
+
+def test_a_shared_chip_gives_what_the_profile_does_not_say(tmp_path: Path) -> None:
+    text = """
+name = "phone"
+title = "A phone"
+soc = "tensor-g4"
+os = "android"
+triple = "aarch64-linux-android28"
+
+[cpu]
+performance_cores = 1
+
+[memory]
+total_bytes = "8 GiB"
+usable_bytes = "4 GiB"
+
+[sources]
+"cpu.performance_cores" = "told by a friend"
+memory = "told by a friend"
+"""
+    profile = profiles.parse(text, "phone.toml")
+    assert profile.soc == "Google Tensor G4"
+    assert profile.cpu.performance_cores == 1
+    assert "i8mm" in profile.cpu.features
+    assert profile.gpu is not None
+    assert profile.gpu.name == "Mali-G715 MC7"
+    assert profile.sources["cpu.performance_cores"] == "told by a friend"
+    assert "cortex-x4" in profile.sources["cpu.features"]
+    # An unknown chip is only a name, and never a path.
+    with pytest.raises(InvalidArgumentError, match="cpu.features"):
+        profiles.parse(text.replace("tensor-g4", "../socs/tensor-g4"), "phone.toml")
+
+
+def test_the_catalogue_knows_thirty_devices_and_each_shared_chip_is_used() -> None:
+    assert len(profiles.names()) > 30
+    text = "".join(path.read_text() for path in PIXEL8.parent.glob("*.toml"))
+    for chip in (PIXEL8.parent / "socs").glob("*.toml"):
+        assert f'soc = "{chip.stem}"' in text
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_a_profile_survives_being_written(name: str) -> None:
+    profile = profiles.load(name)
+    assert profiles.parse(profile_toml.render(profile), f"{name}.toml") == profile
 
 
 def test_sizes_may_be_written_with_units(tmp_path: Path) -> None:

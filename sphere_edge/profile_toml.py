@@ -1,0 +1,40 @@
+"""A device profile as a TOML file, the way people write them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sphere_edge.profiles import DeviceProfile
+
+_UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+
+
+def render(profile: DeviceProfile) -> str:
+    """The file's text; reading it gives `profile` again."""
+    fields = profile.model_dump(mode="json", exclude_none=True)
+    tables = {key: value for key, value in fields.items() if isinstance(value, dict)}
+    lines = [f"{key} = {_value(value)}" for key, value in fields.items() if key not in tables]
+    for name, table in tables.items():
+        lines += ["", f"[{name}]"]
+        lines += [
+            f"{_key(key)} = {_shown(key, value)}" for key, value in table.items() if value != []
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _key(key: str) -> str:
+    return json.dumps(key) if "." in key else key
+
+
+def _shown(key: str, value: Any) -> str:
+    if key.endswith("_bytes") and isinstance(value, int):
+        for unit, size in _UNITS:
+            if value % size == 0:
+                return f'"{value // size} {unit}"'
+    return _value(value)
+
+
+def _value(value: Any) -> str:
+    # JSON's strings, numbers, booleans and lists are TOML's too.
+    return json.dumps(value, ensure_ascii=False)
