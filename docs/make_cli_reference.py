@@ -25,7 +25,7 @@ do:
 $ sphere-edge package ./qwen --profile pixel9000
 error: no device profile named `pixel9000`
 
-hint: choose one of: pixel8
+hint: choose one of: pixel9, pixel10, pixel8
 ```
 """
 

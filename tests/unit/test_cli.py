@@ -98,7 +98,7 @@ def test_a_wrong_command_line_is_explained_and_ends_with_64(
         (
             ["package", "tiny", "-p", "pixel9000"],
             Status.NOT_FOUND,
-            ["error: no device profile named `pixel9000`\n\nhint: choose one of: pixel8"],
+            ["error: no device profile named `pixel9000`\n\nhint: choose one of: pixel9, pixel10, pixel8"],
         ),
         (["package", "tiny", "--context", "0"], Status.INVALID_ARGUMENT, ["context of `0`"]),
         (["package", "tiny", "--context", "-5"], Status.INVALID_ARGUMENT, ["context of `-5`"]),
@@ -110,7 +110,7 @@ def test_a_wrong_command_line_is_explained_and_ends_with_64(
         (["inspect", "/no/such"], Status.NOT_FOUND, ["`/no/such`"]),
         (["inspect", "tiny", "--context", "0"], Status.INVALID_ARGUMENT, ["context of `0`"]),
         (["verify", "/no/such"], Status.NOT_FOUND, ["`/no/such`"]),
-        (["profiles", "show", "pixel9"], Status.NOT_FOUND, ["`pixel9`", "pixel8"]),
+        (["profiles", "show", "pixel8000"], Status.NOT_FOUND, ["`pixel8000`", "pixel8"]),
     ],
 )
 def test_a_request_that_cannot_be_met_says_why(
@@ -120,13 +120,13 @@ def test_a_request_that_cannot_be_met_says_why(
 
 
 def test_an_error_is_json_too_where_a_machine_reads() -> None:
-    run = sphere_edge("profiles", "show", "pixel9", "--json")
+    run = sphere_edge("profiles", "show", "pixel9000", "--json")
     assert run.returncode == Status.NOT_FOUND
     assert json.loads(run.stdout)["error"] == {
         "code": 11,
         "status": "NOT_FOUND",
-        "message": "no device profile named `pixel9`",
-        "hint": "choose one of: pixel8",
+        "message": "no device profile named `pixel9000`",
+        "hint": "choose one of: pixel9, pixel10, pixel8",
     }
 
 
