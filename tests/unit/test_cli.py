@@ -98,7 +98,10 @@ def test_a_wrong_command_line_is_explained_and_ends_with_64(
         (
             ["package", "tiny", "-p", "pixel9000"],
             Status.NOT_FOUND,
-            ["error: no device profile named `pixel9000`\n\nhint: choose one of: pixel9, pixel10, pixel8"],
+            [
+                "error: no device profile named `pixel9000`\n\n"
+                "hint: choose one of: pixel9, pixel10, pixel8"
+            ],
         ),
         (["package", "tiny", "--context", "0"], Status.INVALID_ARGUMENT, ["context of `0`"]),
         (["package", "tiny", "--context", "-5"], Status.INVALID_ARGUMENT, ["context of `-5`"]),
