@@ -1,6 +1,7 @@
-"""Measure a bundle: samples, summary, report."""
+"""Measure a bundle on a device: samples, summary, report."""
 
-from sphere_edge.bench.local import Plan, measure
+from sphere_edge.bench.measure import measure
 from sphere_edge.bench.measurement import Measurement, Series
+from sphere_edge.bench.plan import Plan
 
 __all__ = ["Measurement", "Plan", "Series", "measure"]

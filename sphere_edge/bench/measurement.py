@@ -1,24 +1,75 @@
-"""What a benchmark found: raw samples, and the numbers people compare."""
+"""What a benchmark found: raw samples, and the numbers people compare (docs/bench.md)."""
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from sphere_edge.bundle.manifest import Memory
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
-SCHEMA_VERSION = 1
+from sphere_edge.bundle.manifest import Memory as PredictedMemory
+from sphere_edge.devices.sensors import SensorKind, Unit
+from sphere_edge.errors import FormatMismatchError, InvalidArgumentError, NotFoundError
+from sphere_edge.profiles import describe
+
+# Rises when a key changes its meaning; keys may be added without.
+SCHEMA_VERSION: Literal[2] = 2
+_FILE_LIMIT_BYTES = 256 << 20
+_HINT = "`sphere-edge bench BUNDLE --report F.json` writes one"
+
+Name = Annotated[str, Field(max_length=200)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True)
-class Series:
-    """Samples of one thing, in the order they were taken; `tokens`: prompt or answer length."""
+class Part(BaseModel):
+    """Frozen. Keys of a newer minor version are left alone."""
 
-    name: Literal["prefill", "decode", "first_token", "load"]
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+def percentile(samples: Sequence[float], percent: float) -> float:
+    """Linear between the two nearest samples (NIST Engineering Statistics Handbook 7.2.6.2)."""
+    ordered = sorted(samples)
+    place = (len(ordered) - 1) * percent / 100
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+class Series(Part):
+    """Samples of one thing, in the order they were taken; `tokens`: prompt or answer length.
+
+    `started_s`, `ended_s`: when each was taken, in seconds since the recording began.
+    """
+
+    name: Literal["load", "prefill", "first_token", "decode"]
     unit: Literal["tokens/s", "s"]
-    samples: tuple[float, ...]
-    tokens: int | None = None
+    tokens: Annotated[int, Field(gt=0)] | None = None
+    samples: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    started_s: tuple[Finite, ...] = ()
+    ended_s: tuple[Finite, ...] = ()
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def median(self) -> float:
+        """The 50th percentile."""
+        return percentile(self.samples, 50)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def p10(self) -> float:
+        """The 10th percentile."""
+        return percentile(self.samples, 10)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def p90(self) -> float:
+        """The 90th percentile."""
+        return percentile(self.samples, 90)
 
     @property
     def title(self) -> str:
@@ -26,62 +77,171 @@ class Series:
         name = self.name.replace("_", " ")
         return name if self.tokens is None else f"{name} {self.tokens}"
 
-    def percentile(self, percent: float) -> float:
-        """Linear between the two nearest samples (NIST Engineering Statistics Handbook 7.2.6.2)."""
-        ordered = sorted(self.samples)
-        place = (len(ordered) - 1) * percent / 100
-        low = math.floor(place)
-        high = min(low + 1, len(ordered) - 1)
-        return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
-
     @property
-    def median(self) -> float:
-        """The 50th percentile."""
-        return self.percentile(50)
+    def less_is_better(self) -> bool:
+        """Whether it is a time."""
+        return self.unit == "s"
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One benchmark of one model on one machine. `predicted` is None for a bare .gguf."""
+class Sustained(Part):
+    """What at least a second of whole answers gave, in tokens/s."""
 
-    model: str
-    bundle_id: str | None
-    engine: str
-    family: str
-    quantization: str
-    device: str
-    threads: int
-    context_tokens: int
+    started_s: Finite
+    ended_s: Finite
+    answers: Annotated[int, Field(gt=0)]
+    prefill: Positive
+    decode: Positive
+
+
+class Memory(Part):
+    """Bytes as the kernel counted them (VmHWM), beside the prediction; None for a bare .gguf."""
+
+    loaded_rss_bytes: Annotated[int, Field(ge=0)]
+    peak_rss_bytes: Annotated[int, Field(gt=0)]
+    predicted: PredictedMemory | None = None
+
+
+class Device(Part):
+    """Where it was measured. What the device did not tell is None."""
+
+    uri: Name
+    title: Name
+    os: Name | None = None
+    kernel: Name | None = None
+    soc: Name | None = None
+    cpu: Name | None = None
+    architecture: Name | None = None
+    cores: int | None = None
+    memory_total_bytes: int | None = None
+
+
+class Track(Part):
+    """One sensor over time: `values` in `unit`, or `words`; None where nothing was read."""
+
+    kind: SensorKind
+    name: Name
+    unit: Unit
+    path: Name
+    values: tuple[Finite | None, ...] = ()
+    words: tuple[Name | None, ...] = ()
+
+
+class Sensors(Part):
+    """Everything that was read beside the runner, one value per moment in `at_s`."""
+
+    interval_s: Positive
+    # Seconds since the recording began; the program ran from `started_s` to `ended_s`.
+    at_s: tuple[Finite, ...]
+    started_s: Finite
+    ended_s: Finite
+    resident_bytes: tuple[int | None, ...]
+    tracks: tuple[Track, ...]
+
+
+class Heat(Part):
+    """One temperature in °C before, at its most during, and after the measurement."""
+
+    name: Name
+    before: Finite | None
+    most: Finite | None
+    after: Finite | None
+
+
+class Power(Part):
+    """Electrical power in watts and what it was spent on; `source` says of what it is the power."""
+
+    source: Name
+    idle_w: Finite | None
+    mean_w: Finite
+    energy_j: Finite
+    # Over the answers of `--sustain`; None without, or when they were too short to tell.
+    joules_per_token: Finite | None
+
+
+class Clock(Part):
+    """One cluster's clock in MHz while the program ran; `limit`: the least it was allowed."""
+
+    name: Name
+    governor: Name | None
+    median: Finite | None
+    least: Finite | None
+    limit: Finite | None
+    most: Finite | None
+
+
+class Conditions(Part):
+    """The summary of `sensors`. None: there is no sensor for it, or none that can be believed."""
+
+    temperatures: tuple[Heat, ...] = ()
+    # The hottest of those that sit on the processor.
+    processor: Heat | None = None
+    power: Power | None = None
+    power_note: str | None = None
+    clocks: tuple[Clock, ...] = ()
+    throttled: bool | None = None
+    throttling: tuple[str, ...] = ()
+
+
+class Asked(Part):
+    """What was asked for."""
+
+    prompt_tokens: tuple[int, ...]
+    new_tokens: int
+    repeat: int
+    sustain_s: int = 0
+    cool_below_c: Finite | None = None
+
+
+class Measurement(Part):
+    """One benchmark of one model on one device."""
+
+    schema_version: Literal[2] = SCHEMA_VERSION
+    sphere_edge: Name
+    measured_at: Name
+    model: Name
+    bundle_id: Name | None
+    engine: Name
+    family: Name
+    quantization: Name
+    profile: Name | None
+    device: Device
+    asked: Asked
+    threads: Annotated[int, Field(gt=0)]
+    context_tokens: Annotated[int, Field(gt=0)]
     series: tuple[Series, ...]
-    peak_rss_bytes: int
-    predicted: Memory | None
+    sustained: tuple[Sustained, ...] = ()
+    memory: Memory
+    sensors: Sensors | None = None
+    conditions: Conditions = Conditions()
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, raw samples too; `schema_version` rises when a key changes its meaning."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "model": self.model,
-            "bundle_id": self.bundle_id,
-            "engine": self.engine,
-            "family": self.family,
-            "quantization": self.quantization,
-            "device": self.device,
-            "threads": self.threads,
-            "context_tokens": self.context_tokens,
-            "series": [
-                {
-                    "name": one.name,
-                    "tokens": one.tokens,
-                    "unit": one.unit,
-                    "median": one.median,
-                    "p10": one.percentile(10),
-                    "p90": one.percentile(90),
-                    "samples": list(one.samples),
-                }
-                for one in self.series
-            ],
-            "memory": {
-                "peak_rss_bytes": self.peak_rss_bytes,
-                "predicted": self.predicted.model_dump() if self.predicted else None,
-            },
-        }
+        """Everything, raw samples too."""
+        return self.model_dump(mode="json")
+
+
+def read(path: Path) -> Measurement:
+    """The measurement in a JSON report. Raises NotFoundError, InvalidArgumentError (no report)."""
+    try:
+        if path.stat().st_size > _FILE_LIMIT_BYTES:
+            message = f"`{path}` is too large for a report"
+            raise InvalidArgumentError(message)
+        text = path.read_text("utf-8")
+    except OSError as error:
+        message = f"`{path}` cannot be read: {error.strerror}"
+        raise NotFoundError(message, hint=_HINT) from error
+    except UnicodeDecodeError as error:
+        message = f"`{path}` is no report: it is no UTF-8 text"
+        raise InvalidArgumentError(message) from error
+    try:
+        document = json.loads(text)
+        version = document["schema_version"]
+        if version != SCHEMA_VERSION:
+            message = f"`{path}` has report schema `{version}`, this is `{SCHEMA_VERSION}`"
+            raise FormatMismatchError(message, hint="measure again with this sphere-edge")
+        return Measurement.model_validate(document)
+    except ValidationError as error:
+        message = f"`{path}` is no report: {describe(error)}"
+        raise InvalidArgumentError(message) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        message = f"`{path}` is no report of a measurement"
+        raise InvalidArgumentError(message, hint=_HINT) from error

@@ -14,7 +14,17 @@ from typing import Annotated, Any
 import typer
 
 from sphere_edge import __version__
-from sphere_edge.cli import devices, measure, models, profiles, runtime, simulate, start, talk
+from sphere_edge.cli import (
+    bench,
+    devices,
+    measure,
+    models,
+    profiles,
+    runtime,
+    simulate,
+    start,
+    talk,
+)
 from sphere_edge.cli.flags import Action, help_unless_invoked
 
 # Newer Typer carries its own click, older ones use the public one: this finds the right class.
@@ -33,6 +43,7 @@ app = typer.Typer(
 # In the order of `--help`.
 for group in (models, talk, measure, start, devices):
     app.add_typer(group.app)
+app.add_typer(bench.app, name="bench")
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(runtime.app, name="runtime")
 app.add_typer(simulate.app, name="simulate")

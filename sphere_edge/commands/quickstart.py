@@ -6,9 +6,10 @@ from importlib import metadata
 from pathlib import Path
 
 from sphere_edge import __version__, bench, console, packaging, profiles, resources
-from sphere_edge.bench import report
+from sphere_edge.bench import tables
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import Bundle, check_runs_on
+from sphere_edge.devices.open import opened
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import SphereEdgeError
 from sphere_edge.formats.source import ModelSource, source_sha256
@@ -55,9 +56,10 @@ def quickstart(folder: Path) -> None:
             console.write(f"  {answer.strip()}")
 
     _headline("4/4  measure it")
-    measured = bench.measure(output, _PLAN, console.progress())
-    console.write_table(report.COLUMNS, report.rows(measured))
-    console.write_table(("MEMORY", "PREDICTED →", "MEASURED →"), report.memory_rows(measured))
+    with opened("local") as machine:
+        measured = bench.measure(machine, output, _PLAN, progress=console.progress())
+    console.write_table(tables.SPEED, tables.speed(measured))
+    console.write_table(tables.MEMORY, tables.memory(measured))
 
     _headline("next")
     for command in (

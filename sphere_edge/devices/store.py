@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -125,6 +125,29 @@ class Store:
                 smoke(folder)
             self.verbs.call("switch", name, plan.bundle, lock=lock, timeout_s=_SWITCH_TIMEOUT_S)
         return Deployed(plan.bundle, folder, sent_bytes, plan.total_bytes)
+
+    @contextmanager
+    def staged(
+        self, items: Sequence[Item], progress: console.Progress = console.SILENT
+    ) -> Iterator[str]:
+        """A folder with `items`, under no name; at the end what was not there before is deleted.
+
+        Raises what deploy raises.
+        """
+        check(items)
+        with self._locked() as lock:
+            self.verbs.call("prepare")
+            plan = self._plan(items)
+            self.require_room(plan)
+            self.verbs.call("executable")
+            self._send(plan, lock, progress)
+            self._link(plan.bundle, items, lock)
+        try:
+            yield f"{self.root}/bundles/{plan.bundle}"
+        finally:
+            # What cannot be deleted now, gc deletes; it must not hide why we end.
+            with suppress(errors.SphereEdgeError):
+                self._unstage(plan)
 
     def rollback(self, name: str) -> Installed:
         """Makes the bundle before the current one; a second rollback undoes the first.
@@ -279,6 +302,18 @@ class Store:
         for some in _chunks(list(dict.fromkeys(bundles))):
             found |= survey.blobs_by_bundle(self.verbs.call("listings", *some).stdout)
         return {bundle: found.get(bundle, set()) for bundle in bundles}
+
+    def _unstage(self, plan: Plan) -> None:
+        found = self._survey()
+        if any(plan.bundle in pair for pair in found.current.values()):
+            return
+        others = self._blobs_of([bundle for bundle in found.bundles if bundle != plan.bundle])
+        needed = {blob for blobs in others.values() for blob in blobs}
+        sent = [item.sha256 for item in plan.missing if item.sha256 not in needed]
+        with self._locked() as lock:
+            self.verbs.call("delete", "bundles", plan.bundle, lock=lock)
+            for words in _chunks(sent):
+                self.verbs.call("delete", "blobs", *words, lock=lock)
 
     def _collect(self, lock: Lock) -> int:
         found = self._survey()

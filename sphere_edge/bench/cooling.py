@@ -1,0 +1,56 @@
+"""The cold gate: waits until a device is as cool as a fair start asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sphere_edge import errors
+from sphere_edge.bench import conditions
+from sphere_edge.bench.measurement import Heat
+from sphere_edge.bench.recording import Sample, watch
+from sphere_edge.console import Progress
+from sphere_edge.devices.device import Device
+from sphere_edge.devices.sensors import Sensor
+
+# A phone in a hand cools from its limit to 40 °C in about ten minutes.
+_PATIENCE_S = 1800.0
+_INTERVAL_S = 2.0
+
+
+def wait_until_cool(
+    device: Device,
+    sensors: Sequence[Sensor],
+    below_c: float,
+    progress: Progress,
+    *,
+    patience_s: float = _PATIENCE_S,
+    interval_s: float = _INTERVAL_S,
+) -> None:
+    """Returns when the processor is below `below_c` °C.
+
+    Raises UnsupportedError (no sensor tells), errors.TimeoutError (it does not cool down).
+    """
+    thermometers = [sensor for sensor in sensors if sensor.unit == "°C"]
+    if not thermometers:
+        message = f"{device.uri} has no temperature sensor that could be waited for"
+        raise errors.UnsupportedError(message, hint="leave out --cool-below")
+    with progress.step(f"waiting for {below_c:g} °C"):
+        first: float | None = None
+        for sample in watch(device, thermometers, interval_s=interval_s):
+            first = sample.at_s if first is None else first
+            heat = _hottest(thermometers, sample)
+            if heat is not None and heat.most is not None and heat.most < below_c:
+                return
+            if sample.at_s - first > patience_s:
+                said = f"{heat.name} is at {heat.most:.1f} °C" if heat else "no sensor answers"
+                message = (
+                    f"{device.uri} did not cool below {below_c:g} °C in {patience_s:.0f} s: {said}"
+                )
+                raise errors.TimeoutError(message, hint="give it air, or wait for a higher one")
+
+
+def _hottest(thermometers: Sequence[Sensor], sample: Sample) -> Heat | None:
+    return conditions.processor(
+        Heat(name=sensor.name, before=None, most=sensor.reading(word), after=None)
+        for sensor, word in zip(thermometers, sample.words, strict=True)
+    )

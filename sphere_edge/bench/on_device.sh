@@ -1,0 +1,90 @@
+# Runs a program on the device and reads sensors beside it; nothing of it outlives our stdin.
+# $1 seconds between readings, $2 readings before the program, $3 readings after it, $4 how many
+# sensor files follow; then those files, then the program and its words. No program: only reads.
+# Says `begin`, lines `s UPTIME RESIDENT_PAGES READING…`, `report`, what the program says on stdout,
+# `exit CODE`, more `s` lines, `end`. A reading that cannot be had is `-`. Needs a POSIX shell, dd,
+# cat and sleep, of toybox, busybox or coreutils; readings start no program.
+set -uf
+export LC_ALL=C
+exec 3<&0 </dev/null 2>/dev/null
+interval=$1 before=$2 after=$3 count=$4
+shift 4
+files=
+while [ "$count" -gt 0 ]; do
+  files="$files $1"
+  shift
+  count=$((count - 1))
+done
+
+sample() { # of process $1, or -
+  up=- pages=- rest=
+  read -r up rest </proc/uptime
+  [ "$1" = - ] || read -r rest pages rest <"/proc/$1/statm" || pages=-
+  line="s ${up:--} ${pages:--}"
+  for file in $files; do
+    word=-
+    read -r word rest <"$file"
+    line="$line ${word:--}"
+  done
+  echo "$line"
+}
+# Not every sleep knows fractions. Its stdout is not ours: it may live a moment longer than we do.
+pause() { sleep "$interval" >/dev/null || sleep 1 >/dev/null; }
+samples() { # $1 of them without a program
+  left=$1
+  while [ "$left" -gt 0 ]; do
+    sample -
+    pause
+    left=$((left - 1))
+  done
+}
+
+stopped=
+trap 'stopped=1' TERM
+(
+  # Both roads give each command a process group of its own, so this ends the program with us.
+  trap '' TERM
+  while read -r _ <&3; do :; done
+  kill -TERM 0
+  sleep 1
+  kill -KILL 0
+) &
+watcher=$!
+
+echo begin
+if [ $# -eq 0 ]; then
+  while [ -z "$stopped" ]; do
+    sample -
+    pause
+  done
+fi
+samples "$before"
+if [ -z "$stopped" ]; then
+  {
+    "$@" 3<&- &
+    echo "$!"
+    wait "$!"
+    echo "exit $?"
+  } | {
+    read -r program
+    (
+      trap - TERM
+      while :; do
+        sample "$program"
+        pause
+      done
+    ) &
+    sampler=$!
+    # The program speaks only at its end. Two writers at once would tear each other's lines, so the
+    # sampler ends first; what it was saying then ends with a dot.
+    first=$(dd bs=1 count=1)
+    kill "$sampler"
+    wait "$sampler"
+    printf '.\nreport\n%s' "$first"
+    cat
+  }
+fi
+[ -n "$stopped" ] || samples "$after"
+[ -z "$stopped" ] || wait "$watcher"
+echo end
+kill -KILL "$watcher"

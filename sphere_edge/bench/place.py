@@ -1,0 +1,76 @@
+"""Where a model and its runner lie on a device while they are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sphere_edge import profiles
+from sphere_edge.bundle.manifest import Manifest
+from sphere_edge.bundle.read import Bundle, read_manifest, runnable
+from sphere_edge.console import Progress
+from sphere_edge.devices import payload, suitability
+from sphere_edge.devices.device import Device
+from sphere_edge.devices.probe import Probe
+from sphere_edge.devices.store import Store
+from sphere_edge.errors import UnsupportedError
+from sphere_edge.toolchain import native, targets
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A model that can be run now; `command` makes the runner's words. A .gguf has no manifest."""
+
+    name: str
+    manifest: Manifest | None
+    command: Callable[[str, Sequence[str]], list[str]]
+
+
+@contextmanager
+def placed(
+    device: Device, there: Probe, path: Path, store: str | None, progress: Progress
+) -> Iterator[Placed]:
+    """The model at `path` on `device`, until the end.
+
+    On this machine it runs from where it lies. Elsewhere it is taken from the store if it was
+    deployed, and is else put there for the time being. Raises what opening, fitting and sending
+    raise.
+    """
+    if device.uri == "local":
+        yield _here(path, progress)
+        return
+    if path.suffix == ".gguf" and path.is_file():
+        message = f"`{path}` is no bundle, and {device.uri} runs bundles"
+        raise UnsupportedError(message, hint="`sphere-edge package` makes one of a .gguf file")
+    bundle = Bundle.open(path, progress)
+    _require_text(bundle.manifest)
+    suitability.check(bundle.manifest, there, device.uri)
+    runtime = payload.runtime_items(there, device.uri, progress)
+    items = [*payload.bundle_items(bundle), *runtime]
+    with Store(device, store).staged(items, progress) as folder:
+        yield Placed(
+            bundle.manifest.name,
+            bundle.manifest,
+            lambda verb, words: payload.runner(folder, verb, words),
+        )
+
+
+def _here(path: Path, progress: Progress) -> Placed:
+    opened = runnable(path, profiles.host(), progress)
+    manifest = read_manifest(opened) if opened.is_dir() else None
+    if manifest is not None:
+        _require_text(manifest)
+    runner = native.build(targets.host(), progress).runner
+    return Placed(
+        manifest.name if manifest else path.stem,
+        manifest,
+        lambda verb, words: [str(runner), verb, str(opened), *words, "--json"],
+    )
+
+
+def _require_text(manifest: Manifest) -> None:
+    if manifest.task != "text":
+        message = f"bench measures text models, `{manifest.name}` is for {manifest.task}"
+        raise UnsupportedError(message)

@@ -1,0 +1,133 @@
+"""Runs a program on a device while a sampler beside it reads the sensors, and collects both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sphere_edge import errors
+from sphere_edge.devices.device import OUTPUT_LIMIT_BYTES, Device, Process
+from sphere_edge.devices.sensors import Sensor
+
+_SCRIPT = Path(__file__).with_name("on_device.sh").read_text("utf-8")
+INTERVAL_S = 1.0
+# A device that says nothing for so long, though it reads its sensors each second, is gone.
+_SILENCE_S = 60.0
+_PAGES = re.compile(r"\d{1,12}", re.ASCII)
+_SECONDS = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """All sensors at one moment, `at_s` seconds after the device's boot.
+
+    `words` are what the files said, in the order of the sensors; `-` where one said nothing.
+    """
+
+    at_s: float
+    resident_pages: int | None
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A program that ended, and the samples before, while and after it ran."""
+
+    stdout: str
+    exit_code: int
+    samples: tuple[Sample, ...]
+
+
+Told = Callable[[Sample], None]
+
+
+def record(
+    device: Device,
+    argv: Sequence[str],
+    sensors: Sequence[Sensor],
+    *,
+    interval_s: float = INTERVAL_S,
+    before: int = 2,
+    after: int = 2,
+    told: Told | None = None,
+) -> Recording:
+    """Runs `argv`, which speaks only at its end; hands each sample to `told` as it comes.
+
+    Whatever ends this early also ends the program on the device. Raises UnavailableError.
+    """
+    process = _start(device, sensors, interval_s, before, after, argv)
+    try:
+        return _collect(process, len(sensors), device.uri, told)
+    finally:
+        process.close()
+
+
+def watch(
+    device: Device, sensors: Sequence[Sensor], *, interval_s: float = INTERVAL_S
+) -> Iterator[Sample]:
+    """Samples without end, until the caller has enough. Raises UnavailableError."""
+    process = _start(device, sensors, interval_s, 0, 0, [])
+    try:
+        while line := process.read_line(_SILENCE_S):
+            if sample := _sample(line, len(sensors)):
+                yield sample
+        raise _lost(device.uri)
+    finally:
+        process.close()
+
+
+def _start(
+    device: Device,
+    sensors: Sequence[Sensor],
+    interval_s: float,
+    before: int,
+    after: int,
+    argv: Sequence[str],
+) -> Process:
+    numbers = (f"{interval_s:g}", str(before), str(after), str(len(sensors)))
+    files = [sensor.path for sensor in sensors]
+    return device.start(["sh", "-c", _SCRIPT, "sh", *numbers, *files, *argv])
+
+
+def _collect(process: Process, sensors: int, uri: str, told: Told | None) -> Recording:
+    samples: list[Sample] = []
+    said: list[str] = []
+    size = 0
+    exit_code: int | None = None
+    reporting = False
+    # Empty only at the end: the script never says an empty line, and programs speak JSON.
+    while (line := process.read_line(_SILENCE_S)) != "end":
+        size += len(line)
+        if not line or size > OUTPUT_LIMIT_BYTES:
+            raise _lost(uri)
+        if reporting and re.fullmatch(r"exit \d{1,3}", line):
+            reporting, exit_code = False, int(line[5:])
+        elif reporting:
+            said.append(line)
+        elif line == "report":
+            reporting = True
+        elif sample := _sample(line, sensors):
+            samples.append(sample)
+            if told is not None:
+                told(sample)
+    if exit_code is None:
+        raise _lost(uri)
+    # A shell's 128 + N is death by signal N.
+    code = 128 - exit_code if exit_code > 128 else exit_code
+    return Recording("\n".join(said), code, tuple(samples))
+
+
+def _sample(line: str, sensors: int) -> Sample | None:
+    """The sample in `line`; None for a torn one, and for what a start-up file printed."""
+    words = line.split()
+    if len(words) != sensors + 3 or words[0] != "s" or not _SECONDS.fullmatch(words[1]):
+        return None
+    pages = int(words[2]) if _PAGES.fullmatch(words[2]) else None
+    return Sample(float(words[1]), pages, tuple(words[3:]))
+
+
+def _lost(uri: str) -> errors.SphereEdgeError:
+    message = f"the measurement on {uri} broke off"
+    return errors.UnavailableError(message, hint="nothing of it runs there any more; try again")

@@ -1,0 +1,108 @@
+"""The group that measures: bench, which is short for bench run, and what is done with results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sphere_edge.cli.flags import (
+    Action,
+    Json,
+    ModelPath,
+    StoreFolder,
+    Threads,
+    example,
+    help_unless_invoked,
+)
+
+_DEFAULT = "run"
+
+
+class _Bench(TyperGroup):
+    """`bench BUNDLE` is `bench run BUNDLE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "-h", "--help"):
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=_Bench, invoke_without_command=True)
+
+DeviceUri = Annotated[
+    str,
+    typer.Option(
+        "--device", "-d", metavar="URI", help="local, adb:SERIAL or ssh://user@host:port."
+    ),
+]
+PromptTokens = Annotated[str, typer.Option(metavar="N,N", help="Prompt lengths to measure.")]
+NewTokens = Annotated[int, typer.Option(min=1, help="Tokens to generate.")]
+Repeat = Annotated[int, typer.Option(min=1, max=1000, help="Samples of each.")]
+Sustain = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Then answer after answer for so long: 90s, 10m, 1h."),
+]
+CoolBelow = Annotated[
+    float | None,
+    typer.Option(min=0, max=120, metavar="°C", help="First wait until the processor is as cool."),
+]
+
+
+@app.callback()
+def bench(context: typer.Context) -> None:
+    """Measure speed, memory, heat and power; `bench BUNDLE` is short for `bench run BUNDLE`."""
+    help_unless_invoked(context)
+
+
+@app.command(
+    _DEFAULT,
+    epilog=example(
+        "sphere-edge bench dist/tiny.host",
+        "sphere-edge bench run dist/tiny.host --prompt-tokens 128,512 --repeat 9",
+        "sphere-edge bench dist/tiny.host --device ssh://me@board --sustain 10m --cool-below 40"
+        " --report bench.html --report bench.json",
+    ),
+)
+def bench_run(
+    bundle: ModelPath,
+    device: DeviceUri = "local",
+    prompt_tokens: PromptTokens = "128",
+    new_tokens: NewTokens = 64,
+    repeat: Repeat = 5,
+    threads: Threads = 0,
+    sustain: Sustain = None,
+    cool_below: CoolBelow = None,
+    store: StoreFolder = None,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Also write a .html, .md, .csv or .json report."),
+    ] = None,
+    json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write every sample to stdout.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Write Markdown tables to stdout.")
+    ] = False,
+) -> Action:
+    """Measure a bundle on a device, where it is put for the time if it is not there."""
+
+    def action() -> None:
+        from sphere_edge.commands import bench as command
+
+        command.bench(
+            bundle,
+            device,
+            store=store,
+            prompt_tokens=prompt_tokens,
+            new_tokens=new_tokens,
+            repeat=repeat,
+            threads=threads,
+            sustain=sustain,
+            cool_below_c=cool_below,
+            report=report or [],
+            form="json" if json else "csv" if csv else "markdown" if markdown else None,
+        )
+
+    return action
