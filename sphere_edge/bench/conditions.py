@@ -118,6 +118,8 @@ def _throttling(sensors: Sensors) -> tuple[list[str], bool]:
     evidence: list[str] = []
     known = False
     for track in sensors.tracks:
+        if track.unit == "text":
+            continue
         values, before = during(track, sensors), _before(track, sensors)
         if not values or (track.kind == "cooling" and not _BRAKE.search(track.name)):
             continue

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field, model_validator
 
 from sphere_edge.bundle.manifest import Memory as PredictedMemory
 from sphere_edge.devices.sensors import SensorKind, Unit
@@ -70,6 +70,14 @@ class Series(Part):
     def p90(self) -> float:
         """The 90th percentile."""
         return percentile(self.samples, 90)
+
+    @model_validator(mode="after")
+    def _one_time_per_sample(self) -> Series:
+        for times in (self.started_s, self.ended_s):
+            if len(times) not in (0, len(self.samples)):
+                message = f"{self.name} has {len(times)} times for {len(self.samples)} samples"
+                raise ValueError(message)
+        return self
 
     @property
     def title(self) -> str:
@@ -136,6 +144,19 @@ class Sensors(Part):
     ended_s: Finite
     resident_bytes: tuple[int | None, ...]
     tracks: tuple[Track, ...]
+
+    @model_validator(mode="after")
+    def _one_reading_per_moment(self) -> Sensors:
+        moments = len(self.at_s)
+        for track in self.tracks:
+            told = track.words if track.unit == "text" else track.values
+            if len(told) != moments:
+                message = f"{track.name} has {len(told)} readings for {moments} moments"
+                raise ValueError(message)
+        if len(self.resident_bytes) != moments:
+            message = "resident_bytes has not one reading per moment"
+            raise ValueError(message)
+        return self
 
 
 class Heat(Part):

@@ -114,6 +114,7 @@ def test_an_unknown_report_format_is_refused(tmp_path: Path) -> None:
         "[" * 100_000,
         json.dumps({**measured().as_json(), "series": [{"name": "decode", "samples": []}]}),
         json.dumps({**measured().as_json(), "threads": "many"}),
+        json.dumps(measured(sensors=HEATED).as_json()).replace("[40.0, ", "["),
     ],
 )
 def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
