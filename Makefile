@@ -46,5 +46,5 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(PIP) install -qq --constraint constraints.txt --group dev
+	$(PIP) install -qq --constraint constraints.txt --group dev --editable '.[cuda]'
 	@touch $@

@@ -9,7 +9,7 @@ from typing import Any
 import tvm
 from tvm import relax
 
-from sphere_edge.compiler import opencl_source, pipeline
+from sphere_edge.compiler import cubin, opencl_source, pipeline
 from sphere_edge.compiler.target import GpuTarget, Target
 from sphere_edge.toolchain.link import link_shared
 
@@ -24,6 +24,8 @@ def compile_module(module: tvm.IRModule, target: Target, out_library: Path) -> N
     compiled_for, gpu = target.tvm_target(), isinstance(target, GpuTarget)
     tir_pipeline = pipeline.GPU_TIR_PIPELINE if gpu else pipeline.TIR_PIPELINE
     opencl_source.register()
+    if isinstance(target, GpuTarget) and target.kind == "cuda" and target.architecture:
+        cubin.register(target.architecture)
     with compiled_for:
         module = pipeline.relax_passes(gpu=gpu)(module)
     executable = relax.build(

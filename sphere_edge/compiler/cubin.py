@@ -1,7 +1,8 @@
 """CUDA kernels as machine code: NVRTC from its wheel compiles them, with no toolkit and no driver.
 
-What TVM needs to put a cubin into a module is its CUDA runtime library, which is linked against the
-driver. Nothing of the driver is called here, so where there is none an empty library takes its name.
+What TVM needs to put a cubin into a module is its CUDA runtime library, which is linked against
+the driver. Nothing of the driver is called here, so where there is none an empty library takes its
+name.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def _no_driver() -> Path:
         source = library.with_name("empty.c")
         source.write_text("int sphere_edge_has_no_driver;\n")
         made = library.with_name(f"{_DRIVER}.new")
-        command = [compilers.zig(), "cc", "-shared", f"-Wl,-soname,{_DRIVER}", "-o", made, source]
-        run(command, timeout_s=300, env=compilers.environment())
+        command = [compilers.zig(), "cc", "-shared", f"-Wl,-soname,{_DRIVER}", "-o", str(made)]
+        run([*command, str(source)], timeout_s=300, env=compilers.environment())
         made.replace(library)
     return library

@@ -1,0 +1,81 @@
+"""CUDA machine code made here, without toolkit, driver or GPU: what is in it, not what it does."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sphere_edge import packaging, profiles
+from sphere_edge.compiler import cubin, kernels
+from sphere_edge.compiler.build import compile_module
+from sphere_edge.compiler.target import GpuTarget
+from sphere_edge.errors import InternalError
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.graph import Limits, trace
+from sphere_edge.models.registry import family
+
+pytest.importorskip("cuda.bindings", reason="the extra `cuda` is not installed")
+
+_EM_CUDA, _EM_AARCH64 = 190, 183
+_SYMBOLS, _FUNCTION = 2, 2
+_DOUBLE = 'extern "C" __global__ void twice(float *x) { x[threadIdx.x] *= 2.0f; }'
+
+
+@dataclass(frozen=True)
+class Elf:
+    """The part of an ELF file that says what it is for, and its functions' names."""
+
+    machine: int
+    architecture: int
+    functions: set[str]
+
+
+def elf(code: bytes) -> Elf:
+    """Reads a little-endian 64-bit ELF file (System V ABI, chapter 4; cubins: flags hold sm_XY)."""
+    assert code[:6] == b"\x7fELF\x02\x01"
+    (machine,) = struct.unpack_from("<H", code, 18)
+    (table,) = struct.unpack_from("<Q", code, 40)
+    (flags,) = struct.unpack_from("<I", code, 48)
+    size, count = struct.unpack_from("<HH", code, 58)
+    sections = [struct.unpack_from("<IIQQQQIIQQ", code, table + i * size) for i in range(count)]
+    functions = set()
+    for section in (one for one in sections if one[1] == _SYMBOLS):
+        names = sections[section[6]][4]
+        for place in range(section[4], section[4] + section[5], 24):
+            name, info = struct.unpack_from("<IB", code, place)
+            if info & 15 == _FUNCTION:
+                end = code.index(b"\0", names + name)
+                functions.add(code[names + name : end].decode())
+    return Elf(machine, flags >> 8 & 0xFF, functions)
+
+
+# Jetson Orin, Jetson Thor, and PCs from Turing to Blackwell.
+@pytest.mark.parametrize("architecture", [75, 80, 86, 87, 89, 90, 100, 110, 120])
+def test_kernels_become_machine_code_for_every_architecture(architecture: int) -> None:
+    made = elf(cubin.cubin(_DOUBLE, f"sm_{architecture}"))
+    assert (made.machine, made.architecture) == (_EM_CUDA, architecture)
+    assert made.functions == {"twice"}
+
+
+def test_a_broken_kernel_is_told_in_the_compilers_words() -> None:
+    with pytest.raises(InternalError, match='identifier "y" is undefined'):
+        cubin.cubin(_DOUBLE.replace("2.0f", "y"), "sm_87")
+
+
+def test_a_model_for_jetson_orin_holds_a_cubin_of_all_its_kernels(tmp_path: Path) -> None:
+    target = GpuTarget.of(profiles.load("jetson-orin-nano"))
+    assert target.architecture == "sm_87"
+    found = family(ModelConfig.read(packaging.find("tiny").path), 512)
+    model = found.model(found.config, kernels.for_target(target), target.weight_format("q4"))
+    compile_module(trace(model, Limits(512, 64, 32)).module, target, tmp_path / "model.so")
+    library = (tmp_path / "model.so").read_bytes()
+    assert elf(library).machine == _EM_AARCH64
+    made = elf(library[library.index(b"\x7fELF", 1) :])
+    assert (made.machine, made.architecture) == (_EM_CUDA, 87)
+    for kind in ("take", "rms_norm", "linear_q4", "gated_silu", "rotate_and_store", "attend"):
+        assert any(name.startswith(kind) for name in made.functions), kind
+    # The host's part calls them by the names that are in there.
+    assert all(name.encode() in library for name in made.functions)
