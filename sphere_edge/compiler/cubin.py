@@ -124,7 +124,8 @@ def _no_driver() -> Path:
         source = library.with_name("empty.c")
         source.write_text("int sphere_edge_has_no_driver;\n")
         made = library.with_name(f"{_DRIVER}.new")
-        command = [compilers.zig(), "cc", "-shared", f"-Wl,-soname,{_DRIVER}", "-o", str(made)]
-        run([*command, str(source)], timeout_s=300, env=compilers.environment())
+        flags = ["-shared", f"-Wl,-soname,{_DRIVER}", "-o", made]
+        command = [compilers.zig(), "cc", *map(str, [*flags, source])]
+        run(command, timeout_s=300, env=compilers.environment())
         made.replace(library)
     return library
