@@ -125,7 +125,7 @@ def _no_driver() -> Path:
         source.write_text("int sphere_edge_has_no_driver;\n")
         made = library.with_name(f"{_DRIVER}.new")
         flags = ["-shared", f"-Wl,-soname,{_DRIVER}", "-o", made]
-        command = [compilers.zig(), "cc", *map(str, [*flags, source])]
+        command = [str(compilers.zig()), "cc", *map(str, [*flags, source])]
         run(command, timeout_s=300, env=compilers.environment())
         made.replace(library)
     return library
