@@ -25,7 +25,7 @@ class Section:
     note: str | None = None
 
 
-def render(
+def page(
     title: str,
     subtitle: str,
     figures: list[tuple[str, str, str]],
@@ -73,7 +73,7 @@ def of_measurement(measurement: Measurement) -> str:
         ),
         Section("What was measured", None, ("", ""), _facts(measurement), numbers_from=2),
     ]
-    return render(
+    return page(
         measurement.model,
         tables.subtitle(measurement),
         _figures(measurement),

@@ -16,11 +16,11 @@ from sphere_edge.errors import InvalidArgumentError, StorageError
 FORMATS = (".html", ".md", ".csv", ".json")
 
 
-def check(path: Path) -> None:
-    """InvalidArgumentError unless `path` ends in a format that can be written."""
-    if path.suffix not in FORMATS:
+def check(path: Path, formats: tuple[str, ...] = FORMATS) -> None:
+    """InvalidArgumentError unless `path` ends in one of `formats` and has a folder to go to."""
+    if path.suffix not in formats:
         message = f"a report cannot be written as `{path.name}`"
-        raise InvalidArgumentError(message, hint=f"end its name in one of: {', '.join(FORMATS)}")
+        raise InvalidArgumentError(message, hint=f"end its name in one of: {', '.join(formats)}")
     if not path.parent.is_dir():
         message = f"there is no folder `{path.parent}` for the report"
         raise InvalidArgumentError(message)

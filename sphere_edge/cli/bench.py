@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from sphere_edge.cli.flags import (
     Action,
+    DeviceUri,
     Json,
     ModelPath,
     StoreFolder,
@@ -32,12 +33,6 @@ class _Bench(TyperGroup):
 
 app = typer.Typer(cls=_Bench, invoke_without_command=True)
 
-DeviceUri = Annotated[
-    str,
-    typer.Option(
-        "--device", "-d", metavar="URI", help="local, adb:SERIAL or ssh://user@host:port."
-    ),
-]
 PromptTokens = Annotated[str, typer.Option(metavar="N,N", help="Prompt lengths to measure.")]
 NewTokens = Annotated[int, typer.Option(min=1, help="Tokens to generate.")]
 Repeat = Annotated[int, typer.Option(min=1, max=1000, help="Samples of each.")]
@@ -103,6 +98,91 @@ def bench_run(
             cool_below_c=cool_below,
             report=report or [],
             form="json" if json else "csv" if csv else "markdown" if markdown else None,
+        )
+
+    return action
+
+
+@app.command(
+    "compare",
+    epilog=example(
+        "sphere-edge bench compare before.json after.json",
+        "sphere-edge bench compare main.json mine.json --fail-below 0.95 --report compared.html",
+    ),
+)
+def bench_compare(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE…", help="JSON reports; the first is the baseline."),
+    ],
+    fail_below: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="RATIO",
+            help="End with exit code 65 if a speed is surely below RATIO times the baseline.",
+        ),
+    ] = None,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Also write a .html, .md or .json report."),
+    ] = None,
+    json: Json = False,
+) -> Action:
+    """Set runs beside a baseline, with what chance could do."""
+    if len(files) < 2:
+        message = "at least two reports are needed"
+        raise typer.BadParameter(message)
+
+    def action() -> None:
+        from sphere_edge.commands import bench_compare as command
+
+        command.compare_reports(files, fail_below=fail_below, to=report or [], as_json=json)
+
+    return action
+
+
+@app.command(
+    "matrix",
+    epilog=example(
+        "sphere-edge bench matrix dist/tiny.host --device local --device ssh://me@board",
+        "sphere-edge bench matrix dist/a dist/b -d adb:39A1 -d ssh://orin --reports results",
+    ),
+)
+def bench_matrix(
+    bundles: Annotated[
+        list[Path], typer.Argument(metavar="BUNDLE…", help="Bundle folders or .sphere files.")
+    ],
+    device: Annotated[
+        list[str] | None,
+        typer.Option("--device", "-d", metavar="URI", help="May be repeated. Default: local."),
+    ] = None,
+    prompt_tokens: PromptTokens = "128",
+    new_tokens: NewTokens = 64,
+    repeat: Repeat = 5,
+    threads: Threads = 0,
+    sustain: Sustain = None,
+    cool_below: CoolBelow = None,
+    store: StoreFolder = None,
+    reports: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for a .json and a .html report of each."),
+    ] = None,
+    json: Json = False,
+) -> Action:
+    """Measure bundles on devices, all devices at once, in one table."""
+
+    def action() -> None:
+        from sphere_edge.bench.plan import plan_of
+        from sphere_edge.commands import bench_matrix as command
+
+        command.bench_matrix(
+            bundles,
+            device or ["local"],
+            plan_of(prompt_tokens, new_tokens, repeat, threads, sustain, cool_below),
+            store=store,
+            folder=reports,
+            as_json=json,
         )
 
     return action

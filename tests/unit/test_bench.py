@@ -13,7 +13,7 @@ import pytest
 
 from sphere_edge.bench import measurement, report
 from sphere_edge.bench.measurement import Series
-from sphere_edge.commands.bench import seconds
+from sphere_edge.bench.plan import seconds
 from sphere_edge.errors import FormatMismatchError, InvalidArgumentError, NotFoundError
 from tests.measurements import measured, sensors, sustained, track
 
