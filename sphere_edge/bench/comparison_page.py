@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sphere_edge.bench import comparison_report, report, tables
 from sphere_edge.bench.compare import Comparison
-from sphere_edge.bench.drawing import INK, SERIES, figure, svg
+from sphere_edge.bench.drawing import INK, SERIES, figure, styled, svg
 from sphere_edge.bench.measurement import Measurement
 from sphere_edge.bench.page import Section, page
 
@@ -34,6 +34,7 @@ def render(baseline: Measurement, comparisons: list[Comparison]) -> str:
     return page(title, f"baseline: {comparison_report.name(baseline)}", figures, sections, raw)
 
 
+@styled
 def _ratios(comparisons: list[Comparison]) -> str:
     titles = list(dict.fromkeys(one.title for some in comparisons for one in some.ratios))
     step = 1 / (len(comparisons) + 1)

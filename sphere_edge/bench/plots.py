@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from sphere_edge.bench import conditions, power
-from sphere_edge.bench.drawing import GRID, INK, MUTED, SERIES, figure, line, svg
+from sphere_edge.bench.drawing import GRID, INK, MUTED, SERIES, figure, line, styled, svg
 from sphere_edge.bench.measurement import Measurement, Sensors, Track
 from sphere_edge.bench.tables import number
 from sphere_edge.console import human_bytes
@@ -24,6 +24,7 @@ class _Panel:
     draw: Callable[[Axes], None]
 
 
+@styled
 def samples(measurement: Measurement) -> str:
     """Every sample of every series, with its median."""
     series = measurement.series
@@ -43,6 +44,7 @@ def samples(measurement: Measurement) -> str:
     return svg(made, "samples", f"Samples in the order taken. Medians: {said}.")
 
 
+@styled
 def memory(measurement: Measurement) -> str:
     """The predicted parts in one bar, the measured peak in another."""
     told = measurement.memory
@@ -78,6 +80,7 @@ def memory(measurement: Measurement) -> str:
     return svg(made, "memory", f"Peak memory: measured {measured}, predicted {predicted}.")
 
 
+@styled
 def over_time(measurement: Measurement) -> str | None:
     """Speed, temperature, power, clocks and memory one below the other; None without any."""
     panels = [*_speed(measurement)]
