@@ -40,8 +40,8 @@ from sphere_edge.simulate.programs import kill_tree
 from sphere_edge.simulate.sshd import Sshd
 
 MIB = 1 << 20
-# A large one of several parts, and small ones, as bundles have.
-SIZES = {"weights/a": 40 * MIB, "weights/b": 3 * MIB, "tokenizer": 200_000, "bundle.json": 900}
+# A large one of more than one part, and small ones, as bundles have.
+SIZES = {"weights/a": 20 * MIB, "weights/b": 2 * MIB, "tokenizer": 200_000, "bundle.json": 900}
 # How long a deploy may take that was disturbed once.
 LIMIT_S = 90.0
 PATIENCE_S = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0)

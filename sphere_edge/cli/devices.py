@@ -20,6 +20,8 @@ from sphere_edge.cli.flags import (
 app = typer.Typer()
 device_app = typer.Typer(invoke_without_command=True)
 app.add_typer(device_app, name="device")
+service_app = typer.Typer(invoke_without_command=True)
+device_app.add_typer(service_app, name="service")
 
 
 @app.command(
@@ -60,6 +62,10 @@ def deploy(
         bool,
         typer.Option("--allow-uncertified", help="Use it although it answers wrongly there."),
     ] = False,
+    service: Annotated[
+        bool,
+        typer.Option("--service", help="Have its systemd check it at each start (Linux, SSH)."),
+    ] = False,
     store: StoreFolder = None,
     json: Json = False,
 ) -> Action:
@@ -75,6 +81,7 @@ def deploy(
             dry_run=dry_run,
             as_json=json,
             allow_uncertified=allow_uncertified,
+            as_service=service,
         )
 
     return action
@@ -96,7 +103,7 @@ def rollback(
 
 @device_app.callback()
 def device(context: typer.Context) -> None:
-    """What is deployed on a device: list, remove, gc."""
+    """What is deployed on a device: list, remove, gc, service."""
     help_unless_invoked(context)
 
 
@@ -132,5 +139,39 @@ def device_gc(device: DeviceUri, store: StoreFolder = None) -> Action:
         from sphere_edge.commands import devices as command
 
         command.collect(device, store)
+
+    return action
+
+
+@service_app.callback()
+def service(context: typer.Context) -> None:
+    """The service that `deploy --service` installed: status, remove."""
+    help_unless_invoked(context)
+
+
+@service_app.command(
+    "status", epilog=example("sphere-edge device service status tiny --device ssh://me@board")
+)
+def service_status(name: InstalledName, device: DeviceUri, json: Json = False) -> Action:
+    """Show whether the service of a deployed bundle runs, and what it said."""
+
+    def action() -> None:
+        from sphere_edge.commands import devices as command
+
+        command.show_service(name, device, as_json=json)
+
+    return action
+
+
+@service_app.command(
+    "remove", epilog=example("sphere-edge device service remove tiny --device ssh://me@board")
+)
+def service_remove(name: InstalledName, device: DeviceUri) -> Action:
+    """Stop the service of a deployed bundle and forget it; the bundle stays."""
+
+    def action() -> None:
+        from sphere_edge.commands import devices as command
+
+        command.remove_service(name, device)
 
     return action

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from sphere_edge import console
@@ -10,7 +11,7 @@ from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.bundle.reference import Reference
 from sphere_edge.certify import here, on_device
-from sphere_edge.devices import payload, suitability
+from sphere_edge.devices import payload, service, suitability
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.items import Item
 from sphere_edge.devices.open import opened
@@ -33,6 +34,7 @@ def deploy(
     dry_run: bool,
     as_json: bool,
     allow_uncertified: bool = False,
+    as_service: bool = False,
 ) -> None:
     """Probe, fit, push, hash, link, try, certify, switch. Raises what each of these raises.
 
@@ -42,6 +44,8 @@ def deploy(
     with opened(uri) as device:
         there = probe(device, folder=store)
         suitability.check(found.manifest, there, device.uri)
+        if as_service:
+            service.require_systemd(device)
         runtime = payload.runtime_items(there, device.uri, console.progress())
         reference = _reference(found)
         items = [*payload.bundle_items(found), *runtime, *reference[1]]
@@ -59,6 +63,7 @@ def deploy(
             ),
             progress=console.progress(),
         )
+        started = service.install(device, target.root, found.manifest.name) if as_service else None
     if as_json:
         console.write_json(
             {
@@ -68,11 +73,14 @@ def deploy(
                 "folder": deployed.folder,
                 "sent_bytes": deployed.sent_bytes,
                 "total_bytes": deployed.total_bytes,
+                "service": None if started is None else dataclasses.asdict(started),
             }
         )
         return
     sent, total = map(console.human_bytes, (deployed.sent_bytes, deployed.total_bytes))
     console.say(f"`{found.manifest.name}` runs on {device.uri}: {sent} of {total} were sent")
+    if started is not None:
+        console.say(started.summary)
     console.write(deployed.folder)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sphere_edge import console, errors
+from sphere_edge.devices import service
 from sphere_edge.devices.open import opened
 from sphere_edge.devices.probe import Probe, probe
 from sphere_edge.devices.sensors import Sensor
@@ -65,10 +66,33 @@ def rollback(name: str, uri: str, store: str | None, *, as_json: bool) -> None:
 
 
 def remove(name: str, uri: str, store: str | None) -> None:
-    """Forgets a name and frees what only it used."""
+    """Forgets a name, its service too, and frees what only it used."""
     with opened(uri) as device:
-        freed = Store(device, store).remove(name)
+        target = Store(device, store)
+        target.find(name)
+        if service.is_installed(device, name):
+            service.remove(device, name)
+        freed = target.remove(name)
     console.say(f"removed `{name}` from {uri}: {console.human_bytes(freed)} freed")
+
+
+def show_service(name: str, uri: str, *, as_json: bool) -> None:
+    """What systemd on the device says of the service of a deployed bundle."""
+    with opened(uri) as device:
+        found = service.status(device, name)
+    if as_json:
+        console.write_json({"device": uri, **dataclasses.asdict(found)})
+        return
+    console.say(found.summary)
+    for line in found.said:
+        console.write(line)
+
+
+def remove_service(name: str, uri: str) -> None:
+    """Stops the service of a deployed bundle and forgets it; the bundle stays."""
+    with opened(uri) as device:
+        service.remove(device, name)
+    console.say(f"removed the service of `{name}` from {uri}")
 
 
 def collect(uri: str, store: str | None) -> None:
