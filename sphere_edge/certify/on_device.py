@@ -56,12 +56,14 @@ def certify(
     Raises what the runner reports, LoadFailedError when it died.
     """
     assert manifest.text is not None
-    allowed = tolerance(manifest.quantization, kv_dtype=manifest.text.kv_dtype)
     words = [*place.argv, "--reference", place.reference]
     words += ["--threads", str(threads)] if threads else []
     asked = [*words, "--repeat", str(repeat), *(["--short"] if short else [])]
     timeout_s = _STEP_TIMEOUT_S * (len(reference.steps) + repeat * 10)
     report = read_report(_run(device, asked, timeout_s))
+    allowed = tolerance(
+        manifest.quantization, kv_dtype=manifest.text.kv_dtype, backend=report.backend
+    )
     verdict = judge(report, reference, allowed, manifest.id, short=short)
     if verdict.certified or not reference.kernels:
         return verdict

@@ -13,19 +13,21 @@ class Tolerance:
     largest: float
 
 
-# Four times the largest that was measured with correct kernels, over the families of the tests:
-# `python tests/integration/measure_tolerances.py` prints them.
-_EXACT = Tolerance(mean=2e-3, largest=1e-2)
-_HALF = Tolerance(mean=1e-2, largest=5e-2)
+# About ten times what correct CPU kernels were measured to differ by, three times where int8 is in
+# play; `python tests/integration/measure_tolerances.py` measures it, docs/certify.md has the table.
+_EXACT = Tolerance(mean=1e-5, largest=1e-4)
+_HALF = Tolerance(mean=4e-3, largest=2e-2)
+# GPUs also compute in float16.
+_HALF_ARITHMETIC = Tolerance(mean=1e-2, largest=5e-2)
 # q4 and q8 multiply with activations rounded to int8.
-_ROUNDED = Tolerance(mean=6e-2, largest=3e-1)
-_FORMATS = {"f32": _EXACT, "f16": _HALF, "q8": _ROUNDED, "q4": _ROUNDED}
+_ROUNDED = Tolerance(mean=6e-2, largest=4e-1)
 
 
-def tolerance(quantization: str, *, kv_dtype: str = "float16") -> Tolerance:
-    """The tolerance for a weight format of ours or a GGUF's name of one."""
-    if quantization == "f32" and kv_dtype == "float16":
-        return _HALF
-    if quantization in _FORMATS:
-        return _FORMATS[quantization]
-    return _HALF if quantization in ("F32", "F16", "BF16") else _ROUNDED
+def tolerance(quantization: str, *, kv_dtype: str, backend: str = "cpu") -> Tolerance:
+    """The tolerance for a weight format of ours, or a GGUF's name of one."""
+    name = quantization.lower()
+    if name not in ("f32", "f16", "bf16"):
+        return _ROUNDED
+    if backend != "cpu":
+        return _HALF_ARITHMETIC
+    return _EXACT if (name, kv_dtype) == ("f32", "float32") else _HALF
