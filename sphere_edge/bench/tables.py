@@ -15,9 +15,10 @@ Rows = list[tuple[str, ...]]
 
 def subtitle(measurement: Measurement) -> str:
     """What was measured where, in one line."""
+    threads = f"{measurement.threads} thread{'s' * (measurement.threads > 1)}"
     return (
         f"{measurement.family} {measurement.quantization} by the {measurement.engine} engine, "
-        f"{measurement.threads} threads, context {measurement.context_tokens}, "
+        f"{threads}, context {measurement.context_tokens}, "
         f"on {measurement.device.title}"
     )
 
