@@ -17,6 +17,7 @@ app = typer.Typer()
         "sphere-edge package Qwen/Qwen2.5-0.5B-Instruct --profile pixel8",
         "sphere-edge package ./my-model --profile host --quant q8 --context 4096 -o dist/mine",
         "sphere-edge package model.Q4_K_M.gguf --profile jetson-orin-nano --zip",
+        "sphere-edge package ./my-model --adapter ./my-lora -o dist/mine",
         "sphere-edge package ./my-model --profile auto --device ssh://me@board",
     )
 )
@@ -56,6 +57,10 @@ def package(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     revision: Annotated[str | None, typer.Option(help="Hub branch, tag or commit.")] = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="LoRA adapter (PEFT) to merge into the weights."),
+    ] = None,
     chat_template: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Jinja file to use instead of the model's.")
     ] = None,
@@ -87,6 +92,7 @@ def package(
             output=output,
             force=force,
             revision=revision,
+            adapter=adapter,
             chat_template=chat_template,
             allow_tokenizer_mismatch=allow_tokenizer_mismatch,
             as_zip=zip,

@@ -30,6 +30,7 @@ def package(
     output: Path | None,
     force: bool,
     revision: str | None,
+    adapter: Path | None,
     chat_template: Path | None,
     allow_tokenizer_mismatch: bool,
     as_zip: bool,
@@ -52,8 +53,12 @@ def package(
         kv_dtype=_KV[kv] if kv is not None else None,
         chat_template=_template(chat_template) if chat_template is not None else None,
         allow_tokenizer_mismatch=allow_tokenizer_mismatch,
+        adapter=adapter,
     )
     source = packaging.find(model, wanted=cast("Kind | None", format), revision=revision)
+    if adapter is not None and source.kind != "safetensors":
+        message = f"an adapter cannot be merged into `{model}`, which is {source.kind}"
+        raise InvalidArgumentError(message, hint="--adapter needs a model in safetensors")
     place = packaging.output_for(source, profile, output, as_zip=as_zip)
     made = packaging.package(
         source, profile, options, place, force=force, progress=console.progress()

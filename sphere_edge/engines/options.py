@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from sphere_edge.errors import InvalidArgumentError
@@ -18,6 +19,8 @@ class PackageOptions:
     chat_template: str | None = None
     name: str | None = None
     allow_tokenizer_mismatch: bool = False
+    # Folder of a LoRA adapter that is merged into the weights.
+    adapter: Path | None = None
 
 
 def context_tokens(asked: int | None, usual: int, largest: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sphere_edge import console, fit
-from sphere_edge.bundle.manifest import ManifestDraft, Target, Text, Tvm
+from sphere_edge.bundle.manifest import ManifestDraft, Provenance, Target, Text, Tvm
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.compiler import kernels
 from sphere_edge.compiler.build import compile_module
@@ -19,10 +20,13 @@ from sphere_edge.engines import weights
 from sphere_edge.engines.options import PackageOptions, context_tokens
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import ModelCorruptError
+from sphere_edge.formats import quantized
+from sphere_edge.formats.adapter import Adapted, adapter_sha256
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.generation import sampling_defaults
 from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.formats.source import ModelSource
+from sphere_edge.formats.tensors import Tensors
 from sphere_edge.formats.tokenizer import write_vocabulary
 from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.graph import Graph, Limits, trace
@@ -59,7 +63,8 @@ def build(
     config = ModelConfig.read(source.path)
     longest = config.take("max_position_embeddings", int)
     context = context_tokens(options.context_tokens, profile.defaults.context_tokens, longest)
-    checkpoint = Checkpoint.open(source.path)
+    checkpoint = _tensors(source, config, options)
+    quantized.check_format(checkpoint, fmt.name)
     made = _untied(family(config, context), checkpoint)
     model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
     needed = list(origins(model))
@@ -108,11 +113,32 @@ def build(
             score_tokens=limits.score_tokens,
         ),
         memory=memory,
-        provenance=provenance(source, _TOOLS, progress),
+        provenance=_origin(source, options, progress),
     )
 
 
-def _untied(made: Family, checkpoint: Checkpoint) -> Family:
+def _tensors(source: ModelSource, config: ModelConfig, options: PackageOptions) -> Tensors:
+    """The checkpoint as numbers: unpacked where it is quantized, with the adapter merged in."""
+    tensors = quantized.opened(Checkpoint.open(source.path), config)
+    return tensors if options.adapter is None else Adapted(tensors, options.adapter)
+
+
+def _origin(source: ModelSource, options: PackageOptions, progress: Progress) -> Provenance:
+    made_from = provenance(source, _TOOLS, progress)
+    if options.adapter is None:
+        return made_from
+    both = f"{made_from.source_sha256}\n{adapter_sha256(options.adapter)}\n"
+    return made_from.model_copy(
+        update={
+            "source": f"{made_from.source} with {options.adapter.resolve().name}",
+            # It is not the hub's model any more.
+            "revision": None,
+            "source_sha256": hashlib.sha256(both.encode()).hexdigest(),
+        }
+    )
+
+
+def _untied(made: Family, checkpoint: Tensors) -> Family:
     """The family, with a head of its own where the checkpoint's differs from the embedding.
 
     Some checkpoints say tied and hold both; transformers 5 ties them only if they are the same.

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from sphere_edge.console import Progress
 from sphere_edge.errors import ModelCorruptError
-from sphere_edge.formats.safetensors import Checkpoint, Writer
+from sphere_edge.formats.safetensors import Writer
+from sphere_edge.formats.tensors import Tensors
 from sphere_edge.models.origin import Origin, Part
 
 SHARD_LIMIT_BYTES = 1 << 30
@@ -32,7 +33,7 @@ Floats = NDArray[np.float32]
 Tensor = tuple[str, str, tuple[int, ...]]
 
 
-def check(checkpoint: Checkpoint, origins: Sequence[Origin]) -> tuple[str, ...]:
+def check(checkpoint: Tensors, origins: Sequence[Origin]) -> tuple[str, ...]:
     """Compares the checkpoint with what the model needs; returns the names it does not use.
 
     Raises ModelCorruptError naming the first tensor that is missing or of another shape, or that
@@ -65,7 +66,7 @@ def parameters(origins: Sequence[Origin]) -> int:
     return sum(part.rows * (origin.columns or 1) for origin in origins for part in origin.parts)
 
 
-def differ(checkpoint: Checkpoint, one: str, other: str) -> bool:
+def differ(checkpoint: Tensors, one: str, other: str) -> bool:
     """Whether two tensors of the checkpoint are not the same matrix."""
     shape = checkpoint.entry(one).shape
     if shape != checkpoint.entry(other).shape or len(shape) != 2:
@@ -79,7 +80,7 @@ def differ(checkpoint: Checkpoint, one: str, other: str) -> bool:
 
 
 def convert(
-    checkpoint: Checkpoint, origins: Sequence[Origin], folder: Path, progress: Progress
+    checkpoint: Tensors, origins: Sequence[Origin], folder: Path, progress: Progress
 ) -> list[Path]:
     """Writes `weights-00001.safetensors` … into `folder`, each at most 1 GiB; returns their paths.
 
@@ -141,7 +142,7 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, checkpoint: Checkpoint, origins: Sequence[Origin]
+    pool: ThreadPoolExecutor, checkpoint: Tensors, origins: Sequence[Origin]
 ) -> Iterator[_PackedSlice]:
     """Packs slices on all threads, a few ahead, and yields them in the order they are written."""
     slices = iter([piece for origin in origins for piece in _slices(origin)])
@@ -164,7 +165,7 @@ def _slices(origin: Origin) -> Iterator[_Slice]:
         yield _Slice(origin, start, min(start + step, origin.rows))
 
 
-def _pack(checkpoint: Checkpoint, piece: _Slice) -> _PackedSlice:
+def _pack(checkpoint: Tensors, piece: _Slice) -> _PackedSlice:
     origin = piece.origin
     if origin.constant is not None:
         return _PackedSlice({origin.stored[0]: origin.constant}, 0)
@@ -177,7 +178,8 @@ def _pack(checkpoint: Checkpoint, piece: _Slice) -> _PackedSlice:
             raise ModelCorruptError(message)
         if origin.fmt is None:
             return _PackedSlice({origin.stored[0]: values}, values.size)
-        packed = origin.fmt.pack(values).values()
+        steps = _steps(checkpoint, origin, piece)
+        packed = origin.fmt.pack(values, steps).values()
     except ModelCorruptError as error:
         names = ", ".join(part.name for part in origin.parts)
         message = f"tensor `{names}`: {error.message}"
@@ -185,15 +187,31 @@ def _pack(checkpoint: Checkpoint, piece: _Slice) -> _PackedSlice:
     return _PackedSlice(dict(zip(origin.stored, packed, strict=True)), values.size)
 
 
-def _rows(checkpoint: Checkpoint, parts: Sequence[Part], start: int, stop: int) -> Floats:
-    """Rows start..stop-1 of the parts stacked on one another."""
+def _steps(checkpoint: Tensors, origin: Origin, piece: _Slice) -> Floats | None:
+    """The steps of a checkpoint that is quantized already; rounding again would lose more."""
+    if origin.fmt is None or not origin.fmt.is_quantized or origin.offset:
+        return None
     pieces = []
+    for name, rows in _within(origin.parts, piece.start, piece.stop):
+        steps = checkpoint.steps(name, rows)
+        if steps is None:
+            return None
+        pieces.append(steps)
+    return np.concatenate(pieces)
+
+
+def _rows(checkpoint: Tensors, parts: Sequence[Part], start: int, stop: int) -> Floats:
+    """Rows start..stop-1 of the parts stacked on one another."""
+    pieces = [checkpoint.read(name, rows) for name, rows in _within(parts, start, stop)]
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def _within(parts: Sequence[Part], start: int, stop: int) -> Iterator[tuple[str, slice]]:
+    """The tensors, and the rows in each, that rows start..stop-1 of the stacked parts lie in."""
     for part in parts:
         if start < part.rows and stop > 0:
-            rows = slice(max(start, 0), min(stop, part.rows))
-            pieces.append(checkpoint.read(part.name, rows))
+            yield part.name, slice(max(start, 0), min(stop, part.rows))
         start, stop = start - part.rows, stop - part.rows
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
 def _folders(name: str) -> Iterator[str]:

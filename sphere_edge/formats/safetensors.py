@@ -137,6 +137,9 @@ class Checkpoint:
         entry = self.entry(name)
         return _read(entry, rows, DTYPES[entry.dtype])
 
+    def steps(self, name: str, rows: slice | None = None) -> None:
+        """As sphere_edge.formats.tensors.Tensors.steps: the numbers may be any."""
+
 
 def _read(entry: TensorEntry, rows: slice | None, into: np.dtype[Any]) -> npt.NDArray[Any]:
     shape, first = entry.shape, 0

@@ -26,9 +26,6 @@ FAMILIES: dict[str, str] = {
     "glm4": "glm4",
 }
 
-# Keys that say how the weights are stored in a way that no family reads yet.
-_REFUSED = ("quantization_config", "compression_config")
-
 # Keys that never change the logits of a prompt: training, generation, bookkeeping.
 _HARMLESS = frozenset(
     {
@@ -114,18 +111,11 @@ class Family:
 def family(config: ModelConfig, context_tokens: int) -> Family:
     """The family of `config.model_type` with its config read, for a cache of `context_tokens`.
 
-    Raises UnsupportedError for an unknown type, naming the known ones, and for weights that are
-    quantized already.
+    Raises UnsupportedError for an unknown type, naming the known ones.
     """
     if config.model_type not in FAMILIES:
         message = f"the model type `{config.model_type[:80]}` is not supported"
         raise UnsupportedError(message, hint=f"supported: {', '.join(FAMILIES)}")
-    for key in _REFUSED:
-        value = config.take(key, dict, None)
-        if value is not None:
-            method = value.get("quant_method", "unnamed")
-            message = f"the checkpoint is already quantized (`{key}`: `{str(method)[:40]}`)"
-            raise UnsupportedError(message, hint="use the checkpoint in bfloat16 or a GGUF of it")
     module = importlib.import_module(f"sphere_edge.models.{FAMILIES[config.model_type]}")
     read = module.Config.read(config, context_tokens)
     unread = {key for key in config.unread() - _HARMLESS if not _is_neutral(config, key)}

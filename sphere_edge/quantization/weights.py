@@ -82,10 +82,11 @@ class WeightFormat:
             "scale": ((blocks, groups, self.row_block), "float16"),
         }
 
-    def pack(self, weight: Floats) -> dict[str, Array]:
+    def pack(self, weight: Floats, steps: Floats | None = None) -> dict[str, Array]:
         """The arrays of `parameters` for a float32 [rows, columns] matrix.
 
-        Raises ModelCorruptError where a weight is not finite or too large for the format.
+        `steps` [rows, columns / 32]: weights are whole multiples of them, which are kept as they
+        are. Raises ModelCorruptError where a weight is not finite or too large for the format.
         """
         if weight.ndim != 2 or 0 in weight.shape:
             message = f"a weight of shape `{weight.shape}` is not a matrix"
@@ -96,7 +97,11 @@ class WeightFormat:
             for suffix, (shape, dtype) in self.parameters(rows, columns).items()
         }
         for blocks, part in self._slices(weight):
-            for suffix, array in self._pack_slice(part).items():
+            known = None
+            if steps is not None and self.is_quantized:
+                taken = steps[blocks.start * self.row_block : blocks.stop * self.row_block]
+                known = np.pad(taken, ((0, part.shape[0] - taken.shape[0]), (0, 0)))
+            for suffix, array in self._pack_slice(part, known).items():
                 packed[suffix][blocks] = array
         return packed
 
@@ -132,7 +137,7 @@ class WeightFormat:
             part = np.pad(part, padding) if any(after for _, after in padding) else part
             yield slice(first, first + blocks), np.ascontiguousarray(part, np.float32)
 
-    def _pack_slice(self, weight: Floats) -> dict[str, Array]:
+    def _pack_slice(self, weight: Floats, steps: Floats | None) -> dict[str, Array]:
         rows, columns = weight.shape
         blocks = rows // self.row_block
         if not self.is_quantized:
@@ -142,7 +147,10 @@ class WeightFormat:
             by_block = weight.astype(dtype).reshape(blocks, self.row_block, columns)
             return {"data": by_block.transpose(0, 2, 1)}
         groups = weight.reshape(rows, columns // GROUP, GROUP)
-        octets, scale = _quantize_q8(groups) if self.name == "q8" else _quantize_q4(groups)
+        if steps is not None:
+            octets, scale = _keep(groups, steps, self.name)
+        else:
+            octets, scale = _quantize_q8(groups) if self.name == "q8" else _quantize_q4(groups)
         if self.name == "q4":
             octets = octets[..., :16] | np.left_shift(octets[..., 16:], 4, dtype=np.uint8)
         words = octets.view(np.uint32).reshape(blocks, self.row_block, columns // GROUP, -1)
@@ -217,6 +225,23 @@ def _quantize_q4(groups: Floats) -> tuple[NDArray[np.uint8], NDArray[np.float16]
         scale = np.where(better, products / squares, scale)
         np.copyto(integers, tried, where=better[..., None])
     return (integers + np.float32(8)).astype(np.uint8), scale.astype(np.float16)
+
+
+def _keep(
+    groups: Floats, steps: Floats, name: str
+) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """Integers and scales of groups [..., 32] that are whole multiples of `steps` [...]."""
+    scale = steps.astype(np.float16)
+    integers = np.rint(groups * _inverse(steps)[..., None])
+    low, high = (-8, 7) if name == "q4" else (-127, 127)
+    kept = integers * scale.astype(np.float32)[..., None]
+    # Scales in bfloat16 lose a bit or two as float16; nothing else may be lost.
+    if integers.min() < low or integers.max() > high or not np.allclose(kept, groups, rtol=1e-3):
+        message = f"the quantized weights are no whole numbers from {low} to {high} of their scales"
+        raise ModelCorruptError(message)
+    if name == "q4":
+        return (integers + np.float32(8)).astype(np.uint8), scale
+    return integers.astype(np.int8).view(np.uint8), scale
 
 
 def _inverse(number: NDArray[np.floating[Any]]) -> Floats:

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from sphere_edge import profiles, resources
 from sphere_edge.bundle.write import BundleWriter
+from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.console import SILENT
 from sphere_edge.engines import tvm as engine
 from sphere_edge.engines.options import PackageOptions
@@ -25,6 +26,7 @@ from sphere_edge.errors import (
 )
 from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.formats.source import open_source
+from tests import quantized_checkpoints as made
 
 HOST = profiles.host()
 
@@ -188,3 +190,40 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_compiled(tmp_path):
             HOST.model_copy(update={"memory": memory}),
         )
     assert not (tmp_path / "made").exists()
+
+
+def test_quantized_weights_are_kept_and_an_adapter_is_merged_where_it_belongs(model, tmp_path):
+    """GPTQ weights come out of the bundle to the bit, those under the adapter changed by it."""
+    expected = {}
+
+    def quantize(tensors):
+        for name in [name for name in tensors if name.endswith("_proj.weight")]:
+            rows, columns = tensors.pop(name).shape
+            numbers = made.whole_numbers(rows, columns, 32, symmetric=True)
+            expected[name] = made.meant(*numbers, np.arange(columns) // 32)
+            for stored, (_, array) in made.gptq(name.removesuffix(".weight"), *numbers).items():
+                tensors[stored] = array
+
+    change_tensors(model, quantize)
+    change_config(model, quantization_config={"quant_method": "gptq", "bits": 4, "group_size": 32})
+    layer = "model.layers.0.mlp.down_proj"
+    rows, columns = expected[f"{layer}.weight"].shape
+    draws = np.random.default_rng(5)
+    up, down = (draws.normal(size=size).astype(np.float32) for size in ((rows, 4), (4, columns)))
+    weights = {f"{layer}.lora_A.weight": down, f"{layer}.lora_B.weight": up}
+    adapter = made.write_adapter(tmp_path / "lora", weights)
+    bundle = build(model, tmp_path / "out", adapter=adapter, quantization="q4")
+
+    stored = load_file(bundle.folder / "weights" / "weights-00001.safetensors")
+    target = CpuTarget.of(HOST.triple, HOST.cpu.features)
+    fmt = target.weight_format("q4")
+
+    def found(number):
+        place = f"layers.{number}.mlp.down_proj.weight"
+        packed = {suffix: stored[f"{place}.{suffix}"] for suffix in ("data", "scale")}
+        return fmt.unpack(packed, rows, columns)
+
+    np.testing.assert_array_equal(found(1), expected["model.layers.1.mlp.down_proj.weight"])
+    merged = expected[f"{layer}.weight"] + 2 * (up @ down)
+    np.testing.assert_allclose(found(0), merged, atol=np.abs(merged).max() / 8)
+    assert bundle.manifest.provenance.source == "model with lora"

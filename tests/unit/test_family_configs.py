@@ -51,7 +51,6 @@ def test_a_key_that_changes_nothing_with_its_usual_value_is_reported_only_with_a
     [
         ({"hidden_act": "relu6"}, "relu6"),
         ({"rope_parameters": {"rope_type": "made_up"}}, "made_up"),
-        ({"quantization_config": {"quant_method": "awq"}}, "awq"),
     ],
 )
 def test_what_changes_numbers_and_is_not_done_is_refused_by_name(changes, named):
