@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from sphere_edge.bundle.manifest import Memory
 from sphere_edge.fit import Choice, ModelSpec, predict
 from sphere_edge.profiles import DeviceProfile
 
@@ -34,12 +35,16 @@ class Roofline:
 
 def roofline(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> Roofline:
     """The bounds for `spec` with `choice` on `profile`."""
-    memory = predict(spec, choice)
+    return bounds(predict(spec, choice), spec.parameters, profile)
+
+
+def bounds(memory: Memory, parameters: int, profile: DeviceProfile) -> Roofline:
+    """The same from what a bundle's manifest says of its memory and size."""
     moved = memory.weights_bytes + memory.kv_cache_bytes / 2
     bandwidth, operations = profile.memory.bandwidth_bytes_per_s, operations_per_s(profile)
     return Roofline(
         decode=bandwidth / moved if bandwidth else None,
-        prefill=operations / (2 * spec.parameters) if operations else None,
+        prefill=operations / (2 * parameters) if operations else None,
     )
 
 

@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sphere_edge import bench as benchmark
-from sphere_edge import console
+from sphere_edge import console, profiles, roofline
 from sphere_edge.bench import report as reports
 from sphere_edge.bench import tables
 from sphere_edge.bench.measurement import Measurement
 from sphere_edge.bench.plan import plan_of
+from sphere_edge.bundle.read import Bundle, is_bundle
+from sphere_edge.certify import here, on_device
+from sphere_edge.certify.verdict import Verdict
+from sphere_edge.devices.device import Device
 from sphere_edge.devices.open import opened
+from sphere_edge.devices.store import Store
+from sphere_edge.errors import NotFoundError
 
 
 def bench(
@@ -37,10 +43,46 @@ def bench(
         reports.check(path)
     with opened(uri) as device:
         measured = benchmark.measure(device, bundle, plan, store=store, progress=console.progress())
+        verdict = _verdict(device, bundle, store) if form is None else None
     for path in report:
         reports.write(measured, path)
         console.say(f"report: {path}")
     _show(measured, form)
+    if form is None and is_bundle(bundle):
+        _show_beside(bundle, verdict)
+
+
+def _verdict(device: Device, path: Path, store: str | None) -> Verdict | None:
+    """What `certify` or `deploy` found out about this bundle on this device."""
+    if not is_bundle(path):
+        return None
+    bundle = Bundle.open(path)
+    verdict = here.kept(bundle) if device.uri == "local" else None
+    if verdict is None:
+        try:
+            folder = Store(device, store).folder(bundle.manifest.name)
+        except NotFoundError:
+            return None
+        verdict = on_device.kept(device, folder)
+    return verdict if verdict is not None and verdict.bundle == bundle.manifest.id else None
+
+
+def _show_beside(path: Path, verdict: Verdict | None) -> None:
+    """Whether the answers are right, and the most that the bundle's profile could do."""
+    manifest = Bundle.open(path).manifest
+    console.write("")
+    told = verdict.summary if verdict else f"not certified yet: `sphere-edge certify {path}`"
+    console.say(f"answers: {told}")
+    if manifest.profile not in profiles.names():
+        return
+    most = roofline.bounds(manifest.memory, manifest.parameters, profiles.load(manifest.profile))
+    known = [
+        f"{name} at most {value:,.0f} tokens/s"
+        for name, value in (("decode", most.decode), ("prefill", most.prefill))
+        if value
+    ]
+    if known:
+        console.say(f"roofline of {manifest.profile}: {', '.join(known)}")
 
 
 def _show(measured: Measurement, form: str | None) -> None:
