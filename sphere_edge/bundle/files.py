@@ -39,11 +39,17 @@ def walk(folder: Path) -> Iterator[str]:
     yield from sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
-def open_inside(folder: Path, relative: str) -> IO[bytes]:
-    """Opens `folder/relative` for reading; ModelCorruptError if that is no file inside `folder`."""
+def open_inside(folder: Path, relative: str, sha256: str | None = None) -> IO[bytes]:
+    """Opens `folder/relative` for reading; ModelCorruptError if that is no file inside `folder`.
+
+    One way out is allowed, the same as in native/src/file.h: a link to `blobs/SHA256` of a device's
+    store, named after the very content (`sha256`) that the file must have.
+    """
     path = folder / relative
     try:
-        if not path.resolve(strict=True).is_relative_to(folder.resolve()):
+        real = path.resolve(strict=True)
+        is_blob = real.parent.name == "blobs" and real.name == sha256
+        if not is_blob and not real.is_relative_to(folder.resolve()):
             message = f"`{relative}` leads out of the bundle `{folder}`"
             raise ModelCorruptError(message, hint="get the bundle again from where it was made")
         # Without blocking: a FIFO in the place of a file must not hang us.

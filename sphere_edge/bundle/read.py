@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from sphere_edge.errors import FormatMismatchError, ModelCorruptError, NotFoundE
 from sphere_edge.profiles import DeviceProfile, describe
 
 MANIFEST = "bundle.json"
+_SHA256_DIGITS = 64
 MANIFEST_LIMIT_BYTES = 16 * 2**20
 _AGAIN = "copy or package the bundle again"
 
@@ -40,7 +42,7 @@ class Bundle:
                 return Bundle(packed.unpacked(manifest, progress), manifest)
         manifest = parse(manifest_bytes(path), path)
         for file in manifest.files:
-            with files.open_inside(path, file.path) as opened:
+            with files.open_inside(path, file.path, file.sha256) as opened:
                 size = opened.seek(0, 2)
             if size != file.bytes:
                 message = f"`{file.path}` has {size} bytes instead of {file.bytes}"
@@ -71,8 +73,13 @@ def manifest_bytes(folder: Path) -> bytes:
     if not (folder / MANIFEST).exists():
         message = f"`{folder}` is no bundle: it has no {MANIFEST}"
         raise NotFoundError(message, hint="`sphere-edge package` makes a bundle from a model")
-    with files.open_inside(folder, MANIFEST) as file:
+    # In a device's store it may be a link to a blob, whose name proves it.
+    blob = (folder / MANIFEST).resolve().name
+    with files.open_inside(folder, MANIFEST, blob) as file:
         content = file.read(MANIFEST_LIMIT_BYTES + 1)
+    is_blob = (folder / MANIFEST).is_symlink() and len(blob) == _SHA256_DIGITS
+    if is_blob and hashlib.sha256(content).hexdigest() != blob:
+        raise _damaged(folder, "not what its name in the store says")
     if len(content) > MANIFEST_LIMIT_BYTES:
         raise _damaged(folder, f"more than {MANIFEST_LIMIT_BYTES} bytes long")
     return content

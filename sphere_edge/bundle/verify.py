@@ -45,7 +45,7 @@ def verify(path: Path, progress: Progress = SILENT) -> Verification:
             extra = tuple(name for name in files.walk(path) if name not in known)
 
             def sha256(file: File, advance: Callable[[int], None]) -> str:
-                with files.open_inside(path, file.path) as opened:
+                with files.open_inside(path, file.path, file.sha256) as opened:
                     return files.sha256_of(opened, advance)
 
         bad = []

@@ -103,8 +103,25 @@ def rollback(
 
 @device_app.callback()
 def device(context: typer.Context) -> None:
-    """What is deployed on a device: list, remove, gc, service."""
+    """What is deployed on a device: list, remove, gc, service; pair with a phone."""
     help_unless_invoked(context)
+
+
+@device_app.command("pair", epilog=example("sphere-edge device pair 192.168.1.7:37099"))
+def device_pair(
+    address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="As the phone shows it.")],
+    code: Annotated[
+        str | None, typer.Option(metavar="DIGITS", help="The phone's code; asked for if not given.")
+    ] = None,
+) -> Action:
+    """Pair once with a phone whose wireless debugging is on (Android 11 or newer)."""
+
+    def action() -> None:
+        from sphere_edge.commands import devices as command
+
+        command.pair(address, code)
+
+    return action
 
 
 @device_app.command("list", epilog=example("sphere-edge device list --device local"))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import getpass
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from sphere_edge import console, errors
 from sphere_edge.devices import service
-from sphere_edge.devices.open import opened
+from sphere_edge.devices.open import opened, parse_uri
 from sphere_edge.devices.probe import Probe, probe
 from sphere_edge.devices.sensors import Sensor
 from sphere_edge.devices.store import Installed, Store
@@ -32,6 +33,23 @@ def list_devices(uris: Sequence[str], *, as_json: bool) -> None:
         if one["advice"]:
             console.say(f"{one['uri']} is {one['state']}: {one['advice']}")
     console.say("what one is and has: `sphere-edge devices local`")
+
+
+def pair(address: str, code: str | None) -> None:
+    """Pairs adb with a phone in the network; asks for the code where a person can type it."""
+    from sphere_edge.devices import adb
+
+    uri = parse_uri(f"adb:{address}")
+    if code is None:
+        if not console.is_interactive():
+            message = "pairing needs the code that the phone shows"
+            raise errors.InvalidArgumentError(message, hint="give it with --code")
+        code = getpass.getpass(f"code that {address} shows: ")
+    if not code.isdecimal():
+        message = "a pairing code is digits only"
+        raise errors.InvalidArgumentError(message, hint="the phone shows six")
+    adb.pair(uri.serial or address, code)
+    console.say("paired; now name it with its other port: `sphere-edge devices adb:HOST:PORT`")
 
 
 def list_installed(uri: str, store: str | None, *, as_json: bool) -> None:

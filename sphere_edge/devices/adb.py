@@ -125,7 +125,27 @@ def connect_network(address: str) -> None:
         message = f"cannot connect to `{address}`: {said.strip()}"
         hint = (
             "switch on wireless debugging there; Android 11 or newer is paired once first: "
-            "`adb pair host:port`, with the port and code that the phone shows"
+            "`sphere-edge device pair HOST:PORT`, with the port and code that the phone shows"
+        )
+        raise errors.UnavailableError(message, hint=hint)
+
+
+def pair(address: str, code: str) -> None:
+    """`adb pair` with a device that shows `address` and `code`. Raises UnavailableError."""
+    try:
+        with server().make_connection(timeout=_CONNECT_TIMEOUT_S) as connection:
+            connection.send_command(f"host:pair:{code}:{address}")
+            connection.check_okay()
+            # The server takes the request with one answer and tells its outcome with a second.
+            connection.check_okay()
+            said = connection.read_string_block()
+    except (adbutils.AdbError, OSError, EOFError, ValueError) as error:
+        said = str(error)
+    # As with `connect`, only the text tells.
+    if not said.startswith("Successfully paired"):
+        message = f"cannot pair with `{address}`: {said.strip()}"
+        hint = (
+            "wireless debugging > `Pair device with pairing code` shows both, for a minute or two"
         )
         raise errors.UnavailableError(message, hint=hint)
 

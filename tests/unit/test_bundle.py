@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shlex
@@ -312,6 +313,25 @@ def test_a_link_that_leaves_the_bundle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"Apache-2.0")
     (folder / "LICENSE").unlink()
     (folder / "LICENSE").symlink_to(tmp_path / "secret")
+    with pytest.raises(ModelCorruptError, match="leads out"):
+        Bundle.open(folder)
+
+
+def test_a_bundle_made_of_links_to_the_blobs_of_a_store_is_one(tmp_path: Path) -> None:
+    folder = make(tmp_path / "bundles" / "id" / "bundle").folder
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        blob = blobs / hashlib.sha256(path.read_bytes()).hexdigest()
+        path.rename(blob)
+        path.symlink_to(blob)
+    assert Bundle.open(folder).manifest.files
+    verify(folder)
+    # A blob with another name than the content that the manifest wants is no way out.
+    licence = (folder / "LICENSE").resolve()
+    licence.rename(blobs / ("0" * 64))
+    (folder / "LICENSE").unlink()
+    (folder / "LICENSE").symlink_to(blobs / ("0" * 64))
     with pytest.raises(ModelCorruptError, match="leads out"):
         Bundle.open(folder)
 

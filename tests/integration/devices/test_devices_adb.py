@@ -73,6 +73,12 @@ def test_a_failed_connection_is_an_error_though_adb_calls_it_a_success(adb_serve
         adb.connect_network("127.0.0.1:1")
 
 
+def test_a_failed_pairing_is_an_error_though_adb_calls_it_a_success(adb_server: int) -> None:
+    with pytest.raises(errors.UnavailableError, match="cannot pair with `127.0.0.1:1`") as caught:
+        adb.pair("127.0.0.1:1", "123456")
+    assert "pairing code" in (caught.value.hint or "")
+
+
 def test_the_only_device_needs_no_name_but_one_of_two_does(phone: Phone) -> None:
     with pytest.raises(errors.NotFoundError, match="no device is attached"):
         adb.AdbDevice()

@@ -76,6 +76,16 @@ def test_what_is_there_is_not_sent_again(store: Store, make_item: MakeItem) -> N
     assert is_whole(store, second)
 
 
+def test_one_changed_tensor_sends_its_shard_only(store: Store, make_item: MakeItem) -> None:
+    def sharded(last: int) -> list[Item]:
+        shards = [make_item(f"bundle/weights/{number}.safetensors", 9000) for number in range(3)]
+        return [*shards, make_item("bundle/weights/3.safetensors", last)]
+
+    store.deploy("demo", sharded(7000))
+    assert store.plan(sharded(7001)).missing == (sharded(7001)[-1],)
+    assert store.deploy("demo", sharded(7001)).sent_bytes == 7001
+
+
 def test_a_plan_changes_nothing(store: Store, road: Road, make_item: MakeItem) -> None:
     items = bundle(make_item, 1)
     plan = store.plan(items, measure=True)
