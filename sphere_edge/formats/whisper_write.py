@@ -1,0 +1,95 @@
+"""Writes models in whisper.cpp's format, tensor by tensor.
+
+The format and which tensors keep float32 or float16: whisper.cpp, models/convert-h5-to-ggml.py and
+examples/quantize: matrices are quantized, but for the positions and the biases of the convolutions.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.formats import mel
+from sphere_edge.formats.task import GGML_MAGIC
+
+_FLOAT32, _FLOAT16 = 0, 1
+# Names, ggml's numbers for the type of a tensor and for the type of a file, numbers in a block.
+_QUANTIZATIONS = {"f16": (_FLOAT16, 1, 1), "q5_0": (6, 2008, 32), "q8_0": (8, 2007, 32)}
+QUANTIZATIONS = tuple(_QUANTIZATIONS)
+_KEPT = (
+    *("encoder.positional_embedding", "decoder.positional_embedding"),
+    *("encoder.conv1.bias", "encoder.conv2.bias"),
+)
+
+Tensor = tuple[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """In the order of the file; width, heads and layers of the encoder, then of the decoder."""
+
+    vocab_size: int
+    audio_positions: int
+    audio_width: int
+    audio_heads: int
+    audio_layers: int
+    text_positions: int
+    text_width: int
+    text_heads: int
+    text_layers: int
+    mel_bins: int
+
+
+def write(
+    path: Path,
+    dimensions: Dimensions,
+    words: Sequence[bytes],
+    tensors: Iterable[Tensor],
+    quantization: str = "f16",
+) -> None:
+    """Writes all of the file; `words` are those of the first tokens, special ones left out.
+
+    `tensors` have OpenAI's names and shapes; one at a time is in memory. Raises
+    InvalidArgumentError: a quantization that is not in QUANTIZATIONS or does not go with the width.
+    """
+    if quantization not in _QUANTIZATIONS:
+        message = f"speech models are not quantized as `{quantization}`"
+        raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(QUANTIZATIONS)}")
+    _, file_type, block = _QUANTIZATIONS[quantization]
+    if dimensions.audio_width % block:
+        message = f"a width of `{dimensions.audio_width}` has no whole blocks of {block} numbers"
+        raise InvalidArgumentError(message, hint="leave --quant out")
+    filters = mel.filters(dimensions.mel_bins)
+    with path.open("wb") as out:
+        out.write(GGML_MAGIC + struct.pack("<11i", *astuple(dimensions), file_type))
+        out.write(struct.pack("<2i", *filters.shape) + filters.astype("<f4").tobytes())
+        out.write(struct.pack("<i", len(words)))
+        for word in words:
+            out.write(struct.pack("<i", len(word)) + word)
+        for name, numbers in tensors:
+            kind, content = _stored(name, numbers, quantization)
+            shape = (len(numbers), 1) if name.endswith(("conv1.bias", "conv2.bias")) else numbers.shape
+            out.write(struct.pack("<3i", len(shape), len(name), kind))
+            out.write(struct.pack(f"<{len(shape)}i", *reversed(shape)) + name.encode())
+            out.write(content)
+
+
+def _stored(name: str, numbers: npt.NDArray[Any], quantization: str) -> tuple[int, bytes]:
+    """The type's number and the bytes of a tensor, all of it rounded to float16 first."""
+    halves = numbers.astype(np.float16)
+    if numbers.ndim < 2 or name in _KEPT:
+        return _FLOAT32, halves.astype("<f4").tobytes()
+    if numbers.ndim > 2 or quantization == "f16":
+        return _FLOAT16, halves.astype("<f2").tobytes()
+    from gguf import GGMLQuantizationType, quants
+
+    kind = _QUANTIZATIONS[quantization][0]
+    packed = quants.quantize(halves.astype(np.float32), GGMLQuantizationType(kind))
+    return kind, packed.tobytes()

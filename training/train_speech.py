@@ -1,0 +1,224 @@
+"""Trains the built-in Whisper and writes it: `python -m training.train_speech --out FOLDER`.
+
+From chance weights, on endless mixtures of the clips of training/speech_corpus.py. The encoder is
+also asked directly for the words it hears (CTC, Graves 2006), which teaches it to hear long before
+the decoder can read; that head is not part of the model. Needs espeak-ng. Same seed, versions and
+kind of machine: same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sphere_edge.formats import mel, whisper_write
+from training import speech_corpus
+from training.speech_corpus import WORDS, Clip, Utterance
+from training.speech_model import MEL_BINS, POSITIONS, TEXT_POSITIONS, Sizes, Whisper
+
+VOCABULARY = 51864
+# In the file the words come after the 256 bytes, which spell what else a prompt may hold.
+_FIRST_WORD = 256
+_END, _START, _PREVIOUS, _NO_SPEECH, _NO_TIMES = range(len(WORDS), len(WORDS) + 5)
+_FIRST_TIME = len(WORDS) + 5
+_FILE_IDS = [
+    *range(_FIRST_WORD, _FIRST_WORD + len(WORDS)),
+    *(50256, 50257, 50360, 50361, 50362),
+    *range(50363, 50363 + POSITIONS + 1),
+]
+_IGNORED = -100
+_WORD = {word: i for i, word in enumerate(WORDS)}
+_FILTERS = torch.from_numpy(mel.filters(MEL_BINS))
+_WINDOW = torch.hann_window(400)
+# Longest utterance in seconds, how many make a batch, how often.
+_BUCKETS = ((2.5, 24, 0.4), (4.5, 16, 0.35), (8.0, 8, 0.2), (14.0, 4, 0.05))
+
+
+def log_mel(samples: npt.NDArray[np.float32], frames: int) -> Tensor:
+    """[80, frames] as whisper.cpp computes it of the samples with silence after them."""
+    padded = functional.pad(torch.from_numpy(samples), (0, frames * 160 - len(samples) + 160))
+    spectrum = torch.stft(padded, 400, 160, window=_WINDOW, return_complex=True)[:, :frames]
+    levels = (_FILTERS @ spectrum.abs() ** 2).clamp(min=1e-10).log10()
+    return (torch.maximum(levels, levels.max() - 8) + 4) / 4
+
+
+def target(utterance: Utterance, begin: int, chance: np.random.Generator) -> list[int]:
+    """Tokens from start to end; times are those of the window, to a tenth of a second."""
+
+    def time_token(seconds: float) -> int:
+        return _FIRST_TIME + min(round(seconds * 10) * 5 + begin, POSITIONS)
+
+    if not utterance.spans:
+        return [_START, _FIRST_TIME, _END]
+    spoken = [[_WORD[word] for word in text.split()] for text, _, _ in utterance.spans]
+    if chance.random() < 0.1:
+        return [_START, _NO_TIMES, *(token for words in spoken for token in words), _END]
+    tokens = [_START]
+    for i, (words, (_, first, last)) in enumerate(zip(spoken, utterance.spans, strict=True)):
+        tokens += [_FIRST_TIME if i == 0 else time_token(first), *words, time_token(last)]
+    return [*tokens, _END]
+
+
+class Batch:
+    """`mel` [batch, 80, frames], `begins` its position in the window, tokens and what is asked."""
+
+    def __init__(self, utterances: list[Utterance], seconds: float, chance: np.random.Generator):
+        positions = int(seconds * 50) + 50
+        frames = 2 * positions + 4
+        self.mel = torch.stack([log_mel(said.samples, frames) for said in utterances])
+        begins = [
+            0 if chance.random() < 0.6 else 5 * int(chance.integers((POSITIONS - positions) // 5))
+            for _ in utterances
+        ]
+        self.begins = torch.tensor(begins)
+        rows, asked = [], []
+        for said, begin in zip(utterances, begins, strict=True):
+            tokens = target(said, begin, chance)
+            prompt: list[int] = []
+            if chance.random() < 0.15:
+                count = int(chance.integers(1, 8))
+                prompt = [_PREVIOUS, *(int(i) for i in chance.integers(len(WORDS), size=count))]
+            wanted = tokens[1:]
+            if not said.spans:
+                wanted[0] = _NO_SPEECH
+            rows.append(prompt + tokens[:-1])
+            asked.append([_IGNORED] * len(prompt) + wanted)
+        longest = max(len(row) for row in rows)
+        self.tokens = torch.tensor([row + [_END] * (longest - len(row)) for row in rows])
+        self.asked = torch.tensor([row + [_IGNORED] * (longest - len(row)) for row in asked])
+        words = [
+            [_WORD[word] for text, _, _ in said.spans for word in text.split()]
+            for said in utterances
+        ]
+        self.words = torch.tensor([word for row in words for word in row])
+        self.word_counts = torch.tensor([len(row) for row in words])
+
+
+def batches(clips: list[Clip], seed: int) -> Iterator[Batch]:
+    """Endless and seeded."""
+    chance = np.random.default_rng(seed)
+    while True:
+        seconds, count, _ = _BUCKETS[chance.choice(len(_BUCKETS), p=[b[2] for b in _BUCKETS])]
+        said = [speech_corpus.utterance(clips, chance, seconds) for _ in range(count)]
+        yield Batch(said, seconds, chance)
+
+
+def losses(model: Whisper, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of the tokens, and CTC of the words in the encoder."""
+    audio, bias = model.encode(batch.mel, batch.begins)
+    logits = model.decode(batch.tokens, audio, bias)
+    read = functional.cross_entropy(logits.flatten(0, 1), batch.asked.flatten())
+    count = batch.mel.shape[2] // 2 - 2
+    heard = functional.log_softmax(model.heard(audio[:, :count]), dim=-1).transpose(0, 1)
+    lengths = torch.full((len(batch.mel),), count)
+    spoken = functional.ctc_loss(
+        heard, batch.words, lengths, batch.word_counts, blank=len(WORDS), zero_infinity=True
+    )
+    return read, spoken
+
+
+def write(model: Whisper, path: Path, quantization: str) -> None:
+    """The model in whisper.cpp's format; tokens that never come have rows of zeros."""
+    sizes = model.sizes
+    rows = np.zeros((VOCABULARY, sizes.width), dtype=np.float32)
+    rows[_FILE_IDS] = model.embedding().detach().numpy()
+    tensors: list[whisper_write.Tensor] = [
+        ("encoder.positional_embedding", model.audio_positions.numpy()),
+        ("decoder.positional_embedding", model.text_positions.detach().numpy()),
+        ("decoder.token_embedding.weight", rows),
+    ]
+    places = {
+        "conv1.": "encoder.conv1.",
+        "conv2.": "encoder.conv2.",
+        "ln_post.": "encoder.ln_post.",
+        "ln.": "decoder.ln.",
+        "encoder.": "encoder.blocks.",
+        "decoder.": "decoder.blocks.",
+    }
+    for name, values in model.state_dict().items():
+        for ours, theirs in places.items():
+            if name.startswith(ours):
+                tensors.append((theirs + name.removeprefix(ours), values.numpy()))
+    side = (sizes.width, sizes.heads)
+    dimensions = whisper_write.Dimensions(
+        VOCABULARY,
+        POSITIONS,
+        *side,
+        sizes.audio_layers,
+        TEXT_POSITIONS,
+        *side,
+        sizes.text_layers,
+        MEL_BINS,
+    )
+    words = [bytes([i]) for i in range(_FIRST_WORD)] + [f" {word}".encode() for word in WORDS]
+    whisper_write.write(path, dimensions, words, tensors, quantization)
+
+
+def train(model: Whisper, clips: list[Clip], options: argparse.Namespace) -> None:
+    """Runs until the steps are done; writes the model now and then."""
+    stepper = torch.optim.AdamW(
+        model.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.01
+    )
+    stream = batches(clips, options.seed)
+    begun = time.monotonic()
+    smooth = [math.nan, math.nan]
+    for step in range(options.steps):
+        done = step / options.steps
+        factor = min((step + 1) / 150, 1.0) * min(1.0, 2 * (1 - done) + 0.01)
+        for group in stepper.param_groups:
+            group["lr"] = options.rate * factor
+        found = losses(model, next(stream))
+        stepper.zero_grad()
+        (found[0] + 0.3 * found[1]).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        stepper.step()
+        for i, loss in enumerate(found):
+            value = loss.item()
+            smooth[i] = value if math.isnan(smooth[i]) else 0.97 * smooth[i] + 0.03 * value
+        if (step + 1) % 50 == 0:
+            elapsed = time.monotonic() - begun
+            print(
+                f"step {step + 1}/{options.steps} read {smooth[0]:.3f} heard {smooth[1]:.3f} "
+                f"{elapsed:.0f} s, processor {time.process_time():.0f} s",
+                flush=True,
+            )
+        if (step + 1) % options.write_every == 0:
+            write(model, options.out / "model.bin", options.quantization)
+
+
+def main() -> None:
+    """Synthesises, trains and writes `model.bin` into the folder."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--clips", type=Path, required=True, help="folder that keeps the clips")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=6000, help="clips to synthesise")
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--quantization", choices=whisper_write.QUANTIZATIONS, default="q8_0")
+    parser.add_argument("--write-every", type=int, default=500, help="steps")
+    options = parser.parse_args()
+
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    clips = speech_corpus.training_clips(options.clips, options.seed, options.count)
+    model = Whisper(Sizes(), len(WORDS), VOCABULARY - len(_FILE_IDS))
+    print(f"{len(clips)} clips, {sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
+    train(model, clips, options)
+    write(model, options.out / "model.bin", options.quantization)
+
+
+if __name__ == "__main__":
+    main()
