@@ -39,9 +39,11 @@ WORDS = tuple(
 )
 
 _ACCENTS = ("en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbclan", "en-us-nyc")
-_VARIANTS = ("", "m1", "m2", "m3", "m4", "m6", "m7", "f1", "f2", "f3", "f4", "Andy", "Annie", "Gene",
-             "Mario", "Michael", "Mike", "adam", "anika", "belinda", "caleb", "david", "edward",
-             "linda", "max", "paul", "quincy", "rob", "steph", "victor", "zac")  # fmt: skip
+_VARIANTS = (
+    "", "m1", "m2", "m3", "m4", "m6", "m7", "f1", "f2", "f3", "f4", "Andy", "Annie", "Gene",
+    "Mario", "Michael", "Mike", "adam", "anika", "belinda", "caleb", "david", "edward",
+    "linda", "max", "paul", "quincy", "rob", "steph", "victor", "zac",
+)  # fmt: skip
 # Only in the test.
 _HELD_OUT_VARIANTS = ("m5", "m8", "f5", "Alicia", "Marco", "john")
 
@@ -119,10 +121,14 @@ def held_out_clips(seed: int, count: int) -> list[Clip]:
 
 @dataclass(frozen=True)
 class Utterance:
-    """`spans`: text, begin and end in seconds of what is said between two long pauses."""
+    """`spans`: text, begin and end in seconds of what is said between two long pauses.
+
+    `words`: each word with about when it is said: as if every letter took the same time.
+    """
 
     samples: Samples
     spans: tuple[tuple[str, float, float], ...]
+    words: tuple[tuple[str, float, float], ...]
 
 
 # A pause from which on two clips are two segments.
@@ -133,6 +139,7 @@ def utterance(clips: list[Clip], chance: np.random.Generator, longest_s: float) 
     """Clips with pauses, another loudness and noise, at most `longest_s` long."""
     parts: list[Samples] = []
     spans: list[tuple[str, float, float]] = []
+    words: list[tuple[str, float, float]] = []
     at = 0
 
     def pause(seconds: float) -> None:
@@ -149,6 +156,7 @@ def utterance(clips: list[Clip], chance: np.random.Generator, longest_s: float) 
         begin = at / RATE
         parts.append(clip.samples * np.float32(chance.uniform(0.5, 1)))
         at += len(clip.samples)
+        words += _shares(clip.text, begin, at / RATE)
         if spans and gap < SEGMENT_PAUSE_S:
             text, first, _ = spans.pop()
             spans.append((f"{text} {clip.text}", first, at / RATE))
@@ -157,7 +165,16 @@ def utterance(clips: list[Clip], chance: np.random.Generator, longest_s: float) 
         gap = chance.uniform(0.05, 0.4) if chance.random() < 0.6 else chance.uniform(0.7, 1.4)
         pause(gap)
     samples = np.concatenate(parts) if parts else np.zeros(RATE, dtype=np.float32)
-    return Utterance(_disturbed(samples, chance), tuple(spans))
+    return Utterance(_disturbed(samples, chance), tuple(spans), tuple(words))
+
+
+def _shares(text: str, begin: float, end: float) -> list[tuple[str, float, float]]:
+    letter = (end - begin) / len(text)
+    shares = []
+    for word in text.split():
+        shares.append((word, begin, begin + letter * len(word)))
+        begin += letter * (len(word) + 1)
+    return shares
 
 
 def _disturbed(samples: Samples, chance: np.random.Generator) -> Samples:

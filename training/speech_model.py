@@ -50,6 +50,8 @@ class Attention(nn.Module):
         self.out = nn.Linear(sizes.width, sizes.width)
 
     def forward(self, x: Tensor, source: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
+        """What `x` finds in `source`."""
+
         def split(y: Tensor) -> Tensor:
             return y.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
@@ -61,6 +63,12 @@ class Attention(nn.Module):
             is_causal=causal,
         )
         return self.out(mixed.transpose(1, 2).flatten(-2))
+
+    def weights(self, x: Tensor, source: Tensor, bias: Tensor) -> Tensor:
+        """How much the first head looks at each position: [batch, length, positions]."""
+        size = self.query.out_features // self.heads
+        query, key = self.query(x)[..., :size], self.key(source)[..., :size]
+        return (query @ key.transpose(1, 2) / size**0.5 + bias[0]).softmax(dim=-1)
 
     @torch.no_grad()
     def look_at_neighbours(self, distance: int) -> None:
@@ -100,16 +108,22 @@ class Block(nn.Module):
             nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Linear(4 * width, width)
         )
 
-    def forward(self, x: Tensor, audio: Tensor | None, bias: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, audio: Tensor | None, bias: Tensor, looks: list[Tensor] | None = None
+    ) -> Tensor:
+        """With `looks`, where the audio is looked at is added to it."""
         y = self.attn_ln(x)
         x = x + self.attn(y, y, bias if audio is None else None, audio is not None)
         if self.cross_attn is not None and self.cross_attn_ln is not None:
-            x = x + self.cross_attn(self.cross_attn_ln(x), audio, bias, False)
+            y = self.cross_attn_ln(x)
+            if looks is not None:
+                looks.append(self.cross_attn.weights(y, audio, bias))
+            x = x + self.cross_attn(y, audio, bias, False)
         return x + self.mlp(self.mlp_ln(x))
 
 
 class Whisper(nn.Module):
-    """`words` tokens of its own, then end, start, previous, no speech, no timestamps, 1501 times."""
+    """Tokens: `words`, then end, start, previous, no speech, no timestamps, 1501 times."""
 
     def __init__(self, sizes: Sizes, words: int, unused: int) -> None:
         super().__init__()
@@ -162,11 +176,16 @@ class Whisper(nn.Module):
             x = block(x, None, bias)
         return self.ln_post(x), bias
 
-    def decode(self, tokens: Tensor, audio: Tensor, bias: Tensor) -> Tensor:
-        """Logits [batch, length, words + 5 + 1501 + 1]; the last is that of all unused tokens."""
+    def decode(
+        self, tokens: Tensor, audio: Tensor, bias: Tensor, looks: list[Tensor] | None = None
+    ) -> Tensor:
+        """Logits [batch, length, words + 5 + 1501 + 1]; the last is that of all unused tokens.
+
+        With `looks`, where each layer but the first looks is added to it.
+        """
         embedding = self.embedding()
         x = embedding[tokens] + self.text_positions[: tokens.shape[1]]
-        for block in self.decoder:
-            x = block(x, audio, bias)
+        for i, block in enumerate(self.decoder):
+            x = block(x, audio, bias, looks if i > 0 else None)
         logits = self.ln(x) @ embedding.T
         return torch.cat([logits, logits.new_full((*logits.shape[:2], 1), self.log_unused)], dim=2)

@@ -32,6 +32,7 @@ add_library(sphere_edge SHARED
   src/cpu.cpp
   src/engines/llama_engine.cpp
   src/file.cpp
+  src/ggml_reader.cpp
   src/gguf.cpp
   src/info.cpp
   src/json.cpp
@@ -68,7 +69,12 @@ else()
 endif()
 
 if(SE_WHISPER_CPP_DIR)
-  target_sources(sphere_edge PRIVATE src/audio.cpp src/audio_calls.cpp)
+  target_sources(sphere_edge PRIVATE 
+    src/audio.cpp
+    src/audio_calls.cpp
+    src/audio_stream.cpp
+    src/transcript_run.cpp
+    src/vad_file.cpp)
   target_compile_definitions(sphere_edge PRIVATE SE_WITH_WHISPER)
   target_link_libraries(sphere_edge PRIVATE se_whisper)
 else()
@@ -118,6 +124,17 @@ if(SE_TESTS)
   target_link_libraries(sphere-edge-test PRIVATE sphere_edge Threads::Threads)
   if(NOT APPLE)
     target_link_options(sphere-edge-test PRIVATE "-Wl,-rpath,$ORIGIN:$ORIGIN/../lib")
+  endif()
+
+  if(SE_WHISPER_CPP_DIR)
+    add_executable(audio-test tests/test_audio.c)
+    se_own_target(audio-test)
+    set_target_properties(audio-test PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+    target_compile_options(audio-test PRIVATE -Wpedantic -Wstrict-prototypes)
+    target_link_libraries(audio-test PRIVATE sphere_edge Threads::Threads m)
+    if(NOT APPLE)
+      target_link_options(audio-test PRIVATE "-Wl,-rpath,$ORIGIN:$ORIGIN/../lib")
+    endif()
   endif()
 
   add_executable(thread-pool-test tests/test_thread_pool.cpp src/thread_pool.cpp)

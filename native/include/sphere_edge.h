@@ -216,7 +216,8 @@ typedef struct se_audio se_audio;
 
 typedef struct se_audio_open_options {
   size_t size;
-  int32_t threads; /* 0: as many as there are performance cores this process may use */
+  int32_t threads;            /* 0: as many as there are performance cores this process may use */
+  const char *voice_detector; /* a Silero VAD in whisper.cpp's format; NULL: the bundle's own, if it has one */
 } se_audio_open_options;
 
 /* Opens a bundle folder of the task audio, or a whisper.cpp model file (ggml .bin), which is checked in full before any
@@ -227,7 +228,7 @@ SE_API se_status se_audio_open(const char *path, const se_audio_open_options *op
 SE_API void se_audio_close(se_audio *audio);
 
 /* What was opened, as JSON: engine, backend, family, quantization, multilingual, languages, sample_rate, mel_bins,
- * vocab_size, threads, weights_bytes, load_seconds. Freed with se_string_free. */
+ * vocab_size, threads, has_voice_detector, weights_bytes, load_seconds. Freed with se_string_free. */
 SE_API se_status se_audio_info(se_audio *audio, char **out_json);
 
 /* `text` and the word belong to the library; valid during the callback only. */
@@ -238,6 +239,12 @@ typedef struct se_audio_word {
   float probability;
 } se_audio_word;
 
+typedef struct se_audio_token {
+  int32_t id;
+  float probability;
+  const char *text; /* bytes that alone are no UTF-8 became U+FFFD */
+} se_audio_token;
+
 typedef struct se_audio_segment {
   int64_t start_ms;
   int64_t end_ms;
@@ -247,6 +254,8 @@ typedef struct se_audio_segment {
   float no_speech_probability;
   const se_audio_word *words; /* with word_timestamps, else NULL */
   size_t word_count;
+  const se_audio_token *tokens; /* what was spoken: without times and other special tokens */
+  size_t token_count;
 } se_audio_segment;
 
 /* A piece of the transcript, in order, as soon as it is known. The segment is valid during the call only. Called on the
@@ -267,6 +276,8 @@ typedef struct se_audio_transcribe_options {
   bool word_timestamps;             /* each segment comes with its words */
   uint32_t timeout_ms;              /* 0: none; SE_TIMEOUT when it runs out */
   se_audio_progress_fn on_progress; /* or NULL; called with the same user_data as the segments' function */
+  uint32_t max_segment_characters;  /* 0: as they come; else segments end at a word's end before they get longer */
+  bool voice_detection;             /* hears only where somebody speaks; needs a voice detector */
 } se_audio_transcribe_options;
 
 /* The defaults: language found out, greedy, temperature 0 with steps of 0.2. */
@@ -294,6 +305,38 @@ SE_API se_status se_audio_transcribe(se_audio *audio, const float *samples, size
 
 /* Makes the running call on `audio` return SE_CANCELLED soon; does nothing when none runs. Any thread. */
 SE_API void se_audio_cancel(se_audio *audio);
+
+/* Live audio: samples are pushed as they come, and what was heard comes back while people still speak. */
+typedef struct se_audio_stream se_audio_stream;
+
+typedef struct se_audio_stream_options {
+  size_t size;
+  uint32_t step_ms;    /* so much new audio before it is listened to again, 100 to 10000 */
+  uint32_t silence_ms; /* a segment that ended so long ago is final, 0 to 10000 */
+  uint32_t longest_ms; /* no segment is kept open when there is so much audio since it began, 2000 to 25000 */
+  const se_audio_transcribe_options *transcribe; /* NULL: defaults, with one attempt only; on_progress is not called */
+} se_audio_stream_options;
+
+/* Steps of a second, final after 800 ms, at most 15 s. */
+SE_API se_status se_audio_stream_default_options(se_audio_stream_options *out_options);
+
+/* Partial: what the audio since the last final segment sounds like so far; each one replaces the one before. Final:
+ * will not change. Times are from the beginning of the stream. Called inside push and finish, on their thread. Return
+ * false to stop; the call then ends with SE_CANCELLED. */
+typedef bool (*se_audio_stream_fn)(const se_audio_segment *segment, bool is_final, void *user_data);
+
+/* A stream uses `audio` while push or finish run, and is closed before it. `options` are copied, with their strings. */
+SE_API se_status se_audio_stream_open(se_audio *audio, const se_audio_stream_options *options,
+                                      se_audio_stream_fn on_segment, void *user_data, se_audio_stream **out_stream);
+
+/* Adds samples as described at SE_AUDIO_SAMPLE_RATE. Listens once for every step_ms that are full, and so returns after
+ * the time that takes, or at once. A final segment comes at most longest_ms + step_ms of audio after it began. */
+SE_API se_status se_audio_stream_push(se_audio_stream *stream, const float *samples, size_t sample_count);
+
+/* Listens to what is left; all of it becomes final. The stream is then empty, and can begin again at its time 0. */
+SE_API se_status se_audio_stream_finish(se_audio_stream *stream);
+
+SE_API void se_audio_stream_close(se_audio_stream *stream);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,8 @@
 // The verb transcribe: lines as they come, or one JSON document with segments and timings.
+#include <algorithm>
 #include <iostream>
 
+#include "../src/cpu.h"
 #include "verbs.h"
 #include "wav.h"
 
@@ -10,8 +12,8 @@ namespace {
 // An open model that closes itself, and that Ctrl-C cancels.
 class Audio {
  public:
-  Audio(const std::string &path, int32_t threads) {
-    const se_audio_open_options options = {sizeof(options), threads};
+  Audio(const std::string &path, int32_t threads, const char *voice_detector) {
+    const se_audio_open_options options = {sizeof(options), threads, voice_detector};
     check(se_audio_open(path.c_str(), &options, &audio_));
     let_signals_cancel([audio = audio_] { se_audio_cancel(audio); });
   }
@@ -24,6 +26,12 @@ class Audio {
 
   se_audio *handle() const { return audio_; }
 
+  Json info() const {
+    char *text = nullptr;
+    check(se_audio_info(audio_, &text));
+    return take_json(text);
+  }
+
  private:
   se_audio *audio_ = nullptr;
 };
@@ -34,6 +42,10 @@ struct Transcript {
   Json segments = Json::array();
   std::string text = {};
 };
+
+Json token_json(const se_audio_token &token) {
+  return {{"id", token.id}, {"text", token.text}, {"probability", token.probability}};
+}
 
 bool take(const se_audio_segment *segment, void *user_data) {
   auto &transcript = *static_cast<Transcript *>(user_data);
@@ -51,6 +63,7 @@ bool take(const se_audio_segment *segment, void *user_data) {
     json["words"].push_back(
         {{"start_ms", word.start_ms}, {"end_ms", word.end_ms}, {"text", word.text}, {"probability", word.probability}});
   }
+  for (size_t i = 0; i < segment->token_count; ++i) json["tokens"].push_back(token_json(segment->tokens[i]));
   transcript.text += segment->text;
   transcript.segments.push_back(std::move(json));
   return true;
@@ -62,7 +75,11 @@ void run_transcribe(const Arguments &arguments) {
   const std::string model = arguments.word(0, "MODEL");
   const std::string &file = arguments.word(1, "FILE.wav");
   const std::vector<float> samples = read_wav(read_input(file), file);
-  const Audio audio(model, static_cast<int32_t>(arguments.number("--threads", 0, 1, 512)));
+  const std::string detector = arguments.text("--voice-detector").value_or("");
+  const Audio audio(model, static_cast<int32_t>(arguments.number("--threads", 0, 1, 512)),
+                    detector.empty() ? nullptr : detector.c_str());
+  const Json info = audio.info();
+  const uint64_t loaded_bytes = se::peak_resident_bytes();
   se_audio_transcribe_options options = {};
   check(se_audio_default_options(&options));
   const std::string language = arguments.text("--language").value_or("auto");
@@ -75,10 +92,22 @@ void run_transcribe(const Arguments &arguments) {
   options.beam_size = static_cast<int32_t>(arguments.number("--beam-size", 0, 0, 8));
   options.word_timestamps = arguments.has("--words");
   options.timeout_ms = static_cast<uint32_t>(arguments.number("--timeout-ms", 0, 0, UINT32_MAX));
+  options.max_segment_characters = static_cast<uint32_t>(arguments.number("--max-length", 0, 0, 10000));
+  options.voice_detection = arguments.has("--vad") || !detector.empty();
+  const auto repeat = arguments.number("--repeat", 1, 1, 10000);
   Transcript transcript{arguments.has("--json")};
   se_audio_result result = {};
   result.size = sizeof(result);
-  check(se_audio_transcribe(audio.handle(), samples.data(), samples.size(), &options, take, &transcript, &result));
+  Json runs = Json::array();
+  for (int64_t i = 0; i < repeat; ++i) {
+    transcript.segments = Json::array();
+    transcript.text.clear();
+    check(se_audio_transcribe(audio.handle(), samples.data(), samples.size(), &options, take, &transcript, &result));
+    runs.push_back({{"first_segment_seconds", result.first_segment_seconds},
+                    {"total_seconds", result.total_seconds},
+                    {"encode_seconds", result.encode_seconds},
+                    {"decode_seconds", result.decode_seconds}});
+  }
   if (!transcript.as_json) return;
   print_json({{"text", transcript.text},
               {"language", result.language},
@@ -88,7 +117,12 @@ void run_transcribe(const Arguments &arguments) {
               {"first_segment_seconds", result.first_segment_seconds},
               {"total_seconds", result.total_seconds},
               {"encode_seconds", result.encode_seconds},
-              {"decode_seconds", result.decode_seconds}});
+              {"decode_seconds", result.decode_seconds},
+              {"runs", runs},
+              {"model", info},
+              {"version", se_version()},
+              {"loaded_rss_bytes", loaded_bytes},
+              {"peak_rss_bytes", se::peak_resident_bytes()}});
 }
 
 }  // namespace runner

@@ -16,7 +16,9 @@
 #include "gguf.h"
 #include "json.h"
 #include "log.h"
+#include "transcript_run.h"
 #include "utf8.h"
+#include "vad_file.h"
 
 namespace se {
 namespace fs = std::filesystem;
@@ -27,11 +29,16 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kMostSamples = size_t{4} * 3600 * SE_AUDIO_SAMPLE_RATE;
 // whisper.cpp finds nothing in less than a tenth of a second, and reads beyond the end of much less.
 constexpr size_t kFewestSamples = SE_AUDIO_SAMPLE_RATE / 10;
-constexpr int64_t kMsPerTick = 10;
+constexpr uint32_t kLongestSegment = 10000;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-fs::path model_file_of(const fs::path &path) {
+struct Files {
+  fs::path model;
+  fs::path voice_detector;  // empty: none
+};
+
+Files files_of(const fs::path &path) {
   std::error_code error;
   if (!fs::exists(path, error)) throw Error(SE_NOT_FOUND, "no such file or folder: " + ticked(path.string()));
   if (fs::is_directory(path)) {
@@ -46,13 +53,17 @@ fs::path model_file_of(const fs::path &path) {
     if (bundle.engine != "whisper") {
       throw Error(SE_UNSUPPORTED, "the engine " + ticked(bundle.engine) + " hears no audio");
     }
-    return bundle.file("model").path;
+    Files files = {bundle.file("model").path, {}};
+    for (const BundleFile &file : bundle.files) {
+      if (file.role == "voice-detector") files.voice_detector = file.path;
+    }
+    return files;
   }
   if (has_gguf_magic(path)) {
     throw Error(SE_FORMAT_MISMATCH, ticked(path.string()) + " is a GGUF file, not a model of whisper.cpp",
                 "open it with the text manager");
   }
-  return path;
+  return {path, {}};
 }
 
 std::string language_name(int id) {
@@ -87,104 +98,11 @@ void check_options(const TranscribeOptions &options, const WhisperHeader &header
             header.multilingual() ? "" : "it is for English only");
   }
   require(!options.translate || header.multilingual(), "a model for English only translates nothing");
+  require(options.max_segment_characters <= kLongestSegment,
+          "segments cannot be " + ticked(std::to_string(options.max_segment_characters)) + " characters long");
 }
 
 }  // namespace
-
-// One transcription: what whisper.cpp's callbacks work on.
-class AudioManager::Run {
- public:
-  Run(const Interrupt &interrupt, const SegmentReceiver &on_segment, const ProgressReceiver &on_progress,
-      bool with_words, se_audio_result &result)
-      : interrupt_(interrupt),
-        on_segment_(on_segment),
-        on_progress_(on_progress),
-        with_words_(with_words),
-        result_(result) {}
-
-  bool stopped() const { return refused_ || interrupt_.raised(); }
-
-  void check() const {
-    if (refused_) throw Error(SE_CANCELLED, "the receiver stopped the call");
-    interrupt_.check();
-  }
-
-  void progress(float done) { refused_ = refused_ || !on_progress_(done); }
-
-  // Hands out the last `count` segments of `context`.
-  void segments(whisper_context *context, int count) {
-    const int total = whisper_full_n_segments(context);
-    for (int i = total - count; i < total && !refused_; ++i) hand_out(context, i);
-  }
-
-  Clock::time_point begin() const { return begin_; }
-
- private:
-  struct Word {
-    int64_t start_ms;
-    int64_t end_ms;
-    std::string text;
-    double probability;
-    int tokens;
-  };
-
-  void hand_out(whisper_context *context, int index) {
-    const std::string text = to_utf8(whisper_full_get_segment_text(context, index));
-    double probability = 0;
-    const std::vector<Word> words = words_of(context, index, probability);
-    std::vector<se_audio_word> shown;
-    shown.reserve(words.size());
-    for (const Word &word : words) {
-      shown.push_back(
-          {word.start_ms, word.end_ms, word.text.c_str(), static_cast<float>(word.probability / word.tokens)});
-    }
-    const se_audio_segment segment = {whisper_full_get_segment_t0(context, index) * kMsPerTick,
-                                      whisper_full_get_segment_t1(context, index) * kMsPerTick,
-                                      text.c_str(),
-                                      result_.language,
-                                      static_cast<float>(probability),
-                                      whisper_full_get_segment_no_speech_prob(context, index),
-                                      with_words_ ? shown.data() : nullptr,
-                                      with_words_ ? shown.size() : 0};
-    if (result_.segments == 0) result_.first_segment_seconds = seconds_since(begin_);
-    ++result_.segments;
-    refused_ = !on_segment_(segment);
-  }
-
-  // A word is the tokens from one that begins with a space to the next; `probability` becomes the mean over tokens.
-  static std::vector<Word> words_of(whisper_context *context, int index, double &probability) {
-    std::vector<Word> words;
-    const int count = whisper_full_n_tokens(context, index);
-    int spoken = 0;
-    double sum = 0;
-    for (int i = 0; i < count; ++i) {
-      const whisper_token_data token = whisper_full_get_token_data(context, index, i);
-      if (token.id >= whisper_token_eot(context)) continue;
-      const char *piece = whisper_full_get_token_text(context, index, i);
-      if (words.empty() || piece[0] == ' ') {
-        words.push_back({token.t0 * kMsPerTick, token.t1 * kMsPerTick, "", 0, 0});
-      }
-      Word &word = words.back();
-      word.text += piece;
-      word.end_ms = token.t1 * kMsPerTick;
-      word.probability += static_cast<double>(token.p);
-      ++word.tokens;
-      sum += static_cast<double>(token.p);
-      ++spoken;
-    }
-    for (Word &word : words) word.text = to_utf8(word.text);
-    probability = spoken == 0 ? 0 : sum / spoken;
-    return words;
-  }
-
-  const Interrupt &interrupt_;
-  const SegmentReceiver &on_segment_;
-  const ProgressReceiver &on_progress_;
-  bool with_words_;
-  se_audio_result &result_;
-  bool refused_ = false;
-  Clock::time_point begin_ = Clock::now();
-};
 
 AudioManager::AudioManager(const fs::path &file, int threads)
     : header_(read_whisper(file)), threads_(threads), context_(nullptr, whisper_free) {
@@ -213,12 +131,24 @@ AudioManager::AudioManager(const fs::path &file, int threads)
               "download or convert the model again");
 }
 
-std::unique_ptr<AudioManager> AudioManager::open(const fs::path &path, int threads) {
+void AudioManager::load_voice_detector(const fs::path &file) {
+  check_vad(file);
+  const EngineErrors errors;
+  if (!load_whisper_vad(context_.get(), file.c_str())) {
+    throw Error(SE_MODEL_CORRUPT, "whisper.cpp cannot load " + ticked(file.string()) + ": " + to_utf8(errors.first()));
+  }
+  voice_detector_ = file.string();
+}
+
+std::unique_ptr<AudioManager> AudioManager::open(const fs::path &path, int threads, const fs::path &voice_detector) {
   const auto begin = Clock::now();
   adopt_engine_logs();
   require(threads >= 0 && threads <= 512, "threads is out of range: " + ticked(std::to_string(threads)));
   if (threads == 0) threads = performance_cores();
-  std::unique_ptr<AudioManager> audio(new AudioManager(model_file_of(path), threads));
+  Files files = files_of(path);
+  if (!voice_detector.empty()) files.voice_detector = voice_detector;
+  std::unique_ptr<AudioManager> audio(new AudioManager(files.model, threads));
+  if (!files.voice_detector.empty()) audio->load_voice_detector(files.voice_detector);
   audio->load_seconds_ = seconds_since(begin);
   return audio;
 }
@@ -240,23 +170,29 @@ std::string AudioManager::choose_language(std::span<const float> samples, const 
   return language_name(id);
 }
 
+void AudioManager::check(const TranscribeOptions &options) const {
+  check_options(options, header_);
+  require(!options.voice_detection || !voice_detector_.empty(), "there is no voice detector",
+          "package the model with one, or name one when opening it");
+}
+
 void AudioManager::transcribe(std::span<const float> samples, const TranscribeOptions &options,
                               const SegmentReceiver &on_segment, const ProgressReceiver &on_progress,
                               se_audio_result &result) {
   check_samples(samples);
-  check_options(options, header_);
+  check(options);
   const Turn::Call call(turn_, options.timeout_ms);
   result.audio_seconds = static_cast<double>(samples.size()) / SE_AUDIO_SAMPLE_RATE;
   if (samples.size() < kFewestSamples) return;
-  Run run(turn_.interrupt(), on_segment, on_progress, options.word_timestamps, result);
+  TranscriptRun run(turn_.interrupt(), on_segment, on_progress, options.word_timestamps, result);
   whisper_context *context = context_.get();
-  const ggml_abort_callback stopped = [](void *data) { return static_cast<const Run *>(data)->stopped(); };
+  const ggml_abort_callback stopped = [](void *data) { return static_cast<const TranscriptRun *>(data)->stopped(); };
   struct Guard {
     whisper_context *context;
     ~Guard() { set_whisper_abort(context, nullptr, nullptr); }
   } const guard{context};
   set_whisper_abort(context, stopped, &run);
-  reseed_whisper(context);
+  renew_whisper(context);
   whisper_reset_timings(context);
 
   const auto account = [&] {
@@ -279,15 +215,19 @@ void AudioManager::transcribe(std::span<const float> samples, const TranscribeOp
     parameters.temperature = options.temperature;
     parameters.temperature_inc = options.temperature_step;
     if (options.beam_size > 1) parameters.beam_search.beam_size = options.beam_size;
-    parameters.token_timestamps = options.word_timestamps;
+    parameters.token_timestamps = options.word_timestamps || options.max_segment_characters > 0;
+    parameters.max_len = static_cast<int>(options.max_segment_characters);
+    parameters.split_on_word = true;
+    parameters.vad = options.voice_detection;
+    parameters.vad_model_path = voice_detector_.c_str();
     parameters.abort_callback = stopped;
     parameters.abort_callback_user_data = &run;
     parameters.new_segment_callback = [](whisper_context *context, whisper_state *, int count, void *data) {
-      static_cast<Run *>(data)->segments(context, count);
+      static_cast<TranscriptRun *>(data)->segments(context, count);
     };
     parameters.new_segment_callback_user_data = &run;
     parameters.progress_callback = [](whisper_context *, whisper_state *, int percent, void *data) {
-      static_cast<Run *>(data)->progress(static_cast<float>(percent) / 100);
+      static_cast<TranscriptRun *>(data)->progress(static_cast<float>(percent) / 100);
     };
     parameters.progress_callback_user_data = &run;
     const int failed = whisper_full(context, parameters, samples.data(), static_cast<int>(samples.size()));
@@ -314,6 +254,7 @@ std::string AudioManager::info_json() {
                      {"mel_bins", header_.mel_bins},
                      {"vocab_size", header_.vocab_size},
                      {"threads", threads_},
+                     {"has_voice_detector", !voice_detector_.empty()},
                      {"weights_bytes", whisper_weights_bytes(context_.get())},
                      {"load_seconds", load_seconds_}}
       .dump();

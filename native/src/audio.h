@@ -24,6 +24,8 @@ struct TranscribeOptions {
   int32_t beam_size;
   bool word_timestamps;
   uint32_t timeout_ms;
+  uint32_t max_segment_characters;
+  bool voice_detection;
 };
 
 class AudioManager {
@@ -32,9 +34,13 @@ class AudioManager {
   using SegmentReceiver = std::function<bool(const se_audio_segment &)>;
   using ProgressReceiver = std::function<bool(float done)>;
 
-  // `threads` 0: the performance cores. FORMAT_MISMATCH: a text model or a bundle of another task.
-  static std::unique_ptr<AudioManager> open(const std::filesystem::path &path, int threads);
+  // `threads` 0: the performance cores; `voice_detector` empty: the bundle's. FORMAT_MISMATCH: a text model or a bundle
+  // of another task.
+  static std::unique_ptr<AudioManager> open(const std::filesystem::path &path, int threads,
+                                            const std::filesystem::path &voice_detector);
 
+  // INVALID_ARGUMENT if this model cannot do it.
+  void check(const TranscribeOptions &options) const;
   // `result` is filled also when an interrupt is thrown.
   void transcribe(std::span<const float> samples, const TranscribeOptions &options, const SegmentReceiver &on_segment,
                   const ProgressReceiver &on_progress, se_audio_result &result);
@@ -43,9 +49,8 @@ class AudioManager {
   std::string info_json();
 
  private:
-  class Run;
-
   AudioManager(const std::filesystem::path &file, int threads);
+  void load_voice_detector(const std::filesystem::path &file);
   std::string choose_language(std::span<const float> samples, const TranscribeOptions &options,
                               se_audio_result &result);
 
@@ -53,6 +58,8 @@ class AudioManager {
   WhisperHeader header_;
   int threads_;
   std::unique_ptr<whisper_context, void (*)(whisper_context *)> context_;
+  // Empty: none. whisper.cpp wants to be told the file again, although it is loaded.
+  std::string voice_detector_;
   double load_seconds_ = 0;
 };
 

@@ -24,5 +24,13 @@ se_status se_audio_transcribe(se_audio *, const float *, size_t, const se_audio_
   return refuse();
 }
 void se_audio_cancel(se_audio *) {}
+se_status se_audio_stream_default_options(se_audio_stream_options *) { return refuse(); }
+se_status se_audio_stream_open(se_audio *, const se_audio_stream_options *, se_audio_stream_fn, void *,
+                               se_audio_stream **) {
+  return refuse();
+}
+se_status se_audio_stream_push(se_audio_stream *, const float *, size_t) { return refuse(); }
+se_status se_audio_stream_finish(se_audio_stream *) { return refuse(); }
+void se_audio_stream_close(se_audio_stream *) {}
 
 }  // extern "C"

@@ -3,11 +3,16 @@
 
 #include "arguments.h"
 #include "audio.h"
+#include "audio_stream.h"
 #include "sphere_edge.h"
 #include "status.h"
 
 struct se_audio {
   std::unique_ptr<se::AudioManager> manager;
+};
+
+struct se_audio_stream {
+  se::AudioStream stream;
 };
 
 namespace se {
@@ -35,7 +40,18 @@ TranscribeOptions typed(const se_audio_transcribe_options &options) {
   out.beam_size = options.beam_size;
   out.word_timestamps = options.word_timestamps;
   out.timeout_ms = options.timeout_ms;
+  out.max_segment_characters = options.max_segment_characters;
+  out.voice_detection = options.voice_detection;
   return out;
+}
+
+se_audio_stream_options stream_defaults() { return {sizeof(se_audio_stream_options), 1000, 800, 15000, nullptr}; }
+
+StreamOptions typed(const se_audio_stream_options &options) {
+  se_audio_transcribe_options transcribe = defaults();
+  transcribe.temperature_step = 0;
+  copy_options(options.transcribe, transcribe);
+  return {options.step_ms, options.silence_ms, options.longest_ms, typed(transcribe)};
 }
 
 }  // namespace
@@ -48,9 +64,10 @@ extern "C" {
 se_status se_audio_open(const char *path, const se_audio_open_options *options, se_audio **out_audio) {
   return guard([&] {
     se_audio *&out = se::target(out_audio, "out_audio");
-    se_audio_open_options all{sizeof(all), 0};
+    se_audio_open_options all{sizeof(all), 0, nullptr};
     se::copy_options(options, all);
-    auto manager = se::AudioManager::open(se::string_argument(path, "path"), all.threads);
+    const char *detector = all.voice_detector == nullptr ? "" : all.voice_detector;
+    auto manager = se::AudioManager::open(se::string_argument(path, "path"), all.threads, detector);
     out = new se_audio{std::move(manager)};
   });
 }
@@ -96,5 +113,37 @@ se_status se_audio_transcribe(se_audio *audio, const float *samples, size_t samp
 void se_audio_cancel(se_audio *audio) {
   if (audio != nullptr) audio->manager->cancel();
 }
+
+se_status se_audio_stream_default_options(se_audio_stream_options *out_options) {
+  return guard([&] { se::target(out_options, "out_options") = se::stream_defaults(); });
+}
+
+se_status se_audio_stream_open(se_audio *audio, const se_audio_stream_options *options, se_audio_stream_fn on_segment,
+                               void *user_data, se_audio_stream **out_stream) {
+  return guard([&] {
+    se_audio_stream *&out = se::target(out_stream, "out_stream");
+    se::AudioManager &manager = se::manager_of(audio);
+    se::require(on_segment != nullptr, "on_segment is NULL");
+    se_audio_stream_options all = se::stream_defaults();
+    se::copy_options(options, all);
+    out = new se_audio_stream{se::AudioStream(manager, se::typed(all),
+                                              [on_segment, user_data](const se_audio_segment &segment, bool is_final) {
+                                                return on_segment(&segment, is_final, user_data);
+                                              })};
+  });
+}
+
+se_status se_audio_stream_push(se_audio_stream *stream, const float *samples, size_t sample_count) {
+  return guard([&] {
+    se::require(samples != nullptr || sample_count == 0, "samples is NULL");
+    se::target(stream, "the stream").stream.push({samples, sample_count});
+  });
+}
+
+se_status se_audio_stream_finish(se_audio_stream *stream) {
+  return guard([&] { se::target(stream, "the stream").stream.finish(); });
+}
+
+void se_audio_stream_close(se_audio_stream *stream) { delete stream; }
 
 }  // extern "C"

@@ -99,7 +99,8 @@ BundleFile read_file_entry(const Json &value, size_t index, const fs::path &fold
   if (!is_sha256(sha256)) entry.fail("has no sha256");
   file.path = path_inside(folder, file.relative, sha256);
   file.bytes = entry.count("bytes");
-  file.role = one_of(entry, "role", {"weights", "model", "library", "tokenizer", "license", "reference"});
+  file.role =
+      one_of(entry, "role", {"weights", "model", "library", "tokenizer", "license", "reference", "voice-detector"});
   entry.finish();
   return file;
 }

@@ -21,6 +21,7 @@ _ROLES |= {
     "model.bin": "model",
     "LICENSE": "license",
     "certify": "reference",
+    "voice-detector.bin": "voice-detector",
 }
 
 

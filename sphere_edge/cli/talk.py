@@ -106,13 +106,19 @@ def transcribe(
         str | None, typer.Option(metavar="CODE", help="Such as en or de. Default: found out.")
     ] = None,
     translate: Annotated[bool, typer.Option("--translate", help="Into English.")] = False,
-    format: Annotated[str, typer.Option(help="text, json, srt or vtt.")] = "text",
+    format: Annotated[str, typer.Option(help="text, json, verbose-json, srt or vtt.")] = "text",
     prompt: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Words and names that may come.")
     ] = None,
     beam_size: Annotated[int, typer.Option(min=0, max=8, help="0: greedy.")] = 0,
     words: Annotated[
-        bool, typer.Option("--words", help="With the times of each word, for --format json.")
+        bool, typer.Option("--words", help="With the times of each word, for JSON.")
+    ] = False,
+    max_length: Annotated[
+        int, typer.Option(min=0, metavar="CHARACTERS", help="Of a segment; 0: as they come.")
+    ] = 0,
+    vad: Annotated[
+        bool, typer.Option("--vad", help="Hear only where somebody speaks (voice detection).")
     ] = False,
     threads: Threads = 0,
 ) -> Action:
@@ -130,6 +136,8 @@ def transcribe(
             prompt=prompt,
             beam_size=beam_size,
             words=words,
+            max_length=max_length,
+            vad=vad,
             threads=threads,
         )
 

@@ -8,7 +8,7 @@ from sphere_edge import console, profiles
 from sphere_edge.bundle.read import is_bundle, runnable
 from sphere_edge.errors import InvalidArgumentError, NotFoundError
 
-_FORMATS = ("text", "json", "srt", "vtt")
+_FORMATS = ("text", "json", "verbose-json", "srt", "vtt")
 
 
 def transcribe(
@@ -21,6 +21,8 @@ def transcribe(
     prompt: str | None,
     beam_size: int,
     words: bool,
+    max_length: int,
+    vad: bool,
     threads: int,
 ) -> None:
     """Segments go to stdout as they are found, but JSON at the end; progress goes to stderr."""
@@ -45,6 +47,8 @@ def transcribe(
             prompt=prompt,
             beam_size=beam_size,
             word_timestamps=words,
+            max_segment_characters=max_length,
+            voice_detection=vad,
         )
         for part in FORMATS[format](transcription):
             console.write(part, end="")

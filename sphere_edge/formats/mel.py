@@ -33,7 +33,9 @@ def filters(bins: int) -> npt.NDArray[np.float32]:
 
 def _mel(hertz: float) -> float:
     knee = _KNEE_HZ / _HZ_PER_MEL
-    return hertz / _HZ_PER_MEL if hertz < _KNEE_HZ else knee + math.log(hertz / _KNEE_HZ) / _LOG_STEP
+    return (
+        hertz / _HZ_PER_MEL if hertz < _KNEE_HZ else knee + math.log(hertz / _KNEE_HZ) / _LOG_STEP
+    )
 
 
 def _hertz(mels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

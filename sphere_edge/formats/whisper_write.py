@@ -75,7 +75,9 @@ def write(
             out.write(struct.pack("<i", len(word)) + word)
         for name, numbers in tensors:
             kind, content = _stored(name, numbers, quantization)
-            shape = (len(numbers), 1) if name.endswith(("conv1.bias", "conv2.bias")) else numbers.shape
+            shape = (
+                (len(numbers), 1) if name.endswith(("conv1.bias", "conv2.bias")) else numbers.shape
+            )
             out.write(struct.pack("<3i", len(shape), len(name), kind))
             out.write(struct.pack(f"<{len(shape)}i", *reversed(shape)) + name.encode())
             out.write(content)

@@ -21,20 +21,33 @@ from typing import Any
 from sphere_edge import errors
 from sphere_edge.runtime import binding, library, options
 from sphere_edge.runtime.handle import Handle
+from sphere_edge.runtime.listening import Heard, Listening
 from sphere_edge.runtime.sound import Audio, Samples
 from sphere_edge.runtime.transcription import (
     Asked,
     Segment,
+    Token,
     Transcription,
     TranscriptionResult,
     Word,
 )
 from sphere_edge.runtime.work import Work
 
-__all__ = ["AudioInfo", "AudioManager", "Segment", "Transcription", "TranscriptionResult", "Word"]
+__all__ = [
+    "AudioInfo",
+    "AudioManager",
+    "Heard",
+    "Listening",
+    "Segment",
+    "Token",
+    "Transcription",
+    "TranscriptionResult",
+    "Word",
+]
 
 _GREATEST_THREADS = 512
 _MOST_BEAMS = 8
+_LONGEST_SEGMENT = 10000
 _LONGEST_TIMEOUT_S = 0xFFFFFFFF / 1000
 
 
@@ -54,6 +67,7 @@ class AudioInfo:
     mel_bins: int
     vocab_size: int
     threads: int
+    has_voice_detector: bool
     weights_bytes: int
     load_seconds: float
 
@@ -77,17 +91,26 @@ class AudioManager:
         self.info = AudioInfo(name=name, **{key: told[key] for key in names})
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, threads: int = 0) -> AudioManager:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        threads: int = 0,
+        voice_detector: str | os.PathLike[str] | None = None,
+    ) -> AudioManager:
         """Opens a bundle folder or a whisper.cpp file (ggml .bin).
 
-        `threads` 0: as many as there are performance cores. Builds the native runtime when it is
-        not in the cache yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError (a text
+        `threads` 0: as many as there are performance cores. `voice_detector`: a Silero VAD in
+        whisper.cpp's format; None: the bundle's own, if it has one. Builds the native runtime when
+        it is not in the cache yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError (a text
         model, another runtime), OutOfMemoryError, UnsupportedError (a runtime without audio).
         """
         place = Path(path)
+        detector = None if voice_detector is None else library.encoded(Path(voice_detector))
         asked = binding.AudioOpenOptions(
             size=ctypes.sizeof(binding.AudioOpenOptions),
             threads=options.count("threads", threads, _GREATEST_THREADS),
+            voice_detector=detector,
         )
         arguments = (library.encoded(place), ctypes.byref(asked))
         name = place.stem if place.suffix == ".bin" else place.absolute().name
@@ -105,6 +128,8 @@ class AudioManager:
         temperature_step: float = 0.2,
         beam_size: int = 0,
         word_timestamps: bool = False,
+        max_segment_characters: int = 0,
+        voice_detection: bool = False,
         timeout_s: float | None = None,
         on_progress: Callable[[float], object] | None = None,
     ) -> Transcription:
@@ -114,7 +139,10 @@ class AudioManager:
         of floats or int16 at `sample_rate` (default 16000). `language` is a code such as `de`;
         None: found out. `translate`: into English. `prompt`: words and names that may come.
         `temperature_step` is added after each attempt that came out badly; 0: one attempt only.
-        `beam_size` 0: greedy. `on_progress` gets what is done, 0 to 1, on the engine's thread.
+        `beam_size` 0: greedy. `max_segment_characters` ends segments at a word's end before they
+        get longer; 0: as they come. `voice_detection` hears only where somebody speaks, and needs a
+        bundle with a voice detector. `on_progress` gets what is done, 0 to 1, on the engine's
+        thread.
 
         Failures are raised by reading the transcript: NotFoundError, UnsupportedError (a format
         that is not read), InvalidArgumentError, errors.TimeoutError.
@@ -129,6 +157,10 @@ class AudioManager:
             temperature_step=_number("temperature_step", temperature_step, 1),
             beam_size=options.count("beam_size", beam_size, _MOST_BEAMS),
             word_timestamps=bool(word_timestamps),
+            max_segment_characters=options.count(
+                "max_segment_characters", max_segment_characters, _LONGEST_SEGMENT
+            ),
+            voice_detection=bool(voice_detection),
             timeout_s=None
             if timeout_s is None
             else _number("timeout_s", timeout_s, _LONGEST_TIMEOUT_S),
@@ -145,6 +177,43 @@ class AudioManager:
             transcription = Transcription(self._run, self._handle.cancel, asked)
             self._answer = transcription.work
             return transcription
+
+    def listen(
+        self,
+        *,
+        language: str | None = None,
+        translate: bool = False,
+        prompt: str | None = None,
+        voice_detection: bool = False,
+        step_ms: int = 1000,
+        silence_ms: int = 800,
+        longest_ms: int = 15000,
+    ) -> Listening:
+        """Begins with live audio: push its samples as they come, get what was heard so far.
+
+        with audio.listen(language="en") as listening:
+            for block in microphone:
+                for heard in listening.push(block):
+                    print(heard.segment.text, "" if heard.is_final else "…")
+
+        Listens once per `step_ms` of new audio. A segment is final when it ended `silence_ms` ago,
+        or when there is `longest_ms` of audio since it began. Raises InvalidArgumentError.
+        """
+        asked = binding.TranscribeOptions(
+            size=ctypes.sizeof(binding.TranscribeOptions),
+            language=_encoded("language", language),
+            translate=bool(translate),
+            prompt=_encoded("prompt", prompt),
+            voice_detection=bool(voice_detection),
+        )
+        stream = binding.StreamOptions(
+            size=ctypes.sizeof(binding.StreamOptions),
+            step_ms=options.count("step_ms", step_ms, 10000),
+            silence_ms=options.count("silence_ms", silence_ms, 10000),
+            longest_ms=options.count("longest_ms", longest_ms, 25000),
+            transcribe=ctypes.pointer(asked),
+        )
+        return Listening(self._handle, stream)
 
     def cancel(self) -> None:
         """Ends the transcript under way, if there is one; from any thread."""
@@ -189,6 +258,10 @@ def _text(name: str, value: Any) -> str:
     options.string(name, value)
     text: str = value
     return text
+
+
+def _encoded(name: str, value: str | None) -> bytes | None:
+    return None if value is None else _text(name, value).encode()
 
 
 def _at_least_one(name: str, value: Any) -> int:

@@ -78,7 +78,7 @@ class Result(ctypes.Structure):
 class AudioOpenOptions(ctypes.Structure):
     """`se_audio_open_options`."""
 
-    _fields_ = [("size", c_size_t), ("threads", c_int32)]
+    _fields_ = [("size", c_size_t), ("threads", c_int32), ("voice_detector", c_char_p)]
 
 
 class AudioWord(ctypes.Structure):
@@ -90,6 +90,12 @@ class AudioWord(ctypes.Structure):
         ("text", c_char_p),
         ("probability", c_float),
     ]
+
+
+class AudioToken(ctypes.Structure):
+    """`se_audio_token`."""
+
+    _fields_ = [("id", c_int32), ("probability", c_float), ("text", c_char_p)]
 
 
 class AudioSegment(ctypes.Structure):
@@ -104,6 +110,8 @@ class AudioSegment(ctypes.Structure):
         ("no_speech_probability", c_float),
         ("words", POINTER(AudioWord)),
         ("word_count", c_size_t),
+        ("tokens", POINTER(AudioToken)),
+        ("token_count", c_size_t),
     ]
 
 
@@ -127,6 +135,8 @@ class TranscribeOptions(ctypes.Structure):
         ("word_timestamps", c_bool),
         ("timeout_ms", c_uint32),
         ("on_progress", ProgressFunction),
+        ("max_segment_characters", c_uint32),
+        ("voice_detection", c_bool),
     ]
 
 
@@ -155,11 +165,28 @@ class KernelTensor(ctypes.Structure):
 # void on_kernel(const char *kernel, const se_kernel_tensor *, size_t, void *user_data)
 KernelFunction = CFUNCTYPE(None, c_char_p, POINTER(KernelTensor), c_size_t, c_void_p)
 
+
+class StreamOptions(ctypes.Structure):
+    """`se_audio_stream_options`; the library copies all of it."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("step_ms", c_uint32),
+        ("silence_ms", c_uint32),
+        ("longest_ms", c_uint32),
+        ("transcribe", POINTER(TranscribeOptions)),
+    ]
+
+
+# bool on_segment(const se_audio_segment *segment, bool is_final, void *user_data)
+StreamFunction = CFUNCTYPE(c_bool, POINTER(AudioSegment), c_bool, c_void_p)
+
 # bool on_piece(const char *piece, size_t piece_bytes, void *user_data); the piece is no C string.
 PieceFunction = CFUNCTYPE(c_bool, c_void_p, c_size_t, c_void_p)
 
 _TEXT = c_void_p
 _AUDIO = c_void_p
+_STREAM = c_void_p
 _GENERATE_TAIL = (POINTER(GenerateOptions), PieceFunction, c_void_p, POINTER(Result))
 
 # Functions that return an se_status.
@@ -191,6 +218,12 @@ _CHECKED: dict[str, tuple[Any, ...]] = {
         *(_AUDIO, POINTER(c_float), c_size_t, POINTER(TranscribeOptions)),
         *(SegmentFunction, c_void_p, POINTER(AudioResult)),
     ),
+    "se_audio_stream_default_options": (POINTER(StreamOptions),),
+    "se_audio_stream_open": (
+        *(_AUDIO, POINTER(StreamOptions), StreamFunction, c_void_p, POINTER(_STREAM)),
+    ),
+    "se_audio_stream_push": (_STREAM, POINTER(c_float), c_size_t),
+    "se_audio_stream_finish": (_STREAM,),
 }
 # Functions that cannot fail: what they return, what they take.
 _PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -203,6 +236,7 @@ _PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "se_text_cancel": (None, (_TEXT,)),
     "se_audio_close": (None, (_AUDIO,)),
     "se_audio_cancel": (None, (_AUDIO,)),
+    "se_audio_stream_close": (None, (_STREAM,)),
 }
 
 

@@ -34,6 +34,11 @@ class Handle:
         core.call(opener, *arguments, ctypes.byref(pointer))
         self._pointer = pointer
 
+    @property
+    def core(self) -> binding.Library:
+        """The library that opened it, for what belongs to the model."""
+        return self._core
+
     def status(self, name: str, *arguments: Any) -> errors.SphereEdgeError | None:
         """Calls `name(pointer, …)`; its failure is returned."""
         return self._core.status(name, self._open_pointer(), *arguments)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 from sphere_edge.runtime.transcription import Segment, Transcription
@@ -46,9 +47,46 @@ def as_json(transcription: Transcription) -> Iterator[str]:
     yield json.dumps(told, indent=2, ensure_ascii=False) + "\n"
 
 
+def as_verbose_json(transcription: Transcription) -> Iterator[str]:
+    """One document with the fields of OpenAI's `verbose_json`: seconds, tokens, words."""
+    segments = list(transcription)
+    result = transcription.result
+    told = {
+        "task": "transcribe",
+        "language": result.language,
+        "duration": result.audio_seconds,
+        "text": "".join(segment.text for segment in segments).strip(),
+        "segments": [
+            {
+                "id": number,
+                "start": segment.start_ms / 1000,
+                "end": segment.end_ms / 1000,
+                "text": segment.text,
+                "tokens": [token.id for token in segment.tokens],
+                "avg_logprob": _mean_log(segment),
+                "no_speech_prob": segment.no_speech_probability,
+            }
+            for number, segment in enumerate(segments)
+        ],
+        "words": [
+            {"word": word.text.strip(), "start": word.start_ms / 1000, "end": word.end_ms / 1000}
+            for segment in segments
+            for word in segment.words
+        ],
+    }
+    yield json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+
+
+def _mean_log(segment: Segment) -> float:
+    """The mean natural logarithm of the tokens' probabilities; 0 without tokens."""
+    logs = [math.log(max(token.probability, 1e-9)) for token in segment.tokens]
+    return sum(logs) / len(logs) if logs else 0.0
+
+
 FORMATS: dict[str, Callable[[Transcription], Iterator[str]]] = {
     "text": as_text,
     "json": as_json,
+    "verbose-json": as_verbose_json,
     "srt": as_srt,
     "vtt": as_vtt,
 }

@@ -38,6 +38,15 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Token:
+    """A token of a segment; bytes in `text` that alone are no UTF-8 are U+FFFD."""
+
+    id: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
 class Segment:
     """A piece of the transcript: a phrase or a sentence. Times are from the beginning of the audio.
 
@@ -51,6 +60,7 @@ class Segment:
     probability: float
     no_speech_probability: float
     words: tuple[Word, ...] = ()
+    tokens: tuple[Token, ...] = ()
 
     def later(self, offset_ms: int) -> Segment:
         """The same, `offset_ms` later."""
@@ -100,6 +110,8 @@ class Asked:
     temperature_step: float
     beam_size: int
     word_timestamps: bool
+    max_segment_characters: int
+    voice_detection: bool
     timeout_s: float | None
     on_progress: Callable[[float], object] | None
     window_seconds: int = WINDOW_SECONDS
@@ -175,7 +187,7 @@ class _Run:
             nonlocal held
             if held is not None and not is_last and not self._put(held):
                 return False
-            held = _segment(pointer.contents).later(offset_ms)
+            held = segment_of(pointer.contents).later(offset_ms)
             return not is_last or self._put(held)
 
         def on_progress(done: float, _: int | None) -> bool:
@@ -224,6 +236,8 @@ class _Run:
             temperature_step=asked.temperature_step,
             beam_size=asked.beam_size,
             word_timestamps=asked.word_timestamps,
+            max_segment_characters=asked.max_segment_characters,
+            voice_detection=asked.voice_detection,
             on_progress=on_progress,
         )
         if asked.timeout_s is not None:
@@ -282,7 +296,8 @@ class Windows:
         self._kept = self._kept[done:]
 
 
-def _segment(filled: binding.AudioSegment) -> Segment:
+def segment_of(filled: binding.AudioSegment) -> Segment:
+    """A copy of what the library shows."""
     return Segment(
         start_ms=filled.start_ms,
         end_ms=filled.end_ms,
@@ -298,5 +313,9 @@ def _segment(filled: binding.AudioSegment) -> Segment:
                 word.probability,
             )
             for word in filled.words[: filled.word_count]
+        ),
+        tokens=tuple(
+            Token(token.id, token.text.decode("utf-8", "replace"), token.probability)
+            for token in filled.tokens[: filled.token_count]
         ),
     )

@@ -22,9 +22,11 @@ STRUCTS = {
     "se_kernel_tensor": binding.KernelTensor,
     "se_audio_open_options": binding.AudioOpenOptions,
     "se_audio_word": binding.AudioWord,
+    "se_audio_token": binding.AudioToken,
     "se_audio_segment": binding.AudioSegment,
     "se_audio_transcribe_options": binding.TranscribeOptions,
     "se_audio_result": binding.AudioResult,
+    "se_audio_stream_options": binding.StreamOptions,
 }
 
 
