@@ -1,4 +1,6 @@
-"""The whisper engine: a whisper.cpp file goes into the bundle as it is, after all of it is checked.
+"""The whisper engine: bundles of whisper.cpp files, as they are, quantized, or converted.
+
+A voice detector (Silero VAD, as whisper.cpp's sources bring it) comes with every model.
 
 Memory: whisper.cpp reads the weights into memory of its own. Its caches are float16: keys and
 values of the audio per decoder layer, padded to 1536 positions, and of the text to 512, seven
@@ -8,6 +10,9 @@ times over while it tries five answers at once. Workspace: fitted to what random
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 from sphere_edge.bundle.manifest import Audio, ManifestDraft, Memory, Target
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.console import Progress, human_bytes
@@ -16,11 +21,13 @@ from sphere_edge.engines.place import place
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import InvalidArgumentError, OutOfMemoryError
 from sphere_edge.fit import RUNTIME_BYTES
-from sphere_edge.formats import whisper
+from sphere_edge.formats import whisper, whisper_folder, whisper_write
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.formats.whisper import WhisperFile
 from sphere_edge.profiles import DeviceProfile
+from sphere_edge.toolchain import sources
 
+_VOICE_DETECTOR = "for-tests-silero-v6.2.0-ggml.bin"
 _AUDIO_POSITIONS = 1536
 _TEXT_POSITIONS = 512
 _TEXT_COPIES = 7
@@ -44,7 +51,6 @@ def build(
     option for text models), StorageError (full disk).
     """
     for flag, given in (
-        ("--quant", options.quantization),
         ("--context", options.context_tokens),
         ("--kv", options.kv_dtype),
         ("--chat-template", options.chat_template),
@@ -52,7 +58,9 @@ def build(
         if given is not None:
             message = f"{flag} does not go with a speech recognition model"
             raise InvalidArgumentError(message, hint="leave it out")
-    file = whisper.read(source.path)
+    model = writer.folder / "model.bin"
+    _place_model(source, options.quantization, model, writer, progress)
+    file = whisper.read(model)
     memory = predict(file)
     if memory.peak_bytes > profile.memory.usable_bytes:
         message = (
@@ -60,7 +68,8 @@ def build(
             f"`{profile.name}` lets an app use {human_bytes(profile.memory.usable_bytes)}"
         )
         raise OutOfMemoryError(message, hint="take a smaller or a quantized model")
-    place(source.path.resolve(), writer, "model.bin", progress)
+    detector = sources.fetch("whisper_cpp", progress) / "models" / _VOICE_DETECTOR
+    place(detector, writer, "voice-detector.bin", progress)
     return ManifestDraft(
         name=options.name or source.name,
         task="audio",
@@ -81,6 +90,40 @@ def build(
         memory=memory,
         provenance=provenance(source, (), progress),
     )
+
+
+def _place_model(
+    source: ModelSource,
+    quantization: str | None,
+    model: Path,
+    writer: BundleWriter,
+    progress: Progress,
+) -> None:
+    """Makes `model` of the source; what is linked is checked before, by its reader."""
+    if source.path.is_dir():
+        checkpoint = whisper_folder.read(source.path)
+        writer.require_space(2 * checkpoint.checkpoint.parameters)
+        with progress.step("converting", len(checkpoint.checkpoint.tensors)) as step:
+            tensors = _counted(checkpoint.tensors(), step.advance)
+            whisper_write.write(
+                model, checkpoint.dimensions, checkpoint.words, tensors, quantization or "f16"
+            )
+    elif quantization is None:
+        whisper.read(source.path)
+        place(source.path.resolve(), writer, model.name, progress)
+    else:
+        file = whisper.read(source.path)
+        writer.require_space(file.weights_bytes)
+        with progress.step("quantizing"):
+            whisper_write.quantize(file, model, quantization)
+
+
+def _counted(
+    tensors: Iterator[whisper_write.Tensor], advance: Callable[[float], None]
+) -> Iterator[whisper_write.Tensor]:
+    for tensor in tensors:
+        yield tensor
+        advance(1)
 
 
 def predict(file: WhisperFile) -> Memory:

@@ -53,7 +53,7 @@ class ModelSource:
     @property
     def files(self) -> tuple[Path, ...]:
         """The weights, and what beside them decides how the model behaves."""
-        if self.kind != "safetensors":
+        if self.path.is_file():
             return (self.path,)
         shards, index = safetensors_files(self.path)
         extra = [self.path / name for name in CONFIG_FILES if (self.path / name).is_file()]
@@ -140,6 +140,8 @@ def _detect(folder: Path, wanted: Kind | None, file: str | None) -> tuple[Kind, 
     task.refuse_if_not_text(folder, folder.name)
     if ggufs and (wanted == "gguf" or (wanted is None and not tensors)):
         return "gguf", folder / _only(ggufs, folder)
+    if tensors and task.is_whisper(folder):
+        return "whisper", folder
     if tensors and wanted != "gguf":
         files, _ = safetensors_files(folder)
         if "config.json" not in names:
@@ -215,6 +217,6 @@ def source_sha256(source: ModelSource) -> str:
         except OSError as error:
             raise _unreadable(path, error) from error
         # A single file is known by its content alone: people rename them.
-        name = path.name if source.kind == "safetensors" else ""
+        name = "" if source.path.is_file() else path.name
         whole.update(f"{name}\0{digest.hexdigest()}\n".encode())
     return whole.hexdigest()

@@ -21,22 +21,26 @@ CONVERT_HINT = (
 
 
 def refuse_if_not_text(folder: Path, name: str) -> None:
-    """Raises UnsupportedError naming the task if `folder` holds no language model.
+    """Raises UnsupportedError naming the task if `folder` holds no model that we know.
 
-    Looks at diffusers' model_index.json, at config.json's model_type and at adapter_config.json.
+    Looks at diffusers' model_index.json and at adapter_config.json.
     """
     if (folder / "model_index.json").is_file():
         kind = json_object.read(folder / "model_index.json").get("_class_name")
         raise _other_task(name, "an image generation model", str(kind)[:80])
     if (folder / "config.json").is_file():
-        kind = json_object.read(folder / "config.json").get("model_type")
-        if kind == "whisper":
-            raise _other_task(name, "a speech recognition model", "whisper")
-    elif (folder / "adapter_config.json").is_file():
+        return
+    if (folder / "adapter_config.json").is_file():
         message = f"`{name}` is an adapter, not a whole model"
         raise UnsupportedError(
             message, hint="merge it into its base model first (peft: merge_and_unload)"
         )
+
+
+def is_whisper(folder: Path) -> bool:
+    """Whether `folder` holds a Whisper checkpoint, by its config.json."""
+    path = folder / "config.json"
+    return path.is_file() and json_object.read(path).get("model_type") == "whisper"
 
 
 def refuse_if_diffusion_tensors(names: list[str], name: str) -> None:

@@ -33,6 +33,17 @@ _AGAIN = "download or convert the model again"
 
 
 @dataclass(frozen=True)
+class TensorPlace:
+    """A tensor of `bytes` at `offset`; `shape` as numpy has it, `dtype` as `F16`."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    bytes: int
+    offset: int
+
+
+@dataclass(frozen=True)
 class WhisperFile:
     """Sizes of a Whisper model; `quantization` is the commonest type of its matrices, as `F16`."""
 
@@ -45,6 +56,9 @@ class WhisperFile:
     quantization: str
     parameters: int
     weights_bytes: int
+    # Of all that comes before the tensors.
+    head_bytes: int
+    tensors: tuple[TensorPlace, ...]
 
     @property
     def languages(self) -> int:
@@ -61,14 +75,6 @@ def read(path: Path) -> WhisperFile:
         return _Reader(path, file).read()
 
 
-@dataclass(frozen=True)
-class _Tensor:
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    bytes: int
-
-
 class _Reader:
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self._name = path.name
@@ -81,7 +87,8 @@ class _Reader:
             self._fail("it does not begin as whisper.cpp's files do")
         sizes = self._dimensions()
         self._vocabulary(sizes)
-        tensors = list(self._tensors())
+        head_bytes = self._file.tell()
+        tensors = self._tensors()
         expected = 11 + 15 * sizes["audio_layers"] + 24 * sizes["text_layers"]
         if len({tensor.name for tensor in tensors}) != len(tensors):
             self._fail("a tensor is there twice")
@@ -101,6 +108,8 @@ class _Reader:
             quantization=used.most_common(1)[0][0],
             parameters=sum(math.prod(tensor.shape) for tensor in tensors),
             weights_bytes=sum(tensor.bytes for tensor in tensors),
+            head_bytes=head_bytes,
+            tensors=tuple(tensors),
         )
 
     def _dimensions(self) -> dict[str, int]:
@@ -132,7 +141,7 @@ class _Reader:
         for _ in range(self._number(sizes["vocab_size"])):
             self._skip(self._number(_LONGEST_WORD_BYTES))
 
-    def _tensors(self) -> list[_Tensor]:
+    def _tensors(self) -> list[TensorPlace]:
         tensors = []
         while self._file.tell() < self._size:
             axes, length, kind = self._number(3), self._number(_LONGEST_NAME_BYTES), self._number()
@@ -143,8 +152,9 @@ class _Reader:
             if not shape or not 0 < count <= _LARGEST or shape[0] % block:
                 self._fail(f"the shape of tensor `{name}` is `{shape}`")
             size = count // block * block_bytes
+            place = TensorPlace(name, dtype, shape[::-1], size, self._file.tell())
             self._skip(size)
-            tensors.append(_Tensor(name, dtype, shape, size))
+            tensors.append(place)
         return tensors
 
     def _number(self, greatest: int = _LARGEST) -> int:
