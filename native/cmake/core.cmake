@@ -135,6 +135,11 @@ if(SE_TESTS)
     if(NOT APPLE)
       target_link_options(audio-test PRIVATE "-Wl,-rpath,$ORIGIN:$ORIGIN/../lib")
     endif()
+    # Straight from the engine: the C API shows no logits of speech.
+    add_executable(whisper-logits tests/whisper_logits.cpp)
+    se_own_target(whisper-logits)
+    set_target_properties(whisper-logits PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+    target_link_libraries(whisper-logits PRIVATE se_whisper)
   endif()
 
   add_executable(thread-pool-test tests/test_thread_pool.cpp src/thread_pool.cpp)

@@ -102,8 +102,8 @@ class AudioManager:
 
         `threads` 0: as many as there are performance cores. `voice_detector`: a Silero VAD in
         whisper.cpp's format; None: the bundle's own, if it has one. Builds the native runtime when
-        it is not in the cache yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError (a text
-        model, another runtime), OutOfMemoryError, UnsupportedError (a runtime without audio).
+        it is not in the cache yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError (a
+        text model, another runtime), OutOfMemoryError, UnsupportedError (a runtime without audio).
         """
         place = Path(path)
         detector = None if voice_detector is None else library.encoded(Path(voice_detector))
