@@ -55,7 +55,7 @@ def write(folder: Path, *, seed: int = 0, **changed: object) -> Path:
                 # Small words and large positions: else every answer is one word again and again.
                 numbers *= 1 / 16 if "tokens" in name else 4
             else:
-                numbers /= np.sqrt(np.prod(shape[1:])) if len(shape) > 1 else 10
+                numbers /= 2 * np.sqrt(np.prod(shape[1:])) if len(shape) > 1 else 10
             writer.write(name, numbers.astype(np.float16))
     return folder
 

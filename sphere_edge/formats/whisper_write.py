@@ -22,7 +22,12 @@ from sphere_edge.formats.whisper import WhisperFile
 
 _FLOAT32, _FLOAT16 = 0, 1
 # Names, ggml's numbers for the type of a tensor and for the type of a file, numbers in a block.
-_QUANTIZATIONS = {"f16": (_FLOAT16, 1, 1), "q5_0": (6, 2008, 32), "q8_0": (8, 2007, 32)}
+_QUANTIZATIONS = {
+    "f32": (_FLOAT32, 0, 1),
+    "f16": (_FLOAT16, 1, 1),
+    "q5_0": (6, 2008, 32),
+    "q8_0": (8, 2007, 32),
+}
 QUANTIZATIONS = tuple(_QUANTIZATIONS)
 _PLAIN: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4")}
 _KEPT = (
@@ -116,7 +121,9 @@ def _write_tensor(out: IO[bytes], name: str, numbers: npt.NDArray[Any], quantiza
 
 
 def _stored(name: str, numbers: npt.NDArray[Any], quantization: str) -> tuple[int, bytes]:
-    """The type's number and the bytes of a tensor, all of it rounded to float16 first."""
+    """The type's number and the bytes of a tensor, rounded to float16 first unless it is f32."""
+    if quantization == "f32":
+        return _FLOAT32, numbers.astype("<f4").tobytes()
     halves = numbers.astype(np.float16)
     if numbers.ndim < 2 or name in _KEPT:
         return _FLOAT32, halves.astype("<f4").tobytes()
