@@ -216,15 +216,6 @@ def test_pickles_alone_are_refused_before_anything_is_fetched(
     assert hub.fetched == []
 
 
-def test_a_whisper_model_is_refused_before_its_weights_are_fetched(
-    hub: LoopbackHub, tmp_path: Path
-) -> None:
-    hub.files["config.json"] = b'{"model_type": "whisper"}'
-    with pytest.raises(UnsupportedError, match="`owner/model` is a speech recognition model"):
-        fetch(hub, tmp_path)
-    assert "model.safetensors" not in hub.fetched
-
-
 def test_a_diffusers_repository_is_refused_by_its_small_file(
     hub: LoopbackHub, tmp_path: Path
 ) -> None:
