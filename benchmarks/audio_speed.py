@@ -22,6 +22,7 @@ from sphere_edge import console, resources
 from sphere_edge.run import run
 from sphere_edge.toolchain import native, sources, targets
 
+_LINE = re.compile(r"^\[[\d:. >-]+\]  (.*)$", re.MULTILINE)
 _TIME = re.compile(r"(encode|decode|batchd|prompt|sample|mel) time =\s*([\d.]+) ms")
 
 
@@ -97,11 +98,11 @@ def _ours(runner: Path, model: Path, file: Path, options: argparse.Namespace) ->
 def _theirs(
     program: Path, model: Path, file: Path, options: argparse.Namespace
 ) -> tuple[str, float]:
-    words = [program, "-m", model, "-f", file, "-l", "en", "-t", str(options.threads), "-nt"]
+    words = [program, "-m", model, "-f", file, "-l", "en", "-t", str(options.threads)]
     words += ["-bs", str(max(options.beam_size, 1)), "-bo", "5", "-ng"]
     done = run(words, timeout_s=600)
     seconds = sum(float(time) for _, time in _TIME.findall(done.stderr)) / 1000
-    return " ".join(done.stdout.split()), seconds
+    return "".join(_LINE.findall(done.stdout)).strip(), seconds
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t kSamplesPerMs = SE_AUDIO_SAMPLE_RATE / 1000;
 // What was said before helps; more of it only makes repetitions likelier.
 constexpr size_t kPromptBytes = 200;
+constexpr int64_t kLeastForgotten = 100;  // ms
 
 void check_range(uint32_t value, uint32_t least, uint32_t most, const char *name) {
   require(value >= least && value <= most, std::string(name) + " is not from " + std::to_string(least) + " to " +
@@ -99,7 +100,8 @@ void AudioStream::step(bool is_last) {
   final_count = std::min(final_count, heard.size());
   hand_out(heard, final_count);
   if (final_count > 0) {
-    forget(std::clamp<int64_t>(heard[final_count - 1].segment.end_ms, 0, now));
+    // At least something, whatever times the model makes up: or the same would be final again.
+    forget(std::clamp<int64_t>(heard[final_count - 1].segment.end_ms, kLeastForgotten, std::max(now, kLeastForgotten)));
   } else if (heard.empty() && now > 2 * int64_t{options_.step_ms}) {
     // Nobody spoke; a word that just began is kept.
     forget(now - options_.step_ms);

@@ -292,6 +292,8 @@ def test_long_audio_goes_through_in_windows(audio: AudioManager) -> None:
         temperature_step=0.0,
         beam_size=0,
         word_timestamps=False,
+        max_segment_characters=0,
+        voice_detection=False,
         timeout_s=None,
         on_progress=None,
         window_seconds=5,
