@@ -52,7 +52,8 @@ class AdbState:
     @property
     def advice(self) -> str | None:
         """What the user does about a device that is not ready."""
-        return _ADVICE.get(self.state)
+        unknown = "plug it in again, or restart it; then `sphere-edge devices` once more"
+        return None if self.is_ready else _ADVICE.get(self.state, unknown)
 
 
 _ADVICE = {
@@ -67,6 +68,9 @@ _ADVICE = {
     "sideload": "it is in sideload mode: restart it into the system",
     "bootloader": "it is in the bootloader: restart it into the system",
     "connecting": "wait a moment and try again",
+    "rescue": "it is in rescue mode: restart it into the system",
+    "host": "it is another computer, not a device",
+    "detached": "another program has taken it: `adb attach`, or plug it in again",
 }
 
 
