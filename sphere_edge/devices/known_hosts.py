@@ -48,6 +48,8 @@ class KnownHosts:
     found_in: Path | None
     # Where a new key would be added.
     first_file: Path
+    # Keys that may sign certificates for this host.
+    authorities: frozenset[HostKey] = frozenset()
 
     def check(self, shown: HostKey, device_uri: str) -> None:
         """Raises UnavailableError unless `shown` is a key of this host."""
@@ -71,6 +73,8 @@ class KnownHosts:
             raise errors.UnavailableError(message, hint=hint)
         line = shlex.quote(f"{self.name} {shown.kind} {shown.blob}")
         message = f"the host key of {device_uri} is not known yet: {seen}"
+        if self.authorities:
+            message += "; it shows no certificate of an authority that known_hosts trusts for it"
         hint = (
             "compare it with what this prints on the device:\n"
             "  for f in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $f; done\n"
@@ -85,6 +89,7 @@ def lookup(host: str, port: int, files: Iterable[Path]) -> KnownHosts:
     name = host if port == _DEFAULT_PORT else f"[{host}]:{port}"
     keys: set[HostKey] = set()
     revoked: set[HostKey] = set()
+    authorities: set[HostKey] = set()
     found_in: Path | None = None
     ordered = tuple(files)
     for path in ordered:
@@ -93,13 +98,20 @@ def lookup(host: str, port: int, files: Iterable[Path]) -> KnownHosts:
                 continue
             if marker == "@revoked":
                 revoked.add(key)
+            elif marker == "@cert-authority":
+                authorities.add(key)
             elif marker == "":
                 keys.add(key)
                 found_in = found_in or path
-            # `@cert-authority` keys sign host certificates, which paramiko cannot check: such a
-            # host counts as known only by a plain key of its own.
     first = ordered[0] if ordered else Path.home() / ".ssh" / "known_hosts"
-    return KnownHosts(name, frozenset(keys - revoked), frozenset(revoked), found_in, first)
+    return KnownHosts(
+        name,
+        frozenset(keys - revoked),
+        frozenset(revoked),
+        found_in,
+        first,
+        frozenset(authorities - revoked),
+    )
 
 
 def _entries(path: Path) -> Iterable[tuple[str, str, HostKey]]:

@@ -16,7 +16,7 @@ from typing import Any
 import paramiko
 
 from sphere_edge import errors
-from sphere_edge.devices import known_hosts, ssh_config
+from sphere_edge.devices import host_certificate, known_hosts, ssh_config
 from sphere_edge.devices.device import Ask
 from sphere_edge.devices.ssh_config import SshHost
 
@@ -161,16 +161,23 @@ def _handshake(transport: paramiko.Transport, host: SshHost, uri: str) -> None:
     kinds = {key.kind for key in known.keys}
     if "ssh-rsa" in kinds:
         kinds |= {"rsa-sha2-512", "rsa-sha2-256"}
-    options.key_types = _first(
-        [kind for kind in options.key_types if kind in kinds], options.key_types
-    )
+    certified = host_certificate.KINDS if known.authorities else ()
+    plain = [kind for kind in options.key_types if kind in kinds]
+    options.key_types = [*certified, *_first(plain, options.key_types)]
     try:
         transport.start_client(timeout=host.connect_timeout_s)
     except (paramiko.SSHException, EOFError, OSError) as error:
         message = f"{uri} does not speak SSH as we do: {_reason(error)}"
         raise errors.UnavailableError(message) from error
     shown = transport.get_remote_server_key()
-    known.check(known_hosts.HostKey(shown.get_name(), shown.get_base64()), uri)
+    key = known_hosts.HostKey(shown.get_name(), shown.get_base64())
+    certificate = None
+    if shown.public_blob is not None and key not in known.revoked:
+        certificate = host_certificate.read(shown.public_blob.key_blob, known.authorities)
+    if certificate is None:
+        known.check(key, uri)
+    else:
+        certificate.check(host.host_key_alias or host.hostname, uri)
 
 
 def _first(wanted: Any, offered: Any) -> list[str]:

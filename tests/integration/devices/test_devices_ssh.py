@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,81 @@ def test_authority_lines_neither_break_nor_vouch(
     known_hosts(sshd).write_text(authority)
     with pytest.raises(errors.UnavailableError, match="not known yet"):
         open_device("ssh://board")
+
+
+def keygen(*words: str | Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", *map(str, words)], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "validity", "refusal"),
+    [
+        ("ed25519", "board,127.0.0.1", "+1d", None),
+        ("ecdsa", "127.0.*", "always:forever", None),
+        ("rsa", "127.0.0.1", "+1d", None),
+        ("ed25519", "elsewhere", "+1d", "it is for elsewhere, not for `127.0.0.1`"),
+        ("ed25519", "127.0.0.1", "20200101:20200102", "it is valid from 2020-01-01"),
+    ],
+)
+def test_a_host_certificate_vouches_for_its_names_and_its_time(
+    kind: str,
+    names: str,
+    validity: str,
+    refusal: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keygen("-t", kind, "-N", "", "-f", tmp_path / "authority")
+    keygen("-t", kind, "-N", "", "-f", tmp_path / "host")
+    words = ("-s", tmp_path / "authority", "-I", "test", "-h", "-n", names, "-V", validity)
+    keygen(*words, tmp_path / "host.pub")
+    server = start_sshd(
+        tmp_path, f"HostKey {tmp_path}/host", f"HostCertificate {tmp_path}/host-cert.pub"
+    )
+    try:
+        monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(server.config(server.port)))
+        authority = (tmp_path / "authority.pub").read_text()
+        known = tmp_path / f"known-{server.port}"
+        known.write_text(f"@cert-authority [127.0.0.1]:* {authority}")
+        if refusal is None:
+            open_device("ssh://board").close()
+        else:
+            with pytest.raises(errors.UnavailableError, match="certificate") as caught:
+                open_device("ssh://board")
+            assert refusal in caught.value.message
+        known.write_text(f"@revoked * {authority}@cert-authority * {authority}")
+        with pytest.raises(errors.UnavailableError, match="not known yet"):
+            open_device("ssh://board")
+    finally:
+        server.stop()
+
+
+def test_an_authority_that_did_not_sign_vouches_for_nothing_and_a_forged_name_is_seen(
+    tmp_path: Path,
+) -> None:
+    import base64
+
+    from sphere_edge.devices import host_certificate
+    from sphere_edge.devices.known_hosts import HostKey
+
+    for name in ("authority", "other", "host"):
+        keygen("-t", "ed25519", "-N", "", "-f", tmp_path / name)
+    words = ("-s", tmp_path / "authority", "-I", "test", "-h", "-n", "good.example")
+    keygen(*words, tmp_path / "host.pub")
+    blob = base64.b64decode((tmp_path / "host-cert.pub").read_text().split()[1])
+    authority, other = (
+        HostKey(*(tmp_path / f"{name}.pub").read_text().split()[:2])
+        for name in ("authority", "other")
+    )
+    assert host_certificate.read(blob, {other}) is None
+    genuine = host_certificate.read(blob, {authority})
+    assert genuine is not None
+    genuine.check("good.example", "ssh://x")
+    with pytest.raises(errors.UnavailableError, match="forged"):
+        host_certificate.read(blob.replace(b"good.example", b"evil.example"), {authority})
+    for length in range(0, len(blob), 7):
+        with suppress(errors.UnavailableError):
+            assert host_certificate.read(blob[:length], {authority}) is None
 
 
 def test_a_closed_port_says_what_could_not_be_reached(connect: Callable[..., Device]) -> None:
