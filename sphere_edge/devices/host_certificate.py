@@ -62,7 +62,7 @@ class HostCertificate:
             return
         message = f"the host certificate of {device_uri} is refused: {reason}"
         hint = (
-            "have it issued anew (`ssh-keygen -s AUTHORITY -h -n NAMES …`) or check the clock here; "
+            "have it issued anew (`ssh-keygen -s AUTHORITY -h -n NAMES …`) or set the clock here; "
             "HostKeyAlias gives a host another name"
         )
         raise errors.UnavailableError(message, hint=hint)
