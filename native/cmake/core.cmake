@@ -25,11 +25,23 @@ function(se_own_target target)
   endif()
 endfunction()
 
+# The check for CPU features must itself run without them.
+if(NOT SE_BASELINE_FLAGS)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+    set(SE_BASELINE_FLAGS -march=armv8-a)
+  else()
+    set(SE_BASELINE_FLAGS -march=x86-64)
+  endif()
+endif()
+set_source_files_properties(src/cpu_features.c runner/cpu_gate.c PROPERTIES COMPILE_OPTIONS "${SE_BASELINE_FLAGS}")
+
 add_library(sphere_edge SHARED
   src/answer.cpp
   src/bundle.cpp
   src/chat_template.cpp
   src/cpu.cpp
+  src/cpu_features.c
+  src/cpu_features_needed.c
   src/engines/llama_engine.cpp
   src/file.cpp
   src/ggml_reader.cpp
@@ -63,7 +75,7 @@ if(SE_TVM_DIR)
   target_compile_definitions(sphere_edge PRIVATE SE_WITH_TVM)
   # Nothing calls libtvm_runtime by name: loading it registers what compiled modules need.
   target_link_options(sphere_edge PRIVATE -Wl,--no-as-needed "-Wl,-rpath,$ORIGIN")
-  target_link_libraries(sphere_edge PRIVATE "${SE_TVM_FFI_DIR}/lib/libtvm_ffi.so" "${SE_TVM_DIR}/lib/libtvm_runtime.so")
+  target_link_libraries(sphere_edge PRIVATE "${SE_TVM_FFI_LIBRARY}" "${SE_TVM_RUNTIME_LIBRARY}")
 else()
   target_sources(sphere_edge PRIVATE src/engines/tvm_engine_absent.cpp)
 endif()
@@ -98,6 +110,7 @@ endif()
 add_executable(sphere-edge-run
   runner/arguments.cpp
   runner/certify.cpp
+  runner/cpu_gate.c
   runner/generate.cpp
   runner/main.cpp
   runner/measure.cpp
@@ -105,7 +118,9 @@ add_executable(sphere-edge-run
   runner/reference.cpp
   runner/transcribe.cpp
   runner/wav.cpp
-  src/cpu.cpp)
+  src/cpu.cpp
+  src/cpu_features.c
+  src/cpu_features_needed.c)
 se_own_target(sphere-edge-run)
 set_target_properties(sphere-edge-run PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 target_include_directories(sphere-edge-run SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/vendor")

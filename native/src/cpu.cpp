@@ -1,4 +1,4 @@
-// Probes the processor: CPUID or the kernel's hardware capabilities, and the core topology under /sys.
+// Probes the machine: the names of its CPU features, the core topology under /sys, memory.
 #include "cpu.h"
 
 #include <sched.h>
@@ -11,23 +11,10 @@
 #include <set>
 #include <thread>
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#elif defined(__aarch64__) && defined(__linux__)
-#include <sys/auxv.h>
-#endif
+#include "cpu_features.h"
 
 namespace se {
 namespace {
-
-#if defined(__x86_64__)
-uint64_t enabled_register_state() {
-  uint32_t low = 0;
-  uint32_t high = 0;
-  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return (static_cast<uint64_t>(high) << 32) | low;
-}
-#endif
 
 std::string read_line(const std::string &path) {
   std::ifstream stream(path);
@@ -67,37 +54,10 @@ const char *cpu_architecture() {
 
 std::vector<std::string> cpu_features() {
   std::vector<std::string> found;
-#if defined(__x86_64__)
-  uint32_t a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid(1, &a, &b, &c, &d) == 0) return found;
-  const bool saves_registers = (c & bit_OSXSAVE) != 0;
-  const uint64_t state = saves_registers ? enabled_register_state() : 0;
-  // Without the operating system saving the wide registers, the instructions fault.
-  const bool ymm = (state & 0x6) == 0x6;
-  const bool zmm = (state & 0xe6) == 0xe6;
-  const bool fma = ymm && (c & bit_FMA) != 0;
-  const bool f16c = ymm && (c & bit_F16C) != 0;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) b = c = 0;
-  if (ymm && (b & bit_AVX2) != 0) found.emplace_back("avx2");
-  if (fma) found.emplace_back("fma");
-  if (f16c) found.emplace_back("f16c");
-  const uint32_t avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-  if (zmm && (b & avx512) == avx512 && (c & bit_AVX512VNNI) != 0) found.emplace_back("avx512vnni");
-#elif defined(__aarch64__) && defined(__linux__)
-  // Bits of the arm64 Linux user interface (asm/hwcap.h), spelled out because older headers lack some.
-  const unsigned long capabilities = getauxval(AT_HWCAP);
-  const unsigned long more = getauxval(AT_HWCAP2);
-  if ((capabilities & (1UL << 1)) != 0) found.emplace_back("neon");
-  if ((capabilities & (1UL << 20)) != 0) found.emplace_back("dotprod");
-  if ((capabilities & (1UL << 10)) != 0) found.emplace_back("fp16");
-  if ((more & (1UL << 13)) != 0) found.emplace_back("i8mm");
-#elif defined(__aarch64__) && defined(__APPLE__)
-  // Every iPhone since the A13 has these; i8mm came with the A15 and is asked for at build time only.
-  found = {"neon", "dotprod", "fp16"};
-#if defined(__ARM_FEATURE_MATMUL_INT8)
-  found.emplace_back("i8mm");
-#endif
-#endif
+  const uint32_t bits = se_cpu_features_found();
+  for (int i = 0; se_cpu_feature_name(i) != nullptr; ++i) {
+    if ((bits >> i & 1) != 0) found.emplace_back(se_cpu_feature_name(i));
+  }
   return found;
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 from sphere_edge import errors
 from sphere_edge.bundle.read import MANIFEST, Bundle
 from sphere_edge.console import SILENT, Progress
+from sphere_edge.devices import suitability
 from sphere_edge.devices.items import Item
 from sphere_edge.devices.probe import Probe
 from sphere_edge.run import Completed
@@ -36,20 +37,7 @@ def runtime_items(there: Probe, uri: str, progress: Progress = SILENT) -> list[I
 
     Raises UnsupportedError when there is none for it.
     """
-    if uri == "local":
-        target = targets.host()
-    elif (there.os, there.architecture, there.libc) == ("linux", "x86_64", "gnu"):
-        fitting = (
-            target
-            for target in targets.NAMED.values()
-            if target.name.startswith("linux-x86-64")
-            and set(target.features) <= set(there.cpu_features)
-        )
-        target = max(fitting, key=lambda target: len(target.features))
-    else:
-        system = " ".join(filter(None, (there.architecture, there.os, there.libc)))
-        message = f"there is no runtime for {uri} ({system}) yet"
-        raise errors.UnsupportedError(message, hint="Linux on x86-64 is what deploy supports now")
+    target = targets.host() if uri == "local" else suitability.runtime_target(there, uri)
     build = native.build(target, progress)
     return [
         item(f"runtime/{path.relative_to(build.folder).as_posix()}", path, is_program=True)

