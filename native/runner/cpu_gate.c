@@ -1,5 +1,6 @@
 // Ends the runner before anything else of it runs where the CPU lacks what it was compiled for: the alternative is an
 // illegal instruction in the first constructor. Compiled without any of these features; calls nothing compiled with.
+#define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
