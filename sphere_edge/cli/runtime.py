@@ -1,4 +1,4 @@
-"""The native runtime: build, info."""
+"""The native runtime: build, info, targets."""
 
 from __future__ import annotations
 
@@ -19,12 +19,20 @@ def runtime(context: typer.Context) -> None:
 
 @app.command(
     "build",
-    epilog=example("sphere-edge runtime build", "sphere-edge runtime build --managers text"),
+    epilog=example(
+        "sphere-edge runtime build",
+        "sphere-edge runtime build --profile raspberry-pi-5",
+        "sphere-edge runtime build --target linux-arm64-dotprod --managers text",
+    ),
 )
 def runtime_build(
     profile: Annotated[
         str, typer.Option("--profile", "-p", help="Device to build it for.")
     ] = "host",
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What to build it for, instead; see `runtime targets`."),
+    ] = None,
     managers: Annotated[
         str, typer.Option(metavar="NAME,NAME", help="What it can do: text, audio.")
     ] = "text,audio",
@@ -35,18 +43,41 @@ def runtime_build(
     def action() -> None:
         from sphere_edge.commands import runtime as command
 
-        command.build(profile, managers, as_json=json)
+        command.build(profile, target, managers, as_json=json)
 
     return action
 
 
-@app.command("info", epilog=example("sphere-edge runtime info --json"))
-def runtime_info(json: Json = False) -> Action:
-    """Say what the runtime on this machine is and can do."""
+@app.command(
+    "info",
+    epilog=example(
+        "sphere-edge runtime info --json", "sphere-edge runtime info --target musl-arm64"
+    ),
+)
+def runtime_info(
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A runtime for something else; see `runtime targets`."),
+    ] = None,
+    json: Json = False,
+) -> Action:
+    """Say what the runtime on this machine is and can do, and how large it is."""
 
     def action() -> None:
         from sphere_edge.commands import runtime as command
 
-        command.info(as_json=json)
+        command.info(target, as_json=json)
+
+    return action
+
+
+@app.command("targets", epilog=example("sphere-edge runtime targets"))
+def runtime_targets(json: Json = False) -> Action:
+    """List what the runtime can be built for: systems, and CPU levels that use more features."""
+
+    def action() -> None:
+        from sphere_edge.commands import runtime as command
+
+        command.list_targets(as_json=json)
 
     return action

@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from sphere_edge import console
+from sphere_edge import console, errors
+from sphere_edge.toolchain.targets import Target
 
 
-def build(profile: str, managers: str, *, as_json: bool) -> dict[str, Any]:
-    """Builds the runtime for a device profile, or finds it in the cache; tells where it lies.
+def build(profile: str, target: str | None, managers: str, *, as_json: bool) -> dict[str, Any]:
+    """Builds the runtime for a target, or a device profile's; tells where it lies.
 
     `managers`: what it is to be able to do, as `text,audio`.
     """
-    from sphere_edge import profiles
-    from sphere_edge.toolchain import native, targets
+    from sphere_edge.toolchain import native
 
-    target = targets.for_profile(profiles.load(profile))
+    chosen = _target(profile, target)
     wanted = tuple(name.strip() for name in managers.split(","))
-    built = native.build(target, console.progress(), wanted)
+    built = native.build(chosen, console.progress(), wanted)
     told = {
-        "target": target.name,
+        "target": chosen.name,
         "folder": str(built.folder),
         "library": str(built.library),
         "runner": str(built.runner),
-        "library_bytes": built.library.stat().st_size,
+        **_sizes(built.folder),
     }
     if as_json:
         console.write_json(told)
     else:
-        size = console.human_bytes(built.library.stat().st_size)
-        console.say(f"{target.name}: a library of {size} for {', '.join(wanted)}")
+        sizes = ", ".join(f"{name} {size}" for name, size in _shown_sizes(built.folder).items())
+        console.say(f"{chosen.name}: for {', '.join(wanted)}: {sizes}")
         console.write(str(built.folder))
     return told
 
 
-def info(*, as_json: bool) -> dict[str, Any]:
-    """Loads the runtime of this machine, building it if need be, and asks it about itself."""
-    from sphere_edge.runtime import library
+def info(target: str | None, *, as_json: bool) -> dict[str, Any]:
+    """Loads the runtime of this machine, building it if need be, and asks it about itself.
 
-    core = library.load(console.progress())
-    told = {"library": str(core.path), **library.system_info(core)}
+    With `target`: what a runtime for that is made for, and its size if it is built.
+    """
+    told = _ask_ours() if target is None else _describe(_target("host", target))
     if as_json:
         console.write_json(told)
     else:
@@ -47,7 +48,84 @@ def info(*, as_json: bool) -> dict[str, Any]:
     return told
 
 
+def list_targets(*, as_json: bool) -> list[dict[str, Any]]:
+    """Every target, the CPU features that it uses, and which of them are built."""
+    from sphere_edge.toolchain import targets
+
+    described = [_describe(target) for target in (targets.host(), *targets.NAMED.values())]
+    if as_json:
+        console.write_json(described)
+    else:
+        rows = [
+            (one["target"], one["compiler"], _shown(one["cpu_features"]), _bytes(one.get("bytes")))
+            for one in described
+        ]
+        console.write_table(("TARGET", "COMPILER", "CPU FEATURES", "BUILT"), rows)
+    return described
+
+
+def _target(profile: str, name: str | None) -> Target:
+    from sphere_edge import profiles
+    from sphere_edge.toolchain import targets
+
+    if name is None:
+        return targets.for_profile(profiles.load(profile))
+    if name == "host":
+        return targets.host()
+    if name not in targets.NAMED:
+        message = f"the runtime is not built for a target `{name}`"
+        hint = f"choose one of: host, {', '.join(targets.NAMED)}"
+        raise errors.NotFoundError(message, hint=hint)
+    return targets.NAMED[name]
+
+
+def _ask_ours() -> dict[str, Any]:
+    from sphere_edge.runtime import library
+
+    core = library.load(console.progress())
+    told = {"library": str(core.path), **library.system_info(core)}
+    return {**told, **_sizes(core.path.parent.parent)}
+
+
+def _describe(target: Target) -> dict[str, Any]:
+    from sphere_edge.toolchain import native
+
+    told: dict[str, Any] = {
+        "target": target.name,
+        "compiler": target.compiler,
+        "triple": target.triple or "the system's own",
+        "cpu": target.cpu,
+        "cpu_features": ["all of this machine's"] if target.name == "host" else target.features,
+    }
+    try:
+        folder = native.find(target)
+    except errors.SphereEdgeError:
+        # Without the NDK there is nothing that could have been built for Android.
+        folder = None
+    if folder is not None:
+        told |= {"folder": str(folder), **_sizes(folder)}
+    return told
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of a build's stripped files: of each, and in all."""
+    files = sorted(path for part in ("bin", "lib") for path in (folder / part).glob("*"))
+    sizes = {f"{path.name.split('.')[0]}_bytes": path.stat().st_size for path in files}
+    return {**sizes, "bytes": sum(sizes.values())}
+
+
+def _shown_sizes(folder: Path) -> dict[str, str]:
+    return {
+        name.removesuffix("_bytes").replace("bytes", "in all"): console.human_bytes(size)
+        for name, size in _sizes(folder).items()
+    }
+
+
+def _bytes(size: int | None) -> str:
+    return "no" if size is None else console.human_bytes(size)
+
+
 def _shown(value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     return str(value)

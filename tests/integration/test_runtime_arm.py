@@ -1,0 +1,98 @@
+"""The runtime for 64-bit ARM really runs: both engines say there what they say on this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import random_gguf
+
+from sphere_edge import packaging, profiles, resources
+from sphere_edge.engines.options import PackageOptions
+from sphere_edge.errors import Status
+from sphere_edge.run import Completed, run
+from sphere_edge.simulate import arm_root as arm
+from sphere_edge.toolchain import native, targets
+
+# One level in each run of the tests: a second one would cost its minutes of compiling again.
+TARGET = targets.NAMED["linux-arm64-dotprod"]
+CPU = "cortex-a76"
+PROMPT = "Once upon a time"
+
+
+@pytest.fixture(scope="session")
+def device(arm_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with the runtime in `/runtime`, the compiled model and a GGUF file in `/models`."""
+    build = native.build(TARGET)
+    root = tmp_path_factory.mktemp("arm") / "root"
+    shutil.copytree(arm_root, root, symlinks=True)
+    shutil.copytree(build.folder, root / "runtime")
+    (root / "models").mkdir()
+    compiled(root / "models" / "tiny", profiles.load("raspberry-pi-5"))
+    random_gguf.write(root / "models" / "random.gguf")
+    return root
+
+
+@pytest.fixture(scope="session")
+def at_home(device: Path) -> Path:
+    """The same models for this machine."""
+    folder = device.parent / "home"
+    folder.mkdir()
+    compiled(folder / "tiny", profiles.host())
+    (folder / "random.gguf").symlink_to(device / "models" / "random.gguf")
+    return folder
+
+
+def compiled(into: Path, profile: profiles.DeviceProfile) -> None:
+    source = packaging.find(str(resources.tiny_model()))
+    packaging.package(source, profile, PackageOptions(quantization="q4"), into)
+
+
+def there(device: Path, verb: str, *words: str, cpu: str = CPU) -> Completed:
+    runner = ["/runtime/bin/sphere-edge-run", verb, *words, "--json"]
+    return run([*arm.enter(device, cpu), *runner], timeout_s=300, check=False)
+
+
+def here(verb: str, *words: str | Path) -> Completed:
+    runner = native.build(targets.host()).runner
+    return run([runner, verb, *words, "--json"], timeout_s=300)
+
+
+def answer(completed: Completed) -> dict[str, Any]:
+    assert completed.exit_code == 0, completed.stdout + completed.stderr
+    told: dict[str, Any] = json.loads(completed.stdout)
+    return told
+
+
+@pytest.mark.parametrize("model", ["tiny", "random.gguf"])
+def test_a_model_says_on_arm_what_it_says_here(device: Path, at_home: Path, model: str) -> None:
+    words = (PROMPT, "--temperature", "0", "--max-tokens", "16")
+    told = answer(there(device, "generate", f"/models/{model}", *words))
+    assert told["text"] == answer(here("generate", at_home / model, *words))["text"]
+    assert told["text"]
+
+
+@pytest.mark.parametrize("model", ["tiny", "random.gguf"])
+def test_log_probabilities_agree_with_those_of_this_machine(
+    device: Path, at_home: Path, model: str
+) -> None:
+    told = answer(there(device, "score", f"/models/{model}", "--text", PROMPT))
+    expected = answer(here("score", at_home / model, "--text", PROMPT))
+    assert told["token_ids"] == expected["token_ids"]
+    assert told["log_probabilities"] == pytest.approx(expected["log_probabilities"], abs=0.02)
+
+
+def test_the_runner_measures_there(device: Path) -> None:
+    words = ("--prompt-tokens", "8", "--new-tokens", "4", "--repeat", "1")
+    assert answer(there(device, "bench", "/models/tiny", *words))
+
+
+def test_a_cpu_without_dot_products_ends_the_runner_with_words_not_with_a_signal(
+    device: Path,
+) -> None:
+    refused = there(device, "generate", "/models/tiny", PROMPT, cpu="cortex-a53")
+    assert refused.exit_code == Status.FORMAT_MISMATCH
+    assert "`dotprod`" in json.loads(refused.stdout)["error"]["message"]
