@@ -35,7 +35,12 @@ if(NOT SE_BASELINE_FLAGS)
 endif()
 set_source_files_properties(src/cpu_features.c runner/cpu_gate.c PROPERTIES COMPILE_OPTIONS "${SE_BASELINE_FLAGS}")
 
-add_library(sphere_edge SHARED
+if(SE_STATIC)
+  set(library_kind STATIC)
+else()
+  set(library_kind SHARED)
+endif()
+add_library(sphere_edge ${library_kind}
   src/answer.cpp
   src/bundle.cpp
   src/chat_template.cpp
@@ -68,16 +73,24 @@ if(SE_TVM_DIR)
   target_sources(sphere_edge PRIVATE
     src/engines/tvm_engine.cpp
     src/engines/tvm_objects.cpp
-    src/engines/tvm_watch.cpp
     src/safetensors.cpp
     src/thread_pool.cpp)
   target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_TVM_FFI_DIR}/include" "${SE_TVM_DIR}/include")
   target_compile_definitions(sphere_edge PRIVATE SE_WITH_TVM)
+else()
+  target_sources(sphere_edge PRIVATE src/engines/tvm_engine_absent.cpp)
+endif()
+if(SE_TVM_DIR AND SE_TVM_FROM_SOURCE)
+  include(cmake/tvm_runtime.cmake)
+  target_sources(sphere_edge PRIVATE src/engines/model_image.cpp)
+  target_compile_definitions(sphere_edge PRIVATE SE_TVM_FROM_SOURCE)
+  if(NOT SE_STATIC)
+    se_link_tvm_runtime(sphere_edge)
+  endif()
+elseif(SE_TVM_DIR)
   # Nothing calls libtvm_runtime by name: loading it registers what compiled modules need.
   target_link_options(sphere_edge PRIVATE -Wl,--no-as-needed "-Wl,-rpath,$ORIGIN")
   target_link_libraries(sphere_edge PRIVATE "${SE_TVM_FFI_LIBRARY}" "${SE_TVM_RUNTIME_LIBRARY}")
-else()
-  target_sources(sphere_edge PRIVATE src/engines/tvm_engine_absent.cpp)
 endif()
 
 if(SE_WHISPER_CPP_DIR)
@@ -94,7 +107,7 @@ else()
 endif()
 
 # The application sees se_* and nothing of the engines, or two copies of ggml in one process would collide.
-if(NOT APPLE)
+if(NOT APPLE AND NOT SE_STATIC)
   target_link_options(sphere_edge PRIVATE -Wl,--gc-sections
                       "-Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/cmake/exports.map")
   set_property(TARGET sphere_edge APPEND PROPERTY LINK_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/cmake/exports.map")
@@ -125,7 +138,13 @@ se_own_target(sphere-edge-run)
 set_target_properties(sphere-edge-run PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 target_include_directories(sphere-edge-run SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/vendor")
 target_link_libraries(sphere-edge-run PRIVATE sphere_edge)
-if(NOT APPLE)
+if(SE_STATIC)
+  target_link_options(sphere-edge-run PRIVATE -static -Wl,--gc-sections)
+  if(SE_TVM_DIR)
+    # An archive's files are linked when something calls them, and registering themselves is all that these do.
+    se_link_tvm_runtime(sphere-edge-run)
+  endif()
+elseif(NOT APPLE)
   # Copied to a device it lies beside its libraries; in a build folder they are in lib/.
   target_link_options(sphere-edge-run PRIVATE "-Wl,-rpath,$ORIGIN:$ORIGIN/../lib" -Wl,--gc-sections)
 endif()

@@ -22,7 +22,7 @@ def build(profile: str, target: str | None, managers: str, *, as_json: bool) -> 
     told = {
         "target": chosen.name,
         "folder": str(built.folder),
-        "library": str(built.library),
+        "library": str(built.library) if built.library else None,
         "runner": str(built.runner),
         **_sizes(built.folder),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sphere_edge import console, errors
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.devices.probe import Probe
-from sphere_edge.toolchain import targets
+from sphere_edge.toolchain import compilers, targets
 
 _SYSTEMS = {"android": "android", "linux": "linux", "darwin": "macos", "macos": "macos"}
 
@@ -55,12 +55,23 @@ def runtime_target(probe: Probe, uri: str) -> targets.Target:
 
     Raises UnsupportedError when there is none for it.
     """
+    for family in _families(probe):
+        if found := targets.best(family, probe.cpu_features):
+            return found
+    system = " ".join(filter(None, (probe.architecture, probe.os, probe.libc)))
+    message = f"there is no runtime for {uri} ({system})"
+    hint = "devices with Linux or Android on x86-64 or 64-bit ARM are supported"
+    raise errors.UnsupportedError(message, hint=hint)
+
+
+def _families(probe: Probe) -> list[str]:
+    """The targets without their CPU levels, best first."""
     architecture = {"aarch64": "arm64", "x86_64": "x86-64"}.get(probe.architecture)
-    family = f"{probe.os}-{architecture}"
-    found = targets.best(family, probe.cpu_features) if probe.libc == "gnu" else None
-    if found is None:
-        system = " ".join(filter(None, (probe.architecture, probe.os, probe.libc)))
-        message = f"there is no runtime for {uri} ({system})"
-        hint = "devices with Linux and glibc on x86-64 or 64-bit ARM are supported"
-        raise errors.UnsupportedError(message, hint=hint)
-    return found
+    # A static program needs nothing but the kernel, so it serves every C library.
+    static = f"musl-{architecture}"
+    if probe.os == "android":
+        # The NDK's library is what apps get, too, so it is taken where it can be built.
+        return [f"android-{architecture}", static] if compilers.has_ndk() else [static]
+    if probe.os == "linux":
+        return [f"linux-{architecture}", static] if probe.libc == "gnu" else [static]
+    return []

@@ -29,7 +29,9 @@ def load(progress: console.Progress | None = None) -> Library:
     global _loaded  # noqa: PLW0603  one library per process: two would be two of everything in it
     with _lock:
         if _loaded is None:
-            _loaded = _load(native.build(targets.host(), progress or _default_progress()).library)
+            built = native.build(targets.host(), progress or _default_progress())
+            assert built.library is not None  # only targets without a loader have none
+            _loaded = _load(built.library)
         return _loaded
 
 

@@ -47,6 +47,11 @@ def ninja() -> Path:
     raise _missing(package="ninja")
 
 
+def has_ndk() -> bool:
+    """Whether the user has set up an NDK; `ndk` says what is wrong with it."""
+    return bool(os.environ.get(NDK_VARIABLE))
+
+
 def ndk() -> Path:
     """Android's NDK, which `ANDROID_NDK_HOME` names. Raises NotFoundError."""
     hint = (
@@ -135,6 +140,7 @@ def cmake_arguments(target: Target, work: Path) -> list[str]:
             f"-DANDROID_PLATFORM={_ANDROID_PLATFORM}",
             "-DANDROID_STL=c++_static",
             "-DANDROID_SUPPORT_FLEXIBLE_PAGE_SIZES=ON",
+            *(f"-DCMAKE_{language}_FLAGS=-march={_arm_level(target)}" for language in ("C", "CXX")),
         ]
     if target.compiler == "xcode":
         message = "the runtime for iOS is built by Xcode, as part of the app"
@@ -142,6 +148,12 @@ def cmake_arguments(target: Target, work: Path) -> list[str]:
     file = work / "toolchain.cmake"
     file.write_text(_zig_toolchain(target, work), encoding="utf-8")
     return [*arguments, f"-DCMAKE_TOOLCHAIN_FILE={file}"]
+
+
+def _arm_level(target: Target) -> str:
+    """The CPU level as clang's `-march` takes it."""
+    extensions = [feature for feature in target.features if feature != "neon"]
+    return "+".join(["armv8.2-a", *extensions]) if extensions else "armv8-a"
 
 
 def _zig_toolchain(target: Target, work: Path) -> str:

@@ -37,10 +37,13 @@ _BUILDS_KEPT = 8
 
 @dataclass(frozen=True)
 class NativeBuild:
-    """A finished build: `lib/` holds the library and what it needs beside it, `bin/` the runner."""
+    """A finished build: `lib/` holds the library and what it needs beside it, `bin/` the runner.
+
+    `library` is None where the runner is one static file.
+    """
 
     folder: Path
-    library: Path
+    library: Path | None
     runner: Path
 
 
@@ -77,12 +80,14 @@ def build(
     if not build_folder(project, target).is_dir():
         for name in _sources(managers):
             sources.fetch(name, progress)
-        if not _installed_tvm_serves(target):
+        if not (target.is_tvm_from_source or _installed_tvm_serves(target)):
             wheels.fetch_tvm_runtime(target.architecture, progress)
     folder = build_project(project, target, progress)
     return NativeBuild(
         folder=folder,
-        library=folder / "lib" / f"libsphere_edge{target.library_suffix}",
+        library=None
+        if target.is_static
+        else folder / "lib" / f"libsphere_edge{target.library_suffix}",
         runner=folder / "bin" / "sphere-edge-run",
     )
 
@@ -96,16 +101,18 @@ def find(target: Target) -> Path | None:
 def core_project(target: Target, managers: tuple[str, ...] = MANAGERS) -> Project:
     """`native/` with the sources (where `fetch` puts them) and libraries it is built against."""
     used = {name: sources.SOURCES[name] for name in _sources(managers)}
-    libraries = tvm_libraries(target)
+    libraries = () if target.is_tvm_from_source else tvm_libraries(target)
+    names = ("SE_TVM_FFI_LIBRARY", "SE_TVM_RUNTIME_LIBRARY")
+    switches = {"SE_TVM_FROM_SOURCE": target.is_tvm_from_source, "SE_STATIC": target.is_static}
     return Project(
         name="native",
         folder=resources.folder("native"),
+        definitions={name: "ON" for name, is_on in switches.items() if is_on},
         folders={
             **{f"SE_{name.upper()}_DIR": sources.folder(source) for name, source in used.items()},
             "SE_TVM_DIR": _wheel_folder("tvm"),
             "SE_TVM_FFI_DIR": _wheel_folder("tvm_ffi"),
-            "SE_TVM_FFI_LIBRARY": libraries[0],
-            "SE_TVM_RUNTIME_LIBRARY": libraries[1],
+            **dict(zip(names, libraries, strict=False)),
         },
         beside=libraries,
         pins={
@@ -139,8 +146,8 @@ def tvm_libraries(target: Target) -> tuple[Path, ...]:
             _wheel_folder("tvm") / "lib" / f"libtvm_runtime{suffix}",
         )
     if target.libc != "gnu":
-        message = f"no TVM runtime is at hand for `{target.name}`"
-        raise errors.UnsupportedError(message, hint="build for `host`")
+        message = f"TVM has no libraries for `{target.name}`"
+        raise errors.UnsupportedError(message)
     return wheels.tvm_runtime(target.architecture)
 
 

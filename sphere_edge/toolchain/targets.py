@@ -43,6 +43,16 @@ class Target:
         return "musl" if "musl" in self.triple else "gnu"
 
     @property
+    def is_static(self) -> bool:
+        """Whether the runner is one file that needs nothing of the system but its kernel."""
+        return self.libc == "musl"
+
+    @property
+    def is_tvm_from_source(self) -> bool:
+        """Whether TVM's runtime is compiled along, because TVM has no libraries for it."""
+        return self.is_static or self.system == "android"
+
+    @property
     def library_suffix(self) -> str:
         """How a shared library's name ends there."""
         return ".dylib" if self.system in ("macos", "ios") else ".so"
@@ -52,6 +62,7 @@ class Target:
 _ARM_GNU = "aarch64-linux-gnu.2.27"
 _ARM_MUSL = "aarch64-linux-musl"
 _X86_GNU = "x86_64-linux-gnu.2.28"
+_X86_MUSL = "x86_64-linux-musl"
 
 _ARM_DOTPROD = "generic+v8_2a+dotprod+fullfp16"
 _ARM_I8MM = "generic+v8_2a+dotprod+fullfp16+i8mm"
@@ -69,6 +80,8 @@ _ALL = (
     Target("linux-x86-64", "linux", _X86_GNU, "x86_64_v2"),
     Target("linux-x86-64-v3", "linux", _X86_GNU, "x86_64_v3", _AVX2),
     Target("linux-x86-64-vnni", "linux", _X86_GNU, "x86_64_v4+avx512vnni", (*_AVX2, "avx512vnni")),
+    Target("musl-x86-64", "linux", _X86_MUSL, "x86_64_v2"),
+    Target("android-arm64", "android", None, "generic", ("neon",), "ndk"),
     Target("android-arm64-dotprod", "android", None, _ARM_DOTPROD, _DOTPROD, "ndk"),
     Target("android-arm64-i8mm", "android", None, _ARM_I8MM, _I8MM, "ndk"),
     Target("ios-arm64", "ios", None, "generic", _DOTPROD, "xcode"),

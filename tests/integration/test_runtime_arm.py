@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import random_gguf
 
 from sphere_edge import packaging, profiles, resources
 from sphere_edge.engines.options import PackageOptions
@@ -16,6 +15,7 @@ from sphere_edge.errors import Status
 from sphere_edge.run import Completed, run
 from sphere_edge.simulate import arm_root as arm
 from sphere_edge.toolchain import native, targets
+from tests import random_gguf
 
 # One level in each run of the tests: a second one would cost its minutes of compiling again.
 TARGET = targets.NAMED["linux-arm64-dotprod"]

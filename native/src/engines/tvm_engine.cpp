@@ -1,7 +1,9 @@
 // Runs a compiled module: loads it, maps its weights, holds its KV cache, gives its loops our threads.
 #include "tvm_engine.h"
 
+#if !defined(SE_TVM_FROM_SOURCE)
 #include <dlfcn.h>
+#endif
 #include <sys/stat.h>
 #include <tvm/runtime/c_backend_api.h>
 
@@ -109,6 +111,8 @@ int refuse_barrier(int, TVMParallelGroupEnv *) {
   return -1;
 }
 
+#if !defined(SE_TVM_FROM_SOURCE)
+
 void replace_symbol(void *library, const char *name, void *function) {
   if (void *slot = ::dlsym(library, name); slot != nullptr) *static_cast<void **>(slot) = function;
 }
@@ -123,6 +127,18 @@ void show_tvm_to_modules() {
 #endif
 }
 
+// TVM's runtime let the library's hooks point to itself.
+void take_over_loops(const std::filesystem::path &path) {
+  void *library = ::dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL);
+  if (library == nullptr) {
+    throw Error(SE_LOAD_FAILED, "cannot load " + ticked(path.string()) + ": " + ::dlerror(), "package the model again");
+  }
+  replace_symbol(library, "__TVMBackendParallelLaunch", reinterpret_cast<void *>(&launch));
+  replace_symbol(library, "__TVMBackendParallelBarrier", reinterpret_cast<void *>(&refuse_barrier));
+}
+
+#endif
+
 // The library of each bundle is loaded once, however often the bundle is open: its context is a global of it.
 TvmValue load_library(const std::filesystem::path &path) {
   static std::mutex mutex;
@@ -133,14 +149,13 @@ TvmValue load_library(const std::filesystem::path &path) {
                           std::to_string(status.st_mtime) + ":" + std::to_string(status.st_size);
   const std::lock_guard lock(mutex);
   if (const auto found = loaded.find(key); found != loaded.end()) return found->second;
+#if !defined(SE_TVM_FROM_SOURCE)
   show_tvm_to_modules();
-  void *library = ::dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL);
-  if (library == nullptr) {
-    throw Error(SE_LOAD_FAILED, "cannot load " + ticked(path.string()) + ": " + ::dlerror(), "package the model again");
-  }
+#endif
   TvmValue module = tvm_global("ffi.ModuleLoadFromFile").call({TvmValue(path.string())}, SE_LOAD_FAILED);
-  replace_symbol(library, "__TVMBackendParallelLaunch", reinterpret_cast<void *>(&launch));
-  replace_symbol(library, "__TVMBackendParallelBarrier", reinterpret_cast<void *>(&refuse_barrier));
+#if !defined(SE_TVM_FROM_SOURCE)
+  take_over_loops(path);
+#endif
   return loaded.emplace(key, std::move(module)).first->second;
 }
 
@@ -319,3 +334,16 @@ std::unique_ptr<Engine> make_tvm_engine(const Bundle &bundle, uint32_t context_t
 }
 
 }  // namespace se
+
+#if defined(SE_TVM_FROM_SOURCE)
+
+// A runtime of our own build has these two functions from here, instead of its own thread pool.
+int TVMBackendParallelLaunch(FTVMParallelLambda body, void *data, int task_count) {
+  return se::launch(body, data, task_count);
+}
+
+int TVMBackendParallelBarrier(int task_id, TVMParallelGroupEnv *environment) {
+  return se::refuse_barrier(task_id, environment);
+}
+
+#endif
