@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -11,7 +12,8 @@ from sphere_edge import errors
 from sphere_edge.bundle.manifest import Manifest, Target
 from sphere_edge.bundle.read import read_manifest
 from sphere_edge.devices.probe import Probe, parse
-from sphere_edge.devices.suitability import check
+from sphere_edge.devices.suitability import check, runtime_target
+from sphere_edge.toolchain import compilers, targets
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden.bundle"
 BOARD = parse(
@@ -69,3 +71,54 @@ def test_memory_that_is_not_told_stops_nothing() -> None:
 
 def _with_available(count: int | None) -> Probe:
     return replace(BOARD, memory_available_bytes=count)
+
+
+@pytest.mark.parametrize(
+    ("os", "architecture", "libc", "features", "target"),
+    [
+        ("linux", "aarch64", "gnu", ("neon",), "linux-arm64"),
+        ("linux", "aarch64", "gnu", ("neon", "fp16", "dotprod"), "linux-arm64-dotprod"),
+        ("linux", "aarch64", "gnu", ("neon", "fp16", "dotprod", "i8mm"), "linux-arm64-i8mm"),
+        # i8mm alone is no level: what comes with it on every such CPU is missing.
+        ("linux", "aarch64", "gnu", ("neon", "i8mm"), "linux-arm64"),
+        ("linux", "aarch64", "musl", ("neon", "fp16", "dotprod"), "musl-arm64-dotprod"),
+        ("linux", "aarch64", None, ("neon",), "musl-arm64"),
+        ("android", "aarch64", "bionic", ("neon", "fp16", "dotprod"), "musl-arm64-dotprod"),
+        ("linux", "x86_64", "gnu", ("avx2", "fma", "f16c"), "linux-x86-64-v3"),
+        ("linux", "x86_64", "gnu", ("avx2",), "linux-x86-64"),
+        ("linux", "x86_64", "musl", ("avx2", "fma", "f16c"), "musl-x86-64"),
+    ],
+)
+def test_a_device_gets_the_highest_level_whose_features_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+    os: Literal["linux", "android"],
+    architecture: str,
+    libc: Literal["gnu", "musl", "bionic"] | None,
+    features: tuple[str, ...],
+    target: str,
+) -> None:
+    monkeypatch.delenv(compilers.NDK_VARIABLE, raising=False)
+    device = replace(BOARD, os=os, architecture=architecture, libc=libc, cpu_features=features)
+    chosen = runtime_target(device, "ssh://board")
+    assert chosen.name == target
+    assert set(chosen.features) <= set(features)
+
+
+def test_no_set_of_features_leads_to_a_runtime_that_needs_more() -> None:
+    known = sorted({feature for target in targets.NAMED.values() for feature in target.features})
+    for bits in range(1 << len(known)):
+        features = tuple(name for at, name in enumerate(known) if bits >> at & 1)
+        for family in ("linux-arm64", "musl-arm64", "android-arm64", "linux-x86-64"):
+            chosen = targets.best(family, features)
+            assert chosen is None or set(chosen.features) <= set(features)
+
+
+def test_the_ndk_builds_for_android_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(compilers.NDK_VARIABLE, "ndk")
+    phone = replace(BOARD, os="android", libc="bionic", cpu_features=("neon",))
+    assert runtime_target(phone, "adb:1").name == "android-arm64"
+
+
+def test_a_system_without_a_runtime_is_named() -> None:
+    with pytest.raises(errors.UnsupportedError, match="ssh://board .riscv64 linux"):
+        runtime_target(replace(BOARD, architecture="riscv64", libc=None), "ssh://board")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import tarfile
+import zipfile
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from sphere_edge import errors
-from sphere_edge.toolchain.archive import unpack
+from sphere_edge.toolchain.archive import unpack, unpack_wheel
 
 INSIDE = PurePosixPath("engine-1.0/vendor/engine")
 
@@ -121,3 +122,28 @@ def test_an_archive_that_would_fill_the_disk_is_refused(
     archive = make_archive(tmp_path / "a.tar.gz", {f"{INSIDE}/src/a.c": b"0" * 1001})
     with pytest.raises(errors.ModelCorruptError, match="holds more than 1000 bytes"):
         unpack(archive, INSIDE, tmp_path / "out", keep=("src",))
+
+
+def make_wheel(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name, content in files.items():
+            wheel.writestr(name, content)
+    return path
+
+
+def test_only_the_wanted_files_of_a_wheel_are_written(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path / "a.whl", {"a/lib/one.so": b"one", "../b": b"two"})
+    (tmp_path / "out").mkdir()
+    unpack_wheel(wheel, tmp_path / "out", keep=("a/lib/one.so",))
+    assert files(tmp_path / "out") == {"a/lib/one.so": b"one"}
+
+
+def test_a_wheel_without_the_wanted_file_and_a_damaged_one_are_told(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path / "a.whl", {"a/lib/one.so": bytes(1000)})
+    with pytest.raises(errors.ModelCorruptError, match="holds no `a/lib/two.so`"):
+        unpack_wheel(wheel, tmp_path, keep=("a/lib/two.so",))
+    content = bytearray(wheel.read_bytes())
+    content[200] ^= 1
+    wheel.write_bytes(content)
+    with pytest.raises(errors.ModelCorruptError, match="is damaged"):
+        unpack_wheel(wheel, tmp_path, keep=("a/lib/one.so",))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import platform
 
 import pytest
 
 from sphere_edge import profiles
 from sphere_edge.run import run
-from sphere_edge.toolchain import compilers, targets
+from sphere_edge.toolchain import compilers, targets, wheels
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,8 @@ from sphere_edge.toolchain import compilers, targets
     [
         ("host", "host"),
         ("pixel8", "android-arm64-i8mm"),
+        ("raspberry-pi-4", "linux-arm64"),
+        ("raspberry-pi-5", "linux-arm64-dotprod"),
         ("jetson-orin-nano", "linux-arm64-dotprod"),
         ("generic-x86-64-v3", "linux-x86-64-v3"),
         ("iphone15-pro", "ios-arm64"),
@@ -52,3 +55,10 @@ def test_zig_describes_this_machine_without_its_kernel() -> None:
     described = compilers.native_cpu()
     assert ".features" in described
     assert platform.release() not in described
+
+
+def test_tvm_for_other_machines_is_the_version_whose_headers_are_installed() -> None:
+    for architecture in ("aarch64", "x86_64"):
+        for wheel in wheels.TVM_RUNTIME[architecture]:
+            assert wheel.version == importlib.metadata.version(wheel.distribution)
+            assert architecture in wheel.platform
