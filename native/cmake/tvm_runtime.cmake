@@ -18,6 +18,8 @@ add_library(se_tvm_runtime OBJECT
   "${ffi}/tensor.cc"
   "${ffi}/extra/env_c_api.cc"
   "${ffi}/extra/env_context.cc"
+  "${ffi}/extra/json_parser.cc"
+  "${ffi}/extra/json_writer.cc"
   "${ffi}/extra/library_module.cc"
   "${ffi}/extra/module.cc"
   "${tvm}/runtime/cpu_device_api.cc"
