@@ -73,6 +73,7 @@ if(SE_TVM_DIR)
   target_sources(sphere_edge PRIVATE
     src/engines/tvm_engine.cpp
     src/engines/tvm_objects.cpp
+    src/engines/tvm_watch.cpp
     src/safetensors.cpp
     src/thread_pool.cpp)
   target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_TVM_FFI_DIR}/include" "${SE_TVM_DIR}/include")
