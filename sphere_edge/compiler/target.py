@@ -12,17 +12,24 @@ from sphere_edge.errors import UnsupportedError
 from sphere_edge.profiles import DeviceProfile
 from sphere_edge.quantization.weights import WeightFormat
 
-IsaName = Literal["avx512vnni", "avx2", "neon_dotprod", "generic"]
+IsaName = Literal["avx512vnni", "avx2", "neon_i8mm", "neon_dotprod", "generic"]
 GpuKind = Literal["opencl", "cuda", "metal"]
 # GPUs whose kernels are tuned alike.
 GpuFamily = Literal["mali", "adreno", "nvidia", "apple", "generic"]
 
 # Rows of a weight matrix that one kernel step works on: the 32-bit lanes of a vector register.
-_ROW_BLOCK: dict[IsaName, int] = {"avx512vnni": 16, "avx2": 8, "neon_dotprod": 4, "generic": 4}
+_ROW_BLOCK: dict[IsaName, int] = {
+    "avx512vnni": 16,
+    "avx2": 8,
+    "neon_i8mm": 4,
+    "neon_dotprod": 4,
+    "generic": 4,
+}
 # LLVM's CPU and features, and the features (as in device profiles) that a device must have.
 _LLVM: dict[IsaName, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "avx512vnni": ("x86-64-v4", ("+avx512vnni",), ("avx512vnni", "avx2", "fma", "f16c")),
     "avx2": ("x86-64-v3", (), ("avx2", "fma", "f16c")),
+    "neon_i8mm": ("", ("+neon", "+dotprod", "+i8mm"), ("neon", "dotprod", "i8mm")),
     "neon_dotprod": ("", ("+neon", "+dotprod"), ("neon", "dotprod")),
     "generic": ("", (), ()),
 }
@@ -46,7 +53,7 @@ class CpuTarget:
             message = f"no CPU kernels for the architecture `{architecture}`"
             raise UnsupportedError(message, hint="choose a profile for x86_64 or aarch64")
         candidates: tuple[IsaName, ...] = (
-            ("avx512vnni", "avx2") if architecture == "x86_64" else ("neon_dotprod",)
+            ("avx512vnni", "avx2") if architecture == "x86_64" else ("neon_i8mm", "neon_dotprod")
         )
         for isa in candidates:
             if set(_LLVM[isa][2]) <= set(features):

@@ -15,7 +15,10 @@ from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.toolchain import compilers
 
 QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
-TARGET = CpuTarget("aarch64-linux-musl", "neon_dotprod")
+_TRIPLE = "aarch64-linux-musl"
+# By instruction set: a Cortex-A76 has dot products and half precision and nothing newer.
+TARGETS = {isa: CpuTarget(_TRIPLE, isa) for isa in ("neon_dotprod", "neon_i8mm")}
+_CPUS = {"neon_dotprod": "cortex-a76", "neon_i8mm": "max"}
 _CODES = {"i": 0, "u": 1, "f": 2}
 
 
@@ -40,7 +43,7 @@ def link(module: Any, folder: Path) -> Path:
     return program
 
 
-def run(program: Path, arguments: tuple[np.ndarray, ...]) -> None:
+def run(program: Path, isa: str, arguments: tuple[np.ndarray, ...]) -> None:
     """Calls the kernel; arrays that it writes are changed in place."""
     request = struct.pack("<i", len(arguments))
     for array in arguments:
@@ -48,8 +51,7 @@ def run(program: Path, arguments: tuple[np.ndarray, ...]) -> None:
         request += struct.pack("<3i", code, array.dtype.itemsize * 8, array.ndim)
         request += struct.pack(f"<{array.ndim}q", *array.shape)
         request += np.ascontiguousarray(array).tobytes()
-    # A Cortex-A76: dot products and half precision, nothing newer.
-    words = [str(QEMU), "-cpu", "cortex-a76", str(program)]
+    words = [str(QEMU), "-cpu", _CPUS[isa], str(program)]
     answer = subprocess.run(words, input=request, stdout=subprocess.PIPE, check=True).stdout
     offset = 0
     for array in arguments:

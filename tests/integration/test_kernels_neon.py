@@ -26,9 +26,8 @@ def under_qemu(monkeypatch, tmp_path):
     """Sends calls of kernels for NEON to the emulator."""
 
     def call(kernel, isa, *arguments):
-        assert isa == _ISA
-        module = kernel_calls.build(kernel, emulator.TARGET)
-        emulator.run(emulator.link(module, tmp_path), arguments)
+        module = kernel_calls.build(kernel, emulator.TARGETS[isa])
+        emulator.run(emulator.link(module, tmp_path), isa, arguments)
 
     for checks in (attention, elementwise, linear):
         monkeypatch.setattr(checks, "call", call)
@@ -38,6 +37,13 @@ def under_qemu(monkeypatch, tmp_path):
 @pytest.mark.parametrize(("rows", "columns", "n"), [(37, 70, 1), (18, 96, 21)])
 def test_a_linear_layer_agrees_with_numpy(name, rows, columns, n):
     linear.test_a_linear_layer_agrees_with_numpy(_ISA, name, rows, columns, n, True)
+
+
+@pytest.mark.parametrize("name", ["q8", "q4"])
+@pytest.mark.parametrize(("rows", "columns", "n"), [(37, 70, 3), (18, 96, 21)])
+def test_a_linear_layer_that_multiplies_small_matrices_agrees_with_numpy(name, rows, columns, n):
+    check = linear.test_a_linear_layer_agrees_with_numpy
+    check("neon_i8mm", name, rows, columns, n, True)
 
 
 @pytest.mark.parametrize("name", ["q8", "q4"])

@@ -17,6 +17,7 @@ from sphere_edge.compiler.target import CpuTarget, IsaName
 ISAS: dict[IsaName, Isa] = {
     "avx512vnni": avx512.ISA,
     "avx2": avx2.ISA,
+    "neon_i8mm": neon.I8MM,
     "neon_dotprod": neon.ISA,
     "generic": generic.ISA,
 }
@@ -27,7 +28,7 @@ def _here() -> list[IsaName]:
     names: list[IsaName] = []
     for name in ISAS:
         target = CpuTarget(host.triple, name)
-        fits = name != "neon_dotprod" or host.triple.startswith(("aarch64", "arm64"))
+        fits = not name.startswith("neon") or host.triple.startswith(("aarch64", "arm64"))
         if fits and set(target.cpu_features) <= set(host.cpu.features):
             names.append(name)
     return names

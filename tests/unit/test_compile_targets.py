@@ -21,7 +21,8 @@ _X86, _ARM = "x86_64-linux-gnu", "aarch64-linux-android"
         (_X86, {"avx512vnni"}, "generic"),
         (_X86, {"avx2", "fma", "f16c"}, "avx2"),
         (_X86, {"avx2", "fma"}, "generic"),
-        (_ARM, {"neon", "dotprod", "i8mm"}, "neon_dotprod"),
+        (_ARM, {"neon", "dotprod", "i8mm"}, "neon_i8mm"),
+        (_ARM, {"neon", "dotprod", "fp16"}, "neon_dotprod"),
         ("arm64-apple-ios15.0", {"neon", "dotprod"}, "neon_dotprod"),
         (_ARM, {"neon"}, "generic"),
         (_ARM, {"avx2", "fma", "f16c"}, "generic"),
@@ -60,6 +61,16 @@ def test_linear_layers_use_the_integer_dot_product_of_the_cpu(triple, isa, q4, q
             shape = Shape(64, 64, single, False)
             text = _assembly(linear(ISAS[isa], target.weight_format(name), shape), target)
             assert all(word in text for word in wanted), (name, single)
+
+
+@pytest.mark.parametrize("triple", [_ARM, "aarch64-linux-gnu", "arm64-apple-ios15.0"])
+def test_with_i8mm_many_rows_are_multiplied_as_small_matrices_and_one_row_is_not(triple):
+    target = CpuTarget(triple, "neon_i8mm")
+    for name in ("q4", "q8"):
+        for single, wanted in ((True, "sdot"), (False, "smmla")):
+            shape = Shape(64, 64, single, False)
+            text = _assembly(linear(ISAS["neon_i8mm"], target.weight_format(name), shape), target)
+            assert wanted in text, (name, single)
 
 
 @pytest.mark.parametrize("triple", [_X86, "aarch64-linux-gnu"])

@@ -14,6 +14,7 @@ from sphere_edge.models.kernels import Kernels
 _ISAS: dict[IsaName, Isa] = {
     "avx512vnni": avx512.ISA,
     "avx2": avx2.ISA,
+    "neon_i8mm": neon.I8MM,
     "neon_dotprod": neon.ISA,
     "generic": generic.ISA,
 }

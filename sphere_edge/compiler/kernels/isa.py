@@ -28,6 +28,24 @@ class Dot:
 
 
 @dataclass(frozen=True)
+class PairDot:
+    """Integer dot products with two rows of activations at once: an instruction for small matrices.
+
+    `rows` brings two vectors of words, with neighbouring columns of every row, into the order of
+    the instruction's first operand, `activations` two neighbouring words each of both rows into
+    that of its second. `step` adds their products to a list of sums that `start` makes from the
+    corrections for both (see Dot), and from which `finish` takes those with the first and those
+    with the second row of activations.
+    """
+
+    rows: Callable[[Value, Value], list[Value]]
+    activations: Callable[[Value, Value], Value]
+    start: Callable[[Value, Value], list[Value]]
+    step: Callable[[list[Value], list[Value], Value], list[Value]]
+    finish: Callable[[list[Value]], tuple[Value, Value]]
+
+
+@dataclass(frozen=True)
 class Isa:
     """One instruction set: `lanes` 32-bit lanes per register, also the row block of weights.
 
@@ -47,6 +65,8 @@ class Isa:
     # float16 vector to float32 and back, round to nearest even.
     widen: Callable[[Value, int], Value]
     narrow: Callable[[Value, int], Value]
+    # For two rows of activations and more; with the same offsets as for one.
+    pair: PairDot | None = None
 
     def dot(self, fmt: str) -> Dot:
         """The dot product for weights in `fmt`, q4 or q8."""

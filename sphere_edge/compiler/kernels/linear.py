@@ -156,27 +156,73 @@ def _add_group(
     total: Buffer,
 ) -> None:
     """Adds the products of one group of 32 columns to the sums of the rows at `places`."""
-    block, group = position
-    data, scale = weight
+    (block, group), scale = position, weight[1]
+    lanes = isa.lanes
+    sums_of = _sums if isa.pair is None or len(places) == 1 else _sums_by_pairs
+    exact = sums_of(isa, fmt, activations, weight[0], position, places)
+    scales = tir.bind(isa.widen(tir.load(scale, (block, group, 0), lanes), lanes))
+    for row, place in enumerate(places):
+        factor = scales * tir.splat(tir.load(activations.scale, place), lanes)
+        before = tir.load(total, row * lanes, lanes)
+        products = tir.cast(exact[row], "float32", lanes) * factor
+        tir.store(total, row * lanes, before + products, lanes)
+
+
+def _sums(
+    isa: Isa,
+    fmt: WeightFormat,
+    activations: QuantizedRows,
+    data: Buffer,
+    position: tuple[Value, Value],
+    places: list[Value],
+) -> list[Value]:
+    """The integer sums of a group for the rows at `places`, each with all rows of a block."""
     lanes, dot = isa.lanes, isa.dot(fmt.name)
     rows = range(len(places))
-    corrections = [
-        tir.load(activations.correction, place) if dot.offset else tir.const(0, "int32")
-        for place in places
-    ]
+    corrections = _corrections(isa, fmt, activations, places)
     sums = [dot.start(correction) for correction in corrections]
     spread = [isa.spread(activations.words, place * 8) for place in places]
     for stored in range(int(data.shape[2])):
-        words = tir.bind(tir.load(data, (block, group, stored, 0), lanes))
+        words = tir.bind(tir.load(data, (*position, stored, 0), lanes))
         for word, weights in _columns(fmt, stored, words, lanes):
             prepared = tir.bind(dot.prepare(weights))
             sums = [dot.step(sums[row], prepared, spread[row][word]) for row in rows]
-    scales = tir.bind(isa.widen(tir.load(scale, (block, group, 0), lanes), lanes))
-    for row in rows:
-        exact = dot.finish(sums[row], corrections[row])
-        factor = scales * tir.splat(tir.load(activations.scale, places[row]), lanes)
-        before = tir.load(total, row * lanes, lanes)
-        tir.store(total, row * lanes, before + tir.cast(exact, "float32", lanes) * factor, lanes)
+    return [dot.finish(sums[row], corrections[row]) for row in rows]
+
+
+def _sums_by_pairs(
+    isa: Isa,
+    fmt: WeightFormat,
+    activations: QuantizedRows,
+    data: Buffer,
+    position: tuple[Value, Value],
+    places: list[Value],
+) -> list[Value]:
+    """The same for an even number of rows, two at a time."""
+    dot, lanes = isa.pair, isa.lanes
+    assert dot is not None
+    pairs = list(zip(places[0::2], places[1::2], strict=True))
+    corrections = _corrections(isa, fmt, activations, places)
+    sums = [dot.start(*pair) for pair in zip(corrections[0::2], corrections[1::2], strict=True)]
+    for stored in range(0, int(data.shape[2]), 2):
+        first, second = (
+            _columns(fmt, at, tir.bind(tir.load(data, (*position, at, 0), lanes)), lanes)
+            for at in (stored, stored + 1)
+        )
+        for (word, low), (_, high) in zip(first, second, strict=True):
+            rows = dot.rows(low, high)
+            for number, pair in enumerate(pairs):
+                both = (tir.load(activations.words, place * 8 + word, 2) for place in pair)
+                sums[number] = dot.step(sums[number], rows, dot.activations(*both))
+    return [exact for pair in sums for exact in dot.finish(pair)]
+
+
+def _corrections(
+    isa: Isa, fmt: WeightFormat, activations: QuantizedRows, places: list[Value]
+) -> list[Value]:
+    if not isa.dot(fmt.name).offset:
+        return [tir.const(0, "int32") for _ in places]
+    return [tir.load(activations.correction, place) for place in places]
 
 
 def _columns(fmt: WeightFormat, stored: int, words: Value, lanes: int) -> list[tuple[int, Value]]:

@@ -1,11 +1,17 @@
-"""NEON with dotprod: sdot adds four products of signed bytes per lane."""
+"""NEON with dotprod: sdot adds four products of signed bytes per lane; with i8mm: smmla.
+
+smmla multiplies two rows of eight signed bytes with two columns of eight.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from sphere_edge.compiler.kernels import tir
 from sphere_edge.compiler.kernels.isa import (
     Dot,
     Isa,
+    PairDot,
     narrow_by_conversion,
     unchanged,
     widen_by_conversion,
@@ -51,4 +57,45 @@ ISA = Isa(
     spread=_spread,
     widen=widen_by_conversion,
     narrow=narrow_by_conversion,
+)
+
+
+def _rows(first: Value, second: Value) -> list[Value]:
+    """Rows 0 and 1 with eight columns each, then rows 2 and 3."""
+    halves = ([0, 4, 1, 5], [2, 6, 3, 7])
+    return [tir.bind(tir.lanes_of([first, second], half)) for half in halves]
+
+
+def _activations(first: Value, second: Value) -> Value:
+    return tir.bind(tir.lanes_of([first, second], [0, 1, 2, 3]))
+
+
+def _pair_start(first: Value, second: Value) -> list[Value]:
+    corrections = [tir.splat(first, 2), tir.splat(second, 2)]
+    return [tir.bind(tir.lanes_of(corrections, [0, 2, 1, 3])) for _ in range(2)]
+
+
+def _pair_step(sums: list[Value], rows: list[Value], activations: Value) -> list[Value]:
+    added = []
+    for total, two_rows in zip(sums, rows, strict=True):
+        product = tir.intrinsic(
+            "llvm.aarch64.neon.smmla.v4i32.v16i8",
+            "int32x4",
+            total,
+            tir.bits(two_rows, "int8", 16),
+            tir.bits(activations, "int8", 16),
+        )
+        added.append(tir.bind(product))
+    return added
+
+
+def _pair_finish(sums: list[Value]) -> tuple[Value, Value]:
+    # Each holds [row 0, row 1] x [first, second]: the first's are the even lanes.
+    return (tir.lanes_of(sums, [0, 2, 4, 6]), tir.lanes_of(sums, [1, 3, 5, 7]))
+
+
+I8MM = replace(
+    ISA,
+    name="neon_i8mm",
+    pair=PairDot(_rows, _activations, _pair_start, _pair_step, _pair_finish),
 )

@@ -116,6 +116,11 @@ def repeat(value: Value, lane: int, lanes: int) -> Value:
     return tirx.Shuffle([value], [tirx.const(lane, "int32")] * lanes)
 
 
+def lanes_of(vectors: list[Value], lanes: list[int]) -> Value:
+    """A vector of some lanes of others, which are counted through, one vector after the other."""
+    return tirx.Shuffle(vectors, [tirx.const(lane, "int32") for lane in lanes])
+
+
 def cast(value: Value, dtype: str, lanes: int) -> Value:
     """Conversion by value; float to integer truncates."""
     return T.cast(value, typed(dtype, lanes))
