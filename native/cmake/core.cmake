@@ -33,7 +33,8 @@ if(NOT SE_BASELINE_FLAGS)
     set(SE_BASELINE_FLAGS -march=x86-64)
   endif()
 endif()
-set_source_files_properties(src/cpu_features.c runner/cpu_gate.c PROPERTIES COMPILE_OPTIONS "${SE_BASELINE_FLAGS}")
+set_source_files_properties(src/cpu_features.c runner/cpu_gate.c PROPERTIES
+                            COMPILE_OPTIONS "${SE_BASELINE_FLAGS};-fno-builtin")
 
 if(SE_STATIC)
   set(library_kind STATIC)
