@@ -30,15 +30,12 @@ def wait_until_cool(
 
     Raises UnsupportedError (no sensor tells), errors.TimeoutError (it does not cool down).
     """
-    thermometers = [sensor for sensor in sensors if sensor.unit == "°C"]
-    if not thermometers:
-        message = f"{device.uri} has no temperature sensor that could be waited for"
-        raise errors.UnsupportedError(message, hint="leave out --cool-below")
+    told = thermometers(device.uri, sensors)
     with progress.step(f"waiting for {below_c:g} °C"):
         first: float | None = None
-        for sample in watch(device, thermometers, interval_s=interval_s):
+        for sample in watch(device, told, interval_s=interval_s):
             first = sample.at_s if first is None else first
-            heat = _hottest(thermometers, sample)
+            heat = _hottest(told, sample)
             if heat is not None and heat.most is not None and heat.most < below_c:
                 return
             if sample.at_s - first > patience_s:
@@ -49,8 +46,17 @@ def wait_until_cool(
                 raise errors.TimeoutError(message, hint="give it air, or wait for a higher one")
 
 
-def _hottest(thermometers: Sequence[Sensor], sample: Sample) -> Heat | None:
+def thermometers(uri: str, sensors: Sequence[Sensor]) -> list[Sensor]:
+    """The temperature sensors. Raises UnsupportedError if there is none to wait for."""
+    found = [sensor for sensor in sensors if sensor.unit == "°C"]
+    if not found:
+        message = f"{uri} has no temperature sensor that could be waited for"
+        raise errors.UnsupportedError(message, hint="leave out --cool-below")
+    return found
+
+
+def _hottest(told: Sequence[Sensor], sample: Sample) -> Heat | None:
     return conditions.processor(
         Heat(name=sensor.name, before=None, most=sensor.reading(word), after=None)
-        for sensor, word in zip(thermometers, sample.words, strict=True)
+        for sensor, word in zip(told, sample.words, strict=True)
     )

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from sphere_edge import __version__, errors
 from sphere_edge.bench import conditions, measurement
-from sphere_edge.bench.cooling import wait_until_cool
+from sphere_edge.bench.cooling import thermometers, wait_until_cool
 from sphere_edge.bench.measurement import Measurement, Part, Series, Sustained
 from sphere_edge.bench.place import Placed, placed
 from sphere_edge.bench.plan import Plan
@@ -55,6 +55,9 @@ def measure(
     device raise, and the runner's own errors with their codes.
     """
     there = probe(device, folder=store, sysfs=sysfs)
+    if plan.cool_below_c is not None:
+        # Said before anything is sent or loaded.
+        thermometers(device.uri, there.sensors)
     with placed(device, there, path, store, progress) as model:
         loads = _load_again(device, model, plan, progress)
         if plan.cool_below_c is not None:

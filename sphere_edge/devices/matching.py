@@ -15,6 +15,8 @@ from sphere_edge.profiles import DeviceProfile
 # What says nothing about which device it is.
 _NOISE = {"developer", "kit", "board", "rev", "model", "google", "nvidia", "arm", "8gb", "gb", "b"}
 
+_GENERIC = 0.3
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -103,6 +105,9 @@ def _likeness(profile: DeviceProfile, device: DeviceProfile) -> float:
         _same_words(profile.title, device.title),
         _same_words(profile.soc or "", device.soc or ""),
     )
+    if profile.name.startswith("generic-"):
+        # Better than the profile of some other device, and worse than that of this one.
+        named = _GENERIC
     return 0.5 * named + 0.25 * features + 0.15 * memory + 0.1 * math.exp(-abs(math.log(cores)))
 
 

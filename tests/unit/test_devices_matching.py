@@ -55,6 +55,11 @@ def test_a_profile_that_needs_what_the_device_lacks_comes_after_all_that_run() -
     assert [one.runs for one in found] == sorted((one.runs for one in found), reverse=True)
 
 
+def test_a_device_without_a_name_is_nearest_to_a_generic_profile() -> None:
+    nameless = replace(jetson(), model=None, soc=None, gpu=None, cpu_model=None)
+    assert matches(nameless, "x", CATALOGUE)[0].profile.name == "generic-armv8.2"
+
+
 def test_less_memory_than_the_profile_promises_is_told() -> None:
     small = replace(jetson(), memory_total_bytes=4 << 30)
     best = next(
