@@ -40,8 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     try:
         action = cli.parse(words)
-        if action is not None:
-            action()
+        status = action() if action is not None else None
         sys.stdout.flush()
     except cli.UsageError as error:
         console.error(error.message, error.hint)
@@ -58,7 +57,7 @@ def _run(words: list[str]) -> int:
         return _failed(_from_os(error), words)
     except Exception:
         return _bug()
-    return Status.OK
+    return status or Status.OK
 
 
 def _failed(error: SphereEdgeError, words: list[str]) -> int:

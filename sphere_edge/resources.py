@@ -10,6 +10,8 @@ import platformdirs
 
 from sphere_edge.errors import InternalError
 
+# Names another cache folder than the system's usual one.
+CACHE_VARIABLE = "SPHERE_EDGE_CACHE"
 _PACKAGE = Path(__file__).parent
 
 
@@ -41,8 +43,8 @@ def evaluation_text() -> str:
 
 
 def cache_folder() -> Path:
-    """Where builds and unpacked bundles are kept: the user's cache or SPHERE_EDGE_CACHE."""
-    chosen = os.environ.get("SPHERE_EDGE_CACHE")
+    """Where builds and unpacked bundles are kept: the user's cache or the folder of CACHE_VARIABLE."""
+    chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen).expanduser().absolute()
     return platformdirs.user_cache_path("sphere-edge", appauthor=False)

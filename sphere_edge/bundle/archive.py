@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import stat
 import tempfile
@@ -39,17 +40,21 @@ def is_archive(path: Path) -> bool:
 def pack(folder: Path, out: Path, advance: Callable[[int], None]) -> None:
     """Writes the bundle in `folder` as the zip file `out`, bundle.json first."""
     names = [_MANIFEST, *(name for name in files.walk(folder) if name != _MANIFEST)]
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True) as packed:
-        for name in names:
-            entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.external_attr = (stat.S_IFREG | 0o644) << 16
-            # Unix on every system: the default differs between systems, and so would the bytes.
-            entry.create_system = 3
-            entry.file_size = (folder / name).stat().st_size
-            with files.open_inside(folder, name) as source, packed.open(entry, "w") as target:
-                for chunk in iter(functools.partial(source.read, 4 * 2**20), b""):
-                    target.write(chunk)
-                    advance(len(chunk))
+    with out.open("wb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as packed:
+            for name in names:
+                entry = zipfile.ZipInfo(name, _EPOCH)
+                entry.external_attr = (stat.S_IFREG | 0o644) << 16
+                # Unix on every system: the default differs between systems, and so would the bytes.
+                entry.create_system = 3
+                entry.file_size = (folder / name).stat().st_size
+                with files.open_inside(folder, name) as source, packed.open(entry, "w") as target:
+                    for chunk in iter(functools.partial(source.read, 4 * 2**20), b""):
+                        target.write(chunk)
+                        advance(len(chunk))
+        # On disk before the rename: after a power cut there is all of it or nothing.
+        file.flush()
+        os.fsync(file.fileno())
 
 
 class Archive:

@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
-Action = Callable[[], None]
+from sphere_edge.errors import Status
+
+# The status it ends with; None: OK.
+Action = Callable[[], Status | None]
 
 
 def example(*commands: str) -> str:

@@ -8,18 +8,23 @@ from typing import Annotated
 import typer
 
 from sphere_edge.cli.flags import Action, Json, example
+from sphere_edge.errors import Status
 
 app = typer.Typer()
 
 
 @app.command(epilog=example("sphere-edge doctor", "sphere-edge doctor --json"))
 def doctor(json: Json = False) -> Action:
-    """Say what is there, what is missing and what to do next."""
+    """Say what is there, what is missing and what to do next.
 
-    def action() -> None:
+    Ends with code 11 (NOT_FOUND) when something is missing that is needed.
+    """
+
+    def action() -> Status | None:
         from sphere_edge.commands import doctor as command
 
-        command.doctor(as_json=json)
+        healthy = command.is_healthy(command.doctor(as_json=json))
+        return None if healthy else Status.NOT_FOUND
 
     return action
 

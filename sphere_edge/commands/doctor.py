@@ -6,7 +6,7 @@ import dataclasses
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Literal
 
@@ -39,7 +39,7 @@ def doctor(*, as_json: bool) -> list[Finding]:
     if as_json:
         console.write_json(
             {
-                "healthy": all(finding.state != "missing" for finding in findings),
+                "healthy": is_healthy(findings),
                 "findings": [dataclasses.asdict(finding) for finding in findings],
             }
         )
@@ -52,6 +52,11 @@ def doctor(*, as_json: bool) -> list[Finding]:
         if finding.next_command:
             console.say(f"{finding.name}: {finding.next_command}")
     return findings
+
+
+def is_healthy(findings: Sequence[Finding]) -> bool:
+    """Whether all that is needed is there."""
+    return all(finding.state != "missing" for finding in findings)
 
 
 def _examined(name: str, look: Callable[[], Finding]) -> Finding:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from sphere_edge import errors, resources
 
-FOLDER_VARIABLE = "SPHERE_EDGE_CACHE"
+FOLDER_VARIABLE = resources.CACHE_VARIABLE
 
 
 def folder() -> Path:
-    """The cache folder, absolute; `SPHERE_EDGE_CACHE` names another than the system's usual one."""
+    """The cache folder, absolute (`resources.cache_folder`)."""
     return resources.cache_folder()
 
 

@@ -440,6 +440,17 @@ def test_a_zipped_bundle_is_proven_and_opened_like_a_folder(
     assert [path.name for path in tmp_path.iterdir() if path.name[0] == "."] == []
 
 
+def test_a_zip_is_on_the_disk_before_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPHERE_EDGE_CACHE", str(tmp_path / "cache"))
+    sync, synced = os.fsync, []
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file)), sync(file)))
+    make(tmp_path / "a.sphere")
+    there = (tmp_path / "a.sphere").stat()
+    assert (there.st_ino, there.st_size) in [(one.st_ino, one.st_size) for one in synced]
+
+
 def test_a_zip_is_the_same_bytes_every_time_and_not_compressed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

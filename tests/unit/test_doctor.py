@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from sphere_edge.commands.doctor import Finding, doctor
+from sphere_edge.errors import Status
 from sphere_edge.toolchain import cache, compilers
+from tests.cli_process import sphere_edge
 
 
 @pytest.fixture
@@ -57,3 +59,12 @@ def test_a_named_ndk_is_found(
     monkeypatch.setenv(compilers.NDK_VARIABLE, str(tmp_path / "ndk"))
     finding = by_name(doctor(as_json=False))["ndk"]
     assert (finding.state, finding.found) == ("ok", str(tmp_path / "ndk"))
+
+
+def test_what_is_missing_shows_in_the_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file, not a folder")
+    run = sphere_edge("doctor", **{cache.FOLDER_VARIABLE: str(tmp_path / "cache")})
+    assert run.returncode == Status.NOT_FOUND
+    assert "MISSING" in run.stdout
+    run = sphere_edge("doctor", "--json", **{cache.FOLDER_VARIABLE: str(tmp_path / "other")})
+    assert (run.returncode, json.loads(run.stdout)["healthy"]) == (0, True)
