@@ -33,19 +33,27 @@ foreach(part COMMON TESTS TOOLS EXAMPLES SERVER APP UI)
   set(LLAMA_BUILD_${part} OFF)
 endforeach()
 add_subdirectory("${SE_LLAMA_CPP_DIR}" engines/llama EXCLUDE_FROM_ALL)
+# llama.cpp compiles its models in batches, which read the headers once; these files get along in one, too.
+foreach(part adapter arch batch chat context cparams graph hparams impl io kv-cache kv-cache-dsa kv-cache-dsa-iswa
+             kv-cache-iswa kv-cache-msa memory memory-hybrid memory-hybrid-idx memory-hybrid-iswa memory-recurrent mmap
+             model-loader model-saver)
+  set_source_files_properties("llama-${part}.cpp" "${SE_LLAMA_CPP_DIR}/src/llama-${part}.cpp"
+                              TARGET_DIRECTORY llama PROPERTIES SKIP_UNITY_BUILD_INCLUSION OFF)
+endforeach()
 
 # Of llama.cpp's `common` only the chat template engine and the JSON schema converter are wanted. The converter needs
 # four string functions of common.cpp, which would bring argument parsing and downloads along; src/common_strings.cpp
 # stands in for them.
 set(llama_common "${SE_LLAMA_CPP_DIR}/common")
 add_library(se_llama_common STATIC
+  # In one batch these two come first: they specialize templates that the others use.
+  "${llama_common}/json.cpp"
+  "${llama_common}/jinja/value.cpp"
   "${llama_common}/jinja/caps.cpp"
   "${llama_common}/jinja/lexer.cpp"
   "${llama_common}/jinja/parser.cpp"
   "${llama_common}/jinja/runtime.cpp"
   "${llama_common}/jinja/string.cpp"
-  "${llama_common}/jinja/value.cpp"
-  "${llama_common}/json.cpp"
   "${llama_common}/json-schema.cpp"
   "${llama_common}/json-schema-to-grammar.cpp"
   "${llama_common}/trie.cpp"
@@ -53,6 +61,7 @@ add_library(se_llama_common STATIC
   src/common_strings.cpp)
 target_include_directories(se_llama_common SYSTEM PUBLIC "${llama_common}" "${SE_LLAMA_CPP_DIR}/vendor")
 target_compile_features(se_llama_common PUBLIC cxx_std_17)
+set_target_properties(se_llama_common PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
 target_compile_options(se_llama_common PRIVATE -w)
 target_link_libraries(se_llama_common PUBLIC llama)
 

@@ -4,13 +4,13 @@
 #include <whisper.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
 #include <vector>
 
 #include "bundle.h"
+#include "clock.h"
 #include "cpu.h"
 #include "engines/whisper_state.h"
 #include "gguf.h"
@@ -24,14 +24,10 @@ namespace se {
 namespace fs = std::filesystem;
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr size_t kMostSamples = size_t{4} * 3600 * SE_AUDIO_SAMPLE_RATE;
 // whisper.cpp finds nothing in less than a tenth of a second, and reads beyond the end of much less.
 constexpr size_t kFewestSamples = SE_AUDIO_SAMPLE_RATE / 10;
 constexpr uint32_t kLongestSegment = 10000;
-
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 struct Files {
   fs::path model;

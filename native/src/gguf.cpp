@@ -25,9 +25,9 @@ constexpr uint64_t kMostEntries = 1 << 20;
 constexpr uint64_t kLongestKey = 1 << 16;
 
 // A cursor over the mapped file that cannot leave it.
-class Reader {
+class GgufReader {
  public:
-  Reader(std::span<const std::byte> bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {}
+  GgufReader(std::span<const std::byte> bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {}
 
   [[noreturn]] void fail(const std::string &problem) const {
     throw Error(SE_MODEL_CORRUPT, ticked(name_) + " is damaged: " + problem, "download or convert the model again");
@@ -77,7 +77,7 @@ void keep_count(GgufHeader &header, const std::string &key, T value) {
   if (value >= 0) header.counts[key] = static_cast<uint64_t>(value);
 }
 
-void read_value(Reader &reader, GgufHeader &header, const std::string &key) {
+void read_value(GgufReader &reader, GgufHeader &header, const std::string &key) {
   const auto type = reader.number<uint32_t>("the metadata");
   switch (type) {
     case U8:
@@ -117,7 +117,7 @@ struct Extent {
 };
 
 // One tensor's description: its bytes within the data section; adds it to the totals.
-Extent read_tensor(Reader &reader, GgufHeader &header, std::set<std::string> &names,
+Extent read_tensor(GgufReader &reader, GgufHeader &header, std::set<std::string> &names,
                    std::map<std::string, uint64_t> &parameters_of_type) {
   const std::string name = reader.string("the tensor list");
   const std::string tensor = "tensor " + ticked(name.substr(0, 64));
@@ -152,7 +152,7 @@ Extent read_tensor(Reader &reader, GgufHeader &header, std::set<std::string> &na
   return {begin, begin + bytes};
 }
 
-void check_extents(const Reader &reader, std::vector<Extent> extents, uint64_t alignment) {
+void check_extents(const GgufReader &reader, std::vector<Extent> extents, uint64_t alignment) {
   const uint64_t data = (reader.offset() + alignment - 1) / alignment * alignment;
   std::sort(extents.begin(), extents.end(), [](const Extent &a, const Extent &b) { return a.begin < b.begin; });
   uint64_t free_from = 0;
@@ -193,7 +193,7 @@ bool has_gguf_magic(const fs::path &path) {
 
 GgufHeader read_gguf(const fs::path &path) {
   const MappedFile file(path);
-  Reader reader(file.bytes(), path.string());
+  GgufReader reader(file.bytes(), path.string());
   GgufHeader header;
   header.file_bytes = reader.size();
   if (reader.size() < 4 || std::memcmp(reader.take(4, "the magic"), "GGUF", 4) != 0) {

@@ -1,6 +1,7 @@
 // Failure as a value: the one exception of the core, and the guard that turns it into a status at the C line.
 #pragma once
 
+#include <cstdint>
 #include <exception>
 #include <new>
 #include <string>
@@ -56,5 +57,6 @@ inline void require(bool holds, const std::string &message, const std::string &h
 
 // The form in which values stand in messages: `value`. (std::quoted would be found by its argument.)
 inline std::string ticked(const std::string &value) { return "`" + value + "`"; }
+inline std::string ticked(uint64_t number) { return ticked(std::to_string(number)); }
 
 }  // namespace se

@@ -2,9 +2,9 @@
 #include "text.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
+#include "clock.h"
 #include "cpu.h"
 #include "engines/llama_engine.h"
 #include "engines/tvm_engine.h"
@@ -18,12 +18,6 @@
 namespace se {
 namespace fs = std::filesystem;
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
-
-std::string text_of(uint64_t number) { return ticked(std::to_string(number)); }
 
 void refuse_other_folder(const fs::path &path) {
   if (fs::exists(path / "bundle.json")) return;
@@ -60,7 +54,7 @@ std::unique_ptr<TextManager> TextManager::open(const fs::path &path, int threads
   const auto begin = Clock::now();
   adopt_engine_logs();
   require(threads >= 0 && threads <= 512, "threads is out of range: " + ticked(std::to_string(threads)));
-  require(context_tokens <= INT32_MAX, "context_tokens is out of range: " + text_of(context_tokens));
+  require(context_tokens <= INT32_MAX, "context_tokens is out of range: " + ticked(context_tokens));
   if (threads == 0) threads = performance_cores();
   std::error_code error;
   if (!fs::exists(path, error)) throw Error(SE_NOT_FOUND, "no such file or folder: " + ticked(path.string()));
@@ -97,8 +91,8 @@ std::unique_ptr<TextManager> TextManager::open_bundle(const fs::path &path, int 
   } else if (bundle.engine == "tvm") {
     Tokenizer tokenizer = Tokenizer::from_file(bundle.file("tokenizer").path);
     if (tokenizer.size() > bundle.vocab_size) {
-      throw Error(SE_MODEL_CORRUPT, "the tokenizer has " + text_of(tokenizer.size()) + " tokens and the model " +
-                                        text_of(bundle.vocab_size));
+      throw Error(SE_MODEL_CORRUPT, "the tokenizer has " + ticked(tokenizer.size()) + " tokens and the model " +
+                                        ticked(bundle.vocab_size));
     }
     check_runs_here(bundle);
     auto engine = make_tvm_engine(bundle, context, threads);
@@ -150,7 +144,7 @@ void TextManager::check_fits(size_t token_count) {
   const uint32_t context = engine().facts().context_tokens;
   require(token_count > 0, "the prompt has no tokens");
   require(token_count <= context,
-          "the prompt has " + text_of(token_count) + " tokens and the context holds " + text_of(context),
+          "the prompt has " + ticked(token_count) + " tokens and the context holds " + ticked(context),
           "shorten the prompt or open with a longer context");
 }
 

@@ -173,6 +173,9 @@ def _zig_toolchain(target: Target, work: Path) -> str:
     lines.append("set(SE_BASELINE_FLAGS -mcpu=baseline)")
     for language, command in (("C", "cc"), ("CXX", "c++")):
         lines.append(f'set(CMAKE_{language}_COMPILER "{program};{command};{flags}")')
+    # Else the first question would wait for zig's C++ library, which core.cmake has made beside the
+    # compilers' work.
+    lines.append("set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)")
     # Dependency files are of no use in a folder that is empty before and gone afterwards, and zig
     # looks nothing up in its own cache when it is to write one.
     rules = work / "rules.cmake"

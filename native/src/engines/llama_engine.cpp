@@ -20,8 +20,6 @@ constexpr uint32_t kBatchTokens = 512;
 constexpr uint32_t kScoreTokens = 64;
 constexpr uint32_t kDefaultContext = 4096;
 
-std::string text_of(uint64_t number) { return ticked(std::to_string(number)); }
-
 // KV cache in f16 for plain attention; an upper bound for windows and a rough guess for recurrent models.
 uint64_t estimated_cache_bytes(const GgufHeader &header, uint64_t context) {
   const uint64_t layers = header.hyperparameter("block_count").value_or(0);
@@ -37,8 +35,8 @@ void check_memory(const GgufHeader &header, uint64_t context) {
   const uint64_t cache = estimated_cache_bytes(header, context);
   if (available != 0 && header.tensor_bytes + cache > available) {
     throw Error(SE_OOM_RAM,
-                "the model needs about " + text_of(header.tensor_bytes + cache) + " bytes (weights " +
-                    text_of(header.tensor_bytes) + ", KV cache " + text_of(cache) + ") and " + text_of(available) +
+                "the model needs about " + ticked(header.tensor_bytes + cache) + " bytes (weights " +
+                    ticked(header.tensor_bytes) + ", KV cache " + ticked(cache) + ") and " + ticked(available) +
                     " are free",
                 "open with a shorter context, use a smaller quantization or close other programs");
   }
@@ -56,7 +54,7 @@ LlamaEngine::LlamaEngine(const std::filesystem::path &path, uint32_t context_tok
   const auto context =
       context_tokens != 0 ? context_tokens : static_cast<uint32_t>(std::min<uint64_t>(kDefaultContext, own_context));
   if (context > own_context) {
-    log(SE_LOG_WARNING, "the context of " + text_of(context) + " tokens is longer than the " + text_of(own_context) +
+    log(SE_LOG_WARNING, "the context of " + ticked(context) + " tokens is longer than the " + ticked(own_context) +
                             " that the model was trained on");
   }
   check_memory(header, context);
@@ -106,12 +104,12 @@ void LlamaEngine::create_context(uint32_t context_tokens, int threads) {
   const EngineErrors errors;
   context_.reset(llama_init_from_model(model_.get(), parameters));
   if (!context_) {
-    throw Error(SE_OOM_RAM, "cannot create a context of " + text_of(context_tokens) + " tokens: " + errors.first(),
+    throw Error(SE_OOM_RAM, "cannot create a context of " + ticked(context_tokens) + " tokens: " + errors.first(),
                 "open with a shorter context");
   }
   ggml_threadpool_params pool = ggml_threadpool_params_default(threads);
   threads_.reset(ggml_threadpool_new(&pool));
-  if (!threads_) throw Error(SE_OOM_RAM, "cannot start " + text_of(static_cast<uint64_t>(threads)) + " threads");
+  if (!threads_) throw Error(SE_OOM_RAM, "cannot start " + ticked(static_cast<uint64_t>(threads)) + " threads");
   llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
   batch_ = llama_batch_init(static_cast<int32_t>(kBatchTokens), 0, 1);
 }
@@ -133,7 +131,7 @@ void LlamaEngine::decode(std::span<const int32_t> tokens, uint32_t position, boo
   interrupt_ = nullptr;
   if (status == 0) return;
   if (status == 2) interrupt.check();
-  if (status == 1) throw Error(SE_INTERNAL, "llama.cpp found no room at position " + text_of(position));
+  if (status == 1) throw Error(SE_INTERNAL, "llama.cpp found no room at position " + ticked(position));
   throw Error(SE_INTERNAL, "llama.cpp failed with " + ticked(std::to_string(status)) + ": " + errors.first());
 }
 

@@ -28,8 +28,6 @@ namespace {
 constexpr int kPiecesPerThread = 4;
 constexpr int64_t kPooledAllocator = 2;
 
-std::string text_of(uint64_t number) { return ticked(std::to_string(number)); }
-
 DLDataType dtype_of(const WeightTensor &tensor) {
   const uint32_t bits = dtype_bits(tensor.dtype);
   const DLDataTypeCode code = tensor.dtype == "BF16"        ? kDLBfloat
@@ -245,8 +243,8 @@ void TvmEngine::allocate_cache(const Bundle &bundle) {
   const uint64_t available = memory_available_bytes();
   if (available != 0 && facts_.kv_cache_bytes > available) {
     throw Error(SE_OOM_RAM,
-                "the KV cache for " + text_of(context) + " tokens needs " + text_of(facts_.kv_cache_bytes) +
-                    " bytes and " + text_of(available) + " are free",
+                "the KV cache for " + ticked(context) + " tokens needs " + ticked(facts_.kv_cache_bytes) +
+                    " bytes and " + ticked(available) + " are free",
                 "open with a shorter context or close other programs");
   }
   std::vector<TvmValue> tensors;
