@@ -203,19 +203,10 @@ class Download:
 
     def _transfer(self, file: RemoteFile, part: Path, held: int, step: Step) -> None:
         """Appends to `part` what one request brings; raises _CutOffError if more is to come."""
-        from huggingface_hub import hf_hub_url
         from huggingface_hub.errors import HTTPError
-        from huggingface_hub.utils import build_hf_headers, get_session
 
-        url = hf_hub_url(
-            self._repository, file.name, revision=self._commit, endpoint=self._endpoint
-        )
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-        if held:
-            headers["Range"] = f"bytes={held}-"
         try:
-            session = get_session()
-            with session.stream("GET", url, headers=headers, timeout=_TIMEOUT_S) as response:
+            with self._request(file, f"bytes={held}-" if held else None) as response:
                 self._check_status(response, file)
                 # A server without ranges sends all of it again.
                 with part.open("ab" if response.status_code == 206 else "wb") as out:
@@ -229,6 +220,53 @@ class Download:
             raise _CutOffError from error
         if part.stat().st_size < file.bytes:
             raise _CutOffError
+
+    def piece(self, file: RemoteFile, begin: int, count: int) -> bytes:
+        """Bytes `begin` to `begin + count` of `file`, kept nowhere and checked against no hash.
+
+        Raises UnavailableError when they do not come.
+        """
+        for delay in (*self._retry_delays_s, None):
+            try:
+                return self._piece(file, begin, count)
+            except _CutOffError as error:
+                if delay is None:
+                    message = f"the beginning of `{file.name}` was cut off"
+                    raise UnavailableError(message, hint="run the command again") from error
+                time.sleep(delay)
+        raise AssertionError
+
+    def _piece(self, file: RemoteFile, begin: int, count: int) -> bytes:
+        from huggingface_hub.errors import HTTPError
+
+        come = bytearray()
+        try:
+            with self._request(file, f"bytes={begin}-{begin + count - 1}") as response:
+                self._check_status(response, file)
+                # A server without ranges sends it from the start; the end is not waited for.
+                skipped = 0 if response.status_code == 206 else begin
+                for chunk in response.iter_bytes():
+                    come += chunk
+                    if len(come) >= skipped + count:
+                        return bytes(come[skipped : skipped + count])
+        except HTTPError as error:
+            raise _CutOffError from error
+        raise _CutOffError
+
+    @contextmanager
+    def _request(self, file: RemoteFile, wanted: str | None) -> Iterator[Any]:
+        """The hub's answer to a request for `file`, or for the range `wanted` of it."""
+        from huggingface_hub import hf_hub_url
+        from huggingface_hub.utils import build_hf_headers, get_session
+
+        url = hf_hub_url(
+            self._repository, file.name, revision=self._commit, endpoint=self._endpoint
+        )
+        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+        if wanted is not None:
+            headers["Range"] = wanted
+        with get_session().stream("GET", url, headers=headers, timeout=_TIMEOUT_S) as response:
+            yield response
 
     def _check_status(self, response: Any, file: RemoteFile) -> None:
         status, code = response.status_code, response.headers.get("X-Error-Code")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from sphere_edge.errors import ModelCorruptError, NotFoundError, StorageError, UnsupportedError
 
@@ -34,6 +34,18 @@ _SCALARS = {
     11: "q",
     12: "d",
 }
+
+
+class Readable(Protocol):
+    """What a header is read from: a binary file, or something that fetches what is read."""
+
+    def seek(self, offset: int, whence: int = ..., /) -> int:
+        """As of any file."""
+
+    def read(self, count: int, /) -> bytes:
+        """As of any file."""
+
+
 _KEYS_LIMIT = 65_536
 _TENSORS_LIMIT = 1_000_000
 _STRING_LIMIT_BYTES = 64 * 1024 * 1024
@@ -146,7 +158,7 @@ def read(path: Path) -> GgufFile:
     """
     try:
         with path.open("rb") as file:
-            return _Reader(path, file).file()
+            return read_from(path, file)
     except FileNotFoundError as error:
         message = f"there is no file `{path}`"
         raise NotFoundError(message) from error
@@ -155,12 +167,17 @@ def read(path: Path) -> GgufFile:
         raise StorageError(message) from error
 
 
+def read_from(path: Path, file: Readable) -> GgufFile:
+    """The same from an open file, of which no more is read than the header; `path` names it."""
+    return _Reader(path, file).file()
+
+
 def _corrupt(path: Path, reason: str) -> ModelCorruptError:
     return ModelCorruptError(f"`{path.name}` is damaged: {reason}", hint="download the file again")
 
 
 class _Reader:
-    def __init__(self, path: Path, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: Readable) -> None:
         self._path = path
         self._file = file
         self._bytes = file.seek(0, 2)

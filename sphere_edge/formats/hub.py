@@ -20,7 +20,7 @@ from sphere_edge.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from sphere_edge.formats import json_object, task
+from sphere_edge.formats import beginnings, json_object, task
 from sphere_edge.formats.download import Download, RemoteFile, list_files
 from sphere_edge.formats.shards import index_files, safetensors_files
 
@@ -40,6 +40,8 @@ class Hub:
     endpoint: str | None = None
     cache_folder: Path | None = None
     local_files_only: bool = False
+    # Of the weights only their headers: enough to say what a model is and where it fits.
+    headers_only: bool = False
     progress: Progress = field(default=SILENT)
     retry_delays_s: tuple[float, ...] = (0.5, 2.0, 5.0)
 
@@ -67,12 +69,12 @@ def fetch(
         raise InvalidArgumentError(message, hint="give a branch, a tag or a commit hash")
     storage = _storage(repository, hub)
     if hub.local_files_only or os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
-        return _cached(repository, revision, file, storage)
+        return _cached(repository, revision, file, storage, hub)
     try:
         commit, files = list_files(repository, revision, hub.endpoint)
     except UnavailableError as error:
         with suppress(NotFoundError):
-            return _cached(repository, revision, file, storage)
+            return _cached(repository, revision, file, storage, hub)
         raise error
     try:
         with _locked(storage):
@@ -98,16 +100,24 @@ def _locked(storage: Path) -> Iterator[None]:
         yield
 
 
-def _cached(repository: str, revision: str, file: str | None, storage: Path) -> Snapshot:
+def _cached(repository: str, revision: str, file: str | None, storage: Path, hub: Hub) -> Snapshot:
     """The copy of `revision` in the cache, if all of it is there; raises NotFoundError."""
     commit, ref = revision, storage / "refs" / revision
     if ref.is_file():
         commit = ref.read_text(encoding="utf-8").strip()
-    folder = storage / "snapshots" / commit
-    if not _COMMIT.fullmatch(commit) or not folder.is_dir() or not _is_complete(folder, file):
-        message = f"`{repository}` at `{revision}` is not in the cache, and the hub was not asked"
-        raise NotFoundError(message, hint="go online once to download it")
-    return Snapshot(folder, commit)
+    places = [storage / "snapshots" / commit]
+    if hub.headers_only:
+        places.append(_headers_folder(storage, commit))
+    for folder in places:
+        if _COMMIT.fullmatch(commit) and folder.is_dir() and _is_complete(folder, file):
+            return Snapshot(folder, commit)
+    message = f"`{repository}` at `{revision}` is not in the cache, and the hub was not asked"
+    raise NotFoundError(message, hint="go online once to download it")
+
+
+def _headers_folder(storage: Path, commit: str) -> Path:
+    # Not among the snapshots: huggingface_hub's users would take it for the model.
+    return storage / ".sphere-edge-headers" / commit
 
 
 def _is_complete(folder: Path, file: str | None) -> bool:
@@ -146,9 +156,27 @@ def _fetch_files(
         _get(download, small, f"fetching {repository}", hub)
         task.refuse_if_not_text(folder, repository)
         weights = _safetensors(folder, listed)
-    _get(download, [_listed(repository, listed, name) for name in weights], repository, hub)
+    wanted_files = [_listed(repository, listed, name) for name in weights]
+    if hub.headers_only and not all(map(download.is_there, wanted_files)):
+        return _fetch_headers(download, wanted_files, folder, _headers_folder(storage, commit), hub)
+    _get(download, wanted_files, repository, hub)
     _remember(storage, revision, commit)
     return Snapshot(folder, commit)
+
+
+def _fetch_headers(
+    download: Download, weights: list[RemoteFile], small: Path, folder: Path, hub: Hub
+) -> Snapshot:
+    """`folder` with the headers of `weights`, and links to the model's other files in `small`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in small.iterdir() if small.is_dir() else ():
+        if _is_small(path.name) and not (folder / path.name).exists():
+            (folder / path.name).symlink_to(path.resolve())
+    with hub.progress.step("reading headers", len(weights)) as step:
+        for file in weights:
+            beginnings.fetch(download, file, folder / file.name)
+            step.advance()
+    return Snapshot(folder, folder.name)
 
 
 def _is_small(name: str) -> bool:

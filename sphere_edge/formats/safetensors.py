@@ -29,6 +29,7 @@ from sphere_edge.errors import (
     UnsupportedError,
 )
 from sphere_edge.formats import json_object
+from sphere_edge.formats.gguf import Readable
 from sphere_edge.formats.shards import safetensors_files
 
 # The reference implementation's own limit.
@@ -179,22 +180,27 @@ def read_header(path: Path) -> list[TensorEntry]:
     """
     try:
         with path.open("rb") as file:
-            file_bytes = file.seek(0, 2)
-            file.seek(0)
-            prefix = file.read(8)
-            length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
-            if length + 8 > file_bytes or len(prefix) < 8:
-                reason = f"{file_bytes} bytes are too few for a header of {length} bytes"
-                raise _corrupt(path, reason)
-            if length > HEADER_LIMIT_BYTES:
-                raise _corrupt(path, f"its header of {length} bytes is too long")
-            text = file.read(length)
+            return read_header_from(path, file)
     except FileNotFoundError as error:
         message = f"there is no `{path.name}` in `{path.parent}`"
         raise NotFoundError(message) from error
     except OSError as error:
         message = f"`{path}` cannot be read: {error.strerror}"
         raise StorageError(message) from error
+
+
+def read_header_from(path: Path, file: Readable) -> list[TensorEntry]:
+    """The same from an open file, of which no more is read than the header; `path` names it."""
+    file_bytes = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    prefix = file.read(8)
+    length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
+    if length + 8 > file_bytes or len(prefix) < 8:
+        reason = f"{file_bytes} bytes are too few for a header of {length} bytes"
+        raise _corrupt(path, reason)
+    if length > HEADER_LIMIT_BYTES:
+        raise _corrupt(path, f"its header of {length} bytes is too long")
+    text = file.read(length)
     if not text.startswith(b"{"):
         raise _corrupt(path, "its header is not a JSON object")
     header = json_object.parse(text, f"header of {path.name}")
