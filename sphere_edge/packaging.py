@@ -14,6 +14,7 @@ from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import FormatMismatchError, LoadFailedError, ModelCorruptError
+from sphere_edge.formats.hub import Hub
 from sphere_edge.formats.source import Kind, ModelSource, open_source
 from sphere_edge.profiles import DeviceProfile
 
@@ -32,11 +33,22 @@ class Packaged:
     tried_here: bool
 
 
-def find(reference: str, *, wanted: Kind | None = None, revision: str | None = None) -> ModelSource:
-    """The model that `reference` means; `tiny` is the built-in one unless a file has that name."""
+def find(
+    reference: str,
+    *,
+    wanted: Kind | None = None,
+    revision: str | None = None,
+    headers_only: bool = False,
+    progress: Progress = SILENT,
+) -> ModelSource:
+    """The model that `reference` means; `tiny` is the built-in one unless a file has that name.
+
+    `headers_only`: of weights on the hub only the headers, which say what the model is.
+    """
     if reference == TINY and not Path(reference).exists():
         reference = str(resources.tiny_model())
-    return open_source(reference, wanted=wanted, revision=revision)
+    hub = Hub(headers_only=headers_only, progress=progress)
+    return open_source(reference, wanted=wanted, revision=revision, hub=hub)
 
 
 def output_for(

@@ -43,7 +43,7 @@ def evaluation_text() -> str:
 
 
 def cache_folder() -> Path:
-    """Where builds and unpacked bundles are kept: the user's cache or the folder of CACHE_VARIABLE."""
+    """Where builds and unpacked bundles are kept: the user's, or what CACHE_VARIABLE names."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen).expanduser().absolute()

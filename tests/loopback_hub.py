@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -30,6 +31,8 @@ class LoopbackHub:
     damaged: str | None = None
     info: Any = None
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    # Bytes of files that went out.
+    sent_bytes: int = 0
     _server: ThreadingHTTPServer | None = None
 
     @property
@@ -83,8 +86,12 @@ class LoopbackHub:
         if name == self.damaged:
             body = body[:-1] + bytes([body[-1] ^ 1])
         start = request.headers.get("Range")
-        first = int(start.removeprefix("bytes=").rstrip("-")) if start and self.ranges else 0
-        self._send(request, 206 if first else 200, body[first:], cut=True)
+        if not start or not self.ranges:
+            self._send(request, 200, body, cut=True)
+            return
+        first, _, last = start.removeprefix("bytes=").partition("-")
+        part = body[int(first) : int(last) + 1 if last else None]
+        self._send(request, 206, part, cut=True)
 
     def _info(self) -> dict[str, Any]:
         siblings = []
@@ -113,4 +120,7 @@ class LoopbackHub:
         if cut and self.cuts != 0 and self.cut_after is not None and len(body) > self.cut_after:
             self.cuts = None if self.cuts is None else self.cuts - 1
             body = body[: self.cut_after]
-        request.wfile.write(body)
+        # A reader that has enough hangs up.
+        with suppress(ConnectionError):
+            request.wfile.write(body)
+        self.sent_bytes += len(body)

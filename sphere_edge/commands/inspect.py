@@ -42,7 +42,13 @@ def inspect(
     if format not in (None, "safetensors", "gguf"):
         message = f"--format cannot be `{format}`"
         raise InvalidArgumentError(message, hint="choose one of: safetensors, gguf")
-    source = packaging.find(model, wanted=cast("Kind | None", format), revision=revision)
+    source = packaging.find(
+        model,
+        wanted=cast("Kind | None", format),
+        revision=revision,
+        headers_only=True,
+        progress=console.progress(),
+    )
     if source.kind == "whisper":
         _show_whisper(source, as_json)
         return

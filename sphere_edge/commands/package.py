@@ -55,7 +55,12 @@ def package(
         allow_tokenizer_mismatch=allow_tokenizer_mismatch,
         adapter=adapter,
     )
-    source = packaging.find(model, wanted=cast("Kind | None", format), revision=revision)
+    source = packaging.find(
+        model,
+        wanted=cast("Kind | None", format),
+        revision=revision,
+        progress=console.progress(),
+    )
     if adapter is not None and source.kind != "safetensors":
         message = f"an adapter cannot be merged into `{model}`, which is {source.kind}"
         raise InvalidArgumentError(message, hint="--adapter needs a model in safetensors")

@@ -1,6 +1,6 @@
 """The beginnings of weight files at a hub: all that is needed to know a model's sizes.
 
-A header says how long it is only while it is read, so the file is fetched as far as the reader gets.
+A header says how long it is only while it is read, so the file comes as far as the reader gets.
 What is kept has the file's size with a hole for its data: whoever reads headers sees the model.
 """
 
@@ -39,7 +39,7 @@ def fetch(download: Download, file: RemoteFile, into: Path) -> None:
 
 
 class _Beginning:
-    """A remote file as its readers want it, `read` and `seek`; `kept` holds what has come so far."""
+    """A remote file, with what its readers want; `kept` holds what has come so far."""
 
     def __init__(self, download: Download, file: RemoteFile, kept: BinaryIO) -> None:
         self._download = download

@@ -10,6 +10,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -173,9 +174,19 @@ def _zig_toolchain(target: Target, work: Path) -> str:
     lines.append("set(SE_BASELINE_FLAGS -mcpu=baseline)")
     for language, command in (("C", "cc"), ("CXX", "c++")):
         lines.append(f'set(CMAKE_{language}_COMPILER "{program};{command};{flags}")')
-    # Else the first question would wait for zig's C++ library, which core.cmake has made beside the
-    # compilers' work.
+    # Whatever cmake links would wait for zig's C++ library, which core.cmake has made beside the
+    # compilers' work. So it is told what it would find out by linking.
     lines.append("set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)")
+    known = {
+        "COMPILER_ID_RUN": "1",
+        "COMPILER_ID": "Clang",
+        "COMPILER_VERSION": _clang_version(),
+        "COMPILER_FRONTEND_VARIANT": "GNU",
+        "STANDARD_COMPUTED_DEFAULT": "17",
+        "EXTENSIONS_COMPUTED_DEFAULT": "ON",
+    }
+    for language in ("C", "CXX"):
+        lines += [f"set(CMAKE_{language}_{name} {value})" for name, value in known.items()]
     # Dependency files are of no use in a folder that is empty before and gone afterwards, and zig
     # looks nothing up in its own cache when it is to write one.
     rules = work / "rules.cmake"
@@ -184,6 +195,16 @@ def _zig_toolchain(target: Target, work: Path) -> str:
     for tool in ("ar", "ranlib", "objcopy"):
         lines.append(f'set(CMAKE_{tool.upper()} "{_script(program, tool, work)}")')
     return "\n".join([*lines, ""])
+
+
+def _clang_version() -> str:
+    """The version of the clang inside zig."""
+    said = run([zig(), "cc", "--version"], timeout_s=60, env=environment()).stdout
+    found = re.search(r"clang version (\d+\.\d+\.\d+)", said)
+    if found is None:
+        message = "zig does not say which clang it holds"
+        raise errors.InternalError(message)
+    return found[1]
 
 
 def _script(program: Path, tool: str, work: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from gguf import GGUFWriter
 
 from sphere_edge.errors import (
     InvalidArgumentError,
@@ -21,7 +22,9 @@ from sphere_edge.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from sphere_edge.formats import gguf
 from sphere_edge.formats.hub import Hub
+from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.formats.source import ModelSource, open_source
 from tests.loopback_hub import COMMIT, LoopbackHub
 
@@ -331,3 +334,59 @@ def test_progress_counts_the_bytes_that_are_fetched(hub: LoopbackHub, tmp_path: 
     open_source("owner/model", hub=settings(hub, tmp_path, progress=Progress()))
     assert seen[-1][1:] == (len(WEIGHTS), "bytes")
     assert sum(amounts) == sum(len(FILES[name]) for name in hub.fetched)
+
+
+BIG = safetensors.numpy.save({"w": np.zeros((1000, 1000), np.float32), "b": np.ones(7, np.float16)})
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_headers_alone_say_what_a_model_is(hub: LoopbackHub, tmp_path: Path, ranges: bool) -> None:
+    hub.ranges = ranges
+    hub.files["model.safetensors"] = BIG
+    source = open_source("owner/model", hub=settings(hub, tmp_path, headers_only=True))
+    (tmp_path / "model.safetensors").write_bytes(BIG)
+    told = [(e.name, e.dtype, e.shape) for e in Checkpoint.open(source.path).tensors.values()]
+    whole = [(e.name, e.dtype, e.shape) for e in Checkpoint.open(tmp_path).tensors.values()]
+    assert (told, source.revision) == (whole, COMMIT)
+    assert not ranges or hub.sent_bytes < 100_000
+    # On the disk there is no more of it either, and huggingface_hub's users do not see it.
+    assert (source.path / "model.safetensors").stat().st_blocks * 512 < 1_000_000
+    with pytest.raises(NotFoundError):
+        open_source("owner/model", hub=settings(hub, tmp_path, local_files_only=True))
+
+
+def test_the_header_of_a_gguf_is_fetched_as_far_as_it_goes(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    writer = GGUFWriter(tmp_path / "model.gguf", "llama")
+    writer.add_token_list([f"a token of the vocabulary, {number}" for number in range(5000)])
+    writer.add_tensor("w", np.zeros((1024, 1024), np.float32))
+    for write in ("header", "kv_data", "tensors"):
+        getattr(writer, f"write_{write}_to_file")()
+    writer.close()
+    hub.files = {"model.gguf": (tmp_path / "model.gguf").read_bytes()}
+    source = open_source("owner/model", hub=settings(hub, tmp_path, headers_only=True))
+    assert gguf.read(source.path).tensors == gguf.read(tmp_path / "model.gguf").tensors
+    assert 64 * 1024 < hub.sent_bytes < 512 * 1024
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [
+        ({"cut_after": 100}, UnavailableError),
+        ({"files": {**FILES, "model.safetensors": b"\xff" * 5000}}, ModelCorruptError),
+        ({"file_status": 500}, UnavailableError),
+    ],
+)
+def test_headers_that_do_not_come_leave_nothing(
+    hub: LoopbackHub, tmp_path: Path, trouble: dict[str, Any], kind: type[SphereEdgeError]
+) -> None:
+    vars(hub).update(trouble)
+    with pytest.raises(kind):
+        open_source("owner/model", hub=settings(hub, tmp_path, headers_only=True))
+    assert not list(tmp_path.rglob("*.safetensors*"))
+
+
+def test_what_was_downloaded_before_serves_as_it_is(hub: LoopbackHub, tmp_path: Path) -> None:
+    whole = fetch(hub, tmp_path)
+    assert open_source("owner/model", hub=settings(hub, tmp_path, headers_only=True)) == whole
