@@ -193,9 +193,10 @@ SE_API se_status se_text_score(se_text *text, const int32_t *token_ids, size_t t
 SE_API se_status se_text_tokenize(se_text *text, const char *utf8, size_t utf8_bytes, bool add_special,
                                   bool parse_special, int32_t *out_ids, size_t capacity, size_t *out_count);
 
-/* The text of these tokens; bytes that are no UTF-8 become U+FFFD. Freed with se_string_free. */
+/* The text of these tokens; bytes that are no UTF-8 become U+FFFD. Freed with se_string_free. A token may be the NUL
+ * character: `out_bytes`, which may be NULL, gets the length without the NUL at the end. */
 SE_API se_status se_text_detokenize(se_text *text, const int32_t *token_ids, size_t token_count, bool keep_special,
-                                    char **out_utf8);
+                                    char **out_utf8, size_t *out_bytes);
 
 /* Makes the running call on `text` return SE_CANCELLED soon; does nothing when none runs. Any thread. */
 SE_API void se_text_cancel(se_text *text);

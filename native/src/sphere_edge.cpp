@@ -256,10 +256,12 @@ se_status se_text_tokenize(se_text *text, const char *utf8, size_t utf8_bytes, b
 }
 
 se_status se_text_detokenize(se_text *text, const int32_t *token_ids, size_t token_count, bool keep_special,
-                             char **out_utf8) {
+                             char **out_utf8, size_t *out_bytes) {
   return guard([&] {
     char *&out = se::target(out_utf8, "out_utf8");
-    out = se::copy_string(se::manager_of(text).detokenize(se::tokens_argument(token_ids, token_count), keep_special));
+    const std::string said = se::manager_of(text).detokenize(se::tokens_argument(token_ids, token_count), keep_special);
+    out = se::copy_string(said);
+    if (out_bytes != nullptr) *out_bytes = said.size();
   });
 }
 

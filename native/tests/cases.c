@@ -264,7 +264,7 @@ static void scores_are_the_logarithms_of_the_softmax(const char *model) {
     memset(&first, 0, sizeof(first));
     CHECK_OK(se_text_generate_tokens(text, tokens, count, &options, collect, &first, NULL));
     char *wanted = NULL;
-    CHECK_OK(se_text_detokenize(text, &best, 1, false, &wanted));
+    CHECK_OK(se_text_detokenize(text, &best, 1, false, &wanted, NULL));
     /* Text alone loses the space that SentencePiece puts before a word. */
     CHECK(strcmp(first.text + (first.text[0] == ' ' && wanted[0] != ' ' ? 1 : 0), wanted) == 0);
     se_string_free(wanted);
@@ -291,12 +291,14 @@ static void text_survives_tokens(const char *model) {
   CHECK_OK(se_text_tokenize(text, original, strlen(original), false, false, tokens, 256, &again));
   CHECK(again == count);
   char *back = NULL;
-  CHECK_OK(se_text_detokenize(text, tokens, count, false, &back));
+  size_t bytes = 0;
+  CHECK_OK(se_text_detokenize(text, tokens, count, false, &back, &bytes));
+  CHECK(bytes == strlen(back));
   /* SentencePiece puts a space before the text; nothing else may differ. */
   CHECK(strcmp(back + (back[0] == ' ' ? 1 : 0), original) == 0);
   se_string_free(back);
   tokens[0] = -1;
-  CHECK_STATUS(se_text_detokenize(text, tokens, 1, false, &back), SE_INVALID_ARGUMENT);
+  CHECK_STATUS(se_text_detokenize(text, tokens, 1, false, &back, NULL), SE_INVALID_ARGUMENT);
   se_text_close(text);
 }
 

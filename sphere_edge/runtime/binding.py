@@ -209,7 +209,10 @@ _CHECKED: dict[str, tuple[Any, ...]] = {
         *(_TEXT, c_char_p, c_size_t, c_bool, c_bool),
         *(POINTER(c_int32), c_size_t, POINTER(c_size_t)),
     ),
-    "se_text_detokenize": (_TEXT, POINTER(c_int32), c_size_t, c_bool, POINTER(c_void_p)),
+    "se_text_detokenize": (
+        *(_TEXT, POINTER(c_int32), c_size_t, c_bool),
+        *(POINTER(c_void_p), POINTER(c_size_t)),
+    ),
     "se_text_reset": (_TEXT,),
     "se_audio_open": (c_char_p, POINTER(AudioOpenOptions), POINTER(_AUDIO)),
     "se_audio_info": (_AUDIO, POINTER(c_void_p)),

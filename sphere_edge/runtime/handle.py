@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sphere_edge import errors
 from sphere_edge.runtime import binding, options
+from sphere_edge.runtime.interruptible import interruptible
 
 TokenIds = Sequence[int] | npt.NDArray[np.int32]
 
@@ -31,7 +32,10 @@ class Handle:
         self._lock = threading.RLock()
         self._pointer: c_void_p | None = None
         pointer = c_void_p()
-        core.call(opener, *arguments, ctypes.byref(pointer))
+        interruptible(
+            lambda: core.call(opener, *arguments, ctypes.byref(pointer)),
+            dropped=lambda: core.tell(f"{self._kind}_close", pointer),
+        )
         self._pointer = pointer
 
     @property
@@ -46,6 +50,11 @@ class Handle:
     def call(self, name: str, *arguments: Any) -> None:
         """Calls `name(pointer, …)`; its failure is raised."""
         self._core.call(name, self._open_pointer(), *arguments)
+
+    def long_call(self, name: str, *arguments: Any) -> None:
+        """The same for a call that computes: Ctrl-C cancels it."""
+        pointer = self._open_pointer()
+        interruptible(lambda: self._core.call(name, pointer, *arguments), cancel=self.cancel)
 
     def string(self, name: str, *arguments: Any) -> str:
         """Calls `name(pointer, …, out_string)`."""
@@ -68,7 +77,13 @@ class Handle:
     def detokenize(self, token_ids: TokenIds, keep_special: bool) -> str:
         """The text of these tokens."""
         ids, count = as_array(token_ids)
-        return self.string("se_text_detokenize", ids, count, keep_special)
+        text, size = c_void_p(), c_size_t()
+        arguments = (ids, count, keep_special, ctypes.byref(text), ctypes.byref(size))
+        self.call("se_text_detokenize", *arguments)
+        try:
+            return ctypes.string_at(text, size.value).decode("utf-8", "replace")
+        finally:
+            self._core.tell("se_string_free", text)
 
     def cancel(self) -> None:
         """Cancels a running call; does nothing to a closed handle."""

@@ -128,7 +128,7 @@ class TextManager:
         out = np.empty((count, self.info.vocab_size), dtype=np.float32)
         pointer = out.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
         with self._alone():
-            self._handle.call("se_text_logits", ids, count, pointer, out.size)
+            self._handle.long_call("se_text_logits", ids, count, pointer, out.size)
         return out
 
     def score(self, token_ids: TokenIds) -> npt.NDArray[np.float32]:
@@ -137,7 +137,7 @@ class TextManager:
         out = np.empty(max(0, count - 1), dtype=np.float32)
         pointer = out.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
         with self._alone():
-            self._handle.call("se_text_score", ids, count, pointer)
+            self._handle.long_call("se_text_score", ids, count, pointer)
         return out
 
     def tokenize(

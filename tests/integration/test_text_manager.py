@@ -129,6 +129,7 @@ def test_tokens_and_text_are_converted_both_ways(text: TextManager) -> None:
     assert text.detokenize(text.tokenize(words)) == words
     assert text.tokenize("") == []
     assert text.detokenize([]) == ""
+    assert text.detokenize(text.tokenize("before\0after")) == "before\0after"
     special = text.tokenize("<|end|>", parse_special=True)
     assert len(special) == 1
     assert len(text.tokenize("<|end|>")) > 1
