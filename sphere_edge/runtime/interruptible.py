@@ -96,7 +96,9 @@ def interruptible(
     job = _Job(call, dropped)
     try:
         _hand_over(job)
-        job.done.wait()
+        # In steps: a signal that comes while Python goes to sleep does not wake it.
+        while not job.done.wait(_STEP_S):
+            continue
     except BaseException:
         if job.withdraw():
             pass
