@@ -2,8 +2,9 @@
 
     python benchmarks/cpu_text.py [--rounds 5] [--threads N] [--busy] [--json FILE]
 
-Each round measures both, one after the other, so that whatever else the machine does meets both;
-figures are medians over the rounds. `decode_ratio` and `prefill_ratio` are ours over theirs.
+Each round measures both, one after the other, so that whatever else the machine does meets both,
+and the Q4_0 file through our runtime, too. Figures are medians over the rounds. `decode_ratio` and
+`prefill_ratio` are our compiled code over llama-bench, `gguf_…` the same file through us over it.
 """
 
 from __future__ import annotations
@@ -40,12 +41,13 @@ def main() -> None:
     bundle = folder / "bundle.host"
     packaged = _package(model, bundle)
 
-    samples: dict[str, dict[str, list[float]]] = {"ours": {}, "theirs": {}}
+    samples: dict[str, dict[str, list[float]]] = {"ours": {}, "theirs": {}, "gguf": {}}
     facts: dict[str, Any] = {}
     with _busy_core(options.busy):
         for number in range(options.rounds):
             facts = _ours(runner, bundle, options.threads, samples["ours"])
             _theirs(llama_bench, file, options.threads, samples["theirs"])
+            _ours(runner, file, options.threads, samples["gguf"])
             console.say(f"round {number + 1} of {options.rounds}: {_line(samples)}")
     first_token = [_first_token_seconds(runner, bundle) for _ in range(options.rounds)]
     report = _report(options, samples, facts, packaged, bundle, first_token)
@@ -67,7 +69,7 @@ def _options() -> argparse.Namespace:
 
 def _models(folder: Path) -> tuple[Path, Path]:
     """The random model as safetensors folder and as GGUF, made once."""
-    model, file = folder / "qwen2-0.4b-random", folder / "qwen2-0.4b-random.Q4_0.gguf"
+    model, file = folder / "qwen2-0.4b-random", folder / "qwen2-0.4b-random.tokens.Q4_0.gguf"
     if not file.exists():
         console.say("making the model of 0.39 billion random weights, once")
         if not (model / "model.safetensors").exists():
@@ -177,9 +179,12 @@ def _first_token_seconds(runner: Path, bundle: Path) -> float:
 
 
 def _line(samples: dict[str, dict[str, list[float]]]) -> str:
-    """The last sample of each measurement, ours against theirs."""
-    ours, theirs = samples["ours"], samples["theirs"]
-    return ", ".join(f"{name} {ours[name][-1]:.1f} : {theirs[name][-1]:.1f}" for name in ours)
+    """The last sample of each measurement: ours, theirs, their file through us."""
+    sides = samples.values()
+    return ", ".join(
+        f"{name} {' : '.join(f'{side[name][-1]:.1f}' for side in sides)}"
+        for name in samples["ours"]
+    )
 
 
 def _report(
@@ -190,15 +195,17 @@ def _report(
     bundle: Path,
     first_token: list[float],
 ) -> dict[str, Any]:
-    ours, theirs = ({k: median(v) for k, v in side.items()} for side in samples.values())
+    speeds = {
+        side: {name: median(values) for name, values in measured.items()}
+        for side, measured in samples.items()
+    }
     memory = json.loads((bundle / "bundle.json").read_text())["memory"]
     return {
         "threads": options.threads,
         "busy": options.busy,
-        "decode_ratio": ours[_name("decode", _NEW_TOKENS)] / theirs[_name("decode", _NEW_TOKENS)],
-        "prefill_ratio": ours[_name("prefill", 128)] / theirs[_name("prefill", 128)],
-        "prefill_512_ratio": ours[_name("prefill", 512)] / theirs[_name("prefill", 512)],
-        "tokens_per_second": {"ours": ours, "theirs": theirs},
+        **_ratios("", speeds["ours"], speeds["theirs"]),
+        **_ratios("gguf_", speeds["gguf"], speeds["theirs"]),
+        "tokens_per_second": speeds,
         "samples": samples,
         "package": packaged,
         "start_to_first_token_seconds": median(first_token),
@@ -207,13 +214,34 @@ def _report(
     }
 
 
+def _ratios(prefix: str, ours: dict[str, float], theirs: dict[str, float]) -> dict[str, float]:
+    names = {
+        "decode_ratio": _name("decode", _NEW_TOKENS),
+        "prefill_ratio": _name("prefill", _PROMPTS[0]),
+        "prefill_512_ratio": _name("prefill", _PROMPTS[1]),
+    }
+    return {f"{prefix}{key}": ours[name] / theirs[name] for key, name in names.items()}
+
+
 def _print(report: dict[str, Any]) -> None:
-    ours, theirs = report["tokens_per_second"].values()
+    ours, theirs, through = report["tokens_per_second"].values()
     rows = [
-        (name, f"{ours[name]:.1f}", f"{theirs[name]:.1f}", f"{ours[name] / theirs[name]:.2f}")
+        (
+            *(name, f"{ours[name]:.1f}", f"{theirs[name]:.1f}"),
+            *(f"{ours[name] / theirs[name]:.2f}", f"{through[name]:.1f}"),
+            f"{through[name] / theirs[name]:.3f}",
+        )
         for name in ours
     ]
-    console.write_table(("tokens/s", "sphere-edge q4", "llama.cpp Q4_0", "ratio"), rows)
+    columns = (
+        "tokens/s",
+        "sphere-edge q4",
+        "llama-bench Q4_0",
+        "ratio",
+        "Q4_0 through us",
+        "ratio",
+    )
+    console.write_table(columns, rows)
     package = report["package"]
     peak = console.human_bytes(package["peak_rss_bytes"])
     console.write(f"package: {package['seconds']:.1f} s, peak resident {peak}")

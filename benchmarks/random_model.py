@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import gguf
 import numpy as np
 
 from sphere_edge.formats.safetensors import Checkpoint, Writer
+from sphere_edge.formats.tokenizer import write_vocabulary
 from sphere_edge.resources import tiny_model
 
 _SEED = 1
@@ -107,7 +109,7 @@ def _numbers(random: np.random.Generator, name: str, shape: tuple[int, ...]) -> 
 
 
 def write_gguf(folder: Path, sizes: Sizes, out: Path) -> None:
-    """The same weights as Q4_0, the embedding too; no vocabulary, as llama-bench needs none."""
+    """The same weights as Q4_0, the embedding too, and the same vocabulary."""
     writer = gguf.GGUFWriter(out, "qwen2")
     writer.add_context_length(sizes.context)
     writer.add_embedding_length(sizes.hidden)
@@ -118,7 +120,7 @@ def write_gguf(folder: Path, sizes: Sizes, out: Path) -> None:
     writer.add_rope_freq_base(1e6)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_vocab_size(sizes.vocabulary)
-    writer.add_tokenizer_model("none")
+    _add_vocabulary(writer, folder)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_0)
     checkpoint = Checkpoint.open(folder)
     for name in checkpoint.tensors:
@@ -132,6 +134,16 @@ def write_gguf(folder: Path, sizes: Sizes, out: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _add_vocabulary(writer: gguf.GGUFWriter, folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as work:
+        made = Path(work) / "tokenizer.gguf"
+        write_vocabulary(folder, made)
+        for name, field in gguf.GGUFReader(made).fields.items():
+            if name.startswith("tokenizer."):
+                kind, *inner = field.types
+                writer.add_key_value(name, field.contents(), kind, *inner[:1])
 
 
 def _gguf_name(name: str) -> str:

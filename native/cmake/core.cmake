@@ -111,10 +111,14 @@ else()
   target_sources(sphere_edge PRIVATE src/audio_absent.cpp)
 endif()
 
-# zig makes its C++ library when it links for the first time, mostly on one core. Begun first (ninja starts with the
-# longest chain of steps), that runs beside the compilers' work instead of after it.
+# zig makes its C++ library when it links for the first time, mostly on one core. Begun first, that runs beside the
+# compilers' work instead of after it. ninja begins with the longest chain of steps, so this one gets long.
 set(first "${CMAKE_BINARY_DIR}/first")
-add_custom_command(OUTPUT "${first}/empty.cpp" COMMAND "${CMAKE_COMMAND}" -E touch "${first}/empty.cpp")
+set(before "")
+foreach(step 1 2 3 4 5 6 7 empty.cpp)
+  add_custom_command(OUTPUT "${first}/${step}" DEPENDS ${before} COMMAND "${CMAKE_COMMAND}" -E touch "${first}/${step}")
+  set(before "${first}/${step}")
+endforeach()
 add_library(se_first_link MODULE "${first}/empty.cpp")
 set_target_properties(se_first_link PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${first}")
 set_property(TARGET sphere_edge APPEND PROPERTY LINK_DEPENDS "${first}/$<TARGET_FILE_NAME:se_first_link>")

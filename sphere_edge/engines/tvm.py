@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from sphere_edge import console, fit
 from sphere_edge.bundle.manifest import ManifestDraft, Provenance, Target, Text, Tvm
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.compiler import kernels
-from sphere_edge.compiler.build import compile_module
+from sphere_edge.compiler.build import compile_module, compile_objects, is_linked_by_the_app
 from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.console import Progress
 from sphere_edge.engines import weights
@@ -87,12 +89,13 @@ def build(
         score_tokens=min(_SCORE_TOKENS, context),
         kv_dtype=choice.kv_dtype,
     )
-    graph = _compile(model, limits, target, writer, progress)
+    name = options.name or source.name
+    graph = _compile(model, limits, target, writer.folder / "lib", name, progress)
     folder = writer.folder / "weights"
     folder.mkdir()
     weights.convert(checkpoint, needed, folder, progress)
     return ManifestDraft(
-        name=options.name or source.name,
+        name=name,
         task="text",
         engine="tvm",
         family=made.name,
@@ -197,12 +200,19 @@ def _stored_bytes(origin: Origin, fmt: WeightFormat) -> int:
     return sum(prod(shape) * np.dtype(dtype).itemsize for shape, dtype in arrays)
 
 
+def symbol_prefix(name: str) -> str:
+    """How all symbols of the model `name` begin where the app links it in: docs/bundle.md."""
+    return f"sphere_edge_{re.sub('[^A-Za-z0-9]', '_', name)}_"
+
+
 def _compile(
-    model: Decoder, limits: Limits, target: CpuTarget, writer: BundleWriter, progress: Progress
+    model: Decoder, limits: Limits, target: CpuTarget, folder: Path, name: str, progress: Progress
 ) -> Graph:
-    library = writer.folder / "lib" / "model.so"
-    library.parent.mkdir()
+    folder.mkdir()
     with progress.step(f"compiling for {target.isa}"):
         graph = trace(model, limits)
-        compile_module(graph.module, target, library)
+        if is_linked_by_the_app(target):
+            compile_objects(graph.module, target, folder, symbol_prefix(name))
+        else:
+            compile_module(graph.module, target, folder / "model.so")
     return graph

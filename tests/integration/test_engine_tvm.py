@@ -108,6 +108,18 @@ def test_other_devices_get_code_for_their_own_cpu(tmp_path, name):
     assert made.manifest.quantization == "q8"
 
 
+def test_an_iphone_gets_objects_that_its_app_links_in(tmp_path):
+    made = build(resources.tiny_model(), tmp_path / "made", profiles.load("iphone15-pro"))
+    objects = sorted((made.folder / "lib").iterdir())
+    assert len(objects) == 2
+    # Mach-O, 64 bit, of the CPU type arm64 (mach-o/loader.h, mach/machine.h).
+    assert {path.read_bytes()[:8].hex() for path in objects} == {"cffaedfe0c000001"}
+    # Several models in one app do not meet: what can be seen of this one bears its name.
+    prefix = engine.symbol_prefix(made.manifest.name)
+    assert prefix == "sphere_edge_tiny_"
+    assert all(prefix.encode() in path.read_bytes() for path in objects)
+
+
 def test_a_key_that_nobody_understands_is_said(model, tmp_path, capsys):
     change_config(model, residual_multiplier=0.5)
     build(model, tmp_path / "made", quantization="q8")
