@@ -111,11 +111,9 @@ int refuse_barrier(int, TVMParallelGroupEnv *) {
 
 #if !defined(SE_TVM_FROM_SOURCE)
 
-// A module without the slot calls no such function.
-bool replace_symbol(void *library, const char *name, void *function) {
-  void *slot = ::dlsym(library, name);
-  if (slot != nullptr) *static_cast<void **>(slot) = function;
-  return slot != nullptr;
+// A module without the slot calls no such function: LLVM drops the slots that nothing uses.
+void replace_symbol(void *library, const char *name, void *function) {
+  if (void *slot = ::dlsym(library, name); slot != nullptr) *static_cast<void **>(slot) = function;
 }
 
 // Compiled modules name no library for the few TVM functions they call, so those must be visible to all, also when an
@@ -134,11 +132,7 @@ void take_over_loops(const std::filesystem::path &path) {
   if (library == nullptr) {
     throw Error(SE_LOAD_FAILED, "cannot load " + ticked(path.string()) + ": " + ::dlerror(), "package the model again");
   }
-  if (!replace_symbol(library, "__TVMBackendParallelLaunch", reinterpret_cast<void *>(&launch))) {
-    // Its loops would start TVM's own threads, beside the pool and deaf to cancel.
-    throw Error(SE_LOAD_FAILED, ticked(path.string()) + " shows no slot for the launcher of its parallel loops",
-                "package the model again");
-  }
+  replace_symbol(library, "__TVMBackendParallelLaunch", reinterpret_cast<void *>(&launch));
   replace_symbol(library, "__TVMBackendParallelBarrier", reinterpret_cast<void *>(&refuse_barrier));
 }
 
