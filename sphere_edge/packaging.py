@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from sphere_edge.formats.source import Kind, ModelSource, open_source
 from sphere_edge.profiles import DeviceProfile
 
 TINY = "tiny"
+TINY_WHISPER = "tiny-whisper"
 _SMOKE_PROMPT = "Hello"
 _SMOKE_TOKENS = 8
 
@@ -41,12 +43,16 @@ def find(
     headers_only: bool = False,
     progress: Progress = SILENT,
 ) -> ModelSource:
-    """The model that `reference` means; `tiny` is the built-in one unless a file has that name.
+    """The model that `reference` means.
 
+    `tiny` and `tiny-whisper` are the built-in ones unless a file has that name.
     `headers_only`: of weights on the hub only the headers, which say what the model is.
     """
     if reference == TINY and not Path(reference).exists():
         reference = str(resources.tiny_model())
+    if reference == TINY_WHISPER and not Path(reference).exists():
+        found = open_source(str(resources.tiny_whisper()), wanted=wanted, revision=revision)
+        return dataclasses.replace(found, name=TINY_WHISPER)
     hub = Hub(headers_only=headers_only, progress=progress)
     return open_source(reference, wanted=wanted, revision=revision, hub=hub)
 

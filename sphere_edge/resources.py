@@ -42,6 +42,20 @@ def evaluation_text() -> str:
     return path.read_text(encoding="utf-8")
 
 
+def tiny_whisper() -> Path:
+    """The built-in speech model, a whisper.cpp file that knows digits and a few commands."""
+    path = _PACKAGE / "data" / "tiny_whisper" / "model.bin"
+    if not path.is_file():
+        message = "the installation lacks its built-in speech model"
+        raise InternalError(message, hint="install sphere-edge again")
+    return path
+
+
+def speech_samples() -> Path:
+    """A folder of recordings that the built-in speech model never heard, with samples.json."""
+    return _PACKAGE / "data" / "tiny_whisper" / "samples"
+
+
 def cache_folder() -> Path:
     """Where builds and unpacked bundles are kept: the user's, or what CACHE_VARIABLE names."""
     chosen = os.environ.get(CACHE_VARIABLE)

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from gguf import GGMLQuantizationType, quants
 from torch import Tensor
 from torch.nn import functional
 
-from sphere_edge.formats import mel, whisper_write
+from sphere_edge.formats import mel, whisper, whisper_write
 from training import speech_corpus
 from training.speech_corpus import WORDS, Clip, Utterance
 from training.speech_model import MEL_BINS, POSITIONS, TEXT_POSITIONS, Sizes, Whisper
@@ -142,18 +143,8 @@ def write(model: Whisper, path: Path, quantization: str) -> None:
         ("decoder.positional_embedding", model.text_positions.detach().numpy()),
         ("decoder.token_embedding.weight", rows),
     ]
-    places = {
-        "conv1.": "encoder.conv1.",
-        "conv2.": "encoder.conv2.",
-        "ln_post.": "encoder.ln_post.",
-        "ln.": "decoder.ln.",
-        "encoder.": "encoder.blocks.",
-        "decoder.": "decoder.blocks.",
-    }
-    for name, values in model.state_dict().items():
-        for ours, theirs in places.items():
-            if name.startswith(ours):
-                tensors.append((theirs + name.removeprefix(ours), values.numpy()))
+    state = model.state_dict()
+    tensors += [(theirs, state[ours].numpy()) for ours, theirs in _file_names(state).items()]
     side = (sizes.width, sizes.heads)
     dimensions = whisper_write.Dimensions(
         VOCABULARY,
@@ -169,6 +160,49 @@ def write(model: Whisper, path: Path, quantization: str) -> None:
     whisper_write.write(path, dimensions, words, tensors, quantization)
 
 
+def resume(model: Whisper, path: Path) -> None:
+    """Takes the weights of a file that `write` made; what asks the encoder begins anew."""
+    file = whisper.read(path)
+    found = {}
+    with path.open("rb") as stream:
+        for place in file.tensors:
+            stream.seek(place.offset)
+            raw = np.frombuffer(stream.read(place.bytes), np.uint8)
+            kind = GGMLQuantizationType[place.dtype]
+            numbers = quants.dequantize(raw, kind).reshape(place.shape)
+            found[place.name] = torch.from_numpy(numbers.astype(np.float32))
+    rows = found["decoder.token_embedding.weight"][_FILE_IDS]
+    state = model.state_dict()
+    with torch.no_grad():
+        model.token.copy_(rows[:_FIRST_TIME])
+        # Slow sinusoids are nearly straight lines: in float32 there is no solution.
+        times = torch.linalg.lstsq(
+            model.time_rows.double(), rows[_FIRST_TIME:].double(), driver="gelsd", rcond=1e-6
+        )
+        model.times.copy_(times.solution)
+        model.text_positions.copy_(found["decoder.positional_embedding"])
+        for name, theirs in _file_names(state).items():
+            state[name].copy_(found[theirs].reshape(state[name].shape))
+
+
+def _file_names(state: dict[str, Tensor]) -> dict[str, str]:
+    """The name in the file of each tensor that has the same numbers there."""
+    places = {
+        "conv1.": "encoder.conv1.",
+        "conv2.": "encoder.conv2.",
+        "ln_post.": "encoder.ln_post.",
+        "ln.": "decoder.ln.",
+        "encoder.": "encoder.blocks.",
+        "decoder.": "decoder.blocks.",
+    }
+    return {
+        name: theirs + name.removeprefix(ours)
+        for name in state
+        for ours, theirs in places.items()
+        if name.startswith(ours)
+    }
+
+
 def train(model: Whisper, clips: list[Clip], options: argparse.Namespace) -> None:
     """Runs until the steps are done; writes the model now and then."""
     stepper = torch.optim.AdamW(
@@ -179,12 +213,17 @@ def train(model: Whisper, clips: list[Clip], options: argparse.Namespace) -> Non
     smooth = [math.nan] * 3
     for step in range(options.steps):
         done = step / options.steps
+        # Goes down in a straight line to nothing: over the last half, or all the way of a rest.
         factor = min((step + 1) / 150, 1.0) * min(1.0, 2 * (1 - done) + 0.01)
+        if options.resume is not None:
+            factor = min((step + 1) / 20, 1.0) * (1 - done)
         for group in stepper.param_groups:
             group["lr"] = options.rate * factor
         found = losses(model, next(stream))
         stepper.zero_grad()
-        (found[0] + 0.5 * found[1] + 0.2 * found[2]).backward()
+        # A head that begins anew would only undo what the encoder knows.
+        heard = 0.5 if options.resume is None else 0
+        (found[0] + heard * found[1] + 0.2 * found[2]).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         stepper.step()
         for i, loss in enumerate(found):
@@ -212,6 +251,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=6000, help="clips to synthesise")
     parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--resume", type=Path, help="a model.bin: only the rest of the way down")
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--quantization", choices=whisper_write.QUANTIZATIONS, default="q8_0")
     parser.add_argument("--write-every", type=int, default=500, help="steps")
@@ -225,6 +265,8 @@ def main() -> None:
     print(
         f"{len(clips)} clips, {sum(p.numel() for p in model.parameters()):,} parameters", flush=True
     )
+    if options.resume is not None:
+        resume(model, options.resume)
     train(model, clips, options)
     write(model, options.out / "model.bin", options.quantization)
 

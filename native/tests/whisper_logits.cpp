@@ -1,16 +1,15 @@
 // Prints what whisper.cpp computes, for comparing converted models with their originals:
 //
-//   whisper-logits MODEL SAMPLES TOKEN…    logits (float32) after each token, on stdout; SAMPLES are float32, 16 kHz
+//   whisper-logits MODEL SAMPLES OUT TOKEN…    writes the logits after each token, float32; SAMPLES are float32, 16 kHz
 #include <whisper.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <vector>
 
 int main(int count, char **words) {
-  if (count < 4) return 64;
+  if (count < 5) return 64;
   whisper_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
   whisper_context_params parameters = whisper_context_default_params();
   parameters.use_gpu = false;
@@ -22,11 +21,13 @@ int main(int count, char **words) {
   constexpr int kThreads = 2;
   if (whisper_pcm_to_mel(context, samples, static_cast<int>(bytes.size() / sizeof(float)), kThreads) != 0) return 2;
   if (whisper_encode(context, 0, kThreads) != 0) return 3;
-  for (int i = 3; i < count; ++i) {
+  std::ofstream out(words[3], std::ios::binary);
+  for (int i = 4; i < count; ++i) {
     const whisper_token token = std::atoi(words[i]);
-    if (whisper_decode(context, &token, 1, i - 3, kThreads) != 0) return 4;
-    std::fwrite(whisper_get_logits(context), sizeof(float), static_cast<size_t>(whisper_n_vocab(context)), stdout);
+    if (whisper_decode(context, &token, 1, i - 4, kThreads) != 0) return 4;
+    out.write(reinterpret_cast<const char *>(whisper_get_logits(context)),
+              static_cast<std::streamsize>(sizeof(float)) * whisper_n_vocab(context));
   }
   whisper_free(context);
-  return 0;
+  return out ? 0 : 5;
 }

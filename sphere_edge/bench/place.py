@@ -45,7 +45,7 @@ def placed(
         message = f"`{path}` is no bundle, and {device.uri} runs bundles"
         raise UnsupportedError(message, hint="`sphere-edge package` makes one of a .gguf file")
     bundle = Bundle.open(path, progress)
-    _require_text(bundle.manifest)
+    _require_measurable(bundle.manifest)
     suitability.check(bundle.manifest, there, device.uri)
     runtime = payload.runtime_items(there, device.uri, progress)
     items = [*payload.bundle_items(bundle), *runtime]
@@ -61,7 +61,7 @@ def _here(path: Path, progress: Progress) -> Placed:
     opened = runnable(path, profiles.host(), progress)
     manifest = read_manifest(opened) if opened.is_dir() else None
     if manifest is not None:
-        _require_text(manifest)
+        _require_measurable(manifest)
     runner = native.build(targets.host(), progress).runner
     return Placed(
         manifest.name if manifest else path.stem,
@@ -70,7 +70,7 @@ def _here(path: Path, progress: Progress) -> Placed:
     )
 
 
-def _require_text(manifest: Manifest) -> None:
-    if manifest.task != "text":
-        message = f"bench measures text models, `{manifest.name}` is for {manifest.task}"
+def _require_measurable(manifest: Manifest) -> None:
+    if manifest.task not in ("text", "audio"):
+        message = f"bench measures text and speech, `{manifest.name}` is for {manifest.task}"
         raise UnsupportedError(message)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sphere_edge import bench as benchmark
 from sphere_edge import console, profiles, roofline
+from sphere_edge.bench import audio, tables
 from sphere_edge.bench import report as reports
-from sphere_edge.bench import tables
 from sphere_edge.bench.measurement import Measurement
 from sphere_edge.bench.plan import plan_of
 from sphere_edge.bundle.read import Bundle, is_bundle
@@ -17,7 +17,7 @@ from sphere_edge.certify.verdict import Verdict
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.open import opened
 from sphere_edge.devices.store import Store
-from sphere_edge.errors import NotFoundError
+from sphere_edge.errors import InvalidArgumentError, NotFoundError
 
 
 def bench(
@@ -41,6 +41,9 @@ def bench(
     plan = plan_of(prompt_tokens, new_tokens, repeat, threads, sustain, cool_below_c)
     for path in report:
         reports.check(path)
+    if is_bundle(bundle) and Bundle.open(bundle).manifest.task == "audio":
+        _bench_audio(bundle, uri, store, repeat, threads, form)
+        return
     with opened(uri) as device:
         measured = benchmark.measure(device, bundle, plan, store=store, progress=console.progress())
         verdict = _verdict(device, bundle, store) if form is None else None
@@ -50,6 +53,35 @@ def bench(
     _show(measured, form)
     if form is None and is_bundle(bundle):
         _show_beside(bundle, verdict)
+
+
+def _bench_audio(
+    bundle: Path, uri: str, store: str | None, repeat: int, threads: int, form: str | None
+) -> None:
+    """The same for speech: real-time factor, time to the first segment, memory."""
+    if form not in (None, "json"):
+        message = f"speech is not reported as {form}"
+        raise InvalidArgumentError(message, hint="leave it out, or take json")
+    with opened(uri) as device:
+        measured = audio.measure(
+            device, bundle, None, repeat=repeat, threads=threads, store=store,
+            progress=console.progress(),
+        )  # fmt: skip
+    if form == "json":
+        console.write_json(measured.as_json())
+        return
+    console.say(f"{measured.name}: {measured.quantization}, {measured.threads} threads, {uri}")
+    rows = [
+        ("real-time factor", f"{measured.real_time_factor:.3f}"),
+        ("first segment", f"{measured.first_segment_seconds:.2f} s"),
+        ("encoder", f"{measured.encode_seconds:.2f} s"),
+        ("decoder", f"{measured.decode_seconds:.2f} s"),
+        ("load", f"{measured.load_seconds:.2f} s"),
+        ("peak memory", console.human_bytes(measured.peak_rss_bytes)),
+    ]
+    if measured.predicted_peak_bytes is not None:
+        rows.append(("predicted", console.human_bytes(measured.predicted_peak_bytes)))
+    console.write_table(("WHAT", "MEDIAN →"), rows)
 
 
 def _verdict(device: Device, path: Path, store: str | None) -> Verdict | None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from sphere_edge import console
+from sphere_edge.bench.audio import wav_of
 from sphere_edge.bundle import reference as references
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import Bundle
@@ -18,6 +21,7 @@ from sphere_edge.devices.open import opened
 from sphere_edge.devices.probe import probe
 from sphere_edge.devices.store import Plan, Store
 from sphere_edge.errors import UnsupportedError
+from sphere_edge.runtime.sound import SAMPLE_RATE
 
 _SMOKE_PROMPT = "Hello"
 _SMOKE_TOKENS = 4
@@ -102,7 +106,7 @@ def _prove(
     allow_uncertified: bool,
 ) -> None:
     """The bundle in `folder` generates, and answers as its reference; LoadFailedError otherwise."""
-    smoke(device, folder)
+    smoke(device, folder, manifest.task)
     if reference is None:
         return
     with console.progress().step("certifying"):
@@ -125,10 +129,18 @@ def _prove(
         console.say(verdict.summary)
 
 
-def smoke(device: Device, folder: str) -> None:
-    """A few tokens from the bundle in `folder` on the device. Raises what its runner reports."""
+def smoke(device: Device, folder: str, task: str = "text") -> None:
+    """A few tokens from the bundle in `folder` on the device, or what it hears in silence.
+
+    Raises what its runner reports.
+    """
+    verb, stdin = "generate", b""
     words = [_SMOKE_PROMPT, "--temperature", "0", "--max-tokens", str(_SMOKE_TOKENS)]
-    completed = device.run(payload.runner(folder, "generate", words), timeout_s=_SMOKE_TIMEOUT_S)
+    if task == "audio":
+        verb, stdin = "transcribe", wav_of(np.zeros(SAMPLE_RATE, dtype=np.float32))
+        words = ["-", "--language", "en", "--no-fallback"]
+    argv = payload.runner(folder, verb, words)
+    completed = device.run(argv, timeout_s=_SMOKE_TIMEOUT_S, stdin=stdin)
     if completed.exit_code != 0:
         hint = "the bundle that was in use there still is"
         raise payload.runner_failure(completed, device.uri, hint=hint)
