@@ -53,7 +53,7 @@ class ModelSource:
     @property
     def files(self) -> tuple[Path, ...]:
         """The weights, and what beside them decides how the model behaves."""
-        if self.path.is_file():
+        if self.path.is_file() or self.kind == "gguf":
             return (self.path,)
         shards, index = safetensors_files(self.path)
         extra = [self.path / name for name in CONFIG_FILES if (self.path / name).is_file()]
