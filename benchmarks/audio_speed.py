@@ -13,6 +13,7 @@ import argparse
 import json
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -66,14 +67,17 @@ def main() -> None:
 
 def whisper_program(name: str) -> Path:
     """whisper.cpp's `cli` or `quantize`, compiled as the native core is."""
+    whole = replace(
+        sources.SOURCES["whisper_cpp"], keep=("examples", "include", "src"), leave_out=()
+    )
     project = native.Project(
         name="whisper-cli",
         folder=Path(__file__).parent / "whisper_cli",
         folders={
             "SE_LLAMA_CPP_DIR": sources.fetch("llama_cpp", console.progress()),
-            "SE_WHISPER_CPP_DIR": sources.fetch("whisper_cpp", console.progress()),
+            "SE_WHISPER_CPP_DIR": sources.fetch_source(whole, console.progress()),
         },
-        pins={key: sources.SOURCES[key].key for key in ("llama_cpp", "whisper_cpp")},
+        pins={"llama_cpp": sources.SOURCES["llama_cpp"].key, "whisper_cpp": whole.key},
     )
     folder = native.build_project(project, targets.host(), console.progress())
     return folder / "bin" / f"whisper-{name}"

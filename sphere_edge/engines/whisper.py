@@ -68,7 +68,7 @@ def build(
             f"`{profile.name}` lets an app use {human_bytes(profile.memory.usable_bytes)}"
         )
         raise OutOfMemoryError(message, hint="take a smaller or a quantized model")
-    detector = sources.fetch("whisper_cpp", progress) / "models" / _VOICE_DETECTOR
+    detector = sources.fetch("voice_detector", progress) / "models" / _VOICE_DETECTOR
     place(detector, writer, "voice-detector.bin", progress)
     return ManifestDraft(
         name=options.name or source.name,

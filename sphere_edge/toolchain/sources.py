@@ -70,6 +70,16 @@ SOURCES = {
         folder="whisper.cpp",
         keep=("CMakeLists.txt", "LICENSE", "cmake", "include", "src"),
     ),
+    # The same archive; apart, so that it is no input of native builds.
+    "voice_detector": Source(
+        distribution="pywhispercpp",
+        version="1.5.1",
+        sha256="5df897e5dd9d9f16804fc937bd85b9f5880a0b29a55f8843585e0e03d76195e5",
+        archive_bytes=9_756_087,
+        backend="setuptools.build_meta",
+        folder="whisper.cpp",
+        keep=("LICENSE", "models/for-tests-silero-v6.2.0-ggml.bin"),
+    ),
     "stable_diffusion_cpp": Source(
         distribution="stable_diffusion_cpp_python",
         version="0.4.7",
