@@ -47,6 +47,10 @@ class Verbs:
         uri = self.device.uri
         if code == 0:
             return
+        if code < 0:
+            # A device that restarts ends its programs before its connection.
+            message = f"a program on {uri} was ended by signal {-code}"
+            raise errors.UnavailableError(message, hint="did it restart, or run out of memory?")
         if code == LOCK_LOST:
             message = f"the store `{self.root}` on {uri} was taken over by another deploy"
             raise errors.UnavailableError(message, hint="try again when it is done")
