@@ -21,6 +21,7 @@ from sphere_edge.devices.device import (
     Process,
     Sent,
     exit_code_of_shell,
+    failed_write,
     remote_line,
     storage_error,
 )
@@ -226,7 +227,7 @@ class AdbDevice:
             pieces = _pieces(source, offset_bytes, length, sent)
             code = adb_wire.Shell(connection).feed(pieces, said.extend)
         if code != 0:
-            raise storage_error(self.uri, remote, said.decode(errors="replace"))
+            raise failed_write(self.uri, remote, code, said.decode(errors="replace"))
 
     def pull(self, remote: str, target: Path) -> None:
         """See Device.pull."""

@@ -116,6 +116,16 @@ def read_file(device: Device, remote: str, *, limit_bytes: int = 1 << 20) -> str
     return completed.stdout
 
 
+def failed_write(device_uri: str, remote: str, code: int, reason: str) -> errors.SphereEdgeError:
+    """What the exit code of a program that was to write `remote` means to the user."""
+    signal = -code if code < 0 else code - 128
+    if signal > 0:
+        # A device that restarts ends its programs before its connection.
+        message = f"a program on {device_uri} was ended by signal {signal}"
+        return errors.UnavailableError(message, hint="did it restart, or run out of memory?")
+    return storage_error(device_uri, remote, reason or f"exit code {code}")
+
+
 def storage_error(device_uri: str, remote: str, reason: str) -> errors.StorageError:
     """A failed write, told by what the kernel's message (in `reason`) means to the user."""
     for sign, cause, hint in _WRITE_FAILURES:

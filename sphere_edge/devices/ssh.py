@@ -20,8 +20,8 @@ from sphere_edge.devices.device import (
     Process,
     Sent,
     exit_code_of_shell,
+    failed_write,
     remote_line,
-    storage_error,
 )
 from sphere_edge.devices.ssh_connect import Connection, connect
 from sphere_edge.run import Completed
@@ -108,7 +108,7 @@ class SshDevice:
             lambda _: None,
         )
         if code != 0:
-            raise storage_error(self.uri, remote, said)
+            raise failed_write(self.uri, remote, code, said)
 
     def pull(self, remote: str, target: Path) -> None:
         """See Device.pull."""

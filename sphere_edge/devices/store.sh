@@ -11,6 +11,11 @@ die() {
   echo "$2" >&2
   exit "$1"
 }
+fail() { # with $1; a program that a signal ended tells of a device going down, not of its storage
+  status=$?
+  [ "$status" -gt 128 ] && exit "$status"
+  exit "$1"
+}
 sum() {
   if command -v sha256sum >/dev/null; then
     sha256sum "$@"
@@ -27,10 +32,10 @@ owned() {
   esac
 }
 point() { # pointer file $1 gets lines $2 and $3, at once and whole
-  printf '%s\n%s\n' "$2" "$3" >"$root/incoming/.pointer" || exit 20
+  printf '%s\n%s\n' "$2" "$3" >"$root/incoming/.pointer" || fail 20
   # What the pointer names must be on the flash before the pointer is, or a power cut breaks both.
   sync
-  mv -f "$root/incoming/.pointer" "$root/current/$1" || exit 20
+  mv -f "$root/incoming/.pointer" "$root/current/$1" || fail 20
 }
 current_of() { # line $2 of pointer file $1, if it can be a bundle's
   line=$(sed -n "${2}p" "$root/current/$1" 2>/dev/null | head -c 64)
@@ -38,7 +43,7 @@ current_of() { # line $2 of pointer file $1, if it can be a bundle's
 }
 
 place() { # blob $1 as file $2 of the bundle folder $3, at once also where another file is
-  case $2 in */*) mkdir -p "$3/${2%/*}" || exit 20 ;; esac
+  case $2 in */*) mkdir -p "$3/${2%/*}" || fail 20 ;; esac
   rm -f "$3/$2.new"
   # A hard link is the file itself to whoever opens the bundle. Where those are forbidden, as to
   # adb's shell by Android's rules, or unknown, a symbolic one.
@@ -49,9 +54,9 @@ place() { # blob $1 as file $2 of the bundle folder $3, at once also where anoth
       rest=${rest#*/}
       up=../$up
     done
-    ln -s "$up/blobs/$1" "$3/$2.new" || exit 20
+    ln -s "$up/blobs/$1" "$3/$2.new" || fail 20
   fi
-  mv -f "$3/$2.new" "$3/$2" || exit 20
+  mv -f "$3/$2.new" "$3/$2" || fail 20
 }
 replace() { # in every bundle, the damaged file that was linked to blob $1
   set +f
@@ -65,14 +70,14 @@ replace() { # in every bundle, the damaged file that was linked to blob $1
 
 case $verb in
   prepare)
-    mkdir -p "$root/blobs" "$root/bundles" "$root/current" "$root/incoming" || exit 20
+    mkdir -p "$root/blobs" "$root/bundles" "$root/current" "$root/incoming" || fail 20
     # The folders may be there already on a file system that has become read-only since.
-    : >"$root/incoming/.writable" || exit 20
+    : >"$root/incoming/.writable" || fail 20
     ;;
   executable)
     for shell in /bin/sh /system/bin/sh; do [ -x "$shell" ] && break; done
     rm -f "$root/incoming/.run"
-    printf '#!%s\nexit 0\n' "$shell" >"$root/incoming/.run" || exit 20
+    printf '#!%s\nexit 0\n' "$shell" >"$root/incoming/.run" || fail 20
     chmod 700 "$root/incoming/.run"
     "$root/incoming/.run" 2>/dev/null || die 21 'programs cannot be started there'
     rm -f "$root/incoming/.run"
@@ -100,20 +105,20 @@ case $verb in
     cd "$root/blobs" && sum "$@"
     ;;
   size)
-    cd "$root/incoming" || exit 24
+    cd "$root/incoming" || fail 24
     if [ -f "$1" ]; then ls -ln "$1"; fi
     ;;
   finish) # blob $1, mode $2: what arrived becomes a blob if it is what it should be
     owned
     arrived=$root/incoming/$1
-    got=$(sum <"$arrived") || exit 24
+    got=$(sum <"$arrived") || fail 24
     if [ "${got%% *}" != "$1" ]; then
       rm -f "$arrived"
       die 23 "arrived as ${got%% *}"
     fi
     was_there=$(ls "$root/blobs/$1" 2>/dev/null)
-    chmod "$2" "$arrived" || exit 20
-    mv -f "$arrived" "$root/blobs/$1" || exit 20
+    chmod "$2" "$arrived" || fail 20
+    mv -f "$arrived" "$root/blobs/$1" || fail 20
     if [ -n "$was_there" ]; then replace "$1"; fi
     ;;
   mode) # mode $1, blobs…
@@ -126,12 +131,12 @@ case $verb in
     list=$root/incoming/$1.files
     new=$root/bundles/.$1.new
     rm -rf "$new"
-    mkdir -p "$new" || exit 20
+    mkdir -p "$new" || fail 20
     while read -r blob path; do
       [ -f "$root/blobs/$blob" ] || die 24 "no blob $blob"
       place "$blob" "$path" "$new"
     done <"$list"
-    mv -f "$list" "$new/files.sha256" || exit 20
+    mv -f "$list" "$new/files.sha256" || fail 20
     # Content decides the name, so a bundle that is there is the same one; unless a file was lost.
     if [ -d "$root/bundles/$1" ]; then
       if (cd "$root/bundles/$1" && [ -f files.sha256 ] &&
@@ -141,7 +146,7 @@ case $verb in
       fi
       rm -rf "$root/bundles/$1"
     fi
-    mv -f "$new" "$root/bundles/$1" || exit 20
+    mv -f "$new" "$root/bundles/$1" || fail 20
     ;;
   switch) # name $1 uses bundle $2 from now on
     owned
@@ -160,7 +165,7 @@ case $verb in
     ;;
   forget)
     owned
-    rm -f "$root/current/$1" || exit 20
+    rm -f "$root/current/$1" || fail 20
     ;;
   listings) # bundles…
     for bundle in "$@"; do
@@ -173,7 +178,7 @@ case $verb in
     owned
     kind=$1
     shift
-    for name in "$@"; do rm -rf "${root:?}/$kind/${name:?}" || exit 20; done
+    for name in "$@"; do rm -rf "${root:?}/$kind/${name:?}" || fail 20; done
     ;;
   sweep) # what deploys that died left between two steps
     owned

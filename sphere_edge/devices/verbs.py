@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sphere_edge import errors
-from sphere_edge.devices.device import Device, storage_error
+from sphere_edge.devices.device import Device, failed_write
 from sphere_edge.devices.lock import Lock
 from sphere_edge.run import Completed
 
@@ -47,10 +47,6 @@ class Verbs:
         uri = self.device.uri
         if code == 0:
             return
-        if code < 0:
-            # A device that restarts ends its programs before its connection.
-            message = f"a program on {uri} was ended by signal {-code}"
-            raise errors.UnavailableError(message, hint="did it restart, or run out of memory?")
         if code == LOCK_LOST:
             message = f"the store `{self.root}` on {uri} was taken over by another deploy"
             raise errors.UnavailableError(message, hint="try again when it is done")
@@ -66,4 +62,4 @@ class Verbs:
             raise errors.NotFoundError(
                 message, hint="`sphere-edge device list` shows what is there"
             )
-        raise storage_error(uri, self.root, said or f"exit code {code}")
+        raise failed_write(uri, self.root, code, said)
