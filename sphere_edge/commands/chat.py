@@ -9,6 +9,7 @@ from typing import Any
 
 from sphere_edge import console, profiles
 from sphere_edge.bundle.read import runnable
+from sphere_edge.engines.options import check_context
 from sphere_edge.errors import CancelledError, InvalidArgumentError, UnsupportedError
 
 _HELP = "/exit leaves, /reset starts anew, Ctrl-C stops an answer"
@@ -25,6 +26,7 @@ def chat(
     threads: int,
 ) -> None:
     """Reads lines until /exit or the end of input; each answer builds on all that was said."""
+    check_context(context_tokens)
     path = runnable(bundle, profiles.host(), console.progress())
 
     from sphere_edge.runtime.text import TextManager

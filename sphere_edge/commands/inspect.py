@@ -11,6 +11,7 @@ from sphere_edge.bundle import archive
 from sphere_edge.bundle.manifest import Manifest, Quality
 from sphere_edge.bundle.read import is_bundle, read_manifest
 from sphere_edge.engines.llama import model_spec
+from sphere_edge.engines.options import check_context
 from sphere_edge.engines.whisper import predict as predict_audio
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.fit import Choice, Fit, ModelSpec
@@ -18,6 +19,7 @@ from sphere_edge.formats import gguf, whisper
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.formats.source import Kind, ModelSource
+from sphere_edge.models.registry import check_known
 from sphere_edge.models.shape import Shape
 from sphere_edge.quantization.weights import FORMATS
 from sphere_edge.roofline import roofline
@@ -32,9 +34,7 @@ def inspect(
     as_json: bool,
 ) -> None:
     """Prints a bundle's manifest, or a model's sizes and how it fits each profile."""
-    if context_tokens is not None and context_tokens < 1:
-        message = f"a context of `{context_tokens}` tokens cannot be"
-        raise InvalidArgumentError(message, hint="--context takes the tokens of prompt and answer")
+    check_context(context_tokens)
     path = Path(model)
     if is_bundle(path) or (path.suffix == archive.SUFFIX and path.is_file()):
         _show_bundle(read_manifest(path), as_json)
@@ -95,6 +95,8 @@ def _show_whisper(source: ModelSource, as_json: bool) -> None:
 def _safetensors(source: ModelSource) -> tuple[str, ModelSpec]:
     """Family and sizes by config.json and the headers of the weights, without the compiler."""
     config = ModelConfig.read(source.path)
+    # Sizes of an unknown family would be guesses.
+    check_known(config)
     shape = Shape.read(config)
     tensors = Checkpoint.open(source.path).tensors.values()
     used = [t for t in tensors if not (shape.tied and t.name == "lm_head.weight")]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from sphere_edge import console, packaging, profiles
-from sphere_edge.engines.options import PackageOptions
+from sphere_edge.bundle.manifest import ManifestDraft
+from sphere_edge.engines.options import PackageOptions, check_context
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
 from sphere_edge.formats.source import Kind
 from sphere_edge.packaging import Packaged
@@ -44,9 +45,7 @@ def package(
         _one_of("--kv", kv, tuple(_KV))
     if format is not None:
         _one_of("--format", format, ("safetensors", "gguf"))
-    if context_tokens is not None and context_tokens < 1:
-        message = f"a context of `{context_tokens}` tokens cannot be"
-        raise InvalidArgumentError(message, hint="--context takes the tokens of prompt and answer")
+    check_context(context_tokens)
     options = PackageOptions(
         quantization=quantization,
         context_tokens=context_tokens,
@@ -108,8 +107,8 @@ def _say(made: Packaged, profile: DeviceProfile) -> None:
         f"KV cache {console.human_bytes(memory.kv_cache_bytes)}, "
         f"workspace {console.human_bytes(memory.workspace_bytes)}"
     )
-    if profile.gpu is not None:
-        console.say(f"  runs on    the CPU: {profile.gpu.name} is not used yet")
+    if (told := processor(manifest, profile)) is not None:
+        console.say(f"  runs on    {told}")
     if made.tried_here and manifest.task == "audio":
         console.say(f"next: sphere-edge transcribe {made.output} FILE")
     elif made.tried_here:
@@ -117,6 +116,15 @@ def _say(made: Packaged, profile: DeviceProfile) -> None:
     else:
         console.say(f"next: sphere-edge verify {made.output} (it runs on {profile.name} only)")
     console.write(str(made.output))
+
+
+def processor(manifest: ManifestDraft, profile: DeviceProfile) -> str | None:
+    """Whether the bundle uses the device's GPU, for people; None where there is none."""
+    if profile.gpu is None:
+        return None
+    if manifest.target.backend == "cpu":
+        return f"the CPU: {profile.gpu.name} is not used yet"
+    return f"{profile.gpu.name}, through {manifest.target.backend}"
 
 
 def _as_json(made: Packaged) -> dict[str, object]:

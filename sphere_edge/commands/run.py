@@ -9,6 +9,7 @@ from typing import Any
 
 from sphere_edge import console, profiles
 from sphere_edge.bundle.read import runnable
+from sphere_edge.engines.options import check_context
 from sphere_edge.errors import InvalidArgumentError
 
 
@@ -34,6 +35,7 @@ def run(
     if raw and system is not None:
         message = "--raw has no system message"
         raise InvalidArgumentError(message, hint="leave out --raw or --system")
+    check_context(context_tokens)
     path = runnable(bundle, profiles.host(), console.progress())
 
     from sphere_edge.runtime.text import TextManager

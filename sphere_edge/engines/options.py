@@ -23,6 +23,13 @@ class PackageOptions:
     adapter: Path | None = None
 
 
+def check_context(asked: int | None) -> None:
+    """InvalidArgumentError for a context that no model can have."""
+    if asked is not None and asked < 1:
+        message = f"a context of `{asked}` tokens cannot be"
+        raise InvalidArgumentError(message, hint="--context takes the tokens of prompt and answer")
+
+
 def context_tokens(asked: int | None, usual: int, largest: int) -> int:
     """The context of the bundle: what was asked, or the usual as far as the model goes.
 
@@ -30,9 +37,7 @@ def context_tokens(asked: int | None, usual: int, largest: int) -> int:
     """
     if asked is None:
         return min(usual, largest)
-    if asked < 1:
-        message = f"a context of `{asked}` tokens cannot be"
-        raise InvalidArgumentError(message, hint=f"choose between 1 and {largest}")
+    check_context(asked)
     if asked > largest:
         message = f"a context of `{asked}` tokens is more than the model's `{largest}`"
         raise InvalidArgumentError(message, hint=f"choose between 1 and {largest}")

@@ -46,6 +46,16 @@ class Vocabulary:
     has_chat_template: bool
     normalization: str | None
 
+    @property
+    def caution(self) -> str | None:
+        """Which texts become other tokens than in the original, one sentence; None: no texts."""
+        if self.normalization != "nfc":
+            return None
+        return (
+            "the model's tokenizer composes characters first (NFC), the runtime does not: "
+            "text in decomposed form, such as `e` and a combining accent, becomes other tokens"
+        )
+
 
 @dataclass(frozen=True)
 class Mismatch:

@@ -113,13 +113,18 @@ def family(config: ModelConfig, context_tokens: int) -> Family:
 
     Raises UnsupportedError for an unknown type, naming the known ones.
     """
-    if config.model_type not in FAMILIES:
-        message = f"the model type `{config.model_type[:80]}` is not supported"
-        raise UnsupportedError(message, hint=f"supported: {', '.join(FAMILIES)}")
+    check_known(config)
     module = importlib.import_module(f"sphere_edge.models.{FAMILIES[config.model_type]}")
     read = module.Config.read(config, context_tokens)
     unread = {key for key in config.unread() - _HARMLESS if not _is_neutral(config, key)}
     return Family(config.model_type, read, module.Model, tuple(sorted(unread)))
+
+
+def check_known(config: ModelConfig) -> None:
+    """UnsupportedError for a model type that no family builds, naming those that are built."""
+    if config.model_type not in FAMILIES:
+        message = f"the model type `{config.model_type[:80]}` is not supported"
+        raise UnsupportedError(message, hint=f"supported: {', '.join(FAMILIES)}")
 
 
 def _is_neutral(config: ModelConfig, key: str) -> bool:

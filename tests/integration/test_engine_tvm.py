@@ -51,7 +51,10 @@ def model(tmp_path):
 
 
 def change_config(model, **changes):
-    path = model / "config.json"
+    change_json(model / "config.json", **changes)
+
+
+def change_json(path, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
@@ -120,10 +123,13 @@ def test_an_iphone_gets_objects_that_its_app_links_in(tmp_path):
     assert all(prefix.encode() in path.read_bytes() for path in objects)
 
 
-def test_a_key_that_nobody_understands_is_said(model, tmp_path, capsys):
+def test_a_key_and_a_normalizer_that_the_runtime_leaves_out_are_said(model, tmp_path, capsys):
     change_config(model, residual_multiplier=0.5)
+    change_json(model / "tokenizer.json", normalizer={"type": "NFC"})
     build(model, tmp_path / "made", quantization="q8")
-    assert "residual_multiplier" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "residual_multiplier" in said
+    assert said.count("(NFC)") == 1
 
 
 def test_a_head_that_differs_from_the_embedding_it_is_tied_to_is_kept(model, tmp_path, capsys):

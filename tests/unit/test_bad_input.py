@@ -51,6 +51,11 @@ def only_a_gguf(content: bytes) -> Callable[[Path], None]:
     return change
 
 
+def of_an_unknown_family(model: Path) -> None:
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "model_type": "mamba"}))
+
+
 CASES: dict[str, tuple[Callable[[Path], None], Status, str]] = {
     "a truncated header": (with_weights(WEIGHTS[:20]), Status.MODEL_CORRUPT, "too few"),
     "truncated data": (with_weights(WEIGHTS[:-8]), Status.MODEL_CORRUPT, "beyond the end"),
@@ -62,6 +67,7 @@ CASES: dict[str, tuple[Callable[[Path], None], Status, str]] = {
     ),
     "a missing shard": (without_a_shard, Status.NOT_FOUND, "model-00002-of-00002"),
     "a truncated GGUF": (only_a_gguf(b"GGUF\x03\0\0\0" + bytes(9)), Status.MODEL_CORRUPT, "GGUF"),
+    "an unknown family": (of_an_unknown_family, Status.UNSUPPORTED, "supported: llama, mistral"),
     "a GGUF of wrong magic": (only_a_gguf(b"GGML" + bytes(60)), Status.MODEL_CORRUPT, "GGUF"),
 }
 

@@ -112,6 +112,8 @@ def test_a_wrong_command_line_is_explained_and_ends_with_64(
         (["package", "/no/such"], Status.NOT_FOUND, ["`/no/such`"]),
         (["inspect", "/no/such"], Status.NOT_FOUND, ["`/no/such`"]),
         (["inspect", "tiny", "--context", "0"], Status.INVALID_ARGUMENT, ["context of `0`"]),
+        (["run", str(GOLDEN), "Hi", "--context", "0"], Status.INVALID_ARGUMENT, ["context of `0`"]),
+        (["chat", str(GOLDEN), "--context", "0"], Status.INVALID_ARGUMENT, ["context of `0`"]),
         (["verify", "/no/such"], Status.NOT_FOUND, ["`/no/such`"]),
         (["profiles", "show", "pixel8000"], Status.NOT_FOUND, ["`pixel8000`", "pixel8"]),
     ],

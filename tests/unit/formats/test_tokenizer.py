@@ -297,6 +297,14 @@ def test_a_tokenizer_agrees_with_itself_and_not_with_another(tmp_path: Path) -> 
     assert own.encode(found[0].sample, add_special_tokens=False).ids == found[0].expected
 
 
+def test_a_tokenizer_that_composes_characters_comes_with_a_caution(tmp_path: Path) -> None:
+    qwen, _ = written(trained.write_byte_level(tmp_path, "qwen2"))
+    assert qwen.caution is not None
+    assert "(NFC)" in qwen.caution
+    llama, _ = written(trained.write_byte_level(tmp_path, "llama-bpe"))
+    assert llama.caution is None
+
+
 def test_a_tokenizer_the_library_refuses_is_damaged(tmp_path: Path) -> None:
     trained.write_byte_level(tmp_path, "llama-bpe")
     edit(tmp_path, decoder={"type": "Nonsense"})
