@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,9 @@ def _flags(option: Any) -> str:
 def _default(option: Any) -> str:
     if option.is_flag or option.default is None:
         return ""
-    return f"`{option.default}`"
+    # As it is typed; how Python itself writes an enum differs between its versions.
+    value = option.default.value if isinstance(option.default, Enum) else option.default
+    return f"`{value}`"
 
 
 if __name__ == "__main__":
