@@ -81,7 +81,8 @@ def tools(folder: Path, kind: str) -> str:
 
 def start_sshd(folder: Path, *settings: str) -> Sshd:
     """The real sshd with these lines in its config; skips where there is none."""
-    server = Sshd(folder, settings=settings)
+    # A user's .bashrc is none of these tests' business, and bash reads it at SHLVL 0.
+    server = Sshd(folder, settings=("SetEnv SHLVL=2", *settings))
     try:
         server.start()
     except (errors.NotFoundError, errors.UnavailableError) as error:
@@ -100,8 +101,7 @@ def wait_until(is_so: Callable[[], bool], *, seconds: float = 15) -> None:
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     folder = tmp_path_factory.mktemp("sshd")
-    # A user's .bashrc is none of this test's business, and bash reads it at SHLVL 0.
-    server = start_sshd(folder, "SetEnv SHLVL=2")
+    server = start_sshd(folder)
     yield server
     server.stop()
 
