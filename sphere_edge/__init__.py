@@ -8,6 +8,7 @@ with TextManager.open("dist/tiny.host") as text:
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from sphere_edge.errors import (
@@ -30,6 +31,7 @@ from sphere_edge.errors import (
 if TYPE_CHECKING:
     # For type checkers; at run time __getattr__ imports it when it is first asked for, since numpy
     # and the loader of the native core have no place in `sphere-edge --help`.
+    from sphere_edge import resources
     from sphere_edge.runtime.audio import AudioManager
     from sphere_edge.runtime.text import TextManager
 
@@ -53,6 +55,7 @@ __all__ = [
     "UnavailableError",
     "UnsupportedError",
     "__version__",
+    "resources",
 ]
 
 
@@ -61,6 +64,8 @@ def __getattr__(name: str) -> Any:
         from sphere_edge.runtime.audio import AudioManager
 
         return AudioManager
+    if name == "resources":
+        return importlib.import_module("sphere_edge.resources")
     if name == "TextManager":
         from sphere_edge.runtime.text import TextManager
 

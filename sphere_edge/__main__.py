@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from sphere_edge import cli, console
-from sphere_edge.errors import CancelledError, SphereEdgeError, Status, StorageError
+from sphere_edge.errors import CancelledError, InternalError, SphereEdgeError, Status, StorageError
 
 # BSD sysexits.h EX_USAGE: the command line itself is wrong; above every status code.
 USAGE = 64
@@ -44,6 +44,8 @@ def _run(words: list[str]) -> int:
         sys.stdout.flush()
     except cli.UsageError as error:
         console.error(error.message, error.hint)
+        if "--json" in words:
+            console.write_json(console.as_error(USAGE, "USAGE", error.message, error.hint))
         return USAGE
     except SphereEdgeError as error:
         return _failed(error, words)
@@ -53,10 +55,10 @@ def _run(words: list[str]) -> int:
         raise
     except OSError as error:
         if error.filename is None and error.errno not in NO_ROOM:
-            return _bug()
+            return _bug(words)
         return _failed(_from_os(error), words)
     except Exception:
-        return _bug()
+        return _bug(words)
     return status or Status.OK
 
 
@@ -76,13 +78,10 @@ def _from_os(error: OSError) -> StorageError:
     return StorageError(f"cannot use `{os.fsdecode(error.filename)}`: {reason}", hint=hint)
 
 
-def _bug() -> int:
+def _bug(words: list[str]) -> int:
     traceback.print_exc()
-    console.error(
-        "this is a bug in sphere-edge",
-        "report it with the lines above and the output of `sphere-edge doctor`",
-    )
-    return Status.INTERNAL
+    hint = "report it with the lines above and the output of `sphere-edge doctor`"
+    return _failed(InternalError("this is a bug in sphere-edge", hint=hint), words)
 
 
 def run() -> None:

@@ -139,15 +139,13 @@ def error(message: str, hint: str | None = None) -> None:
 
 
 def error_as_json(failure: SphereEdgeError) -> dict[str, Any]:
+    """`failure` as `as_error` writes it."""
+    return as_error(failure.code, failure.code.name, failure.message, failure.hint)
+
+
+def as_error(code: int, status: str, message: str, hint: str | None) -> dict[str, Any]:
     """`{"error": {code, status, message, hint}}`, the same shape in the runner and the server."""
-    return {
-        "error": {
-            "code": int(failure.code),
-            "status": failure.code.name,
-            "message": failure.message,
-            "hint": failure.hint,
-        }
-    }
+    return {"error": {"code": int(code), "status": status, "message": message, "hint": hint}}
 
 
 def is_interactive() -> bool:

@@ -135,6 +135,17 @@ def test_an_error_is_json_too_where_a_machine_reads() -> None:
     }
 
 
+def test_a_wrong_command_line_is_json_too() -> None:
+    run = sphere_edge("profiles", "match", "--json")
+    assert run.returncode == USAGE
+    assert json.loads(run.stdout)["error"] == {
+        "code": 64,
+        "status": "USAGE",
+        "message": "missing option `--device` / `-d`",
+        "hint": "see `sphere-edge profiles match --help`",
+    }
+
+
 def test_a_sound_bundle_gives_its_id_on_stdout_and_talk_on_stderr() -> None:
     run = sphere_edge("verify", str(GOLDEN))
     assert run.returncode == 0
@@ -189,11 +200,12 @@ def test_a_bug_of_ours_is_shown_whole_with_the_request_to_report_it() -> None:
         "import sys; from sphere_edge import __main__, cli\n"
         "def action(): raise KeyError('oops')\n"
         "cli.parse = lambda words: action\n"
-        "sys.exit(__main__.main([]))"
+        "sys.exit(__main__.main(['verify', '--json']))"
     )
     run = subprocess.run(
         [sys.executable, "-c", broken], capture_output=True, text=True, check=False
     )
     assert run.returncode == Status.INTERNAL
+    assert json.loads(run.stdout)["error"]["status"] == "INTERNAL"
     assert "Traceback" in run.stderr
     assert "this is a bug in sphere-edge\n\nhint: report it" in run.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import sphere_edge
 from sphere_edge import errors
@@ -27,6 +28,7 @@ EXPORTED = [
     "UnavailableError",
     "UnsupportedError",
     "__version__",
+    "resources",
 ]
 # What would make `sphere-edge --help` slow.
 HEAVY = ["ctypes", "numpy", "tvm", "pydantic", "rich", "subprocess"]
@@ -36,6 +38,12 @@ def test_these_names_are_exported() -> None:
     assert sphere_edge.__all__ == EXPORTED
     for name in EXPORTED:
         assert getattr(sphere_edge, name) is not None
+
+
+def test_the_built_in_model_is_found_without_another_import() -> None:
+    code = "import sphere_edge; print(sphere_edge.resources.tiny_model())"
+    folder = run([sys.executable, "-c", code], timeout_s=60).stdout.strip()
+    assert (Path(folder) / "model.safetensors").is_file()
 
 
 def test_every_kind_of_error_is_exported() -> None:
