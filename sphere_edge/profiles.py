@@ -163,7 +163,12 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> DeviceProfile:
-    """The profile `name`; NotFoundError with the nearest names when there is none."""
+    """The profile `name`, or that in the file `name` if it ends in `.toml`.
+
+    Raises NotFoundError with the nearest names when there is none, and what `read` raises.
+    """
+    if name.endswith(".toml"):
+        return read(Path(name))
     known = names()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

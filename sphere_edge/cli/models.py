@@ -33,7 +33,7 @@ def package(
         typer.Option(
             "--profile",
             "-p",
-            help="Device to make it for, of `profiles list`; auto: --device itself.",
+            help="Of `profiles list`, or a .toml file of yours; auto: --device itself.",
         ),
     ] = "host",
     device: Annotated[

@@ -30,6 +30,14 @@ def test_every_source_belongs_to_a_figure(name: str) -> None:
         assert not field or getattr(group, field) is not None, figure
 
 
+def test_a_file_of_ones_own_is_a_profile_too(tmp_path: Path) -> None:
+    mine = tmp_path / "my-board.toml"
+    mine.write_text(PIXEL8.read_text().replace('name = "pixel8"', 'name = "my-board"'))
+    assert profiles.load(str(mine)).name == "my-board"
+    with pytest.raises(NotFoundError, match=r"no-board\.toml"):
+        profiles.load(str(tmp_path / "no-board.toml"))
+
+
 def test_a_typo_is_answered_with_the_nearest_names() -> None:
     with pytest.raises(NotFoundError, match="`pixel9000`") as caught:
         profiles.load("pixel9000")
