@@ -15,6 +15,8 @@ import test_kernels_attention as attention
 import test_kernels_elementwise as elementwise
 import test_kernels_linear as linear
 
+from tests.attention_reference import SPECS
+
 pytestmark = pytest.mark.skipif(
     emulator.QEMU is None, reason="needs qemu-aarch64 (Debian: qemu-user-static)"
 )
@@ -58,7 +60,7 @@ def test_embedding_rows_are_the_stored_ones():
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_rope_rotates_q_and_k_and_writes_only_its_rows_of_the_cache(dtype):
     check = attention.test_rope_rotates_q_and_k_and_writes_only_its_rows_of_the_cache
-    check(_ISA, dtype, attention._SPECS["grouped"])
+    check(_ISA, dtype, SPECS["grouped"])
 
 
 @pytest.mark.parametrize("n", [1, 37])
@@ -66,7 +68,7 @@ def test_rope_rotates_q_and_k_and_writes_only_its_rows_of_the_cache(dtype):
     "name", ["grouped", "odd sizes, window, softcap, interleaved"], ids=["grouped", "odd"]
 )
 def test_attention_agrees_with_numpy(name, n):
-    attention._check_attention(_ISA, "float16", attention._SPECS[name], n, 131)
+    attention._check_attention(_ISA, "float16", SPECS[name], n, 131)
 
 
 def test_norm_and_activation_agree_with_numpy():
