@@ -116,6 +116,8 @@ class Sshd:
             "KbdInteractiveAuthentication no",
             "MaxStartups 100",
             "Subsystem sftp internal-sftp",
+            # This machine's .bashrc is no part of a simulated board; bash reads it at SHLVL 0.
+            "SetEnv SHLVL=2",
             *self.settings,
         ]
         if not isinstance(self.place, HostPlace):

@@ -81,8 +81,7 @@ def tools(folder: Path, kind: str) -> str:
 
 def start_sshd(folder: Path, *settings: str) -> Sshd:
     """The real sshd with these lines in its config; skips where there is none."""
-    # A user's .bashrc is none of these tests' business, and bash reads it at SHLVL 0.
-    server = Sshd(folder, settings=("SetEnv SHLVL=2", *settings))
+    server = Sshd(folder, settings=settings)
     try:
         server.start()
     except (errors.NotFoundError, errors.UnavailableError) as error:
