@@ -55,10 +55,26 @@ def interpret(
         message = f"the reference cannot compute a `{type(expression).__name__}`"
         raise UnsupportedError(message)
 
-    for block in function.body.blocks:
-        for binding in block.bindings:
-            known[binding.var] = value(binding.value)
+    bindings = [binding for block in function.body.blocks for binding in block.bindings]
+    # What nobody reads any more is let go: the activations of all layers would be gigabytes.
+    for binding, done in zip(bindings, _last_read(bindings, function.body.body), strict=True):
+        known[binding.var] = value(binding.value)
+        for variable in done:
+            del known[variable]
     return value(function.body.body)
+
+
+def _last_read(bindings: list[Any], result: Any) -> list[list[Any]]:
+    """For each binding, the variables that are bound and not read after it."""
+    bound = {binding.var for binding in bindings}
+    later = set(relax.analysis.free_vars(result))
+    done: list[list[Any]] = []
+    for binding in reversed(bindings):
+        read = {one for one in relax.analysis.free_vars(binding.value) if one in bound}
+        unread = [one for one in (*read, binding.var) if one not in later]
+        done.append(unread)
+        later |= read
+    return done[::-1]
 
 
 def _call(
