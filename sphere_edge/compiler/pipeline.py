@@ -56,29 +56,7 @@ def _tir_passes() -> tuple[Any, Any, Any]:
     Left out of the stock list: what serves GPUs, and CompactBufferAllocation and
     CommonSubexprElim, which take seconds per unrolled kernel and find nothing there.
     """
-    passes = tvm.transform.Sequential(
-        [
-            s_tir.transform.LowerInitBlock(),
-            s_tir.transform.PlanAndUpdateBufferAllocationLocation(),
-            s_tir.transform.ConvertBlocksToOpaque(),
-            s_tir.transform.LowerMatchBuffer(),
-            s_tir.transform.StmtSimplify(),
-            s_tir.transform.LowerOpaqueBlock(),
-            tirx.transform.FlattenBuffer(),
-            tirx.transform.NarrowDataType(32),
-            tirx.transform.VectorizeLoop(True),
-            tirx.transform.StorageRewrite(),
-            tirx.transform.UnrollLoop(),
-            tirx.transform.StmtSimplify(),
-            tirx.transform.RemoveNoOp(),
-            s_tir.transform.RewriteUnsafeSelect(),
-            tirx.transform.VerifyMemory(),
-            tirx.transform.AnnotateEntryFunc(),
-            tirx.transform.SplitHostDevice(),
-            tirx.transform.MakePackedAPI(),
-        ]
-    )
-    return passes, _finalize_host, _finalize_device
+    return _lowering([]), _finalize_host, _finalize_device
 
 
 def _gpu_tir_passes() -> tuple[Any, Any, Any]:
@@ -87,13 +65,18 @@ def _gpu_tir_passes() -> tuple[Any, Any, Any]:
     Left out of the stock list: ThreadSync, as every kernel says itself where its threads wait for
     each other, and what moves code across such places.
     """
-    passes = tvm.transform.Sequential(
+    bindings = [s_tir.transform.LiftThreadBinding(), s_tir.transform.UnifyThreadBinding()]
+    return _lowering(bindings), _finalize_host, _finalize_device
+
+
+def _lowering(bindings: list[Any]) -> Any:
+    """The passes of both, with `bindings` where blocks have become opaque."""
+    return tvm.transform.Sequential(
         [
             s_tir.transform.LowerInitBlock(),
             s_tir.transform.PlanAndUpdateBufferAllocationLocation(),
             s_tir.transform.ConvertBlocksToOpaque(),
-            s_tir.transform.LiftThreadBinding(),
-            s_tir.transform.UnifyThreadBinding(),
+            *bindings,
             s_tir.transform.LowerMatchBuffer(),
             s_tir.transform.StmtSimplify(),
             s_tir.transform.LowerOpaqueBlock(),
@@ -111,7 +94,6 @@ def _gpu_tir_passes() -> tuple[Any, Any, Any]:
             tirx.transform.MakePackedAPI(),
         ]
     )
-    return passes, _finalize_host, _finalize_device
 
 
 def _finalize_host() -> Any:

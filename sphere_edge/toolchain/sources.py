@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from sphere_edge import console
@@ -45,6 +45,16 @@ _GGML_BACKENDS_LEFT_OUT = tuple(
     )
 )
 
+_WHISPER_CPP = Source(
+    distribution="pywhispercpp",
+    version="1.5.1",
+    sha256="5df897e5dd9d9f16804fc937bd85b9f5880a0b29a55f8843585e0e03d76195e5",
+    archive_bytes=9_756_087,
+    backend="setuptools.build_meta",
+    folder="whisper.cpp",
+    keep=("CMakeLists.txt", "LICENSE", "cmake", "include", "src"),
+)
+
 SOURCES = {
     "llama_cpp": Source(
         distribution="llama_cpp_python",
@@ -61,24 +71,10 @@ SOURCES = {
         ),
         leave_out=_GGML_BACKENDS_LEFT_OUT,
     ),
-    "whisper_cpp": Source(
-        distribution="pywhispercpp",
-        version="1.5.1",
-        sha256="5df897e5dd9d9f16804fc937bd85b9f5880a0b29a55f8843585e0e03d76195e5",
-        archive_bytes=9_756_087,
-        backend="setuptools.build_meta",
-        folder="whisper.cpp",
-        keep=("CMakeLists.txt", "LICENSE", "cmake", "include", "src"),
-    ),
+    "whisper_cpp": _WHISPER_CPP,
     # The same archive; apart, so that it is no input of native builds.
-    "voice_detector": Source(
-        distribution="pywhispercpp",
-        version="1.5.1",
-        sha256="5df897e5dd9d9f16804fc937bd85b9f5880a0b29a55f8843585e0e03d76195e5",
-        archive_bytes=9_756_087,
-        backend="setuptools.build_meta",
-        folder="whisper.cpp",
-        keep=("LICENSE", "models/for-tests-silero-v6.2.0-ggml.bin"),
+    "voice_detector": replace(
+        _WHISPER_CPP, keep=("LICENSE", "models/for-tests-silero-v6.2.0-ggml.bin")
     ),
     "stable_diffusion_cpp": Source(
         distribution="stable_diffusion_cpp_python",

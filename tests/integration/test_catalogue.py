@@ -10,7 +10,6 @@ from sphere_edge import packaging, profiles
 from sphere_edge.bundle.verify import verify
 from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.engines.options import PackageOptions
-from sphere_edge.errors import UnsupportedError
 from sphere_edge.profiles import DeviceProfile
 
 Code = tuple[object, ...]
@@ -35,14 +34,7 @@ for _name in profiles.names():
 @pytest.mark.parametrize("names", CODES.values(), ids=lambda names: names[0])
 def test_the_built_in_model_can_be_packaged_for_every_device(names: list[str], tmp_path: Path):
     profile = profiles.load(names[0])
-    try:
-        made = packaging.package(
-            packaging.find("tiny"), profile, PackageOptions(), tmp_path / "made"
-        )
-    except UnsupportedError as error:
-        if profile.os != "ios":
-            raise
-        pytest.xfail(f"iOS: {error.message}")
+    made = packaging.package(packaging.find("tiny"), profile, PackageOptions(), tmp_path / "made")
     assert made.bundle.manifest.profile == names[0]
     verify(made.output)
     peak = made.bundle.manifest.memory.peak_bytes
