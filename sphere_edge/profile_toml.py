@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from sphere_edge.profiles import DeviceProfile
@@ -13,14 +14,20 @@ _UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 def render(profile: DeviceProfile) -> str:
     """The file's text; reading it gives `profile` again."""
     fields = profile.model_dump(mode="json", exclude_none=True)
-    tables = {key: value for key, value in fields.items() if isinstance(value, dict)}
-    lines = [f"{key} = {_value(value)}" for key, value in fields.items() if key not in tables]
-    for name, table in tables.items():
-        lines += ["", f"[{name}]"]
-        lines += [
-            f"{_key(key)} = {_shown(key, value)}" for key, value in table.items() if value != []
-        ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(_lines(fields, ())) + "\n"
+
+
+def _lines(fields: dict[str, Any], table: tuple[str, ...]) -> Iterator[str]:
+    """The lines of one table, those of the tables inside it last; empty ones have none."""
+    inner = {key: value for key, value in fields.items() if isinstance(value, dict)}
+    for key, value in fields.items():
+        if key not in inner and value != []:
+            yield f"{_key(key)} = {_shown(key, value)}"
+    for name, content in inner.items():
+        if content:
+            yield ""
+            yield f"[{'.'.join((*table, name))}]"
+            yield from _lines(content, (*table, name))
 
 
 def _key(key: str) -> str:

@@ -11,6 +11,7 @@ import difflib
 import functools
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -87,6 +88,22 @@ class Memory(_Part):
         return self
 
 
+class GpuLimits(_Part):
+    """What the interface to a GPU says of it; None where nobody has told.
+
+    `group_threads` and `group_memory_bytes` are what one work group (threadgroup, block) may have,
+    `subgroup_threads` how many of its threads step together (wave, SIMD group, warp; the least
+    where the driver chooses), `allocation_bytes` what one buffer may hold. `images`: kernels can
+    read images (textures).
+    """
+
+    group_threads: Annotated[int, Field(gt=0)] | None = None
+    group_memory_bytes: Bytes | None = None
+    subgroup_threads: Annotated[int, Field(gt=0)] | None = None
+    allocation_bytes: Bytes | None = None
+    images: bool | None = None
+
+
 class Gpu(_Part):
     """The GPU and the interface through which it is reached; `unified`: it shares the RAM.
 
@@ -95,11 +112,14 @@ class Gpu(_Part):
 
     name: str
     api: Literal["opencl", "metal", "cuda", "vulkan"]
+    # Of the interface, as `3.0`.
+    api_version: str | None = None
     architecture: str | None = None
     # Of float32, at its highest clock.
     flops_per_s: Flops | None = None
     unified: bool = True
     half_precision: bool = True
+    limits: GpuLimits = GpuLimits()
 
 
 class Defaults(_Part):
@@ -107,6 +127,16 @@ class Defaults(_Part):
 
     quantization: Quantization = "q4"
     context_tokens: Annotated[int, Field(gt=0)] = 2048
+
+
+def _told(part: _Part, name: str) -> Iterator[str]:
+    """The figures that the file gives for `part`, with the names of the groups they are in."""
+    for field in part.model_fields_set:
+        value = getattr(part, field)
+        if isinstance(value, _Part):
+            yield from _told(value, f"{name}.{field}")
+        else:
+            yield f"{name}.{field}"
 
 
 class DeviceProfile(_Part):
@@ -129,13 +159,9 @@ class DeviceProfile(_Part):
 
     @model_validator(mode="after")
     def _figures_have_sources(self) -> DeviceProfile:
-        figures = [
-            f"{part}.{figure}"
-            for part in ("cpu", "memory", "gpu")
-            if (group := getattr(self, part)) is not None
-            for figure in group.model_fields_set
-        ]
-        bare = [f for f in figures if f not in self.sources and f.split(".")[0] not in self.sources]
+        parts = {"cpu": self.cpu, "memory": self.memory, "gpu": self.gpu}
+        figures = [figure for name, part in parts.items() if part for figure in _told(part, name)]
+        bare = [figure for figure in figures if self.source(figure) is None]
         if bare:
             message = f"no source for {', '.join(sorted(bare))}"
             raise ValueError(message)
@@ -149,6 +175,12 @@ class DeviceProfile(_Part):
                 message = f"backend {backend} without a GPU of that api"
                 raise ValueError(message)
         return self
+
+    def source(self, figure: str) -> str | None:
+        """Where `figure`, as `gpu.limits.images`, is from: its own source or that of its group."""
+        while figure not in self.sources and "." in figure:
+            figure = figure.rpartition(".")[0]
+        return self.sources.get(figure)
 
     @property
     def is_arm(self) -> bool:
@@ -230,11 +262,21 @@ def _with_soc(fields: dict[str, Any]) -> dict[str, Any]:
         return fields
     shared = _toml(_text(known[soc]), known[soc])
     parts = {
-        part: {**shared.get(part, {}), **given} if isinstance(given, dict) else given
+        part: _merged(shared.get(part, {}), given)
         for part in ("cpu", "memory", "gpu", "sources")
         if (given := fields.get(part, {})) or part in shared
     }
     return {**fields, **parts, "soc": shared.get("title", soc)}
+
+
+def _merged(shared: Any, given: Any) -> Any:
+    """`given`, and what only `shared` says, table by table."""
+    if not isinstance(shared, dict) or not isinstance(given, dict):
+        return given
+    return {
+        **shared,
+        **{key: _merged(shared.get(key), value) for key, value in given.items()},
+    }
 
 
 def describe(error: ValidationError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from sphere_edge import console, profile_toml, profiles
@@ -163,18 +164,19 @@ def _match_as_json(one: Match) -> dict[str, object]:
 
 
 def _figures(profile: DeviceProfile) -> list[tuple[str, str, str]]:
-    rows = []
-    for key, value in profile.model_dump(mode="json", exclude_none=True).items():
-        if key == "sources":
-            continue
-        if not isinstance(value, dict):
-            rows.append((key, str(value), ""))
-            continue
-        for figure, content in value.items():
-            name = f"{key}.{figure}"
-            source = profile.sources.get(name, profile.sources.get(key, ""))
-            rows.append((name, _shown(figure, content), source))
-    return rows
+    fields = profile.model_dump(mode="json", exclude_none=True, exclude={"sources"})
+    return [
+        (figure, _shown(figure, value), profile.source(figure) or "")
+        for figure, value in _flat(fields, "")
+    ]
+
+
+def _flat(fields: dict[str, object], group: str) -> Iterator[tuple[str, object]]:
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{group}{name}.")
+        else:
+            yield f"{group}{name}", value
 
 
 def _shown(figure: str, value: object) -> str:

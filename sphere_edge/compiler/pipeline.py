@@ -12,6 +12,8 @@ import tvm
 from tvm import relax, s_tir, tirx
 from tvm.s_tir import dlight
 
+from sphere_edge.compiler import group_limits
+
 TIR_PIPELINE = "sphere_edge_cpu"
 GPU_TIR_PIPELINE = "sphere_edge_gpu"
 
@@ -56,7 +58,7 @@ def _tir_passes() -> tuple[Any, Any, Any]:
     Left out of the stock list: what serves GPUs, and CompactBufferAllocation and
     CommonSubexprElim, which take seconds per unrolled kernel and find nothing there.
     """
-    return _lowering([]), _finalize_host, _finalize_device
+    return _lowering([], []), _finalize_host, _finalize_device
 
 
 def _gpu_tir_passes() -> tuple[Any, Any, Any]:
@@ -66,11 +68,11 @@ def _gpu_tir_passes() -> tuple[Any, Any, Any]:
     each other, and what moves code across such places.
     """
     bindings = [s_tir.transform.LiftThreadBinding(), s_tir.transform.UnifyThreadBinding()]
-    return _lowering(bindings), _finalize_host, _finalize_device
+    return _lowering(bindings, [group_limits.verified]), _finalize_host, _finalize_device
 
 
-def _lowering(bindings: list[Any]) -> Any:
-    """The passes of both, with `bindings` where blocks have become opaque."""
+def _lowering(bindings: list[Any], checks: list[Any]) -> Any:
+    """The passes of both, with `bindings` once blocks are opaque and `checks` on the last loops."""
     return tvm.transform.Sequential(
         [
             s_tir.transform.LowerInitBlock(),
@@ -89,6 +91,7 @@ def _lowering(bindings: list[Any]) -> Any:
             tirx.transform.RemoveNoOp(),
             s_tir.transform.RewriteUnsafeSelect(),
             tirx.transform.VerifyMemory(),
+            *checks,
             tirx.transform.AnnotateEntryFunc(),
             tirx.transform.SplitHostDevice(),
             tirx.transform.MakePackedAPI(),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import tvm
 
 from sphere_edge.errors import UnsupportedError
-from sphere_edge.profiles import DeviceProfile
+from sphere_edge.profiles import DeviceProfile, GpuLimits
 from sphere_edge.quantization.weights import WeightFormat
 
 IsaName = Literal["avx512vnni", "avx2", "neon_i8mm", "neon_dotprod", "generic"]
@@ -93,8 +93,10 @@ _GPU_NAMES: dict[GpuFamily, tuple[str, ...]] = {
     "nvidia": ("nvidia", "ampere", "ada", "blackwell", "hopper", "turing", "geforce", "rtx"),
     "apple": ("apple",),
 }
-# Least that each interface guarantees to a work group: threads, and bytes of local memory.
-_GPU_LIMITS: dict[GpuKind, tuple[int, int]] = {
+# The most threads and bytes of local memory that our work groups take, however much a GPU has: a
+# driver may give a kernel of many registers fewer threads than the device's most (OpenCL's
+# CL_KERNEL_WORK_GROUP_SIZE), and CUDA more than 48 KiB only on request.
+_GROUP_MOST: dict[GpuKind, tuple[int, int]] = {
     "opencl": (256, 32768),
     "cuda": (1024, 49152),
     "metal": (1024, 32768),
@@ -115,6 +117,7 @@ class GpuTarget:
     half: bool
     # What the compiler must know of the chip, as `sm_87`; None: the kernels are compiled there.
     architecture: str | None = None
+    limits: GpuLimits = GpuLimits()
 
     @classmethod
     def of(cls, profile: DeviceProfile) -> GpuTarget:
@@ -129,7 +132,7 @@ class GpuTarget:
         ]
         family: GpuFamily = "nvidia" if gpu.api == "cuda" else (*families, "generic")[0]
         host = CpuTarget.of(profile.triple, profile.cpu.features)
-        return cls(gpu.api, family, host, gpu.half_precision, gpu.architecture)
+        return cls(gpu.api, family, host, gpu.half_precision, gpu.architecture, gpu.limits)
 
     @property
     def triple(self) -> str:
@@ -143,13 +146,15 @@ class GpuTarget:
 
     @property
     def group_threads(self) -> int:
-        """Threads that a work group may have."""
-        return _GPU_LIMITS[self.kind][0]
+        """Threads that a work group may have here: never more than the profile's GPU allows."""
+        most = _GROUP_MOST[self.kind][0]
+        return min(most, self.limits.group_threads or most)
 
     @property
     def group_memory_bytes(self) -> int:
-        """Local memory that a work group may use."""
-        return _GPU_LIMITS[self.kind][1]
+        """Local memory that a work group may use here, in bytes."""
+        most = _GROUP_MOST[self.kind][1]
+        return min(most, self.limits.group_memory_bytes or most)
 
     def weight_format(self, name: str) -> WeightFormat:
         """The weight format `name` in the host's layout; raises InvalidArgumentError."""

@@ -11,7 +11,9 @@ import pytest
 from sphere_edge import host, profile_toml, profiles
 from sphere_edge.errors import InvalidArgumentError, NotFoundError
 
-PIXEL8 = Path(__file__).parents[2] / "device_profiles" / "pixel8.toml"
+CATALOGUE = Path(__file__).parents[2] / "device_profiles"
+# Says everything itself: its chip is in no other device of the catalogue.
+BOARD = CATALOGUE / "rk3588.toml"
 
 
 @pytest.mark.parametrize("name", profiles.names())
@@ -25,14 +27,15 @@ def test_every_profile_can_be_loaded(name: str) -> None:
 def test_every_source_belongs_to_a_figure(name: str) -> None:
     profile = profiles.load(name)
     for figure in profile.sources:
-        part, _, field = figure.partition(".")
-        group = getattr(profile, part)
-        assert not field or getattr(group, field) is not None, figure
+        value = profile
+        for field in figure.split("."):
+            value = getattr(value, field)
+        assert value is not None, figure
 
 
 def test_a_file_of_ones_own_is_a_profile_too(tmp_path: Path) -> None:
     mine = tmp_path / "my-board.toml"
-    mine.write_text(PIXEL8.read_text().replace('name = "pixel8"', 'name = "my-board"'))
+    mine.write_text(BOARD.read_text().replace('name = "rk3588"', 'name = "my-board"'))
     assert profiles.load(str(mine)).name == "my-board"
     with pytest.raises(NotFoundError, match=r"no-board\.toml"):
         profiles.load(str(tmp_path / "no-board.toml"))
@@ -61,21 +64,22 @@ def test_a_profile_name_is_never_a_path(name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ('"i8mm"', '"avx1024"', "cpu.features.3"),
-        ("performance_cores = 5", "performance_cores = 0", "cpu.performance_cores"),
-        ('usable_bytes = "4 GiB"', 'usable_bytes = "9 GiB"', "more than total"),
+        ('"fp16"', '"avx1024"', "cpu.features.2"),
+        ("performance_cores = 4", "performance_cores = 0", "cpu.performance_cores"),
+        ('usable_bytes = "6 GiB"', 'usable_bytes = "9 GiB"', "more than total"),
         ('total_bytes = "8 GiB"', 'total_bytes = "lots"', "memory.total_bytes"),
         ("name = ", "nome = ", "nome"),
         ("[gpu]", "[gpu", "no TOML"),
-        ('gpu = "Android', 'tpu = "Android', "no source for gpu.api"),
-        ('name = "pixel8"', 'name = "pixel9"', "file and name"),
+        ('\ngpu = "', '\ntpu = "', "no source for gpu.api"),
+        ("[defaults]", "[gpu.limits]\ngroup_threads = 0\n", "gpu.limits.group_threads"),
+        ('name = "rk3588"', 'name = "pixel9"', "file and name"),
     ],
 )
 def test_a_wrong_profile_is_refused_with_the_field(
     tmp_path: Path, old: str, new: str, complaint: str
 ) -> None:
-    path = tmp_path / "pixel8.toml"
-    path.write_text(PIXEL8.read_text().replace(old, new, 1))
+    path = tmp_path / "rk3588.toml"
+    path.write_text(BOARD.read_text().replace(old, new, 1))
     with pytest.raises(InvalidArgumentError, match=complaint):
         profiles.read(path)
 
@@ -112,10 +116,26 @@ memory = "told by a friend"
         profiles.parse(text.replace("tensor-g4", "../socs/tensor-g4"), "phone.toml")
 
 
+def test_a_profile_may_add_to_the_limits_of_its_chips_gpu(tmp_path: Path) -> None:
+    text = (CATALOGUE / "pixel8.toml").read_text()
+    told = '[gpu.limits]\nallocation_bytes = "3 GiB"\n\n[sources]\n'
+    gpu = profiles.parse(text.replace("[sources]\n", told), "pixel8.toml").gpu
+    assert gpu is not None
+    assert gpu.limits.allocation_bytes == 3 << 30
+    assert gpu.limits.group_threads == 1024
+
+
+def test_each_figure_has_the_source_that_stands_nearest() -> None:
+    profile = profiles.load("pixel8")
+    assert "gpuinfo" in (profile.source("gpu.limits.images") or "")
+    assert "Android Authority" in (profile.source("gpu.api") or "")
+    assert profile.source("os") is None
+
+
 def test_the_catalogue_knows_thirty_devices_and_each_shared_chip_is_used() -> None:
     assert len(profiles.names()) > 30
-    text = "".join(path.read_text() for path in PIXEL8.parent.glob("*.toml"))
-    for chip in (PIXEL8.parent / "socs").glob("*.toml"):
+    text = "".join(path.read_text() for path in CATALOGUE.glob("*.toml"))
+    for chip in (CATALOGUE / "socs").glob("*.toml"):
         assert f'soc = "{chip.stem}"' in text
 
 
@@ -126,7 +146,7 @@ def test_a_profile_survives_being_written(name: str) -> None:
 
 
 def test_sizes_may_be_written_with_units(tmp_path: Path) -> None:
-    assert profiles.read(PIXEL8).memory.total_bytes == 8 * 2**30
+    assert profiles.read(BOARD).memory.total_bytes == 8 * 2**30
 
 
 def test_cpu_features_are_those_that_every_core_has() -> None:
