@@ -212,7 +212,8 @@ def build_project(
             _compile(project, target, work, progress, log)
             for part in ("lib", "bin"):
                 if (work / part).is_dir():
-                    (work / part).rename(folder / part)
+                    # Not renamed: one of the two may be a mount of its own.
+                    shutil.move(work / part, folder / part)
         (folder / "lib").mkdir(exist_ok=True)
         for file in project.beside:
             shutil.copy2(file, folder / "lib" / file.name)
