@@ -101,7 +101,7 @@ def transcribe(
     bundle: Annotated[
         Path, typer.Argument(metavar="BUNDLE", help="Bundle folder, .sphere or whisper .bin file.")
     ],
-    file: Annotated[Path, typer.Argument(help="Audio: wav, flac, ogg or mp3.")],
+    file: Annotated[Path, typer.Argument(help="Audio: wav, flac, ogg, mp3, or m4a (an extra).")],
     language: Annotated[
         str | None, typer.Option(metavar="CODE", help="Such as en or de. Default: found out.")
     ] = None,

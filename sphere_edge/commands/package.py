@@ -10,6 +10,7 @@ from sphere_edge.bundle.manifest import ManifestDraft
 from sphere_edge.engines.options import PackageOptions, check_context
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
 from sphere_edge.formats.source import Kind
+from sphere_edge.formats.whisper_write import QUANTIZATIONS
 from sphere_edge.packaging import Packaged
 from sphere_edge.profiles import DeviceProfile
 from sphere_edge.quantization.weights import FORMATS
@@ -40,7 +41,7 @@ def package(
     """Checks every option before anything is fetched or built, then packages and says what is."""
     profile = _profile(profile_name, device_uri)
     if quantization is not None:
-        _one_of("--quant", quantization, tuple(FORMATS))
+        _one_of("--quant", quantization, tuple(dict.fromkeys((*FORMATS, *QUANTIZATIONS))))
     if kv is not None:
         _one_of("--kv", kv, tuple(_KV))
     if format is not None:

@@ -135,14 +135,14 @@ class AudioManager:
     ) -> Transcription:
         """Writes down what is said in `audio`: a file's path or bytes, or an array of samples.
 
-        Files: wav, flac, ogg, mp3, of any rate and number of channels. Arrays: [n] or [n, channels]
-        of floats or int16 at `sample_rate` (default 16000). `language` is a code such as `de`;
-        None: found out. `translate`: into English. `prompt`: words and names that may come.
-        `temperature_step` is added after each attempt that came out badly; 0: one attempt only.
-        `beam_size` 0: greedy. `max_segment_characters` ends segments at a word's end before they
-        get longer; 0: as they come. `voice_detection` hears only where somebody speaks, and needs a
-        bundle with a voice detector. `on_progress` gets what is done, 0 to 1, on the engine's
-        thread.
+        Files: wav, flac, ogg, mp3, and with the extra `m4a` also m4a, aac and webm; of any rate and
+        number of channels. Arrays: [n] or [n, channels] of floats or int16 at `sample_rate`
+        (default 16000). `language` is a code such as `de`; None: found out. `translate`: into
+        English. `prompt`: words and names that may come. `temperature_step` is added after each
+        attempt that came out badly; 0: one attempt only. `beam_size` 0: greedy.
+        `max_segment_characters` ends segments at a word's end before they get longer; 0: as they
+        come. `voice_detection` hears only where somebody speaks, and needs a bundle with a voice
+        detector. `on_progress` gets what is done, 0 to 1, on the engine's thread.
 
         Failures are raised by reading the transcript: NotFoundError, UnsupportedError (a format
         that is not read), InvalidArgumentError, errors.TimeoutError.

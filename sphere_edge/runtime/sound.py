@@ -1,7 +1,8 @@
 """Audio as the recognizer wants it: float32, 16 kHz, mono, in blocks, from files, bytes and arrays.
 
-Files are read by libsndfile (wav, flac, ogg with Vorbis or Opus, mp3) and resampled by libsoxr,
-both block by block, so that an hour takes no more memory than a second.
+Files are read by libsndfile (wav, flac, ogg with Vorbis or Opus, mp3), containers such as m4a by
+sound_container.py, and resampled by libsoxr, all block by block, so that an hour takes no more
+memory than a second.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError, UnsupportedError
+from sphere_edge.runtime import sound_container
 
 SAMPLE_RATE = 16000
 
@@ -65,7 +67,11 @@ def opened(audio: Audio, sample_rate: int | None = None) -> Iterator[Sound]:
         message = "a sample rate is given for audio that has its own"
         raise InvalidArgumentError(message, hint="leave it out")
     with _stream(audio) as (stream, name):
-        yield from _of_file(stream, name)
+        container = sound_container.format_of(stream)
+        if container is None:
+            yield from _of_file(stream, name)
+        else:
+            yield from _of_container(stream, container, name)
 
 
 def _of_array(samples: npt.NDArray[Any], rate: int) -> Sound:
@@ -109,6 +115,11 @@ def _of_file(stream: IO[bytes], name: str) -> Iterator[Sound]:
             yield Sound(_blocks(file, step, name), file.samplerate, seconds)
     except soundfile.LibsndfileError as error:
         raise _unknown(name, error) from error
+
+
+def _of_container(stream: IO[bytes], container: str, name: str) -> Iterator[Sound]:
+    with sound_container.opened(stream, container, name) as (blocks, rate, seconds):
+        yield Sound(blocks, rate, seconds)
 
 
 def _blocks(file: Any, step: int, name: str) -> Iterator[npt.NDArray[Any]]:

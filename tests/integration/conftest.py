@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sanitized
 
 from sphere_edge import errors
 from sphere_edge.simulate import arm_root as arm
@@ -17,3 +18,9 @@ def arm_root() -> Path:
         return arm.make()
     except errors.SphereEdgeError as error:
         pytest.skip(f"no system for ARM can be had: {error}")
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """`bin/` of the native core's test programs, built with sanitizers."""
+    return sanitized.build()

@@ -7,49 +7,19 @@ import random
 import shutil
 import struct
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sanitized import program
 
-from sphere_edge import console, errors, packaging, profiles, resources
+from sphere_edge import errors, packaging, profiles, resources
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import Status
-from sphere_edge.run import Completed, ProgramFailedError, run
-from sphere_edge.toolchain import native, sources, targets
+from sphere_edge.run import ProgramFailedError
 from tests import random_gguf
 
 MUTATIONS = 150
-
-
-def sanitizer_runtime() -> Path | None:
-    """libasan.so of the system's gcc; zig instruments code for it, but brings none."""
-    gcc = shutil.which("gcc")
-    if gcc is None:
-        return None
-    path = Path(run([gcc, "-print-file-name=libasan.so"], timeout_s=60).stdout.strip())
-    return path if path.is_absolute() else None
-
-
-@pytest.fixture(scope="session")
-def programs() -> Path:
-    """`bin/` of a build with the test programs; with AddressSanitizer where the system has it."""
-    host = targets.host()
-    project = native.core_project(host)
-    runtime = sanitizer_runtime()
-    sanitizers = {"SE_SANITIZE": "undefined"}
-    if runtime is not None:
-        sanitizers = {"SE_SANITIZE": "address,undefined", "SE_SANITIZER_RUNTIME": str(runtime)}
-    tests = {"SE_TESTS": "ON", **sanitizers}
-    tested = replace(
-        project,
-        name="native-tests",
-        definitions={**dict(project.definitions), **tests},
-        leave_out=(),
-    )
-    sources.fetch("llama_cpp", console.SILENT)
-    return native.build_project(tested, host) / "bin"
 
 
 @pytest.fixture(scope="session")
@@ -64,13 +34,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = packaging.find(str(resources.tiny_model()))
     packaging.package(source, profiles.host(), PackageOptions(quantization="q4"), output)
     return output
-
-
-def program(programs: Path, name: str, *words: str | Path) -> Completed:
-    # TVM's runtime keeps the scratch memory of a thread that has ended: up to a few pages for each.
-    known = Path(__file__).with_name("known_leaks.txt")
-    environment = {"LSAN_OPTIONS": f"suppressions={known}"}
-    return run([programs / name, *words], timeout_s=600, env=environment)
 
 
 def test_the_thread_pool_runs_every_piece_once(programs: Path) -> None:

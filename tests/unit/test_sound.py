@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,64 @@ def test_a_wav_whose_header_promises_ten_hours_gives_what_is_there() -> None:
     assert len(read(bytes(content))) == 480
 
 
-@pytest.mark.parametrize("content", [b"", b"no audio at all", b"\x00\x00\x00\x18ftypM4A "])
+def encoded(samples: np.ndarray, rate: int, container: str, codec: str) -> bytes:
+    """[n, 2] of full scale 1 in a container, by the library that other programs use, too."""
+    av = pytest.importorskip("av", reason="the extra `m4a` is not installed")
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as out:
+        track = out.add_stream(codec, rate=rate, layout="stereo")
+        planes = np.ascontiguousarray(samples.T, dtype=np.float32)
+        frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout="stereo")
+        frame.sample_rate, frame.pts = rate, 0
+        for some in (frame, None):
+            for packet in track.encode(some):
+                out.mux(packet)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "rate"),
+    [
+        ("ipod", "aac", 44100),
+        ("mp4", "alac", 22050),
+        ("adts", "aac", 48000),
+        ("webm", "libopus", 48000),
+    ],
+)
+def test_m4a_and_its_kin_keep_pitch_length_and_loudness(
+    container: str, codec: str, rate: int
+) -> None:
+    tone = sine(440, rate, 12.0)
+    heard = read(encoded(np.stack([tone, tone], axis=1), rate, container, codec))
+    assert 12 * RATE <= len(heard) < 12.1 * RATE
+    spectrum = np.abs(np.fft.rfft(heard[RATE : 2 * RATE]))
+    assert spectrum.argmax() == 440
+    assert np.abs(heard[RATE : 11 * RATE]).max() == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_channels_of_an_m4a_are_averaged() -> None:
+    tone = sine(440, 44100)
+    content = encoded(np.stack([tone, -tone], axis=1), 44100, "ipod", "alac")
+    assert np.abs(read(content)).max() < 1e-4
+
+
+def test_an_m4a_cut_off_or_without_audio_is_refused() -> None:
+    whole = encoded(np.zeros((4410, 2)), 44100, "ipod", "aac")
+    # What an m4a holds is written at its end.
+    for content in (whole[: len(whole) // 2], whole[:40], b"\x00\x00\x00\x18ftypM4A "):
+        with pytest.raises(errors.UnsupportedError, match="no audio"):
+            read(content)
+
+
+def test_without_its_decoder_an_m4a_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As Python does for a module that is not there.
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(errors.UnsupportedError, match="mp4, which needs a decoder") as caught:
+        read(b"\x00\x00\x00\x18ftypM4A ")
+    assert "sphere-edge[m4a]" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("content", [b"", b"no audio at all", b"\xff\xfb", b"ftypM4A"])
 def test_what_is_no_audio_is_refused(content: bytes) -> None:
     with pytest.raises(errors.UnsupportedError, match="no audio that can be read") as caught:
         read(content)

@@ -1,0 +1,48 @@
+"""Builds the native core's test programs under sanitizers, and runs them."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from sphere_edge import console
+from sphere_edge.run import Completed, run
+from sphere_edge.toolchain import native, sources, targets
+
+
+def build() -> Path:
+    """`bin/` of a build with the test programs; with AddressSanitizer where the system has it."""
+    host = targets.host()
+    project = native.core_project(host)
+    runtime = sanitizer_runtime()
+    sanitizers = {"SE_SANITIZE": "undefined"}
+    if runtime is not None:
+        sanitizers = {"SE_SANITIZE": "address,undefined", "SE_SANITIZER_RUNTIME": str(runtime)}
+    tests = {"SE_TESTS": "ON", **sanitizers}
+    tested = replace(
+        project,
+        name="native-tests",
+        definitions={**dict(project.definitions), **tests},
+        leave_out=(),
+    )
+    for name in ("llama_cpp", "whisper_cpp"):
+        sources.fetch(name, console.SILENT)
+    return native.build_project(tested, host) / "bin"
+
+
+def sanitizer_runtime() -> Path | None:
+    """libasan.so of the system's gcc; zig instruments code for it, but brings none."""
+    gcc = shutil.which("gcc")
+    if gcc is None:
+        return None
+    path = Path(run([gcc, "-print-file-name=libasan.so"], timeout_s=60).stdout.strip())
+    return path if path.is_absolute() else None
+
+
+def program(programs: Path, name: str, *words: str | Path) -> Completed:
+    """Runs one of the test programs; ProgramFailedError where it or a sanitizer finds a fault."""
+    # TVM's runtime keeps the scratch memory of a thread that has ended: up to a few pages for each.
+    known = Path(__file__).with_name("known_leaks.txt")
+    environment = {"LSAN_OPTIONS": f"suppressions={known}"}
+    return run([programs / name, *words], timeout_s=600, env=environment)
