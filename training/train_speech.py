@@ -42,7 +42,7 @@ _WORD = {word: i for i, word in enumerate(WORDS)}
 _FILTERS = torch.from_numpy(mel.filters(MEL_BINS))
 _WINDOW = torch.hann_window(400)
 # Longest utterance in seconds, how many make a batch, how often.
-_BUCKETS = ((2.5, 24, 0.4), (4.5, 16, 0.35), (8.0, 8, 0.2), (14.0, 4, 0.05))
+_BUCKETS = ((2.5, 24, 0.3), (4.5, 16, 0.3), (8.0, 8, 0.28), (14.0, 4, 0.12))
 
 
 def log_mel(samples: npt.NDArray[np.float32], frames: int) -> Tensor:
