@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sphere_edge import packaging, profiles
 from sphere_edge.bundle.verify import verify
-from sphere_edge.compiler.target import CpuTarget
+from sphere_edge.compiler.target import CpuTarget, GpuTarget
 from sphere_edge.engines.options import PackageOptions
-from sphere_edge.profiles import DeviceProfile
+from sphere_edge.profiles import DeviceProfile, GpuLimits
 
 Code = tuple[object, ...]
 
 
 def code_of(profile: DeviceProfile) -> Code:
     """What decides the bundle's code; devices that share it share its bytes."""
-    target = CpuTarget.of(profile.triple, profile.cpu.features)
-    gpu = profile.gpu if profile.backends[0] != "cpu" else None
-    if gpu is None:
-        return (target, profile.defaults.quantization)
-    architecture = gpu.architecture if gpu.api == "cuda" else None
-    family = gpu.name.split()[0].split("-")[0]
-    return (target, gpu.api, family, architecture, profile.defaults.quantization)
+    quantization = profile.defaults.quantization
+    if profile.backends == ("cpu",):
+        return (CpuTarget.of(profile.triple, profile.cpu.features), quantization)
+    target = GpuTarget.of(profile)
+    most = (target.group_threads, target.group_memory_bytes)
+    architecture = target.architecture if target.kind == "cuda" else None
+    known = replace(target, limits=GpuLimits(), architecture=architecture)
+    return (known, most, profile.backends[0], quantization)
 
 
 CODES: dict[Code, list[str]] = {}

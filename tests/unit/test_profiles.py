@@ -71,7 +71,7 @@ def test_a_profile_name_is_never_a_path(name: str) -> None:
         ("name = ", "nome = ", "nome"),
         ("[gpu]", "[gpu", "no TOML"),
         ('\ngpu = "', '\ntpu = "', "no source for gpu.api"),
-        ("[defaults]", "[gpu.limits]\ngroup_threads = 0\n", "gpu.limits.group_threads"),
+        ("group_threads = 1024", "group_threads = 0", "gpu.limits.group_threads"),
         ('name = "rk3588"', 'name = "pixel9"', "file and name"),
     ],
 )
@@ -117,9 +117,9 @@ memory = "told by a friend"
 
 
 def test_a_profile_may_add_to_the_limits_of_its_chips_gpu(tmp_path: Path) -> None:
-    text = (CATALOGUE / "pixel8.toml").read_text()
+    text = (CATALOGUE / "pixel9.toml").read_text()
     told = '[gpu.limits]\nallocation_bytes = "3 GiB"\n\n[sources]\n'
-    gpu = profiles.parse(text.replace("[sources]\n", told), "pixel8.toml").gpu
+    gpu = profiles.parse(text.replace("[sources]\n", told), "pixel9.toml").gpu
     assert gpu is not None
     assert gpu.limits.allocation_bytes == 3 << 30
     assert gpu.limits.group_threads == 1024
