@@ -11,13 +11,14 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from sphere_edge import __version__, errors
+from sphere_edge import __version__, errors, profiles, roofline
 from sphere_edge.bench import conditions, measurement
 from sphere_edge.bench.cooling import thermometers, wait_until_cool
-from sphere_edge.bench.measurement import Measurement, Part, Series, Sustained
+from sphere_edge.bench.measurement import AtMost, Measurement, Part, Series, Sustained
 from sphere_edge.bench.place import Placed, placed
 from sphere_edge.bench.plan import Plan
 from sphere_edge.bench.recording import INTERVAL_S, Recording, Sample, record
+from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices import payload
 from sphere_edge.devices.device import Device
@@ -152,6 +153,7 @@ def _measurement(
         threads=report.threads,
         context_tokens=report.context_tokens,
         series=tuple(_with_loads(one, loads) for one in series),
+        at_most=at_most(manifest),
         sustained=sustained,
         memory=measurement.Memory(
             loaded_rss_bytes=report.loaded_rss_bytes,
@@ -165,6 +167,15 @@ def _measurement(
             else measurement.Conditions()
         ),
     )
+
+
+def at_most(manifest: Manifest | None) -> AtMost:
+    """What the bundle's profile promises, if it is one of the catalogue."""
+    if manifest is None or manifest.profile not in profiles.names():
+        return AtMost()
+    profile = profiles.load(manifest.profile)
+    bounds = roofline.bounds(manifest.memory, manifest.parameters, profile)
+    return AtMost(decode=bounds.decode, prefill=bounds.prefill)
 
 
 def _moved(one: Any, origin: float) -> Any:

@@ -109,6 +109,16 @@ class Memory(Part):
     predicted: PredictedMemory | None = None
 
 
+class AtMost(Part):
+    """Upper bounds in tokens per second on the device that the bundle was made for.
+
+    From its bandwidth and its arithmetic, see sphere_edge/roofline.py; None where unknown.
+    """
+
+    decode: Positive | None = None
+    prefill: Positive | None = None
+
+
 class Device(Part):
     """Where it was measured. What the device did not tell is None."""
 
@@ -230,6 +240,7 @@ class Measurement(Part):
     threads: Annotated[int, Field(gt=0)]
     context_tokens: Annotated[int, Field(gt=0)]
     series: tuple[Series, ...]
+    at_most: AtMost = AtMost()
     sustained: tuple[Sustained, ...] = ()
     memory: Memory
     sensors: Sensors | None = None

@@ -6,7 +6,7 @@ from sphere_edge.bench.measurement import Clock, Heat, Measurement, percentile
 from sphere_edge.console import human_bytes
 
 NOT_TOLD = "not available"
-SPEED = ("MEASURED", "MEDIAN →", "P10 →", "P90 →", "UNIT", "SAMPLES →")
+SPEED = ("MEASURED", "MEDIAN →", "P10 →", "P90 →", "AT MOST →", "UNIT", "SAMPLES →")
 MEMORY = ("MEMORY", "PREDICTED →", "MEASURED →")
 CONDITIONS = ("CONDITION", "READING")
 
@@ -24,13 +24,14 @@ def subtitle(measurement: Measurement) -> str:
 
 
 def speed(measurement: Measurement) -> Rows:
-    """One row per series, as in `SPEED`."""
+    """One row per series, as in `SPEED`; at most: the bound of the device it was made for."""
     rows: Rows = [
         (
             one.title,
             number(one.median),
             number(one.p10),
             number(one.p90),
+            _at_most(measurement, one.name),
             one.unit,
             str(len(one.samples)),
         )
@@ -39,8 +40,15 @@ def speed(measurement: Measurement) -> Rows:
     for name in ("prefill", "decode") if measurement.sustained else ():
         samples = [getattr(one, name) for one in measurement.sustained]
         spread = (number(percentile(samples, percent)) for percent in (50, 10, 90))
-        rows.append((f"sustained {name}", *spread, "tokens/s", str(len(samples))))
+        most = _at_most(measurement, name)
+        rows.append((f"sustained {name}", *spread, most, "tokens/s", str(len(samples))))
     return rows
+
+
+def _at_most(measurement: Measurement, name: str) -> str:
+    bounds = {"decode": measurement.at_most.decode, "prefill": measurement.at_most.prefill}
+    bound = bounds.get(name)
+    return number(bound) if bound else "-"
 
 
 def memory(measurement: Measurement) -> Rows:

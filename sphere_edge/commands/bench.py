@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sphere_edge import bench as benchmark
-from sphere_edge import console, profiles, roofline
+from sphere_edge import console
 from sphere_edge.bench import audio, tables
 from sphere_edge.bench import report as reports
-from sphere_edge.bench.measurement import Measurement
+from sphere_edge.bench.measurement import AtMost, Measurement
 from sphere_edge.bench.plan import plan_of
 from sphere_edge.bundle.read import Bundle, is_bundle
 from sphere_edge.certify import here, on_device
@@ -52,7 +52,7 @@ def bench(
         console.say(f"report: {path}")
     _show(measured, form)
     if form is None and is_bundle(bundle):
-        _show_beside(bundle, verdict)
+        _show_beside(bundle, measured, verdict)
 
 
 def _bench_audio(
@@ -99,22 +99,14 @@ def _verdict(device: Device, path: Path, store: str | None) -> Verdict | None:
     return verdict if verdict is not None and verdict.bundle == bundle.manifest.id else None
 
 
-def _show_beside(path: Path, verdict: Verdict | None) -> None:
-    """Whether the answers are right, and the most that the bundle's profile could do."""
+def _show_beside(path: Path, measured: Measurement, verdict: Verdict | None) -> None:
+    """Whether the answers are right, and what the bounds of the table are of."""
     manifest = Bundle.open(path).manifest
     console.write("")
     told = verdict.summary if verdict else f"not certified yet: `sphere-edge certify {path}`"
     console.say(f"answers: {told}")
-    if manifest.profile not in profiles.names():
-        return
-    most = roofline.bounds(manifest.memory, manifest.parameters, profiles.load(manifest.profile))
-    known = [
-        f"{name} at most {value:,.0f} tokens/s"
-        for name, value in (("decode", most.decode), ("prefill", most.prefill))
-        if value
-    ]
-    if known:
-        console.say(f"roofline of {manifest.profile}: {', '.join(known)}")
+    if measured.at_most != AtMost():
+        console.say(f"at most: what `{manifest.profile}` could do by its bandwidth and arithmetic")
 
 
 def _show(measured: Measurement, form: str | None) -> None:

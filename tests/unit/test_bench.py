@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from sphere_edge.bench import measurement, report
+from sphere_edge.bench.measure import at_most
 from sphere_edge.bench.measurement import Series
 from sphere_edge.bench.plan import seconds
+from sphere_edge.bundle.read import Bundle
 from sphere_edge.errors import FormatMismatchError, InvalidArgumentError, NotFoundError
 from tests.measurements import measured, sensors, sustained, track
 
+GOLDEN = Path(__file__).parent.parent / "data" / "golden.bundle"
 HEATED = sensors(
     track("temperature", [40.0, 41, 50, 60, None, 62, 61, 55], name="cpu <thermal>"),
     track("clock", [1000.0, 1000, 2000, 2000, 1900, 1800, 2000, 1000], name="policy0"),
@@ -50,11 +53,30 @@ def test_json_is_read_back_as_it_was_with_every_sample(
 def test_markdown_shows_predicted_beside_measured(tmp_path: Path) -> None:
     report.write(measured(), tmp_path / "bench.md")
     text = (tmp_path / "bench.md").read_text()
-    assert "| prefill 128 | 200 | 120 | 280 | tokens/s | 3 |" in text
+    assert "| prefill 128 | 200 | 120 | 280 | - | tokens/s | 3 |" in text
     assert "| peak | 32.0 MiB | 50.0 MiB |" in text
     # A sensor that is missing is never a zero.
     assert "| temperature | not available |" in text
     assert "| energy | not available |" in text
+
+
+def test_the_most_that_the_device_could_do_stands_beside_what_was_measured(tmp_path: Path) -> None:
+    bounds = measurement.AtMost(prefill=1234.0)
+    report.write(measured(at_most=bounds, sustained=sustained(2)), tmp_path / "bench.md")
+    text = (tmp_path / "bench.md").read_text()
+    assert "| prefill 128 | 200 | 120 | 280 | 1,234 | tokens/s | 3 |" in text
+    assert "| sustained prefill | 200 | 200 | 200 | 1,234 | tokens/s | 2 |" in text
+    assert "| decode 64 | 50.0 | 50.0 | 50.0 | - | tokens/s | 1 |" in text
+
+
+def test_the_bounds_are_those_of_the_profile_that_the_bundle_was_made_for() -> None:
+    manifest = Bundle.open(GOLDEN).manifest
+    assert at_most(manifest) == measurement.AtMost()
+    laptop = manifest.model_copy(update={"profile": "snapdragon-x-elite"})
+    memory = manifest.memory
+    moved = memory.weights_bytes + memory.kv_cache_bytes / 2
+    assert at_most(laptop).decode == 136e9 / moved
+    assert at_most(manifest.model_copy(update={"profile": "mine"})) == at_most(None)
 
 
 def test_csv_has_a_line_per_sample_and_no_formulas() -> None:
