@@ -13,7 +13,10 @@ _BEGIN, _END = "<!-- catalogue -->", "<!-- end of catalogue -->"
 
 def table() -> str:
     """The catalogue as Markdown, one line per device."""
-    columns = ("profile", "device", "chip", "system", "RAM", "for an app", "bandwidth", "backends")
+    columns = (
+        *("profile", "device", "chip", "system", "RAM", "for an app", "bandwidth"),
+        *("GPU", "its work groups", "backends"),
+    )
     lines = [" | ".join(columns), "|".join("---" for _ in columns)]
     for name in profiles.names()[1:]:
         profile = profiles.load(name)
@@ -28,10 +31,25 @@ def table() -> str:
             human_bytes(memory.total_bytes),
             human_bytes(memory.usable_bytes) + entitled,
             f"{bandwidth / 1e9:.1f} GB/s" if bandwidth else "-",
+            profile.gpu.name if profile.gpu else "-",
+            _groups(profile.gpu.limits) if profile.gpu else "-",
             ", ".join(profile.backends),
         )
         lines.append(" | ".join(cells))
     return "\n".join(f"| {line} |" if "---" not in line else f"|{line}|" for line in lines)
+
+
+def _groups(limits: profiles.GpuLimits) -> str:
+    """`1024 threads in 16s, 32.0 KiB; buffers up to 1.00 GiB`, as far as it is known."""
+    threads = f"{limits.group_threads} threads" if limits.group_threads else ""
+    steps = f" in {limits.subgroup_threads}s" if limits.subgroup_threads else ""
+    memory = human_bytes(limits.group_memory_bytes) if limits.group_memory_bytes else ""
+    buffer = (
+        f"buffers up to {human_bytes(limits.allocation_bytes)}" if limits.allocation_bytes else ""
+    )
+    return (
+        "; ".join(filter(None, (", ".join(filter(None, (threads + steps, memory))), buffer))) or "-"
+    )
 
 
 def page(text: str) -> str:

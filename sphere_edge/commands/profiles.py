@@ -49,16 +49,17 @@ def list_profiles(
         console.say("no profile is like that")
         return
     console.write_table(
-        ("NAME", "DEVICE", "SYSTEM", "CPU FEATURES", "BACKENDS", "MEMORY →", "FOR AN APP →"),
+        ("NAME", "DEVICE", "SYSTEM", "GPU", "BACKENDS", "MEMORY →", "FOR AN APP →", "BANDWIDTH →"),
         [
             (
                 profile.name,
                 profile.title,
                 profile.os,
-                " ".join(profile.cpu.features),
+                profile.gpu.name if profile.gpu else "-",
                 " ".join(profile.backends),
                 console.human_bytes(profile.memory.total_bytes),
                 console.human_bytes(profile.memory.usable_bytes),
+                _shown("per_s", profile.memory.bandwidth_bytes_per_s),
             )
             for profile in found
         ],
@@ -72,9 +73,8 @@ def compare_profiles(names: list[str], *, as_json: bool) -> None:
         console.write_json([profile.model_dump(mode="json") for profile in known])
         return
     told = [{figure: value for figure, value, _ in _figures(profile)} for profile in known]
-    figures = list(dict.fromkeys(figure for one in told for figure in one))
     rows = []
-    for figure in figures:
+    for figure in _order(told):
         values = [one.get(figure, "-") for one in told]
         rows.append((figure if len(set(values)) == 1 else f"{figure} *", *values))
     console.write_table(("FIGURE", *(name.upper() for name in names)), rows)
@@ -179,10 +179,30 @@ def _flat(fields: dict[str, object], group: str) -> Iterator[tuple[str, object]]
             yield f"{group}{name}", value
 
 
+def _order(told: list[dict[str, str]]) -> list[str]:
+    """All figures of several devices; one that the first does not have follows its neighbour."""
+    order: list[str] = []
+    for figures in told:
+        at = 0
+        for figure in figures:
+            if figure not in order:
+                order.insert(at, figure)
+            at = order.index(figure) + 1
+    return order
+
+
 def _shown(figure: str, value: object) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    if isinstance(value, int) and "bytes" in figure:
-        shown = console.human_bytes(value)
-        return f"{shown}/s" if figure.endswith("per_s") else shown
-    return str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int):
+        return str(value)
+    # Bandwidth and arithmetic are told in decimal units everywhere, memory in binary ones.
+    if figure.endswith("flops_per_s"):
+        return f"{value / 1e12:.2f} TFLOPS"
+    if figure.endswith("per_s"):
+        return f"{value / 1e9:.1f} GB/s"
+    return console.human_bytes(value) if "bytes" in figure else str(value)

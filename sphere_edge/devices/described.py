@@ -19,7 +19,15 @@ _TRIPLES = {
     ("linux", "musl"): "{}-unknown-linux-musl",
 }
 # Compute capabilities: developer.nvidia.com/cuda-gpus.
-_TEGRA = {"tegra210": "sm_53", "tegra186": "sm_62", "tegra194": "sm_72", "tegra234": "sm_87"}
+_TEGRA = {
+    "tegra210": "sm_53",
+    "tegra186": "sm_62",
+    "tegra194": "sm_72",
+    "tegra234": "sm_87",
+    "tegra264": "sm_110",
+}
+# The oldest that CUDA 13, our compiler of kernels, makes code for.
+_OLDEST_CUDA = 75
 _ROOMY_BYTES = 6 << 30
 
 
@@ -36,6 +44,7 @@ def profile_of(probe: Probe, uri: str, *, name: str | None = None) -> DeviceProf
         raise errors.UnavailableError(message, hint=hint)
     part, whole = _USABLE[probe.os]
     title = probe.model or probe.soc or probe.cpu_model or uri
+    gpu = _gpu(probe)
     fields = {
         "name": name or _slug(title),
         "title": title,
@@ -53,13 +62,14 @@ def profile_of(probe: Probe, uri: str, *, name: str | None = None) -> DeviceProf
             ),
         },
         "memory": {"total_bytes": total, "usable_bytes": total * part // whole},
-        "gpu": _gpu(probe),
+        "gpu": gpu,
+        "backends": _backends(gpu),
         "verification": "not checked",
         "defaults": {"context_tokens": 4096 if total >= _ROOMY_BYTES else 2048},
         "sources": {
             "cpu": _SOURCE,
             "memory": _SOURCE,
-            "gpu": _SOURCE,
+            **({"gpu": _SOURCE} if gpu else {}),
             "memory.usable_bytes": _PLANNED.format(share=f"{part}/{whole}"),
         },
     }
@@ -79,8 +89,19 @@ def _slug(title: str) -> str:
     return words[:60].rstrip("-") or "device"
 
 
+def _backends(gpu: dict[str, object] | None) -> tuple[object, ...]:
+    """What kernels exist for; those for CUDA are made for one architecture, so it must be known."""
+    if gpu is None:
+        return ("cpu",)
+    if gpu["api"] == "cuda":
+        known = re.fullmatch(r"sm_(\d+)", str(gpu["architecture"]))
+        if known is None or int(known[1]) < _OLDEST_CUDA:
+            return ("cpu",)
+    return (gpu["api"], "cpu")
+
+
 def _gpu(probe: Probe) -> dict[str, object] | None:
-    """The GPU if the way to it is known; whether kernels use it is the backends' affair."""
+    """The GPU if the way to it is known."""
     if probe.gpu is None:
         return None
     named = probe.gpu.lower()

@@ -80,8 +80,7 @@ def differences(profile: DeviceProfile, device: DeviceProfile) -> Iterable[Diffe
         cores = str(profile.cpu.performance_cores), str(device.cpu.performance_cores)
         yield Difference("cpu.performance_cores", *cores, "speed differs, nothing else")
     gpus = [f"{one.gpu.name} ({one.gpu.api})" if one.gpu else "-" for one in (profile, device)]
-    apis = [one.gpu.api if one.gpu else None for one in (profile, device)]
-    if apis[0] != apis[1]:
+    if _gpu_api(profile) != _gpu_api(device):
         yield Difference("gpu", gpus[0], gpus[1], "kernels for the GPU are made for one of them")
 
 
@@ -95,6 +94,10 @@ def _system(profile: DeviceProfile) -> str:
     return f"{'arm64' if profile.is_arm else profile.triple.split('-')[0]} {profile.os}"
 
 
+def _gpu_api(profile: DeviceProfile) -> str | None:
+    return profile.gpu.api if profile.gpu else None
+
+
 def _likeness(profile: DeviceProfile, device: DeviceProfile) -> float:
     ours, theirs = set(profile.cpu.features), set(device.cpu.features)
     features = len(ours & theirs) / len(ours | theirs) if ours | theirs else 1.0
@@ -106,8 +109,9 @@ def _likeness(profile: DeviceProfile, device: DeviceProfile) -> float:
         _same_words(profile.soc or "", device.soc or ""),
     )
     if profile.name.startswith("generic-"):
-        # Better than the profile of some other device, and worse than that of this one.
-        named = _GENERIC
+        # Better than the profile of some other device, and worse than that of this one; but not
+        # where it is all about a GPU that the device does not have.
+        named = _GENERIC if _gpu_api(profile) == _gpu_api(device) else 0.0
     return 0.5 * named + 0.25 * features + 0.15 * memory + 0.1 * math.exp(-abs(math.log(cores)))
 
 

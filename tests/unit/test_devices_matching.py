@@ -29,6 +29,7 @@ def test_a_phone_becomes_a_profile_with_its_own_figures() -> None:
     assert profile.memory.usable_bytes == profile.memory.total_bytes // 2
     assert profile.gpu is not None
     assert profile.gpu.api == "opencl"
+    assert profile.backends == ("opencl", "cpu")
 
 
 def test_a_jetson_becomes_a_profile_with_its_gpu() -> None:
@@ -36,6 +37,17 @@ def test_a_jetson_becomes_a_profile_with_its_gpu() -> None:
     assert profile.triple == "aarch64-unknown-linux-gnu"
     assert profile.gpu is not None
     assert (profile.gpu.api, profile.gpu.architecture) == ("cuda", "sm_87")
+    assert profile.backends == ("cuda", "cpu")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"soc": "nvidia,tegra194"}, {"soc": "a new one"}, {"gpu": None}, {"gpu": "VideoCore VII"}],
+)
+def test_a_gpu_that_no_kernels_can_be_made_for_is_no_backend(change: dict[str, str]) -> None:
+    profile = profile_of(replace(jetson(), **change), "ssh://orin")
+    assert profile.backends == ("cpu",)
+    assert ("gpu" in profile.sources) == (profile.gpu is not None)
 
 
 @pytest.mark.parametrize(("told", "name"), [(PHONE, "pixel8"), (JETSON, "jetson-orin-nano")])
@@ -58,6 +70,15 @@ def test_a_profile_that_needs_what_the_device_lacks_comes_after_all_that_run() -
 def test_a_device_without_a_name_is_nearest_to_a_generic_profile() -> None:
     nameless = replace(jetson(), model=None, soc=None, gpu=None, cpu_model=None)
     assert matches(nameless, "x", CATALOGUE)[0].profile.name == "generic-armv8.2"
+
+
+def test_a_profile_for_a_gpu_is_not_near_to_a_device_without_one() -> None:
+    told = {"os": "linux", "architecture": "x86_64", "libc": "gnu", "cpu_model": "a processor"}
+    server = replace(jetson(), **told, model=None, soc=None, gpu=None)
+    server = replace(server, cpu_features=("avx2", "fma", "f16c"))
+    assert matches(server, "x", CATALOGUE)[0].profile.name == "generic-x86-64-v3"
+    desktop = replace(server, gpu="NVIDIA")
+    assert matches(desktop, "x", CATALOGUE)[0].profile.name.startswith("generic-cuda-")
 
 
 def test_less_memory_than_the_profile_promises_is_told() -> None:
