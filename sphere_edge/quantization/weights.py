@@ -1,4 +1,4 @@
-"""The weight formats f32, f16, q8 and q4: sizes, packing for the kernels, unpacking, error figures.
+"""The weight formats f32, f16, q8, q4 and mxfp4: sizes, packing, unpacking, error figures.
 
 All formats store a matrix [rows, columns] in blocks of `row_block` rows, so that one vector
 register holds the same column of all rows of a block (16 rows: AVX-512, 8: AVX2, 4: NEON). Rows are
@@ -19,11 +19,14 @@ q4         data  [blocks, groups, 4, row_block]  uint32   integers -8..7, stored
              high  c[19+4j]   c[18+4j]   c[17+4j]   c[16+4j]     upper four bits of each byte
              low   c[ 3+4j]   c[ 2+4j]   c[ 1+4j]   c[   4j]     lower four bits
            so one AND, or a shift and an AND, gives four columns ready for an integer dot product.
+mxfp4      as q4, but the four bits are a float (E2M1) and the scales powers of two (E8M0) as in
+           the OCP Microscaling specification 1.0 (see mxfp4.py)
+           scale [blocks, groups, row_block] uint8
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,12 +34,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sphere_edge.errors import InvalidArgumentError, ModelCorruptError
+from sphere_edge.quantization import mxfp4
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float32]
 
 # Bits per weight of each format, the float16 scale of a group included.
-FORMATS: Mapping[str, float] = {"f32": 32.0, "f16": 16.0, "q8": 8.5, "q4": 4.5}
+FORMATS: Mapping[str, float] = {"f32": 32.0, "f16": 16.0, "q8": 8.5, "q4": 4.5, "mxfp4": 4.25}
 GROUP = 32
 # What the largest magnitude of a q4 group is tried to become.
 _Q4_DIVISORS = (-8.0, -7.2, -8.8)
@@ -66,8 +70,8 @@ class WeightFormat:
 
     @property
     def is_quantized(self) -> bool:
-        """Whether weights are integers with a scale per group of 32 columns."""
-        return self.name.startswith("q")
+        """Whether weights are small integers with a scale per group of 32 columns."""
+        return self.name not in ("f32", "f16")
 
     def parameters(self, rows: int, columns: int) -> dict[str, tuple[tuple[int, ...], str]]:
         """Suffix, shape and dtype of the arrays of a matrix, in the order the kernels take them."""
@@ -77,9 +81,10 @@ class WeightFormat:
             return {"data": ((blocks, columns, self.row_block), dtype)}
         groups = -(-columns // GROUP)
         words = 8 if self.name == "q8" else 4
+        is_mxfp4 = self.name == "mxfp4"
         return {
             "data": ((blocks, groups, words, self.row_block), "uint32"),
-            "scale": ((blocks, groups, self.row_block), "float16"),
+            "scale": ((blocks, groups, self.row_block), "uint8" if is_mxfp4 else "float16"),
         }
 
     def pack(self, weight: Floats, steps: Floats | None = None) -> dict[str, Array]:
@@ -116,12 +121,17 @@ class WeightFormat:
         if not self.is_quantized:
             return _rows_first(data.astype(np.float32)[..., None])[:rows, :columns]
         octets = np.ascontiguousarray(data)[..., None].view(np.uint8)
-        if self.name == "q4":
+        if self.name != "q8":
             octets = np.concatenate([octets & 15, octets >> 4], axis=2)
-            integers: Floats = octets.astype(np.float32) - np.float32(8)
+        scale = packed["scale"].astype(np.float32)
+        if self.name == "q8":
+            integers: Floats = octets.view(np.int8).astype(np.float32)
+        elif self.name == "q4":
+            integers = octets.astype(np.float32) - np.float32(8)
         else:
-            integers = octets.view(np.int8).astype(np.float32)
-        integers *= packed["scale"].astype(np.float32)[:, :, None, :, None]
+            integers = mxfp4.INTEGERS[octets]
+            scale = mxfp4.steps(packed["scale"])
+        integers *= scale[:, :, None, :, None]
         blocks, groups = data.shape[:2]
         return _rows_first(integers.reshape(blocks, groups * 8, self.row_block, 4))[:rows, :columns]
 
@@ -148,16 +158,21 @@ class WeightFormat:
             return {"data": by_block.transpose(0, 2, 1)}
         groups = weight.reshape(rows, columns // GROUP, GROUP)
         if steps is not None:
-            octets, scale = _keep(groups, steps, self.name)
+            octets, scale = self._keep(groups, steps)
         else:
-            octets, scale = _quantize_q8(groups) if self.name == "q8" else _quantize_q4(groups)
-        if self.name == "q4":
+            octets, scale = _QUANTIZE[self.name](groups)
+        if self.name != "q8":
             octets = octets[..., :16] | np.left_shift(octets[..., 16:], 4, dtype=np.uint8)
         words = octets.view(np.uint32).reshape(blocks, self.row_block, columns // GROUP, -1)
         return {
             "data": words.transpose(0, 2, 3, 1),
             "scale": scale.reshape(blocks, self.row_block, -1).transpose(0, 2, 1),
         }
+
+    def _keep(self, groups: Floats, steps: Floats) -> tuple[NDArray[np.uint8], Array]:
+        return (
+            mxfp4.keep(groups, steps) if self.name == "mxfp4" else _keep(groups, steps, self.name)
+        )
 
 
 @dataclass(frozen=True)
@@ -225,6 +240,19 @@ def _quantize_q4(groups: Floats) -> tuple[NDArray[np.uint8], NDArray[np.float16]
         scale = np.where(better, products / squares, scale)
         np.copyto(integers, tried, where=better[..., None])
     return (integers + np.float32(8)).astype(np.uint8), scale.astype(np.float16)
+
+
+def _quantize_mxfp4(groups: Floats) -> tuple[NDArray[np.uint8], Array]:
+    """Codes [..., 32] and scales [...] of groups [..., 32]."""
+    _check_range(groups, 2.0**126, "mxfp4")
+    return mxfp4.quantize(groups)
+
+
+_QUANTIZE: Mapping[str, Callable[[Floats], tuple[NDArray[np.uint8], Array]]] = {
+    "q8": _quantize_q8,
+    "q4": _quantize_q4,
+    "mxfp4": _quantize_mxfp4,
+}
 
 
 def _keep(

@@ -9,7 +9,7 @@ from sphere_edge.errors import InvalidArgumentError, ModelCorruptError
 from sphere_edge.quantization.weights import FORMATS, WeightFormat, error_figures
 
 # Square root of (error / weights) that each format may leave on normally distributed weights.
-_RELATIVE = {"f32": 0.0, "f16": 3e-4, "q8": 6e-3, "q4": 0.084}
+_RELATIVE = {"f32": 0.0, "f16": 3e-4, "q8": 6e-3, "q4": 0.084, "mxfp4": 0.115}
 
 every_format = pytest.mark.parametrize("name", FORMATS)
 every_block = pytest.mark.parametrize("row_block", [4, 8, 16])
@@ -58,6 +58,19 @@ def test_q4_leaves_less_error_than_the_largest_magnitude_as_minus_eight():
     stock = np.clip(np.rint(groups / scale), -8, 7) * scale
     error = np.sqrt(np.square(stock - groups).sum() / np.square(groups).sum())
     assert error_figures(weight, WeightFormat("q4", 16)).relative < 0.97 * error
+
+
+def test_mxfp4_keeps_numbers_that_are_mxfp4_already_to_the_bit():
+    random = np.random.default_rng(5)
+    halves = np.array([0, 1, 2, 3, 4, 6, 8, 12], np.float32)
+    steps = np.ldexp(np.float32(0.5), random.integers(-40, 40, (20, 2))).astype(np.float32)
+    numbers = random.choice(halves, (20, 2, 32)) * random.choice([-1.0, 1.0], (20, 2, 32))
+    weight = (numbers * steps[..., None]).astype(np.float32).reshape(20, 64)
+    fmt = WeightFormat("mxfp4", 16)
+    assert np.array_equal(fmt.unpack(fmt.pack(weight, steps), 20, 64), weight)
+    weight[3, 40] *= 1.25
+    with pytest.raises(ModelCorruptError, match="mxfp4"):
+        fmt.pack(weight, steps)
 
 
 @pytest.mark.parametrize("name", ["q8", "q4"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sphere_edge.compiler.kernels import tir
+from sphere_edge.compiler.kernels import mxfp4, tir
 from sphere_edge.compiler.kernels.isa import (
     Dot,
     Isa,
@@ -40,6 +40,12 @@ def _unsigned(words: Value) -> Value:
     return words ^ tir.const(0x80808080, "uint32", LANES)
 
 
+def _looked_up(words: Value) -> Value:
+    """Codes of mxfp4 as unsigned bytes."""
+    codes, table = tir.bits(words, "int8", 64), mxfp4.table(64, mxfp4.OFFSET)
+    return tir.intrinsic("llvm.x86.avx512.pshuf.b.512", "int8x64", table, codes)
+
+
 ISA = Isa(
     name="avx512vnni",
     lanes=LANES,
@@ -47,6 +53,7 @@ ISA = Isa(
     sums=16,
     q4=Dot(8, unchanged, _start, _step, _finish),
     q8=Dot(128, _unsigned, _start, _step, _finish),
+    mxfp4=Dot(mxfp4.OFFSET, _looked_up, _start, _step, _finish),
     spread=spread_by_loads(LANES),
     widen=widen_by_conversion,
     narrow=narrow_by_conversion,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sphere_edge.compiler.kernels import tir
+from sphere_edge.compiler.kernels import mxfp4, tir
 from sphere_edge.compiler.kernels.isa import Dot, Isa, spread_by_loads, unchanged
 from sphere_edge.compiler.kernels.tir import Value
 
@@ -63,6 +63,10 @@ def narrow(number: Value, lanes: int) -> Value:
     return tir.bits(tir.cast(packed, "uint16", lanes), "float16", lanes)
 
 
+def _looked_up(words: Value) -> Value:
+    return mxfp4.by_arithmetic(words, LANES)
+
+
 ISA = Isa(
     name="generic",
     lanes=LANES,
@@ -70,6 +74,7 @@ ISA = Isa(
     sums=8,
     q4=Dot(8, unchanged, _start, _step, _finish),
     q8=Dot(0, unchanged, _start, _step, _finish),
+    mxfp4=Dot(mxfp4.OFFSET, _looked_up, _start, _step, _finish),
     spread=spread_by_loads(LANES),
     widen=widen,
     narrow=narrow,

@@ -60,6 +60,7 @@ class Isa:
     sums: int
     q4: Dot
     q8: Dot
+    mxfp4: Dot
     # The eight words of a group of activations, which begin at an index, each in every lane.
     spread: Callable[[Buffer, Value], list[Value]]
     # float16 vector to float32 and back, round to nearest even.
@@ -69,8 +70,8 @@ class Isa:
     pair: PairDot | None = None
 
     def dot(self, fmt: str) -> Dot:
-        """The dot product for weights in `fmt`, q4 or q8."""
-        return self.q4 if fmt == "q4" else self.q8
+        """The dot product for weights in `fmt`: q4, q8 or mxfp4."""
+        return {"q4": self.q4, "q8": self.q8, "mxfp4": self.mxfp4}[fmt]
 
     def divisor_lanes(self, size: int) -> int:
         """The widest vector, at most `lanes`, that divides `size`."""

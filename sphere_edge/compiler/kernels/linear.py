@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sphere_edge.compiler.kernels import tir
+from sphere_edge.compiler.kernels import mxfp4, tir
 from sphere_edge.compiler.kernels.activations import QuantizedRows, quantize_rows
 from sphere_edge.compiler.kernels.isa import Isa
 from sphere_edge.compiler.kernels.tir import Buffer, PrimFunc, Value
@@ -117,21 +117,37 @@ def _quantized(
     with tir.parallel(-(-shape.rows // lanes)) as block:
 
         def multiply(step: Value, first: Value, count: int) -> None:
-            total = tir.local(count * lanes)
-            for row in range(count):
-                tir.store(total, row * lanes, tir.zeros(lanes), lanes)
-            with tir.serial(activations.groups) as group:
+            def places(group: Value) -> list[Value]:
                 place = activations.place(step, group, first)
-                places = [tir.bind(place + row) for row in range(count)]
-                _add_group(isa, fmt, activations, weight, (block, group), places, total)
-            for row in range(count):
-                value = tir.bind(tir.load(total, row * lanes, lanes))
+                return [tir.bind(place + row) for row in range(count)]
+
+            sums = quantized_sums(isa, fmt, activations, weight, block, places, count)
+            for row, value in enumerate(sums):
                 output.write(step * tile + first + row, block, value)
 
-        _each_tile(n, tile, multiply)
+        each_tile(n, tile, multiply)
 
 
-def _each_tile(n: Any, tile: int, multiply: Callable[[Value, Value, int], None]) -> None:
+def quantized_sums(
+    isa: Isa,
+    fmt: WeightFormat,
+    activations: QuantizedRows,
+    weight: list[Buffer],
+    block: Value,
+    places: Callable[[Value], list[Value]],
+    count: int,
+) -> list[Value]:
+    """The products of a row block with `count` rows, which stand at `places` of each group."""
+    lanes = isa.lanes
+    total = tir.local(count * lanes)
+    for row in range(count):
+        tir.store(total, row * lanes, tir.zeros(lanes), lanes)
+    with tir.serial(activations.groups) as group:
+        _add_group(isa, fmt, activations, weight, (block, group), places(group), total)
+    return [tir.bind(tir.load(total, row * lanes, lanes)) for row in range(count)]
+
+
+def each_tile(n: Any, tile: int, multiply: Callable[[Value, Value, int], None]) -> None:
     """`multiply(number of the tile, first row in it, rows)` for n rows.
 
     What is left after the whole tiles comes in smaller ones: short prompts are common.
@@ -160,12 +176,19 @@ def _add_group(
     lanes = isa.lanes
     sums_of = _sums if isa.pair is None or len(places) == 1 else _sums_by_pairs
     exact = sums_of(isa, fmt, activations, weight[0], position, places)
-    scales = tir.bind(isa.widen(tir.load(scale, (block, group, 0), lanes), lanes))
+    scales = tir.bind(_scales(isa, fmt, scale, (block, group, 0)))
     for row, place in enumerate(places):
         factor = scales * tir.splat(tir.load(activations.scale, place), lanes)
         before = tir.load(total, row * lanes, lanes)
         products = tir.cast(exact[row], "float32", lanes) * factor
         tir.store(total, row * lanes, before + products, lanes)
+
+
+def _scales(isa: Isa, fmt: WeightFormat, scale: Buffer, index: tuple[Value, ...]) -> Value:
+    """The scales of a row block's group."""
+    if fmt.name == "mxfp4":
+        return mxfp4.scales(scale, index, isa.lanes)
+    return isa.widen(tir.load(scale, index, isa.lanes), isa.lanes)
 
 
 def _sums(
@@ -199,7 +222,7 @@ def _sums_by_pairs(
     places: list[Value],
 ) -> list[Value]:
     """The same for an even number of rows, two at a time."""
-    dot, lanes = isa.pair, isa.lanes
+    dot, lanes, prepare = isa.pair, isa.lanes, isa.dot(fmt.name).prepare
     assert dot is not None
     pairs = list(zip(places[0::2], places[1::2], strict=True))
     corrections = _corrections(isa, fmt, activations, places)
@@ -210,7 +233,7 @@ def _sums_by_pairs(
             for at in (stored, stored + 1)
         )
         for (word, low), (_, high) in zip(first, second, strict=True):
-            rows = dot.rows(low, high)
+            rows = dot.rows(prepare(low), prepare(high))
             for number, pair in enumerate(pairs):
                 both = (tir.load(activations.words, place * 8 + word, 2) for place in pair)
                 sums[number] = dot.step(sums[number], rows, dot.activations(*both))
@@ -244,38 +267,56 @@ def _floating(
     output: _Output,
 ) -> None:
     tile = 1 if shape.single else isa.tile
-    # One row alone has too few independent sums to keep the multipliers busy: split its columns.
-    chains = 4 if shape.single else 1
-    lanes = isa.lanes
-    with tir.parallel(-(-shape.rows // lanes)) as block:
+    with tir.parallel(-(-shape.rows // isa.lanes)) as block:
 
         def multiply(step: Value, first: Value, count: int) -> None:
-            total = tir.local(count * chains * lanes)
-            for part in range(count * chains):
-                tir.store(total, part * lanes, tir.zeros(lanes), lanes)
             tokens = [
                 tir.bind(tir.minimum(step * tile + first + row, n - 1)) for row in range(count)
             ]
+            sums = floating_sums(isa, fmt, weight[0], block, x, tokens, single=shape.single)
+            for row, value in enumerate(sums):
+                output.write(step * tile + first + row, block, value)
 
-            def add(column: Value, chain: int) -> None:
-                weights = tir.load(weight[0], (block, column, 0), lanes)
-                if fmt.name == "f16":
-                    weights = isa.widen(weights, lanes)
-                weights = tir.bind(weights)
-                for row, token in enumerate(tokens):
-                    at = (row * chains + chain) * lanes
-                    product = weights * tir.splat(tir.load(x, (token, column)), lanes)
-                    tir.store(total, at, tir.load(total, at, lanes) + product, lanes)
+        each_tile(n, tile, multiply)
 
-            with tir.serial(shape.columns // chains) as column:
-                for chain in range(chains):
-                    add(column * chains + chain, chain)
-            for column in range(shape.columns // chains * chains, shape.columns):
-                add(column, 0)
-            for row in range(count):
-                value = tir.load(total, row * chains * lanes, lanes)
-                for chain in range(1, chains):
-                    value = value + tir.load(total, (row * chains + chain) * lanes, lanes)
-                output.write(step * tile + first + row, block, tir.bind(value))
 
-        _each_tile(n, tile, multiply)
+def floating_sums(
+    isa: Isa,
+    fmt: WeightFormat,
+    weight: Buffer,
+    block: Value,
+    x: Buffer,
+    rows: list[Value],
+    *,
+    single: bool,
+) -> list[Value]:
+    """The products of a row block of f32 or f16 weights with some rows of `x`."""
+    lanes, columns = isa.lanes, int(x.shape[1])
+    # One row alone has too few independent sums to keep the multipliers busy: split its columns.
+    chains = 4 if single else 1
+    total = tir.local(len(rows) * chains * lanes)
+    for part in range(len(rows) * chains):
+        tir.store(total, part * lanes, tir.zeros(lanes), lanes)
+
+    def add(column: Value, chain: int) -> None:
+        weights = tir.load(weight, (block, column, 0), lanes)
+        if fmt.name == "f16":
+            weights = isa.widen(weights, lanes)
+        weights = tir.bind(weights)
+        for number, row in enumerate(rows):
+            at = (number * chains + chain) * lanes
+            product = weights * tir.splat(tir.load(x, (row, column)), lanes)
+            tir.store(total, at, tir.load(total, at, lanes) + product, lanes)
+
+    with tir.serial(columns // chains) as column:
+        for chain in range(chains):
+            add(column * chains + chain, chain)
+    for column in range(columns // chains * chains, columns):
+        add(column, 0)
+    sums = []
+    for number in range(len(rows)):
+        value = tir.load(total, number * chains * lanes, lanes)
+        for chain in range(1, chains):
+            value = value + tir.load(total, (number * chains + chain) * lanes, lanes)
+        sums.append(tir.bind(value))
+    return sums

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sphere_edge.compiler.kernels import tir
+from sphere_edge.compiler.kernels import mxfp4, tir
 from sphere_edge.compiler.kernels.isa import (
     Dot,
     Isa,
@@ -46,6 +46,13 @@ def _finish(total: Value, correction: Value) -> Value:
     return total
 
 
+def _looked_up(words: Value) -> Value:
+    """Codes of mxfp4 as signed bytes, as words."""
+    codes, table = tir.bits(words, "int8", 16), mxfp4.table(16, 0)
+    found = tir.intrinsic("llvm.aarch64.neon.tbl1.v16i8", "int8x16", table, codes)
+    return tir.bits(found, "uint32", LANES)
+
+
 ISA = Isa(
     name="neon_dotprod",
     lanes=LANES,
@@ -54,6 +61,7 @@ ISA = Isa(
     # 0..15 is also a signed byte, so q4 needs no subtraction per weight.
     q4=Dot(8, unchanged, _start, _step, _finish),
     q8=Dot(0, unchanged, _start, _step, _finish),
+    mxfp4=Dot(0, _looked_up, _start, _step, _finish),
     spread=_spread,
     widen=widen_by_conversion,
     narrow=narrow_by_conversion,
