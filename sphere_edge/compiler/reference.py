@@ -96,6 +96,8 @@ class _Watched:
             self._layer = name.split(".weight")[0].removesuffix(".bias")
         # k and v are the cache, which a device keeps elsewhere.
         results = results[:1] if kind == "rotate_and_store" else results
+        # A device tells floats only, not which experts were chosen.
+        results = tuple(result for result in results if result.dtype.kind == "f")
         label = f"{kind} ({self._layer})" if names else f"{kind} (after {self._layer})"
         for tokens, calls in (
             (self._plan.trace_tokens, self.prefill),

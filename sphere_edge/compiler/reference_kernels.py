@@ -17,7 +17,7 @@ from tvm import relax
 from tvm.relax.frontend.nn import Tensor
 from tvm.relax.frontend.nn.op import wrap_nested
 
-from sphere_edge.models.kernels import Attention
+from sphere_edge.models.kernels import Attention, ClampedSwiglu, Experts
 from sphere_edge.quantization.weights import WeightFormat
 
 Floats = npt.NDArray[np.float64]
@@ -85,12 +85,14 @@ class ReferenceKernels:
             return self.call("rms_norm", norm, [x, weight], out)
         return self.call("add_rms_norm", add_norm, [x, residual, weight], [out, out])
 
-    def gated(self, gate_up: Tensor, activation: str) -> Tensor:
+    def gated(self, gate_up: Tensor, activation: str | ClampedSwiglu) -> Tensor:
         """`activation`(first half) times second half."""
         n, both = gate_up.shape
         half = int(both) // 2
 
         def gated(x: Floats) -> Floats:
+            if isinstance(activation, ClampedSwiglu):
+                return _clamped_swiglu(x[:, :half], x[:, half:], activation)
             return ACTIVATIONS[activation](x[:, :half]) * x[:, half:]
 
         return self.call("gated", gated, [gate_up], _placeholder(n, half))
@@ -125,15 +127,76 @@ class ReferenceKernels:
         return q, (keys, values)
 
     def attend(
-        self, q: Tensor, position: Tensor, cache: tuple[Tensor, Tensor], spec: Attention
+        self,
+        q: Tensor,
+        position: Tensor,
+        cache: tuple[Tensor, Tensor],
+        spec: Attention,
+        sinks: Tensor | None = None,
     ) -> Tensor:
         """Causal attention over the cache."""
         out = _placeholder(q.shape[0], spec.query_heads * spec.head_dim)
 
-        def attend(q: Floats, position: Any, keys: Floats, values: Floats) -> Floats:
-            return _attend(q, int(position[0]), keys, values, spec)
+        def attend(
+            q: Floats, position: Any, keys: Floats, values: Floats, sinks: Floats | None = None
+        ) -> Floats:
+            return _attend(q, int(position[0]), keys, values, sinks, spec)
 
-        return self.call("attend", attend, [q, position, *cache], out)
+        learned = [] if sinks is None else [sinks]
+        return self.call("attend", attend, [q, position, *cache, *learned], out)
+
+    def route(self, logits: Tensor, top: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
+        """The experts of each token, and their shares."""
+
+        def route(logits: Floats) -> tuple[Any, Floats]:
+            chosen = np.argsort(-logits, axis=1, kind="stable")[:, :top]
+            largest = np.take_along_axis(logits, chosen, axis=1)
+            weights = np.exp(largest - largest[:, :1])
+            among = largest if normalized else logits
+            shares: Floats = weights / np.exp(among - largest[:, :1]).sum(axis=1, keepdims=True)
+            return chosen.astype(np.int32), shares
+
+        n = logits.shape[0]
+        out = [Tensor.placeholder([n, top], "int32"), _placeholder(n, top)]
+        chosen, shares = self.call("route", route, [logits], out)
+        return chosen, shares
+
+    def experts(
+        self,
+        x: Tensor,
+        chosen: Tensor,
+        weight: list[Tensor],
+        fmt: WeightFormat,
+        shape: Experts,
+        bias: Tensor | None,
+    ) -> Tensor:
+        """Products with each token's experts."""
+        arrays, has_bias = len(weight), bias is not None
+        blocks = shape.rows // fmt.row_block
+
+        def multiply(x: Floats, chosen: Any, *given: Any) -> Floats:
+            wanted = chosen.reshape(-1)
+            rows = x if len(x) == wanted.size else np.repeat(x, shape.top, axis=0)
+            y = np.empty((wanted.size, shape.rows))
+            for expert in np.unique(wanted):
+                part = slice(expert * blocks, (expert + 1) * blocks)
+                own = tuple(array[part] for array in given[:arrays])
+                y[wanted == expert] = _multiply(rows[wanted == expert], fmt, own, shape.rows)
+            return y + given[-1].reshape(shape.count, -1)[wanted] if has_bias else y
+
+        arguments = [x, chosen, *weight, bias] if has_bias else [x, chosen, *weight]
+        out = _placeholder(chosen.shape[0] * shape.top, shape.rows)
+        return self.call("experts", multiply, arguments, out)
+
+    def combine(self, rows: Tensor, shares: Tensor) -> Tensor:
+        """Each token's rows by shares."""
+
+        def combine(rows: Floats, shares: Floats) -> Floats:
+            total: Floats = np.einsum("ntc,nt->nc", rows.reshape(*shares.shape, -1), shares)
+            return total
+
+        out = _placeholder(shares.shape[0], rows.shape[1])
+        return self.call("combine", combine, [rows, shares], out)
 
     def call(self, kind: str, function: Function, arguments: list[Any], out: Any) -> Any:
         """A node of the graph that `function` computes."""
@@ -150,6 +213,13 @@ def _silu(x: Floats) -> Floats:
     # Written so that exp never overflows.
     y: Floats = x * np.exp(-np.logaddexp(0, -x))
     return y
+
+
+def _clamped_swiglu(gate: Floats, up: Floats, settings: ClampedSwiglu) -> Floats:
+    gate = np.minimum(gate, settings.limit)
+    up = np.clip(up, -settings.limit, settings.limit)
+    product: Floats = (up + 1) * gate * np.exp(-np.logaddexp(0, -settings.alpha * gate))
+    return product
 
 
 def _gelu_tanh(x: Floats) -> Floats:
@@ -216,7 +286,14 @@ def _rotated(
     return out
 
 
-def _attend(q: Floats, position: int, keys: Floats, values: Floats, spec: Attention) -> Floats:
+def _attend(
+    q: Floats,
+    position: int,
+    keys: Floats,
+    values: Floats,
+    sinks: Floats | None,
+    spec: Attention,
+) -> Floats:
     n, last = len(q), position + len(q)
     group = spec.query_heads // spec.kv_heads
     rows, columns = position + np.arange(n)[:, None], np.arange(last)[None]
@@ -230,8 +307,10 @@ def _attend(q: Floats, position: int, keys: Floats, values: Floats, spec: Attent
         if spec.softcap is not None:
             scores = np.tanh(scores / spec.softcap) * spec.softcap
         scores = np.where(seen, scores, -np.inf)
-        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        weights /= weights.sum(axis=-1, keepdims=True)
+        sink = -np.inf if sinks is None else sinks[head]
+        largest = np.maximum(scores.max(axis=-1, keepdims=True), sink)
+        weights = np.exp(scores - largest)
+        weights /= weights.sum(axis=-1, keepdims=True) + np.exp(sink - largest)
         out[:, head] = weights @ values[shared, :last]
     return out.reshape(n, -1)
 

@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
 from sphere_edge.formats.config import ModelConfig
+from sphere_edge.formats.experts import SeparateExperts, are_fused
 from sphere_edge.formats.safetensors import Checkpoint, TensorEntry
 from sphere_edge.formats.tensors import Tensors
 
@@ -36,7 +37,7 @@ _FP8_METHODS = ("fp8", "fbgemm_fp8", "compressed-tensors")
 _FP8_SCALES = ("weight_scale_inv", "weight_scale")
 # Written beside fp8 weights for kernels that quantize activations too; ours do not.
 _ACTIVATION_SCALES = ("input_scale", "input_scale_ub", "activation_scale")
-_KNOWN = "gptq and awq with 4 bits, fp8"
+_KNOWN = "gptq and awq with 4 bits, fp8, and mxfp4 of gpt-oss"
 _ELSE = "use the checkpoint in bfloat16 or a GGUF of it"
 # A matrix is unpacked once and then read in slices; two threads read two matrices at the most.
 _KEPT = 3
@@ -67,9 +68,11 @@ def opened(checkpoint: Checkpoint, config: ModelConfig) -> Tensors:
     said = config.take("quantization_config", dict, None)
     # What compressed-tensors called it at first.
     said = config.take("compression_config", dict, None) if said is None else said
+    method = "" if said is None else str(said.get("quant_method", "unnamed"))[:40].lower()
+    if method in ("", "mxfp4") and are_fused(checkpoint):
+        return SeparateExperts(checkpoint)
     if said is None:
         return checkpoint
-    method = str(said.get("quant_method", "unnamed"))[:40].lower()
     if method in _FP8_METHODS and _has_fp8(checkpoint):
         return Scaled(checkpoint, _block(said))
     if method not in ("gptq", "awq"):

@@ -24,6 +24,7 @@ class Attention:
     `interleaved` rotates pairs (2i, 2i+1) as in GLM and GPT-J, not halves (i, i + rotary_dim/2).
     `window`: token i sees tokens i-window+1..i only, as in transformers' sliding_window. None: all.
     `softcap`: scores become softcap * tanh(scores / softcap) before the softmax.
+    `sinks`: each query head has a learned score that takes part in its softmax and has no value.
     """
 
     query_heads: int
@@ -34,6 +35,28 @@ class Attention:
     interleaved: bool = False
     window: int | None = None
     softcap: float | None = None
+    sinks: bool = False
+
+
+@dataclass(frozen=True)
+class ClampedSwiglu:
+    """gpt-oss's product of gate and up: (up + 1) * gate * sigmoid(alpha * gate).
+
+    The gate is held below `limit`, up within -limit..limit.
+    """
+
+    alpha: float
+    limit: float
+
+
+@dataclass(frozen=True)
+class Experts:
+    """`count` matrices [rows, columns] stacked on their rows, of which each token takes `top`."""
+
+    count: int
+    top: int
+    rows: int
+    columns: int
 
 
 class Kernels(Protocol):
@@ -58,10 +81,10 @@ class Kernels(Protocol):
         With `residual`, returns the pair (norm(x + residual), x + residual), made in one pass.
         """
 
-    def gated(self, gate_up: Tensor, activation: str) -> Tensor:
+    def gated(self, gate_up: Tensor, activation: str | ClampedSwiglu) -> Tensor:
         """`activation`(first half) times second half of [n, 2k]: float32 [n, k].
 
-        `activation` is silu, gelu or gelu_tanh.
+        `activation` is silu, gelu or gelu_tanh, or says how the two are multiplied.
         """
 
     def rotate_and_store(
@@ -83,9 +106,40 @@ class Kernels(Protocol):
         """
 
     def attend(
-        self, q: Tensor, position: Tensor, cache: tuple[Tensor, Tensor], spec: Attention
+        self,
+        q: Tensor,
+        position: Tensor,
+        cache: tuple[Tensor, Tensor],
+        spec: Attention,
+        sinks: Tensor | None = None,
     ) -> Tensor:
         """Causal attention of tokens position..position+n-1 over the cache.
 
+        `sinks`: float32 [query_heads] where `spec` has them.
         Returns float32 [n, query_heads * head_dim].
         """
+
+    def route(self, logits: Tensor, top: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
+        """The `top` largest of `logits` [n, experts]: int32 [n, top], largest first, and shares.
+
+        Shares, float32 [n, top], are their softmax: among themselves where `normalized`, else
+        among all experts.
+        """
+
+    def experts(
+        self,
+        x: Tensor,
+        chosen: Tensor,
+        weight: list[Tensor],
+        fmt: WeightFormat,
+        shape: Experts,
+        bias: Tensor | None,
+    ) -> Tensor:
+        """Products with each token's `chosen` [n, top] experts: float32 [n top, rows].
+
+        `x` is [n, columns], or [n top, columns] with a row for each pair of token and expert.
+        `bias`: [count rows].
+        """
+
+    def combine(self, rows: Tensor, shares: Tensor) -> Tensor:
+        """The sum of each token's `rows` [n top, columns] by `shares` [n, top]: [n, columns]."""

@@ -12,7 +12,7 @@ from typing import Any
 from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import Tensor, op
 
-from sphere_edge.models.kernels import Attention, Kernels
+from sphere_edge.models.kernels import Attention, Experts, Kernels
 from sphere_edge.models.origin import Origin, Part
 from sphere_edge.models.rope import Rotation
 from sphere_edge.quantization.weights import WeightFormat
@@ -52,6 +52,51 @@ class Linear(nn.Module):  # type: ignore[misc]
         yield Origin(self.weight.names(path), weight, self.columns, self.fmt)
         if self.bias is not None:
             yield Origin((f"{path}.bias",), _parts(path, self.parts, "bias"))
+
+
+class ExpertLinear(nn.Module):  # type: ignore[misc]
+    """The matrices of all experts, one after the other, each stacked from `parts` as Linear's."""
+
+    def __init__(
+        self,
+        kernels: Kernels,
+        fmt: WeightFormat,
+        shape: Experts,
+        parts: dict[str, int],
+        bias: bool = False,
+    ) -> None:
+        self.kernels, self.fmt, self.shape, self.parts = kernels, fmt, shape, parts
+        self.weight = Packed(fmt, shape.count * shape.rows, shape.columns)
+        self.bias = nn.Parameter((shape.count * shape.rows,), "float32") if bias else None
+
+    def forward(self, x: Tensor, chosen: Tensor) -> Tensor:
+        """[n, columns] or [n top, columns], and the experts of each token → [n top, rows]."""
+        arrays = self.weight.arrays()
+        return self.kernels.experts(x, chosen, arrays, self.fmt, self.shape, self.bias)
+
+    def origins(self, path: str) -> Iterator[Origin]:
+        """Where weights and biases come from."""
+        names = self.weight.names(path)
+        yield Origin(names, self._parts(path, "weight"), self.shape.columns, self.fmt)
+        if self.bias is not None:
+            yield Origin((f"{path}.bias",), self._parts(path, "bias"))
+
+    def _parts(self, path: str, leaf: str) -> tuple[Part, ...]:
+        folder = path.rpartition(".")[0]
+        own = (_parts(f"{folder}.{e}.x", self.parts, leaf) for e in range(self.shape.count))
+        return tuple(part for parts in own for part in parts)
+
+
+class Sinks(nn.Module):  # type: ignore[misc]
+    """A learned score for each query head, which takes part in its softmax (Xiao et al. 2023)."""
+
+    def __init__(self, heads: int) -> None:
+        self.heads = heads
+        self.weight = nn.Parameter((heads,), "float32")
+
+    def origins(self, path: str) -> Iterator[Origin]:
+        """Where the scores come from."""
+        yield Origin((f"{path}.weight",), (Part(f"{_ROOT}{path}", self.heads),))
 
 
 class Embedding(nn.Module):  # type: ignore[misc]
@@ -167,7 +212,7 @@ def normalize_heads(qkv: Tensor, q_norm: RmsNorm, k_norm: RmsNorm, spec: Attenti
     return op.concat([normalized(q_norm, q, heads), normalized(k_norm, k, kv_heads), v], dim=-1)
 
 
-Owner = Linear | Embedding | RmsNorm | LayerNorm | Rope
+Owner = Linear | ExpertLinear | Embedding | RmsNorm | LayerNorm | Rope | Sinks
 
 
 def origins(model: nn.Module, path: str = "") -> Iterator[Origin]:

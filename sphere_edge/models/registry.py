@@ -24,6 +24,9 @@ FAMILIES: dict[str, str] = {
     "nemotron": "nemotron",
     "glm": "glm",
     "glm4": "glm4",
+    "gpt_oss": "gpt_oss",
+    "gpt-oss": "gpt_oss",
+    "qwen3_moe": "qwen3_moe",
 }
 
 # Keys that never change the logits of a prompt: training, generation, bookkeeping.
@@ -51,6 +54,8 @@ _HARMLESS = frozenset(
         "gradient_checkpointing",
         "hidden_dropout",
         "id2label",
+        # What YaRN's `original_max_position_embeddings` says again.
+        "initial_context_length",
         "initializer_range",
         "is_decoder",
         "is_encoder_decoder",
@@ -69,6 +74,7 @@ _HARMLESS = frozenset(
         "resid_pdrop",
         "residual_dropout",
         "return_dict",
+        "router_aux_loss_coef",
         "sep_token_id",
         "suppress_tokens",
         "task_specific_params",

@@ -47,7 +47,7 @@ def differences(golden: goldens.Golden, model: Compiled) -> dict[str, float]:
 def main(path: Path) -> int:
     """Compares, prints a line per kind of call, and returns 1 if one is beyond the tolerance."""
     config: dict[str, Any] = json.loads(path.read_text())
-    golden, _ = make_goldens.run(path.stem, config, decoded=200)
+    golden, _ = make_goldens.run(path.stem, config)
     host = profiles.host()
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = goldens.write_checkpoint(golden, Path(folder) / "checkpoint")

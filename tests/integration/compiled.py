@@ -20,6 +20,7 @@ from sphere_edge.compiler.build import compile_module
 from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.console import SILENT
 from sphere_edge.engines import weights
+from sphere_edge.formats import quantized
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.models.graph import Graph, Limits, trace
@@ -118,7 +119,7 @@ class Compiled(Machine):
             compile_module(graph.module, target, work / "model.so")
             self._libraries[key] = work / "model.so", graph
         library, graph = self._libraries[key]
-        checkpoint, needed = Checkpoint.open(folder), list(origins(model))
+        checkpoint, needed = quantized.opened(Checkpoint.open(folder), config), list(origins(model))
         assert weights.check(checkpoint, needed) == ()
         weights.convert(checkpoint, needed, work, SILENT)
         super().__init__(library, work, graph.parameters, graph.cache, limits)

@@ -62,10 +62,20 @@ def uniform(seed: int, name: str, count: int) -> NDArray[np.float64]:
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1.0
 
 
-def weight(seed: int, name: str, shape: list[int]) -> NDArray[np.float32]:
-    """Matrices by fan-in, norms around 1, biases around 0."""
+def weight(seed: int, name: str, shape: list[int]) -> NDArray[Any]:
+    """Matrices by fan-in, norms around 1, biases around 0; mxfp4 as it is stored."""
+    if name.endswith("_blocks"):
+        return (
+            ((uniform(seed, name, int(np.prod(shape))) + 1) * 128).astype(np.uint8).reshape(shape)
+        )
+    if name.endswith("_scales"):
+        draw = uniform(seed, name, int(np.prod(shape)))
+        return (122 + np.floor(draw * 1.5)).astype(np.uint8).reshape(shape)
     values = uniform(seed, name, int(np.prod(shape))).reshape(shape)
-    if len(shape) == 2:
+    if ".experts." in name and name.endswith(("_proj", ".weight")):
+        # gpt-oss stores its experts transposed.
+        values = values * np.sqrt(3.0 / shape[1])
+    elif len(shape) == 2 and not name.endswith("_bias"):
         values = values * np.sqrt(3.0 / shape[1])
     elif "norm" in name and name.endswith("weight"):
         values = 1.0 + 0.3 * values
@@ -74,13 +84,13 @@ def weight(seed: int, name: str, shape: list[int]) -> NDArray[np.float32]:
     return values.astype(np.float32)
 
 
-def weights(golden: Golden) -> dict[str, NDArray[np.float32]]:
+def weights(golden: Golden) -> dict[str, NDArray[Any]]:
     """The whole checkpoint of a golden."""
     return {name: weight(golden.seed, name, shape) for name, shape in golden.tensors.items()}
 
 
 def write_checkpoint(
-    golden: Golden, folder: Path, tensors: dict[str, NDArray[np.float32]] | None = None
+    golden: Golden, folder: Path, tensors: dict[str, NDArray[Any]] | None = None
 ) -> Path:
     """A model folder as a user would have it: config.json and model.safetensors."""
     folder.mkdir(parents=True, exist_ok=True)

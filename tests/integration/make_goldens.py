@@ -12,12 +12,13 @@ import zlib
 from dataclasses import replace
 from typing import Any
 
+import golden_experts
 import goldens
 import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-PROMPT, DECODED, LONG = 40, 8, 200
+PROMPT, DECODED = 40, 200
 
 SMALL = {
     "pad_token_id": 0,
@@ -51,10 +52,23 @@ LONGROPE = {
     "long_factor": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0],
 }
 
+MIXTURE = {
+    "head_dim": 16,
+    "intermediate_size": 40,
+    "num_local_experts": 6,
+    "num_experts_per_tok": 2,
+    "rms_norm_eps": 1e-5,
+}
+QWEN_MIXTURE = {
+    "head_dim": 16,
+    "moe_intermediate_size": 24,
+    "num_experts": 5,
+    "num_experts_per_tok": 2,
+}
+
 CASES: dict[str, dict[str, Any]] = {
     "llama_grouped_tied_llama3": {
         "style": 5,
-        "decoded": LONG,
         "model_type": "llama",
         "tie_word_embeddings": True,
         "rope_parameters": LLAMA3,
@@ -88,7 +102,6 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "mistral_window": {
         "style": 4,
-        "decoded": LONG,
         "model_type": "mistral",
         "sliding_window": 9,
         "rope_theta": 10000.0,
@@ -187,7 +200,6 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "phi3_longrope_long": {
         "style": 4,
-        "decoded": LONG,
         "model_type": "phi3",
         "partial_rotary_factor": 0.75,
         "original_max_position_embeddings": 128,
@@ -198,8 +210,8 @@ CASES: dict[str, dict[str, Any]] = {
         "style": 5,
         "model_type": "phi3",
         "num_key_value_heads": 4,
-        "max_position_embeddings": 64,
-        "original_max_position_embeddings": 64,
+        "max_position_embeddings": 256,
+        "original_max_position_embeddings": 256,
         "partial_rotary_factor": 0.75,
         "rope_parameters": {**LONGROPE, "rope_type": "longrope", "rope_theta": 10000.0},
     },
@@ -236,7 +248,6 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "gemma2_alternating": {
         "style": 4,
-        "decoded": LONG,
         "model_type": "gemma2",
         "num_hidden_layers": 3,
         "tie_word_embeddings": True,
@@ -269,7 +280,6 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "gemma3_every_second_is_full": {
         "style": 4,
-        "decoded": LONG,
         "model_type": "gemma3_text",
         "num_hidden_layers": 3,
         "tie_word_embeddings": True,
@@ -324,7 +334,6 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "glm_grouped": {
         "style": 4,
-        "decoded": LONG,
         "model_type": "glm",
         "head_dim": 16,
         "partial_rotary_factor": 0.5,
@@ -371,6 +380,210 @@ CASES: dict[str, dict[str, Any]] = {
         "num_key_value_heads": 4,
         "head_dim": 24,
     },
+    "mistral_odd_heads_all_slide_yarn": {
+        "style": 5,
+        "model_type": "mistral",
+        "num_attention_heads": 3,
+        "num_key_value_heads": 3,
+        "head_dim": 24,
+        "sliding_window": 12,
+        "rope_parameters": {**YARN, "truncate": False},
+    },
+    "qwen2_odd_heads_one_kv_head_llama3": {
+        "style": 5,
+        "model_type": "qwen2",
+        "hidden_size": 80,
+        "num_attention_heads": 5,
+        "num_key_value_heads": 1,
+        "vocab_size": 101,
+        "rope_parameters": LLAMA3,
+    },
+    "qwen3_one_kv_head_all_slide_yarn": {
+        "style": 4,
+        "model_type": "qwen3",
+        "num_attention_heads": 3,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "use_sliding_window": True,
+        "sliding_window": 6,
+        "max_window_layers": 0,
+        "rope_theta": 10000.0,
+        "rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"},
+    },
+    "phi_tied_yarn": {
+        "style": 5,
+        "model_type": "phi",
+        "tie_word_embeddings": True,
+        "num_key_value_heads": 1,
+        "rope_parameters": {**YARN, "partial_rotary_factor": 0.5},
+    },
+    "gemma_odd_heads_llama3": {
+        "style": 5,
+        "model_type": "gemma",
+        "num_attention_heads": 3,
+        "num_key_value_heads": 3,
+        "head_dim": 20,
+        "tie_word_embeddings": True,
+        "rope_parameters": LLAMA3,
+    },
+    "gemma2_odd_heads_all_slide_linear": {
+        "style": 4,
+        "model_type": "gemma2",
+        "num_attention_heads": 3,
+        "num_key_value_heads": 1,
+        "head_dim": 24,
+        "sliding_window": 7,
+        "layer_types": ["sliding_attention", "sliding_attention"],
+        "rope_theta": 10000.0,
+        "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+    },
+    "gemma3_odd_heads_untied_yarn": {
+        "style": 5,
+        "model_type": "gemma3_text",
+        "num_attention_heads": 3,
+        "num_key_value_heads": 3,
+        "head_dim": 20,
+        "sliding_window": 6,
+        "layer_types": ["full_attention", "sliding_attention"],
+        "rope_parameters": {
+            "full_attention": YARN,
+            "sliding_attention": {"rope_type": "default", "rope_theta": 1000.0},
+        },
+    },
+    "nemotron_odd_heads_linear": {
+        "style": 5,
+        "model_type": "nemotron",
+        "num_attention_heads": 3,
+        "num_key_value_heads": 3,
+        "head_dim": 24,
+        "rope_parameters": {
+            "rope_type": "linear",
+            "rope_theta": 10000.0,
+            "factor": 2.0,
+            "partial_rotary_factor": 0.5,
+        },
+    },
+    "glm_odd_heads_linear": {
+        "style": 5,
+        "model_type": "glm",
+        "num_attention_heads": 3,
+        "num_key_value_heads": 3,
+        "head_dim": 16,
+        "rope_parameters": {
+            "rope_type": "linear",
+            "rope_theta": 10000.0,
+            "factor": 2.0,
+            "partial_rotary_factor": 0.5,
+        },
+    },
+    "glm4_odd_heads_yarn": {
+        "style": 5,
+        "model_type": "glm4",
+        "num_attention_heads": 5,
+        "num_key_value_heads": 5,
+        "head_dim": 16,
+        "rope_parameters": {**YARN, "partial_rotary_factor": 0.5},
+    },
+    "gpt_oss_yarn_not_truncated": {
+        "style": 4,
+        "model_type": "gpt_oss",
+        **MIXTURE,
+        "sliding_window": 9,
+        "rope_theta": 150000.0,
+        "rope_scaling": {
+            "rope_type": "yarn",
+            "factor": 8.0,
+            "beta_fast": 32.0,
+            "beta_slow": 1.0,
+            "truncate": False,
+            "original_max_position_embeddings": 64,
+        },
+    },
+    "gpt_oss_full_heads_mxfp4": {
+        "style": 4,
+        "model_type": "gpt_oss",
+        **MIXTURE,
+        "num_key_value_heads": 4,
+        "num_local_experts": 3,
+        "num_experts_per_tok": 2,
+        "hidden_size": 64,
+        "intermediate_size": 32,
+        "sliding_window": 5,
+        "layer_types": ["full_attention", "sliding_attention"],
+        "rope_theta": 10000.0,
+        "rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"},
+        "quantization_config": {"quant_method": "mxfp4"},
+    },
+    "gpt_oss_no_biases_tied": {
+        "style": 5,
+        "model_type": "gpt_oss",
+        **MIXTURE,
+        "num_key_value_heads": 1,
+        "head_dim": 24,
+        "num_experts_per_tok": 1,
+        "attention_bias": False,
+        "tie_word_embeddings": True,
+        "sliding_window": 4,
+        "swiglu_alpha": 1.5,
+        "swiglu_limit": 0.75,
+    },
+    "gpt_oss_odd_heads_linear": {
+        "style": 5,
+        "model_type": "gpt_oss",
+        **MIXTURE,
+        "vocab_size": 101,
+        "num_attention_heads": 3,
+        "num_key_value_heads": 3,
+        "num_hidden_layers": 3,
+        "num_local_experts": 7,
+        "num_experts_per_tok": 4,
+        "layer_types": ["sliding_attention", "sliding_attention", "sliding_attention"],
+        "sliding_window": 16,
+        "rope_parameters": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0},
+    },
+    "qwen3_moe_grouped": {
+        "style": 4,
+        "model_type": "qwen3_moe",
+        **QWEN_MIXTURE,
+        "norm_topk_prob": True,
+        "rope_theta": 1000000.0,
+    },
+    "qwen3_moe_dense_layers_tied": {
+        "style": 5,
+        "model_type": "qwen3_moe",
+        **QWEN_MIXTURE,
+        "num_hidden_layers": 3,
+        "mlp_only_layers": [0],
+        "decoder_sparse_step": 2,
+        "tie_word_embeddings": True,
+        "num_key_value_heads": 1,
+    },
+    "qwen3_moe_all_slide_full_heads": {
+        "style": 5,
+        "model_type": "qwen3_moe",
+        **QWEN_MIXTURE,
+        "num_key_value_heads": 4,
+        "use_sliding_window": True,
+        "sliding_window": 7,
+        "head_dim": 24,
+        "attention_bias": True,
+        "num_experts_per_tok": 3,
+        "rope_parameters": YARN,
+    },
+    "qwen3_moe_odd_heads_one_expert": {
+        "style": 4,
+        "model_type": "qwen3_moe",
+        **QWEN_MIXTURE,
+        "num_attention_heads": 5,
+        "num_key_value_heads": 5,
+        "num_experts": 3,
+        "num_experts_per_tok": 1,
+        "norm_topk_prob": True,
+        "hidden_act": "gelu",
+        "vocab_size": 101,
+        "rope_theta": 10000.0,
+        "rope_scaling": {"type": "linear", "factor": 2.0},
+    },
     "llama_dynamic": {
         "style": 4,
         "model_type": "llama",
@@ -383,12 +596,14 @@ CASES: dict[str, dict[str, Any]] = {
 def reference(config: dict[str, Any], seed: int) -> torch.nn.Module:
     """The transformers model of `config` with every weight made by the goldens' rule."""
     fields = copy.deepcopy(config)
+    fields.pop("quantization_config", None)
     made = AutoConfig.for_model(fields.pop("model_type"), **fields)
     model = AutoModelForCausalLM.from_config(made, attn_implementation="eager").float().eval()
-    state = {
-        name: torch.from_numpy(goldens.weight(seed, name, list(value.shape)))
-        for name, value in model.state_dict().items()
+    shapes = golden_experts.stored(model, config)
+    stored = {
+        name: torch.from_numpy(goldens.weight(seed, name, shape)) for name, shape in shapes.items()
     }
+    state = golden_experts.joined(stored)
     if made.tie_word_embeddings:
         state["lm_head.weight"] = state["model.embed_tokens.weight"]
     model.load_state_dict(state)
@@ -401,6 +616,8 @@ _OLD_KEYS = ("rope_theta", "rope_local_base_freq", "rope_scaling", "partial_rota
 def stored_config(model: torch.nn.Module, case: dict[str, Any], style: int) -> dict[str, Any]:
     """config.json as transformers 5 writes it, or as transformers 4 did."""
     config: dict[str, Any] = model.config.to_diff_dict()
+    if "quantization_config" in case:
+        config["quantization_config"] = case["quantization_config"]
     config["architectures"] = [type(model).__name__]
     if style == 4:
         config.pop("rope_parameters")
@@ -409,29 +626,31 @@ def stored_config(model: torch.nn.Module, case: dict[str, Any], style: int) -> d
         config |= {"torch_dtype": "float32", "transformers_version": "4.57.1"}
         if "layer_types" not in case:
             config.pop("layer_types", None)
+        if "num_experts" in case:
+            config["num_experts"] = config.pop("num_local_experts")
     return config
 
 
 def make(name: str) -> goldens.Golden:
     """Runs one case."""
     case = {**SMALL, **CASES[name]}
-    style, decoded = case.pop("style"), case.pop("decoded", DECODED)
-    golden, model = run(name, case, decoded)
+    style = case.pop("style")
+    golden, model = run(name, case)
     return replace(golden, config=stored_config(model, CASES[name], style))
 
 
-def run(name: str, config: dict[str, Any], decoded: int) -> tuple[goldens.Golden, torch.nn.Module]:
+def run(name: str, config: dict[str, Any]) -> tuple[goldens.Golden, torch.nn.Module]:
     """The golden of `config` as it stands, and the model that computed it."""
     seed = zlib.crc32(name.encode())
     model = reference(config, seed)
-    count = PROMPT + decoded
+    count = PROMPT + DECODED
     drawn = (goldens.uniform(seed, "token_ids", count) + 1) / 2 * model.config.vocab_size
     token_ids = [int(value) for value in drawn]
-    positions = sorted({0, 6, 20, PROMPT - 1, PROMPT, PROMPT + DECODED - 1, count - 1})
+    positions = [0, 6, 20, PROMPT - 1, PROMPT, PROMPT + 8, count - 1]
     with torch.no_grad():
         rows = model(torch.tensor([token_ids])).logits[0].numpy()
     tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
-    state = {key: list(value.shape) for key, value in model.state_dict().items()}
+    state = golden_experts.stored(model, config)
     golden = goldens.Golden(
         name=name,
         config=config,

@@ -10,6 +10,7 @@ from sphere_edge.compiler.reference import compute
 from sphere_edge.compiler.reference_kernels import ReferenceKernels
 from sphere_edge.console import SILENT
 from sphere_edge.engines import weights
+from sphere_edge.formats import quantized
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.models.layers import origins
@@ -23,7 +24,8 @@ def reference_of(golden, folder, fmt):
     found = family(config, min(512, config.take("max_position_embeddings", int)))
     kernels = ReferenceKernels()
     model = found.model(found.config, kernels, fmt)
-    checkpoint, needed = Checkpoint.open(folder / "checkpoint"), list(origins(model))
+    checkpoint = quantized.opened(Checkpoint.open(folder / "checkpoint"), config)
+    needed = list(origins(model))
     (folder / "made").mkdir()
     weights.convert(checkpoint, needed, folder / "made", SILENT)
     stored = {}

@@ -23,7 +23,7 @@ MASKED = -1e30
 
 @cache
 def decode_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
-    """f(q [1, query_heads, head_dim], position [1], K, V, y [1, query_heads head_dim])."""
+    """f(q [1, query_heads, head_dim], position [1], K, V, sinks?, y [1, query_heads head_dim])."""
     heads = spec.query_heads
 
     def body() -> None:
@@ -33,6 +33,7 @@ def decode_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
         cache_shape = (spec.kv_heads, context, spec.head_dim)
         keys = tir.parameter("keys", cache_shape, cache_dtype)
         values = tir.parameter("values", cache_shape, cache_dtype)
+        sinks = tir.parameter("sinks", (heads,), "float32") if spec.sinks else None
         y = tir.parameter("y", (1, heads * spec.head_dim), "float32")
 
         with tir.code():
@@ -59,7 +60,7 @@ def decode_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
                 stretch.score(q, keys)
                 stretch.exponentiate(place, largest, total)
                 stretch.weigh(values, place, partial)
-            _merge(isa, spec, count, partial, largest, total, y)
+            _merge(isa, spec, count, partial, largest, total, sinks, y)
 
     return tir.function(body)
 
@@ -183,17 +184,24 @@ def _merge(
     partial: Buffer,
     largest: Buffer,
     total: Buffer,
+    sinks: Buffer | None,
     y: Buffer,
 ) -> None:
-    """Adds up the stretches of each head, each scaled to the largest score of all."""
+    """Adds up the stretches of each head, each scaled to the largest score of all.
+
+    A sink is one more stretch, which has a score and no value.
+    """
     lanes = isa.divisor_lanes(spec.head_dim)
     with tir.serial(spec.query_heads) as head:
         state = tir.local(2)
-        tir.store(state, 0, tir.const(MASKED))
-        tir.store(state, 1, tir.const(0.0))
+        tir.store(state, 0, tir.const(MASKED) if sinks is None else tir.load(sinks, head))
         with tir.serial(count) as stretch:
             top = tir.load(largest, stretch * spec.query_heads + head)
             tir.store(state, 0, tir.maximum(tir.load(state, 0), top))
+        begin = tir.const(0.0)
+        if sinks is not None:
+            begin = arithmetic.exp(tir.load(sinks, head) - tir.load(state, 0), 1)
+        tir.store(state, 1, begin)
         sums = tir.local(spec.head_dim)
         for chunk in range(spec.head_dim // lanes):
             tir.store(sums, chunk * lanes, tir.zeros(lanes), lanes)

@@ -9,6 +9,7 @@ from math import pi, sqrt
 from sphere_edge.compiler.kernels import arithmetic, mxfp4, tir
 from sphere_edge.compiler.kernels.isa import Isa
 from sphere_edge.compiler.kernels.tir import PrimFunc, Value
+from sphere_edge.models.kernels import ClampedSwiglu
 from sphere_edge.quantization.weights import GROUP, WeightFormat
 
 # Sums kept apart while adding up squares: hides the latency of addition, and rounds less.
@@ -44,7 +45,7 @@ def rms_norm(isa: Isa, columns: int, single: bool, epsilon: float, residual: boo
                 sums, place = (squares, chain * isa.lanes) if lanes > 1 else (rest, 0)
                 tir.store(sums, place, tir.load(sums, place, lanes) + value * value, lanes)
 
-            _along(isa, columns, square)
+            along(isa, columns, square)
             total = tir.load(squares, 0, isa.lanes)
             for chain in range(1, _CHAINS):
                 total = total + tir.load(squares, chain * isa.lanes, isa.lanes)
@@ -57,12 +58,12 @@ def rms_norm(isa: Isa, columns: int, single: bool, epsilon: float, residual: boo
                 value = tir.load(source, (token, column), lanes) * tir.splat(scale, lanes)
                 tir.store(y, (token, column), value * tir.load(weight, column, lanes), lanes)
 
-            _along(isa, columns, normalize)
+            along(isa, columns, normalize)
 
     return tir.function(body)
 
 
-def _along(isa: Isa, columns: int, visit: Callable[[Value, int, int], None]) -> None:
+def along(isa: Isa, columns: int, visit: Callable[[Value, int, int], None]) -> None:
     """`visit(column, chain, lanes)` over a row: vectors first, then the odd numbers one by one."""
     step = isa.lanes * _CHAINS
     with tir.serial(columns // step) as index:
@@ -77,9 +78,8 @@ def _along(isa: Isa, columns: int, visit: Callable[[Value, int, int], None]) -> 
 
 
 @cache
-def gated(isa: Isa, columns: int, single: bool, activation: str) -> PrimFunc:
+def gated(isa: Isa, columns: int, single: bool, activation: str | ClampedSwiglu) -> PrimFunc:
     """f(gate_up [n, 2 columns], y [n, columns]): activation(gate) * up."""
-    function = ACTIVATIONS[activation]
 
     def body() -> None:
         n = 1 if single else tir.symbol("n")
@@ -90,10 +90,14 @@ def gated(isa: Isa, columns: int, single: bool, activation: str) -> PrimFunc:
 
             def visit(column: Value, chain: int, lanes: int) -> None:
                 gate = tir.bind(tir.load(gate_up, (token, column), lanes))
-                up = tir.load(gate_up, (token, columns + column), lanes)
-                tir.store(y, (token, column), function(gate, lanes) * up, lanes)
+                up = tir.bind(tir.load(gate_up, (token, columns + column), lanes))
+                if isinstance(activation, ClampedSwiglu):
+                    product = _clamped_swiglu(gate, up, activation, lanes)
+                else:
+                    product = ACTIVATIONS[activation](gate, lanes) * up
+                tir.store(y, (token, column), product, lanes)
 
-            _along(isa, columns, visit)
+            along(isa, columns, visit)
 
     return tir.function(body)
 
@@ -101,6 +105,15 @@ def gated(isa: Isa, columns: int, single: bool, activation: str) -> PrimFunc:
 def _silu(x: Value, lanes: int) -> Value:
     one = tir.const(1.0, lanes=lanes)
     return x / (one + arithmetic.exp(tir.zeros(lanes) - x, lanes))
+
+
+def _clamped_swiglu(gate: Value, up: Value, settings: ClampedSwiglu, lanes: int) -> Value:
+    limit = tir.const(settings.limit, lanes=lanes)
+    one, alpha = tir.const(1.0, lanes=lanes), tir.const(settings.alpha, lanes=lanes)
+    gate = tir.bind(tir.minimum(gate, limit))
+    up = tir.bind(tir.maximum(tir.minimum(up, limit), tir.zeros(lanes) - limit))
+    sigmoid = one / (one + arithmetic.exp(tir.zeros(lanes) - gate * alpha, lanes))
+    return (up + one) * gate * sigmoid
 
 
 def _gelu(x: Value, lanes: int) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from tvm.relax.frontend.nn import Tensor, op
 
@@ -12,7 +12,8 @@ from sphere_edge.compiler.kernels.gpu_tir import Arithmetic
 from sphere_edge.compiler.kernels.gpu_tuning import Tuning
 from sphere_edge.compiler.kernels.linear import Shape
 from sphere_edge.compiler.kernels.operators import float32, in_place_rotation, is_one, suffix
-from sphere_edge.models.kernels import Attention
+from sphere_edge.errors import UnsupportedError
+from sphere_edge.models.kernels import Attention, ClampedSwiglu, Experts
 from sphere_edge.quantization.weights import WeightFormat
 
 
@@ -27,6 +28,7 @@ class GpuKernels:
         self, x: Tensor, weight: list[Tensor], fmt: WeightFormat, rows: int, bias: Tensor | None
     ) -> Tensor:
         """`x` [n, k] times the transpose of a packed [rows, k] weight."""
+        _check_format(fmt)
         n, columns = x.shape
         shape = Shape(rows, int(columns), is_one(n), bias is not None)
         arguments = [x, *weight] if bias is None else [x, *weight, bias]
@@ -41,6 +43,7 @@ class GpuKernels:
         self, token_ids: Tensor, weight: list[Tensor], fmt: WeightFormat, columns: int
     ) -> Tensor:
         """Rows `token_ids` of a packed embedding."""
+        _check_format(fmt)
         n = token_ids.shape[0]
         blocks = int(weight[0].shape[0])
         kernel = gpu_elementwise.take(self.arithmetic, self.tuning, fmt, blocks, columns, is_one(n))
@@ -59,8 +62,10 @@ class GpuKernels:
         out = [float32(n, columns), float32(n, columns)]
         return op.tensor_ir_op(kernel, f"add_{name}", [x, residual, weight], out)
 
-    def gated(self, gate_up: Tensor, activation: str) -> Tensor:
+    def gated(self, gate_up: Tensor, activation: str | ClampedSwiglu) -> Tensor:
         """`activation`(first half) times second half."""
+        if isinstance(activation, ClampedSwiglu):
+            _refuse("the clamped swiglu of gpt-oss")
         n, both = gate_up.shape
         columns = int(both) // 2
         kernel = gpu_elementwise.gated(self.tuning, columns, is_one(n), activation)
@@ -86,9 +91,16 @@ class GpuKernels:
         return in_place_rotation(kernel, qkv, position, inverse_frequencies, cache, spec)
 
     def attend(
-        self, q: Tensor, position: Tensor, cache: tuple[Tensor, Tensor], spec: Attention
+        self,
+        q: Tensor,
+        position: Tensor,
+        cache: tuple[Tensor, Tensor],
+        spec: Attention,
+        sinks: Tensor | None = None,
     ) -> Tensor:
         """Causal attention over the cache."""
+        if sinks is not None:
+            _refuse("attention sinks")
         n, heads = q.shape[0], spec.query_heads
         dtype = str(cache[0].dtype)
         out = float32(n, heads * spec.head_dim)
@@ -105,3 +117,33 @@ class GpuKernels:
         )
         kernel = gpu_attention.merge(self.tuning, spec)
         return op.tensor_ir_op(kernel, "attend_merge", [position, *parts], out)
+
+    def route(self, logits: Tensor, top: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
+        """Refused: see experts."""
+        _refuse("mixtures of experts")
+
+    def experts(
+        self,
+        x: Tensor,
+        chosen: Tensor,
+        weight: list[Tensor],
+        fmt: WeightFormat,
+        shape: Experts,
+        bias: Tensor | None,
+    ) -> Tensor:
+        """Refused: such models run on the CPU."""
+        _refuse("mixtures of experts")
+
+    def combine(self, rows: Tensor, shares: Tensor) -> Tensor:
+        """Refused: see experts."""
+        _refuse("mixtures of experts")
+
+
+def _check_format(fmt: WeightFormat) -> None:
+    if fmt.name == "mxfp4":
+        _refuse("weights in mxfp4")
+
+
+def _refuse(what: str) -> NoReturn:
+    message = f"there are no GPU kernels for {what}"
+    raise UnsupportedError(message, hint="the CPU runs this model")

@@ -7,11 +7,11 @@ from typing import Any
 
 from tvm.relax.frontend.nn import Tensor, op
 
-from sphere_edge.compiler.kernels import elementwise, linear, rope
+from sphere_edge.compiler.kernels import elementwise, experts, linear, rope
 from sphere_edge.compiler.kernels.decode_attention import decode_attention
 from sphere_edge.compiler.kernels.isa import Isa
 from sphere_edge.compiler.kernels.prefill_attention import prefill_attention
-from sphere_edge.models.kernels import Attention
+from sphere_edge.models.kernels import Attention, ClampedSwiglu, Experts
 from sphere_edge.quantization.weights import WeightFormat
 
 
@@ -57,14 +57,13 @@ class CpuKernels:
         out = [float32(n, columns), float32(n, columns)]
         return op.tensor_ir_op(kernel, f"add_{name}", [x, residual, weight], out)
 
-    def gated(self, gate_up: Tensor, activation: str) -> Tensor:
+    def gated(self, gate_up: Tensor, activation: str | ClampedSwiglu) -> Tensor:
         """`activation`(first half) times second half."""
         n, both = gate_up.shape
         columns = int(both) // 2
         kernel = elementwise.gated(self.isa, columns, is_one(n), activation)
-        return op.tensor_ir_op(
-            kernel, f"gated_{activation}{suffix(n)}", [gate_up], float32(n, columns)
-        )
+        how = activation if isinstance(activation, str) else "clamped_swiglu"
+        return op.tensor_ir_op(kernel, f"gated_{how}{suffix(n)}", [gate_up], float32(n, columns))
 
     def rotate_and_store(
         self,
@@ -82,14 +81,63 @@ class CpuKernels:
         return in_place_rotation(kernel, qkv, position, inverse_frequencies, cache, spec)
 
     def attend(
-        self, q: Tensor, position: Tensor, cache: tuple[Tensor, Tensor], spec: Attention
+        self,
+        q: Tensor,
+        position: Tensor,
+        cache: tuple[Tensor, Tensor],
+        spec: Attention,
+        sinks: Tensor | None = None,
     ) -> Tensor:
         """Causal attention over the cache."""
         n = q.shape[0]
         build = decode_attention if is_one(n) else prefill_attention
         kernel = build(self.isa, spec, str(cache[0].dtype))
         out = float32(n, spec.query_heads * spec.head_dim)
-        return op.tensor_ir_op(kernel, f"attend{suffix(n)}", [q, position, *cache], out)
+        learned = [] if sinks is None else [sinks]
+        return op.tensor_ir_op(kernel, f"attend{suffix(n)}", [q, position, *cache, *learned], out)
+
+    def route(self, logits: Tensor, top: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
+        """The experts of each token, and their shares."""
+        n, count = logits.shape
+        kernel = experts.route(int(count), top, is_one(n), normalized)
+        out = [Tensor.placeholder([n, top], "int32"), float32(n, top)]
+        chosen, shares = op.tensor_ir_op(kernel, f"route{suffix(n)}", [logits], out)
+        return chosen, shares
+
+    def experts(
+        self,
+        x: Tensor,
+        chosen: Tensor,
+        weight: list[Tensor],
+        fmt: WeightFormat,
+        shape: Experts,
+        bias: Tensor | None,
+    ) -> Tensor:
+        """Products with each token's experts."""
+        n = chosen.shape[0]
+        given = experts.Shape(
+            experts=shape.count,
+            top=shape.top,
+            rows=shape.rows,
+            columns=shape.columns,
+            single=is_one(n),
+            shared=is_same(x.shape[0], n),
+            bias=bias is not None,
+        )
+        arguments = [chosen, x, *weight] if bias is None else [chosen, x, *weight, bias]
+        return op.tensor_ir_op(
+            experts.experts_linear(self.isa, fmt, given),
+            f"experts_{fmt.name}_{shape.rows}_{shape.columns}{suffix(n)}",
+            arguments,
+            float32(n * shape.top, shape.rows),
+        )
+
+    def combine(self, rows: Tensor, shares: Tensor) -> Tensor:
+        """Each token's rows by shares."""
+        n, top = shares.shape
+        columns = int(rows.shape[1])
+        kernel = experts.combine(self.isa, columns, int(top), is_one(n))
+        return op.tensor_ir_op(kernel, f"combine{suffix(n)}", [shares, rows], float32(n, columns))
 
 
 def in_place_rotation(
@@ -121,6 +169,11 @@ def in_place_rotation(
 def is_one(n: Any) -> bool:
     """Whether `n` is the one token of `decode`, not a symbol."""
     return isinstance(n, int) and n == 1
+
+
+def is_same(a: Any, b: Any) -> bool:
+    """Whether two numbers of rows, symbols perhaps, are the same."""
+    return a == b if isinstance(a, int) or isinstance(b, int) else bool(a.same_as(b))
 
 
 def suffix(n: Any) -> str:

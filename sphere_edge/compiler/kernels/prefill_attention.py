@@ -28,7 +28,7 @@ _TOGETHER = 4
 
 @cache
 def prefill_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
-    """f(q [n, query_heads, head_dim], position [1], K, V, y [n, query_heads head_dim])."""
+    """f(q [n, query_heads, head_dim], position [1], K, V, sinks?, y [n, query_heads head_dim])."""
     group = spec.query_heads // spec.kv_heads
     rows = isa.lanes * (isa.sums // _TOGETHER)
 
@@ -39,6 +39,7 @@ def prefill_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
         cache_shape = (spec.kv_heads, context, spec.head_dim)
         keys = tir.parameter("keys", cache_shape, cache_dtype)
         values = tir.parameter("values", cache_shape, cache_dtype)
+        sinks = tir.parameter("sinks", (spec.query_heads,), "float32") if spec.sinks else None
         y = tir.parameter("y", (n, spec.query_heads * spec.head_dim), "float32")
 
         with tir.code():
@@ -63,7 +64,7 @@ def prefill_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
                     total=tir.local(rows),
                     factor=tir.local(rows),
                 )
-                block.prepare(q, start)
+                block.prepare(q, start, sinks)
                 block.attend(keys, values, start)
                 block.finish(y)
 
@@ -104,23 +105,26 @@ class _Block:
         """Offsets of the vectors of a row of `rows` numbers."""
         return range(0, self.rows, self.isa.lanes)
 
-    def prepare(self, q: Buffer, start: Value) -> None:
-        """Transposes and scales the queries; those beyond the last repeat it."""
+    def prepare(self, q: Buffer, start: Value, sinks: Buffer | None) -> None:
+        """Transposes and scales the queries; those beyond the last repeat it.
+
+        A sink is a first key, which has a score and no value.
+        """
         lanes = self.isa.lanes
         with tir.serial(self.rows) as row:
             query = tir.bind(tir.minimum(self.first + row, self.queries - 1))
             token = tir.bind(query // self.group)
             head = tir.bind(self.kv_head * self.group + query % self.group)
             tir.store(self.limits, row, start + token)
+            first = tir.const(MASKED) if sinks is None else tir.load(sinks, head)
+            tir.store(self.largest, row, first)
+            tir.store(self.total, row, tir.const(0.0 if sinks is None else 1.0))
             with tir.serial(self.spec.head_dim) as feature:
                 value = tir.load(q, (token, head, feature)) * tir.const(self.spec.scale)
                 tir.store(self.transposed, feature * self.rows + row, value)
         with tir.serial(self.spec.head_dim) as feature:
             for vector in self.vectors:
                 tir.store(self.outputs, feature * self.rows + vector, tir.zeros(lanes), lanes)
-        for vector in self.vectors:
-            tir.store(self.largest, vector, tir.const(MASKED, lanes=lanes), lanes)
-            tir.store(self.total, vector, tir.zeros(lanes), lanes)
 
     def attend(self, keys: Buffer, values: Buffer, start: Value) -> None:
         """Goes through all keys that any query of the block sees."""

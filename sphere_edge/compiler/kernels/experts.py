@@ -1,0 +1,250 @@
+"""Mixture of experts (Shazeer et al. 2017): each token is multiplied with a few matrices of many.
+
+The experts' matrices are stacked on their rows, each in whole row blocks. A pair is a token with
+one of the experts it chose; pair p belongs to token p // top. Many tokens are counted out by expert
+first, so that a row block is read once for all tokens that want it; with one token, each of its
+experts is read and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sphere_edge.compiler.kernels import arithmetic, tir
+from sphere_edge.compiler.kernels.activations import quantize_rows
+from sphere_edge.compiler.kernels.decode_attention import MASKED
+from sphere_edge.compiler.kernels.elementwise import along
+from sphere_edge.compiler.kernels.isa import Isa
+from sphere_edge.compiler.kernels.linear import each_tile, floating_sums, quantized_sums
+from sphere_edge.compiler.kernels.tir import Buffer, PrimFunc, Value
+from sphere_edge.quantization.weights import WeightFormat
+
+
+@dataclass(frozen=True)
+class Shape:
+    """`experts` matrices [rows, columns], `top` of them per token.
+
+    `single`: one token, else their number is symbolic. `shared`: all pairs of a token take the
+    token's one row, else each pair has its own. `bias`: one number per row of every expert.
+    """
+
+    experts: int
+    top: int
+    rows: int
+    columns: int
+    single: bool
+    shared: bool
+    bias: bool
+
+
+@cache
+def route(experts: int, top: int, single: bool, normalized: bool) -> PrimFunc:
+    """f(logits [n, experts], chosen int32 [n, top], shares [n, top]): the largest, by softmax.
+
+    `normalized`: over the chosen ones, so that shares add up to 1; else over all experts.
+    """
+
+    def body() -> None:
+        n = 1 if single else tir.symbol("n")
+        logits = tir.parameter("logits", (n, experts), "float32")
+        chosen = tir.parameter("chosen", (n, top), "int32")
+        shares = tir.parameter("shares", (n, top), "float32")
+        with tir.code(), tir.parallel(n) as token:
+            left, best, total = tir.local(experts), tir.local(1, "int32"), tir.local(1)
+            with tir.serial(experts) as expert:
+                tir.store(left, expert, tir.load(logits, (token, expert)))
+            with tir.serial(top) as place:
+                tir.store(best, 0, tir.const(0, "int32"))
+                with tir.serial(experts) as expert:
+                    largest = tir.load(left, tir.load(best, 0))
+                    with tir.when(tir.load(left, expert) > largest):
+                        tir.store(best, 0, tir.cast(expert, "int32", 1))
+                number = tir.bind(tir.load(best, 0))
+                tir.store(chosen, (token, place), number)
+                tir.store(shares, (token, place), tir.load(left, number))
+                tir.store(left, number, tir.const(MASKED))
+            largest = tir.bind(tir.load(shares, (token, 0)))
+            tir.store(total, 0, tir.const(0.0))
+
+            def add(logit: Value) -> None:
+                weight = arithmetic.exp(logit - largest, 1)
+                tir.store(total, 0, tir.load(total, 0) + weight)
+
+            if normalized:
+                with tir.serial(top) as place:
+                    add(tir.load(shares, (token, place)))
+            else:
+                with tir.serial(experts) as expert:
+                    add(tir.load(logits, (token, expert)))
+            with tir.serial(top) as place:
+                weight = arithmetic.exp(tir.load(shares, (token, place)) - largest, 1)
+                tir.store(shares, (token, place), weight / tir.load(total, 0))
+
+    return tir.function(body)
+
+
+@cache
+def experts_linear(isa: Isa, fmt: WeightFormat, shape: Shape) -> PrimFunc:
+    """f(chosen int32 [n, top], x, packed weight…, bias [experts rows] if any, y [n top, rows]).
+
+    x is [n, columns] where `shared`, else [n top, columns]. Rows must be whole row blocks.
+    """
+
+    def body() -> None:
+        n = 1 if shape.single else tir.symbol("n")
+        chosen = tir.parameter("chosen", (n, shape.top), "int32")
+        x = tir.parameter("x", (n if shape.shared else n * shape.top, shape.columns), "float32")
+        weight = [
+            tir.parameter(suffix, size, dtype)
+            for suffix, (size, dtype) in fmt.parameters(
+                shape.experts * shape.rows, shape.columns
+            ).items()
+        ]
+        bias = None
+        if shape.bias:
+            bias = tir.parameter("bias", (shape.experts * shape.rows,), "float32")
+        y = tir.parameter("y", (n * shape.top, shape.rows), "float32")
+        with tir.code():
+            sums = _sums(isa, fmt, shape, n, x, weight)
+            work = _Work(isa, shape, n, chosen, bias, y, sums)
+            if shape.single:
+                work.one_token()
+            else:
+                work.many_tokens()
+
+    return tir.function(body)
+
+
+# The products of a row block with some rows of x: (block, rows) → one vector per row.
+_Sums = Callable[[Value, list[Value]], list[Value]]
+
+
+def _sums(
+    isa: Isa, fmt: WeightFormat, shape: Shape, n: Any, x: Buffer, weight: list[Buffer]
+) -> _Sums:
+    if not fmt.is_quantized:
+        return lambda block, rows: floating_sums(
+            isa, fmt, weight[0], block, x, rows, single=shape.single
+        )
+    count = n if shape.shared else n * shape.top
+    # Tiles of one row: whichever rows an expert's pairs name can be taken together.
+    kept = quantize_rows(isa, x, count, shape.columns, 1, isa.dot(fmt.name).offset)
+
+    def quantized(block: Value, rows: list[Value]) -> list[Value]:
+        def places(group: Value) -> list[Value]:
+            return [tir.bind(kept.place(row, group, 0)) for row in rows]
+
+        return quantized_sums(isa, fmt, kept, weight, block, places, len(rows))
+
+    return quantized
+
+
+@dataclass(frozen=True)
+class _Work:
+    isa: Isa
+    shape: Shape
+    n: Any
+    chosen: Buffer
+    bias: Buffer | None
+    y: Buffer
+    sums: _Sums
+
+    @property
+    def blocks(self) -> int:
+        """Row blocks of one expert."""
+        return self.shape.rows // self.isa.lanes
+
+    def one_token(self) -> None:
+        """A task per row block of each chosen expert."""
+        with tir.parallel(self.shape.top * self.blocks) as task:
+            pair, part = tir.bind(task // self.blocks), tir.bind(task % self.blocks)
+            expert = tir.bind(tir.load(self.chosen, (0, pair)))
+            source = tir.const(0, "int32") if self.shape.shared else pair
+            (value,) = self.sums(tir.bind(expert * self.blocks + part), [source])
+            self._write(pair, expert, part, value)
+
+    def many_tokens(self) -> None:
+        """A task per row block of all experts: the pairs of each, a tile at a time."""
+        starts, order = self._sorted()
+        with (
+            tir.parallel(self.blocks) as part,
+            tir.serial(self.shape.experts) as expert,
+        ):
+            begin = tir.bind(tir.load(starts, expert))
+            end = tir.bind(tir.load(starts, expert + 1))
+            block = tir.bind(expert * self.blocks + part)
+
+            def multiply(step: Value, first: Value, count: int) -> None:
+                places = [
+                    tir.bind(begin + step * self.isa.tile + first + row) for row in range(count)
+                ]
+                pairs = [tir.bind(tir.load(order, tir.minimum(place, end - 1))) for place in places]
+                rows = pairs
+                if self.shape.shared:
+                    rows = [tir.bind(pair // self.shape.top) for pair in pairs]
+                for place, pair, value in zip(places, pairs, self.sums(block, rows), strict=True):
+                    with tir.when(place < end):
+                        self._write(pair, expert, part, value)
+
+            each_tile(tir.bind(end - begin), self.isa.tile, multiply)
+
+    def _sorted(self) -> tuple[Buffer, Buffer]:
+        """Where each expert's pairs start, [experts + 1], in the pairs sorted by expert."""
+        top, experts = self.shape.top, self.shape.experts
+        pairs = self.n * top
+        starts = tir.scratch(experts + 1, "int32")
+        free, order = tir.scratch(experts, "int32"), tir.scratch(pairs, "int32")
+        one = tir.const(1, "int32")
+
+        def wanted(pair: Value) -> Value:
+            return tir.bind(tir.load(self.chosen, (pair // top, pair % top)))
+
+        with tir.serial(experts + 1) as expert:
+            tir.store(starts, expert, tir.const(0, "int32"))
+        with tir.serial(pairs) as pair:
+            after = tir.bind(wanted(pair) + 1)
+            tir.store(starts, after, tir.load(starts, after) + one)
+        with tir.serial(experts) as expert:
+            start = tir.bind(tir.load(starts, expert))
+            tir.store(free, expert, start)
+            tir.store(starts, expert + 1, tir.load(starts, expert + 1) + start)
+        with tir.serial(pairs) as pair:
+            expert = wanted(pair)
+            place = tir.bind(tir.load(free, expert))
+            tir.store(order, place, tir.cast(pair, "int32", 1))
+            tir.store(free, expert, place + one)
+        return starts, order
+
+    def _write(self, pair: Value, expert: Value, part: Value, value: Value) -> None:
+        lanes = self.isa.lanes
+        if self.bias is not None:
+            first = expert * self.shape.rows + part * lanes
+            value = value + tir.load(self.bias, first, lanes)
+        tir.store(self.y, (pair, part * lanes), value, lanes)
+
+
+@cache
+def combine(isa: Isa, columns: int, top: int, single: bool) -> PrimFunc:
+    """f(rows [n top, columns], shares [n, top], y [n, columns]): each token's rows by shares."""
+
+    def body() -> None:
+        n = 1 if single else tir.symbol("n")
+        shares = tir.parameter("shares", (n, top), "float32")
+        rows = tir.parameter("rows", (n * top, columns), "float32")
+        y = tir.parameter("y", (n, columns), "float32")
+        with tir.code(), tir.parallel(n) as token:
+
+            def add(column: Value, _chain: int, lanes: int) -> None:
+                total = None
+                for place in range(top):
+                    share = tir.splat(tir.load(shares, (token, place)), lanes)
+                    term = tir.load(rows, (token * top + place, column), lanes) * share
+                    total = term if total is None else tir.bind(total + term)
+                tir.store(y, (token, column), total, lanes)
+
+            along(isa, columns, add)
+
+    return tir.function(body)

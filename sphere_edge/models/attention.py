@@ -1,0 +1,82 @@
+"""Grouped-query attention as every family here has it; a family says what is special about its own.
+
+`specified` gives what kernels need to know, `SelfAttention` the projections around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tvm.relax.frontend import nn
+from tvm.relax.frontend.nn import Tensor
+
+from sphere_edge.models.kernels import Attention, Kernels
+from sphere_edge.models.layers import Cache, Linear, RmsNorm, Rope, Sinks, normalize_heads
+from sphere_edge.models.rope import Rotation
+from sphere_edge.models.shape import Shape
+from sphere_edge.quantization.weights import WeightFormat
+
+
+def specified(shape: Shape, rotation: Rotation, **special: Any) -> Attention:
+    """The attention of a layer, scaled by 1 / sqrt(head_dim) unless `special` says otherwise.
+
+    `special`: fields of sphere_edge.models.kernels.Attention.
+    """
+    settings = {"scale": shape.head_dim**-0.5, **special}
+    return Attention(
+        query_heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        head_dim=shape.head_dim,
+        rotary_dim=rotation.rotary_dim,
+        **settings,
+    )
+
+
+class SelfAttention(nn.Module):  # type: ignore[misc]
+    """q, k and v in one multiplication, attention over the KV cache, and the output.
+
+    `bias`: of q, k and v; `output_bias`: of the output, which the checkpoint calls `output`.
+    `fused`: the checkpoint, too, holds q, k and v as one matrix. `head_norm` makes the norm of each
+    query and each key head.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        kernels: Kernels,
+        fmt: WeightFormat,
+        spec: Attention,
+        *,
+        bias: bool = False,
+        output_bias: bool = False,
+        output: str = "o_proj",
+        fused: bool = False,
+        head_norm: Callable[[], RmsNorm] | None = None,
+    ) -> None:
+        self.kernels, self.spec = kernels, spec
+        parts = {"q_proj": shape.query, "k_proj": shape.key, "v_proj": shape.key}
+        if fused:
+            parts = {"qkv_proj": shape.query + 2 * shape.key}
+        self.qkv_proj = Linear(kernels, fmt, shape.hidden, parts, bias)
+        self.o_proj = Linear(kernels, fmt, shape.query, {output: shape.hidden}, output_bias)
+        self.q_norm = None if head_norm is None else head_norm()
+        self.k_norm = None if head_norm is None else head_norm()
+        self.sinks = Sinks(shape.heads) if spec.sinks else None
+
+    def forward(self, x: Tensor, position: Tensor, rope: Rope, cache: Cache) -> Tensor:
+        """[n, hidden] → [n, hidden]; the new keys and values go into `cache`."""
+        qkv = self.qkv_proj(x)
+        if self.q_norm is not None and self.k_norm is not None:
+            qkv = normalize_heads(qkv, self.q_norm, self.k_norm, self.spec)
+        q, cache = self.kernels.rotate_and_store(
+            qkv, position, rope.inverse_frequencies, rope.magnitude, cache, self.spec
+        )
+        sinks = None if self.sinks is None else self.sinks.weight
+        return self.o_proj(self.kernels.attend(q, position, cache, self.spec, sinks))
+
+
+def alternating(layers: int, period: int, width: int | None) -> Iterator[int | None]:
+    """The windows of layers of which every `period`-th sees everything."""
+    for layer in range(layers):
+        yield None if (layer + 1) % period == 0 else width

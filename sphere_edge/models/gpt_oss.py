@@ -1,0 +1,130 @@
+"""gpt-oss (OpenAI 2025): attention sinks, windows in every second layer, mixtures of experts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sphere_edge.errors import ModelCorruptError, UnsupportedError
+from sphere_edge.formats.config import ModelConfig, RopeParameters
+from sphere_edge.models.attention import SelfAttention, alternating, specified
+from sphere_edge.models.decoder import Decoder, PreNormBlock
+from sphere_edge.models.kernels import ClampedSwiglu, Kernels
+from sphere_edge.models.layers import RmsNorm
+from sphere_edge.models.mixture import Mixture, MixtureShape
+from sphere_edge.models.rope import Rotation, rotation
+from sphere_edge.models.shape import Shape, activation, layer_types, window
+from sphere_edge.quantization.weights import WeightFormat
+
+# What a config.json means that says nothing of RoPE scaling.
+_ROPE = RopeParameters(kind="yarn", factor=32.0, truncate=False, original_context=4096)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says of a gpt-oss; `windows` has one entry per layer.
+
+    `mxfp4`: the checkpoint's experts are stored so, and stay so in every weight format.
+    """
+
+    shape: Shape
+    rotation: Rotation
+    attention_bias: bool
+    windows: tuple[int | None, ...]
+    mixture: MixtureShape
+    swiglu: ClampedSwiglu
+    mxfp4: bool
+
+    @classmethod
+    def read(cls, config: ModelConfig, context_tokens: int) -> Config:
+        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        shape = Shape.read(config, default_epsilon=1e-5, default_head_dim=64)
+        _check_activation(config)
+        stored = config.take("quantization_config", dict, {})
+        return cls(
+            shape=shape,
+            rotation=rotation(_rope(config), shape.head_dim, context_tokens),
+            attention_bias=config.take("attention_bias", bool, True),
+            windows=_windows(config, shape.layers),
+            mixture=_mixture(config, shape),
+            swiglu=ClampedSwiglu(
+                alpha=config.take("swiglu_alpha", float, 1.702),
+                limit=config.take("swiglu_limit", float, 7.0),
+            ),
+            mxfp4=stored.get("quant_method") == "mxfp4",
+        )
+
+
+def _check_activation(config: ModelConfig) -> None:
+    if activation(config) != "silu":
+        message = f"`hidden_act` `{config.take('hidden_act', str)}` is not supported in gpt-oss"
+        raise UnsupportedError(message, hint="its experts are made for `silu`")
+
+
+def _rope(config: ModelConfig) -> RopeParameters:
+    rope = config.rope(default_theta=150000.0)
+    says = config.take("rope_parameters", dict, {}) or config.take("rope_scaling", dict, {})
+    return rope if says else replace(_ROPE, theta=rope.theta)
+
+
+def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
+    """Every second layer sees everything, the first one does not, unless `layer_types` says so."""
+    width, kinds = window(config, 128), layer_types(config, layers)
+    if kinds is None:
+        return tuple(alternating(layers, 2, width))
+    return tuple(width if kind == "sliding_attention" else None for kind in kinds)
+
+
+def _mixture(config: ModelConfig, shape: Shape) -> MixtureShape:
+    top = config.take("num_experts_per_tok", int, 4)
+    if config.take("experts_per_token", int, top) != top:
+        message = "`experts_per_token` and `num_experts_per_tok` in config.json differ"
+        raise ModelCorruptError(message)
+    return MixtureShape(
+        experts=config.take("num_local_experts", int, 128),
+        top=top,
+        hidden=shape.hidden,
+        intermediate=shape.intermediate,
+        normalized=True,
+    )
+
+
+class Attention(SelfAttention):
+    """Grouped-query attention with sinks; biases on all four projections or on none."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+        window = config.windows[layer]
+        spec = specified(config.shape, config.rotation, window=window, sinks=True)
+        bias = config.attention_bias
+        super().__init__(config.shape, kernels, fmt, spec, bias=bias, output_bias=bias)
+
+
+class MLP(Mixture):
+    """Mixture of experts, everything with biases."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        fmt = WeightFormat("mxfp4", fmt.row_block) if config.mxfp4 else fmt
+        super().__init__(config.mixture, kernels, fmt, config.swiglu, router="router", bias=True)
+
+
+def norm(config: Config, kernels: Kernels) -> RmsNorm:
+    """The norm of this family."""
+    return RmsNorm(kernels, config.shape.hidden, config.shape.epsilon)
+
+
+class Block(PreNormBlock):
+    """One layer."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+        attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
+        super().__init__(attention, mlp, lambda: norm(config, kernels))
+
+
+class Model(Decoder):
+    """The whole decoder."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        def block(layer: int) -> Block:
+            return Block(config, kernels, fmt, layer)
+
+        final = norm(config, kernels)
+        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)

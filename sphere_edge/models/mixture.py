@@ -1,0 +1,92 @@
+"""A mixture of experts in place of an MLP: a router picks a few of many for each token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm.relax.frontend import nn
+from tvm.relax.frontend.nn import Tensor
+
+from sphere_edge.errors import ModelCorruptError, UnsupportedError
+from sphere_edge.models.kernels import ClampedSwiglu, Experts, Kernels
+from sphere_edge.models.layers import ExpertLinear, Linear
+from sphere_edge.quantization.weights import WeightFormat
+
+# Row blocks of all targets divide it; an expert begins with a whole row block.
+_ROWS = 16
+
+
+@dataclass(frozen=True)
+class MixtureShape:
+    """`top` of `experts` gated MLPs from `hidden` through `intermediate` features.
+
+    `normalized`: the shares of the chosen experts add up to 1.
+    """
+
+    experts: int
+    top: int
+    hidden: int
+    intermediate: int
+    normalized: bool
+
+    def __post_init__(self) -> None:
+        if not 0 < self.top <= self.experts < 1 << 12:
+            message = f"config.json means `{self.top}` of `{self.experts}` experts per token"
+            raise ModelCorruptError(message)
+        for rows in (self.hidden, 2 * self.intermediate):
+            if rows % _ROWS:
+                message = f"experts with matrices of `{rows}` rows are not supported"
+                raise UnsupportedError(message, hint=f"multiples of {_ROWS} are")
+
+
+class Mixture(nn.Module):  # type: ignore[misc]
+    """The router, float32 as it is tiny and decides, and the experts in `fmt`.
+
+    `router`: what the checkpoint calls it; `bias`: of router and experts.
+    """
+
+    def __init__(
+        self,
+        shape: MixtureShape,
+        kernels: Kernels,
+        fmt: WeightFormat,
+        activation: str | ClampedSwiglu,
+        *,
+        router: str,
+        bias: bool = False,
+    ) -> None:
+        self.kernels, self.shape = kernels, shape
+        exact = WeightFormat("f32", fmt.row_block)
+        self.router = Linear(kernels, exact, shape.hidden, {router: shape.experts}, bias)
+        self.experts = _Experts(shape, kernels, fmt, activation, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, hidden] → [n, hidden]."""
+        logits = self.router(x)
+        normalized = self.shape.normalized
+        chosen, shares = self.kernels.route(logits, self.shape.top, normalized=normalized)
+        return self.kernels.combine(self.experts(x, chosen), shares)
+
+
+class _Experts(nn.Module):  # type: ignore[misc]
+    def __init__(
+        self,
+        shape: MixtureShape,
+        kernels: Kernels,
+        fmt: WeightFormat,
+        activation: str | ClampedSwiglu,
+        *,
+        bias: bool,
+    ) -> None:
+        self.kernels, self.activation = kernels, activation
+        inner, outer = shape.intermediate, shape.hidden
+        both = Experts(shape.experts, shape.top, 2 * inner, outer)
+        down = Experts(shape.experts, shape.top, outer, inner)
+        halves = {"gate_proj": inner, "up_proj": inner}
+        self.gate_up_proj = ExpertLinear(kernels, fmt, both, halves, bias)
+        self.down_proj = ExpertLinear(kernels, fmt, down, {"down_proj": outer}, bias)
+
+    def forward(self, x: Tensor, chosen: Tensor) -> Tensor:
+        """[n, hidden] and the experts of each token [n, top] → [n top, hidden]."""
+        product = self.kernels.gated(self.gate_up_proj(x, chosen), self.activation)
+        return self.down_proj(product, chosen)
