@@ -102,8 +102,15 @@ class MLP(Mixture):
     """Mixture of experts, everything with biases."""
 
     def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        fmt = WeightFormat("mxfp4", fmt.row_block) if config.mxfp4 else fmt
-        super().__init__(config.mixture, kernels, fmt, config.swiglu, router="router", bias=True)
+        super().__init__(
+            config.mixture,
+            kernels,
+            fmt,
+            config.swiglu,
+            router="router",
+            bias=True,
+            mxfp4=config.mxfp4,
+        )
 
 
 def norm(config: Config, kernels: Kernels) -> RmsNorm:

@@ -51,12 +51,16 @@ class ClampedSwiglu:
 
 @dataclass(frozen=True)
 class Experts:
-    """`count` matrices [rows, columns] stacked on their rows, of which each token takes `top`."""
+    """`count` matrices [rows, columns] stacked on their rows, of which each token takes `top`.
+
+    `exact`: mxfp4 weights meet float32 activations, not int8: for models that shall be float.
+    """
 
     count: int
     top: int
     rows: int
     columns: int
+    exact: bool
 
 
 class Kernels(Protocol):

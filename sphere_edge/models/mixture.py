@@ -40,9 +40,10 @@ class MixtureShape:
 
 
 class Mixture(nn.Module):  # type: ignore[misc]
-    """The router, float32 as it is tiny and decides, and the experts in `fmt`.
+    """The router, float32 as it is tiny and decides, and the experts in `fmt`, or in mxfp4.
 
-    `router`: what the checkpoint calls it; `bias`: of router and experts.
+    `router`: what the checkpoint calls it; `bias`: of router and experts; `mxfp4`: that is what the
+    checkpoint's experts are, which costs four bits in every format and is as exact as `fmt`.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class Mixture(nn.Module):  # type: ignore[misc]
         *,
         router: str,
         bias: bool = False,
+        mxfp4: bool = False,
     ) -> None:
         self.kernels, self.shape = kernels, shape
-        exact = WeightFormat("f32", fmt.row_block)
-        self.router = Linear(kernels, exact, shape.hidden, {router: shape.experts}, bias)
-        self.experts = _Experts(shape, kernels, fmt, activation, bias=bias)
+        whole, exact = WeightFormat("f32", fmt.row_block), not fmt.is_quantized
+        self.router = Linear(kernels, whole, shape.hidden, {router: shape.experts}, bias)
+        fmt = WeightFormat("mxfp4", fmt.row_block) if mxfp4 else fmt
+        self.experts = _Experts(shape, kernels, fmt, activation, bias=bias, exact=exact)
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, hidden] → [n, hidden]."""
@@ -77,11 +80,12 @@ class _Experts(nn.Module):  # type: ignore[misc]
         activation: str | ClampedSwiglu,
         *,
         bias: bool,
+        exact: bool,
     ) -> None:
         self.kernels, self.activation = kernels, activation
         inner, outer = shape.intermediate, shape.hidden
-        both = Experts(shape.experts, shape.top, 2 * inner, outer)
-        down = Experts(shape.experts, shape.top, outer, inner)
+        both = Experts(shape.experts, shape.top, 2 * inner, outer, exact)
+        down = Experts(shape.experts, shape.top, outer, inner, exact)
         halves = {"gate_proj": inner, "up_proj": inner}
         self.gate_up_proj = ExpertLinear(kernels, fmt, both, halves, bias)
         self.down_proj = ExpertLinear(kernels, fmt, down, {"down_proj": outer}, bias)

@@ -151,12 +151,7 @@ def take(isa: Isa, fmt: WeightFormat, blocks: int, columns: int, single: bool) -
                 return isa.widen(tir.load(weight[0], (block, column, lane)), 1)
             group, inner = column // GROUP, column % GROUP
             if fmt.name == "mxfp4":
-                word = tir.load(weight[0], (block, group, inner % 16 // 4, lane))
-                codes = word >> tir.cast(inner % 4 * 8 + inner // 16 * 4, "uint32", 1)
-                unsigned = mxfp4.by_arithmetic(tir.bind(codes & tir.const(15, "uint32")), 1)
-                octet = tir.cast(unsigned & tir.const(255, "uint32"), "float32", 1)
-                scale = mxfp4.scales(weight[1], (block, group, lane), 1)
-                return (octet - tir.const(mxfp4.OFFSET)) * scale
+                return mxfp4.floats(weight, block, column, 1, lane)
             scale = isa.widen(tir.load(weight[1], (block, group, lane)), 1)
             if fmt.name == "q8":
                 word = tir.load(weight[0], (block, group, inner // 4, lane))

@@ -29,6 +29,7 @@ class Shape:
 
     `single`: one token, else their number is symbolic. `shared`: all pairs of a token take the
     token's one row, else each pair has its own. `bias`: one number per row of every expert.
+    `exact`: activations are not rounded to int8, whatever the weights are.
     """
 
     experts: int
@@ -38,6 +39,7 @@ class Shape:
     single: bool
     shared: bool
     bias: bool
+    exact: bool = False
 
 
 @cache
@@ -125,9 +127,9 @@ _Sums = Callable[[Value, list[Value]], list[Value]]
 def _sums(
     isa: Isa, fmt: WeightFormat, shape: Shape, n: Any, x: Buffer, weight: list[Buffer]
 ) -> _Sums:
-    if not fmt.is_quantized:
+    if shape.exact or not fmt.is_quantized:
         return lambda block, rows: floating_sums(
-            isa, fmt, weight[0], block, x, rows, single=shape.single
+            isa, fmt, weight, block, x, rows, single=shape.single
         )
     count = n if shape.shared else n * shape.top
     # Tiles of one row: whichever rows an expert's pairs name can be taken together.

@@ -273,7 +273,7 @@ def _floating(
             tokens = [
                 tir.bind(tir.minimum(step * tile + first + row, n - 1)) for row in range(count)
             ]
-            sums = floating_sums(isa, fmt, weight[0], block, x, tokens, single=shape.single)
+            sums = floating_sums(isa, fmt, weight, block, x, tokens, single=shape.single)
             for row, value in enumerate(sums):
                 output.write(step * tile + first + row, block, value)
 
@@ -283,14 +283,14 @@ def _floating(
 def floating_sums(
     isa: Isa,
     fmt: WeightFormat,
-    weight: Buffer,
+    weight: list[Buffer],
     block: Value,
     x: Buffer,
     rows: list[Value],
     *,
     single: bool,
 ) -> list[Value]:
-    """The products of a row block of f32 or f16 weights with some rows of `x`."""
+    """The products of a row block of f32, f16 or mxfp4 weights with some rows of `x`."""
     lanes, columns = isa.lanes, int(x.shape[1])
     # One row alone has too few independent sums to keep the multipliers busy: split its columns.
     chains = 4 if single else 1
@@ -299,7 +299,10 @@ def floating_sums(
         tir.store(total, part * lanes, tir.zeros(lanes), lanes)
 
     def add(column: Value, chain: int) -> None:
-        weights = tir.load(weight, (block, column, 0), lanes)
+        if fmt.name == "mxfp4":
+            weights = mxfp4.floats(weight, block, column, lanes)
+        else:
+            weights = tir.load(weight[0], (block, column, 0), lanes)
         if fmt.name == "f16":
             weights = isa.widen(weights, lanes)
         weights = tir.bind(weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sphere_edge.compiler.kernels import tir
 from sphere_edge.compiler.kernels.tir import Buffer, Value
 from sphere_edge.quantization.mxfp4 import HALVES, INTEGERS
+from sphere_edge.quantization.weights import GROUP
 
 # Added to every weight where the dot product takes unsigned ones.
 OFFSET = HALVES[-1]
@@ -50,3 +51,17 @@ def scales(buffer: Buffer, index: tuple[Value, ...], lanes: int) -> Value:
     exponent = tir.cast(tir.load(buffer, index, lanes), "uint32", lanes)
     power = tir.bits(exponent << tir.const(23, "uint32", lanes), "float32", lanes)
     return power * tir.const(0.5, lanes=lanes)
+
+
+def floats(
+    weight: list[Buffer], block: Value, column: Value, lanes: int, first: Value = 0
+) -> Value:
+    """One column of `lanes` rows as float32: exact, and much slower than by integers."""
+    data, scale = weight
+    group, inner = column // GROUP, column % GROUP
+    words = tir.load(data, (block, group, inner % 16 // 4, first), lanes)
+    shift = tir.splat(tir.cast(inner % 4 * 8 + inner // 16 * 4, "uint32", 1), lanes)
+    codes = tir.bind((words >> shift) & tir.const(15, "uint32", lanes))
+    unsigned = by_arithmetic(codes, lanes) & tir.const(255, "uint32", lanes)
+    integers = tir.cast(tir.bits(unsigned, "int32", lanes), "float32", lanes)
+    return (integers - tir.const(OFFSET, lanes=lanes)) * scales(scale, (block, group, first), lanes)

@@ -123,6 +123,7 @@ class CpuKernels:
             single=is_one(n),
             shared=is_same(x.shape[0], n),
             bias=bias is not None,
+            exact=shape.exact,
         )
         arguments = [chosen, x, *weight] if bias is None else [chosen, x, *weight, bias]
         return op.tensor_ir_op(
