@@ -5,8 +5,9 @@ peak = weights + KV cache + workspace + runtime
 weights    the files as they are mapped into memory
 KV cache   layers * kv_heads * (key_dim + value_dim) * context * bytes of its type
 workspace  what one prefill call holds at once, in float32: per token the residual, its norm, query,
-           keys and values, both halves of the gated MLP and its product, and int8 copies of what
-           goes into matrices; and the logits of one call
+           keys and values, both halves of the gated MLP and its product (of each expert that a
+           token takes, and that expert's output), and int8 copies of what goes into matrices; and
+           the logits of one call
 runtime    code, threads and the vocabulary: a round figure above what `sphere-edge bench` measures,
            which prints this prediction beside the runner's real peak
 """
@@ -34,7 +35,10 @@ _SHORTEST_CONTEXT = 256
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Sizes of a language model. `weights_bytes`: per weight format that it can be had in."""
+    """Sizes of a language model. `weights_bytes`: per weight format that it can be had in.
+
+    `experts_per_token`: of a mixture of experts; `intermediate` is then that of one expert.
+    """
 
     name: str
     parameters: int
@@ -49,6 +53,7 @@ class ModelSpec:
     vocab: int
     # The longest that the model was made for.
     context_tokens: int
+    experts_per_token: int = 0
 
     @property
     def kv_features(self) -> int:
@@ -97,8 +102,10 @@ def predict(spec: ModelSpec, choice: Choice, prefill_tokens: int = PREFILL_TOKEN
     tokens = min(prefill_tokens, choice.context_tokens)
     query = spec.query_heads * spec.key_dim
     keys_values = spec.kv_heads * (spec.key_dim + spec.value_dim)
-    floats = 3 * spec.hidden + 2 * query + keys_values + 3 * spec.intermediate
-    int8 = spec.hidden + spec.intermediate
+    intermediate = max(1, spec.experts_per_token) * spec.intermediate
+    floats = 3 * spec.hidden + 2 * query + keys_values + 3 * intermediate
+    floats += spec.experts_per_token * spec.hidden
+    int8 = spec.hidden + intermediate
     workspace = tokens * (4 * floats + int8) + 4 * spec.vocab
     runtime = RUNTIME_BYTES + VOCABULARY_ENTRY_BYTES * spec.vocab
     return Memory(

@@ -73,7 +73,7 @@ def build(
     _warn(made, weights.check(checkpoint, needed))
 
     choice = fit.Choice(fmt.name, context, options.kv_dtype or _kv_dtype(fmt))
-    memory = fit.check(_spec(source.name, model.shape, needed, fmt), choice, profile)
+    memory = fit.check(_spec(source.name, model, needed, fmt), choice, profile)
     writer.require_space(memory.weights_bytes)
     vocabulary = write_vocabulary(
         source.path, writer.folder / "tokenizer.gguf", options.chat_template
@@ -171,8 +171,9 @@ def _kv_dtype(fmt: WeightFormat) -> Any:
     return "float32" if fmt.name == "f32" else "float16"
 
 
-def _spec(name: str, shape: Shape, needed: list[Origin], fmt: WeightFormat) -> fit.ModelSpec:
+def _spec(name: str, model: Decoder, needed: list[Origin], fmt: WeightFormat) -> fit.ModelSpec:
     """The sizes that decide memory, with the weights in every format they could be had in."""
+    shape, mixture = model.shape, model.mixture
     return fit.ModelSpec(
         name=name,
         parameters=weights.parameters(needed),
@@ -188,14 +189,15 @@ def _spec(name: str, shape: Shape, needed: list[Origin], fmt: WeightFormat) -> f
         key_dim=shape.head_dim,
         value_dim=shape.head_dim,
         hidden=shape.hidden,
-        intermediate=shape.intermediate,
+        intermediate=shape.intermediate if mixture is None else mixture.intermediate,
+        experts_per_token=0 if mixture is None else mixture.top,
         vocab=shape.vocab,
         context_tokens=shape.context_tokens,
     )
 
 
 def _stored_bytes(origin: Origin, fmt: WeightFormat) -> int:
-    if origin.fmt is None or origin.columns is None:
+    if origin.fmt is None or origin.columns is None or origin.kept:
         arrays = [(shape, dtype) for _, dtype, shape in origin.arrays()]
     else:
         arrays = list(fmt.parameters(origin.rows, origin.columns).values())

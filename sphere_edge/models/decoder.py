@@ -10,6 +10,7 @@ from tvm.relax.frontend.nn import Tensor, op
 
 from sphere_edge.models.kernels import Kernels
 from sphere_edge.models.layers import Cache, Embedding, LayerNorm, Linear, RmsNorm, Rope
+from sphere_edge.models.mixture import MixtureShape
 from sphere_edge.models.rope import Rotation
 from sphere_edge.models.shape import Shape
 from sphere_edge.quantization.weights import WeightFormat
@@ -147,6 +148,7 @@ class Decoder(nn.Module):  # type: ignore[misc]
     """Embedding, blocks, final norm, head. `block` makes the layer of a number.
 
     `embedding_scale` multiplies what is looked up; `logit_softcap` c makes logits c tanh(logits/c).
+    `mixture`: what stands in place of MLPs, where something does.
     """
 
     def __init__(
@@ -161,8 +163,9 @@ class Decoder(nn.Module):  # type: ignore[misc]
         embedding_scale: float = 1.0,
         logit_softcap: float | None = None,
         head_bias: bool = False,
+        mixture: MixtureShape | None = None,
     ) -> None:
-        self.shape = shape
+        self.shape, self.mixture = shape, mixture
         self.embedding_scale, self.logit_softcap = embedding_scale, logit_softcap
         self.embed_tokens = Embedding(kernels, fmt, shape.vocab, shape.hidden)
         self.rope = Rope(rotation)

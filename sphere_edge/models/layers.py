@@ -27,6 +27,7 @@ class Linear(nn.Module):  # type: ignore[misc]
     """A matrix multiplication whose rows may be stacked from several checkpoint tensors.
 
     `parts` maps the checkpoint's name beside this layer's (`q_proj`) to its number of rows.
+    `kept`: `fmt` is not the model's, and stays what it is.
     """
 
     def __init__(
@@ -36,8 +37,11 @@ class Linear(nn.Module):  # type: ignore[misc]
         columns: int,
         parts: dict[str, int],
         bias: bool = False,
+        *,
+        kept: bool = False,
     ) -> None:
         self.kernels, self.fmt, self.columns, self.parts = kernels, fmt, columns, parts
+        self.kept = kept
         self.rows = sum(parts.values())
         self.weight = Packed(fmt, self.rows, columns)
         self.bias = nn.Parameter((self.rows,), "float32") if bias else None
@@ -49,13 +53,16 @@ class Linear(nn.Module):  # type: ignore[misc]
     def origins(self, path: str) -> Iterator[Origin]:
         """Where weight and bias come from."""
         weight = _parts(path, self.parts, "weight")
-        yield Origin(self.weight.names(path), weight, self.columns, self.fmt)
+        yield Origin(self.weight.names(path), weight, self.columns, self.fmt, kept=self.kept)
         if self.bias is not None:
             yield Origin((f"{path}.bias",), _parts(path, self.parts, "bias"))
 
 
 class ExpertLinear(nn.Module):  # type: ignore[misc]
-    """The matrices of all experts, one after the other, each stacked from `parts` as Linear's."""
+    """The matrices of all experts, one after the other, each stacked from `parts` as Linear's.
+
+    `kept` as there.
+    """
 
     def __init__(
         self,
@@ -63,9 +70,12 @@ class ExpertLinear(nn.Module):  # type: ignore[misc]
         fmt: WeightFormat,
         shape: Experts,
         parts: dict[str, int],
-        bias: bool = False,
+        *,
+        bias: bool,
+        kept: bool,
     ) -> None:
         self.kernels, self.fmt, self.shape, self.parts = kernels, fmt, shape, parts
+        self.kept = kept
         self.weight = Packed(fmt, shape.count * shape.rows, shape.columns)
         self.bias = nn.Parameter((shape.count * shape.rows,), "float32") if bias else None
 
@@ -76,8 +86,8 @@ class ExpertLinear(nn.Module):  # type: ignore[misc]
 
     def origins(self, path: str) -> Iterator[Origin]:
         """Where weights and biases come from."""
-        names = self.weight.names(path)
-        yield Origin(names, self._parts(path, "weight"), self.shape.columns, self.fmt)
+        names, parts = self.weight.names(path), self._parts(path, "weight")
+        yield Origin(names, parts, self.shape.columns, self.fmt, kept=self.kept)
         if self.bias is not None:
             yield Origin((f"{path}.bias",), self._parts(path, "bias"))
 

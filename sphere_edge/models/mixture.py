@@ -59,9 +59,11 @@ class Mixture(nn.Module):  # type: ignore[misc]
     ) -> None:
         self.kernels, self.shape = kernels, shape
         whole, exact = WeightFormat("f32", fmt.row_block), not fmt.is_quantized
-        self.router = Linear(kernels, whole, shape.hidden, {router: shape.experts}, bias)
+        rows = {router: shape.experts}
+        self.router = Linear(kernels, whole, shape.hidden, rows, bias, kept=True)
         fmt = WeightFormat("mxfp4", fmt.row_block) if mxfp4 else fmt
-        self.experts = _Experts(shape, kernels, fmt, activation, bias=bias, exact=exact)
+        settings = _Settings(bias=bias, exact=exact, kept=mxfp4)
+        self.experts = _Experts(shape, kernels, fmt, activation, settings)
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, hidden] → [n, hidden]."""
@@ -71,6 +73,13 @@ class Mixture(nn.Module):  # type: ignore[misc]
         return self.kernels.combine(self.experts(x, chosen), shares)
 
 
+@dataclass(frozen=True)
+class _Settings:
+    bias: bool
+    exact: bool
+    kept: bool
+
+
 class _Experts(nn.Module):  # type: ignore[misc]
     def __init__(
         self,
@@ -78,17 +87,17 @@ class _Experts(nn.Module):  # type: ignore[misc]
         kernels: Kernels,
         fmt: WeightFormat,
         activation: str | ClampedSwiglu,
-        *,
-        bias: bool,
-        exact: bool,
+        settings: _Settings,
     ) -> None:
         self.kernels, self.activation = kernels, activation
+        bias, kept, exact = settings.bias, settings.kept, settings.exact
         inner, outer = shape.intermediate, shape.hidden
         both = Experts(shape.experts, shape.top, 2 * inner, outer, exact)
         down = Experts(shape.experts, shape.top, outer, inner, exact)
         halves = {"gate_proj": inner, "up_proj": inner}
-        self.gate_up_proj = ExpertLinear(kernels, fmt, both, halves, bias)
-        self.down_proj = ExpertLinear(kernels, fmt, down, {"down_proj": outer}, bias)
+        self.gate_up_proj = ExpertLinear(kernels, fmt, both, halves, bias=bias, kept=kept)
+        rows = {"down_proj": outer}
+        self.down_proj = ExpertLinear(kernels, fmt, down, rows, bias=bias, kept=kept)
 
     def forward(self, x: Tensor, chosen: Tensor) -> Tensor:
         """[n, hidden] and the experts of each token [n, top] → [n top, hidden]."""

@@ -24,7 +24,8 @@ class Origin:
 
     `stored`: the parameters' names, one per array of the format, in the kernels' order.
     `parts`: checkpoint tensors, stacked on their rows; vectors where `columns` is None.
-    `fmt`: None for float32 as it is. `offset` is added to every number.
+    `fmt`: None for float32 as it is; `kept`: it is the same whatever the rest of the model is in.
+    `offset` is added to every number.
     `constant`: the value itself, for what no checkpoint holds.
     """
 
@@ -34,6 +35,7 @@ class Origin:
     fmt: WeightFormat | None = None
     offset: float = 0.0
     constant: NDArray[np.float32] | None = None
+    kept: bool = False
 
     @property
     def rows(self) -> int:

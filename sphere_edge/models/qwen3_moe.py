@@ -119,4 +119,5 @@ class Model(Decoder):
             return Block(config, kernels, fmt, layer)
 
         final = norm(config, kernels)
-        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)
+        shape, mixture = config.shape, config.mixture
+        super().__init__(shape, kernels, fmt, config.rotation, block, final, mixture=mixture)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from sphere_edge.errors import OutOfMemoryError, Status
@@ -50,6 +52,14 @@ def test_the_peak_holds_all_of_its_parts() -> None:
     parts = memory.weights_bytes + memory.kv_cache_bytes + memory.workspace_bytes
     assert 0 < memory.peak_bytes - parts < 128 * 2**20
     assert memory.weights_bytes == QWEN.weights_bytes["q8"]
+
+
+def test_every_expert_of_a_token_needs_workspace() -> None:
+    mixture = dataclasses.replace(QWEN, intermediate=768, experts_per_token=8)
+    choice = Choice("q4", 1024, "float16")
+    grown = predict(mixture, choice).workspace_bytes - predict(QWEN, choice).workspace_bytes
+    rows = 3 * (8 * 768 - 4864) + 8 * 896
+    assert grown == 512 * (4 * rows + 8 * 768 - 4864)
 
 
 def test_what_fits_is_let_through() -> None:
