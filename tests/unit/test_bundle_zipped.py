@@ -1,0 +1,147 @@
+"""A bundle as one file is read as suspiciously as a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from sphere_edge.bundle.read import Bundle
+from sphere_edge.bundle.verify import verify
+from sphere_edge.errors import (
+    ModelCorruptError,
+    NotFoundError,
+    StorageError,
+)
+from tests.golden_bundle import FILES, GOLDEN, make
+
+
+def test_a_zipped_bundle_is_proven_and_opened_like_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPHERE_EDGE_CACHE", str(tmp_path / "cache"))
+    made = make(tmp_path / "a.sphere")
+    assert verify(tmp_path / "a.sphere").manifest == made.manifest == make(tmp_path / "a").manifest
+    opened = Bundle.open(tmp_path / "a.sphere")
+    for name, content in FILES.items():
+        assert (opened.folder / name).read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir() if path.name[0] == "."] == []
+
+
+def test_a_zip_is_on_the_disk_before_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPHERE_EDGE_CACHE", str(tmp_path / "cache"))
+    sync, synced = os.fsync, []
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file)), sync(file)))
+    make(tmp_path / "a.sphere")
+    there = (tmp_path / "a.sphere").stat()
+    assert (there.st_ino, there.st_size) in [(one.st_ino, one.st_size) for one in synced]
+
+
+def test_a_zip_is_the_same_bytes_every_time_and_not_compressed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPHERE_EDGE_CACHE", str(tmp_path / "cache"))
+    make(tmp_path / "a.sphere")
+    make(tmp_path / "b.sphere")
+    assert (tmp_path / "a.sphere").read_bytes() == (tmp_path / "b.sphere").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.sphere") as packed:
+        assert {entry.compress_type for entry in packed.infolist()} == {zipfile.ZIP_STORED}
+        assert packed.namelist()[0] == "bundle.json"
+
+
+@pytest.mark.parametrize("position", range(0, 4000, 211))
+def test_a_flipped_byte_anywhere_in_a_zip_never_goes_through_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, position: int
+) -> None:
+    monkeypatch.setenv("SPHERE_EDGE_CACHE", str(tmp_path / "cache"))
+    good = make(tmp_path / "a.sphere").manifest
+    content = bytearray((tmp_path / "a.sphere").read_bytes())
+    content[position % len(content)] ^= 0x10
+    (tmp_path / "a.sphere").write_bytes(content)
+    try:
+        # Some bytes of a zip mean nothing (times, creator): then everything must still be right.
+        assert verify(tmp_path / "a.sphere").manifest == good
+    except (ModelCorruptError, NotFoundError):
+        return
+
+
+def zipped(path: Path, change: dict[str, bytes], *, compression: int = zipfile.ZIP_STORED) -> Path:
+    """The golden bundle as a hand-made zip with `change`d or added entries."""
+    with zipfile.ZipFile(path, "w", compression) as packed:
+        for file in sorted(GOLDEN.rglob("*")):
+            if file.is_file():
+                name = file.relative_to(GOLDEN).as_posix()
+                packed.writestr(name, change.pop(name, file.read_bytes()))
+        for name, content in change.items():
+            packed.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "evil", "weights/evil", "weights/"])
+def test_a_zip_entry_outside_the_manifest_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SPHERE_EDGE_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(ModelCorruptError, match="not in its manifest"):
+        Bundle.open(zipped(tmp_path / "a.sphere", {name: b"x"}))
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_with_one_name_twice_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.sphere", {})
+    with zipfile.ZipFile(path, "a") as packed:
+        packed.writestr("LICENSE", b"Apache-2.0")
+    with pytest.raises(ModelCorruptError, match="there twice"):
+        Bundle.open(path)
+
+
+def test_a_compressed_zip_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.sphere", {}, compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(ModelCorruptError, match="compressed"):
+        Bundle.open(path)
+
+
+def test_a_link_inside_a_zip_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.sphere", {})
+    linked = tmp_path / "b.sphere"
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(linked, "w") as target:
+        for entry in source.infolist():
+            if entry.filename == "LICENSE":
+                entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+            target.writestr(entry, source.read(entry.filename))
+    with pytest.raises(ModelCorruptError, match="no plain file"):
+        Bundle.open(linked)
+
+
+def test_wrong_content_in_a_zip_never_reaches_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPHERE_EDGE_CACHE", str(tmp_path / "cache"))
+    path = zipped(tmp_path / "a.sphere", {"LICENSE": b"apache-2.0"})
+    with pytest.raises(ModelCorruptError, match="LICENSE"):
+        Bundle.open(path)
+    assert list((tmp_path / "cache" / "bundles").iterdir()) == []
+
+
+def test_a_cut_off_zip_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.sphere", {})
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(ModelCorruptError, match="cut off"):
+        Bundle.open(path)
+
+
+def test_force_replaces_a_zipped_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPHERE_EDGE_CACHE", str(tmp_path / "cache"))
+    make(tmp_path / "a.sphere")
+    with pytest.raises(StorageError, match="exists"):
+        make(tmp_path / "a.sphere")
+    make(tmp_path / "a.sphere", force=True)
+    shutil.rmtree(tmp_path / "cache")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.sphere"]
