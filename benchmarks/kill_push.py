@@ -4,7 +4,8 @@ Per road (local, ssh, adb) a bundle is deployed again and again while something 
 deploying program, the link, the device's server, or the whole device (its programs end, `/tmp` is
 empty, what was not yet on the flash is lost). After each kill the bundle in use on the device must
 be the old or the new one, with every hash right; and the next deploy must come to its end. Told:
-bytes sent again, on average per kill. Exit code 1 if anything ever broke.
+bytes sent again, on average per kill; running totals while it works, which `--json` keeps, so that
+a run that is ended early was not for nothing. Exit code 1 if anything ever broke.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ MIB = 1 << 20
 SIZES = {"weights/a": 20 * MIB, "weights/b": 2 * MIB, "tokenizer": 200_000, "bundle.json": 900}
 # How long a deploy may take that was disturbed once.
 LIMIT_S = 90.0
+# Kills between two lines that tell the totals.
+SAY_EVERY = 20
 PATIENCE_S = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 # Exit codes of the deploying process that are no surprise after a kill.
 GAVE_UP = errors.Status.UNAVAILABLE
@@ -68,12 +71,13 @@ class Result:
     road: str
     kills: int = 0
     by_kind: dict[str, int] = field(default_factory=dict)
-    # The kill came when nothing was under way any more.
+    # The kill came when nothing was under way any more; not among `kills`.
     too_late: int = 0
     deploys: int = 0
     went_on_by_itself: int = 0
     new_bytes: int = 0
     sent_bytes: int = 0
+    seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -88,38 +92,51 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200, help="per road")
     parser.add_argument("--roads", default="local,ssh,adb")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.add_argument("--json", type=Path, help="keep the totals there, after every deploy")
     given = parser.parse_args()
     PROCESSES.set_forkserver_preload(["__main__"])
-    results = []
+    done: list[Result] = []
+
+    def told(result: Result) -> None:
+        if given.json:
+            keep(given.json, [*done, result])
+        if result.kills // SAY_EVERY > said.get(result.road, 0):
+            said[result.road] = result.kills // SAY_EVERY
+            say(result)
+
+    said: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="kill-push-") as folder:
         for name in given.roads.split(","):
             with ROADS[name](Path(folder)) as road:
                 chance = random.Random(f"{given.seed} {name}")
-                results.append(torment(road, Path(folder) / name, given.kills, chance))
-            say(results[-1])
-    if given.json:
-        print(json.dumps([{**asdict(one), **told(one)} for one in results], indent=2))
-    sys.exit(any(one.failures for one in results))
+                done.append(torment(road, Path(folder) / name, given.kills, chance, told))
+            print("the end:", end=" ", file=sys.stderr)
+            say(done[-1])
+    sys.exit(any(one.failures for one in done))
+
+
+def keep(path: Path, results: list[Result]) -> None:
+    """Writes the totals to `path`, so that whoever reads it never finds half a file."""
+    whole = [asdict(one) | {"resent_bytes_per_kill": one.resent_bytes_per_kill} for one in results]
+    beside = path.with_name(f"{path.name}.part")
+    beside.write_text(json.dumps(whole, indent=2), "utf-8")
+    beside.replace(path)
 
 
 def say(result: Result) -> None:
-    """One result for people, on stderr."""
+    """One road's totals for people, on stderr."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(result.by_kind.items()))
     print(
-        f"{result.road}: {result.kills} kills ({kinds}); {result.deploys} deploys came to their "
+        f"{result.road}: {result.kills} kills ({kinds}), {result.too_late} more came too late; "
+        f"{result.deploys} deploys came to their "
         f"end, {result.went_on_by_itself} of them by themselves; "
         f"{result.resent_bytes_per_kill / MIB:.1f} MiB sent again per kill; "
+        f"{result.seconds:.0f} s; "
         f"{len(result.failures)} failures",
         file=sys.stderr,
     )
     for failure in result.failures:
         print(f"  {failure}", file=sys.stderr)
-
-
-def told(result: Result) -> dict[str, float]:
-    """What follows from a result's figures."""
-    return {"resent_bytes_per_kill": result.resent_bytes_per_kill}
 
 
 @contextmanager
@@ -167,17 +184,25 @@ def adb(folder: Path) -> Iterator[Road]:
 ROADS = {"local": local, "ssh": ssh, "adb": adb}
 
 
-def torment(road: Road, folder: Path, kills: int, chance: random.Random) -> Result:
-    """Deploys and kills until `kills` were made."""
+def torment(
+    road: Road,
+    folder: Path,
+    kills: int,
+    chance: random.Random,
+    told: Callable[[Result], object] = lambda _: None,
+) -> Result:
+    """Deploys and kills until `kills` were made; `told` hears the totals after each deploy."""
     folder.mkdir()
     root = folder / "store"
     result = Result(road.name)
     version = 0
     old = make(folder, version, chance)
-    started = time.monotonic()
-    assert deploy(road, root, old, result).exitcode == 0
+    began = time.monotonic()
+    if deploy(road, root, old, result).exitcode != 0:
+        result.failures.append("the undisturbed first deploy failed")
+        return result
     # Of an undisturbed deploy that sends everything: kills fall anywhere in there, or just after.
-    whole_s = time.monotonic() - started
+    whole_s = time.monotonic() - began
     while result.kills < kills and len(result.failures) < 10:
         version += 1
         new = make(folder, version, chance)
@@ -200,6 +225,8 @@ def torment(road: Road, folder: Path, kills: int, chance: random.Random) -> Resu
                 check(root, new, new, f"after {kind}, kill {result.kills}", result)
                 break
         result.deploys += 1
+        result.seconds = time.monotonic() - began
+        told(result)
         Store(LocalDevice(), str(root)).gc()
         remove(old)
         old = new
@@ -285,10 +312,11 @@ def child(uri: str, root: str, items: list[Item], sent: Any, environment: dict[s
 def kill(
     kind: str, road: Road, root: Path, deploying: Deploying, result: Result, chance: random.Random
 ) -> None:
-    """Kills what `kind` says."""
-    result.kills += 1
-    result.by_kind[kind] = result.by_kind.get(kind, 0) + 1
-    if not deploying.process.is_alive():
+    """Kills what `kind` says; it counts only if the deploy was still under way."""
+    if deploying.process.is_alive():
+        result.kills += 1
+        result.by_kind[kind] = result.by_kind.get(kind, 0) + 1
+    else:
         result.too_late += 1
     if kind == "program killed":
         deploying.process.kill()

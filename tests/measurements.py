@@ -22,6 +22,7 @@ def track(kind: str, values: list[float | None], **fields: Any) -> Track:
     units = {"temperature": "°C", "clock": "MHz", "clock_limit": "MHz", "power": "W"}
     units |= {"current": "A", "voltage": "V", "battery_current": "A", "battery_voltage": "V"}
     units |= {"battery_status": "text", "governor": "text", "cooling": "level", "energy": "J"}
+    units |= {"gpu_clock": "MHz", "gpu_clock_limit": "MHz", "gpu_governor": "text"}
     units |= {"throttled_flags": "flags", "throttled_times": "times", "battery_temperature": "°C"}
     told = {"kind": kind, "name": kind, "unit": units[kind], "path": f"/sys/{kind}", **fields}
     return Track.model_validate({"values": values, **told})

@@ -36,12 +36,9 @@ class Ratio:
     low: float | None
     high: float | None
 
-    def fails(self, below: float) -> bool:
-        """Whether it is slower than `below` times the baseline, chance left aside.
-
-        With an interval all of it has to lie below; without one the ratio itself decides.
-        """
-        return (self.ratio if self.high is None else self.high) < below
+    def fails(self, below: float) -> bool | None:
+        """Whether all of the interval lies below `below`; None with too few samples to tell."""
+        return None if self.high is None else self.high < below
 
     @property
     def verdict(self) -> str:

@@ -33,7 +33,11 @@ def summarize(sensors: Sensors, sustained: Sequence[Sustained], new_tokens: int)
         processor=processor(temperatures),
         power=told_power,
         power_note=note,
-        clocks=tuple(_clock(track, sensors) for track in of_kind(sensors, "clock")),
+        clocks=tuple(
+            _clock(track, sensors)
+            for kind in ("clock", "gpu_clock")
+            for track in of_kind(sensors, kind)
+        ),
         throttled=bool(evidence) if known else None,
         throttling=tuple(evidence),
     )
@@ -96,15 +100,17 @@ def _heat(track: Track, sensors: Sensors) -> Heat:
 
 
 def _clock(track: Track, sensors: Sensors) -> Clock:
+    whose = track.kind.removesuffix("clock")
+
     def same(kind: str) -> list[Track]:
-        return [one for one in of_kind(sensors, kind) if one.name == track.name]
+        return [one for one in of_kind(sensors, whose + kind) if one.name == track.name]
 
     values = during(track, sensors)
     limits = [value for one in same("clock_limit") for value in during(one, sensors)]
     mosts = [value for one in same("clock_most") for value in one.values if value is not None]
     words = [word for one in same("governor") for word in one.words if word is not None]
     return Clock(
-        name=track.name,
+        name=f"GPU {track.name}" if whose else track.name,
         governor=words[-1] if words else None,
         median=median(values) if values else None,
         least=min(values, default=None),
@@ -124,7 +130,7 @@ def _throttling(sensors: Sensors) -> tuple[list[str], bool]:
         if not values or (track.kind == "cooling" and not _BRAKE.search(track.name)):
             continue
         # A limit that was there from the start is a setting, such as a power mode.
-        if track.kind == "clock_limit":
+        if track.kind in ("clock_limit", "gpu_clock_limit"):
             known = True
             if before is not None and min(values) < before:
                 evidence.append(

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from sphere_edge import __version__, errors, profiles, roofline
-from sphere_edge.bench import conditions, measurement
+from sphere_edge.bench import conditions, measurement, tegrastats
 from sphere_edge.bench.cooling import thermometers, wait_until_cool
 from sphere_edge.bench.measurement import AtMost, Measurement, Part, Series, Sustained
 from sphere_edge.bench.place import Placed, placed
@@ -218,6 +218,10 @@ def _sensors(
         default=0.0,
     )
     page = there.page_bytes
+    files = [
+        _track(sensor, [sample.words[number] for sample in samples])
+        for number, sensor in enumerate(there.sensors)
+    ]
     return measurement.Sensors(
         interval_s=INTERVAL_S,
         at_s=tuple(round(sample.at_s - origin, 3) for sample in samples),
@@ -227,9 +231,13 @@ def _sensors(
             sample.resident_pages * page if page and sample.resident_pages is not None else None
             for sample in samples
         ),
-        tracks=tuple(
-            _track(sensor, [sample.words[number] for sample in samples])
-            for number, sensor in enumerate(there.sensors)
+        tracks=(
+            *files,
+            *tegrastats.tracks(
+                recording.tegrastats,
+                [sample.at_s for sample in samples],
+                known={track.kind for track in files},
+            ),
         ),
     )
 

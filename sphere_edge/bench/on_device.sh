@@ -1,7 +1,7 @@
 # Runs a program on the device and reads sensors beside it; nothing of it outlives our stdin.
 # $1 seconds between readings, $2 readings before the program, $3 readings after it, $4 how many
 # sensor files follow; then those files, then the program and its words. No program: only reads.
-# Says `begin`, lines `s UPTIME RESIDENT_PAGES READING…`, `report`, what the program says on stdout,
+# Says `begin`, lines `s UPTIME RESIDENT_PAGES READING…` and, on a Jetson, `t UPTIME TEGRASTATS`, `report`, what the program says on stdout,
 # `exit CODE`, more `s` lines, `end`. A reading that cannot be had is `-`. Needs a POSIX shell, dd,
 # cat and sleep, of toybox, busybox or coreutils; readings start no program.
 set -uf
@@ -28,6 +28,22 @@ sample() { # of process $1, or -
   done
   echo "$line"
 }
+# NVIDIA's own program tells of rails and the GPU also where the kernel's files are for root only. It ends by itself,
+# within one interval of the end of whoever reads it.
+case $interval in *.*) milliseconds=500 ;; *) milliseconds=${interval}000 ;; esac
+tegrastats=
+start_tegrastats() {
+  command -v tegrastats >/dev/null || return
+  tegrastats --interval "$milliseconds" | while read -r said; do
+    read -r up rest </proc/uptime
+    echo "t $up $said"
+  done &
+  tegrastats=$!
+}
+stop_tegrastats() {
+  [ -z "$tegrastats" ] || kill "$tegrastats"
+  tegrastats=
+}
 # Not every sleep knows fractions. Its stdout is not ours: it may live a moment longer than we do.
 pause() { sleep "$interval" >/dev/null || sleep 1 >/dev/null; }
 samples() { # $1 of them without a program
@@ -52,6 +68,7 @@ trap 'stopped=1' TERM
 watcher=$!
 
 echo begin
+start_tegrastats
 if [ $# -eq 0 ]; then
   while [ -z "$stopped" ]; do
     sample -
@@ -80,11 +97,14 @@ if [ -z "$stopped" ]; then
     first=$(dd bs=1 count=1)
     kill "$sampler"
     wait "$sampler"
+    [ -z "$tegrastats" ] || kill "$tegrastats"
     printf '.\nreport\n%s' "$first"
     cat
   }
 fi
+if [ -z "$stopped" ] && [ -n "$tegrastats" ]; then start_tegrastats; fi
 [ -n "$stopped" ] || samples "$after"
+stop_tegrastats
 [ -z "$stopped" ] || wait "$watcher"
 echo end
 kill -KILL "$watcher"

@@ -136,6 +136,8 @@ def _readings(sensors: Sensors, measurement: Measurement) -> list[_Panel]:
         panels.append(_Panel(f"power (W): {source}", watts))
     if clocks := conditions.of_kind(sensors, "clock"):
         panels.append(_Panel("clock (MHz)", lambda place: _tracks(place, clocks, sensors)))
+    if gpu := conditions.of_kind(sensors, "gpu_clock"):
+        panels.append(_Panel("GPU clock (MHz)", lambda place: _tracks(place, gpu, sensors)))
     if any(one is not None for one in sensors.resident_bytes):
         panels.append(_Panel("memory (MiB)", lambda place: _resident(place, sensors, measurement)))
     return panels

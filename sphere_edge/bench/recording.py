@@ -16,6 +16,7 @@ INTERVAL_S = 1.0
 # A device that says nothing for so long, though it reads its sensors each second, is gone.
 _SILENCE_S = 60.0
 _PAGES = re.compile(r"\d{1,12}", re.ASCII)
+_TEGRASTATS = re.compile(r"t (\d{1,12}(?:\.\d{1,6})?) (.{1,4000})", re.ASCII)
 _SECONDS = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
 
 
@@ -33,11 +34,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class Recording:
-    """A program that ended, and the samples before, while and after it ran."""
+    """A program that ended, and the samples before, while and after it ran.
+
+    `tegrastats`: lines of the program of that name, with seconds since boot; none but on Jetsons.
+    """
 
     stdout: str
     exit_code: int
     samples: tuple[Sample, ...]
+    tegrastats: tuple[tuple[float, str], ...] = ()
 
 
 Told = Callable[[Sample], None]
@@ -93,6 +98,7 @@ def _start(
 
 def _collect(process: Process, sensors: int, uri: str, told: Told | None) -> Recording:
     samples: list[Sample] = []
+    tegrastats: list[tuple[float, str]] = []
     said: list[str] = []
     size = 0
     exit_code: int | None = None
@@ -108,6 +114,8 @@ def _collect(process: Process, sensors: int, uri: str, told: Told | None) -> Rec
             said.append(line)
         elif line == "report":
             reporting = True
+        elif found := _TEGRASTATS.fullmatch(line):
+            tegrastats.append((float(found[1]), found[2]))
         elif sample := _sample(line, sensors):
             samples.append(sample)
             if told is not None:
@@ -116,7 +124,7 @@ def _collect(process: Process, sensors: int, uri: str, told: Told | None) -> Rec
         raise _lost(uri)
     # A shell's 128 + N is death by signal N.
     code = 128 - exit_code if exit_code > 128 else exit_code
-    return Recording("\n".join(said), code, tuple(samples))
+    return Recording("\n".join(said), code, tuple(samples), tuple(tegrastats))
 
 
 def _sample(line: str, sensors: int) -> Sample | None:

@@ -41,12 +41,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order of `--help`.
-for group in (models, talk, measure, start, devices):
+for group in (models, talk, measure, start, devices, simulate):
     app.add_typer(group.app)
 app.add_typer(bench.app, name="bench")
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(runtime.app, name="runtime")
-app.add_typer(simulate.app, name="simulate")
 
 
 class UsageError(Exception):

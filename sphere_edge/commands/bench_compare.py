@@ -9,7 +9,8 @@ from pathlib import Path
 from sphere_edge import console
 from sphere_edge.bench import comparison_report as reports
 from sphere_edge.bench import measurement, report
-from sphere_edge.bench.compare import Comparison, compare
+from sphere_edge.bench.compare import LEAST_SAMPLES, Comparison, compare
+from sphere_edge.errors import InvalidArgumentError
 
 # BSD sysexits.h EX_DATAERR; above every status code, beside 64 for wrong usage.
 REGRESSION = 65
@@ -18,7 +19,10 @@ REGRESSION = 65
 def compare_reports(
     files: Sequence[Path], *, fail_below: float | None, to: Sequence[Path], as_json: bool
 ) -> None:
-    """Compares each report with the first one; ends with `REGRESSION` if one is too slow."""
+    """Compares each report with the first one; ends with `REGRESSION` if one is too slow.
+
+    Raises InvalidArgumentError if `fail_below` is given and a run has too few samples to judge it.
+    """
     for path in to:
         report.check(path, reports.FORMATS)
     baseline, *others = (measurement.read(path) for path in files)
@@ -37,6 +41,22 @@ def compare_reports(
                 f"`{file}` is below {fail_below:g} times the baseline: {', '.join(titles)}"
             )
         sys.exit(REGRESSION)
+    if fail_below is not None:
+        _require_judged(files[1:], compared, fail_below)
+
+
+def _require_judged(files: Sequence[Path], compared: Sequence[Comparison], below: float) -> None:
+    """A gate that lets pass what nobody could judge is none."""
+    for file, one in zip(files, compared, strict=True):
+        unknown = [ratio.title for ratio in one.ratios if ratio.fails(below) is None]
+        if not unknown:
+            continue
+        if len(unknown) < len(one.ratios):
+            console.warn(f"`{file}`: too few samples to judge {', '.join(unknown)}")
+            continue
+        message = f"`{file}` cannot be judged: too few samples of {', '.join(unknown)}"
+        hint = f"measure both with `--repeat {LEAST_SAMPLES}` or more"
+        raise InvalidArgumentError(message, hint=hint)
 
 
 def _failed(

@@ -37,7 +37,7 @@ def list_devices(uris: Sequence[str], *, as_json: bool) -> None:
 
 def pair(address: str, code: str | None) -> None:
     """Pairs adb with a phone in the network; asks for the code where a person can type it."""
-    from sphere_edge.devices import adb
+    from sphere_edge.devices import adb_host
 
     uri = parse_uri(f"adb:{address}")
     if code is None:
@@ -48,7 +48,7 @@ def pair(address: str, code: str | None) -> None:
     if not code.isdecimal():
         message = "a pairing code is digits only"
         raise errors.InvalidArgumentError(message, hint="the phone shows six")
-    adb.pair(uri.serial or address, code)
+    adb_host.pair(uri.serial or address, code)
     console.say("paired; now name it with its other port: `sphere-edge devices adb:HOST:PORT`")
 
 
@@ -137,10 +137,11 @@ def _local() -> list[dict[str, Any]]:
 
 
 def _adb() -> list[dict[str, Any]]:
-    from sphere_edge.devices import adb
-
     try:
-        states = adb.listed()
+        # Importing it looks at the user's settings for adb.
+        from sphere_edge.devices import adb_host
+
+        states = adb_host.listed()
     except errors.SphereEdgeError as error:
         console.warn(error.message)
         return []

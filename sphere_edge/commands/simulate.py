@@ -15,7 +15,7 @@ from typing import Protocol
 import platformdirs
 
 from sphere_edge import console, errors
-from sphere_edge.simulate import place
+from sphere_edge.simulate import android, place
 from sphere_edge.simulate.adb_daemon import AdbDaemon, Owner
 from sphere_edge.simulate.link import Link
 from sphere_edge.simulate.place import HostPlace, Place
@@ -30,6 +30,7 @@ class Faults:
     cuts: int = 1
     delay_ms: float = 0.0
     bytes_per_s: float | None = None
+    loss_percent: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Where:
     cpu: str | None = None
     here: bool = False
     port: int = 0
+    # Whether the ARM system has Android's ways.
+    android: bool = False
 
 
 class Server(Protocol):
@@ -82,12 +85,19 @@ def _folder(name: str) -> Path:
 
 
 def _place(where: Where, kind: str) -> Place:
+    if where.android and not where.arm:
+        message = "--android needs --arm: phones are 64-bit ARM"
+        raise errors.InvalidArgumentError(message)
     if where.here:
         return HostPlace()
     if where.root is not None:
         return place.another_machine(where.root.absolute(), where.cpu)
     if where.arm:
-        return place.arm(_folder(f"{kind}-arm-root"), where.cpu, console.progress())
+        name = f"{kind}-{'android' if where.android else 'arm'}-root"
+        made = place.arm(_folder(name), where.cpu, console.progress())
+        if where.android:
+            android.furnish(made.folder)
+        return made
     return place.this_machine(_folder(f"{kind}-root"))
 
 
@@ -101,6 +111,7 @@ def _linked(server: Server, where: Where, faults: Faults) -> Iterator[Link]:
                 port=where.port,
                 delay_s=faults.delay_ms / 1000,
                 bytes_per_s=faults.bytes_per_s,
+                loss=faults.loss_percent / 100,
             )
         except OSError as error:
             message = f"cannot listen on port {where.port}: {error.strerror}"

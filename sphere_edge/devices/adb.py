@@ -7,14 +7,19 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import adbutils
-
 from sphere_edge import errors
 from sphere_edge.devices import adb_wire
+from sphere_edge.devices.adb_host import (
+    CONNECT_TIMEOUT_S,
+    AdbState,
+    adbutils,
+    connect_network,
+    listed,
+    server,
+)
 from sphere_edge.devices.device import (
     DEFAULT_TIMEOUT_S,
     OUTPUT_LIMIT_BYTES,
@@ -25,134 +30,11 @@ from sphere_edge.devices.device import (
     remote_line,
     storage_error,
 )
-from sphere_edge.run import Completed, run
+from sphere_edge.run import Completed
 
-# Names a program outside the PATH; the same variable that Google's own tools honour.
-ADB_VARIABLE = "ADB"
-_PORT_VARIABLE = "ANDROID_ADB_SERVER_PORT"
-_DEFAULT_PORT = 5037
 _BLOCK_BYTES = 64 << 10
-_CONNECT_TIMEOUT_S = 15.0
 # A device that was plugged in or restarted just now is "offline" for a moment.
 _SETTLE_S = 3.0
-
-
-@dataclass(frozen=True)
-class AdbState:
-    """A device as the adb server lists it; `state` is adb's own word."""
-
-    serial: str
-    state: str
-    model: str | None = None
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether programs can be started on it."""
-        return self.state == "device"
-
-    @property
-    def advice(self) -> str | None:
-        """What the user does about a device that is not ready."""
-        unknown = "plug it in again, or restart it; then `sphere-edge devices` once more"
-        return None if self.is_ready else _ADVICE.get(self.state, unknown)
-
-
-_ADVICE = {
-    "unauthorized": "unlock its screen and accept `Allow USB debugging`; if it does not ask, "
-    "revoke USB debugging authorizations in the developer options and plug it in again",
-    "authorizing": "unlock its screen and accept `Allow USB debugging`",
-    "offline": "plug it in again, or restart it; over the network: `adb disconnect` and connect",
-    "no permissions": "this user may not open USB devices: install the udev rules "
-    "(Debian, Ubuntu: `apt install android-sdk-platform-tools-common`), join the group "
-    "`plugdev`, log in anew and plug it in again",
-    "recovery": "it is in recovery mode: restart it into the system",
-    "sideload": "it is in sideload mode: restart it into the system",
-    "bootloader": "it is in the bootloader: restart it into the system",
-    "connecting": "wait a moment and try again",
-    "rescue": "it is in rescue mode: restart it into the system",
-    "host": "it is another computer, not a device",
-    "detached": "another program has taken it: `adb attach`, or plug it in again",
-}
-
-
-def server() -> adbutils.AdbClient:
-    """The adb server, started if none runs, with the user's adb (ADB, PATH) or the bundled one.
-
-    Raises UnavailableError, InvalidArgumentError (ANDROID_ADB_SERVER_PORT).
-    """
-    text = os.environ.get(_PORT_VARIABLE) or str(_DEFAULT_PORT)
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        message = f"{_PORT_VARIABLE} is `{text}`, which is no port"
-        raise errors.InvalidArgumentError(message)
-    host = os.environ.get("ANDROID_ADB_SERVER_HOST", "127.0.0.1")
-    try:
-        socket.create_connection((host, int(text)), timeout=3).close()
-    except OSError:
-        # adbutils would start it too, but knows neither ADB nor says why it failed.
-        program = os.environ.get(ADB_VARIABLE) or adbutils.adb_path()
-        started = run([program, "-P", text, "start-server"], timeout_s=30, check=False)
-        if started.exit_code != 0:
-            # It says a page of things before the one that counts.
-            why = "; ".join(started.last_lines.splitlines()[-3:])
-            message = f"the adb server does not start: {why}"
-            hint = f"try `{program} start-server`; another adb is named with {ADB_VARIABLE}=/path"
-            raise errors.UnavailableError(message, hint=hint) from None
-    return adbutils.AdbClient(host=host, port=int(text))
-
-
-def listed(client: adbutils.AdbClient | None = None) -> list[AdbState]:
-    """Every device the server knows of, in whatever state. Raises UnavailableError."""
-    # Not device_list(): it leaves out those that are unauthorized or offline.
-    try:
-        infos = (client or server()).list(extended=True)
-    except (adbutils.AdbError, OSError, EOFError, ValueError) as error:
-        message = f"the adb server does not answer: {error}"
-        raise errors.UnavailableError(message) from error
-    # adbutils cuts "no permissions (…)" at its first blank.
-    return [
-        AdbState(
-            info.serial,
-            "no permissions" if info.state == "no" else info.state,
-            info.tags.get("model"),
-        )
-        for info in infos
-    ]
-
-
-def connect_network(address: str) -> None:
-    """`adb connect` for a device in the network, `host:port`. Raises UnavailableError."""
-    try:
-        said = server().connect(address, timeout=_CONNECT_TIMEOUT_S)
-    except (adbutils.AdbError, OSError, EOFError) as error:
-        said = str(error)
-    # The protocol calls every outcome a success; only the text tells.
-    if not said.startswith(("connected to", "already connected to")):
-        message = f"cannot connect to `{address}`: {said.strip()}"
-        hint = (
-            "switch on wireless debugging there; Android 11 or newer is paired once first: "
-            "`sphere-edge device pair HOST:PORT`, with the port and code that the phone shows"
-        )
-        raise errors.UnavailableError(message, hint=hint)
-
-
-def pair(address: str, code: str) -> None:
-    """`adb pair` with a device that shows `address` and `code`. Raises UnavailableError."""
-    try:
-        with server().make_connection(timeout=_CONNECT_TIMEOUT_S) as connection:
-            connection.send_command(f"host:pair:{code}:{address}")
-            connection.check_okay()
-            # The server takes the request with one answer and tells its outcome with a second.
-            connection.check_okay()
-            said = connection.read_string_block()
-    except (adbutils.AdbError, OSError, EOFError, ValueError) as error:
-        said = str(error)
-    # As with `connect`, only the text tells.
-    if not said.startswith("Successfully paired"):
-        message = f"cannot pair with `{address}`: {said.strip()}"
-        hint = (
-            "wireless debugging > `Pair device with pairing code` shows both, for a minute or two"
-        )
-        raise errors.UnavailableError(message, hint=hint)
 
 
 class AdbDevice:
@@ -312,7 +194,7 @@ class AdbDevice:
 
         adbutils' own open_transport leaves its socket open when the server refuses.
         """
-        connection = self._client.make_connection(timeout=_CONNECT_TIMEOUT_S)
+        connection = self._client.make_connection(timeout=CONNECT_TIMEOUT_S)
         try:
             for request in requests:
                 connection.send_command(request)

@@ -24,16 +24,21 @@ SensorKind = Literal[
     "clock_limit",
     "clock_most",
     "governor",
+    "gpu_clock",
+    "gpu_clock_limit",
+    "gpu_governor",
+    "gpu_load",
     "cooling",
     "throttled_times",
     "throttled_flags",
 ]
-Unit = Literal["°C", "A", "V", "W", "J", "MHz", "level", "times", "flags", "text"]
+Unit = Literal["°C", "A", "V", "W", "J", "MHz", "%", "level", "times", "flags", "text"]
 
 SCRIPT = Path(__file__).with_name("sensors.sh").read_text("utf-8")
 
 # linux/Documentation: hwmon/sysfs-interface (mV, mA, µW, m°C), power/power_supply_class (µA, µV,
-# µW, tenths of °C), driver-api/thermal/sysfs-api (m°C), power/powercap (µJ), cpu-freq (kHz).
+# µW, tenths of °C), driver-api/thermal/sysfs-api (m°C), power/powercap (µJ), cpu-freq (kHz),
+# ABI/testing/sysfs-class-devfreq (Hz).
 _SCALES: dict[SensorKind, tuple[Unit, float]] = {
     "temperature": ("°C", 1e-3),
     "current": ("A", 1e-3),
@@ -50,6 +55,11 @@ _SCALES: dict[SensorKind, tuple[Unit, float]] = {
     "clock_limit": ("MHz", 1e-3),
     "clock_most": ("MHz", 1e-3),
     "governor": ("text", 1),
+    "gpu_clock": ("MHz", 1e-6),
+    "gpu_clock_limit": ("MHz", 1e-6),
+    "gpu_governor": ("text", 1),
+    # Told by tegrastats only.
+    "gpu_load": ("%", 1),
     "cooling": ("level", 1),
     "throttled_times": ("times", 1),
     "throttled_flags": ("flags", 1),

@@ -60,6 +60,18 @@ for policy in "$sys"/devices/system/cpu/cpufreq/policy[0-9]*; do
   sensor clock_most "$policy/cpuinfo_max_freq" "$name"
   sensor governor "$policy/scaling_governor" "$name"
 done
+for device in "$sys"/class/devfreq/*; do
+  name=${device##*/}
+  case $name in *gpu* | *mali* | *kgsl* | *g3d* | *gv11b* | *ga10b* | *gp10b*) ;; *) continue ;; esac
+  sensor gpu_clock "$device/cur_freq" "$name"
+  sensor gpu_clock_limit "$device/max_freq" "$name"
+  sensor gpu_governor "$device/governor" "$name"
+done
+# Adreno's own files, where the ones above are hidden from adb's shell.
+if ! [ -r "$sys/class/devfreq/kgsl-3d0/cur_freq" ]; then
+  sensor gpu_clock "$sys/class/kgsl/kgsl-3d0/gpuclk" kgsl-3d0
+  sensor gpu_clock_limit "$sys/class/kgsl/kgsl-3d0/max_gpuclk" kgsl-3d0
+fi
 for file in "$sys"/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count; do
   name=${file%/thermal_throttle/*}
   sensor throttled_times "$file" "${name##*/}"

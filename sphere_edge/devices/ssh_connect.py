@@ -204,6 +204,10 @@ def _log_in(transport: paramiko.Transport, host: SshHost, uri: str, ask: Ask | N
             transport.auth_password(host.user, password)
             return
     except (paramiko.SSHException, EOFError, OSError) as error:
+        if not tried and not transport.is_active():
+            # Nobody refused anything: it was cut off in the middle of it.
+            message = f"lost the connection to {uri} while logging in"
+            raise errors.UnavailableError(message) from error
         tried.append(_reason(error))
     message = f"{uri} refused to let `{host.user}` in"
     listed = "; ".join(tried) or "there is no key in the agent and none in ~/.ssh"

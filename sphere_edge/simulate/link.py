@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 import socket
 import threading
 import time
@@ -10,6 +12,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 _PIECE_BYTES = 64 << 10
+# What Ethernet carries of TCP at a time, and how many more make a gap known (RFC 5681).
+_PACKET_BYTES, _PACKETS_THAT_TELL = 1448, 3
+# The least that Linux waits before it sends again unasked.
+_RESEND_TIMER_S = 0.2
 # How much a delayed link holds on its way before its sender has to wait.
 _ON_ITS_WAY_BYTES = 4 << 20
 
@@ -17,7 +23,9 @@ _ON_ITS_WAY_BYTES = 4 << 20
 class Link:
     """Connect to `port`; what is sent goes on to `target_port` until the link is told to fail.
 
-    `bytes_per_s` and `delay_s` (one way) hold for each direction of each connection.
+    `bytes_per_s` and `delay_s` (one way) hold for each direction of each connection. `loss` is the
+    share of packets that are held up as TCP holds up what it has to send again: nothing is lost
+    here, as nothing is to the two ends of a TCP connection.
     """
 
     def __init__(
@@ -27,10 +35,13 @@ class Link:
         port: int = 0,
         bytes_per_s: float | None = None,
         delay_s: float = 0.0,
+        loss: float = 0.0,
     ) -> None:
         self.target_port = target_port
         self.bytes_per_s = bytes_per_s
         self.delay_s = delay_s
+        self.loss = loss
+        self._chance = random.Random(0)
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
@@ -109,6 +120,8 @@ class Link:
                 self._flows.wait()
                 if self.bytes_per_s:
                     time.sleep(len(piece) / self.bytes_per_s)
+                if self.loss:
+                    time.sleep(self._held_up_s(len(piece)))
                 if counts and self._is_cut_by(piece, sink):
                     break
                 onward.sendall(piece)
@@ -119,6 +132,14 @@ class Link:
                 end.shutdown(socket.SHUT_RDWR)
         # The other direction's pump closes the other end.
         source.close()
+
+    def _held_up_s(self, size: int) -> float:
+        """How long the packets of `size` bytes wait for those that are sent again."""
+        packets = math.ceil(size / _PACKET_BYTES)
+        if self._chance.random() >= 1 - (1 - self.loss) ** packets:
+            return 0.0
+        # Packets that follow tell of the gap after a round trip; of a last one only the timer does.
+        return 2 * self.delay_s if packets > _PACKETS_THAT_TELL else _RESEND_TIMER_S
 
     def _is_cut_by(self, piece: bytes, sink: socket.socket) -> bool:
         with self._lock:

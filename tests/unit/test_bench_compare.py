@@ -52,8 +52,7 @@ def test_the_interval_of_two_equal_machines_holds_1_about_as_often_as_it_says() 
 def test_a_few_samples_have_no_interval() -> None:
     found = ratio(series([1.0, 2.0]), series([2.0, 3.0]))
     assert (found.low, found.high, found.verdict) == (None, None, "too few samples")
-    assert found.fails(2)
-    assert not found.fails(1.2)
+    assert found.fails(2) is None
 
 
 def test_chance_alone_is_no_regression() -> None:
@@ -99,6 +98,22 @@ def test_a_regression_is_an_exit_code_and_every_report_tells_of_it(
     assert "http" not in page.split("<svg")[0]
     assert __main__.main(["bench", "compare", *names, "--fail-below", "0.7"]) == 0
     assert "slower" in capsys.readouterr().out
+
+
+def test_a_gate_is_not_passed_by_what_nobody_can_judge(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = series([1.0], "load", "s")
+    names = files(tmp_path, *(measured(series=(few,), sustained=()) for _ in range(2)))
+    gate = ["bench", "compare", *names, "--fail-below", "0.95"]
+    assert __main__.main(gate) == errors.Status.INVALID_ARGUMENT
+    printed = capsys.readouterr()
+    assert "too few samples" in printed.out
+    assert "--repeat 3" in printed.err
+    both = (few, series(noisy(100, 1)))
+    files(tmp_path, *(measured(series=both, sustained=()) for _ in range(2)))
+    assert __main__.main(gate) == 0
+    assert "too few samples to judge load" in capsys.readouterr().err
 
 
 def test_a_comparison_needs_two_reports(tmp_path: Path) -> None:

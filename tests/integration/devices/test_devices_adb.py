@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import adbutils
 import pytest
 from roads import wait_until
 
-from sphere_edge import errors
-from sphere_edge.devices import adb
+from sphere_edge import __main__, errors
+from sphere_edge.devices import adb, adb_host
 from sphere_edge.simulate.adb_daemon import AdbDaemon
 
 Phone = Callable[..., AdbDaemon]
@@ -30,7 +36,7 @@ def phone(adb_server: int) -> Iterator[Phone]:
 
     yield start
     for daemon in started:
-        adb.server().disconnect(serial(daemon))
+        adb_host.server().disconnect(serial(daemon))
         daemon.stop()
 
 
@@ -42,7 +48,7 @@ def test_a_device_in_the_network_is_connected_by_naming_it(phone: Phone) -> None
     daemon = phone()
     device = adb.AdbDevice(serial(daemon))
     assert device.run(["echo", "hello"]).stdout == "hello\n"
-    assert [(one.serial, one.is_ready) for one in adb.listed()] == [(serial(daemon), True)]
+    assert [(one.serial, one.is_ready) for one in adb_host.listed()] == [(serial(daemon), True)]
 
 
 def test_a_key_the_owner_accepts_opens_the_device(phone: Phone) -> None:
@@ -55,10 +61,74 @@ def test_an_unauthorized_device_says_what_to_do_on_its_screen(phone: Phone) -> N
     daemon = phone(owner="unwilling")
     with pytest.raises(errors.UnavailableError) as caught:
         adb.AdbDevice(serial(daemon))
-    states = [one for one in adb.listed() if one.serial == serial(daemon)]
+    states = [one for one in adb_host.listed() if one.serial == serial(daemon)]
     assert [one.state for one in states] == ["unauthorized"]
     assert "Allow USB debugging" in (states[0].advice or "")
     assert "Allow USB debugging" in (caught.value.hint or "")
+
+
+@contextmanager
+def listing(*lines: str) -> Iterator[int]:
+    """The port of an adb server that lists these devices: no daemon of ours plays all states."""
+    text = "".join(f"{line}\n" for line in lines).encode()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    near, _ = server.accept()
+                    with near:
+                        # The first connection only asks whether there is a server.
+                        if asked := near.recv(4):
+                            near.recv(int(asked, 16))
+                            near.sendall(b"OKAY%04x%s" % (len(text), text))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_every_state_of_a_phone_is_listed_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SPHERE_EDGE_SSH_CONFIG", str(tmp_path / "none"))
+    why = "(user in plugdev group; are your udev rules wrong?); see [http://developer.android.com]"
+    with listing(
+        "39A1 device usb:1-1 product:shiba model:Pixel_8 device:shiba transport_id:1",
+        "39A2 unauthorized usb:1-2 transport_id:2",
+        "39A3 offline usb:1-3 transport_id:3",
+        f"39A4 no permissions {why} usb:1-4",
+        "39A5 recovery usb:1-5 product:a model:b transport_id:5",
+        "39A6 sideload usb:1-6",
+        "39A7 bootloader usb:1-7",
+        "39A8 something-new usb:1-8",
+    ) as port:
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(port))
+        assert __main__.main(["devices", "--json"]) == 0
+        found = {one["uri"]: one for one in json.loads(capsys.readouterr().out)["devices"]}
+        assert found["adb:39A1"] == {
+            "uri": "adb:39A1",
+            "state": "ready",
+            "description": "Pixel_8",
+            "advice": None,
+        }
+        for serial, state, advice in (
+            ("39A2", "unauthorized", "Allow USB debugging"),
+            ("39A3", "offline", "plug it in again"),
+            ("39A4", "no permissions", "udev rules"),
+            ("39A5", "recovery", "restart it into the system"),
+            ("39A6", "sideload", "restart it into the system"),
+            ("39A7", "bootloader", "restart it into the system"),
+            ("39A8", "something-new", "plug it in again"),
+        ):
+            assert found[f"adb:{serial}"]["state"] == state
+            assert advice in found[f"adb:{serial}"]["advice"]
+        assert __main__.main(["devices", "adb:39A4"]) == errors.Status.UNAVAILABLE
+        printed = capsys.readouterr().err
+        assert "adb:39A4 is no permissions" in printed
+        assert "plugdev" in printed
 
 
 def test_a_device_that_is_not_there_says_so(adb_server: int) -> None:
@@ -70,12 +140,12 @@ def test_a_device_that_is_not_there_says_so(adb_server: int) -> None:
 
 def test_a_failed_connection_is_an_error_though_adb_calls_it_a_success(adb_server: int) -> None:
     with pytest.raises(errors.UnavailableError, match="cannot connect"):
-        adb.connect_network("127.0.0.1:1")
+        adb_host.connect_network("127.0.0.1:1")
 
 
 def test_a_failed_pairing_is_an_error_though_adb_calls_it_a_success(adb_server: int) -> None:
     with pytest.raises(errors.UnavailableError, match="cannot pair with `127.0.0.1:1`") as caught:
-        adb.pair("127.0.0.1:1", "123456")
+        adb_host.pair("127.0.0.1:1", "123456")
     assert "pairing code" in (caught.value.hint or "")
 
 
@@ -83,9 +153,9 @@ def test_the_only_device_needs_no_name_but_one_of_two_does(phone: Phone) -> None
     with pytest.raises(errors.NotFoundError, match="no device is attached"):
         adb.AdbDevice()
     first, second = phone(), phone()
-    adb.connect_network(serial(first))
+    adb_host.connect_network(serial(first))
     assert adb.AdbDevice().uri == f"adb:{serial(first)}"
-    adb.connect_network(serial(second))
+    adb_host.connect_network(serial(second))
     with pytest.raises(errors.InvalidArgumentError, match="more than one") as caught:
         adb.AdbDevice()
     assert serial(second) in caught.value.message
@@ -107,7 +177,9 @@ def test_a_file_beyond_32_bits_is_not_cut_to_what_sync_says(phone: Phone, tmp_pa
     device = adb.AdbDevice(serial(phone()))
     with (tmp_path / "large").open("wb") as file:
         file.truncate(5 << 30)
-    sizes = adbutils.AdbDevice(adb.server(), serial=device.uri[4:]).sync.stat(f"{tmp_path}/large")
+    sizes = adbutils.AdbDevice(adb_host.server(), serial=device.uri[4:]).sync.stat(
+        f"{tmp_path}/large"
+    )
     assert sizes.size == 1 << 30
     (tmp_path / "end").write_bytes(b"e" * 70_000)
     with (tmp_path / "end").open("r+b") as file:
@@ -142,7 +214,7 @@ def test_a_restart_in_the_middle_of_a_program_is_unavailable_and_it_comes_back(
     daemon.stop()
     assert process.read_line(10) == ""
     process.close()
-    wait_until(lambda: not any(one.is_ready for one in adb.listed()))
+    wait_until(lambda: not any(one.is_ready for one in adb_host.listed()))
     with pytest.raises(errors.UnavailableError):
         device.run(["true"])
     daemon.start()
@@ -160,11 +232,27 @@ def test_the_users_adb_and_port_are_honoured(
     monkeypatch.setenv("ADB", str(own))
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "5998")
     with pytest.raises(errors.UnavailableError, match="broken"):
-        adb.server()
+        adb_host.server()
     assert called.read_text() == "-P 5998 start-server\n"
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "none")
     with pytest.raises(errors.InvalidArgumentError, match="ANDROID_ADB_SERVER_PORT"):
-        adb.server()
+        adb_host.server()
+
+
+@pytest.mark.parametrize("port", ["none", ""])
+def test_a_port_that_is_none_is_said_or_left_out_from_the_first_import_on(
+    port: str, tmp_path: Path
+) -> None:
+    own = tmp_path / "adb"
+    own.write_text("#!/bin/sh\necho this one >&2\nexit 1\n")
+    own.chmod(0o755)
+    environment = {**os.environ, "ADB": str(own), "ANDROID_ADB_SERVER_PORT": port}
+    environment["ANDROID_ADB_SERVER_HOST"] = "127.0.0.2"
+    words = [sys.executable, "-m", "sphere_edge", "devices", "adb"]
+    ended = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode in (errors.Status.INVALID_ARGUMENT, errors.Status.UNAVAILABLE)
+    told = "ANDROID_ADB_SERVER_PORT is `none`" if port else "this one"
+    assert told in ended.stderr
 
 
 def test_nothing_of_these_tests_uses_the_users_own_server(adb_server: int) -> None:

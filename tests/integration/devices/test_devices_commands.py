@@ -111,16 +111,16 @@ def test_a_device_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
 def test_devices_are_listed_with_what_to_do(
     adb_server: int, sshd: Sshd, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sphere_edge.devices import adb
+    from sphere_edge.devices import adb_host
     from sphere_edge.simulate.adb_daemon import AdbDaemon
 
     monkeypatch.setenv("SPHERE_EDGE_SSH_CONFIG", str(sshd.config(sshd.port)))
     daemon = AdbDaemon(owner="unwilling")
     daemon.start()
     with pytest.raises(errors.UnavailableError):
-        adb.connect_network(f"127.0.0.1:{daemon.port}")
+        adb_host.connect_network(f"127.0.0.1:{daemon.port}")
     found = {one["uri"]: one for one in said(capsys, "devices")["devices"]}  # type: ignore[attr-defined]
-    adb.server().disconnect(f"127.0.0.1:{daemon.port}")
+    adb_host.server().disconnect(f"127.0.0.1:{daemon.port}")
     daemon.stop()
     assert found["local"]["state"] == "ready"
     assert found["ssh://board"]["state"] == "in ssh config"

@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from roads import Road, open_road
 
+from benchmarks import kill_push
 from sphere_edge import errors
+from sphere_edge.devices.device import PART_BYTES
 from sphere_edge.devices.items import Item, bundle_id
 from sphere_edge.devices.local import LocalDevice
 from sphere_edge.devices.store import Store
 
 MakeItem = Callable[..., Item]
 
-_DEPLOY = """
-import pathlib, sys
-from sphere_edge.devices.items import Item
-from sphere_edge.devices.open import open_device
-from sphere_edge.devices.store import Store
-uri, root, *words = sys.argv[1:]
-items = []
-while words:
-    path, source, size, digest, *words = words
-    items.append(Item(path, pathlib.Path(source), int(size), digest))
-Store(open_device(uri), root).deploy("demo", items)
-"""
+# benchmarks/kill_push.py makes 200 on each road.
+KILLS = 4
 
 
 @pytest.fixture
@@ -115,38 +104,19 @@ def test_a_place_where_no_program_starts_says_so_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("name", ["local", "ssh", "adb"])
-def test_a_deploy_killed_at_any_moment_leaves_the_old_or_the_new_bundle_and_goes_on(
-    name: str,
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    make_item: MakeItem,
+def test_pushes_killed_at_any_moment_leave_the_old_or_the_new_bundle_and_go_on(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    roads = open_road(request, name, tmp_path, monkeypatch)
-    road = next(roads)
-    device = road.device()
-    store = Store(device, str(road.root))
-    before = [make_item("bundle/a", b"first")]
-    store.deploy("demo", before)
-    items = [make_item("bundle/a", b"second"), make_item("bundle/weights", 40 << 20)]
-    words = [
-        word
-        for item in items
-        for word in (item.path, str(item.source), str(item.bytes), item.sha256)
-    ]
-    script = [sys.executable, "-c", _DEPLOY, device.uri, str(road.root), *words]
-    chance = random.Random(name)
-    for _ in range(6):
-        with subprocess.Popen(script, stderr=subprocess.DEVNULL) as deploying:
-            time.sleep(chance.uniform(0.3, 2.5))
-            deploying.send_signal(signal.SIGKILL)
-        now = store.installed()[0]
-        assert now.bundle in (bundle_id(before), bundle_id(items))
-        for path in Path(store.folder("demo")).rglob("*"):
-            assert path.exists()
-    store.deploy("demo", items)
-    assert (Path(store.folder("demo")) / "bundle/weights").read_bytes() == items[
-        1
-    ].source.read_bytes()
-    for rest in roads:
-        pytest.fail(str(rest))
+    # What these change is put back at the end.
+    for variable in ("ANDROID_ADB_SERVER_PORT", "ADB_MDNS", "SPHERE_EDGE_SSH_CONFIG"):
+        monkeypatch.setenv(variable, "0")
+        monkeypatch.delenv(variable)
+    try:
+        with kill_push.ROADS[name](tmp_path) as road:
+            found = kill_push.torment(road, tmp_path / name, KILLS, random.Random(name))
+    except errors.NotFoundError as error:
+        pytest.skip(error.message)
+    assert not found.failures, capfd.readouterr().err
+    assert found.kills == KILLS
+    # Part of what one kill may cost: the last part of the large file, and what a device forgot.
+    assert found.resent_bytes_per_kill < 2 * PART_BYTES

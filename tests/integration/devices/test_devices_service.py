@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from roads import wait_until
+from roads import start_sshd, wait_until
 
 from sphere_edge import errors
 from sphere_edge.devices import service
+from sphere_edge.devices.device import Device
 from sphere_edge.devices.items import Item
 from sphere_edge.devices.local import LocalDevice
+from sphere_edge.devices.open import open_device
 from sphere_edge.devices.store import Store
 
 _SYSTEMD = Path("/usr/lib/systemd/systemd")
@@ -33,8 +36,8 @@ echo "$1 $2, libraries in $LD_LIBRARY_PATH"
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDevice]:
-    """This machine with a systemd for its user."""
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What a program needs to know to find the systemd that runs here for its user."""
     if os.geteuid() != 0 or not _SYSTEMD.exists():
         pytest.skip("a systemd to try services with needs root and the package systemd")
     home = tmp_path_factory.mktemp("home")
@@ -54,10 +57,33 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDevice]:
         wait_until(lambda: started.poll() is not None or is_up(device), seconds=20)
         if started.poll() is not None:
             pytest.skip("a systemd for the user cannot be started here")
-        yield device
+        yield environment
     finally:
         started.terminate()
         started.wait(20)
+
+
+@pytest.fixture(params=["local", "ssh"])
+def board(
+    request: pytest.FixtureRequest,
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Device]:
+    """This machine with a systemd for its user, reached on each road that services are for."""
+    if request.param == "local":
+        yield LocalDevice(environment)
+        return
+    login = tmp_path / "login.sh"
+    words = " ".join(shlex.quote(f"{name}={value}") for name, value in environment.items())
+    login.write_text(f'#!/bin/sh\nexec env {words} sh -c "$SSH_ORIGINAL_COMMAND"\n')
+    login.chmod(0o755)
+    server = start_sshd(tmp_path / "sshd", f"ForceCommand {login}")
+    monkeypatch.setenv("SPHERE_EDGE_SSH_CONFIG", str(server.config(server.port)))
+    device = open_device("ssh://board")
+    yield device
+    device.close()
+    server.stop()
 
 
 def is_up(device: LocalDevice) -> bool:
@@ -69,7 +95,7 @@ def is_up(device: LocalDevice) -> bool:
 
 
 @pytest.fixture
-def deployed(board: LocalDevice, tmp_path: Path, make_item: Callable[..., Item]) -> Store:
+def deployed(board: Device, tmp_path: Path, make_item: Callable[..., Item]) -> Store:
     """A bundle whose runner tells how it was called, in a place with a difficult name."""
     store = Store(board, str(tmp_path / 'a "store" of $HOME, 100%\\'))
     runner = make_item("runtime/bin/sphere-edge-run", _RUNNER.encode(), is_program=True)
@@ -78,7 +104,7 @@ def deployed(board: LocalDevice, tmp_path: Path, make_item: Callable[..., Item])
 
 
 def test_a_service_is_installed_enabled_started_shown_and_removed(
-    board: LocalDevice, deployed: Store
+    board: Device, deployed: Store
 ) -> None:
     found = service.install(board, deployed.root, "demo")
     assert (found.active, found.enabled, found.result) == ("active", "enabled", "success")
@@ -96,7 +122,7 @@ def test_a_service_is_installed_enabled_started_shown_and_removed(
 
 
 def test_a_bundle_that_does_not_work_is_a_failed_service(
-    board: LocalDevice, deployed: Store, make_item: Callable[..., Item]
+    board: Device, deployed: Store, make_item: Callable[..., Item]
 ) -> None:
     runner = make_item("runtime/bin/sphere-edge-run", _RUNNER.encode(), is_program=True)
     deployed.deploy("demo", [runner, make_item("bundle/broken", b"")])

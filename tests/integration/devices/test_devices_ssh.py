@@ -7,11 +7,14 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import paramiko
 import pytest
 from roads import start_sshd
 
@@ -121,6 +124,54 @@ def test_a_key_with_a_passphrase_is_asked_for_only_where_a_person_is(
 
     open_device("ssh://board", ask=ask).close()
     assert asked == [f"passphrase of {locked}"]
+
+
+class PasswordOnly(paramiko.ServerInterface):
+    """A server that lets in whoever knows the word."""
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "password"
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        return paramiko.AUTH_SUCCESSFUL if password == "secret" else paramiko.AUTH_FAILED
+
+
+@pytest.mark.parametrize(
+    ("typed", "is_let_in"), [("secret", True), ("wrong", False), (None, False)]
+)
+def test_a_password_is_asked_for_only_where_a_person_is(
+    typed: str | None, is_let_in: bool, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(what: str) -> str:
+        asked.append(what)
+        return typed or ""
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        transports: list[paramiko.Transport] = []
+
+        def serve() -> None:
+            near, _ = listener.accept()
+            transports.append(paramiko.Transport(near))
+            transports[0].add_server_key(paramiko.Ed25519Key(filename=str(sshd.folder / "hostkey")))
+            transports[0].start_server(server=PasswordOnly())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        config = sshd.config(listener.getsockname()[1])
+        monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(config))
+        try:
+            if is_let_in:
+                open_device("ssh://board", ask=ask).close()
+            else:
+                with pytest.raises(errors.UnavailableError, match="refused to let"):
+                    open_device("ssh://board", ask=None if typed is None else ask)
+        finally:
+            thread.join()
+            transports[0].close()
+    assert len(asked) == (typed is not None)
+    assert all(f"password of {getpass.getuser()} on ssh://board" in what for what in asked)
 
 
 def test_a_refused_key_is_named(
@@ -264,9 +315,6 @@ def test_a_name_that_does_not_resolve_says_so(connect: Callable[..., Device]) ->
 
 
 def test_a_server_that_is_no_ssh_server_says_so(connect: Callable[..., Device]) -> None:
-    import socket
-    import threading
-
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -228,6 +231,32 @@ def test_a_deploy_whose_lock_was_taken_over_does_not_switch(
 
     with pytest.raises(errors.UnavailableError, match="taken over by another deploy"):
         store.deploy("demo", bundle(make_item, 2), smoke=smoke)
+    assert is_whole(store, first)
+
+
+def test_a_clock_that_jumps_changes_nothing(
+    store: Store, road: Road, make_item: MakeItem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = bundle(make_item, 1), bundle(make_item, 2)
+    store.deploy("demo", first)
+    # The device's clock was reset: what is there comes from the future, or from 1980.
+    for number, path in enumerate(path for path in road.root.rglob("*") if path.is_file()):
+        os.utime(path, (4e9, 4e9) if number % 2 else (3e8, 3e8))
+    assert store.deploy("demo", first).sent_bytes == 0
+    # And the clock here goes forth and back while it works. paramiko counts its timeouts by it.
+    jumps = itertools.cycle([0.0, 4e9, 1.0, 2e9])
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    try:
+        store.deploy("demo", second)
+    except (errors.UnavailableError, errors.TimeoutError):
+        assert road.name == "ssh"
+    monkeypatch.undo()
+    store.device.reconnect()
+    assert is_whole(store, first) or is_whole(store, second)
+    store.deploy("demo", second)
+    assert is_whole(store, second)
+    assert store.rollback("demo").bundle == bundle_id(first)
+    assert store.gc() == 0
     assert is_whole(store, first)
 
 
