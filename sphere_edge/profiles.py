@@ -36,6 +36,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
 Verification = Literal["run", "compiled only", "not checked"]
 
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_SYSTEMS = {"android": "Android API", "ios": "iOS", "macos": "macOS"}
+# As in sphere_edge/toolchain/targets.py.
+_OLDEST_GLIBC = {"arm64": "2.27", "x86-64": "2.28"}
 _HOST_SOURCE = "probed on this machine"
 
 
@@ -146,6 +149,7 @@ class DeviceProfile(_Part):
     title: str
     soc: str | None = None
     os: Literal["linux", "android", "ios", "macos"]
+    # What the device is sold with; `oldest_system` is what bundles need.
     os_version: str | None = None
     triple: str
     cpu: Cpu
@@ -181,6 +185,15 @@ class DeviceProfile(_Part):
         while figure not in self.sources and "." in figure:
             figure = figure.rpartition(".")[0]
         return self.sources.get(figure)
+
+    @property
+    def oldest_system(self) -> str:
+        """The oldest system that bundles for it and their runtime run on, as `iOS 15.0`."""
+        if found := re.search(r"-(?:linux-)?(android|ios|macos)(\d[\d.]*)$", self.triple):
+            return f"{_SYSTEMS[found[1]]} {found[2]}"
+        if self.triple.endswith("musl"):
+            return "any Linux"
+        return f"glibc {_OLDEST_GLIBC['arm64' if self.is_arm else 'x86-64']}"
 
     @property
     def is_arm(self) -> bool:

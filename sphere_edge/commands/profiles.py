@@ -165,10 +165,12 @@ def _match_as_json(one: Match) -> dict[str, object]:
 
 def _figures(profile: DeviceProfile) -> list[tuple[str, str, str]]:
     fields = profile.model_dump(mode="json", exclude_none=True, exclude={"sources"})
-    return [
+    rows = [
         (figure, _shown(figure, value), profile.source(figure) or "")
         for figure, value in _flat(fields, "")
     ]
+    after = [figure for figure, *_ in rows].index("triple") + 1
+    return [*rows[:after], ("oldest system", profile.oldest_system, ""), *rows[after:]]
 
 
 def _flat(fields: dict[str, object], group: str) -> Iterator[tuple[str, object]]:

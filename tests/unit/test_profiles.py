@@ -10,6 +10,7 @@ import pytest
 
 from sphere_edge import host, profile_toml, profiles
 from sphere_edge.errors import InvalidArgumentError, NotFoundError
+from sphere_edge.toolchain import targets
 
 CATALOGUE = Path(__file__).parents[2] / "device_profiles"
 # Says everything itself: its chip is in no other device of the catalogue.
@@ -130,6 +131,25 @@ def test_each_figure_has_the_source_that_stands_nearest() -> None:
     assert "gpuinfo" in (profile.source("gpu.limits.images") or "")
     assert "Android Authority" in (profile.source("gpu.api") or "")
     assert profile.source("os") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "system"),
+    [
+        ("pixel8", "Android API 28"),
+        ("iphone13", "iOS 15.0"),
+        ("mac-m1", "macOS 13.0"),
+    ],
+)
+def test_the_oldest_system_is_the_one_that_code_is_made_for(name: str, system: str) -> None:
+    assert profiles.load(name).oldest_system == system
+
+
+@pytest.mark.parametrize("name", ["raspberry-pi-5", "generic-x86-64-v3"])
+def test_the_oldest_glibc_is_that_of_the_runtime(name: str) -> None:
+    profile = profiles.load(name)
+    made_for = targets.for_profile(profile).triple or ""
+    assert made_for.endswith("gnu." + profile.oldest_system.removeprefix("glibc "))
 
 
 def test_the_catalogue_knows_thirty_devices_and_each_shared_chip_is_used() -> None:
