@@ -77,9 +77,19 @@ if(SE_TVM_DIR)
   target_sources(sphere_edge PRIVATE
     src/engines/tvm_engine.cpp
     src/engines/tvm_objects.cpp
+    src/engines/tvm_place.cpp
     src/engines/tvm_watch.cpp
     src/safetensors.cpp
-    src/thread_pool.cpp)
+    src/thread_pool.cpp
+    src/tvm/opencl_api.cpp
+    src/tvm/opencl_device.cpp
+    src/tvm/opencl_place.cpp
+    src/tvm/opencl_plugin.cpp
+    src/tvm/opencl_program.cpp)
+  # Their short names in unnamed namespaces need not be unique in all of src/.
+  set_source_files_properties(
+    src/engines/tvm_place.cpp src/tvm/opencl_api.cpp src/tvm/opencl_device.cpp src/tvm/opencl_place.cpp
+    src/tvm/opencl_plugin.cpp src/tvm/opencl_program.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_TVM_FFI_DIR}/include" "${SE_TVM_DIR}/include")
   target_compile_definitions(sphere_edge PRIVATE SE_WITH_TVM)
 else()

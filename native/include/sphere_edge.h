@@ -86,8 +86,11 @@ typedef struct se_text se_text;
 
 typedef struct se_text_open_options {
   size_t size;
-  int32_t threads;         /* 0: as many as there are performance cores this process may use */
-  uint32_t context_tokens; /* 0: what the bundle was made for, or min(4096, the model's own) for a bare .gguf */
+  int32_t threads;          /* 0: as many as there are performance cores this process may use */
+  uint32_t context_tokens;  /* 0: what the bundle was made for, or min(4096, the model's own) for a bare .gguf */
+  const char *backend;      /* "cpu", "opencl"; NULL: the bundle's first choice, or the next one where that fails */
+  const char *cache_folder; /* where compiled GPU kernels are kept; NULL: the user's cache folder, if there is one */
+  bool measure_kernels;     /* se_text_info tells the GPU's time per kernel; slows it down */
 } se_text_open_options;
 
 /* Opens a bundle folder or a .gguf file. `*out_text` belongs to the caller, who closes it with se_text_close. */
@@ -97,7 +100,9 @@ SE_API se_status se_text_open(const char *path, const se_text_open_options *opti
 SE_API void se_text_close(se_text *text);
 
 /* What was opened, as JSON: engine, backend, family, quantization, vocab_size, context_tokens, threads,
- * weights_bytes, kv_cache_bytes, has_chat_template, load_seconds. Freed with se_string_free. */
+ * weights_bytes, kv_cache_bytes, has_chat_template, load_seconds; `device`: the GPU's name and driver;
+ * `backend_reason`: why `backend` is not the bundle's first choice, empty if it is; `kernels`: a list of name, calls,
+ * seconds. Freed with se_string_free. */
 SE_API se_status se_text_info(se_text *text, char **out_json);
 
 typedef enum se_finish_reason { SE_FINISH_STOP = 0, SE_FINISH_LENGTH = 1, SE_FINISH_CANCELLED = 2 } se_finish_reason;

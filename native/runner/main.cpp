@@ -14,6 +14,7 @@ constexpr int kUsage = 64;
 const std::vector<Option> kOpening = {
     {"--threads", "N", "threads; default: the performance cores this process may use"},
     {"--context", "TOKENS", "room for prompt and answer; default: what the bundle was made for"},
+    {"--backend", "NAME", "cpu or opencl; default: the bundle's first choice, or the next one where that fails"},
     {"--json", "", "one JSON document on stdout, also for errors"},
 };
 
@@ -49,6 +50,7 @@ const std::vector<Verb> &verbs() {
       {"bench", "MODEL", "measure prefill, decode, time to first token, load time and memory",
        with_opening({{"--prompt-tokens", "N,…", "prompt lengths; default 128,512"},
                      {"--new-tokens", "N,…", "answer lengths; default 128"},
+                     {"--kernels", "", "time each kernel of a GPU, which slows all of them down"},
                      {"--repeat", "N", "samples of each; default 5"},
                      {"--sustain", "SECONDS", "then answer after answer for so long; default 0"}}),
        1, run_bench},
@@ -153,8 +155,14 @@ int run(const std::vector<std::string> &words) {
 }  // namespace
 
 Model open_model(const Arguments &arguments) {
-  return Model(arguments.word(0, "MODEL"), static_cast<int32_t>(arguments.number("--threads", 0, 1, 512)),
-               static_cast<uint32_t>(arguments.number("--context", 0, 1, INT32_MAX)));
+  const std::string backend = arguments.text("--backend").value_or("");
+  se_text_open_options options = {};
+  options.size = sizeof(options);
+  options.threads = static_cast<int32_t>(arguments.number("--threads", 0, 1, 512));
+  options.context_tokens = static_cast<uint32_t>(arguments.number("--context", 0, 1, INT32_MAX));
+  options.backend = backend.empty() ? nullptr : backend.c_str();
+  options.measure_kernels = arguments.has("--kernels");
+  return Model(arguments.word(0, "MODEL"), options);
 }
 
 std::string read_input(const std::string &path) {

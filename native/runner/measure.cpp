@@ -145,7 +145,8 @@ void run_bench(const Arguments &arguments) {
   for (const int32_t tokens : answers) {
     if (tokens > 0) bench.decode(tokens, all);
   }
-  Json report = info;
+  // The times of kernels are known only now.
+  Json report = model.info();
   report["version"] = se_version();
   report["series"] = all;
   report["sustain"] =

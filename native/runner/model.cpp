@@ -34,8 +34,7 @@ Json take_json(char *text) {
   return value;
 }
 
-Model::Model(const std::string &path, int32_t threads, uint32_t context_tokens) {
-  const se_text_open_options options = {sizeof(options), threads, context_tokens};
+Model::Model(const std::string &path, const se_text_open_options &options) {
   check(se_text_open(path.c_str(), &options, &text_));
   let_signals_cancel([text = text_] { se_text_cancel(text); });
 }

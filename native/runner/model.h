@@ -29,7 +29,7 @@ class Model {
  public:
   using Receiver = std::function<bool(std::string_view)>;
 
-  Model(const std::string &path, int32_t threads, uint32_t context_tokens);
+  Model(const std::string &path, const se_text_open_options &options);
   ~Model();
   Model(const Model &) = delete;
   Model &operator=(const Model &) = delete;

@@ -87,6 +87,13 @@ CompiledText read_compiled(JsonObject tvm) {
   if (compiled.parameters.empty() || compiled.cache.empty()) tvm.fail("names no parameters or no cache");
   compiled.prefill_tokens = static_cast<uint32_t>(tvm.count("prefill_tokens", 1, 1 << 20));
   compiled.score_tokens = static_cast<uint32_t>(tvm.count("score_tokens", 1, 1 << 20));
+  if (tvm.has("gpu")) {
+    JsonObject gpu = tvm.object("gpu");
+    compiled.gpu = GpuCode{one_of(gpu, "backend", {"opencl", "metal", "cuda"}), gpu.string("library"),
+                           one_of(gpu, "arithmetic", {"float16", "float32"}) == "float16"};
+    gpu.finish();
+  }
+  tvm.skip("gpu");
   tvm.finish();
   return compiled;
 }
@@ -151,6 +158,23 @@ const BundleFile &Bundle::file(const std::string &role) const {
     found = &file;
   }
   if (found == nullptr) throw Error(SE_MODEL_CORRUPT, "the bundle has no file of the role " + ticked(role));
+  return *found;
+}
+
+const BundleFile &Bundle::library(const std::string &backend) const {
+  const std::optional<GpuCode> gpu = compiled ? compiled->gpu : std::nullopt;
+  const bool for_gpu = backend != "cpu";
+  if (for_gpu && (!gpu || gpu->backend != backend)) {
+    throw Error(SE_UNSUPPORTED, "the bundle has no code for the backend " + ticked(backend),
+                "package the model for a profile with that backend");
+  }
+  const BundleFile *found = nullptr;
+  for (const BundleFile &file : files) {
+    if (file.role != "library" || (gpu && (file.relative == gpu->library) != for_gpu)) continue;
+    if (found != nullptr) throw Error(SE_MODEL_CORRUPT, "the bundle has two libraries for " + ticked(backend));
+    found = &file;
+  }
+  if (found == nullptr) throw Error(SE_MODEL_CORRUPT, "the bundle has no library for " + ticked(backend));
   return *found;
 }
 

@@ -32,12 +32,20 @@ struct CacheLayer {
   int64_t value_dim;
 };
 
+// Code for a GPU beside that for the CPU.
+struct GpuCode {
+  std::string backend;
+  std::string library;  // its path in the bundle
+  bool half;            // computes in float16
+};
+
 // How the tvm engine calls the compiled module: `tvm` of the manifest.
 struct CompiledText {
   std::vector<std::string> parameters;
   std::vector<CacheLayer> cache;
   uint32_t prefill_tokens;
   uint32_t score_tokens;
+  std::optional<GpuCode> gpu;
 };
 
 struct Bundle {
@@ -61,6 +69,9 @@ struct Bundle {
   std::optional<CompiledText> compiled;
   uint64_t predicted_peak_bytes = 0;
   std::vector<BundleFile> files;
+
+  // The compiled code for a backend; UNSUPPORTED if there is none, MODEL_CORRUPT if its file is missing.
+  const BundleFile &library(const std::string &backend) const;
 
   // The only file with this role; MODEL_CORRUPT if there is none or more than one.
   const BundleFile &file(const std::string &role) const;

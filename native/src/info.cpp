@@ -71,8 +71,11 @@ OrderedJson describe(const WhisperHeader &header) {
 std::string system_info_json() {
   std::vector<std::string> engines = {"llama"};
   std::vector<std::string> managers = {"text"};
+  // What it has code for; whether a device answers is known when a model is opened.
+  std::vector<std::string> backends = {"cpu"};
 #if defined(SE_WITH_TVM)
   engines.push_back("tvm");
+  backends.push_back("opencl");
 #endif
 #if defined(SE_WITH_WHISPER)
   engines.push_back("whisper");
@@ -87,7 +90,7 @@ std::string system_info_json() {
                      {"memory_available_bytes", memory_available_bytes()},
                      {"managers", managers},
                      {"engines", engines},
-                     {"backends", {"cpu"}}}
+                     {"backends", backends}}
       .dump();
 }
 

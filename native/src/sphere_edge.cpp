@@ -127,9 +127,11 @@ se_status se_model_info(const char *path, char **out_json) {
 se_status se_text_open(const char *path, const se_text_open_options *options, se_text **out_text) {
   return guard([&] {
     se_text *&out = se::target(out_text, "out_text");
-    se_text_open_options all{sizeof(all), 0, 0};
+    se_text_open_options all{};
     se::copy_options(options, all);
-    auto manager = se::TextManager::open(se::string_argument(path, "path"), all.threads, all.context_tokens);
+    const se::TvmChoice choice = {all.backend != nullptr ? all.backend : "", all.measure_kernels};
+    if (all.cache_folder != nullptr) se::use_cache_folder(all.cache_folder);
+    auto manager = se::TextManager::open(se::string_argument(path, "path"), all.threads, all.context_tokens, choice);
     out = new se_text{std::move(manager)};
   });
 }

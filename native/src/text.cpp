@@ -50,7 +50,8 @@ TextManager::TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, st
       chat_template_(chat_template ? std::move(*chat_template) : tokenizer_.chat_template(), tokenizer_.bos_text(),
                      tokenizer_.eos_text()) {}
 
-std::unique_ptr<TextManager> TextManager::open(const fs::path &path, int threads, uint32_t context_tokens) {
+std::unique_ptr<TextManager> TextManager::open(const fs::path &path, int threads, uint32_t context_tokens,
+                                               const TvmChoice &choice) {
   const auto begin = Clock::now();
   adopt_engine_logs();
   require(threads >= 0 && threads <= 512, "threads is out of range: " + ticked(std::to_string(threads)));
@@ -61,9 +62,12 @@ std::unique_ptr<TextManager> TextManager::open(const fs::path &path, int threads
   std::unique_ptr<TextManager> text;
   if (fs::is_directory(path)) {
     refuse_other_folder(path);
-    text = open_bundle(path, threads, context_tokens);
+    text = open_bundle(path, threads, context_tokens, choice);
   } else {
     refuse_other_file(path);
+    if (!choice.backend.empty() && choice.backend != "cpu") {
+      throw Error(SE_UNSUPPORTED, "a GGUF file runs on the cpu, not on " + ticked(choice.backend));
+    }
     text = open_gguf(path, threads, context_tokens, std::nullopt);
   }
   text->load_seconds_ = seconds_since(begin);
@@ -78,7 +82,8 @@ std::unique_ptr<TextManager> TextManager::open_gguf(const fs::path &path, int th
       new TextManager(std::move(tokenizer), std::move(engine), std::move(chat_template)));
 }
 
-std::unique_ptr<TextManager> TextManager::open_bundle(const fs::path &path, int threads, uint32_t context_tokens) {
+std::unique_ptr<TextManager> TextManager::open_bundle(const fs::path &path, int threads, uint32_t context_tokens,
+                                                      const TvmChoice &choice) {
   const Bundle bundle = read_bundle(path);
   if (bundle.task != "text") {
     throw Error(SE_FORMAT_MISMATCH, "the bundle is for " + ticked(bundle.task) + ", not for text",
@@ -95,7 +100,7 @@ std::unique_ptr<TextManager> TextManager::open_bundle(const fs::path &path, int 
                                         ticked(bundle.vocab_size));
     }
     check_runs_here(bundle);
-    auto engine = make_tvm_engine(bundle, context, threads);
+    auto engine = make_tvm_engine(bundle, context, threads, choice);
     text.reset(new TextManager(std::move(tokenizer), std::move(engine), bundle.chat_template));
   } else {
     throw Error(SE_UNSUPPORTED, "the engine " + ticked(bundle.engine) + " runs no text");
@@ -255,8 +260,14 @@ void TextManager::reset() {
 std::string TextManager::info_json() {
   const Turn::Call call(turn_, 0);
   const EngineFacts &facts = engine().facts();
+  OrderedJson kernels = OrderedJson::array();
+  for (const KernelSeconds &kernel : engine().kernel_seconds()) {
+    kernels.push_back({{"name", kernel.name}, {"calls", kernel.calls}, {"seconds", kernel.seconds}});
+  }
   return OrderedJson{{"engine", facts.engine},
                      {"backend", facts.backend},
+                     {"device", facts.device},
+                     {"backend_reason", facts.backend_reason},
                      {"family", facts.family},
                      {"quantization", facts.quantization},
                      {"vocab_size", facts.vocab_size},
@@ -265,7 +276,8 @@ std::string TextManager::info_json() {
                      {"weights_bytes", facts.weights_bytes},
                      {"kv_cache_bytes", facts.kv_cache_bytes},
                      {"has_chat_template", chat_template_.exists()},
-                     {"load_seconds", load_seconds_}}
+                     {"load_seconds", load_seconds_},
+                     {"kernels", kernels}}
       .dump();
 }
 

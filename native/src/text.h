@@ -14,6 +14,7 @@
 #include "bundle.h"
 #include "chat_template.h"
 #include "engines/engine.h"
+#include "engines/tvm_engine.h"
 #include "sampler.h"
 #include "sphere_edge.h"
 #include "tokenizer.h"
@@ -32,7 +33,8 @@ struct GenerateOptions {
 class TextManager {
  public:
   // A bundle folder or a .gguf file.
-  static std::unique_ptr<TextManager> open(const std::filesystem::path &path, int threads, uint32_t context_tokens);
+  static std::unique_ptr<TextManager> open(const std::filesystem::path &path, int threads, uint32_t context_tokens,
+                                           const TvmChoice &choice);
   static std::unique_ptr<TextManager> open_vocabulary(const std::filesystem::path &path);
 
   // Fills `result` also when it throws CANCELLED or TIMEOUT.
@@ -68,7 +70,7 @@ class TextManager {
  private:
   TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, std::optional<std::string> chat_template);
   static std::unique_ptr<TextManager> open_bundle(const std::filesystem::path &path, int threads,
-                                                  uint32_t context_tokens);
+                                                  uint32_t context_tokens, const TvmChoice &choice);
   static std::unique_ptr<TextManager> open_gguf(const std::filesystem::path &path, int threads, uint32_t context_tokens,
                                                 std::optional<std::string> chat_template);
 

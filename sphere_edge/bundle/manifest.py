@@ -89,6 +89,15 @@ class Audio(Part):
     width: Positive
 
 
+class GpuCode(Part):
+    """Code for a GPU beside that for the CPU: the same functions, parameters and cache."""
+
+    backend: Literal["opencl", "metal", "cuda"]
+    library: RelativePath
+    # What the kernels multiply in where the error allows it; sums are float32.
+    arithmetic: Literal["float16", "float32"]
+
+
 class Tvm(Part):
     """How the tvm engine calls `lib/model.so`; see docs/bundle.md, "The compiled module"."""
 
@@ -98,6 +107,7 @@ class Tvm(Part):
     # `prefill` takes 1..prefill_tokens tokens a call, `score` 1..score_tokens.
     prefill_tokens: Positive
     score_tokens: Positive
+    gpu: GpuCode | None = None
 
 
 class Memory(Part):
@@ -185,7 +195,9 @@ class Manifest(ManifestDraft):
 
 def document_of(manifest: ManifestDraft) -> dict[str, Any]:
     """`manifest` as the JSON object that is hashed and written."""
-    absent = {name for name in LATER_PARTS if getattr(manifest, name) is None}
+    absent: dict[str, Any] = {name: True for name in LATER_PARTS if getattr(manifest, name) is None}
+    if manifest.tvm is not None and manifest.tvm.gpu is None:
+        absent["tvm"] = {"gpu"}
     return manifest.model_dump(mode="json", exclude=absent)
 
 

@@ -40,6 +40,10 @@ def run(
     seed: Seed = None,
     context: ContextTokens = None,
     threads: Threads = 0,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="cpu or opencl. Default: the bundle's first choice that works here."),
+    ] = None,
     json: Json = False,
 ) -> Action:
     """Answer one prompt, streamed to stdout."""
@@ -57,6 +61,7 @@ def run(
             seed=seed,
             context_tokens=context,
             threads=threads,
+            backend=backend,
             as_json=json,
         )
 

@@ -24,6 +24,7 @@ def run(
     seed: int | None,
     context_tokens: int | None,
     threads: int,
+    backend: str | None,
     as_json: bool,
 ) -> None:
     """Through the model's chat template where it has one, unless `raw`; `-` reads stdin."""
@@ -40,7 +41,10 @@ def run(
 
     from sphere_edge.runtime.text import TextManager
 
-    with TextManager.open(path, context_tokens=context_tokens, threads=threads) as text:
+    opened = TextManager.open(path, context_tokens=context_tokens, threads=threads, backend=backend)
+    with opened as text:
+        if text.info.backend_reason:
+            console.warn(f"{text.info.backend_reason}; running on `{text.info.backend}`")
         options: dict[str, Any] = {
             "max_tokens": max_tokens,
             "temperature": temperature,
@@ -58,6 +62,11 @@ def run(
             if not as_json:
                 console.write(piece, end="")
     if as_json:
-        console.write_json({"text": "".join(pieces), **dataclasses.asdict(stream.result)})
+        told = {
+            "text": "".join(pieces),
+            "backend": opened.info.backend,
+            "backend_reason": opened.info.backend_reason,
+        }
+        console.write_json({**told, **dataclasses.asdict(stream.result)})
     else:
         console.write("")

@@ -12,11 +12,18 @@ from typing import Any
 import numpy as np
 
 from sphere_edge import console, fit
-from sphere_edge.bundle.manifest import ManifestDraft, Provenance, Target, Text, Tvm
+from sphere_edge.bundle.manifest import (
+    GpuCode,
+    ManifestDraft,
+    Provenance,
+    Target,
+    Text,
+    Tvm,
+)
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.compiler import kernels
 from sphere_edge.compiler.build import compile_module, compile_objects, is_linked_by_the_app
-from sphere_edge.compiler.target import CpuTarget
+from sphere_edge.compiler.target import CpuTarget, GpuTarget
 from sphere_edge.console import Progress
 from sphere_edge.engines import weights
 from sphere_edge.engines.options import PackageOptions, context_tokens
@@ -93,6 +100,7 @@ def build(
     )
     name = options.name or source.name
     graph = _compile(model, limits, target, writer.folder / "lib", name, progress)
+    gpu = _gpu_code(made, fmt, limits, profile, writer.folder / "lib", progress)
     folder = writer.folder / "weights"
     folder.mkdir()
     weights.convert(checkpoint, needed, folder, progress)
@@ -104,7 +112,11 @@ def build(
         quantization=fmt.name,
         parameters=weights.parameters(needed),
         profile=profile.name,
-        target=Target(triple=target.triple, cpu_features=target.cpu_features),
+        target=Target(
+            triple=target.triple,
+            cpu_features=target.cpu_features,
+            backend=profile.backends[0] if gpu is not None else "cpu",
+        ),
         text=Text(
             vocab_size=model.shape.vocab,
             context_tokens=context,
@@ -116,6 +128,7 @@ def build(
             cache=graph.cache,
             prefill_tokens=limits.prefill_tokens,
             score_tokens=limits.score_tokens,
+            gpu=gpu,
         ),
         memory=memory,
         provenance=_origin(source, options, progress),
@@ -207,6 +220,29 @@ def _stored_bytes(origin: Origin, fmt: WeightFormat) -> int:
 def symbol_prefix(name: str) -> str:
     """How all symbols of the model `name` begin where the app links it in: docs/bundle.md."""
     return f"sphere_edge_{re.sub('[^A-Za-z0-9]', '_', name)}_"
+
+
+def _gpu_code(
+    made: Family,
+    fmt: WeightFormat,
+    limits: Limits,
+    profile: DeviceProfile,
+    folder: Path,
+    progress: Progress,
+) -> GpuCode | None:
+    """The same functions for the GPU that the profile wants used; None: it wants none."""
+    if "opencl" not in profile.backends:
+        return None
+    target = GpuTarget.of(profile)
+    model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
+    library = f"model-{target.kind}.so"
+    with progress.step(f"compiling for {target.kind} ({target.family})"):
+        compile_module(trace(model, limits).module, target, folder / library)
+    return GpuCode(
+        backend="opencl",
+        library=f"lib/{library}",
+        arithmetic="float16" if target.half else "float32",
+    )
 
 
 def _compile(

@@ -34,6 +34,9 @@ class OpenOptions(ctypes.Structure):
         ("size", c_size_t),
         ("threads", c_int32),
         ("context_tokens", c_uint32),
+        ("backend", c_char_p),
+        ("cache_folder", c_char_p),
+        ("measure_kernels", c_bool),
     ]
 
 

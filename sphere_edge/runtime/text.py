@@ -36,11 +36,17 @@ _INT32 = 0x7FFFFFFF
 
 @dataclasses.dataclass(frozen=True)
 class TextInfo:
-    """What was opened; sizes in bytes, `threads` and `context_tokens` as they are in use."""
+    """What was opened; sizes in bytes, `threads` and `context_tokens` as they are in use.
+
+    `device`: the GPU's name and driver. `backend_reason`: why `backend` is not the bundle's first
+    choice, empty if it is.
+    """
 
     name: str
     engine: str
     backend: str
+    device: str
+    backend_reason: str
     family: str
     quantization: str
     vocab_size: int
@@ -72,20 +78,28 @@ class TextManager:
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], *, threads: int = 0, context_tokens: int | None = None
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        threads: int = 0,
+        context_tokens: int | None = None,
+        backend: str | None = None,
     ) -> TextManager:
         """Opens a bundle folder or a .gguf file.
 
         `threads` 0: as many as there are performance cores. `context_tokens` None or 0: what the
-        bundle was made for; min(4096, the model's own) for a .gguf. Builds the native runtime when
-        it is not in the cache yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError
-        (another runtime or CPU), LoadFailedError, OutOfMemoryError.
+        bundle was made for; min(4096, the model's own) for a .gguf. `backend` (cpu, opencl) None:
+        the bundle's first choice, or the next one where that does not work; `info` says which and
+        why. Builds the native runtime when it is not in the cache yet. Raises NotFoundError,
+        ModelCorruptError, FormatMismatchError (another runtime or CPU), LoadFailedError,
+        OutOfMemoryError, UnsupportedError (backend).
         """
         place = Path(path)
         asked = binding.OpenOptions(
             size=ctypes.sizeof(binding.OpenOptions),
             threads=options.count("threads", threads, _GREATEST_THREADS),
             context_tokens=options.count("context_tokens", context_tokens or 0, _INT32),
+            backend=backend.encode() if backend is not None else None,
         )
         arguments = (library.encoded(place), ctypes.byref(asked))
         name = place.stem if place.suffix == ".gguf" else place.absolute().name

@@ -1,4 +1,4 @@
-"""A model folder compiled for this machine and called through TVM's own virtual machine."""
+"""A model folder compiled for this machine or its GPU, called through TVM's virtual machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sphere_edge.bundle.manifest import CacheLayer
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.compiler import kernels
 from sphere_edge.compiler.build import compile_module
-from sphere_edge.compiler.target import CpuTarget
+from sphere_edge.compiler.target import Target
 from sphere_edge.console import SILENT
 from sphere_edge.engines import weights
 from sphere_edge.formats import quantized
@@ -41,13 +41,15 @@ class Machine:
         parameters: Sequence[str],
         layers: Sequence[CacheLayer],
         limits: Limits,
+        device: Any = None,
     ) -> None:
         stored: dict[str, Any] = {}
         for path in weights_folder.glob("*.safetensors"):
             stored |= load_file(path)
         self._limits = limits
-        self._machine = relax.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
-        self._parameters = [tvm.runtime.tensor(stored[name]) for name in parameters]
+        self._device = device or tvm.cpu()
+        self._machine = relax.VirtualMachine(tvm.runtime.load_module(str(library)), self._device)
+        self._parameters = [tvm.runtime.tensor(stored[name], self._device) for name in parameters]
         self._layers = layers
         self.forget(limits.context_tokens)
 
@@ -69,7 +71,8 @@ class Machine:
             for features in (layer.key_dim, layer.value_dim)
         ]
         self._cache = [
-            tvm.runtime.tensor(np.full(shape, 1e4, self._limits.kv_dtype)) for shape in shapes
+            tvm.runtime.tensor(np.full(shape, 1e4, self._limits.kv_dtype), self._device)
+            for shape in shapes
         ]
 
     def score(self, token_ids: list[int], position: int) -> Logits:
@@ -91,7 +94,7 @@ class Machine:
 
     def _call(self, name: str, token_ids: list[int], position: int) -> Logits:
         arguments = (np.array(token_ids, np.int32), np.array([position], np.int32))
-        tensors = [tvm.runtime.tensor(array) for array in arguments]
+        tensors = [tvm.runtime.tensor(array, self._device) for array in arguments]
         result = self._machine[name](*tensors, self._cache, self._parameters)
         return result.numpy()
 
@@ -105,7 +108,13 @@ class Compiled(Machine):
     _libraries: ClassVar[dict[tuple[Any, ...], tuple[Path, Graph]]] = {}
 
     def __init__(
-        self, folder: Path, work: Path, fmt: str, target: CpuTarget, limits: Limits = LIMITS
+        self,
+        folder: Path,
+        work: Path,
+        fmt: str,
+        target: Target,
+        limits: Limits = LIMITS,
+        device: Any = None,
     ) -> None:
         config = ModelConfig.read(folder)
         context = min(limits.context_tokens, config.take("max_position_embeddings", int))
@@ -122,4 +131,4 @@ class Compiled(Machine):
         checkpoint, needed = quantized.opened(Checkpoint.open(folder), config), list(origins(model))
         assert weights.check(checkpoint, needed) == ()
         weights.convert(checkpoint, needed, work, SILENT)
-        super().__init__(library, work, graph.parameters, graph.cache, limits)
+        super().__init__(library, work, graph.parameters, graph.cache, limits, device)

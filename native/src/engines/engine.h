@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "../interrupt.h"
 #include "../status.h"
@@ -14,7 +15,7 @@ namespace se {
 
 struct EngineFacts {
   std::string engine;   // "llama" or "tvm"
-  std::string backend;  // "cpu"
+  std::string backend;  // "cpu" or "opencl"
   std::string family;
   std::string quantization;
   uint32_t vocab_size;
@@ -22,6 +23,15 @@ struct EngineFacts {
   int threads;
   uint64_t weights_bytes;
   uint64_t kv_cache_bytes;
+  std::string device = "";          // what the GPU calls itself
+  std::string backend_reason = "";  // why it is not the bundle's first choice, if it is not
+};
+
+// Time that a GPU took for all calls of one kernel.
+struct KernelSeconds {
+  std::string name;
+  uint64_t calls;
+  double seconds;
 };
 
 // Called after a kernel has run; as se_kernel_fn.
@@ -46,6 +56,9 @@ class Engine {
 
   // Forgets everything from `position` on. Returns where it really is then: some models can only begin again at 0.
   virtual uint32_t rewind(uint32_t position) = 0;
+
+  // Of every kernel since the model was opened for measuring; else nothing.
+  virtual std::vector<KernelSeconds> kernel_seconds() { return {}; }
 
   // Tells `receiver` of every kernel from now on; an empty one: no more.
   virtual void watch(KernelReceiver receiver) {

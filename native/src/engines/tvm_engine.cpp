@@ -1,4 +1,4 @@
-// Runs a compiled module: loads it, maps its weights, holds its KV cache, gives its loops our threads.
+// Runs a compiled module: loads it and its weights, holds its KV cache, gives its loops our threads.
 #include "tvm_engine.h"
 
 #if !defined(SE_TVM_FROM_SOURCE)
@@ -13,12 +13,13 @@
 #include <mutex>
 #include <thread>
 
-#include "../cpu.h"
 #include "../log.h"
 #include "../safetensors.h"
 #include "../status.h"
 #include "../thread_pool.h"
+#include "../tvm/opencl_program.h"
 #include "tvm_objects.h"
+#include "tvm_place.h"
 #include "tvm_watch.h"
 
 namespace se {
@@ -26,7 +27,6 @@ namespace {
 
 // How finely a loop is cut: small enough that a slow thread does not hold up the others, large enough to be cheap.
 constexpr int kPiecesPerThread = 4;
-constexpr int64_t kPooledAllocator = 2;
 
 DLDataType dtype_of(const WeightTensor &tensor) {
   const uint32_t bits = dtype_bits(tensor.dtype);
@@ -158,13 +158,18 @@ TvmValue load_library(const std::filesystem::path &path) {
   return loaded.emplace(key, std::move(module)).first->second;
 }
 
+size_t kv_bytes(const Bundle &bundle) { return bundle.kv_dtype == "float16" ? 2 : 4; }
+
 TvmValue tuple_of(const std::vector<TvmValue> &values) {
   return tvm_global("ffi.Array").call(std::span<const TvmValue>(values), SE_INTERNAL);
 }
 
 class TvmEngine : public Engine {
  public:
-  TvmEngine(const Bundle &bundle, uint32_t context_tokens, int threads);
+  TvmEngine(const Bundle &bundle, uint32_t context_tokens, int threads, const std::string &backend,
+            bool measure_kernels);
+
+  void explain(const std::string &reason) { facts_.backend_reason = reason; }
 
   const EngineFacts &facts() const override { return facts_; }
   std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
@@ -174,21 +179,25 @@ class TvmEngine : public Engine {
   // Rows after `position` are overwritten before they are read.
   uint32_t rewind(uint32_t position) override { return position; }
   void watch(KernelReceiver receiver) override;
+  std::vector<KernelSeconds> kernel_seconds() override { return place_->kernel_seconds(); }
 
  private:
-  void map_weights(const Bundle &bundle);
+  void load_weights(const Bundle &bundle);
   void allocate_cache(const Bundle &bundle);
-  void load_functions(const Bundle &bundle);
+  void load_functions(const BundleFile &library);
   std::span<const float> call(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position, size_t rows,
                               const Interrupt &interrupt);
 
+  TvmValue run(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position);
+
   EngineFacts facts_;
+  // Outlives all tensors that lie there.
+  std::unique_ptr<TvmPlace> place_;
   KernelReceiver watcher_;
   bool is_watched_ = false;
   ThreadPool pool_;
   uint32_t prefill_tokens_;
   uint32_t score_tokens_;
-  std::shared_ptr<WeightFiles> weights_;
   TvmValue machine_;
   TvmValue prefill_;
   TvmValue decode_;
@@ -198,72 +207,79 @@ class TvmEngine : public Engine {
   TvmValue logits_;
 };
 
-TvmEngine::TvmEngine(const Bundle &bundle, uint32_t context_tokens, int threads)
-    : pool_(threads), prefill_tokens_(bundle.compiled->prefill_tokens), score_tokens_(bundle.compiled->score_tokens) {
-  if (bundle.backend != "cpu") {
-    throw Error(SE_UNSUPPORTED, "this build of the runtime has no backend " + ticked(bundle.backend));
-  }
-  facts_ = {"tvm", bundle.backend, bundle.family, bundle.quantization, bundle.vocab_size, context_tokens, threads, 0,
-            0};
-  map_weights(bundle);
-  allocate_cache(bundle);
-  load_functions(bundle);
+std::unique_ptr<TvmPlace> place_for(const Bundle &bundle, const std::string &backend) {
+  if (backend == "cpu") return cpu_place();
+  if (backend == "opencl") return opencl_place(bundle.compiled->gpu->half);
+  throw Error(SE_UNSUPPORTED, "this build of the runtime has no backend " + ticked(backend));
 }
 
-void TvmEngine::map_weights(const Bundle &bundle) {
+TvmEngine::TvmEngine(const Bundle &bundle, uint32_t context_tokens, int threads, const std::string &backend,
+                     bool measure_kernels)
+    : pool_(threads), prefill_tokens_(bundle.compiled->prefill_tokens), score_tokens_(bundle.compiled->score_tokens) {
+  const BundleFile &library = bundle.library(backend);
+  place_ = place_for(bundle, backend);
+  facts_ = {"tvm", backend, bundle.family, bundle.quantization, bundle.vocab_size, context_tokens, threads, 0, 0};
+  facts_.device = place_->device_name();
+  load_weights(bundle);
+  allocate_cache(bundle);
+  load_functions(library);
+  if (backend == "cpu") return;
+  // Drivers compile kernels when they are first used, and only then say that they cannot.
+  const int32_t token = 0;
+  call(decode_, {&token, 1}, 0, 1, Interrupt());
+  if (measure_kernels) place_->measure_kernels(true);
+}
+
+void TvmEngine::load_weights(const Bundle &bundle) {
   std::vector<std::filesystem::path> paths;
   for (const BundleFile &file : bundle.files) {
     if (file.role == "weights") paths.push_back(file.path);
   }
-  weights_ = std::make_shared<WeightFiles>(paths);
+  const auto weights = std::make_shared<WeightFiles>(paths);
+  for (const std::string &name : bundle.compiled->parameters)
+    facts_.weights_bytes += weights->tensor(name).bytes.size();
+  for (const CacheLayer &layer : bundle.compiled->cache) {
+    const int64_t numbers = layer.kv_heads * (layer.key_dim + layer.value_dim);
+    facts_.kv_cache_bytes += static_cast<uint64_t>(numbers) * facts_.context_tokens * kv_bytes(bundle);
+  }
+  place_->require(facts_.weights_bytes, facts_.kv_cache_bytes, facts_.context_tokens);
   std::vector<TvmValue> parameters;
   for (const std::string &name : bundle.compiled->parameters) {
-    const WeightTensor &tensor = weights_->tensor(name);
-    facts_.weights_bytes += tensor.bytes.size();
-    void *data = const_cast<std::byte *>(tensor.bytes.data());
-    std::shared_ptr<void> owner = weights_;
-    if (reinterpret_cast<uintptr_t>(data) % kTensorAlignment != 0) {
-      owner = aligned_memory(tensor.bytes.size());
-      std::memcpy(owner.get(), data, tensor.bytes.size());
-      data = owner.get();
-    }
-    parameters.push_back(tvm_tensor(data, dtype_of(tensor), tensor.shape, owner));
+    const WeightTensor &tensor = weights->tensor(name);
+    const auto bytes = tensor.bytes;
+    parameters.push_back(place_->tensor(bytes.data(), bytes.size(), dtype_of(tensor), tensor.shape, weights));
   }
   parameters_ = tuple_of(parameters);
 }
 
 void TvmEngine::allocate_cache(const Bundle &bundle) {
-  const uint8_t bits = bundle.kv_dtype == "float16" ? 16 : 32;
-  const auto context = static_cast<uint64_t>(facts_.context_tokens);
-  const auto bytes_of = [&](const CacheLayer &layer, int64_t width) {
-    return static_cast<uint64_t>(layer.kv_heads) * static_cast<uint64_t>(width) * context * bits / 8;
-  };
-  for (const CacheLayer &layer : bundle.compiled->cache) {
-    facts_.kv_cache_bytes += bytes_of(layer, layer.key_dim) + bytes_of(layer, layer.value_dim);
-  }
-  const uint64_t available = memory_available_bytes();
-  if (available != 0 && facts_.kv_cache_bytes > available) {
-    throw Error(SE_OOM_RAM,
-                "the KV cache for " + ticked(context) + " tokens needs " + ticked(facts_.kv_cache_bytes) +
-                    " bytes and " + ticked(available) + " are free",
-                "open with a shorter context or close other programs");
-  }
+  const auto context = static_cast<int64_t>(facts_.context_tokens);
+  const size_t each = kv_bytes(bundle);
   std::vector<TvmValue> tensors;
   for (const CacheLayer &layer : bundle.compiled->cache) {
     for (const int64_t width : {layer.key_dim, layer.value_dim}) {
-      const auto memory = aligned_memory(bytes_of(layer, width));
-      tensors.push_back(tvm_tensor(memory.get(), {kDLFloat, bits, 1},
-                                   {layer.kv_heads, static_cast<int64_t>(context), width}, memory));
+      const size_t bytes = static_cast<size_t>(layer.kv_heads * context * width) * each;
+      const DLDataType dtype = {kDLFloat, static_cast<uint8_t>(8 * each), 1};
+      tensors.push_back(place_->zeros(bytes, dtype, {layer.kv_heads, context, width}));
     }
   }
   cache_ = tuple_of(tensors);
 }
 
-void TvmEngine::load_functions(const Bundle &bundle) {
-  const TvmValue library = load_library(bundle.file("library").path);
-  machine_ = tvm_function(library, "vm_load_executable").call({}, SE_LOAD_FAILED);
-  tvm_function(machine_, "vm_initialization")
-      .call({TvmValue(int64_t{kDLCPU}), TvmValue(int64_t{0}), TvmValue(kPooledAllocator)}, SE_LOAD_FAILED);
+void TvmEngine::load_functions(const BundleFile &library) {
+  const TvmValue loaded = load_library(library.path);
+  machine_ = tvm_function(loaded, "vm_load_executable").call({}, SE_LOAD_FAILED);
+  const DLDevice device = place_->device();
+  std::vector<TvmValue> places;
+  const auto add = [&](DLDevice where, int64_t allocator) {
+    for (const int64_t number : {static_cast<int64_t>(where.device_type), int64_t{where.device_id}, allocator}) {
+      places.emplace_back(number);
+    }
+  };
+  add(device, place_->allocator());
+  // Shapes are worked out on the CPU.
+  if (device.device_type != kDLCPU) add({kDLCPU, 0}, cpu_place()->allocator());
+  tvm_function(machine_, "vm_initialization").call(std::span<const TvmValue>(places), SE_LOAD_FAILED);
   prefill_ = tvm_function(machine_, "prefill");
   decode_ = tvm_function(machine_, "decode");
   score_ = tvm_function(machine_, "score");
@@ -277,25 +293,30 @@ void TvmEngine::watch(KernelReceiver receiver) {
   is_watched_ = true;
 }
 
+TvmValue TvmEngine::run(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position) {
+  const auto ids = aligned_memory(tokens.size_bytes());
+  std::memcpy(ids.get(), tokens.data(), tokens.size_bytes());
+  const auto where = aligned_memory(sizeof(int32_t));
+  *static_cast<int32_t *>(where.get()) = static_cast<int32_t>(position);
+  const DLDataType int32 = {kDLInt, 32, 1};
+  const auto count = static_cast<int64_t>(tokens.size());
+  const TvmValue token_ids = place_->tensor(ids.get(), tokens.size_bytes(), int32, {count}, ids);
+  const TvmValue first = place_->tensor(where.get(), sizeof(int32_t), int32, {1}, where);
+  return function.call({token_ids, first, cache_, parameters_}, SE_INTERNAL);
+}
+
 std::span<const float> TvmEngine::call(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position,
                                        size_t rows, const Interrupt &interrupt) {
   interrupt.check();
-  const auto count = static_cast<int64_t>(tokens.size());
-  const auto ids = aligned_memory(tokens.size_bytes() + sizeof(int32_t) + kTensorAlignment);
-  std::memcpy(ids.get(), tokens.data(), tokens.size_bytes());
-  const size_t offset = (tokens.size_bytes() + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
-  auto *where = reinterpret_cast<int32_t *>(static_cast<std::byte *>(ids.get()) + offset);
-  *where = static_cast<int32_t>(position);
-  const DLDataType int32 = {kDLInt, 32, 1};
+  place_->take_failure();
   {
     const RunningScope scope(pool_, interrupt);
     try {
-      logits_ = function.call(
-          {tvm_tensor(ids.get(), int32, {count}, ids), tvm_tensor(where, int32, {1}, ids), cache_, parameters_},
-          SE_INTERNAL);
+      logits_ = run(function, tokens, position);
     } catch (const Error &) {
       // An interrupt ends the call as a failed loop; its own status is the one to tell.
       interrupt.check();
+      if (const auto failure = place_->take_failure()) throw Error(*failure);
       throw;
     }
   }
@@ -305,7 +326,10 @@ std::span<const float> TvmEngine::call(const TvmValue &function, std::span<const
                          tensor->shape[1] == static_cast<int64_t>(facts_.vocab_size) &&
                          tensor->dtype.code == kDLFloat && tensor->dtype.bits == 32;
   if (!as_agreed) throw Error(SE_MODEL_CORRUPT, "the compiled model returned something else than logits");
-  return {static_cast<const float *>(tensor->data), rows * facts_.vocab_size};
+  const size_t numbers = rows * facts_.vocab_size;
+  const void *content = place_->content(*tensor, numbers * sizeof(float));
+  if (const auto failure = place_->take_failure()) throw Error(*failure);
+  return {static_cast<const float *>(content), numbers};
 }
 
 std::span<const float> TvmEngine::advance(std::span<const int32_t> tokens, uint32_t position,
@@ -328,8 +352,29 @@ std::span<const float> TvmEngine::score(std::span<const int32_t> tokens, uint32_
 
 }  // namespace
 
-std::unique_ptr<Engine> make_tvm_engine(const Bundle &bundle, uint32_t context_tokens, int threads) {
-  return std::make_unique<TvmEngine>(bundle, context_tokens, threads);
+void use_cache_folder(const std::string &folder) { cl::set_cache_folder(folder); }
+
+std::unique_ptr<Engine> make_tvm_engine(const Bundle &bundle, uint32_t context_tokens, int threads,
+                                        const TvmChoice &choice) {
+  std::vector<std::string> order = {choice.backend};
+  if (choice.backend.empty()) {
+    order = {bundle.backend};
+    if (bundle.backend != "cpu") order.emplace_back("cpu");
+  }
+  std::string reason;
+  for (const std::string &backend : order) {
+    try {
+      auto engine = std::make_unique<TvmEngine>(bundle, context_tokens, threads, backend, choice.measure_kernels);
+      engine->explain(reason);
+      return engine;
+    } catch (const Error &error) {
+      // A damaged bundle is no better elsewhere.
+      if (backend == order.back() || error.status == SE_MODEL_CORRUPT) throw;
+      reason = "the backend " + ticked(backend) + " does not work here: " + error.message;
+      log(SE_LOG_WARNING, reason);
+    }
+  }
+  throw Error(SE_INTERNAL, "no backend was tried");
 }
 
 }  // namespace se

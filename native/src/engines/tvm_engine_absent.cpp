@@ -4,7 +4,9 @@
 
 namespace se {
 
-std::unique_ptr<Engine> make_tvm_engine(const Bundle &, uint32_t, int) {
+void use_cache_folder(const std::string &) {}
+
+std::unique_ptr<Engine> make_tvm_engine(const Bundle &, uint32_t, int, const TvmChoice &) {
   throw Error(SE_UNSUPPORTED, "this build of the runtime has no tvm engine", "package the model as GGUF");
 }
 

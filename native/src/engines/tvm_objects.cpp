@@ -90,13 +90,14 @@ std::string take_tvm_error() {
   return line_end == std::string::npos ? message : message.substr(0, line_end);
 }
 
-TvmValue tvm_tensor(void *data, DLDataType dtype, std::vector<int64_t> shape, std::shared_ptr<void> owner) {
+TvmValue tvm_tensor(void *data, DLDevice device, DLDataType dtype, std::vector<int64_t> shape,
+                    std::shared_ptr<void> owner) {
   auto foreign = std::make_unique<ForeignTensor>();
   foreign->shape = std::move(shape);
   foreign->owner = std::move(owner);
   DLTensor &tensor = foreign->managed.dl_tensor;
   tensor.data = data;
-  tensor.device = {kDLCPU, 0};
+  tensor.device = device;
   tensor.ndim = static_cast<int32_t>(foreign->shape.size());
   tensor.dtype = dtype;
   tensor.shape = foreign->shape.data();

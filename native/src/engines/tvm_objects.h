@@ -61,8 +61,9 @@ TvmValue tvm_function(const TvmValue &module, const std::string &name);
 // The message of the error that TVM raised on this thread, and its removal.
 std::string take_tvm_error();
 
-// A CPU tensor over `data`, which `owner` keeps alive; 64-byte aligned.
-TvmValue tvm_tensor(void *data, DLDataType dtype, std::vector<int64_t> shape, std::shared_ptr<void> owner);
+// A tensor over `data` of a device, which `owner` keeps alive; 64-byte aligned.
+TvmValue tvm_tensor(void *data, DLDevice device, DLDataType dtype, std::vector<int64_t> shape,
+                    std::shared_ptr<void> owner);
 
 // Zeroed memory of this size, 64-byte aligned. OOM_RAM when there is none.
 std::shared_ptr<void> aligned_memory(size_t bytes);

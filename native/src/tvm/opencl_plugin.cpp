@@ -285,25 +285,20 @@ int device_address(void *, const TVMFFIAny *, int32_t, TVMFFIAny *result) {
   return 0;
 }
 
-void register_function(const char *name, TVMFFISafeCallType function) {
+bool register_function(const char *name, TVMFFISafeCallType function) {
   const TVMFFIByteArray bytes = {name, std::char_traits<char>::length(name)};
   TVMFFIObjectHandle handle = nullptr;
-  if (TVMFFIFunctionCreate(nullptr, function, nullptr, &handle) != 0 ||
-      TVMFFIFunctionSetGlobal(&bytes, handle, 1) != 0) {
-    throw Error(SE_INTERNAL, "TVM's runtime does not take " + ticked(name));
-  }
+  if (TVMFFIFunctionCreate(nullptr, function, nullptr, &handle) != 0) return false;
+  // A runtime that has OpenCL of its own keeps it, and its buffers are not ours: loading our modules then fails.
+  const bool registered = TVMFFIFunctionSetGlobal(&bytes, handle, 0) == 0;
   TVMFFIObjectDecRef(handle);
+  return registered;
 }
+
+[[maybe_unused]] const bool is_registered = register_function("device_api.opencl", device_address) &&
+                                            register_function("ffi.Module.load_from_bytes.opencl", load_module);
 
 }  // namespace
-
-void register_opencl() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    register_function("device_api.opencl", device_address);
-    register_function("ffi.Module.load_from_bytes.opencl", load_module);
-  });
-}
 
 std::optional<Error> take_opencl_failure() { return std::exchange(kept_failure, std::nullopt); }
 

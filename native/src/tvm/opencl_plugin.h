@@ -11,8 +11,7 @@
 
 namespace se {
 
-// Registers device and module once per process; needs no GPU. INTERNAL when TVM refuses.
-void register_opencl();
+// Device and module are registered when this library is loaded, which needs no GPU.
 
 // Why this thread's last call of compiled code for OpenCL failed, if it did; then forgotten.
 std::optional<Error> take_opencl_failure();
