@@ -61,6 +61,7 @@ add_library(sphere_edge ${library_kind}
   src/text.cpp
   src/tokenizer.cpp
   src/utf8.cpp
+  src/verdict.cpp
   src/whisper_file.cpp)
 se_own_target(sphere_edge)
 # Headers are most of the work: read once per batch, they take a third of the time. So names in unnamed namespaces are

@@ -161,16 +161,23 @@ const BundleFile &Bundle::file(const std::string &role) const {
   return *found;
 }
 
+void Bundle::require_code(const std::string &backend) const {
+  if (backend == "cpu" || (compiled && compiled->gpu && compiled->gpu->backend == backend)) return;
+  throw Error(SE_UNSUPPORTED, "the bundle has no code for the backend " + ticked(backend),
+              "package the model for a profile with that backend");
+}
+
+bool Bundle::is_linked_in() const {
+  return std::any_of(files.begin(), files.end(),
+                     [](const BundleFile &file) { return file.role == "library" && file.relative.ends_with(".o"); });
+}
+
 const BundleFile &Bundle::library(const std::string &backend) const {
-  const std::optional<GpuCode> gpu = compiled ? compiled->gpu : std::nullopt;
-  const bool for_gpu = backend != "cpu";
-  if (for_gpu && (!gpu || gpu->backend != backend)) {
-    throw Error(SE_UNSUPPORTED, "the bundle has no code for the backend " + ticked(backend),
-                "package the model for a profile with that backend");
-  }
+  require_code(backend);
   const BundleFile *found = nullptr;
   for (const BundleFile &file : files) {
-    if (file.role != "library" || (gpu && (file.relative == gpu->library) != for_gpu)) continue;
+    const bool is_gpus = compiled && compiled->gpu && file.relative == compiled->gpu->library;
+    if (file.role != "library" || is_gpus != (backend != "cpu")) continue;
     if (found != nullptr) throw Error(SE_MODEL_CORRUPT, "the bundle has two libraries for " + ticked(backend));
     found = &file;
   }

@@ -35,7 +35,7 @@ struct CacheLayer {
 // Code for a GPU beside that for the CPU.
 struct GpuCode {
   std::string backend;
-  std::string library;  // its path in the bundle
+  std::string library;  // its path in the bundle; a folder of object files where the app links them in
   bool half;            // computes in float16
 };
 
@@ -70,7 +70,11 @@ struct Bundle {
   uint64_t predicted_peak_bytes = 0;
   std::vector<BundleFile> files;
 
-  // The compiled code for a backend; UNSUPPORTED if there is none, MODEL_CORRUPT if its file is missing.
+  // UNSUPPORTED if there is no compiled code for a backend.
+  void require_code(const std::string &backend) const;
+  // Whether the compiled code is object files that an app has linked in, as iOS wants it.
+  bool is_linked_in() const;
+  // The shared library for a backend; UNSUPPORTED if there is none, MODEL_CORRUPT if its file is missing.
   const BundleFile &library(const std::string &backend) const;
 
   // The only file with this role; MODEL_CORRUPT if there is none or more than one.

@@ -42,6 +42,11 @@ void refuse_other_file(const fs::path &path) {
               "give a bundle folder or a .gguf file");
 }
 
+void refuse_other_backend(const TvmChoice &choice) {
+  if (choice.backend.empty() || choice.backend == "cpu") return;
+  throw Error(SE_UNSUPPORTED, "a GGUF runs on the cpu, not on " + ticked(choice.backend));
+}
+
 }  // namespace
 
 TextManager::TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, std::optional<std::string> chat_template)
@@ -65,9 +70,7 @@ std::unique_ptr<TextManager> TextManager::open(const fs::path &path, int threads
     text = open_bundle(path, threads, context_tokens, choice);
   } else {
     refuse_other_file(path);
-    if (!choice.backend.empty() && choice.backend != "cpu") {
-      throw Error(SE_UNSUPPORTED, "a GGUF file runs on the cpu, not on " + ticked(choice.backend));
-    }
+    refuse_other_backend(choice);
     text = open_gguf(path, threads, context_tokens, std::nullopt);
   }
   text->load_seconds_ = seconds_since(begin);
@@ -92,6 +95,7 @@ std::unique_ptr<TextManager> TextManager::open_bundle(const fs::path &path, int 
   const uint32_t context = context_tokens != 0 ? context_tokens : bundle.context_tokens;
   std::unique_ptr<TextManager> text;
   if (bundle.engine == "llama") {
+    refuse_other_backend(choice);
     text = open_gguf(bundle.file("model").path, threads, context, bundle.chat_template);
   } else if (bundle.engine == "tvm") {
     Tokenizer tokenizer = Tokenizer::from_file(bundle.file("tokenizer").path);

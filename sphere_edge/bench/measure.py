@@ -35,6 +35,10 @@ class _Report(Part):
     quantization: str
     threads: Annotated[int, Field(gt=0)]
     context_tokens: Annotated[int, Field(gt=0)]
+    backend: str = "cpu"
+    device: Annotated[str, Field(max_length=200)] = ""
+    backend_reason: str = ""
+    kernels: tuple[measurement.Kernel, ...] = ()
     series: Annotated[tuple[Series, ...], Field(min_length=1)]
     sustain: tuple[Sustained, ...] = ()
     loaded_rss_bytes: Annotated[int, Field(ge=0)] = 0
@@ -152,6 +156,10 @@ def _measurement(
         ),
         threads=report.threads,
         context_tokens=report.context_tokens,
+        backend=report.backend,
+        gpu=report.device or None,
+        backend_reason=report.backend_reason or None,
+        kernels=report.kernels,
         series=tuple(_with_loads(one, loads) for one in series),
         at_most=at_most(manifest),
         sustained=sustained,

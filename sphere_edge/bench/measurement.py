@@ -213,6 +213,14 @@ class Conditions(Part):
     throttling: tuple[str, ...] = ()
 
 
+class Kernel(Part):
+    """All calls of one kernel of a GPU, by the GPU's own clock."""
+
+    name: Name
+    calls: Annotated[int, Field(gt=0)]
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Asked(Part):
     """What was asked for."""
 
@@ -239,12 +247,18 @@ class Measurement(Part):
     asked: Asked
     threads: Annotated[int, Field(gt=0)]
     context_tokens: Annotated[int, Field(gt=0)]
+    # Which of the bundle's backends ran, the GPU and its driver, and why it was not the first.
+    backend: Name = "cpu"
+    gpu: Name | None = None
+    backend_reason: str | None = None
     series: tuple[Series, ...]
     at_most: AtMost = AtMost()
     sustained: tuple[Sustained, ...] = ()
     memory: Memory
     sensors: Sensors | None = None
     conditions: Conditions = Conditions()
+    # Only where they were asked for; every kernel waits for the one before then.
+    kernels: tuple[Kernel, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Everything, raw samples too."""

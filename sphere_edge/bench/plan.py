@@ -23,6 +23,9 @@ class Plan:
     cool_below_c: float | None = None
     # How often the model is loaded anew to time it.
     loads: int = 3
+    # None: the bundle's first choice that works. `kernels`: time each of a GPU's as well.
+    backend: str | None = None
+    kernels: bool = False
 
     def words(self) -> list[str]:
         """For `sphere-edge-run bench MODEL`."""
@@ -31,11 +34,16 @@ class Plan:
             *("--new-tokens", str(self.new_tokens), "--repeat", str(self.repeat)),
             *(("--sustain", str(self.sustain_s)) if self.sustain_s else ()),
             *(("--threads", str(self.threads)) if self.threads else ()),
+            *(("--kernels",) if self.kernels else ()),
+            *self._place(),
         ]
 
     def load_words(self) -> list[str]:
         """The least that loads the model and has it say how long that took."""
-        return ["--prompt-tokens", "1", "--new-tokens", "0", "--repeat", "1"]
+        return ["--prompt-tokens", "1", "--new-tokens", "0", "--repeat", "1", *self._place()]
+
+    def _place(self) -> tuple[str, ...]:
+        return () if self.backend is None else ("--backend", self.backend)
 
 
 def plan_of(
@@ -45,6 +53,8 @@ def plan_of(
     threads: int,
     sustain: str | None,
     cool_below_c: float | None,
+    backend: str | None = None,
+    kernels: bool = False,
 ) -> Plan:
     """The flags as a plan. Raises InvalidArgumentError."""
     return Plan(
@@ -54,6 +64,8 @@ def plan_of(
         threads,
         seconds(sustain) if sustain is not None else 0,
         cool_below_c,
+        backend=backend,
+        kernels=kernels,
     )
 
 

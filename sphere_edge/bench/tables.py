@@ -9,6 +9,7 @@ NOT_TOLD = "not available"
 SPEED = ("MEASURED", "MEDIAN →", "P10 →", "P90 →", "AT MOST →", "UNIT", "SAMPLES →")
 MEMORY = ("MEMORY", "PREDICTED →", "MEASURED →")
 CONDITIONS = ("CONDITION", "READING")
+KERNELS = ("KERNEL", "CALLS →", "SECONDS →", "PART →")
 
 Rows = list[tuple[str, ...]]
 
@@ -16,9 +17,10 @@ Rows = list[tuple[str, ...]]
 def subtitle(measurement: Measurement) -> str:
     """What was measured where, in one line."""
     threads = f"{measurement.threads} thread{'s' * (measurement.threads > 1)}"
+    gpu = f" on {measurement.gpu}" if measurement.gpu else ""
     return (
         f"{measurement.family} {measurement.quantization} by the {measurement.engine} engine, "
-        f"{threads}, context {measurement.context_tokens}, "
+        f"backend {measurement.backend}{gpu}, {threads}, context {measurement.context_tokens}, "
         f"on {measurement.device.title}"
     )
 
@@ -49,6 +51,15 @@ def _at_most(measurement: Measurement, name: str) -> str:
     bounds = {"decode": measurement.at_most.decode, "prefill": measurement.at_most.prefill}
     bound = bounds.get(name)
     return number(bound) if bound else "-"
+
+
+def kernels(measurement: Measurement) -> Rows:
+    """A GPU's kernels, the one that takes longest first, as in `KERNELS`."""
+    total = sum(one.seconds for one in measurement.kernels) or 1.0
+    return [
+        (one.name, str(one.calls), number(one.seconds), f"{one.seconds / total:.1%}")
+        for one in sorted(measurement.kernels, key=lambda one: -one.seconds)
+    ]
 
 
 def memory(measurement: Measurement) -> Rows:

@@ -93,6 +93,7 @@ class GpuCode(Part):
     """Code for a GPU beside that for the CPU: the same functions, parameters and cache."""
 
     backend: Literal["opencl", "metal", "cuda"]
+    # The shared library; for iOS the folder of the object files that the app links in.
     library: RelativePath
     # What the kernels multiply in where the error allows it; sums are float32.
     arithmetic: Literal["float16", "float32"]
@@ -162,6 +163,13 @@ class ManifestDraft(Part):
     memory: Memory
     quality: Quality | None = None
     provenance: Provenance
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """What it has code for, the first choice first; the CPU is always among them."""
+        gpu = self.tvm.gpu if self.tvm is not None else None
+        there = (self.target.backend, *((gpu.backend,) if gpu is not None else ()), "cpu")
+        return tuple(dict.fromkeys(there))
 
 
 # Parts that came after the first bundles: a manifest that has none of one does not name it, so that

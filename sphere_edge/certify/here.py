@@ -8,11 +8,11 @@ import numpy as np
 
 from sphere_edge import resources
 from sphere_edge.bundle import reference as references
-from sphere_edge.bundle.read import Bundle
+from sphere_edge.bundle.read import Bundle, is_bundle
 from sphere_edge.bundle.reference import Logits, Reference
 from sphere_edge.bundle.reference_plan import PASSAGE, Plan, plan
 from sphere_edge.certify.on_device import Place
-from sphere_edge.certify.verdict import Verdict, as_text, read_verdict
+from sphere_edge.certify.verdict import Verdict, Verdicts, as_text, read_verdicts
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices.items import Item
 from sphere_edge.devices.payload import item
@@ -67,14 +67,34 @@ def keep(bundle: Bundle, verdict: Verdict) -> None:
     path = _verdict_path(bundle)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
-    beside.write_text(as_text(verdict), encoding="utf-8")
+    beside.write_text(as_text(kept(bundle).with_one(verdict)), encoding="utf-8")
     beside.replace(path)
 
 
-def kept(bundle: Bundle) -> Verdict | None:
-    """The verdict about this machine, if there is one."""
+def kept(bundle: Bundle) -> Verdicts:
+    """The verdicts about this machine."""
     path = _verdict_path(bundle)
-    return read_verdict(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_verdicts(path.read_text(encoding="utf-8")) if path.is_file() else Verdicts()
+
+
+def trusted(path: Path, asked: str | None) -> tuple[str | None, str]:
+    """The backend to open the model at `path` with, and why it is not the bundle's first choice.
+
+    `asked`, if that is one; None and no reason: whatever the runtime takes.
+    """
+    if asked is not None or not is_bundle(path):
+        return asked, ""
+    bundle = Bundle.open(path)
+    first, *others = bundle.manifest.backends
+    verdicts = kept(bundle)
+    refused = verdicts.on(first)
+    if refused is None or refused.certified or not others:
+        return None, ""
+    for other in others:
+        verdict = verdicts.on(other)
+        if verdict is None or verdict.certified:
+            return other, f"`{first}` was {refused.summary}"
+    return None, ""
 
 
 def _verdict_path(bundle: Bundle) -> Path:

@@ -15,6 +15,9 @@ from sphere_edge.errors import InternalError
 _SUDDENLY = 4
 _KINDS = ("take", "linear", "rms_norm", "add_rms_norm", "gated", "rotate_and_store", "attend")
 
+# GPUs attend from one token in stretches of the context, and merge them.
+_SECOND_STEP = "attend_merge"
+
 
 class _Tensor(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -44,7 +47,7 @@ def first_wrong(told: Any, reference: Reference, allowed: Tolerance) -> str | No
     except (ValidationError, KeyError, TypeError) as error:
         message = "the runner's trace cannot be read"
         raise InternalError(message) from error
-    known = [call for call in calls if call.kernel.startswith(_KINDS)]
+    known = _whole([call for call in calls if call.kernel.startswith(_KINDS)])
     if len(known) != len(reference.kernels):
         return None
     worst = allowed.mean / 2 / _SUDDENLY
@@ -60,6 +63,17 @@ def first_wrong(told: Any, reference: Reference, allowed: Tolerance) -> str | No
             return f"`{call.kernel}`, {expected.label}, {what}"
         worst = max(worst, found)
     return None
+
+
+def _whole(calls: list[_Call]) -> list[_Call]:
+    """`calls` with those that do one thing in two steps as one: the second has the result."""
+    whole: list[_Call] = []
+    for call in calls:
+        if call.kernel.startswith(_SECOND_STEP) and whole:
+            first = whole.pop()
+            call = call.model_copy(update={"kernel": f"{first.kernel} + {call.kernel}"})
+        whole.append(call)
+    return whole
 
 
 def _apart(call: _Call, expected: KernelCall) -> float:

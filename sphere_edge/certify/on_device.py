@@ -10,20 +10,29 @@ from sphere_edge import errors
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.reference import FOLDER, Reference
 from sphere_edge.certify import kernels
-from sphere_edge.certify.tolerance import tolerance
+from sphere_edge.certify.tolerance import tolerance_of
 from sphere_edge.certify.verdict import (
     Verdict,
+    Verdicts,
     as_text,
     judge,
     parse_json,
     read_report,
-    read_verdict,
+    read_verdicts,
+    unusable,
 )
 from sphere_edge.devices import payload
 from sphere_edge.devices.device import Device, read_file
 
 VERDICT = "verdict.json"
 _STEP_TIMEOUT_S = 60.0
+# What a driver that is missing, refuses kernels, is too small or crashes ends in.
+DOES_NOT_RUN = (
+    errors.UnsupportedError,
+    errors.LoadFailedError,
+    errors.OutOfMemoryError,
+    errors.InternalError,
+)
 
 
 @dataclass(frozen=True)
@@ -50,20 +59,20 @@ def certify(
     repeat: int,
     short: bool,
     threads: int = 0,
+    backend: str | None = None,
 ) -> Verdict:
     """The verdict on the bundle at `place`; when it fails, with the kernel that began it.
 
-    Raises what the runner reports, LoadFailedError when it died.
+    `backend`: that one and no other; None: the one that the runtime chooses. Raises what the runner
+    reports, LoadFailedError when it died.
     """
-    assert manifest.text is not None
     words = [*place.argv, "--reference", place.reference]
     words += ["--threads", str(threads)] if threads else []
+    words += ["--backend", backend] if backend is not None else []
     asked = [*words, "--repeat", str(repeat), *(["--short"] if short else [])]
     timeout_s = _STEP_TIMEOUT_S * (len(reference.steps) + repeat * 10)
     report = read_report(_run(device, asked, timeout_s))
-    allowed = tolerance(
-        manifest.quantization, kv_dtype=manifest.text.kv_dtype, backend=report.backend
-    )
+    allowed = tolerance_of(manifest, report.backend)
     verdict = judge(report, reference, allowed, manifest.id, short=short)
     if verdict.certified or not reference.kernels:
         return verdict
@@ -71,11 +80,38 @@ def certify(
     return verdict.model_copy(update={"kernel": kernels.first_wrong(told, reference, allowed)})
 
 
+def certify_backend(
+    device: Device,
+    place: Place,
+    manifest: Manifest,
+    reference: Reference,
+    backend: str,
+    *,
+    repeat: int,
+    short: bool,
+    threads: int = 0,
+) -> Verdict:
+    """The verdict on one backend; that it does not run at all is a verdict too.
+
+    Raises what `certify` raises on the last one of the bundle's, which nothing can stand in for.
+    """
+    try:
+        return certify(
+            device, place, manifest, reference,
+            repeat=repeat, short=short, threads=threads, backend=backend,
+        )  # fmt: skip
+    except DOES_NOT_RUN as error:
+        if backend == manifest.backends[-1]:
+            raise
+        return unusable(backend, manifest, error, short=short, repeat=repeat)
+
+
 def keep(device: Device, folder: str, verdict: Verdict) -> None:
     """Writes the verdict beside the bundle in `folder` on the device, in one step."""
+    verdicts = kept(device, folder).with_one(verdict)
     with tempfile.TemporaryDirectory(prefix="sphere-edge-") as made:
         written = Path(made) / VERDICT
-        written.write_text(as_text(verdict), encoding="utf-8")
+        written.write_text(as_text(verdicts), encoding="utf-8")
         device.push(written, f"{folder}/.{VERDICT}.new")
     moved = device.run(["mv", "-f", f"{folder}/.{VERDICT}.new", f"{folder}/{VERDICT}"])
     if moved.exit_code != 0:
@@ -83,12 +119,12 @@ def keep(device: Device, folder: str, verdict: Verdict) -> None:
         raise errors.StorageError(message)
 
 
-def kept(device: Device, folder: str) -> Verdict | None:
-    """The verdict beside the bundle in `folder` on the device, if there is one."""
+def kept(device: Device, folder: str) -> Verdicts:
+    """The verdicts beside the bundle in `folder` on the device."""
     try:
-        return read_verdict(read_file(device, f"{folder}/{VERDICT}"))
+        return read_verdicts(read_file(device, f"{folder}/{VERDICT}"))
     except errors.NotFoundError:
-        return None
+        return Verdicts()
 
 
 def _run(device: Device, argv: list[str], timeout_s: float) -> str:

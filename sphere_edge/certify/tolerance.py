@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sphere_edge.bundle.manifest import Manifest
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -23,11 +25,30 @@ _HALF_ARITHMETIC = Tolerance(mean=1e-2, largest=5e-2)
 _ROUNDED = Tolerance(mean=6e-2, largest=4e-1)
 
 
-def tolerance(quantization: str, *, kv_dtype: str, backend: str = "cpu") -> Tolerance:
-    """The tolerance for a weight format of ours, or a GGUF's name of one."""
+def tolerance(
+    quantization: str, *, kv_dtype: str, arithmetic: str = "float32", rounds: bool = True
+) -> Tolerance:
+    """The tolerance for a weight format of ours, or a GGUF's name of one.
+
+    `arithmetic`: what is multiplied in where that is not float32, as GPUs do. `rounds`: quantized
+    weights are multiplied with activations rounded to int8, which GPU kernels do not.
+    """
     name = quantization.lower()
-    if name not in ("f32", "f16", "bf16"):
+    if rounds and name not in ("f32", "f16", "bf16"):
         return _ROUNDED
-    if backend != "cpu":
+    if arithmetic != "float32":
         return _HALF_ARITHMETIC
     return _EXACT if (name, kv_dtype) == ("f32", "float32") else _HALF
+
+
+def tolerance_of(manifest: Manifest, backend: str) -> Tolerance:
+    """The tolerance for a text bundle's code for `backend`."""
+    assert manifest.text is not None
+    gpu = manifest.tvm.gpu if manifest.tvm is not None else None
+    on_gpu = gpu is not None and backend == gpu.backend
+    return tolerance(
+        manifest.quantization,
+        kv_dtype=manifest.text.kv_dtype,
+        arithmetic=gpu.arithmetic if gpu is not None and on_gpu else "float32",
+        rounds=not on_gpu,
+    )

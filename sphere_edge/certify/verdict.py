@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.reference import Reference
 from sphere_edge.certify.tolerance import Tolerance
-from sphere_edge.errors import InternalError, LoadFailedError
+from sphere_edge.errors import InternalError, LoadFailedError, SphereEdgeError
 
 _MOST_REASONS = 4
 _Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -88,7 +89,8 @@ class Verdict(BaseModel):
     def failure(self, where: str) -> LoadFailedError:
         """What it means to the user that the bundle is not certified."""
         first = f"; first wrong: {self.kernel}" if self.kernel else ""
-        message = f"the bundle answers wrongly on {where}: {'; '.join(self.reasons)}{first}"
+        what = f"{'; '.join(self.reasons)}{first}"
+        message = f"the bundle answers wrongly on {where} ({self.backend}): {what}"
         return LoadFailedError(message, hint="docs/certify.md says what can be done")
 
 
@@ -128,17 +130,60 @@ def judge(
     )
 
 
-def read_verdict(text: str) -> Verdict | None:
-    """A stored verdict, None for what is none."""
+def unusable(
+    backend: str, manifest: Manifest, error: SphereEdgeError, *, short: bool, repeat: int
+) -> Verdict:
+    """The verdict on a backend that does not run at all on the device."""
+    return Verdict(
+        certified=False,
+        bundle=manifest.id,
+        backend=backend,
+        engine=manifest.engine,
+        short=short,
+        repeat=repeat,
+        agreement=0.0,
+        largest=0.0,
+        mean=0.0,
+        repeats=True,
+        non_finite=0,
+        reasons=(f"it does not run: {error.message}",),
+        seconds=0.0,
+        runtime="",
+    )
+
+
+class Verdicts(BaseModel):
+    """What is kept on a device beside a bundle, which the runtime reads too: one per backend."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    verdicts: tuple[Verdict, ...] = ()
+
+    def on(self, backend: str) -> Verdict | None:
+        """The verdict on one backend."""
+        return next((one for one in self.verdicts if one.backend == backend), None)
+
+    def with_one(self, verdict: Verdict) -> Verdicts:
+        """The same with this verdict; those on another bundle are out of date."""
+        others = [
+            one
+            for one in self.verdicts
+            if one.backend != verdict.backend and one.bundle == verdict.bundle
+        ]
+        return Verdicts(verdicts=(*others, verdict))
+
+
+def read_verdicts(text: str) -> Verdicts:
+    """Stored verdicts; of what is none, none."""
     try:
-        return Verdict.model_validate_json(text)
+        return Verdicts.model_validate_json(text)
     except ValidationError:
-        return None
+        return Verdicts()
 
 
-def as_text(verdict: Verdict) -> str:
-    """The verdict as it is stored."""
-    return json.dumps(verdict.model_dump(mode="json"), indent=2) + "\n"
+def as_text(verdicts: Verdicts) -> str:
+    """The verdicts as they are stored."""
+    return json.dumps(verdicts.model_dump(mode="json"), indent=2) + "\n"
 
 
 def _reasons(step: Finding, allowed: Tolerance, spread: float) -> list[str]:

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from sphere_edge.cli.flags import (
     Action,
+    Backend,
     DeviceUri,
     Json,
     ModelPath,
@@ -59,6 +60,7 @@ def bench(context: typer.Context) -> None:
         "sphere-edge bench run dist/tiny.host --prompt-tokens 128,512 --repeat 9",
         "sphere-edge bench dist/tiny.host --device ssh://me@board --sustain 10m --cool-below 40"
         " --report bench.html --report bench.json",
+        "sphere-edge bench dist/qwen.pixel8 --device adb --backend opencl --kernels",
     ),
 )
 def bench_run(
@@ -70,6 +72,10 @@ def bench_run(
     threads: Threads = 0,
     sustain: Sustain = None,
     cool_below: CoolBelow = None,
+    backend: Backend = None,
+    kernels: Annotated[
+        bool, typer.Option("--kernels", help="Also time each kernel of a GPU; slows it down.")
+    ] = False,
     store: StoreFolder = None,
     report: Annotated[
         list[Path] | None,
@@ -96,6 +102,8 @@ def bench_run(
             threads=threads,
             sustain=sustain,
             cool_below_c=cool_below,
+            backend=backend,
+            kernels=kernels,
             report=report or [],
             form="json" if json else "csv" if csv else "markdown" if markdown else None,
         )

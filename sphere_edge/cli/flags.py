@@ -35,6 +35,12 @@ ModelPath = Annotated[
 Threads = Annotated[
     int, typer.Option(min=0, max=1024, help="CPU threads; 0: all performance cores.")
 ]
+Backend = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="cpu or opencl. Default: the bundle's first choice that works here."
+    ),
+]
 ContextTokens = Annotated[
     int | None,
     typer.Option("--context", metavar="TOKENS", help="Room for prompt and answer together."),

@@ -24,6 +24,7 @@ app = typer.Typer()
     epilog=example(
         "sphere-edge certify dist/tiny.host",
         "sphere-edge certify dist/qwen.orin --device ssh://orin --repeat 60",
+        "sphere-edge certify dist/qwen.pixel8 --device adb --backend opencl",
     )
 )
 def certify(
@@ -42,6 +43,10 @@ def certify(
         bool, typer.Option("--short", help="Fewer steps, as deploy does by itself.")
     ] = False,
     threads: Threads = 0,
+    backend: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only this one. Default: each that it has code for."),
+    ] = None,
     store: StoreFolder = None,
     json: Json = False,
 ) -> Action:
@@ -57,6 +62,7 @@ def certify(
             repeat=repeat,
             short=short,
             threads=threads,
+            backend=backend,
             as_json=json,
         )
 

@@ -9,6 +9,7 @@ import typer
 
 from sphere_edge.cli.flags import (
     Action,
+    Backend,
     ContextTokens,
     Json,
     MaxTokens,
@@ -40,10 +41,7 @@ def run(
     seed: Seed = None,
     context: ContextTokens = None,
     threads: Threads = 0,
-    backend: Annotated[
-        str | None,
-        typer.Option(help="cpu or opencl. Default: the bundle's first choice that works here."),
-    ] = None,
+    backend: Backend = None,
     json: Json = False,
 ) -> Action:
     """Answer one prompt, streamed to stdout."""
@@ -77,6 +75,7 @@ def chat(
     seed: Seed = None,
     context: ContextTokens = None,
     threads: Threads = 0,
+    backend: Backend = None,
 ) -> Action:
     """Talk with a model; Ctrl-C stops the answer, /exit the program."""
 
@@ -91,6 +90,7 @@ def chat(
             seed=seed,
             context_tokens=context,
             threads=threads,
+            backend=backend,
         )
 
     return action

@@ -31,6 +31,8 @@ def bench(
     threads: int,
     sustain: str | None,
     cool_below_c: float | None,
+    backend: str | None,
+    kernels: bool,
     report: Sequence[Path],
     form: str | None,
 ) -> None:
@@ -38,7 +40,9 @@ def bench(
 
     `form`: json, csv or markdown on stdout instead of tables.
     """
-    plan = plan_of(prompt_tokens, new_tokens, repeat, threads, sustain, cool_below_c)
+    plan = plan_of(
+        prompt_tokens, new_tokens, repeat, threads, sustain, cool_below_c, backend, kernels
+    )
     for path in report:
         reports.check(path)
     if is_bundle(bundle) and Bundle.open(bundle).manifest.task == "audio":
@@ -46,11 +50,13 @@ def bench(
         return
     with opened(uri) as device:
         measured = benchmark.measure(device, bundle, plan, store=store, progress=console.progress())
-        verdict = _verdict(device, bundle, store) if form is None else None
+        verdict = _verdict(device, bundle, store, measured.backend) if form is None else None
     for path in report:
         reports.write(measured, path)
         console.say(f"report: {path}")
     _show(measured, form)
+    if measured.backend_reason is not None:
+        console.warn(measured.backend_reason)
     if form is None and is_bundle(bundle):
         _show_beside(bundle, measured, verdict)
 
@@ -84,18 +90,18 @@ def _bench_audio(
     console.write_table(("WHAT", "MEDIAN →"), rows)
 
 
-def _verdict(device: Device, path: Path, store: str | None) -> Verdict | None:
-    """What `certify` or `deploy` found out about this bundle on this device."""
+def _verdict(device: Device, path: Path, store: str | None, backend: str) -> Verdict | None:
+    """What `certify` or `deploy` found out about this bundle on this backend of this device."""
     if not is_bundle(path):
         return None
     bundle = Bundle.open(path)
-    verdict = here.kept(bundle) if device.uri == "local" else None
+    verdict = here.kept(bundle).on(backend) if device.uri == "local" else None
     if verdict is None:
         try:
             folder = Store(device, store).folder(bundle.manifest.name)
         except NotFoundError:
             return None
-        verdict = on_device.kept(device, folder)
+        verdict = on_device.kept(device, folder).on(backend)
     return verdict if verdict is not None and verdict.bundle == bundle.manifest.id else None
 
 
@@ -124,3 +130,6 @@ def _show(measured: Measurement, form: str | None) -> None:
     console.write_table(tables.MEMORY, tables.memory(measured))
     console.write("")
     console.write_table(tables.CONDITIONS, tables.conditions(measured))
+    if measured.kernels:
+        console.write("")
+        console.write_table(tables.KERNELS, tables.kernels(measured))

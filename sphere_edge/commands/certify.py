@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 from sphere_edge import console
@@ -14,7 +15,7 @@ from sphere_edge.devices.device import Device, read_file
 from sphere_edge.devices.local import LocalDevice
 from sphere_edge.devices.open import opened
 from sphere_edge.devices.store import Store
-from sphere_edge.errors import FormatMismatchError, ModelCorruptError
+from sphere_edge.errors import FormatMismatchError, ModelCorruptError, UnsupportedError
 
 
 def certify(
@@ -25,11 +26,13 @@ def certify(
     repeat: int,
     short: bool,
     threads: int,
+    backend: str | None,
     as_json: bool,
 ) -> None:
     """Runs the reference's steps, says how far off they are; LoadFailedError if that is too far.
 
     `uri` None: here, with the bundle where it lies. Otherwise it must have been deployed there.
+    `backend` None: each that the bundle has code for; one that is right is enough then.
     """
     found = Bundle.open(bundle)
     folder = here.reference_folder(found, console.progress())
@@ -37,33 +40,35 @@ def certify(
     if reference is None:
         message = f"`{folder}` holds no reference"
         raise ModelCorruptError(message, hint="package the model again")
-    with console.progress().step(f"running {repeat} times"):
-        if uri is None:
+    with opened(uri) if uri is not None else nullcontext(LocalDevice()) as device:
+        there = _deployed(device, store, found) if uri is not None else None
+        if there is None:
             place = here.in_place(found, folder)
-            verdict = on_device.certify(
-                LocalDevice(),
-                place,
-                found.manifest,
-                reference,
-                repeat=repeat,
-                short=short,
-                threads=threads,
-            )
-            here.keep(found, verdict)
         else:
-            with opened(uri) as device:
-                there = _deployed(device, store, found)
-                verdict = on_device.certify(
-                    device,
-                    on_device.deployed(there, found.manifest),
-                    found.manifest,
-                    reference,
-                    repeat=repeat,
-                    short=short,
-                    threads=threads,
-                )
+            place = on_device.deployed(there, found.manifest)
+        verdicts = []
+        for each in _asked(found, backend):
+            with console.progress().step(f"running {repeat} times on {each}"):
+                verdict = on_device.certify_backend(
+                    device, place, found.manifest, reference, each,
+                    repeat=repeat, short=short, threads=threads,
+                )  # fmt: skip
+            if there is None:
+                here.keep(found, verdict)
+            else:
                 on_device.keep(device, there, verdict)
-    _say(verdict, uri or "this machine", as_json=as_json)
+            verdicts.append(verdict)
+    _say(verdicts, uri or "this machine", as_json=as_json)
+
+
+def _asked(bundle: Bundle, backend: str | None) -> tuple[str, ...]:
+    backends = bundle.manifest.backends
+    if backend is None:
+        return backends
+    if backend not in backends:
+        message = f"the bundle `{bundle.manifest.name}` has no code for the backend `{backend}`"
+        raise UnsupportedError(message, hint=f"it has code for: {', '.join(backends)}")
+    return (backend,)
 
 
 def _deployed(device: Device, store: str | None, bundle: Bundle) -> str:
@@ -82,10 +87,17 @@ def _deployed(device: Device, store: str | None, bundle: Bundle) -> str:
     return folder
 
 
-def _say(verdict: Verdict, where: str, *, as_json: bool) -> None:
+def _say(verdicts: list[Verdict], where: str, *, as_json: bool) -> None:
+    trusted = next((one.backend for one in verdicts if one.certified), None)
     if as_json:
-        console.write_json(verdict.model_dump(mode="json"))
+        console.write_json(
+            {"backend": trusted, "verdicts": [one.model_dump(mode="json") for one in verdicts]}
+        )
     else:
-        console.write(verdict.summary)
-    if not verdict.certified:
-        raise verdict.failure(where)
+        for one in verdicts:
+            console.write(one.summary)
+    if trusted is None:
+        raise verdicts[0].failure(where)
+    for one in verdicts:
+        if not one.certified:
+            console.warn(one.failure(where).message)

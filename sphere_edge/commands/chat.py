@@ -24,14 +24,20 @@ def chat(
     seed: int | None,
     context_tokens: int | None,
     threads: int,
+    backend: str | None,
 ) -> None:
     """Reads lines until /exit or the end of input; each answer builds on all that was said."""
     check_context(context_tokens)
     path = runnable(bundle, profiles.host(), console.progress())
 
+    from sphere_edge.certify import here
     from sphere_edge.runtime.text import TextManager
 
-    with TextManager.open(path, context_tokens=context_tokens, threads=threads) as text:
+    backend, refused = here.trusted(path, backend)
+    opened = TextManager.open(path, context_tokens=context_tokens, threads=threads, backend=backend)
+    with opened as text:
+        if reason := text.info.backend_reason or refused:
+            console.warn(f"{reason}; running on `{text.info.backend}`")
         if not text.info.has_chat_template:
             message = f"the model of `{bundle}` has no chat template"
             raise UnsupportedError(message, hint=f"continue a text: sphere-edge run {bundle} '…'")

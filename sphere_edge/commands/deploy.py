@@ -14,6 +14,7 @@ from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.bundle.reference import Reference
 from sphere_edge.certify import here, on_device
+from sphere_edge.certify.verdict import Verdict, unusable
 from sphere_edge.devices import payload, service, suitability
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.items import Item
@@ -105,40 +106,60 @@ def _prove(
     reference: Reference | None,
     allow_uncertified: bool,
 ) -> None:
-    """The bundle in `folder` generates, and answers as its reference; LoadFailedError otherwise."""
-    smoke(device, folder, manifest.task)
+    """A backend of the bundle in `folder` generates, and answers as its reference.
+
+    They are tried in the bundle's order up to the first that does; the runtime leaves those before
+    it alone from then on, by the verdicts that are kept there. LoadFailedError when none does.
+    """
     if reference is None:
+        smoke(device, folder, manifest.task)
         return
-    with console.progress().step("certifying"):
-        verdict = on_device.certify(
-            device,
-            on_device.deployed(folder, manifest),
-            manifest,
-            reference,
-            repeat=_SHORT_REPEAT,
-            short=True,
-        )
-    on_device.keep(device, folder, verdict)
-    if not verdict.certified:
-        failure = verdict.failure(device.uri)
-        if not allow_uncertified:
-            failure.hint = "the bundle that was in use there still is; see docs/certify.md"
-            raise failure
-        console.warn(failure.message)
-    else:
-        console.say(verdict.summary)
+    refused: list[Verdict] = []
+    for backend in manifest.backends:
+        verdict = _verdict(device, folder, manifest, reference, backend)
+        on_device.keep(device, folder, verdict)
+        if verdict.certified:
+            for one in refused:
+                console.warn(f"{one.failure(device.uri).message}; {backend} is used instead")
+            console.say(verdict.summary)
+            return
+        refused.append(verdict)
+    failure = refused[0].failure(device.uri)
+    if not allow_uncertified:
+        failure.hint = "the bundle that was in use there still is; see docs/certify.md"
+        raise failure
+    for one in refused:
+        console.warn(one.failure(device.uri).message)
 
 
-def smoke(device: Device, folder: str, task: str = "text") -> None:
+def _verdict(
+    device: Device, folder: str, manifest: Manifest, reference: Reference, backend: str
+) -> Verdict:
+    try:
+        smoke(device, folder, manifest.task, backend)
+    except on_device.DOES_NOT_RUN as error:
+        if backend == manifest.backends[-1]:
+            raise
+        return unusable(backend, manifest, error, short=True, repeat=_SHORT_REPEAT)
+    with console.progress().step(f"certifying {backend}"):
+        return on_device.certify_backend(
+            device, on_device.deployed(folder, manifest), manifest, reference, backend,
+            repeat=_SHORT_REPEAT, short=True,
+        )  # fmt: skip
+
+
+def smoke(device: Device, folder: str, task: str = "text", backend: str | None = None) -> None:
     """A few tokens from the bundle in `folder` on the device, or what it hears in silence.
 
-    Raises what its runner reports.
+    `backend`: there and nowhere else. Raises what its runner reports.
     """
     verb, stdin = "generate", b""
     words = [_SMOKE_PROMPT, "--temperature", "0", "--max-tokens", str(_SMOKE_TOKENS)]
     if task == "audio":
         verb, stdin = "transcribe", wav_of(np.zeros(SAMPLE_RATE, dtype=np.float32))
         words = ["-", "--language", "en", "--no-fallback"]
+    if backend is not None:
+        words += ["--backend", backend]
     argv = payload.runner(folder, verb, words)
     completed = device.run(argv, timeout_s=_SMOKE_TIMEOUT_S, stdin=stdin)
     if completed.exit_code != 0:

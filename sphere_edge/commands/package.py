@@ -123,9 +123,13 @@ def processor(manifest: ManifestDraft, profile: DeviceProfile) -> str | None:
     """Whether the bundle uses the device's GPU, for people; None where there is none."""
     if profile.gpu is None:
         return None
+    name, gpu = profile.gpu.name, manifest.tvm.gpu if manifest.tvm is not None else None
+    if gpu is None:
+        return f"the CPU: {name} is not used yet"
+    through = f"{name}, through {gpu.backend} in {gpu.arithmetic}"
     if manifest.target.backend == "cpu":
-        return f"the CPU: {profile.gpu.name} is not used yet"
-    return f"{profile.gpu.name}, through {manifest.target.backend}"
+        return f"the CPU; {through}, when asked for"
+    return f"{through}; the CPU where that fails"
 
 
 def _as_json(made: Packaged) -> dict[str, object]:

@@ -39,12 +39,15 @@ def run(
     check_context(context_tokens)
     path = runnable(bundle, profiles.host(), console.progress())
 
+    from sphere_edge.certify import here
     from sphere_edge.runtime.text import TextManager
 
+    backend, refused = here.trusted(path, backend)
     opened = TextManager.open(path, context_tokens=context_tokens, threads=threads, backend=backend)
     with opened as text:
-        if text.info.backend_reason:
-            console.warn(f"{text.info.backend_reason}; running on `{text.info.backend}`")
+        reason = text.info.backend_reason or refused
+        if reason:
+            console.warn(f"{reason}; running on `{text.info.backend}`")
         options: dict[str, Any] = {
             "max_tokens": max_tokens,
             "temperature": temperature,
@@ -65,7 +68,7 @@ def run(
         told = {
             "text": "".join(pieces),
             "backend": opened.info.backend,
-            "backend_reason": opened.info.backend_reason,
+            "backend_reason": reason,
         }
         console.write_json({**told, **dataclasses.asdict(stream.result)})
     else:

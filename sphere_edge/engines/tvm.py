@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import replace
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sphere_edge import console, fit
-from sphere_edge.bundle.manifest import (
-    GpuCode,
-    ManifestDraft,
-    Provenance,
-    Target,
-    Text,
-    Tvm,
-)
+from sphere_edge.bundle.manifest import ManifestDraft, Provenance, Target, Text, Tvm
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.compiler import kernels
-from sphere_edge.compiler.build import compile_module, compile_objects, is_linked_by_the_app
-from sphere_edge.compiler.target import CpuTarget, GpuTarget
+from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.console import Progress
-from sphere_edge.engines import weights
+from sphere_edge.engines import compiled_code, weights
 from sphere_edge.engines.options import PackageOptions, context_tokens
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import ModelCorruptError
@@ -38,7 +28,7 @@ from sphere_edge.formats.source import ModelSource
 from sphere_edge.formats.tensors import Tensors
 from sphere_edge.formats.tokenizer import write_vocabulary
 from sphere_edge.models.decoder import Decoder
-from sphere_edge.models.graph import Graph, Limits, trace
+from sphere_edge.models.graph import Limits
 from sphere_edge.models.layers import origins
 from sphere_edge.models.origin import Origin
 from sphere_edge.models.registry import Family, family
@@ -99,8 +89,9 @@ def build(
         kv_dtype=choice.kv_dtype,
     )
     name = options.name or source.name
-    graph = _compile(model, limits, target, writer.folder / "lib", name, progress)
-    gpu = _gpu_code(made, fmt, limits, profile, writer.folder / "lib", progress)
+    lib = writer.folder / "lib"
+    graph = compiled_code.for_cpu(model, limits, target, lib, name, progress)
+    gpu = compiled_code.for_gpu(made, fmt, limits, profile, lib, name, progress)
     folder = writer.folder / "weights"
     folder.mkdir()
     weights.convert(checkpoint, needed, folder, progress)
@@ -215,44 +206,3 @@ def _stored_bytes(origin: Origin, fmt: WeightFormat) -> int:
     else:
         arrays = list(fmt.parameters(origin.rows, origin.columns).values())
     return sum(prod(shape) * np.dtype(dtype).itemsize for shape, dtype in arrays)
-
-
-def symbol_prefix(name: str) -> str:
-    """How all symbols of the model `name` begin where the app links it in: docs/bundle.md."""
-    return f"sphere_edge_{re.sub('[^A-Za-z0-9]', '_', name)}_"
-
-
-def _gpu_code(
-    made: Family,
-    fmt: WeightFormat,
-    limits: Limits,
-    profile: DeviceProfile,
-    folder: Path,
-    progress: Progress,
-) -> GpuCode | None:
-    """The same functions for the GPU that the profile wants used; None: it wants none."""
-    if "opencl" not in profile.backends:
-        return None
-    target = GpuTarget.of(profile)
-    model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
-    library = f"model-{target.kind}.so"
-    with progress.step(f"compiling for {target.kind} ({target.family})"):
-        compile_module(trace(model, limits).module, target, folder / library)
-    return GpuCode(
-        backend="opencl",
-        library=f"lib/{library}",
-        arithmetic="float16" if target.half else "float32",
-    )
-
-
-def _compile(
-    model: Decoder, limits: Limits, target: CpuTarget, folder: Path, name: str, progress: Progress
-) -> Graph:
-    folder.mkdir()
-    with progress.step(f"compiling for {target.isa}"):
-        graph = trace(model, limits)
-        if is_linked_by_the_app(target):
-            compile_objects(graph.module, target, folder, symbol_prefix(name))
-        else:
-            compile_module(graph.module, target, folder / "model.so")
-    return graph

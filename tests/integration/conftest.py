@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import sanitized
 
-from sphere_edge import errors
+from sphere_edge import errors, packaging, profiles
+from sphere_edge.bundle.read import Bundle
+from sphere_edge.engines.options import PackageOptions
 from sphere_edge.simulate import arm_root as arm
 
 
@@ -24,3 +26,16 @@ def arm_root() -> Path:
 def programs() -> Path:
     """`bin/` of the native core's test programs, built with sanitizers."""
     return sanitized.build()
+
+
+@pytest.fixture(scope="session")
+def gpu_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The built-in model with code for OpenCL, in float32, and for this CPU; for reading only."""
+    # Imported here: TVM takes seconds to load, and most tests need none.
+    from opencl_kernels import device
+
+    device()
+    output = tmp_path_factory.mktemp("gpu") / "tiny"
+    options = PackageOptions(quantization="q8", context_tokens=512)
+    profile = profiles.load("generic-opencl")
+    return packaging.package(packaging.find(packaging.TINY), profile, options, output).bundle

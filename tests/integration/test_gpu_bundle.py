@@ -6,23 +6,16 @@ import json
 import shutil
 
 import pytest
-from opencl_kernels import device
 
-from sphere_edge import errors, packaging, profiles
-from sphere_edge.engines.options import PackageOptions
+from sphere_edge import errors
 from sphere_edge.runtime.text import TextManager
 
 _PROMPTS = ("What is the capital of France?", "Is fire hot?", "Count from one to five.")
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    device()
-    output = tmp_path_factory.mktemp("tiny") / "opencl"
-    source = packaging.find(packaging.TINY)
-    options = PackageOptions(quantization="q8", context_tokens=512)
-    packaging.package(source, profiles.load("generic-opencl"), options, output)
-    return output
+@pytest.fixture
+def bundle(gpu_bundle):
+    return gpu_bundle.folder
 
 
 def _answers(text):

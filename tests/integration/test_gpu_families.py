@@ -1,47 +1,75 @@
-"""Goldens through the GPU kernels on OpenCL: logits agree with transformers in float32."""
+"""Bundles of each family with code for OpenCL: `run` and `certify` on the GPU, and the CPU's text.
+
+Their models are random, with the configurations of goldens, so that transformers vouches for the
+arithmetic of the reference that `certify` compares with (test_reference.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
 
 import goldens
-import numpy as np
 import pytest
-from compiled import LIMITS, Compiled
-from opencl_kernels import device, target
+from opencl_kernels import device
 
-# Largest difference from transformers, as a part of the largest logit.
-TOLERANCE = 1e-4
-# Grouped heads, biases, windows, softcaps, odd sizes: what the kernels have branches for.
-NAMES = [
-    "llama_odd_sizes",
-    "qwen2_upper_layers_slide",
-    "gemma_one_kv_head",
-    "gemma2_alternating",
-]
+from sphere_edge import packaging, profiles, resources
+from sphere_edge.bundle.read import Bundle
+from sphere_edge.engines.options import PackageOptions
+from tests.cli_process import sphere_edge
 
-
-@pytest.fixture(scope="module", params=NAMES)
-def golden(request):
-    return goldens.load(request.param)
+# Grouped heads, biases, windows, odd sizes: what the kernels have branches for.
+FAMILIES = {"qwen2": "qwen2_upper_layers_slide", "gemma": "gemma_one_kv_head"}
+# Of the built-in model, whose tokenizer they get.
+VOCABULARY = 2048
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
 
-@pytest.fixture(scope="module")
-def model(golden, tmp_path_factory):
-    gpu = device()
-    folder = goldens.write_checkpoint(golden, tmp_path_factory.mktemp("checkpoint"))
-    return Compiled(folder, folder / "made", "f32", target("generic"), LIMITS, gpu)
+def bundle_of(name: str, folder: Path) -> Bundle:
+    """A random model in float32, where a wrong sum shows."""
+    golden = goldens.load(name)
+    small = golden.config["vocab_size"]
+    tensors = {
+        tensor: [VOCABULARY if size == small else size for size in shape]
+        for tensor, shape in golden.tensors.items()
+    }
+    config = {**golden.config, "vocab_size": VOCABULARY, "eos_token_id": 2, "bos_token_id": None}
+    model = goldens.write_checkpoint(
+        dataclasses.replace(golden, config=config, tensors=tensors), folder / name
+    )
+    for file in TOKENIZER:
+        shutil.copy(resources.tiny_model() / file, model)
+    options = PackageOptions(quantization="f32", context_tokens=128, kv_dtype="float32")
+    profile = profiles.load("generic-opencl")
+    return packaging.package(packaging.find(str(model)), profile, options, folder / "made").bundle
 
 
-def assert_agree(found, expected):
-    assert np.abs(found - expected).max() / np.abs(expected).max() < TOLERANCE
+@pytest.fixture(scope="module", params=["llama", *FAMILIES])
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    device()
+    if request.param == "llama":
+        found: Bundle = request.getfixturevalue("gpu_bundle")
+        return found
+    return bundle_of(FAMILIES[request.param], tmp_path_factory.mktemp(request.param))
 
 
-def test_scoring_prefill_in_pieces_and_decoding_agree_with_transformers(golden, model):
-    tokens, prompt = golden.token_ids, golden.prompt_tokens
-    model.forget(len(tokens) + 3)
-    assert_agree(model.score(tokens, 0)[golden.positions], golden.rows)
-    model.forget(len(tokens) + 3)
-    for start, end in ((0, 7), (7, 8), (8, prompt)):
-        found = model.prefill(tokens[start:end], start)
-    assert_agree(found, golden.rows[golden.positions.index(prompt - 1)])
-    for position in range(prompt, len(tokens)):
-        found = model.decode(tokens[position], position)
-        if position in golden.positions:
-            assert_agree(found, golden.rows[golden.positions.index(position)])
+def test_the_gpu_gives_the_cpus_greedy_text_and_is_certified(bundle: Bundle) -> None:
+    words = ("run", bundle.folder, "The sky is", "--raw", "--temperature", "0", "--json")
+    said = {}
+    for backend in ("opencl", "cpu"):
+        run = sphere_edge(*words, "--max-tokens", "24", "--backend", backend)
+        assert run.returncode == 0, run.stderr
+        said[backend] = json.loads(run.stdout)
+        assert (said[backend]["backend"], said[backend]["backend_reason"]) == (backend, "")
+    assert said["opencl"]["completion_tokens"] > 0
+    assert said["opencl"]["text"] == said["cpu"]["text"]
+    certified = sphere_edge(
+        "certify", bundle.folder, "--backend", "opencl", "--repeat", "2", "--json"
+    )
+    assert certified.returncode == 0, certified.stderr
+    (verdict,) = json.loads(certified.stdout)["verdicts"]
+    assert verdict["certified"]
+    assert verdict["backend"] == "opencl"
+    assert verdict["agreement"] == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sphere_edge import profiles
+from sphere_edge.bundle.manifest import GpuCode
 from sphere_edge.bundle.read import read_manifest
 from sphere_edge.commands.package import processor
 
@@ -14,17 +15,36 @@ GOLDEN = Path(__file__).parent.parent / "data" / "golden.bundle"
 
 
 @pytest.mark.parametrize(
-    ("profile", "backend", "told"),
+    ("profile", "first", "gpu", "told"),
     [
-        ("pixel8", "cpu", "the CPU: Mali-G715 is not used yet"),
-        ("pixel8", "opencl", "Mali-G715, through opencl"),
-        ("generic-x86-64-v3", "cpu", None),
+        ("pixel8", "cpu", None, "the CPU: Mali-G715 MC7 is not used yet"),
+        (
+            "pixel8",
+            "opencl",
+            "opencl",
+            "Mali-G715 MC7, through opencl in float16; the CPU where that fails",
+        ),
+        (
+            "pixel8",
+            "cpu",
+            "opencl",
+            "the CPU; Mali-G715 MC7, through opencl in float16, when asked for",
+        ),
+        ("generic-x86-64-v3", "cpu", None, None),
     ],
 )
 def test_a_gpu_is_called_unused_only_where_the_bundle_has_no_code_for_it(
-    profile: str, backend: str, told: str | None
+    profile: str, first: str, gpu: str | None, told: str | None
 ) -> None:
     manifest = read_manifest(GOLDEN)
-    target = manifest.target.model_copy(update={"backend": backend})
-    made = manifest.model_copy(update={"target": target})
+    assert manifest.tvm is not None
+    code = {"backend": gpu, "library": "lib/model-gpu.so", "arithmetic": "float16"}
+    made = manifest.model_copy(
+        update={
+            "target": manifest.target.model_copy(update={"backend": first}),
+            "tvm": manifest.tvm.model_copy(
+                update={"gpu": None if gpu is None else GpuCode.model_validate(code)}
+            ),
+        }
+    )
     assert processor(made, profiles.load(profile)) == told

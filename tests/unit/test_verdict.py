@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from sphere_edge.bundle.read import read_manifest
 from sphere_edge.bundle.reference import KernelCall, KernelOutput, Reference, Row, Step
 from sphere_edge.certify import kernels
 from sphere_edge.certify.tolerance import tolerance
-from sphere_edge.certify.verdict import as_text, judge, read_report, read_verdict
-from sphere_edge.errors import InternalError
+from sphere_edge.certify.verdict import (
+    Verdicts,
+    as_text,
+    judge,
+    read_report,
+    read_verdicts,
+    unusable,
+)
+from sphere_edge.errors import InternalError, UnsupportedError
 
 ALLOWED = tolerance("q4", kv_dtype="float16")
+GOLDEN = Path(__file__).parent.parent / "data" / "golden.bundle"
 STEP = {
     "name": "prefill 17",
     "length": 17,
@@ -68,8 +78,23 @@ def test_what_is_within_the_tolerance_is_certified_and_can_be_kept():
     assert found.certified
     assert (found.mean, found.largest, found.agreement) == (0.05 / 4, 0.2 / 4, 1.0)
     assert "certified on cpu" in found.summary
-    assert read_verdict(as_text(found)) == found
-    assert read_verdict("{}") is None
+    kept = Verdicts().with_one(found)
+    assert read_verdicts(as_text(kept)) == kept
+    assert read_verdicts("{").verdicts == ()
+
+
+def test_verdicts_are_kept_per_backend_and_only_of_one_bundle():
+    first = verdict()
+    missing = UnsupportedError("OpenCL finds no device here")
+    manifest = read_manifest(GOLDEN).model_copy(update={"id": first.bundle})
+    other = unusable("opencl", manifest, missing, short=True, repeat=2)
+    both = Verdicts().with_one(first).with_one(other).with_one(first)
+    assert both.on("cpu") == first
+    assert both.on("opencl") == other
+    assert both.on("metal") is None
+    assert other.summary == "refused on opencl: it does not run: OpenCL finds no device here"
+    newer = first.model_copy(update={"bundle": "c" * 64})
+    assert both.with_one(newer).verdicts == (newer,)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +153,18 @@ def test_the_first_kernel_that_is_suddenly_worse_is_named():
     assert named.startswith("`attend_q4_many`, attend (layer), is off by")
     lost = kernels.first_wrong(told(RIGHT, (None, 2.0, -2.0, 0.5), off, off), REFERENCE, ALLOWED)
     assert lost == "`linear_q4_many`, linear (layer), is not finite"
+
+
+def test_attention_in_two_steps_is_judged_by_the_second():
+    answer = told(RIGHT, RIGHT, RIGHT, RIGHT)
+    merged = {"kernel": "attend_merge", "tensors": answer["kernels"][3]["tensors"]}
+    answer["kernels"][3] = {"kernel": "attend_one", "tensors": []}
+    answer["kernels"].insert(4, merged)
+    assert kernels.first_wrong(answer, REFERENCE, ALLOWED) is None
+    merged["tensors"][0]["samples"] = [1.5, 2.0, -2.0, 0.5]
+    named = kernels.first_wrong(answer, REFERENCE, ALLOWED)
+    assert named is not None
+    assert named.startswith("`attend_one + attend_merge`, attend (layer)")
 
 
 def test_other_kernels_than_the_references_name_none():

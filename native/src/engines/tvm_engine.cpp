@@ -8,6 +8,7 @@
 #include <tvm/runtime/c_backend_api.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -18,6 +19,7 @@
 #include "../status.h"
 #include "../thread_pool.h"
 #include "../tvm/opencl_program.h"
+#include "../verdict.h"
 #include "tvm_objects.h"
 #include "tvm_place.h"
 #include "tvm_watch.h"
@@ -138,6 +140,21 @@ void take_over_loops(const std::filesystem::path &path) {
 
 #endif
 
+// Object files are linked into the app and have told TVM's runtime of themselves under a prefix when it started.
+TvmValue linked_in(const Bundle &bundle, const std::string &backend) {
+  std::string prefix = "sphere_edge_" + bundle.name + "_" + (backend == "cpu" ? "" : backend + "_");
+  for (char &letter : prefix) {
+    if (!std::isalnum(static_cast<unsigned char>(letter))) letter = '_';
+  }
+  try {
+    return tvm_global("ffi.SystemLib").call({TvmValue(prefix)}, SE_LOAD_FAILED);
+  } catch (const Error &error) {
+    throw Error(SE_LOAD_FAILED,
+                "no model with the prefix " + ticked(prefix) + " is linked into this program: " + error.message,
+                "link the object files of the bundle's lib/ into the app");
+  }
+}
+
 // The library of each bundle is loaded once, however often the bundle is open: its context is a global of it.
 TvmValue load_library(const std::filesystem::path &path) {
   static std::mutex mutex;
@@ -184,7 +201,7 @@ class TvmEngine : public Engine {
  private:
   void load_weights(const Bundle &bundle);
   void allocate_cache(const Bundle &bundle);
-  void load_functions(const BundleFile &library);
+  void load_functions(const Bundle &bundle);
   std::span<const float> call(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position, size_t rows,
                               const Interrupt &interrupt);
 
@@ -216,17 +233,18 @@ std::unique_ptr<TvmPlace> place_for(const Bundle &bundle, const std::string &bac
 TvmEngine::TvmEngine(const Bundle &bundle, uint32_t context_tokens, int threads, const std::string &backend,
                      bool measure_kernels)
     : pool_(threads), prefill_tokens_(bundle.compiled->prefill_tokens), score_tokens_(bundle.compiled->score_tokens) {
-  const BundleFile &library = bundle.library(backend);
+  bundle.require_code(backend);
   place_ = place_for(bundle, backend);
   facts_ = {"tvm", backend, bundle.family, bundle.quantization, bundle.vocab_size, context_tokens, threads, 0, 0};
   facts_.device = place_->device_name();
   load_weights(bundle);
   allocate_cache(bundle);
-  load_functions(library);
+  load_functions(bundle);
   if (backend == "cpu") return;
   // Drivers compile kernels when they are first used, and only then say that they cannot.
-  const int32_t token = 0;
-  call(decode_, {&token, 1}, 0, 1, Interrupt());
+  const int32_t tokens[] = {0, 0};
+  call(decode_, std::span(tokens).first(1), 0, 1, Interrupt());
+  call(prefill_, std::span(tokens).first(std::min(2U, prefill_tokens_)), 0, 1, Interrupt());
   if (measure_kernels) place_->measure_kernels(true);
 }
 
@@ -266,8 +284,9 @@ void TvmEngine::allocate_cache(const Bundle &bundle) {
   cache_ = tuple_of(tensors);
 }
 
-void TvmEngine::load_functions(const BundleFile &library) {
-  const TvmValue loaded = load_library(library.path);
+void TvmEngine::load_functions(const Bundle &bundle) {
+  const TvmValue loaded =
+      bundle.is_linked_in() ? linked_in(bundle, facts_.backend) : load_library(bundle.library(facts_.backend).path);
   machine_ = tvm_function(loaded, "vm_load_executable").call({}, SE_LOAD_FAILED);
   const DLDevice device = place_->device();
   std::vector<TvmValue> places;
@@ -289,7 +308,7 @@ void TvmEngine::watch(KernelReceiver receiver) {
   watcher_ = std::move(receiver);
   // An instrument slows every call down and cannot be taken out again, so it comes with the first watcher.
   if (is_watched_ || !watcher_) return;
-  tvm_function(machine_, "set_instrument").call({kernel_instrument(&watcher_)}, SE_INTERNAL);
+  tvm_function(machine_, "set_instrument").call({kernel_instrument(&watcher_, place_.get())}, SE_INTERNAL);
   is_watched_ = true;
 }
 
@@ -363,6 +382,13 @@ std::unique_ptr<Engine> make_tvm_engine(const Bundle &bundle, uint32_t context_t
   }
   std::string reason;
   for (const std::string &backend : order) {
+    // Whoever asks for one backend gets it, to certify it again.
+    const auto refused = backend == order.back() ? std::nullopt : refusal(bundle, backend);
+    if (refused) {
+      reason = "the backend " + ticked(backend) + " is not used here: " + *refused;
+      log(SE_LOG_WARNING, reason);
+      continue;
+    }
     try {
       auto engine = std::make_unique<TvmEngine>(bundle, context_tokens, threads, backend, choice.measure_kernels);
       engine->explain(reason);

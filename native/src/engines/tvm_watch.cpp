@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "../log.h"
+
 namespace se {
 namespace {
 
@@ -19,22 +21,34 @@ float widened(uint16_t half) {
   return (half & 0x8000) != 0 ? -magnitude : magnitude;
 }
 
-bool is_rows_of_floats(const DLTensor &tensor) {
+struct Watch {
+  const KernelReceiver *receiver;
+  TvmPlace *place;
+};
+
+bool is_rows_of_floats(const DLTensor &tensor, DLDevice place) {
   const bool floats =
       tensor.dtype.code == kDLFloat && tensor.dtype.lanes == 1 && (tensor.dtype.bits == 32 || tensor.dtype.bits == 16);
-  return floats && tensor.ndim >= 2 && tensor.device.device_type == kDLCPU;
+  const bool within_reach = tensor.device.device_type == kDLCPU || tensor.device.device_type == place.device_type;
+  return floats && within_reach && tensor.ndim >= 2 && tensor.data != nullptr;
 }
 
-// A float32 view of a tensor; `copies` keeps what had to be widened.
-se_kernel_tensor view_of(const DLTensor &tensor, std::vector<std::vector<float>> &copies) {
+// A float32 view of a tensor; `copies` keeps what had to be widened, or brought here from a GPU.
+se_kernel_tensor view_of(const DLTensor &tensor, TvmPlace &place, std::vector<std::vector<float>> &copies) {
   size_t columns = 1;
   for (int i = 1; i < tensor.ndim; ++i) columns *= static_cast<size_t>(tensor.shape[i]);
   const auto rows = static_cast<size_t>(tensor.shape[0]);
-  const auto *bytes = static_cast<const std::byte *>(tensor.data) + tensor.byte_offset;
-  if (tensor.dtype.bits == 32) return {reinterpret_cast<const float *>(bytes), rows, columns};
-  const auto *halves = reinterpret_cast<const uint16_t *>(bytes);
+  const bool is_here = tensor.device.device_type == kDLCPU;
+  const void *bytes = is_here ? static_cast<const std::byte *>(tensor.data) + tensor.byte_offset
+                              : place.content(tensor, rows * columns * tensor.dtype.bits / 8);
+  if (is_here && tensor.dtype.bits == 32) return {static_cast<const float *>(bytes), rows, columns};
   std::vector<float> &copy = copies.emplace_back(rows * columns);
-  for (size_t i = 0; i < copy.size(); ++i) copy[i] = widened(halves[i]);
+  if (tensor.dtype.bits == 32) {
+    std::memcpy(copy.data(), bytes, copy.size() * sizeof(float));
+  } else {
+    const auto *halves = static_cast<const uint16_t *>(bytes);
+    for (size_t i = 0; i < copy.size(); ++i) copy[i] = widened(halves[i]);
+  }
   return {copy.data(), rows, columns};
 }
 
@@ -54,26 +68,30 @@ std::string name_of(const TVMFFIAny &any) {
 // TVMFFISafeCallType. Never fails: the model's answer does not depend on who watches.
 int hear(void *self, const TVMFFIAny *arguments, int32_t count, TVMFFIAny *result) {
   result->type_index = kTVMFFINone;
-  const KernelReceiver &receiver = **static_cast<const KernelReceiver **>(self);
+  const Watch &watch = *static_cast<const Watch *>(self);
   const bool after = count > kArgumentsBegin && arguments[2].v_int64 == 0;
-  if (!receiver || !after) return 0;
+  if (!*watch.receiver || !after) return 0;
   std::vector<std::vector<float>> copies;
   std::vector<se_kernel_tensor> tensors;
-  for (int32_t i = kArgumentsBegin; i < count; ++i) {
-    if (arguments[i].type_index != kTVMFFITensor) continue;
-    const DLTensor &tensor = *TVMFFITensorGetDLTensorPtr(arguments[i].v_obj);
-    if (is_rows_of_floats(tensor)) tensors.push_back(view_of(tensor, copies));
+  try {
+    for (int32_t i = kArgumentsBegin; i < count; ++i) {
+      if (arguments[i].type_index != kTVMFFITensor) continue;
+      const DLTensor &tensor = *TVMFFITensorGetDLTensorPtr(arguments[i].v_obj);
+      if (is_rows_of_floats(tensor, watch.place->device())) tensors.push_back(view_of(tensor, *watch.place, copies));
+    }
+  } catch (const std::exception &problem) {
+    log(SE_LOG_WARNING, "what a kernel has computed cannot be read: " + std::string(problem.what()));
   }
-  receiver(name_of(arguments[1]).c_str(), tensors);
+  (*watch.receiver)(name_of(arguments[1]).c_str(), tensors);
   return 0;
 }
 
-void release(void *self) { delete static_cast<const KernelReceiver **>(self); }
+void release(void *self) { delete static_cast<const Watch *>(self); }
 
 }  // namespace
 
-TvmValue kernel_instrument(const KernelReceiver *receiver) {
-  auto *self = new const KernelReceiver *(receiver);
+TvmValue kernel_instrument(const KernelReceiver *receiver, TvmPlace *place) {
+  auto *self = new Watch{receiver, place};
   TVMFFIObjectHandle function = nullptr;
   if (TVMFFIFunctionCreate(self, hear, release, &function) != 0) {
     release(self);

@@ -3,11 +3,12 @@
 
 #include "engine.h"
 #include "tvm_objects.h"
+#include "tvm_place.h"
 
 namespace se {
 
-// An instrument for `set_instrument` of TVM's virtual machine, calling what `*receiver` holds at the time. The receiver
-// outlives the machine.
-TvmValue kernel_instrument(const KernelReceiver *receiver);
+// An instrument for `set_instrument` of TVM's virtual machine, calling what `*receiver` holds at the time, with what
+// `place` reads from a GPU's memory. Both outlive the machine.
+TvmValue kernel_instrument(const KernelReceiver *receiver, TvmPlace *place);
 
 }  // namespace se

@@ -1,0 +1,85 @@
+"""The compiled code in a bundle: for its CPU, and for the GPU that the profile wants used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sphere_edge import console
+from sphere_edge.bundle.manifest import GpuCode
+from sphere_edge.compiler import cubin, kernels
+from sphere_edge.compiler.build import compile_module, compile_objects, is_linked_by_the_app
+from sphere_edge.compiler.target import CpuTarget, GpuTarget
+from sphere_edge.console import Progress
+from sphere_edge.errors import UnsupportedError
+from sphere_edge.models.decoder import Decoder
+from sphere_edge.models.graph import Graph, Limits, trace
+from sphere_edge.models.registry import Family
+from sphere_edge.profiles import DeviceProfile
+from sphere_edge.quantization.weights import WeightFormat
+
+
+def symbol_prefix(name: str, backend: str = "cpu") -> str:
+    """How all symbols of the model `name` begin where the app links it in: docs/bundle.md."""
+    part = "" if backend == "cpu" else f"{backend}_"
+    return f"sphere_edge_{re.sub('[^A-Za-z0-9]', '_', name)}_{part}"
+
+
+def for_cpu(
+    model: Decoder, limits: Limits, target: CpuTarget, folder: Path, name: str, progress: Progress
+) -> Graph:
+    """Makes `folder` with the CPU's code; the graph says what the code takes."""
+    folder.mkdir()
+    with progress.step(f"compiling for {target.isa}"):
+        graph = trace(model, limits)
+        if is_linked_by_the_app(target):
+            compile_objects(graph.module, target, folder, symbol_prefix(name))
+        else:
+            compile_module(graph.module, target, folder / "model.so")
+    return graph
+
+
+def for_gpu(
+    made: Family,
+    fmt: WeightFormat,
+    limits: Limits,
+    profile: DeviceProfile,
+    folder: Path,
+    name: str,
+    progress: Progress,
+) -> GpuCode | None:
+    """The same functions for the GPU; None if the profile wants none, or none can be made here.
+
+    The second is said through the console: NVRTC comes in wheels that not everybody has.
+    """
+    if all(backend == "cpu" for backend in profile.backends):
+        return None
+    target = GpuTarget.of(profile)
+    if not _can_compile(target):
+        return None
+    model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
+    linked_in = is_linked_by_the_app(target)
+    library = target.kind if linked_in else f"model-{target.kind}.so"
+    with progress.step(f"compiling for {target.kind} ({target.family})"):
+        module = trace(model, limits).module
+        if linked_in:
+            (folder / library).mkdir()
+            compile_objects(module, target, folder / library, symbol_prefix(name, target.kind))
+        else:
+            compile_module(module, target, folder / library)
+    return GpuCode(
+        backend=target.kind,
+        library=f"lib/{library}",
+        arithmetic="float16" if target.half else "float32",
+    )
+
+
+def _can_compile(target: GpuTarget) -> bool:
+    if target.kind != "cuda" or target.architecture is None:
+        return True
+    try:
+        cubin.register(target.architecture)
+    except UnsupportedError as error:
+        console.warn(f"the bundle is for the CPU only: {error.message} ({error.hint})")
+        return False
+    return True

@@ -1,0 +1,126 @@
+// An OpenCL library between ours and the real one, which counts what is asked for and fails where SE_CL_* says so.
+//
+// Calls that are not here go to the real library, which this one is linked with: dlsym looks there too.
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OUT_OF_MEMORY = -4, OUT_OF_RESOURCES = -5 };
+enum { MAX_MEM_ALLOC_SIZE = 0x1010, DRIVER_VERSION = 0x102D, HOST_UNIFIED_MEMORY = 0x1035, MEM_SIZE = 0x1102 };
+enum { ALLOC_HOST_PTR = 1 << 4 };
+
+static long enabled, buffers, host_buffers, sources, binaries, launches, writes, reads, maps, bytes_held;
+
+// The real function of the same name.
+#define REAL(type, name) ((type)real(#name))
+static void *real(const char *name) {
+  void *found = dlsym(RTLD_NEXT, name);
+  if (found == NULL) abort();
+  return found;
+}
+
+static long asked(const char *name, long otherwise) {
+  const char *value = getenv(name);
+  return value == NULL ? otherwise : atol(value);
+}
+
+static int is_lost(void) { return launches > asked("SE_CL_LOST_AFTER", 1L << 40); }
+
+__attribute__((destructor)) static void tell(void) {
+  const char *path = getenv("SE_CL_COUNTS");
+  FILE *file = path == NULL ? NULL : fopen(path, "w");
+  if (file == NULL) return;
+  fprintf(file,
+          "{\"enabled\": %ld, \"buffers\": %ld, \"host_buffers\": %ld, \"sources\": %ld, \"binaries\": %ld, "
+          "\"launches\": %ld, \"writes\": %ld, \"reads\": %ld, \"maps\": %ld}\n",
+          enabled, buffers, host_buffers, sources, binaries, launches, writes, reads, maps);
+  fclose(file);
+}
+
+// Pixel phones hand out OpenCL only after this call.
+void enableOpenCL(void) { ++enabled; }
+
+int32_t clGetDeviceInfo(void *device, uint32_t key, size_t size, void *value, size_t *out_size) {
+  const char *driver = getenv("SE_CL_DRIVER");
+  if (key == DRIVER_VERSION && driver != NULL) {
+    if (out_size != NULL) *out_size = strlen(driver) + 1;
+    if (value != NULL) strncpy(value, driver, size);
+    return 0;
+  }
+  const int32_t status = REAL(int32_t(*)(void *, uint32_t, size_t, void *, size_t *), clGetDeviceInfo)(
+      device, key, size, value, out_size);
+  if (status != 0 || value == NULL) return status;
+  if (key == MAX_MEM_ALLOC_SIZE) *(uint64_t *)value = (uint64_t)asked("SE_CL_LARGEST", (long)*(uint64_t *)value);
+  if (key == HOST_UNIFIED_MEMORY) *(uint32_t *)value = (uint32_t)asked("SE_CL_UNIFIED", *(uint32_t *)value);
+  return status;
+}
+
+void *clCreateBuffer(void *context, uint64_t flags, size_t size, void *host, int32_t *status) {
+  ++buffers;
+  if (flags & ALLOC_HOST_PTR) ++host_buffers;
+  if (bytes_held + (long)size > asked("SE_CL_MEMORY", 1L << 50)) {
+    *status = OUT_OF_MEMORY;
+    return NULL;
+  }
+  bytes_held += (long)size;
+  return REAL(void *(*)(void *, uint64_t, size_t, void *, int32_t *), clCreateBuffer)(context, flags, size, host,
+                                                                                      status);
+}
+
+int32_t clReleaseMemObject(void *memory) {
+  size_t size = 0;
+  REAL(int32_t(*)(void *, uint32_t, size_t, void *, size_t *), clGetMemObjectInfo)(memory, MEM_SIZE, sizeof size, &size,
+                                                                                 NULL);
+  bytes_held -= (long)size;
+  return REAL(int32_t(*)(void *), clReleaseMemObject)(memory);
+}
+
+void *clCreateProgramWithSource(void *context, uint32_t count, const char **texts, const size_t *sizes,
+                                int32_t *status) {
+  ++sources;
+  return REAL(void *(*)(void *, uint32_t, const char **, const size_t *, int32_t *), clCreateProgramWithSource)(
+      context, count, texts, sizes, status);
+}
+
+void *clCreateProgramWithBinary(void *context, uint32_t count, void *const *devices, const size_t *sizes,
+                                const unsigned char **codes, int32_t *each, int32_t *status) {
+  ++binaries;
+  return REAL(void *(*)(void *, uint32_t, void *const *, const size_t *, const unsigned char **, int32_t *, int32_t *),
+              clCreateProgramWithBinary)(context, count, devices, sizes, codes, each, status);
+}
+
+int32_t clEnqueueNDRangeKernel(void *queue, void *kernel, uint32_t dimensions, const size_t *offset,
+                               const size_t *global, const size_t *local, uint32_t waits, void *const *events,
+                               void **event) {
+  ++launches;
+  if (is_lost()) return OUT_OF_RESOURCES;
+  return REAL(int32_t(*)(void *, void *, uint32_t, const size_t *, const size_t *, const size_t *, uint32_t,
+                         void *const *, void **),
+              clEnqueueNDRangeKernel)(queue, kernel, dimensions, offset, global, local, waits, events, event);
+}
+
+int32_t clEnqueueWriteBuffer(void *queue, void *memory, uint32_t blocking, size_t offset, size_t size,
+                             const void *from, uint32_t waits, void *const *events, void **event) {
+  ++writes;
+  return REAL(int32_t(*)(void *, void *, uint32_t, size_t, size_t, const void *, uint32_t, void *const *, void **),
+              clEnqueueWriteBuffer)(queue, memory, blocking, offset, size, from, waits, events, event);
+}
+
+int32_t clEnqueueReadBuffer(void *queue, void *memory, uint32_t blocking, size_t offset, size_t size, void *to,
+                            uint32_t waits, void *const *events, void **event) {
+  ++reads;
+  if (is_lost()) return OUT_OF_RESOURCES;
+  return REAL(int32_t(*)(void *, void *, uint32_t, size_t, size_t, void *, uint32_t, void *const *, void **),
+              clEnqueueReadBuffer)(queue, memory, blocking, offset, size, to, waits, events, event);
+}
+
+void *clEnqueueMapBuffer(void *queue, void *memory, uint32_t blocking, uint64_t flags, size_t offset, size_t size,
+                         uint32_t waits, void *const *events, void **event, int32_t *status) {
+  ++maps;
+  return REAL(void *(*)(void *, void *, uint32_t, uint64_t, size_t, size_t, uint32_t, void *const *, void **,
+                        int32_t *),
+              clEnqueueMapBuffer)(queue, memory, blocking, flags, offset, size, waits, events, event, status);
+}

@@ -1,0 +1,190 @@
+"""`certify` and `deploy` against faults put into OpenCL kernels: each is caught, none is hidden.
+
+The faults are in the kernels' source, which the driver (PoCL) compiles and runs as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import opencl_in_library
+import pytest
+
+from sphere_edge.bundle import reference as references
+from sphere_edge.bundle.read import Bundle
+from sphere_edge.certify import here, on_device
+from sphere_edge.certify.verdict import Verdict
+from sphere_edge.devices.local import LocalDevice
+from sphere_edge.devices.store import Store
+from sphere_edge.errors import LoadFailedError
+from sphere_edge.runtime.text import TextManager
+from tests.cli_process import sphere_edge
+
+# 1 / sqrt(32), as it stands in the kernels of the built-in model; and 15 % more.
+SCALE, WRONG_SCALE = "1.767767e-01f", "2.032932e-01f"
+EPSILON = "1.000000e-05f"
+# Time in steps of 65,536 clock ticks: one in twenty is bad, for whatever runs in it.
+BAD_TIME = "(__builtin_readcyclecounter() >> 16) % 20 == 0"
+
+Change = Callable[[str], str]
+WRONG_CONSTANT: Change = lambda text: text.replace(SCALE, WRONG_SCALE)  # noqa: E731
+FAULTS: dict[str, Change] = {
+    "wrong constant": WRONG_CONSTANT,
+    "dropped barrier": opencl_in_library.in_kernels(
+        "rms_norm", lambda text: text.replace("barrier(CLK_LOCAL_MEM_FENCE);", "", 1)
+    ),
+    "nan at far positions": opencl_in_library.in_kernels(
+        "attend_one", lambda text: text.replace(SCALE, f"(position_ptr[0]>300?NAN:{SCALE})")
+    ),
+    "one call in twenty": opencl_in_library.in_kernels(
+        "rms_norm", lambda text: text.replace(EPSILON, f"({BAD_TIME} ? 9.0f : {EPSILON})")
+    ),
+}
+
+
+def broken(bundle: Bundle, folder: Path, change: Change) -> Bundle:
+    """A copy of the bundle with other kernels, its manifest as it was."""
+    copy = shutil.copytree(bundle.folder, folder / "broken")
+    opencl_in_library.exchange(copy / "lib" / "model-opencl.so", change)
+    return Bundle(copy, bundle.manifest)
+
+
+def certified(bundle: Bundle, *, repeat: int = 2, short: bool = False) -> Verdict:
+    folder = here.reference_folder(bundle)
+    reference = references.read(folder)
+    assert reference is not None
+    return on_device.certify(
+        LocalDevice(),
+        here.in_place(bundle, folder),
+        bundle.manifest,
+        reference,
+        repeat=repeat,
+        short=short,
+        backend="opencl",
+    )
+
+
+def test_right_kernels_are_certified(gpu_bundle: Bundle) -> None:
+    verdict = certified(gpu_bundle)
+    assert verdict.certified, verdict.reasons
+    assert (verdict.backend, verdict.agreement, verdict.repeats) == ("opencl", 1, True)
+
+
+def test_a_wrong_constant_is_caught_and_its_kernel_named(
+    gpu_bundle: Bundle, tmp_path: Path
+) -> None:
+    verdict = certified(broken(gpu_bundle, tmp_path, FAULTS["wrong constant"]), repeat=1)
+    assert not verdict.certified
+    assert verdict.kernel is not None
+    assert verdict.kernel.startswith("`attend_many`, attend (after layers.0.self_attn.qkv_proj)")
+
+
+def test_a_dropped_barrier_is_caught_and_its_kernel_named(
+    gpu_bundle: Bundle, tmp_path: Path
+) -> None:
+    verdict = certified(broken(gpu_bundle, tmp_path, FAULTS["dropped barrier"]), repeat=1)
+    assert not verdict.certified
+    assert verdict.kernel is not None
+    assert "rms_norm" in verdict.kernel
+
+
+def test_a_nan_is_caught_though_it_comes_only_at_far_positions(
+    gpu_bundle: Bundle, tmp_path: Path
+) -> None:
+    verdict = certified(broken(gpu_bundle, tmp_path, FAULTS["nan at far positions"]), repeat=1)
+    assert not verdict.certified
+    assert verdict.non_finite > 0
+
+
+def test_a_kernel_that_fails_one_time_in_twenty_is_caught(
+    gpu_bundle: Bundle, tmp_path: Path
+) -> None:
+    verdict = certified(broken(gpu_bundle, tmp_path, FAULTS["one call in twenty"]), repeat=5)
+    assert not verdict.certified
+    assert not verdict.repeats
+
+
+@pytest.fixture
+def wrong(gpu_bundle: Bundle, tmp_path: Path) -> Path:
+    """A bundle whose GPU code is wrong and whose CPU code is right, and which `verify` believes."""
+    copy = broken(gpu_bundle, tmp_path, WRONG_CONSTANT)
+    return resealed(copy.folder)
+
+
+def resealed(folder: Path) -> Path:
+    """The bundle with hashes and id of what is in it now."""
+    import hashlib
+
+    from sphere_edge.bundle.manifest import bundle_id, render
+
+    document: dict[str, Any] = json.loads((folder / "bundle.json").read_text())
+    for file in document["files"]:
+        content = (folder / file["path"]).read_bytes()
+        file.update(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    document["id"] = bundle_id(document)
+    (folder / "bundle.json").write_bytes(render(document))
+    return folder
+
+
+def test_deploy_falls_back_to_the_cpu_and_the_runtime_there_obeys(
+    wrong: Path, tmp_path: Path
+) -> None:
+    store = str(tmp_path / "store")
+    run = sphere_edge("deploy", wrong, "--device", "local", "--store", store)
+    assert run.returncode == 0, run.stderr
+    said = " ".join(run.stderr.split())
+    assert "answers wrongly on local (opencl)" in said
+    assert "cpu is used instead" in said
+    assert "certified on cpu" in said
+    folder = Store(LocalDevice(), store).folder("tiny")
+    verdicts = on_device.kept(LocalDevice(), folder)
+    assert [(one.backend, one.certified) for one in verdicts.verdicts] == [
+        ("opencl", False),
+        ("cpu", True),
+    ]
+    with TextManager.open(f"{folder}/bundle") as text:
+        assert text.info.backend == "cpu"
+        assert "refused when it was certified here: logits differ" in text.info.backend_reason
+    with TextManager.open(f"{folder}/bundle", backend="opencl") as text:
+        assert text.info.backend == "opencl"
+    # A verdict that cannot be read, or is on another bundle, refuses nothing.
+    path = Path(folder) / on_device.VERDICT
+    for content in ("{", path.read_text().replace(verdicts.verdicts[0].bundle, "0" * 64)):
+        path.write_text(content)
+        with TextManager.open(f"{folder}/bundle") as text:
+            assert (text.info.backend, text.info.backend_reason) == ("opencl", "")
+
+
+def test_certify_tells_of_every_backend_and_run_takes_the_one_that_is_right(wrong: Path) -> None:
+    run = sphere_edge("certify", wrong, "--short", "--repeat", "1", "--json")
+    assert run.returncode == 0, run.stderr
+    told = json.loads(run.stdout)
+    assert told["backend"] == "cpu"
+    assert [(one["backend"], one["certified"]) for one in told["verdicts"]] == [
+        ("opencl", False),
+        ("cpu", True),
+    ]
+    assert "answers wrongly on this machine (opencl)" in " ".join(run.stderr.split())
+    words = ("run", wrong, "Hi", "--raw", "--max-tokens", "2", "--json")
+    said = json.loads(sphere_edge(*words).stdout)
+    assert said["backend"] == "cpu"
+    assert said["backend_reason"].startswith("`opencl` was refused on opencl: logits differ")
+    bench = ("bench", wrong, "--prompt-tokens", "4", "--new-tokens", "2", "--repeat", "1")
+    shown = " ".join(sphere_edge(*bench, "--backend", "opencl").stderr.split())
+    assert "answers: refused on opencl" in shown
+
+
+def test_a_bundle_that_is_wrong_everywhere_is_refused(wrong: Path) -> None:
+    found = Bundle.open(wrong)
+    reference = json.loads((wrong / "certify" / "reference.json").read_text())
+    for row in reference["rows"]:
+        row["log_sum_exp"] += 5
+    (wrong / "certify" / "reference.json").write_text(json.dumps(reference))
+    resealed(found.folder)
+    run = sphere_edge("certify", wrong, "--short", "--repeat", "1")
+    assert run.returncode == LoadFailedError.status
+    assert "answers wrongly on this machine (opencl)" in run.stderr

@@ -1,0 +1,172 @@
+"""What the runtime asks of an OpenCL driver, and what it does when the driver fails.
+
+An OpenCL library of our own stands between the runtime and the real one: opencl_shim.c.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opencl_kernels import device
+
+from sphere_edge.bundle.read import Bundle
+from sphere_edge.errors import Status
+from sphere_edge.run import run
+from sphere_edge.toolchain import compilers, native, targets
+
+PROMPT = "What is the capital of France?"
+
+
+@dataclass(frozen=True)
+class Driver:
+    """The runner on a bundle over our OpenCL library; `cache` is the runner's cache folder."""
+
+    bundle: Path
+    library: Path
+    cache: Path
+
+    def environment(self, **faults: object) -> dict[str, str]:
+        return {
+            "LD_LIBRARY_PATH": str(self.library.parent),
+            "SPHERE_EDGE_CACHE": str(self.cache),
+            "SE_CL_COUNTS": str(self.cache / "counts.json"),
+            **{f"SE_CL_{name}": str(value) for name, value in faults.items()},
+        }
+
+    def counts(self) -> dict[str, int]:
+        """How often each thing was asked for in the last run."""
+        counts: dict[str, int] = json.loads((self.cache / "counts.json").read_text())
+        return counts
+
+    def __call__(self, verb: str, *words: str, exit_code: int = 0, **faults: object) -> Any:
+        """What the runner prints; `faults` as MEMORY=10**6."""
+        runner = native.build(targets.host()).runner
+        argv = [str(runner), verb, str(self.bundle), *words, "--json"]
+        done = run(argv, timeout_s=300, env=self.environment(**faults), check=False)
+        assert done.exit_code == exit_code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def generate(self, *words: str, exit_code: int = 0, **faults: object) -> Any:
+        words = (PROMPT, "--temperature", "0", *(words or ("--max-tokens", "8")))
+        return self("generate", *words, exit_code=exit_code, **faults)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    device()
+    maps = Path("/proc/self/maps").read_text().split()
+    real = Path(next(word for word in maps if word.startswith("/") and "libOpenCL" in word))
+    made = tmp_path_factory.mktemp("opencl") / "libOpenCL.so"
+    source = Path(__file__).with_name("opencl_shim.c")
+    flags = ["-O1", "-shared", "-fPIC", "-Wl,--no-as-needed", f"-L{real.parent}", f"-l:{real.name}"]
+    command = [compilers.zig(), "cc", "-o", made, source, *flags]
+    run(command, timeout_s=300, env=compilers.environment())
+    return made
+
+
+@pytest.fixture
+def driver(gpu_bundle: Bundle, library: Path, tmp_path: Path) -> Driver:
+    return Driver(gpu_bundle.folder, library, tmp_path)
+
+
+def test_kernels_are_compiled_once_per_driver(driver: Driver) -> None:
+    first = driver.generate()
+    assert (driver.counts()["sources"], driver.counts()["binaries"]) == (1, 0)
+    assert driver.generate()["text"] == first["text"]
+    assert (driver.counts()["sources"], driver.counts()["binaries"]) == (0, 1)
+    driver.generate(DRIVER="newer")
+    assert driver.counts()["sources"] == 1
+    for binary in (driver.cache / "opencl").iterdir():
+        content = binary.read_bytes()
+        binary.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert driver.generate()["text"] == first["text"]
+    assert (driver.counts()["sources"], driver.counts()["binaries"]) == (1, 0)
+
+
+def test_buffers_come_from_the_pool_once_it_is_filled(driver: Driver) -> None:
+    driver.generate("--max-tokens", "4")
+    few = driver.counts()
+    driver.generate("--max-tokens", "24")
+    many = driver.counts()
+    assert many["launches"] > few["launches"] + 500
+    assert many["buffers"] == few["buffers"]
+
+
+def test_memory_that_gpu_and_cpu_share_is_used_in_place(driver: Driver) -> None:
+    apart = driver.generate(UNIFIED=0)
+    counts = driver.counts()
+    assert (counts["maps"], counts["host_buffers"]) == (0, 0)
+    assert counts["writes"] > 0
+    assert counts["reads"] > 0
+    assert driver.generate(UNIFIED=1)["text"] == apart["text"]
+    counts = driver.counts()
+    assert (counts["writes"], counts["reads"]) == (0, 0)
+    assert counts["maps"] > 0
+    assert counts["host_buffers"] == counts["buffers"]
+
+
+def test_the_loader_of_pixel_phones_is_switched_on(driver: Driver) -> None:
+    driver.generate()
+    assert driver.counts()["enabled"] == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"MEMORY": 1_000_000}, "has no `[0-9]+` bytes left"),
+        ({"LARGEST": 100_000}, "makes buffers of up to `100000` bytes"),
+    ],
+)
+def test_too_little_memory_is_an_error_with_the_bytes_or_a_reason_to_use_the_cpu(
+    driver: Driver, fault: dict[str, int], told: str
+) -> None:
+    words = ("--max-tokens", "4")
+    code = Status.OOM_VRAM
+    failed = driver.generate(*words, "--backend", "opencl", exit_code=code, **fault)
+    assert failed["error"]["status"] == "OOM_VRAM"
+    assert re.search(told, failed["error"]["message"])
+    there = driver("bench", "--prompt-tokens", "4", "--new-tokens", "0", "--repeat", "1", **fault)
+    assert there["backend"] == "cpu"
+    assert "`opencl` does not work here" in there["backend_reason"]
+
+
+LOST = """
+import sys
+from sphere_edge import TextManager, errors
+with TextManager.open(sys.argv[1]) as text:
+    assert text.info.backend == "opencl"
+    try:
+        "".join(text.generate("Hello", max_tokens=200, temperature=0, ignore_end_of_text=True))
+    except errors.InternalError as error:
+        print(error.message)
+with TextManager.open(sys.argv[1]) as text:
+    print(text.info.backend, text.info.backend_reason)
+    print(len("".join(text.generate("Hello", max_tokens=4, temperature=0))) > 0)
+"""
+
+
+def test_a_lost_device_ends_the_call_and_the_model_opens_on_the_cpu_again(driver: Driver) -> None:
+    environment = driver.environment(LOST_AFTER=400)
+    command = [sys.executable, "-c", LOST, str(driver.bundle)]
+    done = run(command, timeout_s=300, env=environment)
+    first, second, third = done.stdout.splitlines()
+    assert "the device is lost" in first
+    assert second.startswith("cpu the backend `opencl` does not work here")
+    assert "is lost" in second
+    assert third == "True"
+
+
+def test_every_kernel_is_timed_by_the_gpus_own_clock(driver: Driver) -> None:
+    words = ("--prompt-tokens", "16", "--new-tokens", "4", "--repeat", "1")
+    told = driver("bench", *words, "--backend", "opencl", "--kernels")
+    names = {one["name"] for one in told["kernels"]}
+    for kind in ("take", "linear_q8", "rms_norm", "gated_silu", "rotate_and_store", "attend"):
+        assert any(name.startswith(kind) for name in names), kind
+    assert all(one["calls"] > 0 and one["seconds"] > 0 for one in told["kernels"])
+    assert driver("bench", *words)["kernels"] == []
