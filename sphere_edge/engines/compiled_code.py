@@ -48,20 +48,26 @@ def for_gpu(
     name: str,
     progress: Progress,
 ) -> GpuCode | None:
-    """The same functions for the GPU; None if the profile wants none, or none can be made here.
+    """The same functions for the GPU; None if the profile wants none, or none can be made.
 
-    The second is said through the console: NVRTC comes in wheels that not everybody has.
+    The second is said through the console: NVRTC comes in wheels that not everybody has, and there
+    are no GPU kernels for some things yet.
     """
     if all(backend == "cpu" for backend in profile.backends):
         return None
     target = GpuTarget.of(profile)
-    if not _can_compile(target):
-        return None
-    model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
     linked_in = is_linked_by_the_app(target)
     library = target.kind if linked_in else f"model-{target.kind}.so"
     with progress.step(f"compiling for {target.kind} ({target.family})"):
-        module = trace(model, limits).module
+        try:
+            if target.kind == "cuda" and target.architecture is not None:
+                cubin.register(target.architecture)
+            model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
+            module = trace(model, limits).module
+        except UnsupportedError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            console.warn(f"the bundle is for the CPU only: {error.message}{hint}")
+            return None
         if linked_in:
             (folder / library).mkdir()
             compile_objects(module, target, folder / library, symbol_prefix(name, target.kind))
@@ -72,14 +78,3 @@ def for_gpu(
         library=f"lib/{library}",
         arithmetic="float16" if target.half else "float32",
     )
-
-
-def _can_compile(target: GpuTarget) -> bool:
-    if target.kind != "cuda" or target.architecture is None:
-        return True
-    try:
-        cubin.register(target.architecture)
-    except UnsupportedError as error:
-        console.warn(f"the bundle is for the CPU only: {error.message} ({error.hint})")
-        return False
-    return True
