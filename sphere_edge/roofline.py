@@ -6,9 +6,9 @@ prefill   every token multiplies and adds once per parameter:
           tokens/s <= operations per second / (2 * parameters)
 
 Williams, Waterman & Patterson 2009, "Roofline". Operations: of the GPU where the profile prefers
-it; otherwise of the CPU, performance cores * clock * operations per cycle, two 128-bit units per
-ARM core and two of 256 or 512 bits per x86 core. What is measured lies below: half of the bandwidth
-and a third of the arithmetic are good.
+it, twice its float32 figure where it computes in float16; otherwise of the CPU, performance cores *
+clock * operations per cycle, two 128-bit units per ARM core and two of 256 or 512 bits per x86
+core. What is measured lies below: half of the bandwidth and a third of the arithmetic are good.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from sphere_edge.bundle.manifest import Memory
 from sphere_edge.fit import Choice, ModelSpec, predict
-from sphere_edge.profiles import DeviceProfile
+from sphere_edge.profiles import DeviceProfile, Gpu
 
 # Operations (a multiplication and an addition are two) that one core starts per cycle.
 _PER_CYCLE = {"avx512vnni": 256, "avx2": 64, "i8mm": 128, "dotprod": 64, "neon": 16}
@@ -51,10 +51,17 @@ def bounds(memory: Memory, parameters: int, profile: DeviceProfile) -> Roofline:
 def operations_per_s(profile: DeviceProfile) -> float | None:
     """What the profile's first choice of processor can do, as far as it is known."""
     if profile.backends[0] != "cpu":
-        return profile.gpu.flops_per_s if profile.gpu else None
+        return _gpu_operations_per_s(profile.gpu) if profile.gpu else None
     hertz = _hertz(profile)
     known = [_PER_CYCLE[feature] for feature in profile.cpu.features if feature in _PER_CYCLE]
     return hertz * max(known) if hertz and known else None
+
+
+def _gpu_operations_per_s(gpu: Gpu) -> float | None:
+    if gpu.flops_per_s is None:
+        return None
+    # Two of float16 take the place of one of float32.
+    return gpu.flops_per_s * (2.0 if gpu.half_precision else 1.0)
 
 
 def _hertz(profile: DeviceProfile) -> float | None:

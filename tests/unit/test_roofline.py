@@ -31,7 +31,12 @@ def test_decode_is_bounded_by_what_every_token_reads() -> None:
 
 
 def test_prefill_is_bounded_by_the_gpu_that_the_profile_prefers() -> None:
-    assert roofline(SPEC, CHOICE, profiles.load("galaxy-s23")).prefill == 3.48e12 / 1e9
+    phone = profiles.load("galaxy-s23")
+    # In float16, which takes half the time.
+    assert roofline(SPEC, CHOICE, phone).prefill == 2 * 3.48e12 / 1e9
+    assert phone.gpu is not None
+    plain = phone.model_copy(update={"gpu": phone.gpu.model_copy(update={"half_precision": False})})
+    assert roofline(SPEC, CHOICE, plain).prefill == 3.48e12 / 1e9
 
 
 def test_a_cpu_counts_its_large_cores_at_their_clocks() -> None:
