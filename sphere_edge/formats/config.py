@@ -15,6 +15,28 @@ RopeKind = Literal["default", "linear", "dynamic", "yarn", "longrope", "llama3"]
 # Older files call it by the name it had in the paper's code.
 _ROPE_ALIASES = {"su": "longrope"}
 
+# All that a table for RoPE may say.
+_ROPE_KEYS = frozenset(
+    {
+        "attention_factor",
+        "beta_fast",
+        "beta_slow",
+        "factor",
+        "high_freq_factor",
+        "long_factor",
+        "low_freq_factor",
+        "mscale",
+        "mscale_all_dim",
+        "original_max_position_embeddings",
+        "partial_rotary_factor",
+        "rope_theta",
+        "rope_type",
+        "short_factor",
+        "truncate",
+        "type",
+    }
+)
+
 Value = TypeVar("Value", bool, int, float, str, list[Any], dict[str, Any])
 Default = TypeVar("Default")
 _REQUIRED: Any = object()
@@ -83,6 +105,7 @@ class ModelConfig:
         self._values = {key: value for key, value in values.items() if value is not None}
         self._nulls = set(values) - set(self._values)
         self._read: set[str] = set()
+        self._strange: set[str] = set()
         self.model_type: str = self.take("model_type", str)
 
     @classmethod
@@ -112,8 +135,11 @@ class ModelConfig:
         return name in self._nulls
 
     def unread(self) -> set[str]:
-        """Keys with a value that nobody has taken: what a family ignores may change the result."""
-        return set(self._values) - self._read
+        """Keys with a value that nobody has taken: what a family ignores may change the result.
+
+        Those inside of a table for RoPE as `rope_scaling.key`.
+        """
+        return (set(self._values) - self._read) | self._strange
 
     def rope(
         self,
@@ -166,12 +192,15 @@ class ModelConfig:
     def _rope_table(self, layer_type: str | None) -> dict[str, Any]:
         scaling = self.take("rope_scaling", dict, {})
         table: dict[str, Any] = self.take("rope_parameters", dict, {}) or scaling
+        name = "rope_scaling" if table is scaling else "rope_parameters"
         if layer_type is not None and layer_type in table:
             table = _checked(layer_type, table[layer_type], dict)
         elif table and all(isinstance(value, dict) for value in table.values()):
             message = f"config.json gives `rope_parameters` per layer type: {', '.join(table)}"
             hint = f"the family `{self.model_type}` asks for one only"
             raise UnsupportedError(message, hint=hint)
+        strange = {key for key, value in table.items() if value is not None} - _ROPE_KEYS
+        self._strange |= {f"{name}.{key}" for key in strange}
         return table
 
 

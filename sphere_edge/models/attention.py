@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from tvm.relax.frontend import nn
@@ -74,9 +74,3 @@ class SelfAttention(nn.Module):  # type: ignore[misc]
         )
         sinks = None if self.sinks is None else self.sinks.weight
         return self.o_proj(self.kernels.attend(q, position, cache, self.spec, sinks))
-
-
-def alternating(layers: int, period: int, width: int | None) -> Iterator[int | None]:
-    """The windows of layers of which every `period`-th sees everything."""
-    for layer in range(layers):
-        yield None if (layer + 1) % period == 0 else width

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tvm.relax.frontend import nn
-from tvm.relax.frontend.nn import Tensor
-
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
 from sphere_edge.formats.config import ModelConfig, RopeParameters
+from sphere_edge.models.attention import SelfAttention, specified
 from sphere_edge.models.decoder import Decoder, GatedMLP, SandwichBlock
-from sphere_edge.models.kernels import Attention as AttentionSpec
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import Cache, Linear, RmsNorm, Rope, normalize_heads
+from sphere_edge.models.layers import RmsNorm, Rope
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import (
     Shape,
     activation,
-    layer_types,
+    alternating,
     refuse_bidirectional,
     softcap,
     window,
@@ -66,18 +63,12 @@ class Config:
 
 def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
     """All but every sixth layer slide, unless the config says otherwise."""
-    kinds = layer_types(config, layers)
     usual = config.take("_sliding_window_pattern", int, 6)
     period = config.take("sliding_window_pattern", int, usual)
     if period <= 0:
         message = f"`sliding_window_pattern` in config.json is `{period}`"
         raise ModelCorruptError(message)
-    if kinds is None:
-        slides = [(layer + 1) % period != 0 for layer in range(layers)]
-    else:
-        slides = [kind == "sliding_attention" for kind in kinds]
-    width = window(config, 4096)
-    return tuple(width if sliding else None for sliding in slides)
+    return alternating(config, layers, period=period, width=window(config, 4096))
 
 
 def _rope(config: ModelConfig, layer_type: str) -> RopeParameters:
@@ -89,34 +80,21 @@ def _rope(config: ModelConfig, layer_type: str) -> RopeParameters:
     return config.rope(layer_type=layer_type) if nested else RopeParameters(theta=local)
 
 
-class Attention(nn.Module):  # type: ignore[misc]
+class Attention(SelfAttention):
     """Grouped-query attention with normalized queries and keys."""
 
     def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
-        shape = config.shape
-        parts = {"q_proj": shape.query, "k_proj": shape.key, "v_proj": shape.key}
-        output = {"o_proj": shape.hidden}
-        self.kernels = kernels
-        self.qkv_proj = Linear(kernels, fmt, shape.hidden, parts, config.attention_bias)
-        self.o_proj = Linear(kernels, fmt, shape.query, output, config.attention_bias)
-        self.q_norm = RmsNorm(kernels, shape.head_dim, shape.epsilon, offset=1.0)
-        self.k_norm = RmsNorm(kernels, shape.head_dim, shape.epsilon, offset=1.0)
-        self.spec = AttentionSpec(
-            query_heads=shape.heads,
-            kv_heads=shape.kv_heads,
-            head_dim=shape.head_dim,
-            scale=config.scale,
-            rotary_dim=config.rotation.rotary_dim,
-            window=config.windows[layer],
+        shape, bias = config.shape, config.attention_bias
+        window = config.windows[layer]
+        super().__init__(
+            shape,
+            kernels,
+            fmt,
+            specified(shape, config.rotation, scale=config.scale, window=window),
+            bias=bias,
+            output_bias=bias,
+            head_norm=lambda: RmsNorm(kernels, shape.head_dim, shape.epsilon, offset=1.0),
         )
-
-    def forward(self, x: Tensor, position: Tensor, rope: Rope, cache: Cache) -> Tensor:
-        """[n, hidden] → [n, hidden]; the new keys and values go into `cache`."""
-        qkv = normalize_heads(self.qkv_proj(x), self.q_norm, self.k_norm, self.spec)
-        q, cache = self.kernels.rotate_and_store(
-            qkv, position, rope.inverse_frequencies, rope.magnitude, cache, self.spec
-        )
-        return self.o_proj(self.kernels.attend(q, position, cache, self.spec))
 
 
 class MLP(GatedMLP):

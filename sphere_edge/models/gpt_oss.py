@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
 from sphere_edge.formats.config import ModelConfig, RopeParameters
-from sphere_edge.models.attention import SelfAttention, alternating, specified
+from sphere_edge.models.attention import SelfAttention, specified
 from sphere_edge.models.decoder import Decoder, PreNormBlock
 from sphere_edge.models.kernels import ClampedSwiglu, Kernels
 from sphere_edge.models.layers import RmsNorm
 from sphere_edge.models.mixture import Mixture, MixtureShape
 from sphere_edge.models.rope import Rotation, rotation
-from sphere_edge.models.shape import Shape, activation, layer_types, window
+from sphere_edge.models.shape import Shape, activation, alternating, window
 from sphere_edge.quantization.weights import WeightFormat
 
 # What a config.json means that says nothing of RoPE scaling.
@@ -44,7 +44,7 @@ class Config:
             shape=shape,
             rotation=rotation(_rope(config), shape.head_dim, context_tokens),
             attention_bias=config.take("attention_bias", bool, True),
-            windows=_windows(config, shape.layers),
+            windows=alternating(config, shape.layers, period=2, width=window(config, 128)),
             mixture=_mixture(config, shape),
             swiglu=ClampedSwiglu(
                 alpha=config.take("swiglu_alpha", float, 1.702),
@@ -64,14 +64,6 @@ def _rope(config: ModelConfig) -> RopeParameters:
     rope = config.rope(default_theta=150000.0)
     says = config.take("rope_parameters", dict, {}) or config.take("rope_scaling", dict, {})
     return rope if says else replace(_ROPE, theta=rope.theta)
-
-
-def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
-    """Every second layer sees everything, the first one does not, unless `layer_types` says so."""
-    width, kinds = window(config, 128), layer_types(config, layers)
-    if kinds is None:
-        return tuple(alternating(layers, 2, width))
-    return tuple(width if kind == "sliding_attention" else None for kind in kinds)
 
 
 def _mixture(config: ModelConfig, shape: Shape) -> MixtureShape:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tvm.relax.frontend import nn
-from tvm.relax.frontend.nn import Tensor
-
 from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.attention import SelfAttention, specified
 from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
-from sphere_edge.models.kernels import Attention as AttentionSpec
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import Cache, Linear, RmsNorm, Rope
+from sphere_edge.models.layers import RmsNorm
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation
 from sphere_edge.quantization.weights import WeightFormat
@@ -40,30 +37,13 @@ class Config:
         )
 
 
-class Attention(nn.Module):  # type: ignore[misc]
+class Attention(SelfAttention):
     """Grouped-query attention; biases on all four projections or on none."""
 
     def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        shape = config.shape
-        parts = {"q_proj": shape.query, "k_proj": shape.key, "v_proj": shape.key}
-        output = {"o_proj": shape.hidden}
-        self.kernels = kernels
-        self.qkv_proj = Linear(kernels, fmt, shape.hidden, parts, config.attention_bias)
-        self.o_proj = Linear(kernels, fmt, shape.query, output, config.attention_bias)
-        self.spec = AttentionSpec(
-            query_heads=shape.heads,
-            kv_heads=shape.kv_heads,
-            head_dim=shape.head_dim,
-            scale=shape.head_dim**-0.5,
-            rotary_dim=config.rotation.rotary_dim,
-        )
-
-    def forward(self, x: Tensor, position: Tensor, rope: Rope, cache: Cache) -> Tensor:
-        """[n, hidden] → [n, hidden]; the new keys and values go into `cache`."""
-        q, cache = self.kernels.rotate_and_store(
-            self.qkv_proj(x), position, rope.inverse_frequencies, rope.magnitude, cache, self.spec
-        )
-        return self.o_proj(self.kernels.attend(q, position, cache, self.spec))
+        spec = specified(config.shape, config.rotation)
+        bias = config.attention_bias
+        super().__init__(config.shape, kernels, fmt, spec, bias=bias, output_bias=bias)
 
 
 class MLP(GatedMLP):

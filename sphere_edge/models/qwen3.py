@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tvm.relax.frontend import nn
-from tvm.relax.frontend.nn import Tensor
-
 from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.attention import SelfAttention, specified
 from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
-from sphere_edge.models.kernels import Attention as AttentionSpec
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import Cache, Linear, RmsNorm, Rope, normalize_heads
+from sphere_edge.models.layers import RmsNorm
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation, windows
 from sphere_edge.quantization.weights import WeightFormat
@@ -40,34 +37,21 @@ class Config:
         )
 
 
-class Attention(nn.Module):  # type: ignore[misc]
+class Attention(SelfAttention):
     """Grouped-query attention with normalized queries and keys."""
 
     def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
-        shape = config.shape
-        parts = {"q_proj": shape.query, "k_proj": shape.key, "v_proj": shape.key}
-        output = {"o_proj": shape.hidden}
-        self.kernels = kernels
-        self.qkv_proj = Linear(kernels, fmt, shape.hidden, parts, config.attention_bias)
-        self.o_proj = Linear(kernels, fmt, shape.query, output, config.attention_bias)
-        self.q_norm = RmsNorm(kernels, shape.head_dim, shape.epsilon)
-        self.k_norm = RmsNorm(kernels, shape.head_dim, shape.epsilon)
-        self.spec = AttentionSpec(
-            query_heads=shape.heads,
-            kv_heads=shape.kv_heads,
-            head_dim=shape.head_dim,
-            scale=shape.head_dim**-0.5,
-            rotary_dim=config.rotation.rotary_dim,
-            window=config.windows[layer],
+        shape, bias = config.shape, config.attention_bias
+        window = config.windows[layer]
+        super().__init__(
+            shape,
+            kernels,
+            fmt,
+            specified(shape, config.rotation, window=window),
+            bias=bias,
+            output_bias=bias,
+            head_norm=lambda: RmsNorm(kernels, shape.head_dim, shape.epsilon),
         )
-
-    def forward(self, x: Tensor, position: Tensor, rope: Rope, cache: Cache) -> Tensor:
-        """[n, hidden] → [n, hidden]; the new keys and values go into `cache`."""
-        qkv = normalize_heads(self.qkv_proj(x), self.q_norm, self.k_norm, self.spec)
-        q, cache = self.kernels.rotate_and_store(
-            qkv, position, rope.inverse_frequencies, rope.magnitude, cache, self.spec
-        )
-        return self.o_proj(self.kernels.attend(q, position, cache, self.spec))
 
 
 class MLP(GatedMLP):

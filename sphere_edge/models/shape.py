@@ -151,6 +151,21 @@ def windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
     return tuple(width if used and sliding else None for sliding in slides)
 
 
+def alternating(
+    config: ModelConfig, layers: int, *, period: int, width: int | None
+) -> tuple[int | None, ...]:
+    """Each layer's window, `width` or None: what `layer_types` says, which may be absent.
+
+    Then every `period`-th layer sees everything and the others slide.
+    """
+    kinds = layer_types(config, layers)
+    if kinds is None:
+        slides = [(layer + 1) % period != 0 for layer in range(layers)]
+    else:
+        slides = [kind == "sliding_attention" for kind in kinds]
+    return tuple(width if sliding else None for sliding in slides)
+
+
 def layer_types(config: ModelConfig, layers: int) -> list[str] | None:
     """`layer_types`, one per layer, each a kind of attention that is done here; None if absent."""
     kinds = config.take("layer_types", list, None)

@@ -383,6 +383,7 @@ CASES: dict[str, dict[str, Any]] = {
     "mistral_odd_heads_all_slide_yarn": {
         "style": 5,
         "model_type": "mistral",
+        "hidden_size": 48,
         "num_attention_heads": 3,
         "num_key_value_heads": 3,
         "head_dim": 24,
@@ -401,6 +402,7 @@ CASES: dict[str, dict[str, Any]] = {
     "qwen3_one_kv_head_all_slide_yarn": {
         "style": 4,
         "model_type": "qwen3",
+        "hidden_size": 48,
         "num_attention_heads": 3,
         "num_key_value_heads": 1,
         "head_dim": 16,
@@ -420,6 +422,7 @@ CASES: dict[str, dict[str, Any]] = {
     "gemma_odd_heads_llama3": {
         "style": 5,
         "model_type": "gemma",
+        "hidden_size": 48,
         "num_attention_heads": 3,
         "num_key_value_heads": 3,
         "head_dim": 20,
@@ -429,6 +432,7 @@ CASES: dict[str, dict[str, Any]] = {
     "gemma2_odd_heads_all_slide_linear": {
         "style": 4,
         "model_type": "gemma2",
+        "hidden_size": 48,
         "num_attention_heads": 3,
         "num_key_value_heads": 1,
         "head_dim": 24,
@@ -440,6 +444,7 @@ CASES: dict[str, dict[str, Any]] = {
     "gemma3_odd_heads_untied_yarn": {
         "style": 5,
         "model_type": "gemma3_text",
+        "hidden_size": 48,
         "num_attention_heads": 3,
         "num_key_value_heads": 3,
         "head_dim": 20,
@@ -453,6 +458,7 @@ CASES: dict[str, dict[str, Any]] = {
     "nemotron_odd_heads_linear": {
         "style": 5,
         "model_type": "nemotron",
+        "hidden_size": 48,
         "num_attention_heads": 3,
         "num_key_value_heads": 3,
         "head_dim": 24,
@@ -466,6 +472,7 @@ CASES: dict[str, dict[str, Any]] = {
     "glm_odd_heads_linear": {
         "style": 5,
         "model_type": "glm",
+        "hidden_size": 48,
         "num_attention_heads": 3,
         "num_key_value_heads": 3,
         "head_dim": 16,
@@ -479,6 +486,7 @@ CASES: dict[str, dict[str, Any]] = {
     "glm4_odd_heads_yarn": {
         "style": 5,
         "model_type": "glm4",
+        "hidden_size": 80,
         "num_attention_heads": 5,
         "num_key_value_heads": 5,
         "head_dim": 16,
@@ -532,6 +540,7 @@ CASES: dict[str, dict[str, Any]] = {
         "model_type": "gpt_oss",
         **MIXTURE,
         "vocab_size": 101,
+        "hidden_size": 48,
         "num_attention_heads": 3,
         "num_key_value_heads": 3,
         "num_hidden_layers": 3,
@@ -574,6 +583,7 @@ CASES: dict[str, dict[str, Any]] = {
         "style": 4,
         "model_type": "qwen3_moe",
         **QWEN_MIXTURE,
+        "hidden_size": 80,
         "num_attention_heads": 5,
         "num_key_value_heads": 5,
         "num_experts": 3,

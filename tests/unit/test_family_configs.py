@@ -37,8 +37,92 @@ def test_every_family_reads_a_plain_config_and_leaves_no_key_unread(name):
     assert made.config.shape.epsilon == 1e-5
 
 
-def test_a_key_that_nobody_reads_is_reported():
-    assert read(residual_multiplier=0.2).unread == ("residual_multiplier",)
+# Keys with which other architectures change every number.
+_STRANGE = {
+    "residual_multiplier": 0.2,
+    "logit_scale": 0.0625,
+    "clip_qkv": 8.0,
+    "attention_multiplier": 0.0078125,
+    "use_qk_norm": True,
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("key", _STRANGE)
+def test_a_key_that_nobody_reads_is_reported_whatever_the_family(name, key):
+    assert read(name, **{key: _STRANGE[key]}).unread == (key,)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_key_of_the_rope_table_that_nobody_reads_is_reported_whatever_the_family(name):
+    table = {"rope_type": "linear", "factor": 2.0, "ramp_width": 3.0}
+    assert read(name, rope_scaling=table).unread == ("rope_scaling.ramp_width",)
+    table["rope_theta"] = 10000.0
+    assert read(name, rope_parameters=table).unread == ("rope_parameters.ramp_width",)
+
+
+def test_a_key_of_one_layer_types_rope_is_reported():
+    tables = {
+        "full_attention": {"rope_type": "default", "rope_theta": 1e6, "ramp_width": 3.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+    }
+    assert read("gemma3_text", rope_parameters=tables).unread == ("rope_parameters.ramp_width",)
+
+
+GPT_OSS = {"num_local_experts": 4, "num_experts_per_tok": 2}
+
+
+def test_gpt_oss_without_rope_parameters_has_the_yarn_of_the_published_models():
+    plain = read("gpt_oss", **GPT_OSS, max_position_embeddings=131072)
+    written = read(
+        "gpt-oss",
+        **GPT_OSS,
+        max_position_embeddings=131072,
+        rope_theta=150000,
+        rope_scaling={
+            "rope_type": "yarn",
+            "factor": 32.0,
+            "beta_fast": 32.0,
+            "beta_slow": 1.0,
+            "truncate": False,
+            "original_max_position_embeddings": 4096,
+        },
+        initial_context_length=4096,
+        experts_per_token=2,
+        swiglu_limit=7.0,
+        quantization_config={"quant_method": "mxfp4"},
+    )
+    found, expected = plain.config.rotation, written.config.rotation
+    assert (found.inverse_frequencies == expected.inverse_frequencies).all()
+    assert found.magnitude == expected.magnitude > 1
+    assert (plain.config.mxfp4, written.config.mxfp4) == (False, True)
+    assert written.unread == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "named"),
+    [
+        ({"experts_per_token": 3}, ModelCorruptError, "experts_per_token"),
+        ({"num_experts_per_tok": 5}, ModelCorruptError, "`5` of `4` experts"),
+        ({"num_local_experts": 0}, ModelCorruptError, "experts"),
+        ({"intermediate_size": 50}, UnsupportedError, "`100` rows"),
+        ({"hidden_act": "gelu"}, UnsupportedError, "`gelu`"),
+    ],
+)
+def test_mixtures_that_cannot_be_built_are_refused_by_name(changes, error, named):
+    with pytest.raises(error, match=named):
+        read("gpt_oss", **{**GPT_OSS, **changes})
+
+
+def test_layers_of_a_qwen3_mixture_without_experts_are_told_apart():
+    sizes = {"num_hidden_layers": 6, "moe_intermediate_size": 16, "num_experts": 4}
+    sizes["num_experts_per_tok"] = 2
+    assert read("qwen3_moe", **sizes).config.dense == frozenset()
+    dense = read("qwen3_moe", **sizes, mlp_only_layers=[5], decoder_sparse_step=2).config.dense
+    assert dense == {0, 2, 4, 5}
+    slides = {"use_sliding_window": True, "sliding_window": 8}
+    assert read("qwen3_moe", **sizes, **slides).config.window == 8
+    assert read("qwen3_moe", **sizes, sliding_window=8).config.window is None
 
 
 def test_a_key_that_changes_nothing_with_its_usual_value_is_reported_only_with_another():
