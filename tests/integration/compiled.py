@@ -47,6 +47,7 @@ class Machine:
         for path in weights_folder.glob("*.safetensors"):
             stored |= load_file(path)
         self._limits = limits
+        self.stored = stored
         self._device = device or tvm.cpu()
         self._machine = relax.VirtualMachine(tvm.runtime.load_module(str(library)), self._device)
         self._parameters = [tvm.runtime.tensor(stored[name], self._device) for name in parameters]
