@@ -12,7 +12,8 @@ from typing import Any
 PAGE = Path(__file__).parent / "models.md"
 _DATA = Path(__file__).parents[1] / "tests" / "data"
 _BEGIN, _END = "<!-- families -->", "<!-- end of families -->"
-_PROMPT = 40
+# Families with one window for all layers.
+_ALL_SLIDE = ("mistral", "phi3")
 _KINDS = ("first token", "200 decoded", "in pieces", "after a rewind")
 _COLUMNS = ("family", "configurations", "heads: query / key", "windows", "RoPE", "also", *_KINDS)
 
@@ -62,7 +63,7 @@ def _windows(config: dict[str, Any]) -> str:
     kinds = config.get("layer_types")
     if not used or (kinds is not None and "sliding_attention" not in kinds):
         return ""
-    everywhere = kinds is not None and "full_attention" not in kinds
+    everywhere = config["model_type"] in _ALL_SLIDE if kinds is None else len(set(kinds)) == 1
     return f"{width}{' in all layers' if everywhere else ''}"
 
 

@@ -218,6 +218,8 @@ CASES: dict[str, dict[str, Any]] = {
     "phi3_tied": {
         "style": 5,
         "model_type": "phi3",
+        "hidden_size": 48,
+        "num_attention_heads": 3,
         "num_key_value_heads": 1,
         "tie_word_embeddings": True,
     },
