@@ -33,19 +33,26 @@ class Roofline:
     prefill: float | None
 
 
-def roofline(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> Roofline:
-    """The bounds for `spec` with `choice` on `profile`."""
-    return bounds(predict(spec, choice), spec.parameters, profile)
+def roofline(family: str, spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> Roofline:
+    """The bounds for `spec`, a model of `family`, with `choice` on `profile`."""
+    return bounds(family, predict(spec, choice), spec.parameters, profile)
 
 
-def bounds(memory: Memory, parameters: int, profile: DeviceProfile) -> Roofline:
+def bounds(family: str, memory: Memory, parameters: int, profile: DeviceProfile) -> Roofline:
     """The same from what a bundle's manifest says of its memory and size."""
+    if _is_mixture(family):
+        return Roofline(None, None)
     moved = memory.weights_bytes + memory.kv_cache_bytes / 2
     bandwidth, operations = profile.memory.bandwidth_bytes_per_s, operations_per_s(profile)
     return Roofline(
         decode=bandwidth / moved if bandwidth else None,
         prefill=operations / (2 * parameters) if operations else None,
     )
+
+
+def _is_mixture(family: str) -> bool:
+    """Whether a token reads only some of the weights, which ones being unknown before."""
+    return "moe" in family or family.replace("-", "_") == "gpt_oss"
 
 
 def operations_per_s(profile: DeviceProfile) -> float | None:

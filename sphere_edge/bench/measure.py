@@ -182,7 +182,7 @@ def at_most(manifest: Manifest | None) -> AtMost:
     if manifest is None or manifest.profile not in profiles.names():
         return AtMost()
     profile = profiles.load(manifest.profile)
-    bounds = roofline.bounds(manifest.memory, manifest.parameters, profile)
+    bounds = roofline.bounds(manifest.family, manifest.memory, manifest.parameters, profile)
     return AtMost(decode=bounds.decode, prefill=bounds.prefill)
 
 

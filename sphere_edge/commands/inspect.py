@@ -169,18 +169,18 @@ def _show_model(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fi
                 console.human_bytes(one.profile.memory.usable_bytes),
                 "yes" if one.fits else "no",
                 str(one.longest_context) if one.longest_context else "-",
-                *_speeds(spec, one),
+                *_speeds(family, spec, one),
             )
             for one in fits
         ],
     )
 
 
-def _speeds(spec: ModelSpec, one: Fit) -> tuple[str, str]:
+def _speeds(family: str, spec: ModelSpec, one: Fit) -> tuple[str, str]:
     """What the device could do at most, in tokens per second."""
     if not one.fits:
         return "-", "-"
-    bounds = roofline(spec, one.choice, one.profile)
+    bounds = roofline(family, spec, one.choice, one.profile)
     shown = [f"{value:,.0f} t/s" if value else "-" for value in (bounds.decode, bounds.prefill)]
     return shown[0], shown[1]
 
@@ -206,7 +206,7 @@ def _as_json(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fit])
                 "usable_bytes": one.profile.memory.usable_bytes,
                 "fits": one.fits,
                 "longest_context": one.longest_context,
-                "roofline": dataclasses.asdict(roofline(spec, one.choice, one.profile)),
+                "roofline": dataclasses.asdict(roofline(family, spec, one.choice, one.profile)),
             }
             for one in fits
         ],

@@ -77,6 +77,9 @@ def test_the_bounds_are_those_of_the_profile_that_the_bundle_was_made_for() -> N
     moved = memory.weights_bytes + memory.kv_cache_bytes / 2
     assert at_most(laptop).decode == 136e9 / moved
     assert at_most(manifest.model_copy(update={"profile": "mine"})) == at_most(None)
+    # Of a mixture each token reads only some weights.
+    for family in ("qwen3_moe", "gpt_oss", "gpt-oss"):
+        assert at_most(laptop.model_copy(update={"family": family})) == at_most(None)
 
 
 def test_csv_has_a_line_per_sample_and_no_formulas() -> None:

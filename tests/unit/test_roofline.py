@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sphere_edge import profiles
 from sphere_edge.fit import Choice, ModelSpec, predict
-from sphere_edge.roofline import operations_per_s, roofline
+from sphere_edge.roofline import Roofline, operations_per_s, roofline
 
 SPEC = ModelSpec(
     name="half a billion",
@@ -27,16 +27,16 @@ def test_decode_is_bounded_by_what_every_token_reads() -> None:
     phone = profiles.load("galaxy-s23")
     cache = predict(SPEC, CHOICE).kv_cache_bytes
     assert cache == 24 * 2 * 128 * 2048 * 2
-    assert roofline(SPEC, CHOICE, phone).decode == 64e9 / (281_250_000 + cache / 2)
+    assert roofline("qwen2", SPEC, CHOICE, phone).decode == 64e9 / (281_250_000 + cache / 2)
 
 
 def test_prefill_is_bounded_by_the_gpu_that_the_profile_prefers() -> None:
     phone = profiles.load("galaxy-s23")
     # In float16, which takes half the time.
-    assert roofline(SPEC, CHOICE, phone).prefill == 2 * 3.48e12 / 1e9
+    assert roofline("qwen2", SPEC, CHOICE, phone).prefill == 2 * 3.48e12 / 1e9
     assert phone.gpu is not None
     plain = phone.model_copy(update={"gpu": phone.gpu.model_copy(update={"half_precision": False})})
-    assert roofline(SPEC, CHOICE, plain).prefill == 3.48e12 / 1e9
+    assert roofline("qwen2", SPEC, CHOICE, plain).prefill == 3.48e12 / 1e9
 
 
 def test_a_cpu_counts_its_large_cores_at_their_clocks() -> None:
@@ -46,8 +46,14 @@ def test_a_cpu_counts_its_large_cores_at_their_clocks() -> None:
     assert operations_per_s(phone) == (3.78e9 + 5 * 3.05e9) * 128
 
 
+def test_a_mixture_of_experts_has_no_bound_as_a_token_reads_only_some_of_it() -> None:
+    phone = profiles.load("galaxy-s23")
+    for family in ("qwen3_moe", "gpt_oss", "gpt-oss"):
+        assert roofline(family, SPEC, CHOICE, phone) == Roofline(None, None)
+
+
 def test_what_is_not_known_gives_no_bound() -> None:
     host = profiles.host()
-    bounds = roofline(SPEC, CHOICE, host)
+    bounds = roofline("qwen2", SPEC, CHOICE, host)
     assert bounds.decode is None
     assert bounds.prefill is None
