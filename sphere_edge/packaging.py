@@ -41,12 +41,14 @@ def find(
     wanted: Kind | None = None,
     revision: str | None = None,
     headers_only: bool = False,
+    convertible: bool = False,
     progress: Progress = SILENT,
 ) -> ModelSource:
     """The model that `reference` means.
 
     `tiny` and `tiny-whisper` are the built-in ones unless a file has that name.
     `headers_only`: of weights on the hub only the headers, which say what the model is.
+    `convertible`: where a GGUF is wanted and there is none, safetensors serve.
     """
     if reference == TINY and not Path(reference).exists():
         reference = str(resources.tiny_model())
@@ -54,7 +56,9 @@ def find(
         found = open_source(str(resources.tiny_whisper()), wanted=wanted, revision=revision)
         return dataclasses.replace(found, name=TINY_WHISPER)
     hub = Hub(headers_only=headers_only, progress=progress)
-    return open_source(reference, wanted=wanted, revision=revision, hub=hub)
+    return open_source(
+        reference, wanted=wanted, revision=revision, hub=hub, convertible=convertible
+    )
 
 
 def output_for(
@@ -91,8 +95,13 @@ def package(
 
     with BundleWriter(output, force=force, progress=progress) as writer:
         draft = _build(source, profile, options, writer, progress)
+        if draft.engine == "llama":
+            _check_architecture(writer.folder)
         if source.kind == "safetensors":
-            _compare_tokenizers(source, writer.folder, options, progress)
+            compiled = draft.engine == "tvm"
+            tokenizer = writer.folder / ("tokenizer.gguf" if compiled else "model.gguf")
+            _compare_tokenizers(source, tokenizer, options, progress)
+        if draft.engine == "tvm":
             _keep_reference(source, profile, draft, writer.folder, progress)
         bundle = writer.commit(draft, try_here)
     return Packaged(bundle, output, time.monotonic() - started, tried_here)
@@ -106,7 +115,7 @@ def _build(
     progress: Progress,
 ) -> ManifestDraft:
     # Imported here: the compiler takes seconds to load, and a GGUF needs none.
-    if source.kind == "gguf":
+    if source.kind == "gguf" or (source.kind == "safetensors" and options.as_gguf):
         from sphere_edge.engines import llama
 
         return llama.build(source, profile, options, writer, progress)
@@ -120,8 +129,15 @@ def _build(
     return tvm.build(source, profile, options, writer, progress)
 
 
+def _check_architecture(folder: Path) -> None:
+    """UnsupportedError for a GGUF whose architecture our llama.cpp does not know, by its name."""
+    from sphere_edge.runtime.library import model_info
+
+    model_info(min(folder.glob("model*.gguf")))
+
+
 def _compare_tokenizers(
-    source: ModelSource, folder: Path, options: PackageOptions, progress: Progress
+    source: ModelSource, ours: Path, options: PackageOptions, progress: Progress
 ) -> None:
     """ModelCorruptError where our tokenizer and the model's own differ, with the first sample."""
     from sphere_edge.formats import tokenizer
@@ -129,7 +145,7 @@ def _compare_tokenizers(
 
     with (
         progress.step("comparing tokenizers"),
-        Vocabulary.open(folder / "tokenizer.gguf") as vocabulary,
+        Vocabulary.open(ours) as vocabulary,
     ):
         mismatches = tokenizer.compare(
             source.path,

@@ -30,17 +30,20 @@ CONTEXT = 2048
 FULL_PRECISION_SHARE = 0.6
 
 
-def tiny_config(tokenizer: Tokenizer) -> LlamaConfig:
-    """The architecture: every matrix dimension is a multiple of 32, the group of 4-bit weights."""
+def tiny_config(tokenizer: Tokenizer, hidden: int, layers: int) -> LlamaConfig:
+    """The architecture: every matrix dimension is a multiple of 32, the group of 4-bit weights.
+
+    `hidden` is a multiple of 64: heads have 32 features and two of them share a key.
+    """
     end_of_text = tokenizer.token_to_id(tiny_tokenizer.END_OF_TEXT)
     turn_end = tokenizer.token_to_id(tiny_tokenizer.TURN_END)
     return LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=256,
-        intermediate_size=512,
-        num_hidden_layers=4,
-        num_attention_heads=8,
-        num_key_value_heads=4,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 32,
+        num_key_value_heads=hidden // 64,
         head_dim=32,
         max_position_embeddings=CONTEXT,
         rms_norm_eps=1e-5,
@@ -90,7 +93,7 @@ def train(
                 group["lr"] = options.rate * factor
             stepper.zero_grad()
         batch = next(stream)
-        if step >= FULL_PRECISION_SHARE * options.steps and step % 2:
+        if step >= options.full_precision_share * options.steps and step % 2:
             with four_bit(model):
                 loss = loss_of(model, batch)
                 loss.backward()
@@ -157,13 +160,22 @@ def main() -> None:
     parser.add_argument(
         "--check-every", type=int, default=0, help="steps between tests on a third of the questions"
     )
+    parser.add_argument("--hidden", type=int, default=256, help="a multiple of 64")
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument(
+        "--full-precision-share",
+        type=float,
+        default=FULL_PRECISION_SHARE,
+        help="share of the steps before 4-bit weights come in; 1: never",
+    )
     options = parser.parse_args()
 
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
     tokenizer = tiny_tokenizer.learn(options.seed)
+    config = tiny_config(tokenizer, options.hidden, options.layers)
     # For rows as short as ours plain attention is twice as fast as the fused kernel backwards.
-    model = AutoModelForCausalLM.from_config(tiny_config(tokenizer), attn_implementation="eager")
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
     model = model.float()
     parameters = sum(p.numel() for p in model.parameters())
     print(f"{parameters:,} parameters, {tokenizer.get_vocab_size()} tokens", flush=True)

@@ -178,6 +178,17 @@ elseif(NOT APPLE)
   target_link_options(sphere-edge-run PRIVATE "-Wl,-rpath,$ORIGIN:$ORIGIN/../lib" -Wl,--gc-sections)
 endif()
 
+if(SE_TOOLS)
+  # A program and no call of the library: devices never quantize.
+  add_executable(sphere-edge-quantize tools/quantize.cpp)
+  se_own_target(sphere-edge-quantize)
+  set_target_properties(sphere-edge-quantize PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+  target_link_libraries(sphere-edge-quantize PRIVATE llama ggml)
+  if(NOT APPLE)
+    target_link_options(sphere-edge-quantize PRIVATE -Wl,--gc-sections)
+  endif()
+endif()
+
 if(SE_TESTS)
   find_package(Threads REQUIRED)
   add_executable(sphere-edge-test tests/test_sphere_edge.c tests/cases.c tests/calls.c)

@@ -4,6 +4,7 @@
 #include <ggml.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <set>
@@ -23,6 +24,7 @@ enum ValueType : uint32_t { U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY
 constexpr size_t kValueBytes[VALUE_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 constexpr uint64_t kMostEntries = 1 << 20;
 constexpr uint64_t kLongestKey = 1 << 16;
+constexpr uint64_t kMostParts = 9999;
 
 // A cursor over the mapped file that cannot leave it.
 class GgufReader {
@@ -167,6 +169,74 @@ void check_extents(const GgufReader &reader, std::vector<Extent> extents, uint64
   }
 }
 
+// What several files of one model share.
+struct Seen {
+  std::set<std::string> names;
+  std::map<std::string, uint64_t> parameters_of_type;
+};
+
+// Adds one file to `header`; of a split model it is the first, the others only count tensors.
+void read_part(const fs::path &path, GgufHeader &header, Seen &seen) {
+  const MappedFile file(path);
+  GgufReader reader(file.bytes(), path.string());
+  header.file_bytes += reader.size();
+  if (reader.size() < 4 || std::memcmp(reader.take(4, "the magic"), "GGUF", 4) != 0) {
+    throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is no GGUF file: it does not begin with `GGUF`");
+  }
+  const auto version = reader.number<uint32_t>("the header");
+  if (version != 2 && version != 3) {
+    throw Error(SE_UNSUPPORTED, ticked(path.string()) + " has the GGUF version " + ticked(std::to_string(version)),
+                "convert the model again with a current converter (versions 2 and 3, little-endian, are read)");
+  }
+  const auto tensor_count = reader.number<uint64_t>("the header");
+  const auto entry_count = reader.number<uint64_t>("the header");
+  if (tensor_count > kMostEntries || entry_count > kMostEntries) reader.fail("its counts are impossible");
+  std::set<std::string> keys;
+  for (uint64_t i = 0; i < entry_count; ++i) {
+    const std::string key = reader.string("the metadata");
+    if (key.empty() || key.size() > kLongestKey) reader.fail("a metadata key has an impossible length");
+    if (!keys.insert(key).second) reader.fail("metadata key " + ticked(key.substr(0, 64)) + " is there twice");
+    read_value(reader, header, key);
+  }
+  const uint64_t alignment = header.count("general.alignment").value_or(32);
+  if (alignment == 0 || alignment > 65536 || (alignment & (alignment - 1)) != 0) reader.fail("its alignment is wrong");
+  std::vector<Extent> extents;
+  for (uint64_t i = 0; i < tensor_count; ++i) {
+    extents.push_back(read_tensor(reader, header, seen.names, seen.parameters_of_type));
+  }
+  check_extents(reader, std::move(extents), alignment);
+}
+
+// llama.cpp finds the other parts of a split model by their names, beside the first.
+void read_other_parts(const fs::path &path, GgufHeader &header, Seen &seen) {
+  const uint64_t parts = header.count("split.count").value_or(1);
+  if (parts < 2) return;
+  const auto part_name = [parts](uint64_t number) {
+    char ending[32];
+    std::snprintf(ending, sizeof(ending), "-%05u-of-%05u.gguf", static_cast<unsigned>(number),
+                  static_cast<unsigned>(parts));
+    return std::string(ending);
+  };
+  const std::string name = path.filename().string(), ending = part_name(1);
+  if (parts > kMostParts || header.count("split.no") != 0U || name.size() <= ending.size() || !name.ends_with(ending)) {
+    throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is not named as the first of its parts",
+                "open the file that ends in `-00001-of-…gguf`, with the others beside it");
+  }
+  const std::string stem = name.substr(0, name.size() - ending.size());
+  for (uint64_t number = 2; number <= parts; ++number) {
+    const fs::path other = path.parent_path() / (stem + part_name(number));
+    GgufHeader part;
+    read_part(other, part, seen);
+    if (part.count("split.no") != number - 1 || part.count("split.count") != parts) {
+      throw Error(SE_MODEL_CORRUPT, ticked(other.string()) + " is not part " + std::to_string(number) + " of the model",
+                  "download the model again");
+    }
+    header.parameters += part.parameters;
+    header.tensor_bytes += part.tensor_bytes;
+    header.file_bytes += part.file_bytes;
+  }
+}
+
 }  // namespace
 
 std::optional<uint64_t> GgufHeader::count(const std::string &key) const {
@@ -192,47 +262,23 @@ bool has_gguf_magic(const fs::path &path) {
 }
 
 GgufHeader read_gguf(const fs::path &path) {
-  const MappedFile file(path);
-  GgufReader reader(file.bytes(), path.string());
   GgufHeader header;
-  header.file_bytes = reader.size();
-  if (reader.size() < 4 || std::memcmp(reader.take(4, "the magic"), "GGUF", 4) != 0) {
-    throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is no GGUF file: it does not begin with `GGUF`");
-  }
-  const auto version = reader.number<uint32_t>("the header");
-  if (version != 2 && version != 3) {
-    throw Error(SE_UNSUPPORTED, ticked(path.string()) + " has the GGUF version " + ticked(std::to_string(version)),
-                "convert the model again with a current converter (versions 2 and 3, little-endian, are read)");
-  }
-  const auto tensor_count = reader.number<uint64_t>("the header");
-  const auto entry_count = reader.number<uint64_t>("the header");
-  if (tensor_count > kMostEntries || entry_count > kMostEntries) reader.fail("its counts are impossible");
-  std::set<std::string> keys;
-  for (uint64_t i = 0; i < entry_count; ++i) {
-    const std::string key = reader.string("the metadata");
-    if (key.empty() || key.size() > kLongestKey) reader.fail("a metadata key has an impossible length");
-    if (!keys.insert(key).second) reader.fail("metadata key " + ticked(key.substr(0, 64)) + " is there twice");
-    read_value(reader, header, key);
-  }
-  const uint64_t alignment = header.count("general.alignment").value_or(32);
-  if (alignment == 0 || alignment > 65536 || (alignment & (alignment - 1)) != 0) reader.fail("its alignment is wrong");
-  std::vector<Extent> extents;
-  std::set<std::string> names;
-  std::map<std::string, uint64_t> parameters_of_type;
-  for (uint64_t i = 0; i < tensor_count; ++i) {
-    extents.push_back(read_tensor(reader, header, names, parameters_of_type));
-  }
-  check_extents(reader, std::move(extents), alignment);
-  uint64_t most = 0;
-  for (const auto &[type, parameters] : parameters_of_type) {
-    if (parameters > most) header.commonest_type = type;
-    most = std::max(most, parameters);
-  }
+  Seen seen;
+  read_part(path, header, seen);
   header.architecture = header.strings["general.architecture"];
-  if (header.architecture.empty()) reader.fail("it names no architecture");
+  if (header.architecture.empty()) {
+    throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is damaged: it names no architecture",
+                "download or convert the model again");
+  }
   if (llm_arch_from_string(header.architecture) == LLM_ARCH_UNKNOWN) {
     throw Error(SE_UNSUPPORTED, "the architecture " + ticked(header.architecture.substr(0, 64)) + " is not known",
                 "a newer release of sphere-edge may know it");
+  }
+  read_other_parts(path, header, seen);
+  uint64_t most = 0;
+  for (const auto &[type, parameters] : seen.parameters_of_type) {
+    if (parameters > most) header.commonest_type = type;
+    most = std::max(most, parameters);
   }
   return header;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,11 +24,15 @@ _ROLES |= {
     "certify": "reference",
     "voice-detector.bin": "voice-detector",
 }
+# A split GGUF: llama.cpp opens the first part and finds the others beside it.
+_PART = re.compile(r"model-(?P<number>\d{5})-of-\d{5}\.gguf")
 
 
 def role_of(path: str) -> Role:
     """The role of the bundle file `path`."""
     first = path.split("/")[0]
+    if (part := _PART.fullmatch(path)) is not None:
+        return "model" if int(part["number"]) == 1 else "weights"
     if first not in _ROLES:
         message = f"`{path}` has no place in a bundle"
         raise InternalError(message)

@@ -17,6 +17,7 @@ app = typer.Typer()
         "sphere-edge package Qwen/Qwen2.5-0.5B-Instruct --profile pixel8",
         "sphere-edge package ./my-model --profile host --quant q8 --context 4096 -o dist/mine",
         "sphere-edge package model.Q4_K_M.gguf --profile jetson-orin-nano --zip",
+        "sphere-edge package ./my-model --format gguf --quant q4_k_m",
         "sphere-edge package ./my-model --adapter ./my-lora -o dist/mine",
         "sphere-edge package ./my-model --profile auto --device ssh://me@board",
     )
@@ -41,7 +42,11 @@ def package(
         typer.Option("--device", "-d", metavar="URI", help="Device that --profile auto asks."),
     ] = None,
     quant: Annotated[
-        str | None, typer.Option(help="Weights as q4, q8, f16 or f32. Default: the profile's.")
+        str | None,
+        typer.Option(
+            help="Weights as q4, q8, f16 or f32; of a GGUF as q4_0, q4_k_m, q5_k_m, q6_k or q8_0. "
+            "Default: the profile's; a GGUF as it is."
+        ),
     ] = None,
     context: ContextTokens = None,
     kv: Annotated[
@@ -49,7 +54,9 @@ def package(
     ] = None,
     format: Annotated[
         str | None,
-        typer.Option(help="gguf or safetensors, where the model offers both."),
+        typer.Option(
+            help="gguf or safetensors, where the model offers both; gguf converts safetensors."
+        ),
     ] = None,
     output: Annotated[
         Path | None,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,19 +12,23 @@ from sphere_edge import console, fit, packaging, profiles
 from sphere_edge.bundle import archive
 from sphere_edge.bundle.manifest import Manifest, Quality
 from sphere_edge.bundle.read import is_bundle, read_manifest
-from sphere_edge.engines.llama import model_spec
+from sphere_edge.engines.llama import model_spec, purpose
 from sphere_edge.engines.options import check_context
 from sphere_edge.engines.whisper import predict as predict_audio
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.fit import Choice, Fit, ModelSpec
-from sphere_edge.formats import gguf, whisper
+from sphere_edge.formats import gguf, quantized, whisper
 from sphere_edge.formats.config import ModelConfig
+from sphere_edge.formats.gguf import ArrayLength, GgufFile
 from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.formats.source import Kind, ModelSource
 from sphere_edge.models.registry import check_known
 from sphere_edge.models.shape import Shape
 from sphere_edge.quantization.weights import FORMATS
 from sphere_edge.roofline import roofline
+
+# Of a metadata value, in the table; --json has all of it.
+_VALUE_WIDTH = 80
 
 
 def inspect(
@@ -52,14 +58,21 @@ def inspect(
     if source.kind == "whisper":
         _show_whisper(source, as_json)
         return
-    family, spec = _gguf(source) if source.kind == "gguf" else _safetensors(source)
+    file = gguf.read(source.path) if source.kind == "gguf" else None
+    if file is not None:
+        family, spec = file.architecture, model_spec(source.name, file)
+    else:
+        family, spec = _safetensors(source)
     fits = [
         _fit(spec, profiles.load(name), context_tokens, source.kind) for name in profiles.names()
     ]
     if as_json:
-        console.write_json(_as_json(source, family, spec, fits))
-    else:
-        _show_model(source, family, spec, fits)
+        told = _as_json(source, family, spec, fits)
+        console.write_json(told if file is None else {**told, **_gguf_as_json(file)})
+        return
+    _show_model(source, family, spec, fits)
+    if file is not None:
+        _show_gguf(file)
 
 
 def _show_whisper(source: ModelSource, as_json: bool) -> None:
@@ -98,7 +111,8 @@ def _safetensors(source: ModelSource) -> tuple[str, ModelSpec]:
     # Sizes of an unknown family would be guesses.
     check_known(config)
     shape = Shape.read(config)
-    tensors = Checkpoint.open(source.path).tensors.values()
+    # As numbers: a packed matrix has fewer and other elements than weights.
+    tensors = quantized.opened(Checkpoint.open(source.path), config).tensors.values()
     used = [t for t in tensors if not (shape.tied and t.name == "lm_head.weight")]
     matrices = sum(t.elements for t in used if len(t.shape) == 2)
     vectors = sum(t.elements for t in used if len(t.shape) != 2)
@@ -119,10 +133,48 @@ def _safetensors(source: ModelSource) -> tuple[str, ModelSpec]:
     return config.model_type, spec
 
 
-def _gguf(source: ModelSource) -> tuple[str, ModelSpec]:
-    """Family and sizes by a GGUF's metadata; its weights are what they are."""
-    model = gguf.read(source.path)
-    return model.architecture, model_spec(source.name, model)
+def _show_gguf(file: GgufFile) -> None:
+    """What a GGUF says of itself: its purpose, the types of its weights, all metadata."""
+    kinds = Counter(tensor.dtype.lower() for tensor in file.tensors.values())
+    rows = [
+        *([("purpose", f"it {does}, not text")] if (does := purpose(file)) else []),
+        *([("files", str(len(file.parts)))] if len(file.parts) > 1 else []),
+        ("tensors", ", ".join(f"{count} as {kind}" for kind, count in kinds.most_common())),
+    ]
+    console.write("")
+    console.write_table(("", ""), rows)
+    console.write("")
+    # repr: a hostile text must not reach the terminal as it is.
+    console.write_table(
+        ("METADATA", "VALUE"),
+        [(repr(key)[1:-1], _cut(value)) for key, value in sorted(file.metadata.items())],
+    )
+
+
+def _cut(value: object) -> str:
+    if isinstance(value, ArrayLength):
+        return f"{value.length:,} values"
+    shown = repr(value)
+    return shown if len(shown) <= _VALUE_WIDTH else f"{shown[: _VALUE_WIDTH - 1]}…"
+
+
+def _gguf_as_json(file: GgufFile) -> dict[str, Any]:
+    return {
+        "quantization": file.quantization,
+        "generates_text": purpose(file) is None,
+        "parts": len(file.parts),
+        "tensors": dict(Counter(tensor.dtype.lower() for tensor in file.tensors.values())),
+        "metadata": {key: _plain(value) for key, value in file.metadata.items()},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A metadata value for JSON, which knows neither infinity nor lists that were not kept."""
+    if isinstance(value, ArrayLength):
+        return {"length": value.length}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def _fit(

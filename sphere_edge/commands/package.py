@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 from sphere_edge import console, packaging, profiles
 from sphere_edge.bundle.manifest import ManifestDraft
+from sphere_edge.engines.llama import TYPES
 from sphere_edge.engines.options import PackageOptions, check_context
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
 from sphere_edge.formats.source import Kind
@@ -41,7 +42,8 @@ def package(
     """Checks every option before anything is fetched or built, then packages and says what is."""
     profile = _profile(profile_name, device_uri)
     if quantization is not None:
-        _one_of("--quant", quantization, tuple(dict.fromkeys((*FORMATS, *QUANTIZATIONS))))
+        known = dict.fromkeys((*FORMATS, *TYPES, *QUANTIZATIONS))
+        _one_of("--quant", quantization, tuple(known))
     if kv is not None:
         _one_of("--kv", kv, tuple(_KV))
     if format is not None:
@@ -54,11 +56,13 @@ def package(
         chat_template=_template(chat_template) if chat_template is not None else None,
         allow_tokenizer_mismatch=allow_tokenizer_mismatch,
         adapter=adapter,
+        as_gguf=format == "gguf",
     )
     source = packaging.find(
         model,
         wanted=cast("Kind | None", format),
         revision=revision,
+        convertible=True,
         progress=console.progress(),
     )
     if adapter is not None and source.kind != "safetensors":

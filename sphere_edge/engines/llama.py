@@ -1,36 +1,53 @@
-"""The llama engine: a GGUF goes into the bundle as it is, after its metadata have been checked."""
+"""The llama engine: bundles of a GGUF as it is, requantized, or made of a safetensors model."""
 
 from __future__ import annotations
 
-from sphere_edge import fit
-from sphere_edge.bundle.manifest import ManifestDraft, Target, Text
+from pathlib import Path
+
+from sphere_edge import console, fit
+from sphere_edge.bundle.manifest import ManifestDraft, Memory, Target, Text
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.console import Progress
 from sphere_edge.engines.options import PackageOptions, context_tokens
 from sphere_edge.engines.place import place
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import InvalidArgumentError, ModelCorruptError, UnsupportedError
-from sphere_edge.formats import gguf
+from sphere_edge.formats import gguf, gguf_parts, quantized
+from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.gguf import GgufFile
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.profiles import DeviceProfile
+from sphere_edge.toolchain import quantizer
 
-# Architectures that llama.cpp loads but that do not continue a text.
-_NOT_GENERATIVE = frozenset(
-    {
-        "bert",
-        "clip",
-        "gemma-embedding",
-        "jina-bert-v2",
-        "jina-bert-v3",
-        "modern-bert",
-        "neo-bert",
-        "nomic-bert",
-        "nomic-bert-moe",
-        "t5encoder",
-        "wavtokenizer-dec",
-    }
-)
+# Architectures that llama.cpp loads but that do not continue a text, and what they do.
+_EMBEDS = "gives vectors for texts (an embedding model)"
+_NOT_GENERATIVE = {
+    **dict.fromkeys(
+        (
+            "bert",
+            "eurobert",
+            "gemma-embedding",
+            "jina-bert-v2",
+            "jina-bert-v3",
+            "llama-embed",
+            "modern-bert",
+            "neo-bert",
+            "nomic-bert",
+            "nomic-bert-moe",
+            "t5encoder",
+        ),
+        _EMBEDS,
+    ),
+    "clip": "reads images for another model",
+    "wavtokenizer-dec": "makes sound of tokens",
+}
+# `enum llama_pooling_type`: what becomes of a text's vectors; 0 is none.
+_POOLING_RANK = 4
+# What a weight format of profiles is called among GGUFs, where rows are whole blocks of 256.
+_USUAL = {"q4": "q4_k_m", "q8": "q8_0", "f16": "f16", "f32": "f32"}
+_K_BLOCK = 256
+_FLOATS = ("f16", "f32", "bf16")
+TYPES = (*quantizer.TYPES, "f16", "f32")
 
 
 def build(
@@ -45,15 +62,22 @@ def build(
     Raises UnsupportedError (not a language model), ModelCorruptError, OutOfMemoryError (does not
     fit the profile), InvalidArgumentError (options), StorageError (full disk).
     """
-    file = gguf.read(source.path)
-    _check(file, source, options)
-    spec = model_spec(source.name, file)
-    context = context_tokens(
-        options.context_tokens, profile.defaults.context_tokens, spec.context_tokens
-    )
-    choice = fit.Choice(file.quantization, context, options.kv_dtype or "float16")
-    memory = fit.check(spec, choice, profile)
-    place(source.path.resolve(), writer, "model.gguf", progress)
+    if options.quantization not in (None, *TYPES):
+        message = f"a GGUF cannot have `{options.quantization}` weights"
+        raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(TYPES)}")
+    name, tools = source.name, ("gguf",) if source.kind == "safetensors" else ()
+    if source.kind == "safetensors":
+        _convert(source, profile, options, writer, progress)
+    else:
+        given = gguf.read(source.path)
+        _check(given, source)
+        if options.quantization is None:
+            # Told before a byte is copied.
+            _predicted(name, given, profile, options)
+        _place(given, source, options.quantization, writer, progress)
+    file = gguf.read(_placed(writer.folder))
+    spec, choice, memory = _predicted(name, file, profile, options)
+    made_from = provenance(source, tools, progress, options.adapter)
     return ManifestDraft(
         name=options.name or source.name,
         task="text",
@@ -65,13 +89,82 @@ def build(
         target=Target(triple=profile.triple),
         text=Text(
             vocab_size=spec.vocab,
-            context_tokens=context,
+            context_tokens=choice.context_tokens,
             kv_dtype=choice.kv_dtype,
-            chat_template=options.chat_template,
+            # A GGUF that we write has it inside.
+            chat_template=options.chat_template if source.kind == "gguf" else None,
         ),
         memory=memory,
-        provenance=provenance(source, (), progress),
+        provenance=made_from,
     )
+
+
+def _placed(folder: Path) -> Path:
+    """The model in a bundle's `folder`, of a split one its first part."""
+    return min(folder.glob("model*.gguf"))
+
+
+def _predicted(
+    name: str, file: GgufFile, profile: DeviceProfile, options: PackageOptions
+) -> tuple[fit.ModelSpec, fit.Choice, Memory]:
+    """The sizes, what is chosen, and the memory that takes; raises OutOfMemoryError."""
+    spec = model_spec(name, file)
+    usual = profile.defaults.context_tokens
+    context = context_tokens(options.context_tokens, usual, spec.context_tokens)
+    choice = fit.Choice(file.quantization, context, options.kv_dtype or "float16")
+    return spec, choice, fit.check(spec, choice, profile)
+
+
+def _place(
+    file: GgufFile,
+    source: ModelSource,
+    wanted: str | None,
+    writer: BundleWriter,
+    progress: Progress,
+) -> None:
+    """Puts a GGUF into the bundle, requantized where that was asked for."""
+    if wanted is None:
+        for part, name in zip(file.parts, gguf_parts.named("model", len(file.parts)), strict=True):
+            place(part.resolve(), writer, name, progress)
+        return
+    if wanted not in quantizer.TYPES:
+        message = f"`{source.reference}` is a GGUF and cannot become `{wanted}`"
+        raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(quantizer.TYPES)}")
+    if file.quantization not in _FLOATS:
+        console.warn(
+            f"the weights of `{source.reference}` are `{file.quantization}` already: rounding them "
+            f"again to {wanted} loses more than {wanted} of the original"
+        )
+    writer.require_space(file.weights_bytes)
+    quantizer.quantize(source.path, writer.folder / "model.gguf", wanted, progress)
+
+
+def _convert(
+    source: ModelSource,
+    profile: DeviceProfile,
+    options: PackageOptions,
+    writer: BundleWriter,
+    progress: Progress,
+) -> None:
+    """Makes a GGUF of a safetensors model; without a wish in the profile's usual format."""
+    # Imported here: a family needs the compiler's package, which takes seconds to load.
+    from sphere_edge.engines import gguf_write, weights
+
+    config = ModelConfig.read(source.path)
+    checkpoint = weights.opened(source.path, config, options.adapter)
+    wanted = options.quantization or _USUAL[profile.defaults.quantization]
+    if options.quantization is None and config.take("hidden_size", int) % _K_BLOCK:
+        wanted = {"q4_k_m": "q4_0"}.get(wanted, wanted)
+    quantized.check_format(checkpoint, wanted)
+    stored = sum(entry.bytes for entry in checkpoint.tensors.values())
+    writer.require_space(2 * stored)
+    model, dtype = writer.folder / "model.gguf", wanted if wanted in _FLOATS else None
+    whole = model if dtype is not None else model.with_name("model.float.gguf")
+    template = options.chat_template
+    gguf_write.write(source, config, checkpoint, dtype, whole, template, progress)
+    if whole != model:
+        quantizer.quantize(whole, model, wanted, progress)
+        whole.unlink()
 
 
 def model_spec(name: str, file: GgufFile) -> fit.ModelSpec:
@@ -105,16 +198,19 @@ def model_spec(name: str, file: GgufFile) -> fit.ModelSpec:
     )
 
 
-def _check(file: GgufFile, source: ModelSource, options: PackageOptions) -> None:
-    if file.architecture in _NOT_GENERATIVE:
-        message = (
-            f"`{source.reference}` does not generate text (architecture `{file.architecture}`)"
-        )
+def _check(file: GgufFile, source: ModelSource) -> None:
+    if (does := purpose(file)) is not None:
+        message = f"`{source.reference}` (architecture `{file.architecture}`) {does}, not text"
         raise UnsupportedError(message)
     if not file.tensors or file.tokenizer is None or not file.vocab_size:
         lacks = "weights" if not file.tensors else "a tokenizer"
         message = f"`{source.reference}` is a GGUF without {lacks}"
         raise UnsupportedError(message, hint="choose the file with the whole model")
-    if options.quantization is not None:
-        message = f"`{source.reference}` is a GGUF and keeps its `{file.quantization}` weights"
-        raise InvalidArgumentError(message, hint="leave out --quant, or package safetensors")
+
+
+def purpose(file: GgufFile) -> str | None:
+    """What a GGUF model does instead of continuing texts, `gives vectors …`; None: it does that."""
+    pooling = file.number("pooling_type") or 0
+    if pooling == _POOLING_RANK:
+        return "ranks texts (a reranker)"
+    return _EMBEDS if pooling else _NOT_GENERATIVE.get(file.architecture)

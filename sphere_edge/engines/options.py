@@ -21,6 +21,8 @@ class PackageOptions:
     allow_tokenizer_mismatch: bool = False
     # Folder of a LoRA adapter that is merged into the weights.
     adapter: Path | None = None
+    # A safetensors model becomes a GGUF and runs through llama.cpp.
+    as_gguf: bool = False
 
 
 def check_context(asked: int | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sphere_edge import console, fit
-from sphere_edge.bundle.manifest import ManifestDraft, Provenance, Target, Text, Tvm
+from sphere_edge.bundle.manifest import ManifestDraft, Target, Text, Tvm
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.compiler import kernels
 from sphere_edge.compiler.target import CpuTarget
@@ -20,10 +19,8 @@ from sphere_edge.engines.options import PackageOptions, context_tokens
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import ModelCorruptError
 from sphere_edge.formats import quantized
-from sphere_edge.formats.adapter import Adapted, adapter_sha256
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.generation import sampling_defaults
-from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.formats.tensors import Tensors
 from sphere_edge.formats.tokenizer import write_vocabulary
@@ -62,7 +59,7 @@ def build(
     config = ModelConfig.read(source.path)
     longest = config.take("max_position_embeddings", int)
     context = context_tokens(options.context_tokens, profile.defaults.context_tokens, longest)
-    checkpoint = _tensors(source, config, options)
+    checkpoint = weights.opened(source.path, config, options.adapter)
     quantized.check_format(checkpoint, fmt.name)
     made = _untied(family(config, context), checkpoint)
     model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
@@ -122,28 +119,7 @@ def build(
             gpu=gpu,
         ),
         memory=memory,
-        provenance=_origin(source, options, progress),
-    )
-
-
-def _tensors(source: ModelSource, config: ModelConfig, options: PackageOptions) -> Tensors:
-    """The checkpoint as numbers: unpacked where it is quantized, with the adapter merged in."""
-    tensors = quantized.opened(Checkpoint.open(source.path), config)
-    return tensors if options.adapter is None else Adapted(tensors, options.adapter)
-
-
-def _origin(source: ModelSource, options: PackageOptions, progress: Progress) -> Provenance:
-    made_from = provenance(source, _TOOLS, progress)
-    if options.adapter is None:
-        return made_from
-    both = f"{made_from.source_sha256}\n{adapter_sha256(options.adapter)}\n"
-    return made_from.model_copy(
-        update={
-            "source": f"{made_from.source} with {options.adapter.resolve().name}",
-            # It is not the hub's model any more.
-            "revision": None,
-            "source_sha256": hashlib.sha256(both.encode()).hexdigest(),
-        }
+        provenance=provenance(source, _TOOLS, progress, options.adapter),
     )
 
 

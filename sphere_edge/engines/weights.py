@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from sphere_edge.console import Progress
 from sphere_edge.errors import ModelCorruptError
-from sphere_edge.formats.safetensors import Writer
+from sphere_edge.formats import quantized
+from sphere_edge.formats.adapter import Adapted
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.formats.safetensors import Checkpoint, Writer
 from sphere_edge.formats.tensors import Tensors
 from sphere_edge.models.origin import Origin, Part
 
@@ -31,6 +34,12 @@ _DERIVED = re.compile(r"rotary_emb\.inv_freq$|\.rotary_emb\.(cos|sin)_cached$")
 Array = NDArray[np.generic]
 Floats = NDArray[np.float32]
 Tensor = tuple[str, str, tuple[int, ...]]
+
+
+def opened(folder: Path, config: ModelConfig, adapter: Path | None) -> Tensors:
+    """The checkpoint as numbers: unpacked where it is quantized, with the adapter merged in."""
+    tensors = quantized.opened(Checkpoint.open(folder), config)
+    return tensors if adapter is None else Adapted(tensors, adapter)
 
 
 def check(checkpoint: Tensors, origins: Sequence[Origin]) -> tuple[str, ...]:

@@ -10,12 +10,13 @@ import math
 import struct
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from sphere_edge.errors import ModelCorruptError, NotFoundError, StorageError, UnsupportedError
+from sphere_edge.errors import ModelCorruptError, StorageError, UnsupportedError
+from sphere_edge.formats import gguf_parts
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -68,16 +69,18 @@ class GgufTensor:
 
 @dataclass(frozen=True)
 class GgufFile:
-    """A GGUF file's header; `offset` of a tensor counts from the start of the file.
+    """A GGUF file's header; `offset` of a tensor counts from the start of its file.
 
-    `metadata` holds bool, int, float, str and lists of them, except that of the long lists of a
-    vocabulary only the length is kept, as an `ArrayLength`.
+    `parts`: all files of a split model, of which `path` is the first and has the metadata; their
+    tensors are all here. `metadata` holds bool, int, float, str and lists of them, except that of
+    the long lists of a vocabulary only the length is kept, as an `ArrayLength`.
     """
 
     path: Path
     version: int
     metadata: Mapping[str, Any]
     tensors: Mapping[str, GgufTensor]
+    parts: tuple[Path, ...]
 
     @property
     def architecture(self) -> str:
@@ -152,19 +155,38 @@ _KEPT_LENGTH = 4096
 def read(path: Path) -> GgufFile:
     """The header of the GGUF file at `path`, every count, length and offset checked.
 
-    Raises ModelCorruptError for wrong magic, truncation and tensors beyond the file's end,
-    UnsupportedError for another version, byte order or unknown tensor type, NotFoundError,
-    StorageError.
+    Of a split model `path` may be any part, and all are read. Raises ModelCorruptError for wrong
+    magic, truncation and tensors beyond the file's end, UnsupportedError for another version, byte
+    order or unknown tensor type, NotFoundError, StorageError.
     """
-    try:
-        with path.open("rb") as file:
-            return read_from(path, file)
-    except FileNotFoundError as error:
-        message = f"there is no file `{path}`"
-        raise NotFoundError(message) from error
-    except OSError as error:
-        message = f"`{path}` cannot be read: {error.strerror}"
-        raise StorageError(message) from error
+    parts = gguf_parts.paths(path)
+    headers = []
+    for part in parts:
+        try:
+            with part.open("rb") as file:
+                headers.append(read_from(part, file))
+        except OSError as error:
+            message = f"`{part}` cannot be read: {error.strerror}"
+            raise StorageError(message) from error
+    if len(headers) > 1:
+        return _joined(parts, headers)
+    if "general.architecture" not in headers[0].metadata:
+        raise _corrupt(path, "it is a later part of a split model, under another name")
+    return headers[0]
+
+
+def _joined(parts: tuple[Path, ...], headers: list[GgufFile]) -> GgufFile:
+    """The model whose parts have these headers."""
+    tensors: dict[str, GgufTensor] = {}
+    for number, header in enumerate(headers):
+        said = tuple(header.metadata.get(f"split.{key}") for key in ("no", "count"))
+        if said != (number, len(parts)):
+            raise _corrupt(header.path, f"it is not part {number + 1} of {len(parts)}")
+        for name, tensor in header.tensors.items():
+            if name in tensors:
+                raise _corrupt(header.path, f"tensor `{name[:80]}` stands in an earlier part, too")
+            tensors[name] = tensor
+    return replace(headers[0], tensors=MappingProxyType(tensors), parts=parts)
 
 
 def read_from(path: Path, file: Readable) -> GgufFile:
@@ -197,10 +219,18 @@ class _Reader:
         if tensor_count > _TENSORS_LIMIT or key_count > _KEYS_LIMIT:
             raise _corrupt(self._path, f"it claims {tensor_count} tensors and {key_count} keys")
         metadata = self._metadata(key_count)
-        if not isinstance(metadata.get("general.architecture"), str):
+        # The later parts of a split model say nothing but their number.
+        is_later = metadata.get("split.no", 0) != 0
+        if not is_later and not isinstance(metadata.get("general.architecture"), str):
             raise _corrupt(self._path, "it does not say its `general.architecture`")
         tensors = self._tensors(tensor_count, metadata.get("general.alignment", 32))
-        return GgufFile(self._path, version, MappingProxyType(metadata), MappingProxyType(tensors))
+        return GgufFile(
+            self._path,
+            version,
+            MappingProxyType(metadata),
+            MappingProxyType(tensors),
+            (self._path,),
+        )
 
     def _take(self, count: int) -> bytes:
         if count > self._bytes - self._at:

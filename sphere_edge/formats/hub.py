@@ -20,7 +20,7 @@ from sphere_edge.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from sphere_edge.formats import beginnings, json_object, task
+from sphere_edge.formats import beginnings, gguf_parts, json_object, task
 from sphere_edge.formats.download import Download, RemoteFile, list_files
 from sphere_edge.formats.shards import index_files, safetensors_files
 
@@ -55,12 +55,19 @@ class Snapshot:
 
 
 def fetch(
-    repository: str, revision: str | None, wanted: str | None, file: str | None, hub: Hub
+    repository: str,
+    revision: str | None,
+    wanted: str | None,
+    file: str | None,
+    hub: Hub,
+    *,
+    convertible: bool = False,
 ) -> Snapshot:
     """Brings the model `repository` at `revision` (default: main) into the cache.
 
     Only top-level safetensors or GGUF, JSON, templates and tokenizer files are fetched; `file`
-    names the one GGUF to fetch. Where the hub does not answer, a complete copy in the cache serves.
+    names the one GGUF to fetch. `convertible`: a GGUF is `wanted`, but safetensors serve where
+    there is none. Where the hub does not answer, a complete copy in the cache serves.
     Raises NotFoundError, UnavailableError, StorageError, UnsupportedError, InvalidArgumentError.
     """
     revision = revision or "main"
@@ -76,6 +83,8 @@ def fetch(
         with suppress(NotFoundError):
             return _cached(repository, revision, file, storage, hub)
         raise error
+    if convertible and not any(item.name.endswith(".gguf") for item in files):
+        wanted = None
     try:
         with _locked(storage):
             return _fetch_files(repository, revision, commit, files, wanted, file, storage, hub)
@@ -122,9 +131,10 @@ def _headers_folder(storage: Path, commit: str) -> Path:
 
 def _is_complete(folder: Path, file: str | None) -> bool:
     if file is not None:
-        return (folder / file).is_file()
-    if any(folder.glob("*.gguf")):
-        return True
+        return all((folder / name).is_file() for name in gguf_parts.names(file))
+    ggufs = gguf_parts.models(path.name for path in folder.glob("*.gguf"))
+    if ggufs:
+        return all((folder / name).is_file() for name in ggufs[0])
     try:
         safetensors_files(folder)
     except NotFoundError:
@@ -193,22 +203,23 @@ def _listed(repository: str, listed: dict[str, RemoteFile], name: str) -> Remote
 def _weights(
     repository: str, listed: dict[str, RemoteFile], wanted: str | None, file: str | None
 ) -> list[str] | None:
-    """The GGUF file to fetch, or None where the safetensors are meant."""
+    """The GGUF file to fetch, all parts of a split one; None where the safetensors are meant."""
     if file is not None:
-        return [file]
+        return list(gguf_parts.names(file))
     if "model_index.json" in listed:
         # Its parts lie in folders of their own; the small file says which pipeline it is.
         return None
-    ggufs = sorted(name for name in listed if name.endswith(".gguf"))
+    ggufs = gguf_parts.models(listed)
     tensors = [name for name in listed if name.endswith(".safetensors")]
     if tensors and wanted != "gguf":
         return None
     if ggufs and wanted != "safetensors":
         if len(ggufs) > 1:
-            message = f"`{repository}` holds {len(ggufs)} GGUF files: {', '.join(ggufs[:12])}"
-            hint = f"give one of them: {repository}/{ggufs[0]}"
+            first = [names[0] for names in ggufs]
+            message = f"`{repository}` holds {len(ggufs)} GGUF files: {', '.join(first[:12])}"
+            hint = f"give one of them: {repository}/{first[0]}"
             raise InvalidArgumentError(message, hint=hint)
-        return ggufs
+        return list(ggufs[0])
     if ggufs or tensors:
         message = f"`{repository}` holds {'GGUF' if ggufs else 'safetensors'}, but no {wanted}"
         raise InvalidArgumentError(message, hint="leave out --format")

@@ -86,6 +86,11 @@ def check_format(tensors: Tensors, quantization: str) -> None:
     if not isinstance(tensors, Unpacked) or quantization in ("f32", "f16"):
         return
     scheme = tensors.scheme
+    if quantization not in ("q4", "q8"):
+        message = (
+            f"the checkpoint's weights are 4-bit numbers: {quantization} would round them again"
+        )
+        raise UnsupportedError(message, hint=f"--quant f16 keeps them as they are; or {_ELSE}")
     if scheme.act_order or scheme.group % _GROUP:
         what = "are sorted by activation" if scheme.act_order else f"have groups of {scheme.group}"
         message = f"the checkpoint's 4-bit weights {what}: {quantization} would round them again"

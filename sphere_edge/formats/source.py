@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError, UnsupportedError
+from sphere_edge.formats import gguf_parts, task
 from sphere_edge.formats import hub as model_hub
-from sphere_edge.formats import task
 from sphere_edge.formats.hub import Hub
 from sphere_edge.formats.shards import safetensors_files
 
@@ -33,7 +33,6 @@ CONFIG_FILES = (
 _HUB_ID = re.compile(
     r"(?P<id>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(/(?P<file>[\w.-]+\.gguf))?"
 )
-_SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.gguf")
 _CHUNK_BYTES = 1024 * 1024
 
 
@@ -53,7 +52,9 @@ class ModelSource:
     @property
     def files(self) -> tuple[Path, ...]:
         """The weights, and what beside them decides how the model behaves."""
-        if self.path.is_file() or self.kind == "gguf":
+        if self.kind == "gguf":
+            return tuple(self.path.with_name(name) for name in gguf_parts.names(self.path.name))
+        if self.path.is_file():
             return (self.path,)
         shards, index = safetensors_files(self.path)
         extra = [self.path / name for name in CONFIG_FILES if (self.path / name).is_file()]
@@ -66,10 +67,12 @@ def open_source(
     wanted: Kind | None = None,
     revision: str | None = None,
     hub: Hub | None = None,
+    convertible: bool = False,
 ) -> ModelSource:
     """The model that `reference` means: a path that exists, or a hub id `owner/name[/file.gguf]`.
 
-    `wanted` chooses where a folder holds both formats (default: safetensors). Raises NotFoundError,
+    `wanted` chooses where a folder holds both formats (default: safetensors). `convertible`: where
+    a GGUF is wanted and there is none, safetensors serve. Raises NotFoundError,
     UnsupportedError (another task, pickles), InvalidArgumentError (ambiguous), ModelCorruptError,
     and for hub ids UnavailableError and StorageError.
     """
@@ -78,14 +81,16 @@ def open_source(
         if revision is not None:
             message = f"`{reference}` is on this disk and has no revision `{revision}`"
             raise InvalidArgumentError(message, hint="a revision belongs to a hub id")
-        return _local(reference, path, wanted)
+        return _local(reference, path, wanted, convertible)
     match = _HUB_ID.fullmatch(reference)
     if match is None:
         message = f"there is no file or folder `{reference}`"
         raise NotFoundError(message, hint="a model on the hub is given as `owner/name`")
-    snapshot = model_hub.fetch(match["id"], revision, wanted, match["file"], hub or Hub())
-    kind, model = _detect(snapshot.folder, wanted, match["file"])
-    name = slug(Path(match["file"]).stem if match["file"] else match["id"].split("/")[1])
+    snapshot = model_hub.fetch(
+        match["id"], revision, wanted, match["file"], hub or Hub(), convertible=convertible
+    )
+    kind, model = _detect(snapshot.folder, wanted, match["file"], convertible)
+    name = slug(gguf_parts.stem(match["file"]) if match["file"] else match["id"].split("/")[1])
     return ModelSource(reference, model, kind, snapshot.revision, name)
 
 
@@ -99,9 +104,9 @@ def _existing(reference: str) -> Path | None:
         return None
 
 
-def _local(reference: str, path: Path, wanted: Kind | None) -> ModelSource:
+def _local(reference: str, path: Path, wanted: Kind | None, convertible: bool) -> ModelSource:
     if path.is_dir():
-        kind, model = _detect(path, wanted, None)
+        kind, model = _detect(path, wanted, None, convertible)
         return ModelSource(reference, model, kind, None, slug(path.resolve().name))
     try:
         with path.open("rb") as file:
@@ -115,7 +120,9 @@ def _local(reference: str, path: Path, wanted: Kind | None) -> ModelSource:
         said = "a GGUF file" if found == "gguf" else "a whisper.cpp file"
         message = f"`{reference}` is {said}, not {wanted}"
         raise InvalidArgumentError(message)
-    _refuse_split(path)
+    if found == "gguf":
+        first = gguf_parts.paths(path)[0]
+        return ModelSource(reference, first, found, None, slug(gguf_parts.stem(path.name)))
     return ModelSource(reference, path, found, None, slug(path.stem))
 
 
@@ -123,11 +130,12 @@ def _unreadable(path: Path, error: OSError) -> StorageError:
     return StorageError(f"`{path}` cannot be read: {error.strerror}")
 
 
-def _detect(folder: Path, wanted: Kind | None, file: str | None) -> tuple[Kind, Path]:
+def _detect(
+    folder: Path, wanted: Kind | None, file: str | None, convertible: bool
+) -> tuple[Kind, Path]:
     """The format of the model in `folder` and its path, by the files that are there."""
     if file is not None:
-        _refuse_split(folder / file)
-        return "gguf", folder / file
+        return "gguf", gguf_parts.paths(folder / file)[0]
     try:
         names = sorted(path.name for path in folder.iterdir() if path.is_file())
     except OSError as error:
@@ -142,7 +150,7 @@ def _detect(folder: Path, wanted: Kind | None, file: str | None) -> tuple[Kind, 
         return "gguf", folder / _only(ggufs, folder)
     if tensors and task.is_whisper(folder):
         return "whisper", folder
-    if tensors and wanted != "gguf":
+    if tensors and (wanted != "gguf" or convertible):
         files, _ = safetensors_files(folder)
         if "config.json" not in names:
             from sphere_edge.formats.safetensors import read_header
@@ -154,25 +162,13 @@ def _detect(folder: Path, wanted: Kind | None, file: str | None) -> tuple[Kind, 
 
 
 def _only(ggufs: list[str], folder: Path) -> str:
-    """The one GGUF model in `folder`; the parts of a split one are named by their first."""
-    first = [
-        name for name in ggufs if (m := _SPLIT.fullmatch(name)) is None or int(m["number"]) == 1
-    ]
-    if len(first) > 1:
-        message = f"`{folder}` holds {len(first)} GGUF models: {', '.join(first[:12])}"
+    """The one GGUF model in `folder`, of a split one the first part."""
+    found = gguf_parts.models(ggufs)
+    if len(found) > 1:
+        first = [names[0] for names in found]
+        message = f"`{folder}` holds {len(found)} GGUF models: {', '.join(first[:12])}"
         raise InvalidArgumentError(message, hint=f"give one of the files: {folder / first[0]}")
-    _refuse_split(folder / ggufs[0])
-    return first[0]
-
-
-def _refuse_split(path: Path) -> None:
-    match = _SPLIT.fullmatch(path.name)
-    if match is None:
-        return
-    message = f"`{path.name}` is one of {int(match['total'])} parts of a split GGUF"
-    whole = f"{match['stem']}.gguf"
-    first = f"{match['stem']}-00001-of-{match['total']}.gguf"
-    raise UnsupportedError(message, hint=f"join them: llama-gguf-split --merge {first} {whole}")
+    return gguf_parts.paths(folder / found[0][0])[0].name
 
 
 def _nothing(

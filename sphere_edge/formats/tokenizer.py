@@ -72,17 +72,32 @@ def write_vocabulary(folder: Path, out: Path, chat_template: str | None = None) 
     `chat_template` overrides the model's own. Raises NotFoundError if there is no tokenizer,
     UnsupportedError for one that llama.cpp cannot do, ModelCorruptError, StorageError.
     """
-    table, special = _read(folder)
-    template = chat_template if chat_template is not None else chat_templates.read(folder)
+    from gguf import GGUFWriter
+
     part = out.with_name(out.name + ".part")
     try:
-        _write(table, special, template, part)
+        writer: Any = GGUFWriter(part, "llama")
+        writer.add_context_length(_CONTEXT_TOKENS)
+        vocabulary = add_vocabulary(writer, folder, chat_template)
+        try:
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+        finally:
+            writer.close()
         part.replace(out)
     except OSError as error:
         message = f"`{out}` cannot be written: {error.strerror}"
         raise StorageError(message) from error
     finally:
         part.unlink(missing_ok=True)
+    return vocabulary
+
+
+def add_vocabulary(writer: Any, folder: Path, chat_template: str | None = None) -> Vocabulary:
+    """Gives the tokenizer of `folder` to a `gguf.GGUFWriter`; raises as write_vocabulary."""
+    table, special = _read(folder)
+    template = chat_template if chat_template is not None else chat_templates.read(folder)
+    _add(writer, table, special, template)
     return Vocabulary(
         size=len(table.tokens),
         bos=special.bos,
@@ -162,11 +177,7 @@ def _model_vocabulary_size(folder: Path) -> int:
     return size
 
 
-def _write(table: TokenTable, special: SpecialTokens, template: str | None, path: Path) -> None:
-    from gguf import GGUFWriter
-
-    writer: Any = GGUFWriter(path, "llama")
-    writer.add_context_length(_CONTEXT_TOKENS)
+def _add(writer: Any, table: TokenTable, special: SpecialTokens, template: str | None) -> None:
     if table.strips_after_special:
         # The one way to tell llama.cpp: it looks for this in the model's name.
         writer.add_name("phi-3")
@@ -194,11 +205,6 @@ def _write(table: TokenTable, special: SpecialTokens, template: str | None, path
     _write_ends(writer, special)
     if template is not None:
         writer.add_chat_template(template)
-    try:
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-    finally:
-        writer.close()
 
 
 # llama.cpp has no list of ends; each of these roles ends a generation, whatever the token's text.

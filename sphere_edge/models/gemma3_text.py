@@ -49,9 +49,11 @@ class Config:
             raise UnsupportedError(message)
         return cls(
             shape=shape,
-            rotation=rotation(_rope(config, "full_attention"), shape.head_dim, context_tokens),
+            rotation=rotation(
+                rope_parameters(config, "full_attention"), shape.head_dim, context_tokens
+            ),
             local_rotation=rotation(
-                _rope(config, "sliding_attention"), shape.head_dim, context_tokens
+                rope_parameters(config, "sliding_attention"), shape.head_dim, context_tokens
             ),
             activation=activation(config, "hidden_activation", "gelu_pytorch_tanh"),
             attention_bias=config.take("attention_bias", bool, False),
@@ -71,7 +73,7 @@ def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
     return alternating(config, layers, period=period, width=window(config, 4096))
 
 
-def _rope(config: ModelConfig, layer_type: str) -> RopeParameters:
+def rope_parameters(config: ModelConfig, layer_type: str) -> RopeParameters:
     """Newer files have one table per layer type; in older ones only full attention is scaled."""
     nested = layer_type in config.take("rope_parameters", dict, {})
     local = config.take("rope_local_base_freq", float, 10000.0)

@@ -28,7 +28,7 @@ _SOURCES = {"text": "llama_cpp", "audio": "whisper_cpp"}
 MANAGERS = tuple(_SOURCES)
 _CONFIGURE_TIMEOUT_S = 600.0
 _BUILD_TIMEOUT_S = 3600.0
-_NINJA_STEP = re.compile(r"\[(\d+)/(\d+)\] ")
+_COUNTED = re.compile(r"\[(\d+)/(\d+)\] ")
 _ERROR_LINE = re.compile(r"(\berror:|CMake Error|undefined symbol|^ninja: error)", re.IGNORECASE)
 _ERROR_LINES_SHOWN = 6
 # For each target; several checkouts and environments share the cache.
@@ -45,6 +45,11 @@ class NativeBuild:
     folder: Path
     library: Path | None
     runner: Path
+
+    @property
+    def quantizer(self) -> Path:
+        """llama.cpp's quantizer as a program; only builds for this machine have it."""
+        return self.folder / "bin" / "sphere-edge-quantize"
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,11 @@ def core_project(target: Target, managers: tuple[str, ...] = MANAGERS) -> Projec
     used = {name: sources.SOURCES[name] for name in _sources(managers)}
     libraries = () if target.is_tvm_from_source else tvm_libraries(target)
     names = ("SE_TVM_FFI_LIBRARY", "SE_TVM_RUNTIME_LIBRARY")
-    switches = {"SE_TVM_FROM_SOURCE": target.is_tvm_from_source, "SE_STATIC": target.is_static}
+    switches = {
+        "SE_TVM_FROM_SOURCE": target.is_tvm_from_source,
+        "SE_STATIC": target.is_static,
+        "SE_TOOLS": target.name == "host",
+    }
     return Project(
         name="native",
         folder=resources.folder("native"),
@@ -237,8 +246,8 @@ def _forget_old_builds(newest: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-class _NinjaProgress:
-    """A progress step whose total is known when ninja says its first `[n/m]`."""
+class CountedProgress:
+    """A progress step whose total is known when a program says its first `[n/m] `."""
 
     def __init__(self, progress: console.Progress, title: str) -> None:
         self._progress = progress
@@ -247,14 +256,15 @@ class _NinjaProgress:
         self._step: console.Step | None = None
         self._done = 0
 
-    def __enter__(self) -> _NinjaProgress:
+    def __enter__(self) -> CountedProgress:
         return self
 
     def __exit__(self, *failure: object) -> None:
         self._open.close()
 
     def hear(self, line: str) -> None:
-        if not (match := _NINJA_STEP.match(line)):
+        """One line of the program."""
+        if not (match := _COUNTED.match(line)):
             return
         done, total = int(match[1]), int(match[2])
         if self._step is None:
@@ -292,7 +302,7 @@ def _compile(
         with progress.step(f"configuring {project.name}"):
             run(configure, timeout_s=_CONFIGURE_TIMEOUT_S, env=environment, on_line=hear)
         run_ninja: list[str | Path] = [compilers.cmake(), "--build", work]
-        with _NinjaProgress(progress, f"compiling {project.name} for {target.name}") as steps:
+        with CountedProgress(progress, f"compiling {project.name} for {target.name}") as steps:
 
             def hear_ninja(line: str) -> None:
                 hear(line)

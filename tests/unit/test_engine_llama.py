@@ -92,7 +92,7 @@ def test_it_is_copied_where_links_cannot_be_made(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"architecture": "bert"}, "does not generate text"),
+        ({"architecture": "bert"}, "embedding model"),
         ({"tokens": 0}, "without a tokenizer"),
         ({"weights": False}, "without weights"),
     ],
@@ -109,9 +109,11 @@ def test_a_missing_size_is_named(tmp_path):
         build(tmp_path, write(tmp_path / "model.gguf", layers=0))
 
 
-def test_a_gguf_keeps_its_own_quantization(tmp_path):
-    with pytest.raises(InvalidArgumentError, match="`q4_0`"):
-        build(tmp_path, write(tmp_path / "model.gguf"), PackageOptions(quantization="q8"))
+@pytest.mark.parametrize("wanted", ["q8", "f32"])
+def test_a_gguf_becomes_no_format_of_compiled_models(tmp_path, wanted):
+    with pytest.raises(InvalidArgumentError, match=f"`{wanted}`") as caught:
+        build(tmp_path, write(tmp_path / "model.gguf"), PackageOptions(quantization=wanted))
+    assert "q4_k_m" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("tokens", [0, 2049])
@@ -130,3 +132,63 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_copied(tmp_path):
 
 def test_options_are_values():
     assert dataclasses.replace(PackageOptions(), name="a") == PackageOptions(name="a")
+
+
+def split(path: Path) -> list[Path]:
+    """A model in three files, as llama.cpp's gguf-split makes them; the vocabulary in the first."""
+    writer = reference.GGUFWriter(path, "llama", split_max_tensors=1)
+    writer.add_context_length(2048)
+    writer.add_embedding_length(64)
+    writer.add_head_count(4)
+    writer.add_block_count(2)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list([f"token{number}" for number in range(20)])
+    for number in range(3):
+        writer.add_tensor(f"blk.{number}.weight", np.full((4, 64), number, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return sorted(path.parent.glob(f"{path.stem}-*.gguf"))
+
+
+def test_all_parts_of_a_split_model_go_into_the_bundle(tmp_path):
+    parts = split(tmp_path / "big.gguf")
+    bundle = build(tmp_path, parts[1])
+    assert (bundle.manifest.name, bundle.manifest.parameters) == ("big", 3 * 4 * 64)
+    roles = {file.path: file.role for file in bundle.manifest.files}
+    assert roles == {
+        "model-00001-of-00003.gguf": "model",
+        "model-00002-of-00003.gguf": "weights",
+        "model-00003-of-00003.gguf": "weights",
+    }
+    for part, name in zip(parts, roles, strict=True):
+        assert (bundle.folder / name).read_bytes() == part.read_bytes()
+
+
+def test_parts_of_different_models_are_no_model(tmp_path):
+    parts = split(tmp_path / "big.gguf")
+    parts[2].write_bytes(parts[1].read_bytes())
+    with pytest.raises(ModelCorruptError, match="not part 3 of 3"):
+        build(tmp_path, parts[0])
+    alone = parts[1].rename(tmp_path / "alone.gguf")
+    with pytest.raises(ModelCorruptError, match="later part of a split model"):
+        build(tmp_path, alone)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pooling", "what"),
+    [("bert", None, "embedding"), ("qwen3", 3, "embedding"), ("qwen3", 4, "reranker")],
+)
+def test_models_of_vectors_are_recognised(tmp_path, architecture, pooling, what):
+    path = tmp_path / "model.gguf"
+    writer = reference.GGUFWriter(path, architecture)
+    if pooling is not None:
+        writer.add_pooling_type(reference.PoolingType(pooling))
+    writer.add_tensor("token_embd.weight", np.zeros((4, 64), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(UnsupportedError, match=f"`{architecture}`.*{what}.*not text"):
+        build(tmp_path, path)

@@ -240,6 +240,22 @@ def test_of_several_gguf_files_one_must_be_named(hub: LoopbackHub, tmp_path: Pat
         fetch(hub, tmp_path, "owner/model/m-Q2_K.gguf")
 
 
+def test_all_parts_of_a_split_gguf_are_fetched(hub: LoopbackHub, tmp_path: Path) -> None:
+    parts = {f"m-0000{number}-of-00002.gguf": b"GGUF %d" % number for number in (1, 2)}
+    hub.files = {**parts, "config.json": b"{}"}
+    for reference in ("owner/model", "owner/model/m-00002-of-00002.gguf"):
+        source = fetch(hub, tmp_path, reference)
+        assert [path.name for path in source.files] == list(parts)
+    assert sorted(hub.fetched) == list(parts)
+    hub.files = {**parts, "other.gguf": b"GGUF"}
+    with pytest.raises(InvalidArgumentError, match="2 GGUF files: m-00001-of-00002.gguf, other"):
+        fetch(hub, tmp_path, "owner/model", revision="other")
+
+
+def test_safetensors_are_fetched_to_make_a_gguf_of(hub: LoopbackHub, tmp_path: Path) -> None:
+    assert fetch(hub, tmp_path, wanted="gguf", convertible=True).kind == "safetensors"
+
+
 def test_both_formats_are_chosen_between(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.files["model.gguf"] = b"GGUF"
     assert fetch(hub, tmp_path, wanted="gguf").kind == "gguf"

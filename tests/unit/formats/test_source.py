@@ -80,12 +80,30 @@ def test_several_ggufs_are_named(folder: Path) -> None:
     assert str(folder / "a.gguf") in hint
 
 
-def test_a_split_gguf_is_one_model_that_must_be_joined(folder: Path) -> None:
-    for number in (1, 2):
-        (folder / f"m-0000{number}-of-00002.gguf").write_bytes(b"GGUF")
-    for reference in (folder, folder / "m-00002-of-00002.gguf"):
-        hint = refused(reference, UnsupportedError, "one of 2 parts of a split GGUF")
-        assert "llama-gguf-split --merge m-00001-of-00002.gguf m.gguf" in hint
+def test_a_split_gguf_is_one_model_by_any_of_its_parts(folder: Path) -> None:
+    parts = [folder / f"m-0000{number}-of-00002.gguf" for number in (1, 2)]
+    for part in parts:
+        part.write_bytes(b"GGUF")
+    for reference in (folder, *parts):
+        source = open_source(str(reference))
+        assert (source.path, source.files) == (parts[0], tuple(parts))
+    assert open_source(str(parts[1])).name == "m"
+    one = source_sha256(open_source(str(folder)))
+    parts[1].write_bytes(b"GGUF!")
+    assert source_sha256(open_source(str(folder))) != one
+
+
+def test_a_part_of_a_split_gguf_that_is_missing_is_named(folder: Path) -> None:
+    (folder / "m-00001-of-00002.gguf").write_bytes(b"GGUF")
+    hint = refused(folder, NotFoundError, "m-00002-of-00002.gguf")
+    assert "2 parts" in hint
+
+
+def test_safetensors_serve_where_a_gguf_is_wanted_that_can_be_made_of_them(folder: Path) -> None:
+    with_safetensors(folder)
+    assert open_source(str(folder), wanted="gguf", convertible=True).kind == "safetensors"
+    (folder / "a.gguf").write_bytes(b"GGUF")
+    assert open_source(str(folder), wanted="gguf", convertible=True).kind == "gguf"
 
 
 @pytest.mark.parametrize(
