@@ -21,10 +21,21 @@ _KV_HEADS = 2
 _FEED_FORWARD = 128
 
 
-def write(path: Path, *, layers: int = 2, context: int = 4096, seed: int = 7) -> Path:
-    """Writes the file; the same arguments give the same bytes."""
+def write(
+    path: Path,
+    *,
+    layers: int = 2,
+    context: int = 4096,
+    seed: int = 7,
+    architecture: str = "llama",
+    tensors_a_part: int = 0,
+) -> Path:
+    """Writes the file; the same arguments give the same bytes.
+
+    `tensors_a_part`: splits the model, whose first part is returned.
+    """
     tokens = [*_byte_characters(), "th", "the", *SPECIAL]
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, architecture, split_max_tensors=tensors_a_part)
     writer.add_name("random")
     writer.add_context_length(context)
     writer.add_embedding_length(_HIDDEN)
@@ -72,7 +83,7 @@ def write(path: Path, *, layers: int = 2, context: int = 4096, seed: int = 7) ->
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
+    return path if tensors_a_part == 0 else min(path.parent.glob(f"{path.stem}-00001-of-*.gguf"))
 
 
 def _byte_characters() -> list[str]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sphere_edge import __version__
 from sphere_edge.console import Step
 from sphere_edge.errors import ModelCorruptError, NotFoundError, UnavailableError
 
@@ -23,6 +24,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FILE_NAME = re.compile(r"[^\x00-\x1f\\]+")
 _TIMEOUT_S = 20.0
 _CHUNK_BYTES = 1024 * 1024
+# huggingface_hub would tell which Python, which torch and which program around us there is.
+_WHO = {"user-agent": f"sphere-edge/{__version__}"}
+# Read when huggingface_hub is imported, which nothing here does before it is needed.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def list_files(
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RevisionNotFoundError
 
-    api = HfApi(endpoint=endpoint or os.environ.get("HF_ENDPOINT"))
+    api = HfApi(endpoint=endpoint or os.environ.get("HF_ENDPOINT"), headers=_WHO)
     try:
         with _translated(repository):
             info = api.model_info(
@@ -262,7 +267,7 @@ class Download:
         url = hf_hub_url(
             self._repository, file.name, revision=self._commit, endpoint=self._endpoint
         )
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+        headers = {**build_hf_headers(headers=_WHO), "Accept-Encoding": "identity"}
         if wanted is not None:
             headers["Range"] = wanted
         with get_session().stream("GET", url, headers=headers, timeout=_TIMEOUT_S) as response:

@@ -12,9 +12,15 @@ import pytest
 
 from sphere_edge import packaging, profiles, resources
 from sphere_edge.engines.options import PackageOptions
-from sphere_edge.errors import UnsupportedError
+from sphere_edge.errors import (
+    ModelCorruptError,
+    NotFoundError,
+    SphereEdgeError,
+    UnsupportedError,
+)
 from sphere_edge.formats.source import open_source
 from sphere_edge.runtime import TextManager
+from tests import random_gguf
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
 TOKENS = 2048
@@ -81,3 +87,95 @@ def test_what_llama_cpp_would_compute_otherwise_is_refused_by_name(
     with pytest.raises(UnsupportedError, match=words):
         package(speaking(goldens.load(name), tmp_path / "model"), tmp_path / "made", "f32")
     assert not (tmp_path / "made").exists()
+
+
+@pytest.fixture(scope="module")
+def tiny_f16(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in model as a GGUF bundle with the weights of its checkpoint."""
+    output = tmp_path_factory.mktemp("tiny") / "f16"
+    return package(resources.tiny_model(), output, "f16").output
+
+
+def greedy(model: Path, question: str) -> str:
+    with TextManager.open(model) as text:
+        messages = [{"role": "user", "content": question}]
+        return "".join(text.chat(messages, max_tokens=24, temperature=0))
+
+
+def test_a_converted_model_answers_as_the_compiled_one(tiny_f16: Path, tmp_path: Path) -> None:
+    source = open_source(str(resources.tiny_model()))
+    options = PackageOptions(quantization="f32")
+    compiled = packaging.package(source, profiles.host(), options, tmp_path / "compiled").output
+    questions = ("What is the capital of France?", "What is 12 plus 7?", "Who are you?")
+    answers = [greedy(tiny_f16, question) for question in questions]
+    assert answers == [greedy(compiled, question) for question in questions]
+    assert "Paris" in answers[0]
+
+
+@pytest.mark.parametrize("name", ["q4_0", "q4_k_m", "q5_k_m", "q6_k", "q8_0"])
+def test_llama_cpp_quantizes_what_it_is_given(tiny_f16: Path, tmp_path: Path, name: str) -> None:
+    source = open_source(str(tiny_f16 / "model.gguf"))
+    options = PackageOptions(quantization=name)
+    made = packaging.package(source, profiles.host(), options, tmp_path / "made")
+    # What most weights are; the names of the mixtures end in how large they are.
+    assert made.bundle.manifest.quantization == name.removesuffix("_m")
+    assert made.bundle.manifest.total_bytes < (tiny_f16 / "model.gguf").stat().st_size
+    assert greedy(made.output, "What is the capital of France?").startswith("Paris")
+
+
+def test_a_safetensors_model_is_quantized_on_its_way(tmp_path: Path) -> None:
+    made = package(resources.tiny_model(), tmp_path / "made", "q4_0")
+    assert [file.path for file in made.bundle.manifest.files] == ["model.gguf"]
+    assert made.bundle.manifest.quantization == "q4_0"
+
+
+def test_what_the_quantizer_dislikes_is_told_in_its_words(tmp_path: Path) -> None:
+    path = random_gguf.write(tmp_path / "model.gguf")
+    # The header is sound; only llama.cpp knows that the model has no tenth layer.
+    content = path.read_bytes().replace(b"blk.1.attn_q.weight", b"blk.9.attn_q.weight")
+    path.write_bytes(content)
+    options = PackageOptions(quantization="q8_0")
+    with pytest.raises(SphereEdgeError):
+        packaging.package(open_source(str(path)), profiles.host(), options, tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_split_model_answers_as_the_whole(tmp_path: Path) -> None:
+    whole = random_gguf.write(tmp_path / "whole.gguf")
+    first = random_gguf.write(tmp_path / "split.gguf", tensors_a_part=8)
+    bundle = packaging.package(
+        open_source(str(first)), profiles.host(), PackageOptions(), tmp_path / "made"
+    ).output
+    tokens = list(range(3, 60))
+    with TextManager.open(whole) as text:
+        expected = text.logits(tokens)
+    for model in (first, bundle):
+        with TextManager.open(model) as text:
+            np.testing.assert_array_equal(text.logits(tokens), expected)
+
+
+def test_a_split_model_becomes_one_file_when_it_is_quantized(tmp_path: Path) -> None:
+    first = random_gguf.write(tmp_path / "split.gguf", tensors_a_part=8)
+    options = PackageOptions(quantization="q8_0")
+    made = packaging.package(open_source(str(first)), profiles.host(), options, tmp_path / "made")
+    assert [file.path for file in made.bundle.manifest.files] == ["model.gguf"]
+
+
+def test_a_lying_part_is_refused_before_llama_cpp_sees_it(tmp_path: Path) -> None:
+    first = random_gguf.write(tmp_path / "split.gguf", tensors_a_part=8)
+    second = first.with_name(first.name.replace("-00001-", "-00002-"))
+    for content in (first.read_bytes(), second.read_bytes()[:-64], b"GGUF"):
+        second.write_bytes(content)
+        with pytest.raises(ModelCorruptError):
+            TextManager.open(first)
+    second.unlink()
+    with pytest.raises(NotFoundError):
+        TextManager.open(first)
+
+
+def test_an_architecture_that_llama_cpp_does_not_know_is_named(tmp_path: Path) -> None:
+    path = random_gguf.write(tmp_path / "model.gguf", architecture="mistrale")
+    # Also for a device that cannot try it here.
+    for profile in (profiles.host(), profiles.load("raspberry-pi-5")):
+        with pytest.raises(UnsupportedError, match="`mistrale`"):
+            packaging.package(open_source(str(path)), profile, PackageOptions(), tmp_path / "made")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import safetensors.numpy
 from gguf import GGUFWriter
 
+from sphere_edge import __version__
 from sphere_edge.errors import (
     InvalidArgumentError,
     ModelCorruptError,
@@ -208,6 +211,23 @@ def test_the_token_is_sent_and_never_told(
         headers["authorization"] == "Bearer hf_verysecrettoken" for _, headers in hub.requests
     )
     assert "verysecret" not in caplog.text + "".join(told)
+
+
+def test_the_hub_learns_nothing_of_this_machine(hub: LoopbackHub, tmp_path: Path) -> None:
+    fetch(hub, tmp_path)
+    assert len(hub.requests) > 3
+    for path, headers in hub.requests:
+        assert path.startswith(("/api/models/owner/model", "/owner/model/resolve/"))
+        assert headers.pop("user-agent") == f"sphere-edge/{__version__}"
+        # The trace id is a new random number for each request.
+        told = set(headers) - {"x-amzn-trace-id"}
+        assert told <= {"host", "accept", "accept-encoding", "connection", "authorization"}
+    code = (
+        "import sphere_edge.formats.hub, huggingface_hub.constants as constants;"
+        "print(constants.HF_HUB_DISABLE_TELEMETRY)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "True\n"
 
 
 def test_pickles_alone_are_refused_before_anything_is_fetched(
