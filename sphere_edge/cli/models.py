@@ -17,6 +17,7 @@ app = typer.Typer()
         "sphere-edge package Qwen/Qwen2.5-0.5B-Instruct --profile pixel8",
         "sphere-edge package ./my-model --profile host --quant q8 --context 4096 -o dist/mine",
         "sphere-edge package model.Q4_K_M.gguf --profile jetson-orin-nano --zip",
+        "sphere-edge package ./my-model --bits 5",
         "sphere-edge package ./my-model --format gguf --quant q4_k_m",
         "sphere-edge package ./my-model --adapter ./my-lora -o dist/mine",
         "sphere-edge package ./my-model --profile auto --device ssh://me@board",
@@ -46,6 +47,13 @@ def package(
         typer.Option(
             help="Weights as q4, q8, f16 or f32; of a GGUF as q4_0, q4_k_m, q5_k_m, q6_k or q8_0. "
             "Default: the profile's; a GGUF as it is."
+        ),
+    ] = None,
+    bits: Annotated[
+        float | None,
+        typer.Option(
+            metavar="BITS",
+            help="Bits per weight: q4 (4.5), and q8 for the matrices that need it most.",
         ),
     ] = None,
     context: ContextTokens = None,
@@ -93,6 +101,7 @@ def package(
             profile_name=profile,
             device_uri=device,
             quantization=quant,
+            bits=bits,
             context_tokens=context,
             kv=kv,
             format=format,

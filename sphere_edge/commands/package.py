@@ -27,6 +27,7 @@ def package(
     profile_name: str,
     device_uri: str | None,
     quantization: str | None,
+    bits: float | None,
     context_tokens: int | None,
     kv: str | None,
     format: str | None,
@@ -51,6 +52,7 @@ def package(
     check_context(context_tokens)
     options = PackageOptions(
         quantization=quantization,
+        bits=bits,
         context_tokens=context_tokens,
         kv_dtype=_KV[kv] if kv is not None else None,
         chat_template=_template(chat_template) if chat_template is not None else None,
@@ -68,6 +70,9 @@ def package(
     if adapter is not None and source.kind != "safetensors":
         message = f"an adapter cannot be merged into `{model}`, which is {source.kind}"
         raise InvalidArgumentError(message, hint="--adapter needs a model in safetensors")
+    if bits is not None and (source.kind != "safetensors" or format == "gguf"):
+        message = "--bits mixes the formats of compiled models"
+        raise InvalidArgumentError(message, hint="a GGUF has mixtures of its own: --quant q4_k_m")
     place = packaging.output_for(source, profile, output, as_zip=as_zip)
     made = packaging.package(
         source, profile, options, place, force=force, progress=console.progress()

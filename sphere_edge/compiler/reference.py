@@ -30,7 +30,7 @@ def compute(
     uses an operator which the interpreter lacks.
     """
     tokens, positions = np.array(plan.tokens, np.int32), np.array(plan.positions)
-    function, names = _traced(model, kernels, plan)
+    function, names = _traced(model, kernels, tokens.size, positions - 1)
     shape = model.shape
     cache = tuple(
         np.zeros((shape.kv_heads, tokens.size, shape.head_dim)) for _ in range(2 * shape.layers)
@@ -53,9 +53,34 @@ def compute(
     return reference, logits[:, list(plan.columns)].astype(np.float32)
 
 
-def _traced(model: Decoder, kernels: ReferenceKernels, plan: Plan) -> tuple[Any, tuple[str, ...]]:
-    """The graph of the logits at the plan's positions, and its parameters' names in order."""
-    length, rows = len(plan.tokens), np.array(plan.positions) - 1
+def every_logit(
+    model: Decoder, kernels: ReferenceKernels, tokens: list[int]
+) -> Callable[[Callable[[str], Any]], Floats]:
+    """A function from weights to logits: after each of `tokens`, float64 [tokens, vocab].
+
+    It takes what gives the stored array of a parameter's name. `model` was made with `kernels`.
+    """
+    count, shape = len(tokens), model.shape
+    function, names = _traced(model, kernels, count, np.arange(count))
+    empty = np.zeros((shape.kv_heads, count, shape.head_dim))
+    ids = np.array(tokens, np.int32)
+
+    def logits(load: Callable[[str], Any]) -> Floats:
+        parameters = tuple(Parameter(name, load) for name in names)
+        arguments = [ids, np.zeros(1, np.int32), (empty,) * (2 * shape.layers), parameters]
+        found: Floats = interpret(function, arguments, kernels.calls, lambda *_: None)
+        return found
+
+    return logits
+
+
+def _traced(
+    model: Decoder, kernels: ReferenceKernels, length: int, rows: npt.NDArray[np.int64]
+) -> tuple[Any, tuple[str, ...]]:
+    """The graph of the logits after tokens `rows` of `length`, and its parameters' names in order.
+
+    `model` was made with `kernels`.
+    """
 
     def answer(token_ids: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
         hidden = model(token_ids, position, list(zip(cache[::2], cache[1::2], strict=True)))

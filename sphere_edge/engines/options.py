@@ -14,6 +14,8 @@ class PackageOptions:
     """What is left to the user; None: the profile or the model decides."""
 
     quantization: str | None = None
+    # Average bits per weight: q4, and q8 for the matrices that need it most.
+    bits: float | None = None
     context_tokens: int | None = None
     kv_dtype: Literal["float32", "float16"] | None = None
     chat_template: str | None = None

@@ -14,8 +14,10 @@ from sphere_edge.bundle.reference_plan import plan
 from sphere_edge.compiler.reference import compute
 from sphere_edge.compiler.reference_kernels import ReferenceKernels
 from sphere_edge.compiler.target import CpuTarget
+from sphere_edge.engines import mixed
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.source import ModelSource
+from sphere_edge.models.layers import matrices, store_as
 from sphere_edge.models.registry import family
 from sphere_edge.profiles import DeviceProfile
 
@@ -53,7 +55,13 @@ def write(
     # What the engine found out about the head is in the weights that it wrote.
     tied = not any(name.startswith("lm_head.") for name in made.parameters)
     settings = replace(found.config, shape=replace(found.config.shape, tied=tied))
-    model = found.model(settings, kernels, target.weight_format(draft.quantization))
+    fmt = target.weight_format(mixed.format_of(draft.quantization))
+    model = found.model(settings, kernels, fmt)
+    for path, matrix in matrices(model):
+        q8 = replace(matrix.fmt, name="q8")
+        shape, _ = q8.parameters(matrix.rows, matrix.columns)["data"]
+        if matrix.fmt.name == "q4" and stored.shape(f"{path}.weight.data") == shape:
+            store_as(matrix, q8)
     reference, logits = compute(model, kernels, chosen, vocabulary, stored.load)
     references.write(reference, logits, folder / references.FOLDER)
 
@@ -66,6 +74,10 @@ class _Stored:
         for path in sorted(folder.glob("*.safetensors")):
             shard: Any = safe_open(path, framework="numpy")
             self._shards |= dict.fromkeys(shard.keys(), shard)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """How the array is stored."""
+        return tuple(self._shards[name].get_slice(name).get_shape())
 
     def load(self, name: str) -> Any:
         """The array as it is stored."""

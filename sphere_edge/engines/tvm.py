@@ -10,20 +10,20 @@ import numpy as np
 
 from sphere_edge import console, fit
 from sphere_edge.bundle.manifest import ManifestDraft, Target, Text, Tvm
+from sphere_edge.bundle.reference_plan import PASSAGE
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.compiler import kernels
 from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.console import Progress
-from sphere_edge.engines import compiled_code, weights
+from sphere_edge.engines import compiled_code, mixed, weights
 from sphere_edge.engines.options import PackageOptions, context_tokens
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import ModelCorruptError
-from sphere_edge.formats import quantized
+from sphere_edge.formats import quantized, tokenizer
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.generation import sampling_defaults
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.formats.tensors import Tensors
-from sphere_edge.formats.tokenizer import write_vocabulary
 from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.graph import Limits
 from sphere_edge.models.layers import origins
@@ -63,13 +63,19 @@ def build(
     quantized.check_format(checkpoint, fmt.name)
     made = _untied(family(config, context), checkpoint)
     model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
+    quantization = fmt.name
+    if options.bits is not None:
+        mixed.check(options.bits, fmt.name)
+        page = tokenizer.encode(source.path, PASSAGE)
+        if mixed.refine(model, made, checkpoint, page, options.bits, progress):
+            quantization = mixed.NAME
     needed = list(origins(model))
     _warn(made, weights.check(checkpoint, needed))
 
-    choice = fit.Choice(fmt.name, context, options.kv_dtype or _kv_dtype(fmt))
-    memory = fit.check(_spec(source.name, model, needed, fmt), choice, profile)
+    choice = fit.Choice(quantization, context, options.kv_dtype or _kv_dtype(fmt))
+    memory = fit.check(_spec(source.name, model, needed, quantization), choice, profile)
     writer.require_space(memory.weights_bytes)
-    vocabulary = write_vocabulary(
+    vocabulary = tokenizer.write_vocabulary(
         source.path, writer.folder / "tokenizer.gguf", options.chat_template
     )
     if vocabulary.caution is not None:
@@ -97,7 +103,7 @@ def build(
         task="text",
         engine="tvm",
         family=made.name,
-        quantization=fmt.name,
+        quantization=quantization,
         parameters=weights.parameters(needed),
         profile=profile.name,
         target=Target(
@@ -151,17 +157,21 @@ def _kv_dtype(fmt: WeightFormat) -> Any:
     return "float32" if fmt.name == "f32" else "float16"
 
 
-def _spec(name: str, model: Decoder, needed: list[Origin], fmt: WeightFormat) -> fit.ModelSpec:
-    """The sizes that decide memory, with the weights in every format they could be had in."""
+def _spec(name: str, model: Decoder, needed: list[Origin], quantization: str) -> fit.ModelSpec:
+    """The sizes that decide memory, as the weights are and in every format they could be had in."""
     shape, mixture = model.shape, model.mixture
+    row_block = next(origin.fmt.row_block for origin in needed if origin.fmt is not None)
     return fit.ModelSpec(
         name=name,
         parameters=weights.parameters(needed),
         weights_bytes={
-            other: sum(
-                _stored_bytes(origin, WeightFormat(other, fmt.row_block)) for origin in needed
-            )
-            for other in FORMATS
+            **{
+                other: sum(
+                    _stored_bytes(origin, WeightFormat(other, row_block)) for origin in needed
+                )
+                for other in FORMATS
+            },
+            quantization: sum(_stored_bytes(origin, origin.fmt) for origin in needed),
         },
         layers=shape.layers,
         query_heads=shape.heads,
@@ -176,8 +186,8 @@ def _spec(name: str, model: Decoder, needed: list[Origin], fmt: WeightFormat) ->
     )
 
 
-def _stored_bytes(origin: Origin, fmt: WeightFormat) -> int:
-    if origin.fmt is None or origin.columns is None or origin.kept:
+def _stored_bytes(origin: Origin, fmt: WeightFormat | None) -> int:
+    if fmt is None or origin.fmt is None or origin.columns is None or origin.kept:
         arrays = [(shape, dtype) for _, dtype, shape in origin.arrays()]
     else:
         arrays = list(fmt.parameters(origin.rows, origin.columns).values())

@@ -114,6 +114,11 @@ def convert(
     return paths
 
 
+def packed(checkpoint: Tensors, origin: Origin) -> dict[str, Array]:
+    """All arrays of one origin by their stored names; raises as convert."""
+    return _pack(checkpoint, _Slice(origin, 0, origin.rows)).arrays
+
+
 @dataclass(frozen=True)
 class _Slice:
     origin: Origin

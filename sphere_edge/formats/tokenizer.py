@@ -137,6 +137,12 @@ def compare(folder: Path, tokenize: Callable[[str], list[int]]) -> list[Mismatch
     return found
 
 
+def encode(folder: Path, text: str) -> list[int]:
+    """`text` as the model's own tokenizer splits it; raises as compare."""
+    ids: list[int] = _reference(folder).encode(text).ids
+    return ids
+
+
 def _read(folder: Path) -> tuple[TokenTable, SpecialTokens]:
     size = _model_vocabulary_size(folder)
     if (folder / "tokenizer.json").is_file():

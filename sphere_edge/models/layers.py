@@ -209,6 +209,21 @@ class Packed(nn.Module):  # type: ignore[misc]
         return tuple(f"{path}.weight.{suffix}" for suffix in self.suffixes)
 
 
+def matrices(model: nn.Module, path: str = "") -> Iterator[tuple[str, Linear | Embedding]]:
+    """Every layer below `model` with a packed matrix, and its path, in order."""
+    for below, child in _children(model, path):
+        if isinstance(child, Linear | Embedding):
+            yield below, child
+        elif isinstance(child, nn.Module | nn.ModuleList):
+            yield from matrices(child, below)
+
+
+def store_as(matrix: Linear | Embedding, fmt: WeightFormat) -> None:
+    """Gives one matrix another format than the model was made with; before it is traced."""
+    matrix.fmt = fmt
+    matrix.weight = Packed(fmt, matrix.rows, matrix.columns)
+
+
 def normalize_heads(qkv: Tensor, q_norm: RmsNorm, k_norm: RmsNorm, spec: Attention) -> Tensor:
     """Stacked qkv [n, (heads + 2 kv_heads) head_dim] with each query and key head normalized."""
     heads, kv_heads, features = spec.query_heads, spec.kv_heads, spec.head_dim
@@ -227,13 +242,17 @@ Owner = Linear | ExpertLinear | Embedding | RmsNorm | LayerNorm | Rope | Sinks
 
 def origins(model: nn.Module, path: str = "") -> Iterator[Origin]:
     """The origins of all parameters below `model`, in the order of its attributes."""
-    children = enumerate(model) if isinstance(model, nn.ModuleList) else vars(model).items()
-    for name, child in children:
-        below = f"{path}.{name}" if path else str(name)
+    for below, child in _children(model, path):
         if isinstance(child, Owner):
             yield from child.origins(below)
         elif isinstance(child, nn.Module | nn.ModuleList):
             yield from origins(child, below)
+
+
+def _children(model: nn.Module, path: str) -> Iterator[tuple[str, Any]]:
+    children = enumerate(model) if isinstance(model, nn.ModuleList) else vars(model).items()
+    for name, child in children:
+        yield f"{path}.{name}" if path else str(name), child
 
 
 def _parts(path: str, rows: dict[str, int], leaf: str) -> tuple[Part, ...]:
