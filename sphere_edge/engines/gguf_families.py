@@ -103,6 +103,10 @@ def architecture(made: Family, config: ModelConfig) -> Architecture:
         f"the RoPE scaling `{rope.kind}`": rope.kind not in known.scalings,
         f"`head_dim` `{shape.head_dim}`": known.square and shape.query != shape.hidden,
         "a head that differs from the embedding": known.tied and not shape.tied,
+        # It rounds contexts up to 256 tokens before it compares them with the original.
+        "short LongRoPE factors": rope.kind == "longrope"
+        and shape.context_tokens <= (rope.original_context or 0)
+        and shape.context_tokens % 256 != 0,
         "no `attn_logit_softcapping`": getattr(settings, "attention_softcap", 0) is None,
     }
     for what, is_so in odd.items():
