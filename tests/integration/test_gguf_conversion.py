@@ -125,7 +125,7 @@ def test_llama_cpp_quantizes_what_it_is_given(tiny_f16: Path, tmp_path: Path, na
     # What most weights are; the names of the mixtures end in how large they are.
     assert made.bundle.manifest.quantization == name.removesuffix("_m")
     assert made.bundle.manifest.total_bytes < (tiny_f16 / "model.gguf").stat().st_size
-    assert greedy(made.output, "What is the capital of France?").startswith("Paris")
+    assert "Paris" in greedy(made.output, "What is the capital of France?")
 
 
 def test_a_safetensors_model_is_quantized_on_its_way(tmp_path: Path) -> None:
