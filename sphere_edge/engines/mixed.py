@@ -9,7 +9,7 @@ whole layers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,17 +59,13 @@ def format_of(quantization: str) -> str:
 
 
 def refine(
-    model: Decoder,
-    made: Family,
-    checkpoint: Tensors,
-    tokens: list[int],
-    bits: float,
-    progress: Progress,
-) -> tuple[str, ...]:
-    """Turns parts of `model`, made in q4, into q8 until `bits` a weight are used; their names.
+    made: Family, checkpoint: Tensors, tokens: list[int], bits: float, progress: Progress
+) -> tuple[Family, tuple[str, ...]]:
+    """The family with parts in q8 until `bits` a weight are used, and the names of those parts.
 
     `bits` counts the scales and is an average over all matrices. `tokens`: the page that is read.
     """
+    model: Decoder = made.model(made.config, None, _PLAIN)
     part_of = _division(model)
     parts = _measured(model, made, checkpoint, part_of, tokens, progress)
     room = sum(part.elements for part in parts) * (bits - _LEAST) / (_MOST - _LEAST)
@@ -79,10 +75,20 @@ def refine(
         if part.elements <= room:
             room -= part.elements
             chosen.append(part.name)
-    for path, matrix in matrices(model):
-        if part_of(path) in chosen:
-            store_as(matrix, WeightFormat("q8", matrix.fmt.row_block))
-    return tuple(sorted(chosen))
+    return raised(made, lambda path: part_of(path) in chosen), tuple(sorted(chosen))
+
+
+def raised(made: Family, is_raised: Callable[[str], bool]) -> Family:
+    """The family whose models have the matrices at paths that `is_raised` names in q8."""
+
+    def build(config: Any, kernels: Any, fmt: WeightFormat) -> Decoder:
+        model: Decoder = made.model(config, kernels, fmt)
+        for path, matrix in matrices(model):
+            if is_raised(path):
+                store_as(matrix, WeightFormat("q8", matrix.fmt.row_block))
+        return model
+
+    return replace(made, model=build)
 
 
 Division = Callable[[str], str]

@@ -17,9 +17,11 @@ from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.engines import mixed
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.source import ModelSource
-from sphere_edge.models.layers import matrices, store_as
 from sphere_edge.models.registry import family
 from sphere_edge.profiles import DeviceProfile
+
+# Of a group of 32 integers, four in each.
+_Q8_WORDS = 8
 
 
 def write(
@@ -56,12 +58,9 @@ def write(
     tied = not any(name.startswith("lm_head.") for name in made.parameters)
     settings = replace(found.config, shape=replace(found.config.shape, tied=tied))
     fmt = target.weight_format(mixed.format_of(draft.quantization))
+    if draft.quantization == mixed.NAME:
+        found = mixed.raised(found, lambda path: stored.words(f"{path}.weight.data") == _Q8_WORDS)
     model = found.model(settings, kernels, fmt)
-    for path, matrix in matrices(model):
-        q8 = replace(matrix.fmt, name="q8")
-        shape, _ = q8.parameters(matrix.rows, matrix.columns)["data"]
-        if matrix.fmt.name == "q4" and stored.shape(f"{path}.weight.data") == shape:
-            store_as(matrix, q8)
     reference, logits = compute(model, kernels, chosen, vocabulary, stored.load)
     references.write(reference, logits, folder / references.FOLDER)
 
@@ -75,9 +74,9 @@ class _Stored:
             shard: Any = safe_open(path, framework="numpy")
             self._shards |= dict.fromkeys(shard.keys(), shard)
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """How the array is stored."""
-        return tuple(self._shards[name].get_slice(name).get_shape())
+    def words(self, name: str) -> int:
+        """How many words a group of the packed integers in `name` has."""
+        return int(self._shards[name].get_slice(name).get_shape()[2])
 
     def load(self, name: str) -> Any:
         """The array as it is stored."""

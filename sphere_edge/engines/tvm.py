@@ -62,13 +62,13 @@ def build(
     checkpoint = weights.opened(source.path, config, options.adapter)
     quantized.check_format(checkpoint, fmt.name)
     made = _untied(family(config, context), checkpoint)
-    model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
     quantization = fmt.name
     if options.bits is not None:
         mixed.check(options.bits, fmt.name)
         page = tokenizer.encode(source.path, PASSAGE)
-        if mixed.refine(model, made, checkpoint, page, options.bits, progress):
-            quantization = mixed.NAME
+        made, in_q8 = mixed.refine(made, checkpoint, page, options.bits, progress)
+        quantization = mixed.NAME if in_q8 else quantization
+    model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
     needed = list(origins(model))
     _warn(made, weights.check(checkpoint, needed))
 
