@@ -53,12 +53,17 @@ def find(
     if reference == TINY and not Path(reference).exists():
         reference = str(resources.tiny_model())
     if reference == TINY_WHISPER and not Path(reference).exists():
-        found = open_source(str(resources.tiny_whisper()), wanted=wanted, revision=revision)
-        return dataclasses.replace(found, name=TINY_WHISPER)
+        return built_in_whisper(wanted, revision)
     hub = Hub(headers_only=headers_only, progress=progress)
     return open_source(
         reference, wanted=wanted, revision=revision, hub=hub, convertible=convertible
     )
+
+
+def built_in_whisper(wanted: Kind | None = None, revision: str | None = None) -> ModelSource:
+    """The built-in speech model, under its name."""
+    found = open_source(str(resources.tiny_whisper()), wanted=wanted, revision=revision)
+    return dataclasses.replace(found, name=TINY_WHISPER)
 
 
 def output_for(

@@ -214,6 +214,20 @@ if(SE_TESTS)
     se_own_target(whisper-logits)
     set_target_properties(whisper-logits PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
     target_link_libraries(whisper-logits PRIVATE se_whisper)
+    if(SE_WHISPER_EXAMPLES_DIR)
+      # whisper.cpp's own programs on the same ggml, to compare with.
+      set(examples "${SE_WHISPER_EXAMPLES_DIR}")
+      add_executable(whisper-cli "${examples}/cli/cli.cpp" "${examples}/common.cpp" "${examples}/common-whisper.cpp"
+                                 "${examples}/grammar-parser.cpp")
+      add_executable(whisper-quantize "${examples}/quantize/quantize.cpp" "${examples}/common.cpp"
+                                      "${examples}/common-ggml.cpp")
+      foreach(program whisper-cli whisper-quantize)
+        set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+        target_compile_options(${program} PRIVATE -w)
+        target_include_directories(${program} SYSTEM PRIVATE "${examples}")
+        target_link_libraries(${program} PRIVATE se_whisper)
+      endforeach()
+    endif()
   endif()
 
   add_executable(thread-pool-test tests/test_thread_pool.cpp src/thread_pool.cpp)

@@ -268,7 +268,8 @@ typedef struct se_audio_segment {
  * caller's thread. Return false to stop; the call then ends with SE_CANCELLED. */
 typedef bool (*se_audio_segment_fn)(const se_audio_segment *segment, void *user_data);
 
-/* How much of the audio is done, 0 to 1, once per window of at most 30 s. The rest as above. */
+/* How much of the audio is done, 0 to 1; it rises once per window of at most 30 s, and is told again about every 100 ms
+ * in between, so that returning false stops the call as soon as se_audio_cancel does. The rest as above. */
 typedef bool (*se_audio_progress_fn)(float done, void *user_data);
 
 typedef struct se_audio_transcribe_options {

@@ -149,18 +149,21 @@ std::unique_ptr<AudioManager> AudioManager::open(const fs::path &path, int threa
   return audio;
 }
 
-std::string AudioManager::choose_language(std::span<const float> samples, const TranscribeOptions &options,
+void AudioManager::listen(std::span<const float> samples, bool with_loudness, TranscriptRun &run) {
+  const bool is_done =
+      listen_whisper(context_.get(), samples, threads_, with_loudness, [&run] { return run.stopped(); });
+  run.check();
+  if (!is_done) throw Error(SE_INTERNAL, "the spectrogram of the audio is not complete");
+}
+
+std::string AudioManager::choose_language(const TranscribeOptions &options, const TranscriptRun &run,
                                           se_audio_result &result) {
   result.language_probability = 1;
   if (!options.language.empty()) return language_name(whisper_lang_id(options.language.c_str()));
   if (!header_.multilingual()) return "en";
   std::vector<float> probabilities(static_cast<size_t>(whisper_lang_max_id()) + 1);
-  const int count = static_cast<int>(samples.size());
-  if (whisper_pcm_to_mel(context_.get(), samples.data(), count, threads_) != 0) {
-    throw Error(SE_INTERNAL, "whisper.cpp makes no spectrogram of the audio");
-  }
   const int id = whisper_lang_auto_detect(context_.get(), 0, threads_, probabilities.data());
-  turn_.interrupt().check();
+  run.check();
   if (id < 0) throw Error(SE_INTERNAL, "whisper.cpp finds no language");
   result.language_probability = probabilities[static_cast<size_t>(id)];
   return language_name(id);
@@ -182,7 +185,7 @@ void AudioManager::transcribe(std::span<const float> samples, const TranscribeOp
   if (samples.size() < kFewestSamples) return;
   TranscriptRun run(turn_.interrupt(), on_segment, on_progress, options.word_timestamps, result);
   whisper_context *context = context_.get();
-  const ggml_abort_callback stopped = [](void *data) { return static_cast<const TranscriptRun *>(data)->stopped(); };
+  const ggml_abort_callback stopped = [](void *data) { return static_cast<TranscriptRun *>(data)->stopped(); };
   struct Guard {
     whisper_context *context;
     ~Guard() { set_whisper_abort(context, nullptr, nullptr); }
@@ -198,7 +201,10 @@ void AudioManager::transcribe(std::span<const float> samples, const TranscribeOp
     result.total_seconds = seconds_since(run.begin());
   };
   try {
-    const std::string language = choose_language(samples, options, result);
+    const bool with_loudness = options.word_timestamps || options.max_segment_characters > 0;
+    const bool finds_language = options.language.empty() && header_.multilingual();
+    if (finds_language) listen(samples, with_loudness, run);
+    const std::string language = choose_language(options, run, result);
     std::strncpy(result.language, language.c_str(), sizeof(result.language) - 1);
     auto parameters =
         whisper_full_default_params(options.beam_size > 1 ? WHISPER_SAMPLING_BEAM_SEARCH : WHISPER_SAMPLING_GREEDY);
@@ -211,7 +217,7 @@ void AudioManager::transcribe(std::span<const float> samples, const TranscribeOp
     parameters.temperature = options.temperature;
     parameters.temperature_inc = options.temperature_step;
     if (options.beam_size > 1) parameters.beam_search.beam_size = options.beam_size;
-    parameters.token_timestamps = options.word_timestamps || options.max_segment_characters > 0;
+    parameters.token_timestamps = with_loudness;
     parameters.max_len = static_cast<int>(options.max_segment_characters);
     parameters.split_on_word = true;
     parameters.vad = options.voice_detection;
@@ -226,7 +232,19 @@ void AudioManager::transcribe(std::span<const float> samples, const TranscribeOp
       static_cast<TranscriptRun *>(data)->progress(static_cast<float>(percent) / 100);
     };
     parameters.progress_callback_user_data = &run;
-    const int failed = whisper_full(context, parameters, samples.data(), static_cast<int>(samples.size()));
+    std::vector<float> speech;
+    if (options.voice_detection) {
+      const bool is_done = detect_voices(context, parameters, samples, speech);
+      run.check();
+      if (!is_done) throw Error(SE_INTERNAL, "the voice detector fails");
+      samples = speech;
+    }
+    int failed = 0;
+    if (samples.size() >= kFewestSamples) {
+      parameters.vad = false;
+      if (options.voice_detection || !finds_language) listen(samples, with_loudness, run);
+      failed = whisper_full(context, parameters, nullptr, 0);
+    }
     run.check();
     if (failed != 0) throw Error(SE_INTERNAL, "whisper.cpp fails with " + ticked(std::to_string(failed)));
     run.progress(1);

@@ -28,6 +28,8 @@ struct TranscribeOptions {
   bool voice_detection;
 };
 
+class TranscriptRun;
+
 class AudioManager {
  public:
   // The segment is valid during the call; false stops.
@@ -51,8 +53,10 @@ class AudioManager {
  private:
   AudioManager(const std::filesystem::path &file, int threads);
   void load_voice_detector(const std::filesystem::path &file);
-  std::string choose_language(std::span<const float> samples, const TranscribeOptions &options,
-                              se_audio_result &result);
+  // Makes the spectrogram of the samples, for the computations that follow.
+  void listen(std::span<const float> samples, bool with_loudness, TranscriptRun &run);
+  // Of what it listened to, if the caller named none.
+  std::string choose_language(const TranscribeOptions &options, const TranscriptRun &run, se_audio_result &result);
 
   Turn turn_;
   WhisperHeader header_;

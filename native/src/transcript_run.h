@@ -23,7 +23,12 @@ class TranscriptRun {
         with_words_(with_words),
         result_(result) {}
 
-  bool stopped() const { return refused_ || interrupt_.raised(); }
+  // Asked between pieces of work on the caller's thread; there its progress is told when that was a while ago, so that
+  // a receiver can stop the call at any time.
+  bool stopped() {
+    if (Clock::now() - told_ >= kLongestQuiet) progress(done_);
+    return refused_ || interrupt_.raised();
+  }
 
   // Throws why it was stopped, if it was.
   void check() const {
@@ -31,7 +36,11 @@ class TranscriptRun {
     interrupt_.check();
   }
 
-  void progress(float done) { refused_ = refused_ || !on_progress_(done); }
+  void progress(float done) {
+    done_ = done;
+    refused_ = refused_ || !on_progress_(done);
+    told_ = Clock::now();
+  }
 
   // Hands out the last `count` segments of `context`.
   void segments(whisper_context *context, int count);
@@ -39,6 +48,8 @@ class TranscriptRun {
   Clock::time_point begin() const { return begin_; }
 
  private:
+  static constexpr std::chrono::milliseconds kLongestQuiet{100};
+
   void hand_out(whisper_context *context, int index);
 
   const Interrupt &interrupt_;
@@ -47,7 +58,9 @@ class TranscriptRun {
   bool with_words_;
   se_audio_result &result_;
   bool refused_ = false;
+  float done_ = 0;
   Clock::time_point begin_ = Clock::now();
+  Clock::time_point told_ = begin_;
 };
 
 }  // namespace se

@@ -127,6 +127,24 @@ static void a_call_is_stopped_from_anywhere(se_audio *audio) {
   CHECK_STATUS(se_audio_transcribe(audio, noise, SAMPLES, &options, NULL, NULL, NULL), SE_TIMEOUT);
 }
 
+static bool stop_at_once(float done, void *user_data) {
+  CHECK(done >= 0 && done <= 1);
+  ++*(int *)user_data;
+  return false;
+}
+
+static void progress_stops_a_call(se_audio *audio) {
+  se_audio_transcribe_options options = plain();
+  int told = 0;
+  options.on_progress = stop_at_once;
+  CHECK_STATUS(se_audio_transcribe(audio, noise, SAMPLES, &options, NULL, &told, NULL), SE_CANCELLED);
+  CHECK(told == 1);
+  /* Also while the language is found out. */
+  options.language = NULL;
+  CHECK_STATUS(se_audio_transcribe(audio, noise, SAMPLES, &options, NULL, &told, NULL), SE_CANCELLED);
+  CHECK(told == 2);
+}
+
 static void what_cannot_be_is_refused(const char *model, se_audio *audio) {
   se_audio_transcribe_options options = plain();
   float wrong[4] = {0, NAN, 0, 0};
@@ -184,10 +202,11 @@ static void run_cases(const char *model, const char *detector) {
   the_same_audio_sounds_the_same(audio);
   nobody_speaks_in_silence(audio);
   a_call_is_stopped_from_anywhere(audio);
+  progress_stops_a_call(audio);
   what_cannot_be_is_refused(model, audio);
   live_audio_becomes_final(audio);
   se_audio_close(audio);
-  printf("5 cases passed\n");
+  printf("6 cases passed\n");
 }
 
 static void survive(const char *path, const char *model, const char *detector) {

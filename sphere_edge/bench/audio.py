@@ -15,12 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sphere_edge import errors
 from sphere_edge.bench.place import placed
-from sphere_edge.console import SILENT, Progress
+from sphere_edge.bench.runs_report import Runs
+from sphere_edge.console import SILENT, Progress, human_bytes
 from sphere_edge.devices import payload
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.probe import probe
 from sphere_edge.runtime import sound
 
+SCHEMA_VERSION = 1
 _TIMEOUT_S = 3600
 _LONGEST_S = 600
 Seconds = Annotated[float, Field(ge=0)]
@@ -53,7 +55,10 @@ class _Report(BaseModel):
 
 @dataclass(frozen=True)
 class AudioMeasurement:
-    """Medians over the runs; `real_time_factor` below 1 is faster than speech."""
+    """Runs in the order they were made, and medians over them.
+
+    `predicted_peak_bytes`: by the bundle; None for a bare model file.
+    """
 
     name: str
     bundle_id: str | None
@@ -61,19 +66,81 @@ class AudioMeasurement:
     quantization: str
     threads: int
     audio_seconds: float
-    real_time_factor: float
-    real_time_factors: tuple[float, ...]
-    first_segment_seconds: float
-    encode_seconds: float
-    decode_seconds: float
+    runs: tuple[_Run, ...]
     load_seconds: float
     loaded_rss_bytes: int
     peak_rss_bytes: int
     predicted_peak_bytes: int | None
 
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of work per second of audio: below 1 is faster than speech."""
+        return self._median("total_seconds") / self.audio_seconds
+
+    @property
+    def subtitle(self) -> str:
+        """What was measured where, in one line."""
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return (
+            f"whisper {self.quantization} by the whisper engine, {threads}, "
+            f"{self.audio_seconds:.1f} s of audio, on {self.device}"
+        )
+
+    def for_report(self) -> Runs:
+        """The same for people, with names and units."""
+        names = tuple(_Run.model_fields)
+        factors = (run.total_seconds / self.audio_seconds for run in self.runs)
+        values = (run.model_dump().values() for run in self.runs)
+        medians: list[tuple[str, ...]] = [
+            ("real-time factor", f"{self.real_time_factor:.3f}"),
+            ("first segment", f"{self._median('first_segment_seconds'):.3f} s"),
+            ("encoder", f"{self._median('encode_seconds'):.3f} s"),
+            ("decoder", f"{self._median('decode_seconds'):.3f} s"),
+            ("load", f"{self.load_seconds:.3f} s"),
+            ("peak memory", human_bytes(self.peak_rss_bytes)),
+        ]
+        if self.predicted_peak_bytes is not None:
+            medians.append(("predicted", human_bytes(self.predicted_peak_bytes)))
+        return Runs(
+            name=self.name,
+            device=self.device,
+            subtitle=self.subtitle,
+            columns=("real_time_factor", *names),
+            samples=tuple((factor, *own) for factor, own in zip(factors, values, strict=True)),
+            plotted={
+                "real_time_factor": "real-time factor",
+                "first_segment_seconds": "first segment (s)",
+            },
+            figures=[
+                ("real-time factor", f"{self.real_time_factor:.3g}", "s of work per s"),
+                ("first segment", f"{self._median('first_segment_seconds'):.3g}", "s"),
+                ("load", f"{self.load_seconds:.3g}", "s"),
+                ("peak memory", human_bytes(self.peak_rss_bytes), self._beside_prediction),
+            ],
+            medians=medians,
+            facts=[
+                ("device", self.device),
+                ("bundle", self.bundle_id or "none"),
+                ("audio", f"{self.audio_seconds:.1f} s"),
+                ("runs", f"{len(self.runs)}, after one that is not counted"),
+            ],
+            document=self.as_json(),
+        )
+
+    @property
+    def _beside_prediction(self) -> str:
+        predicted = self.predicted_peak_bytes
+        return f"{self.peak_rss_bytes / predicted:.0%} of predicted" if predicted else ""
+
     def as_json(self) -> dict[str, Any]:
-        """All of it, for machines."""
-        return asdict(self)
+        """All of it, for machines; `schema_version` rises when a key changes its meaning."""
+        told = {**asdict(self), "runs": [run.model_dump() for run in self.runs]}
+        medians = {name: self._median(name) for name in _Run.model_fields}
+        head = {"schema_version": SCHEMA_VERSION, "task": "audio"}
+        return {**head, **told, "real_time_factor": self.real_time_factor, **medians}
+
+    def _median(self, name: str) -> float:
+        return float(median(getattr(run, name) for run in self.runs))
 
 
 def measure(
@@ -107,7 +174,6 @@ def measure(
         raise errors.InternalError(message) from error
     # The first one touches every weight.
     runs = report.runs[1:] or report.runs
-    factors = tuple(run.total_seconds / report.audio_seconds for run in runs)
     manifest = model.manifest
     return AudioMeasurement(
         name=model.name,
@@ -116,11 +182,7 @@ def measure(
         quantization=report.model.quantization,
         threads=report.model.threads,
         audio_seconds=report.audio_seconds,
-        real_time_factor=median(factors),
-        real_time_factors=factors,
-        first_segment_seconds=median(run.first_segment_seconds for run in runs),
-        encode_seconds=median(run.encode_seconds for run in runs),
-        decode_seconds=median(run.decode_seconds for run in runs),
+        runs=runs,
         load_seconds=report.model.load_seconds,
         loaded_rss_bytes=report.loaded_rss_bytes,
         peak_rss_bytes=report.peak_rss_bytes,

@@ -57,6 +57,7 @@ def bench(context: typer.Context) -> None:
     _DEFAULT,
     epilog=example(
         "sphere-edge bench dist/tiny.host",
+        "sphere-edge bench dist/tiny-whisper.host --audio talk.mp3",
         "sphere-edge bench run dist/tiny.host --prompt-tokens 128,512 --repeat 9",
         "sphere-edge bench dist/tiny.host --device ssh://me@board --sustain 10m --cool-below 40"
         " --report bench.html --report bench.json",
@@ -76,6 +77,10 @@ def bench_run(
     kernels: Annotated[
         bool, typer.Option("--kernels", help="Also time each kernel of a GPU; slows it down.")
     ] = False,
+    audio: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Speech models hear this, else half a minute of noise."),
+    ] = None,
     store: StoreFolder = None,
     report: Annotated[
         list[Path] | None,
@@ -104,6 +109,7 @@ def bench_run(
             cool_below_c=cool_below,
             backend=backend,
             kernels=kernels,
+            recording=audio,
             report=report or [],
             form="json" if json else "csv" if csv else "markdown" if markdown else None,
         )

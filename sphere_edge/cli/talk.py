@@ -98,13 +98,17 @@ def chat(
 
 @app.command(
     epilog=example(
+        "sphere-edge transcribe tiny-whisper digits.wav",
         "sphere-edge transcribe dist/ggml-base.host meeting.mp3",
         "sphere-edge transcribe dist/ggml-base.host film.flac --language de --format srt",
     )
 )
 def transcribe(
     bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Bundle folder, .sphere or whisper .bin file.")
+        Path,
+        typer.Argument(
+            metavar="BUNDLE", help="Bundle folder, .sphere or whisper .bin file; or tiny-whisper."
+        ),
     ],
     file: Annotated[Path, typer.Argument(help="Audio: wav, flac, ogg, mp3, or m4a (an extra).")],
     language: Annotated[

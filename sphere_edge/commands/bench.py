@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sphere_edge import bench as benchmark
 from sphere_edge import console
-from sphere_edge.bench import audio, tables
+from sphere_edge.bench import audio, runs_report, tables
 from sphere_edge.bench import report as reports
 from sphere_edge.bench.measurement import AtMost, Measurement
 from sphere_edge.bench.plan import plan_of
@@ -33,6 +33,7 @@ def bench(
     cool_below_c: float | None,
     backend: str | None,
     kernels: bool,
+    recording: Path | None,
     report: Sequence[Path],
     form: str | None,
 ) -> None:
@@ -46,8 +47,11 @@ def bench(
     for path in report:
         reports.check(path)
     if is_bundle(bundle) and Bundle.open(bundle).manifest.task == "audio":
-        _bench_audio(bundle, uri, store, repeat, threads, form)
+        _bench_audio(bundle, uri, store, recording, repeat, threads, report, form)
         return
+    if recording is not None:
+        message = "--audio is for speech models"
+        raise InvalidArgumentError(message, hint="leave it out")
     with opened(uri) as device:
         measured = benchmark.measure(device, bundle, plan, store=store, progress=console.progress())
         verdict = _verdict(device, bundle, store, measured.backend) if form is None else None
@@ -62,32 +66,31 @@ def bench(
 
 
 def _bench_audio(
-    bundle: Path, uri: str, store: str | None, repeat: int, threads: int, form: str | None
+    bundle: Path,
+    uri: str,
+    store: str | None,
+    recording: Path | None,
+    repeat: int,
+    threads: int,
+    report: Sequence[Path],
+    form: str | None,
 ) -> None:
     """The same for speech: real-time factor, time to the first segment, memory."""
-    if form not in (None, "json"):
-        message = f"speech is not reported as {form}"
-        raise InvalidArgumentError(message, hint="leave it out, or take json")
     with opened(uri) as device:
         measured = audio.measure(
-            device, bundle, None, repeat=repeat, threads=threads, store=store,
+            device, bundle, recording, repeat=repeat, threads=threads, store=store,
             progress=console.progress(),
         )  # fmt: skip
-    if form == "json":
-        console.write_json(measured.as_json())
+    shown = measured.for_report()
+    for path in report:
+        runs_report.write(shown, path)
+        console.say(f"report: {path}")
+    if form is not None:
+        suffix = {"json": ".json", "csv": ".csv", "markdown": ".md"}[form]
+        console.write(runs_report.rendered(shown, suffix), end="")
         return
-    console.say(f"{measured.name}: {measured.quantization}, {measured.threads} threads, {uri}")
-    rows = [
-        ("real-time factor", f"{measured.real_time_factor:.3f}"),
-        ("first segment", f"{measured.first_segment_seconds:.2f} s"),
-        ("encoder", f"{measured.encode_seconds:.2f} s"),
-        ("decoder", f"{measured.decode_seconds:.2f} s"),
-        ("load", f"{measured.load_seconds:.2f} s"),
-        ("peak memory", console.human_bytes(measured.peak_rss_bytes)),
-    ]
-    if measured.predicted_peak_bytes is not None:
-        rows.append(("predicted", console.human_bytes(measured.predicted_peak_bytes)))
-    console.write_table(("WHAT", "MEDIAN →"), rows)
+    console.say(f"{shown.name}: {shown.subtitle}")
+    console.write_table(("WHAT", "MEDIAN →"), shown.medians)
 
 
 def _verdict(device: Device, path: Path, store: str | None, backend: str) -> Verdict | None:

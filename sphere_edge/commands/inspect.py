@@ -12,9 +12,9 @@ from sphere_edge import console, fit, packaging, profiles
 from sphere_edge.bundle import archive
 from sphere_edge.bundle.manifest import Manifest, Quality
 from sphere_edge.bundle.read import is_bundle, read_manifest
+from sphere_edge.engines import whisper_fit
 from sphere_edge.engines.llama import model_spec, purpose
 from sphere_edge.engines.options import check_context
-from sphere_edge.engines.whisper import predict as predict_audio
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.fit import Choice, Fit, ModelSpec
 from sphere_edge.formats import gguf, quantized, whisper
@@ -76,33 +76,57 @@ def inspect(
 
 
 def _show_whisper(source: ModelSource, as_json: bool) -> None:
-    file = whisper.read(source.path)
-    memory = predict_audio(file)
+    """Its sizes, and on which devices it fits in which format."""
+    sizes = whisper_fit.sizes(source.path)
+    languages = whisper.languages(sizes.vocab_size)
+    fits = [(profile, sizes.best(profile)) for profile in map(profiles.load, profiles.names())]
+    smallest = min(sizes.weights_bytes, key=lambda name: sizes.weights_bytes[name])
     if as_json:
         told = {
             "name": source.name,
             "format": source.kind,
             "revision": source.revision,
             "family": "whisper",
-            "parameters": file.parameters,
-            "quantization": file.quantization,
-            "languages": file.languages,
-            "weights_bytes": {file.quantization: file.weights_bytes},
-            "memory": memory.model_dump(mode="json"),
+            "parameters": sizes.parameters,
+            "languages": languages,
+            "weights_bytes": dict(sizes.weights_bytes),
+            "fit": [
+                {
+                    "profile": profile.name,
+                    "usable_bytes": profile.memory.usable_bytes,
+                    "fits": best is not None,
+                    "quantization": best,
+                    "memory": sizes.memory(best or smallest).model_dump(mode="json"),
+                }
+                for profile, best in fits
+            ],
         }
         console.write_json(told)
         return
-    layers = f"{file.audio_layers} that hear, {file.text_layers} that write, width {file.width}"
+    layers = f"{sizes.audio_layers} that hear, {sizes.text_layers} that write, width {sizes.width}"
     rows = [
         ("model", source.name),
         ("format", source.kind),
         ("family", "whisper"),
-        ("parameters", f"{file.parameters:,} as {file.quantization}"),
+        ("parameters", f"{sizes.parameters:,}"),
         ("layers", layers),
-        ("languages", str(file.languages) if file.languages > 1 else "English only"),
-        ("memory", f"{console.human_bytes(memory.peak_bytes)} at its peak"),
+        ("languages", str(languages) if languages > 1 else "English only"),
+        *((f"as {n}", console.human_bytes(size)) for n, size in sizes.weights_bytes.items()),
     ]
     console.write_table(("", ""), rows)
+    console.write("")
+    console.write_table(
+        ("PROFILE", "NEEDS →", "MAY USE →", "FITS"),
+        [
+            (
+                profile.name,
+                console.human_bytes(sizes.memory(best or smallest).peak_bytes),
+                console.human_bytes(profile.memory.usable_bytes),
+                best or "no",
+            )
+            for profile, best in fits
+        ],
+    )
 
 
 def _safetensors(source: ModelSource) -> tuple[str, ModelSpec]:

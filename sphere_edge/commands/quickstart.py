@@ -1,7 +1,8 @@
-"""`sphere-edge quickstart`: the whole tool once, on the built-in model and this machine."""
+"""`sphere-edge quickstart`: the whole tool once, on the built-in models and this machine."""
 
 from __future__ import annotations
 
+import json
 from importlib import metadata
 from pathlib import Path
 
@@ -13,17 +14,19 @@ from sphere_edge.devices.open import opened
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import SphereEdgeError
 from sphere_edge.formats.source import ModelSource, source_sha256
+from sphere_edge.profiles import DeviceProfile
 
 _QUESTIONS = (
     "What is the capital of France?",
     "What colour is the sky?",
     "What is 3 plus 4?",
 )
+_RECORDINGS = ("10.flac", "09.flac")
 _PLAN = bench.Plan(prompt_tokens=(128,), new_tokens=64, repeat=3)
 
 
 def quickstart(folder: Path) -> None:
-    """Builds the runtime and the bundle where they are not there yet, asks, measures, tells."""
+    """Builds the runtime and the bundles where they are not there yet, asks, listens, measures."""
     from sphere_edge.runtime import library
     from sphere_edge.runtime.text import TextManager
 
@@ -31,31 +34,26 @@ def quickstart(folder: Path) -> None:
     console.say(
         f"sphere-edge {__version__} on {profile.title}, {profile.cpu.performance_cores} cores"
     )
-    _headline("1/4  the runtime")
+    _headline("1/5  the runtime")
     core = library.load(console.progress())
     console.say(f"  version {library.system_info(core)['version']}, built for this CPU")
 
-    _headline("2/4  package the built-in model for this machine")
+    _headline("2/5  package the built-in models for this machine")
     # By its path: a folder of the user may be called `tiny`, too.
-    source = packaging.find(str(resources.tiny_model()))
-    output = folder / f"{source.name}.{profile.name}"
-    if _is_current(output, source):
-        console.say("  already there")
-    else:
-        packaging.package(
-            source, profile, PackageOptions(), output, force=True, progress=console.progress()
-        )
-    size = console.human_bytes(Bundle.open(output).manifest.total_bytes)
-    console.say(f"  {output}: {size}")
+    output = _packaged(packaging.find(str(resources.tiny_model())), profile, folder)
+    hearing = _packaged(packaging.built_in_whisper(), profile, folder)
 
-    _headline("3/4  ask it")
+    _headline("3/5  ask the first one")
     with TextManager.open(output) as text:
         for question in _QUESTIONS:
             console.say(f"  > {question}", style="bold")
             answer = "".join(text.chat([{"role": "user", "content": question}], temperature=0))
             console.write(f"  {answer.strip()}")
 
-    _headline("4/4  measure it")
+    _headline("4/5  let the second one listen")
+    recording = _listen(hearing)
+
+    _headline("5/5  measure the first one")
     with opened("local") as machine:
         measured = bench.measure(machine, output, _PLAN, progress=console.progress())
     console.write_table(tables.SPEED, tables.speed(measured))
@@ -64,12 +62,39 @@ def quickstart(folder: Path) -> None:
     _headline("next")
     for command in (
         f"sphere-edge chat {output}",
+        f"sphere-edge transcribe {hearing} {recording} --format srt",
         f"sphere-edge bench {output} --report bench.html",
         "sphere-edge inspect Qwen/Qwen2.5-0.5B-Instruct",
         "sphere-edge package Qwen/Qwen2.5-0.5B-Instruct --profile host",
         "sphere-edge profiles list",
     ):
         console.say(f"  {command}")
+
+
+def _packaged(source: ModelSource, profile: DeviceProfile, folder: Path) -> Path:
+    """The bundle of a built-in model in `folder`, made where it is not there or not current."""
+    output = folder / f"{source.name}.{profile.name}"
+    is_there = _is_current(output, source)
+    if not is_there:
+        packaging.package(
+            source, profile, PackageOptions(), output, force=True, progress=console.progress()
+        )
+    size = console.human_bytes(Bundle.open(output).manifest.total_bytes)
+    console.say(f"  {output}: {size}{', already there' if is_there else ''}")
+    return output
+
+
+def _listen(bundle: Path) -> Path:
+    """Writes down some of the recordings that come with the model; the last of them."""
+    from sphere_edge.runtime.audio import AudioManager
+
+    samples = resources.speech_samples()
+    said = json.loads((samples / "samples.json").read_text(encoding="utf-8"))
+    with AudioManager.open(bundle) as audio:
+        for name in _RECORDINGS:
+            console.say(f'  {name}, in which a synthetic voice says "{said[name]}"', style="bold")
+            console.write(f"  {audio.transcribe(samples / name).text()}")
+    return samples / _RECORDINGS[-1]
 
 
 def _headline(text: str) -> None:

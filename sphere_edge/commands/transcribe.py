@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sphere_edge import console, profiles
+from sphere_edge import console, profiles, resources
 from sphere_edge.bundle.read import is_bundle, runnable
 from sphere_edge.errors import InvalidArgumentError, NotFoundError
+from sphere_edge.packaging import TINY_WHISPER
 
 _FORMATS = ("text", "json", "verbose-json", "srt", "vtt")
 
@@ -33,7 +34,9 @@ def transcribe(
         message = f"there is no file `{file}`"
         raise NotFoundError(message)
     path = bundle
-    if bundle.is_dir() or is_bundle(bundle):
+    if str(bundle) == TINY_WHISPER and not bundle.exists():
+        path = resources.tiny_whisper()
+    elif bundle.is_dir() or is_bundle(bundle):
         path = runnable(bundle, profiles.host(), console.progress())
 
     from sphere_edge.runtime.audio import AudioManager

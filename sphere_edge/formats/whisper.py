@@ -63,7 +63,12 @@ class WhisperFile:
     @property
     def languages(self) -> int:
         """How many it knows; 1: English only."""
-        return self.vocab_size - 51766 if self.vocab_size > _VOCABULARY_SIZES[0] else 1
+        return languages(self.vocab_size)
+
+
+def languages(vocab_size: int) -> int:
+    """How many languages a model with so large a vocabulary knows; 1: English only."""
+    return vocab_size - 51766 if vocab_size > _VOCABULARY_SIZES[0] else 1
 
 
 def read(path: Path) -> WhisperFile:

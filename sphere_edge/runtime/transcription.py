@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -157,10 +157,13 @@ class _Run:
 
     def run(self) -> SphereEdgeError | None:
         """Until the end of the audio, a failure or a cancel."""
-        failure = None
+        failure: SphereEdgeError | None = None
         with sound.opened(self._asked.audio, self._asked.sample_rate) as opened:
-            windows = Windows(iter(opened), self._asked.window_seconds)
+            windows = Windows(self._until_cancelled(opened), self._asked.window_seconds)
             while failure is None and (samples := windows.next()) is not None:
+                if self._work.is_cancelled:
+                    failure = errors.CancelledError("the call was cancelled")
+                    break
                 total = opened.seconds or math.inf
                 failure, done = self._window(samples, windows.offset, windows.is_last, total)
                 windows.advance(done)
@@ -174,6 +177,13 @@ class _Run:
                 total_seconds=time.monotonic() - self._began,
             )
         return failure
+
+    def _until_cancelled(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
+        """To decode ten minutes takes a second, in which the engine is not asked."""
+        for block in blocks:
+            if self._work.is_cancelled:
+                return
+            yield block
 
     def _window(
         self, samples: Samples, offset: int, is_last: bool, total_seconds: float

@@ -20,14 +20,18 @@ def build() -> Path:
     if runtime is not None:
         sanitizers = {"SE_SANITIZE": "address,undefined", "SE_SANITIZER_RUNTIME": str(runtime)}
     tests = {"SE_TESTS": "ON", **sanitizers}
+    for name in ("llama_cpp", "whisper_cpp"):
+        sources.fetch(name, console.SILENT)
+    whisper = replace(sources.SOURCES["whisper_cpp"], keep=("examples",), leave_out=())
+    examples = sources.fetch_source(whisper, console.SILENT) / "examples"
     tested = replace(
         project,
         name="native-tests",
         definitions={**dict(project.definitions), **tests},
+        folders={**dict(project.folders), "SE_WHISPER_EXAMPLES_DIR": examples},
+        pins={**dict(project.pins), "whisper examples": whisper.key},
         leave_out=(),
     )
-    for name in ("llama_cpp", "whisper_cpp"):
-        sources.fetch(name, console.SILENT)
     return native.build_project(tested, host) / "bin"
 
 

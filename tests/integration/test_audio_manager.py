@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +136,31 @@ def test_cancelling_ends_a_transcript_soon(audio: AudioManager) -> None:
     assert answer.result.cancelled
     assert not answer.is_running
     assert said(audio, loud[: 2 * RATE])
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.5, 2.0, 6.0])
+def test_a_cancel_is_heard_while_a_long_spectrogram_or_a_window_is_computed(
+    slow: AudioManager, after_s: float
+) -> None:
+    # On one thread the spectrogram alone takes seconds, and the encoder a second for each window.
+    loud = np.random.default_rng(2).standard_normal(600 * RATE).astype(np.float32)
+    told: list[float] = []
+    answer = slow.transcribe(
+        loud, language="en", on_progress=lambda _: told.append(time.monotonic())
+    )
+    time.sleep(after_s)
+    begun = time.monotonic()
+    answer.close()
+    # 200 ms where nobody else works: benchmarks/audio_latency.py measures that.
+    assert time.monotonic() - begun < 2
+    assert len(told) >= 2 * after_s
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> AudioManager:
+    shape = random_whisper.Shape(width=384, heads=6, layers=4)
+    path = random_whisper.write(tmp_path_factory.mktemp("slow") / "slow.bin", shape)
+    return AudioManager.open(path, threads=1)
 
 
 def test_a_timeout_is_an_error_of_its_own(audio: AudioManager) -> None:
@@ -303,3 +330,45 @@ def test_long_audio_goes_through_in_windows(audio: AudioManager) -> None:
     assert found.result.audio_seconds == pytest.approx(12)
     assert starts == sorted(starts)
     assert starts[-1] > 5000
+
+
+HOUR = """
+import resource, struct, sys
+from pathlib import Path
+
+import soxr, soundfile
+from sphere_edge.runtime import sound, transcription
+
+def peak_mib():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+path, rate = Path(sys.argv[1]), 8000
+size = 3600 * rate * 4
+header = b"RIFF" + struct.pack("<I", size + 36) + b"WAVEfmt "
+header += struct.pack("<IHHIIHH", 16, 1, 2, rate, 4 * rate, 4, 16)
+with path.open("wb") as file:
+    file.write(header + b"data" + struct.pack("<I", size))
+    file.truncate(len(header) + 8 + size)
+heard = []
+
+def engine(samples, options, on_segment, result):
+    heard.append(len(samples))
+
+asked = transcription.Asked(
+    audio=path, sample_rate=None, language="en", translate=False, prompt=None, temperature=0.0,
+    temperature_step=0.0, beam_size=0, word_timestamps=False, max_segment_characters=0,
+    voice_detection=False, timeout_s=None, on_progress=None,
+)
+before = peak_mib()
+transcription.Transcription(engine, lambda: None, asked).text()
+print(sum(heard) // sound.SAMPLE_RATE, max(heard) // sound.SAMPLE_RATE, peak_mib() - before)
+"""
+
+
+def test_an_hour_goes_to_the_engine_in_bounded_memory(tmp_path: Path) -> None:
+    # Two channels of 8 kHz, of a file that takes no place on the disk.
+    done = run([sys.executable, "-c", HOUR, tmp_path / "hour.wav"], timeout_s=300)
+    seconds, longest, mib = map(float, done.stdout.split())
+    assert (seconds, longest) == (3600, 600)
+    # Ten minutes are 37 MiB, an hour would be 220.
+    assert mib < 160

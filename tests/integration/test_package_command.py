@@ -138,6 +138,7 @@ def test_quickstart_shows_everything_and_is_quick_the_second_time(tmp_path: Path
     for answer in ("Paris", "blue", "7"):
         assert answer in first.stdout
     assert "decode" in first.stdout
+    assert "close the door" in first.stdout
     assert "sphere-edge chat dist/tiny.host" in first.stderr
     made = json.loads((tmp_path / "dist" / "tiny.host" / "bundle.json").read_text())
     second = sphere_edge("quickstart", cwd=tmp_path, timeout_s=TIMEOUT_S)

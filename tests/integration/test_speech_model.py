@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from sphere_edge import AudioManager, errors, packaging, profiles, resources
+from sphere_edge import AudioManager, __main__, errors, packaging, profiles, resources
 from sphere_edge.bundle.read import read_manifest
 from sphere_edge.bundle.verify import verify
 from sphere_edge.engines.options import PackageOptions
+from sphere_edge.runtime.listening import Heard
 
 RATE = 16000
 
@@ -85,6 +86,87 @@ def test_live_audio_is_heard_while_it_comes(audio: AudioManager) -> None:
             listening.push(np.full(10, np.nan, dtype=np.float32))
     with pytest.raises(errors.InvalidArgumentError, match="closed"):
         listening.push(sound)
+
+
+def arrivals(audio: AudioManager, sound: np.ndarray, **options: int) -> list[tuple[float, Heard]]:
+    """All that is heard of the sound, each with the second of it at which it came."""
+    found = []
+    with audio.listen(language="en", **options) as listening:
+        for at in range(0, len(sound), RATE // 10):
+            block = sound[at : at + RATE // 10]
+            found += [((at + len(block)) / RATE, one) for one in listening.push(block)]
+    return found
+
+
+def test_what_was_said_live_comes_soon_and_is_final_soon_after(audio: AudioManager) -> None:
+    sound = samples()["close the door"]
+    silence = np.zeros(RATE, dtype=np.float32)
+    whole = np.concatenate([silence, sound, silence, silence, silence])
+    end = 1 + len(sound) / RATE
+    found = arrivals(audio, whole, step_ms=500, silence_ms=600)
+    partial = [at for at, one in found if not one.is_final]
+    final = [at for at, one in found if one.is_final]
+    # The next step after the end hears all of it; then it waits, and a step may just have gone by.
+    assert partial[0] <= end + 0.6
+    assert len(final) == 1
+    assert final[0] <= end + 0.6 + 2 * 0.5 + 0.1
+
+
+def test_speech_without_a_pause_becomes_final_all_the_same(audio: AudioManager) -> None:
+    endless = np.concatenate([*samples().values(), *samples().values()])[: 20 * RATE]
+    final = [
+        (at, one.segment)
+        for at, one in arrivals(audio, endless, step_ms=1000, longest_ms=4000)
+        if one.is_final
+    ]
+    assert final
+    for at, segment in final:
+        assert at - segment.start_ms / 1000 <= 4 + 1 + 0.1
+
+
+def test_a_segment_has_its_tokens_and_says_how_likely_it_is(audio: AudioManager) -> None:
+    segments = list(audio.transcribe(samples()["close the door"], word_timestamps=True))
+    for segment in segments:
+        assert "".join(token.text for token in segment.tokens) == segment.text
+        assert all(0 < token.probability <= 1 for token in segment.tokens)
+        assert 0 <= segment.no_speech_probability < 0.5 < segment.probability
+        assert [word.text.strip() for word in segment.words] == segment.text.split()
+        begins = [word.start_ms for word in segment.words]
+        assert begins == sorted(begins)
+    assert segments[-1].words[-1].end_ms <= 1000 * len(samples()["close the door"]) / RATE + 500
+
+
+@pytest.mark.parametrize("content", ["nothing", "not a number"])
+def test_a_file_without_samples_or_with_no_numbers_is_refused(
+    audio: AudioManager, tmp_path: Path, content: str
+) -> None:
+    sound = np.full(0 if content == "nothing" else RATE, np.nan, dtype=np.float32)
+    soundfile.write(tmp_path / "bad.wav", sound, RATE, subtype="FLOAT")
+    with pytest.raises(errors.InvalidArgumentError, match="no samples|not finite"):
+        audio.transcribe(tmp_path / "bad.wav").text()
+
+
+def test_the_built_in_model_is_transcribed_with_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, sound = ("close the door", samples()["close the door"])
+    path = tmp_path / "door.flac"
+    soundfile.write(path, sound, RATE)
+
+    def said(*words: str) -> str:
+        assert __main__.main(["transcribe", "tiny-whisper", str(path), *words]) == 0
+        return capsys.readouterr().out
+
+    assert said() == f"{text}\n"
+    assert said("--format", "srt").splitlines()[2] == text
+    assert said("--format", "vtt").startswith("WEBVTT\n")
+    told = json.loads(said("--format", "json", "--words"))
+    assert [word["text"].strip() for word in told["segments"][0]["words"]] == text.split()
+    openai = json.loads(said("--format", "verbose-json"))
+    assert (openai["text"], openai["language"], openai["task"]) == (text, "en", "transcribe")
+    for wrong in (["--format", "pdf"], ["--language", "klingon"]):
+        assert __main__.main(["transcribe", "tiny-whisper", str(path), *wrong]) != 0
+        assert "Traceback" not in capsys.readouterr().err
 
 
 def test_segments_are_kept_short(audio: AudioManager) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import adbutils
 import pytest
+import soundfile
 
-from sphere_edge import __main__, console, errors, packaging, profiles
+from sphere_edge import __main__, console, errors, packaging, profiles, resources
 from sphere_edge.bench.measure import measure
 from sphere_edge.bench.plan import Plan
 from sphere_edge.devices.open import open_device
@@ -186,3 +187,41 @@ def test_an_emulated_jetson_tells_its_power_by_files_or_by_tegrastats(
     assert (clock.median, clock.limit, clock.governor) == (611, 624.75, "nvhost_podgov")
     assert found.processor is not None
     assert (found.processor.name, found.processor.most) == ("tj", 46.75)
+
+
+def heard_and_measured(
+    uri: str, bundle: Path, store: list[str], capsys: pytest.CaptureFixture[str]
+) -> dict[str, Any]:
+    """Verifies, deploys and measures a speech bundle by the command line."""
+    words = ["--device", uri, *store]
+    assert said(capsys, "verify", bundle)["files"] == 2
+    # The deploy itself lets the runner on the device hear a second of silence.
+    deployed = said(capsys, "deploy", bundle, *words)
+    assert deployed["sent_bytes"] > 7_000_000
+    recording = resources.speech_samples() / "09.flac"
+    measured = said(capsys, "bench", bundle, *words, "--audio", recording, "--repeat", "1")
+    assert measured["bundle_id"] == deployed["bundle"]
+    assert measured["first_segment_seconds"] > 0
+    assert measured["audio_seconds"] == pytest.approx(soundfile.info(recording).duration, abs=0.01)
+    assert measured["real_time_factor"] > 0
+    assert measured["peak_rss_bytes"] > 7_000_000
+    return measured
+
+
+def test_a_speech_model_is_packaged_verified_deployed_and_measured_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tmp_path / "tiny-whisper.host"
+    source = packaging.find(packaging.TINY_WHISPER)
+    packaging.package(source, profiles.host(), PackageOptions(), bundle)
+    measured = heard_and_measured("local", bundle, ["--store", str(tmp_path / "store")], capsys)
+    assert measured["peak_rss_bytes"] < measured["predicted_peak_bytes"]
+
+
+def test_a_speech_model_is_packaged_verified_deployed_and_measured_over_ssh(
+    ssh_uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tmp_path / "tiny-whisper.pi"
+    source = packaging.find(packaging.TINY_WHISPER)
+    packaging.package(source, profiles.load("raspberry-pi-5"), PackageOptions(), bundle)
+    heard_and_measured(ssh_uri, bundle, [], capsys)
