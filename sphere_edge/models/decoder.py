@@ -167,7 +167,8 @@ class Decoder(nn.Module):  # type: ignore[misc]
     ) -> None:
         self.shape, self.mixture = shape, mixture
         self.embedding_scale, self.logit_softcap = embedding_scale, logit_softcap
-        self.embed_tokens = Embedding(kernels, fmt, shape.vocab, shape.hidden)
+        tied = shape.tied and head_bias
+        self.embed_tokens = Embedding(kernels, fmt, shape.vocab, shape.hidden, head_bias=tied)
         self.rope = Rope(rotation)
         self.layers = nn.ModuleList([block(layer) for layer in range(shape.layers)])
         self.norm = norm

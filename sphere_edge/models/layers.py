@@ -110,11 +110,23 @@ class Sinks(nn.Module):  # type: ignore[misc]
 
 
 class Embedding(nn.Module):  # type: ignore[misc]
-    """The token embedding, which is also the head where a model ties the two."""
+    """The token embedding, which is also the head where a model ties the two.
 
-    def __init__(self, kernels: Kernels, fmt: WeightFormat, rows: int, columns: int) -> None:
+    `head_bias`: a bias of that head, which is not tied to anything.
+    """
+
+    def __init__(
+        self,
+        kernels: Kernels,
+        fmt: WeightFormat,
+        rows: int,
+        columns: int,
+        *,
+        head_bias: bool = False,
+    ) -> None:
         self.kernels, self.fmt, self.rows, self.columns = kernels, fmt, rows, columns
         self.weight = Packed(fmt, rows, columns)
+        self.bias = nn.Parameter((rows,), "float32") if head_bias else None
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """[n] → [n, columns]."""
@@ -122,12 +134,14 @@ class Embedding(nn.Module):  # type: ignore[misc]
 
     def logits(self, x: Tensor) -> Tensor:
         """[n, columns] → [n, rows], with the embedding as the head."""
-        return self.kernels.linear(x, self.weight.arrays(), self.fmt, self.rows, None)
+        return self.kernels.linear(x, self.weight.arrays(), self.fmt, self.rows, self.bias)
 
     def origins(self, path: str) -> Iterator[Origin]:
-        """Where the weight comes from."""
+        """Where the weight comes from, and the head's bias."""
         parts = _parts(path, {path.rpartition(".")[2]: self.rows}, "weight")
         yield Origin(self.weight.names(path), parts, self.columns, self.fmt)
+        if self.bias is not None:
+            yield Origin((f"{path}.bias",), _parts(_HEAD, {_HEAD: self.rows}, "bias"))
 
 
 class RmsNorm(nn.Module):  # type: ignore[misc]
