@@ -13,6 +13,7 @@ import emulator
 import kernel_calls
 import test_kernels_attention as attention
 import test_kernels_elementwise as elementwise
+import test_kernels_experts as experts
 import test_kernels_linear as linear
 
 from tests.attention_reference import SPECS
@@ -31,7 +32,7 @@ def under_qemu(monkeypatch, tmp_path):
         module = kernel_calls.build(kernel, emulator.TARGETS[isa])
         emulator.run(emulator.link(module, tmp_path), isa, arguments)
 
-    for checks in (attention, elementwise, linear):
+    for checks in (attention, elementwise, experts, linear):
         monkeypatch.setattr(checks, "call", call)
 
 
@@ -41,14 +42,14 @@ def test_a_linear_layer_agrees_with_numpy(name, rows, columns, n):
     linear.test_a_linear_layer_agrees_with_numpy(_ISA, name, rows, columns, n, True)
 
 
-@pytest.mark.parametrize("name", ["q8", "q4"])
+@pytest.mark.parametrize("name", ["q8", "q4", "mxfp4"])
 @pytest.mark.parametrize(("rows", "columns", "n"), [(37, 70, 3), (18, 96, 21)])
 def test_a_linear_layer_that_multiplies_small_matrices_agrees_with_numpy(name, rows, columns, n):
     check = linear.test_a_linear_layer_agrees_with_numpy
     check("neon_i8mm", name, rows, columns, n, True)
 
 
-@pytest.mark.parametrize("name", ["q8", "q4"])
+@pytest.mark.parametrize("name", ["q8", "q4", "mxfp4"])
 def test_integer_sums_do_not_overflow_at_the_largest_weights(name):
     linear.test_integer_sums_do_not_overflow_at_the_largest_weights(_ISA, name, 3)
 
@@ -74,3 +75,8 @@ def test_attention_agrees_with_numpy(name, n):
 def test_norm_and_activation_agree_with_numpy():
     elementwise.test_rms_norm_with_residual_gives_norm_and_sum(_ISA, 3, 70)
     elementwise.test_a_gated_activation_agrees_with_numpy(_ISA, "silu", 3, 70)
+
+
+@pytest.mark.parametrize("n", [1, 29])
+def test_each_pair_is_multiplied_with_its_own_expert(n):
+    experts.test_each_pair_is_multiplied_with_its_own_expert(_ISA, "mxfp4", True, n)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from kernel_calls import HERE, ISAS, call, untouched
@@ -72,6 +74,30 @@ def test_attention_of_many_tokens_agrees_with_numpy(isa, spec):
 @pytest.mark.parametrize("n", [1, 37])
 def test_attention_over_a_half_precision_cache_agrees_with_numpy(isa, n):
     _check_attention(isa, "float16", reference.SPECS["grouped"], n, 131)
+
+
+@every_isa
+@pytest.mark.parametrize(("n", "position"), [(1, 0), (1, 200), (37, 3)])
+def test_a_learned_sink_takes_part_in_the_softmax(isa, n, position):
+    """As one more key, whose score is learned and whose value is zero."""
+    spec = dataclasses.replace(reference.SPECS["grouped"], sinks=True)
+    keys, values = reference.cache(spec, "float32")
+    shape = (n, spec.query_heads, spec.head_dim)
+    q = np.random.default_rng(n).standard_normal(shape).astype(np.float32) * 3
+    sinks = np.linspace(-4, 30, spec.query_heads).astype(np.float32)
+    y = untouched(n, spec.query_heads * spec.head_dim)
+    build = decode_attention if n == 1 else prefill_attention
+    kernel = build(ISAS[isa], spec, "float32")
+    call(kernel, isa, q, np.array([position], np.int32), keys, values, sinks, y)
+    exact = reference.attended(q, position, keys, values, spec)
+    # With the sink the sum of exponentials grows by that of the sink.
+    for head in range(spec.query_heads):
+        for token in range(n):
+            shared = keys[head * spec.kv_heads // spec.query_heads]
+            scores = shared[: position + token + 1].astype(float) @ q[token, head] * spec.scale
+            total = np.exp(scores - sinks[head]).sum()
+            exact[token, head] *= total / (total + 1)
+    assert np.abs(y.reshape(shape) - exact).max() <= 1e-5
 
 
 def _check_attention(isa, dtype, spec, n, position):
