@@ -140,17 +140,26 @@ def _safetensors(source: ModelSource) -> tuple[str, ModelSpec]:
     used = [t for t in tensors if not (shape.tied and t.name == "lm_head.weight")]
     matrices = sum(t.elements for t in used if len(t.shape) == 2)
     vectors = sum(t.elements for t in used if len(t.shape) != 2)
+    # Experts that are in mxfp4 stay so.
+    kept = sum(t.elements for t in used if len(t.shape) == 2 and t.dtype == "u8")
+    kept_bytes = int(kept * FORMATS["mxfp4"] / 8)
+    experts = config.take("num_experts_per_tok", int, 0)
+    expert = config.take("moe_intermediate_size", int, shape.intermediate)
     spec = ModelSpec(
         name=source.name,
         parameters=matrices + vectors,
-        weights_bytes={n: int(matrices * bits / 8) + 4 * vectors for n, bits in FORMATS.items()},
+        weights_bytes={
+            name: int((matrices - kept) * bits / 8) + kept_bytes + 4 * vectors
+            for name, bits in FORMATS.items()
+        },
         layers=shape.layers,
         query_heads=shape.heads,
         kv_heads=shape.kv_heads,
         key_dim=shape.head_dim,
         value_dim=shape.head_dim,
         hidden=shape.hidden,
-        intermediate=shape.intermediate,
+        intermediate=expert if experts else shape.intermediate,
+        experts_per_token=experts,
         vocab=shape.vocab,
         context_tokens=shape.context_tokens,
     )

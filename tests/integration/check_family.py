@@ -4,7 +4,7 @@ Random weights, no download; needs the `train` dependency group (torch, transfor
 configuration should be small: its model is run twice in float32. Prints the differences as parts
 of the largest logit; 1 is returned where one is beyond the tolerance.
 
-`--goldens` checks those of tests/data/goldens instead, which needs neither, and writes what was
+`--goldens` checks those of tests/data/goldens instead, or some, which needs neither; it writes what was
 found to tests/data/family_deviations.json and into the table of docs/models.md.
 """
 
@@ -77,22 +77,21 @@ def one(path: Path) -> int:
     return int(max(found.values()) >= TOLERANCE)
 
 
-def all_goldens() -> int:
-    """Compares every golden and writes down what was found."""
-    found = {}
-    for name in goldens.names():
-        found[name] = checked(goldens.load(name))
-        print(f"{name:40} {max(found[name].values()):.1e}", flush=True)
-    rounded = {
-        name: {kind: float(f"{value:.1e}") for kind, value in kinds.items()}
-        for name, kinds in found.items()
-    }
-    DEVIATIONS.write_text(json.dumps(rounded, indent=1) + "\n")
-    runpy.run_path(str(_TABLE), run_name="__main__")
+def all_goldens(wanted: list[str]) -> int:
+    """Compares these goldens, or all, and writes down what was found as it is found."""
+    known = json.loads(DEVIATIONS.read_text()) if DEVIATIONS.is_file() else {}
+    found = {name: known[name] for name in goldens.names() if name in known}
+    for name in wanted or goldens.names():
+        measured = checked(goldens.load(name))
+        print(f"{name:40} {max(measured.values()):.1e}", flush=True)
+        found[name] = {kind: float(f"{value:.1e}") for kind, value in measured.items()}
+        DEVIATIONS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    if set(found) == set(goldens.names()):
+        runpy.run_path(str(_TABLE), run_name="__main__")
     return int(max(max(kinds.values()) for kinds in found.values()) >= TOLERANCE)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python tests/integration/check_family.py config.json | --goldens")
-    sys.exit(all_goldens() if sys.argv[1] == "--goldens" else one(Path(sys.argv[1])))
+    if len(sys.argv) < 2:
+        sys.exit("usage: python tests/integration/check_family.py config.json | --goldens [name…]")
+    sys.exit(all_goldens(sys.argv[2:]) if sys.argv[1] == "--goldens" else one(Path(sys.argv[1])))
