@@ -4,8 +4,8 @@ Random weights, no download; needs the `train` dependency group (torch, transfor
 configuration should be small: its model is run twice in float32. Prints the differences as parts
 of the largest logit; 1 is returned where one is beyond the tolerance.
 
-`--goldens` checks those of tests/data/goldens instead, or some of them, which needs neither. What was
-found goes to tests/data/family_deviations.json and into the table of docs/models.md.
+`--goldens` checks those of tests/data/goldens instead, or some of them, which needs neither. What
+was found goes to tests/data/family_deviations.json and into the table of docs/models.md.
 """
 
 from __future__ import annotations
