@@ -62,6 +62,8 @@ class Road:
     name: str
     uri: str
     kinds: dict[str, Callable[[], object]]
+    # The device's own end, where it has one besides this machine.
+    server: AdbDaemon | Sshd | None = None
 
 
 @dataclass
@@ -153,9 +155,11 @@ def ssh(folder: Path) -> Iterator[Road]:
     link = Link(server.port)
     os.environ["SPHERE_EDGE_SSH_CONFIG"] = str(server.config(link.port))
     kinds = {"link cut": link.cut, "server killed": server.restart}
-    yield Road("ssh", "ssh://board", kinds)
-    link.take_down()
-    server.stop()
+    try:
+        yield Road("ssh", "ssh://board", kinds, server)
+    finally:
+        link.take_down()
+        server.stop()
 
 
 @contextmanager
@@ -175,10 +179,12 @@ def adb(folder: Path) -> Iterator[Road]:
         "server killed": daemon.restart,
         "adb server killed": lambda: subprocess.run(restart_adb, capture_output=True, check=False),
     }
-    yield Road("adb", f"adb:127.0.0.1:{link.port}", kinds)
-    link.take_down()
-    daemon.stop()
-    subprocess.run([*program, "kill-server"], check=False, capture_output=True)
+    try:
+        yield Road("adb", f"adb:127.0.0.1:{link.port}", kinds, daemon)
+    finally:
+        link.take_down()
+        daemon.stop()
+        subprocess.run([*program, "kill-server"], check=False, capture_output=True)
 
 
 ROADS = {"local": local, "ssh": ssh, "adb": adb}
@@ -321,12 +327,14 @@ def kill(
     if kind == "program killed":
         deploying.process.kill()
     elif kind == "device restarted":
-        if road.name == "local":
+        if road.server is None:
             # Here the deploying program is one of the device's programs.
             kill_tree(deploying.process.pid)
         else:
-            road.kinds["server killed"]()
+            road.server.stop()
         lose_what_was_not_written(root, chance)
+        if road.server is not None:
+            road.server.start()
     else:
         road.kinds[kind]()
 
@@ -342,7 +350,7 @@ def lose_what_was_not_written(root: Path, chance: random.Random) -> None:
                 if chance.random() < 0.5:
                     file.truncate(size)
         except OSError:
-            # A deploy that goes on already has taken it away.
+            # A last program has taken it away.
             continue
 
 

@@ -105,7 +105,7 @@ class AdbDevice:
         seek = offset_bytes // _BLOCK_BYTES
         words = [f"of={remote}", f"bs={_BLOCK_BYTES}", f"seek={seek}", "conv=notrunc"]
         said = bytearray()
-        with self._translated(), self._shell(["dd", *words]) as connection:
+        with self._translated(finite=False), self._shell(["dd", *words]) as connection:
             pieces = _pieces(source, offset_bytes, length, sent)
             code = adb_wire.Shell(connection).feed(pieces, said.extend)
         if code != 0:
@@ -119,7 +119,11 @@ class AdbDevice:
             raise errors.NotFoundError(message)
         with TemporaryDirectory(dir=target.parent, prefix=".pull-") as beside:
             arrived = Path(beside) / "file"
-            with arrived.open("wb") as file, self._translated(), self._sync() as connection:
+            with (
+                arrived.open("wb") as file,
+                self._translated(finite=False),
+                self._sync() as connection,
+            ):
                 try:
                     adb_wire.pull(connection, remote, file.write)
                 except adb_wire.SyncFailedError as error:
@@ -220,18 +224,22 @@ class AdbDevice:
 
     def _send(self, source: Path, remote: str, length_bytes: int, sent: Sent | None) -> None:
         pieces = _pieces(source, 0, length_bytes, sent)
-        with self._translated(), self._sync() as connection:
+        with self._translated(finite=False), self._sync() as connection:
             try:
                 adb_wire.push(connection, remote, 0o600, pieces)
             except adb_wire.SyncFailedError as error:
                 raise storage_error(self.uri, remote, str(error)) from error
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, *, finite: bool = True) -> Iterator[None]:
+        """`finite`: a timeout is the program's; else the connection's, over which nothing moves."""
         try:
             yield
         # TimeoutError is also an OSError and adbutils' own is also an AdbError: first.
         except (TimeoutError, adbutils.AdbTimeout) as error:
+            if not finite:
+                message = f"lost the connection to {self.uri}: nothing moves"
+                raise errors.UnavailableError(message) from error
             message = f"{self.uri} did not finish in time"
             raise errors.TimeoutError(message) from error
         except (adbutils.AdbError, EOFError, OSError) as error:

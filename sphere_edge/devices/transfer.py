@@ -32,7 +32,7 @@ class Arrival(Protocol):
     """What the device says of a blob on its way."""
 
     def is_there(self) -> bool:
-        """Whether it has arrived and been proved: a connection may be cut after that too."""
+        """Whether it has arrived and been proved."""
 
     def arrived_bytes(self) -> int:
         """How much of it lies there."""
@@ -67,20 +67,24 @@ def send_blob(
 
     damaged = 0
     attempts = 0
+    was_away = False
     while True:
         before = sent_bytes
         try:
+            # A connection may be cut after the last byte, too.
+            if was_away and arrival.is_there():
+                return sent_bytes
             offset = _resume_at(arrival.arrived_bytes(), blob.bytes)
             advance(offset - position)
             position = offset
             _push(device, blob, offset, moved)
             if arrival.finish():
                 return sent_bytes
-        except errors.UnavailableError as error:
+        except (errors.UnavailableError, errors.TimeoutError) as error:
+            # No answer in time is no answer: a link may be dead without anybody being told.
             attempts = 0 if sent_bytes > before else attempts
-            attempts = _come_back(device, lock, patience_s[attempts:], error) + attempts
-            if arrival.is_there():
-                return sent_bytes
+            attempts += _come_back(device, lock, patience_s[attempts:], error)
+            was_away = True
             continue
         damaged += 1
         if damaged >= _DAMAGED_LIMIT:
@@ -109,7 +113,7 @@ def _push(device: Device, blob: Blob, offset: int, sent: Sent) -> None:
 
 
 def _come_back(
-    device: Device, lock: Lock, waits_s: Sequence[float], reason: errors.UnavailableError
+    device: Device, lock: Lock, waits_s: Sequence[float], reason: errors.SphereEdgeError
 ) -> int:
     """Waits for the device and takes the lock again; how many attempts that took."""
     for attempt, wait_s in enumerate(waits_s, start=1):
@@ -118,7 +122,7 @@ def _come_back(
             device.reconnect()
             lock.take()
         except (errors.UnavailableError, errors.TimeoutError) as error:
-            reason = errors.UnavailableError(error.message, hint=error.hint)
+            reason = error
             continue
         return attempt
     hint = "run the same command again when it is back: it goes on where it stopped"

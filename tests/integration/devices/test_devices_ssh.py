@@ -51,6 +51,13 @@ def test_the_fast_cipher_is_used(connect: Callable[..., Device]) -> None:
     assert connection.transport.local_cipher == "aes128-gcm@openssh.com"
 
 
+def test_the_link_is_kept_alive_as_often_as_the_config_says(connect: Callable[..., Device]) -> None:
+    connection = connect("board", "Host board\n  ServerAliveInterval 7")._connection  # type: ignore[attr-defined]
+    assert connection.transport.packetizer._Packetizer__keepalive_interval == 7
+    usual = connect()._connection  # type: ignore[attr-defined]
+    assert usual.transport.packetizer._Packetizer__keepalive_interval == 15
+
+
 def test_included_files_and_matches_count(
     connect: Callable[..., Device], sshd: Sshd, tmp_path: Path
 ) -> None:

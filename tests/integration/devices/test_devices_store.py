@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from roads import Road
 
 from sphere_edge import errors
+from sphere_edge.devices import adb_wire, ssh
 from sphere_edge.devices.adb import AdbDevice
 from sphere_edge.devices.device import PART_BYTES
 from sphere_edge.devices.items import Item, bundle_id
@@ -282,6 +284,11 @@ def test_a_lost_list_stops_gc_before_anything_is_deleted(
     store.deploy("demo", items)
     store.gc()
     assert is_whole(store, items)
+    # As a power cut leaves a file that nobody has synced.
+    (Path(deployed.folder) / "files.sha256").write_bytes(b"")
+    store.deploy("demo", items)
+    store.gc()
+    assert is_whole(store, items)
 
 
 @pytest.mark.parametrize(
@@ -307,6 +314,26 @@ def test_a_push_goes_on_by_itself_after_cuts(cuttable_road: Road, make_item: Mak
     deployed = store.deploy("demo", items)
     # Each cut costs at most one part, which the adb server may hold whole when the link breaks.
     assert deployed.total_bytes < deployed.sent_bytes <= deployed.total_bytes + 2 * PART_BYTES
+    assert is_whole(store, items)
+
+
+def test_a_push_goes_on_after_a_link_that_was_dead_without_a_word(
+    cuttable_road: Road, make_item: MakeItem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (adb_wire, ssh):
+        monkeypatch.setattr(module, "_STALL_S", 1.0)
+    store = Store(cuttable_road.device(), str(cuttable_road.root), patience_s=(0.1, 1, 2, 4, 8))
+    items = bundle(make_item, 1, weights=3 * PART_BYTES)
+    link = cuttable_road.link
+    assert link is not None
+    link.cut_after(PART_BYTES)
+    # Instead of a cut: nothing moves for a while, and nobody is told.
+    monkeypatch.setattr(link, "cut", link.stall)
+    again = threading.Timer(4, link.flow)
+    link.on_cut = again.start
+    store.deploy("demo", items)
+    again.join()
+    monkeypatch.undo()
     assert is_whole(store, items)
 
 
