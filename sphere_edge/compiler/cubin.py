@@ -103,6 +103,10 @@ def _wheel() -> Path:
 @functools.cache
 def _load_runtime() -> None:
     """Loads TVM's CUDA runtime, which makes the modules that hold cubins."""
+    if tvm_ffi.get_global_func("device_api.cuda", allow_missing=True) is not None:
+        # Ours, from a bundle that was opened on a GPU; TVM's ends the process if it meets that.
+        message = "this process runs models on CUDA and cannot compile for it"
+        raise UnsupportedError(message, hint="package the model in another process")
     library = Path(tvm.__file__).parent / "lib" / "libtvm_runtime_cuda.so"
     runtime = next(iter(sorted((_wheel() / "lib").glob("libcudart.so.*"))), None)
     if runtime is None or not library.is_file():

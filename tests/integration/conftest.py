@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sanitized
@@ -39,3 +40,12 @@ def gpu_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     options = PackageOptions(quantization="q8", context_tokens=512)
     profile = profiles.load("generic-opencl")
     return packaging.package(packaging.find(packaging.TINY), profile, options, output).bundle
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The built-in model for devices of the catalogue."""
+    # Imported here: TVM takes seconds to load, and most tests need none.
+    from catalogue_bundles import Bundles
+
+    return Bundles(tmp_path_factory.mktemp("bundles"))

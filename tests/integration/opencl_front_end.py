@@ -1,8 +1,10 @@
-"""Compiles the OpenCL C of tiny bundles for Mali and Adreno with clang, within the devices' limits.
+"""Compiles the OpenCL C of bundles for Mali and Adreno with clang, within the devices' limits.
 
 Nothing is run: it shows that a driver's compiler, which is a clang too, will take the kernels.
 
-    python tests/integration/opencl_front_end.py    (from the repository, with PYTHONPATH=.)
+    python tests/integration/opencl_front_end.py [BUNDLE…]    (from the repository, PYTHONPATH=.)
+
+Without bundles it takes the code of tiny ones, of several families and both kinds of GPU.
 """
 
 from __future__ import annotations
@@ -12,20 +14,23 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import goldens
-import tvm
-from tvm import relax
+import opencl_in_library
 
 from sphere_edge import profiles
-from sphere_edge.compiler import kernels, opencl_source, pipeline
-from sphere_edge.compiler.target import CpuTarget, GpuFamily, GpuTarget
+from sphere_edge.compiler.target import CpuTarget, GpuFamily
+from sphere_edge.console import SILENT
+from sphere_edge.engines import compiled_code
 from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.graph import Limits, trace
+from sphere_edge.models.graph import Limits
 from sphere_edge.models.registry import family
 from sphere_edge.run import run
 
 FAMILIES: tuple[GpuFamily, ...] = ("mali", "adreno")
+PHONES: dict[GpuFamily, str] = {"mali": "pixel8", "adreno": "galaxy-s24"}
+KvDtype = Literal["float16", "float32"]
 # One configuration of each family: grouped heads, biases, windows, softcaps.
 MODELS = ("llama_odd_sizes", "qwen2_upper_layers_slide", "gemma_one_kv_head", "gemma2_alternating")
 _COMPILERS = ("clang-19", "clang-18", "clang-17", "clang-16", "clang")
@@ -45,29 +50,19 @@ def compiler() -> str | None:
     return next((path for name in _COMPILERS if (path := shutil.which(name))), None)
 
 
-def source(name: str, gpu: GpuFamily, fmt: str, kv_dtype: str = "float16") -> str:
-    """All kernels of the golden `name` for a phone's GPU with float16 arithmetic."""
-    phone = profiles.load("pixel8")
+def source(name: str, gpu: GpuFamily, fmt: str, kv_dtype: KvDtype = "float16") -> str:
+    """All kernels in the library that a bundle of the golden `name` holds for a phone's GPU."""
+    phone = profiles.load(PHONES[gpu])
     host = CpuTarget.of(phone.triple, phone.cpu.features)
-    target = GpuTarget("opencl", gpu, host, half=True)
     with tempfile.TemporaryDirectory() as folder:
         path = goldens.write_checkpoint(goldens.load(name), Path(folder))
         made = family(ModelConfig.read(path), 512)
-    model = made.model(made.config, kernels.for_target(target), target.weight_format(fmt))
-    graph = trace(model, Limits(512, 64, 32, kv_dtype))
-    opencl_source.register()
-    compiled_for = target.tvm_target()
-    with compiled_for:
-        module = pipeline.relax_passes(gpu=True)(graph.module)
-    executable = relax.build(
-        module, compiled_for, relax_pipeline=None, tir_pipeline=pipeline.GPU_TIR_PIPELINE
-    )
-    return "\n".join(_opencl(executable.mod))
-
-
-def _opencl(module: tvm.runtime.Module) -> list[str]:
-    found = [str(module.inspect_source())] if module.kind == "opencl" else []
-    return [*found, *(text for part in module.imports for text in _opencl(part))]
+        limits = Limits(512, 64, 32, kv_dtype)
+        weights = host.weight_format(fmt)
+        code = compiled_code.for_gpu(made, weights, limits, phone, Path(folder), name, SILENT)
+        assert code is not None
+        assert (code.backend, code.arithmetic) == ("opencl", "float16")
+        return opencl_in_library.source(Path(folder) / Path(code.library).name)
 
 
 def complaints(text: str, clang: str) -> list[str]:
@@ -87,22 +82,33 @@ def complaints(text: str, clang: str) -> list[str]:
     return wrong if done.exit_code == 0 else [*wrong, *done.stderr.strip().splitlines()[:20]]
 
 
-def main() -> None:
+def main(bundles: list[str]) -> None:
     """Prints a line per program; exit code 1 if any is refused."""
     clang = compiler()
     if clang is None:
         sys.exit("no clang is installed (Debian: apt-get install clang-16)")
+    programs = (
+        [(Path(bundle).name, _of_bundle(Path(bundle))) for bundle in bundles]
+        if bundles
+        else (
+            (f"{gpu:8} {name:28} {fmt:4}", source(name, gpu, fmt))
+            for gpu in FAMILIES
+            for name in MODELS
+            for fmt in ("q4", "q8", "f16")
+        )
+    )
     failed = False
-    for gpu in FAMILIES:
-        for name in MODELS:
-            for fmt in ("q4", "q8", "f16"):
-                text = source(name, gpu, fmt)
-                wrong = complaints(text, clang)
-                count = text.count("// Function: ")
-                print(f"{gpu:8} {name:28} {fmt:4} {count:3} kernels", "; ".join(wrong) or "ok")
-                failed |= bool(wrong)
+    for title, text in programs:
+        wrong = complaints(text, clang)
+        count = text.count("// Function: ")
+        print(f"{title} {count:3} kernels", "; ".join(wrong) or "ok")
+        failed |= bool(wrong)
     sys.exit(failed)
 
 
+def _of_bundle(folder: Path) -> str:
+    return opencl_in_library.source(folder / "lib" / "model-opencl.so")
+
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

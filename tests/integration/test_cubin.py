@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from catalogue_bundles import Bundles
 
-from sphere_edge import packaging, profiles
-from sphere_edge.compiler import cubin, kernels
-from sphere_edge.compiler.build import compile_module
-from sphere_edge.compiler.target import GpuTarget
+from sphere_edge.bundle.manifest import GpuCode
+from sphere_edge.compiler import cubin
 from sphere_edge.errors import InternalError
-from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.graph import Limits, trace
-from sphere_edge.models.registry import family
 
 pytest.importorskip("cuda.bindings", reason="the extra `cuda` is not installed")
 
@@ -65,13 +60,13 @@ def test_a_broken_kernel_is_told_in_the_compilers_words() -> None:
         cubin.cubin(_DOUBLE.replace("2.0f", "y"), "sm_87")
 
 
-def test_a_model_for_jetson_orin_holds_a_cubin_of_all_its_kernels(tmp_path: Path) -> None:
-    target = GpuTarget.of(profiles.load("jetson-orin-nano"))
-    assert target.architecture == "sm_87"
-    found = family(ModelConfig.read(packaging.find("tiny").path), 512)
-    model = found.model(found.config, kernels.for_target(target), target.weight_format("q4"))
-    compile_module(trace(model, Limits(512, 64, 32)).module, target, tmp_path / "model.so")
-    library = (tmp_path / "model.so").read_bytes()
+def test_the_bundle_for_jetson_orin_holds_a_cubin_of_all_its_kernels(bundles: Bundles) -> None:
+    bundle = bundles.of("jetson-orin-nano")
+    assert bundle.manifest.tvm is not None
+    assert bundle.manifest.tvm.gpu == GpuCode(
+        backend="cuda", library="lib/model-cuda.so", arithmetic="float16"
+    )
+    library = (bundle.folder / "lib" / "model-cuda.so").read_bytes()
     assert elf(library).machine == _EM_AARCH64
     made = elf(library[library.index(b"\x7fELF", 1) :])
     assert (made.machine, made.architecture) == (_EM_CUDA, 87)

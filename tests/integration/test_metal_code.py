@@ -8,23 +8,18 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tvm import relax
+from catalogue_bundles import Bundles
 
-from sphere_edge import packaging, profiles
-from sphere_edge.compiler import kernels, pipeline
-from sphere_edge.compiler.build import compile_module
-from sphere_edge.compiler.target import GpuTarget
-from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.graph import Limits, trace
-from sphere_edge.models.registry import family
+from sphere_edge.bundle.read import Bundle
+from sphere_edge.engines.compiled_code import symbol_prefix
+from sphere_edge.run import run
+from sphere_edge.toolchain import compilers
 
 _MAGIC, _ARM64, _OBJECT, _DYLIB = 0xFEEDFACF, 0x0100000C, 1, 6
 _BUILD_VERSION, _SYMBOLS = 0x32, 0x2
 _MACOS, _IOS = 1, 2
-_PREFIX = "sphere_edge_tiny_"
 
 
 @dataclass(frozen=True)
@@ -58,23 +53,9 @@ def mach_o(code: bytes) -> MachO:
     return MachO(processor, kind, platform, system, frozenset(defined))
 
 
-@pytest.fixture(scope="module")
-def traced() -> Any:
-    """The built-in model's graph for a GPU of Apple's, by profile."""
-
-    def graph(name: str) -> tuple[Any, GpuTarget]:
-        target = GpuTarget.of(profiles.load(name))
-        found = family(ModelConfig.read(packaging.find("tiny").path), 512)
-        model = found.model(found.config, kernels.for_target(target), target.weight_format("q4"))
-        return trace(model, Limits(512, 64, 32)).module, target
-
-    return graph
-
-
-def test_a_mac_gets_a_library_with_metal_kernels_inside(traced, tmp_path: Path) -> None:
-    module, target = traced("mac-m2")
-    compile_module(module, target, tmp_path / "model.so")
-    code = (tmp_path / "model.so").read_bytes()
+def test_a_mac_gets_a_library_with_metal_kernels_inside(bundles: Bundles) -> None:
+    bundle = bundles.of("mac-m2")
+    code = (bundle.folder / "lib" / "model-metal.so").read_bytes()
     made = mach_o(code)
     assert (made.processor, made.kind) == (_ARM64, _DYLIB)
     assert (made.platform, made.system) == (_MACOS, (13, 0))
@@ -83,28 +64,52 @@ def test_a_mac_gets_a_library_with_metal_kernels_inside(traced, tmp_path: Path) 
     assert b"#include <metal_stdlib>" in code
 
 
-def test_an_iphone_gets_objects_that_an_app_can_link(traced, tmp_path: Path) -> None:
-    module, target = traced("iphone15-pro")
-    module = module.with_attr("system_lib_prefix", _PREFIX)
-    llvm = target.tvm_target()
-    with llvm:
-        module = pipeline.relax_passes(gpu=True)(module)
-    executable = relax.build(
-        module, target=llvm, relax_pipeline=None, tir_pipeline=pipeline.GPU_TIR_PIPELINE
-    )
-    found: dict[str, bytes] = {}
+@pytest.fixture(scope="module")
+def iphone(bundles: Bundles) -> Bundle:
+    return bundles.of("iphone15-pro")
 
-    def collect(_: str, objects: list[str], **__: Any) -> None:
-        found.update((Path(name).name, Path(name).read_bytes()) for name in objects)
 
-    executable.export_library(
-        str(tmp_path / "model.o"), fcompile=collect, workspace_dir=str(tmp_path)
-    )
-    made = [mach_o(code) for code in found.values()]
+def prefix_of(bundle: Bundle, backend: str) -> str:
+    return symbol_prefix(bundle.manifest.name, backend)
+
+
+@pytest.mark.parametrize(("backend", "folder"), [("cpu", "lib"), ("metal", "lib/metal")])
+def test_an_iphone_gets_objects_that_an_app_can_link(
+    iphone: Bundle, backend: str, folder: str
+) -> None:
+    codes = [path.read_bytes() for path in sorted((iphone.folder / folder).glob("*.o"))]
+    made = [mach_o(code) for code in codes]
     assert {(one.processor, one.kind) for one in made} == {(_ARM64, _OBJECT)}
     assert {(one.platform, one.system) for one in made} == {(_IOS, (15, 0))}
     symbols = frozenset().union(*(one.defined for one in made))
+    prefix = prefix_of(iphone, backend)
     # What TVM's loader of linked-in modules looks for, and the functions under the app's prefix.
-    assert {f"_{_PREFIX}__tvm_ffi__library_{part}" for part in ("bin", "ctx")} <= symbols
-    assert f"___tvm_ffi_{_PREFIX}attend_many" in symbols
-    assert any(f"kernel void {_PREFIX}linear_q4".encode() in code for code in found.values())
+    assert {f"_{prefix}__tvm_ffi__library_{part}" for part in ("bin", "ctx")} <= symbols
+    assert f"___tvm_ffi_{prefix}attend_many" in symbols
+    metal = [code for code in codes if f"kernel void {prefix}linear_q4".encode() in code]
+    assert len(metal) == (1 if backend == "metal" else 0)
+
+
+def test_all_objects_of_an_iphone_go_into_one_static_library(
+    iphone: Bundle, tmp_path: Path
+) -> None:
+    library, objects = tmp_path / "libtiny.a", sorted((iphone.folder / "lib").rglob("*.o"))
+    assert len(objects) == 4
+    # Two files of each name, as Xcode's libtool allows.
+    run([compilers.zig(), "ar", "qc", library, *objects], timeout_s=60, env=compilers.environment())
+    assert library.read_bytes().startswith(b"!<arch>\n")
+    # What calls the models as the runtime does: their symbols are found, and none is there twice.
+    names = [
+        f"{prefix_of(iphone, backend)}__tvm_ffi__library_{part}"
+        for backend in ("cpu", "metal")
+        for part in ("bin", "ctx")
+    ]
+    caller = "".join(f"extern char {name}[];\n" for name in names)
+    caller += f"char *symbols[] = {{{', '.join(names)}}};\n"
+    (tmp_path / "app.c").write_text(caller)
+    command = [compilers.zig(), "cc", "-target", "aarch64-ios", "-nostdlib"]
+    app, linked_app = tmp_path / "app.o", tmp_path / "linked.o"
+    for words in (["-c", tmp_path / "app.c", "-o", app], ["-r", app, library, "-o", linked_app]):
+        run([*command, *words], timeout_s=60, env=compilers.environment())
+    linked = mach_o(linked_app.read_bytes())
+    assert {f"_{name}" for name in names} <= linked.defined

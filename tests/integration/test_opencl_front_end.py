@@ -1,7 +1,11 @@
 """clang's OpenCL front end takes every kernel of tiny bundles for phones, in float16."""
 
+from __future__ import annotations
+
 import opencl_front_end as front_end
+import opencl_in_library
 import pytest
+from catalogue_bundles import Bundles
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +21,18 @@ def clang():
 def test_every_kernel_compiles_within_the_limits_of_a_phones_gpu(clang, gpu, model):
     text = front_end.source(model, gpu, "q4")
     assert "half4" in text
+    assert front_end.complaints(text, clang) == []
+
+
+@pytest.mark.parametrize("phone", ["pixel8", "galaxy-s24"])
+def test_every_kernel_of_a_phones_bundle_compiles_too(
+    clang: str, bundles: Bundles, phone: str
+) -> None:
+    text = opencl_in_library.source(bundles.of(phone).folder / "lib" / "model-opencl.so")
+    for kind in ("take", "rms_norm", "linear_q4", "gated_silu", "rotate_and_store", "attend"):
+        assert f"// Function: {kind}" in text
+    assert "half4" in text
+    assert "merge_state" not in text
     assert front_end.complaints(text, clang) == []
 
 
