@@ -1,6 +1,6 @@
 """What weight formats cost: ours, plain round-to-nearest and llama.cpp's, on one model and text.
 
-    python benchmarks/quantization.py [--model FOLDER] [--bits 5 5.5] [--gguf q4_0 …] [--json FILE]
+    python benchmarks/quantization.py [--model FOLDER] [--bits 5 6.5] [--gguf q4_0 …] [--json FILE]
 
 Every row is compared with the same reference, the model in float32 through our compiled code. The
 text: the questions in the model's held_out.json (as training/ writes it) with their right answers,
@@ -38,8 +38,8 @@ def main() -> None:
     """Packages and compares one row after the other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", type=Path, default=resources.tiny_model())
-    parser.add_argument("--bits", type=float, nargs="*", default=[5.0, 5.5])
-    parser.add_argument("--gguf", nargs="*", default=["q4_0", "q4_k_m"])
+    parser.add_argument("--bits", type=float, nargs="*", default=[5.0, 6.5])
+    parser.add_argument("--gguf", nargs="*", default=["q4_0"])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sphere-edge-quantization-") as scratch:
@@ -53,7 +53,6 @@ def main() -> None:
 def _measure(options: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]:
     plain = _round_to_nearest(options.model, scratch / "plain")
     wanted = {
-        "f16": (options.model, PackageOptions(quantization="f16")),
         "q8": (options.model, PackageOptions(quantization="q8")),
         "round to nearest": (plain, PackageOptions(quantization="q4")),
         "q4": (options.model, PackageOptions(quantization="q4")),

@@ -46,6 +46,16 @@ def test_a_bundle_against_itself_loses_nothing(bundle: Path, tmp_path: Path) -> 
     assert told["window_tokens"] == 64
 
 
+def test_a_gguf_is_compared_with_a_gguf_by_llama_cpp(tmp_path: Path) -> None:
+    for name in ("f16", "q4_0"):
+        words = ["package", "tiny", "--format", "gguf", "--quant", name, "-o", tmp_path / name]
+        run = sphere_edge(*words, timeout_s=TIMEOUT_S)
+        assert run.returncode == 0, run.stderr
+    run = sphere_edge("eval", tmp_path / "q4_0", "--against", tmp_path / "f16/model.gguf", "--json")
+    assert run.returncode == 0, run.stderr
+    assert 0 < json.loads(run.stdout)["kl_divergence"]["value"] < 0.05
+
+
 def test_bad_input_is_refused(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("Grüße".encode("latin-1") * 20)
     bad = Status.INVALID_ARGUMENT

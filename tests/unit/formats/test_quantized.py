@@ -62,11 +62,12 @@ def test_the_second_gptq_format_stores_zeros_as_they_are(tmp_path: Path) -> None
     np.testing.assert_allclose(found, made.meant(*numbers, blocks(32)), rtol=1e-6)
 
 
-def test_awq_weights_are_the_numbers_they_stand_for(tmp_path: Path) -> None:
-    numbers = made.whole_numbers(ROWS, COLUMNS, 64, symmetric=False)
-    said = {"quant_method": "awq", "bits": 4, "group_size": 64, "version": "gemm"}
+@pytest.mark.parametrize("group", [32, 64, 128])
+def test_awq_weights_are_the_numbers_they_stand_for(tmp_path: Path, group: int) -> None:
+    numbers = made.whole_numbers(ROWS, COLUMNS, group, symmetric=False)
+    said = {"quant_method": "awq", "bits": 4, "group_size": group, "version": "gemm"}
     found = read(tmp_path, made.awq(NAME, *numbers), **said).read(f"{NAME}.weight")
-    np.testing.assert_allclose(found, made.meant(*numbers, blocks(64)), rtol=1e-6)
+    np.testing.assert_allclose(found, made.meant(*numbers, blocks(group)), rtol=1e-6)
 
 
 def test_act_order_follows_its_index(tmp_path: Path) -> None:

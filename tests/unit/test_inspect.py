@@ -1,0 +1,87 @@
+"""`sphere-edge inspect` of a model: sizes in weights, and what a GGUF says of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+from tests import quantized_checkpoints as made
+from tests import random_gguf
+from tests.cli_process import sphere_edge
+
+CONFIG = {
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "vocab_size": 100,
+    "max_position_embeddings": 256,
+    "tie_word_embeddings": True,
+}
+
+
+def told(model: Path) -> dict[str, object]:
+    run = sphere_edge("inspect", model, "--json")
+    assert run.returncode == 0, run.stderr
+    found: dict[str, object] = json.loads(run.stdout)
+    return found
+
+
+def test_a_packed_checkpoint_is_counted_in_weights(tmp_path: Path) -> None:
+    said = {"quant_method": "gptq", "bits": 4, "group_size": 32}
+    (tmp_path / "config.json").write_text(json.dumps({**CONFIG, "quantization_config": said}))
+    embedding = np.zeros((100, 64), np.float16)
+    numbers = made.whole_numbers(24, 64, 32, symmetric=True)
+    index = np.arange(64) // 32
+    matrix = made.gptq("model.layers.0.mlp.up_proj", *numbers, index=index)
+    arrays = {"model.embed_tokens.weight": ("f16", embedding), **matrix}
+    made.write(tmp_path / "model.safetensors", arrays)
+    assert told(tmp_path)["parameters"] == 100 * 64 + 24 * 64
+
+
+def test_a_gguf_shows_its_metadata_and_tensors(tmp_path: Path) -> None:
+    path = random_gguf.write(tmp_path / "some.gguf")
+    found = told(path)
+    assert found["metadata"]["general.architecture"] == "llama"  # type: ignore[index]
+    assert found["metadata"]["tokenizer.ggml.tokens"][-1] == "<|assistant|>"  # type: ignore[index]
+    assert found["tensors"] == {"f32": 2 * 9 + 3}
+    assert (found["parts"], found["generates_text"]) == (1, True)
+    shown = sphere_edge("inspect", path).stdout
+    assert "llama.context_length" in shown
+    assert "21 as f32" in shown
+
+
+def test_a_split_gguf_is_shown_whole(tmp_path: Path) -> None:
+    whole = told(random_gguf.write(tmp_path / "whole.gguf"))
+    first = random_gguf.write(tmp_path / "split.gguf", tensors_a_part=8)
+    split = told(first)
+    assert split["parts"] == 3
+    assert split["parameters"] == whole["parameters"]
+    assert split["weights_bytes"] == whole["weights_bytes"]
+
+
+def test_hostile_metadata_stay_data(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "qwen3")
+    for key, size in (("context", 64), ("embedding", 64), ("feed_forward", 64)):
+        writer.add_uint32(f"qwen3.{key}_length", size)
+    writer.add_block_count(1)
+    writer.add_head_count(4)
+    writer.add_vocab_size(8)
+    writer.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.add_float32("evil.number", float("nan"))
+    writer.add_string("evil.text", "\x1b[2J\x07")
+    writer.add_tensor("token_embd.weight", np.zeros((8, 64), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    found = told(tmp_path / "model.gguf")
+    assert found["generates_text"] is False
+    assert found["metadata"]["evil.number"] == "nan"  # type: ignore[index]
+    shown = sphere_edge("inspect", tmp_path / "model.gguf").stdout
+    assert "embedding model" in shown
+    assert "\x1b" not in shown
