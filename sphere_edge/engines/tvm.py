@@ -29,6 +29,7 @@ from sphere_edge.models.graph import Limits
 from sphere_edge.models.layers import origins
 from sphere_edge.models.origin import Origin
 from sphere_edge.models.registry import Family, family
+from sphere_edge.models.rope import boundary
 from sphere_edge.models.shape import Shape
 from sphere_edge.profiles import DeviceProfile
 from sphere_edge.quantization.weights import FORMATS, WeightFormat
@@ -57,8 +58,7 @@ def build(
     target = CpuTarget.of(profile.triple, profile.cpu.features)
     fmt = target.weight_format(options.quantization or profile.defaults.quantization)
     config = ModelConfig.read(source.path)
-    longest = config.take("max_position_embeddings", int)
-    context = context_tokens(options.context_tokens, profile.defaults.context_tokens, longest)
+    context = _context(config, options, profile)
     checkpoint = weights.opened(source.path, config, options.adapter)
     quantized.check_format(checkpoint, fmt.name)
     made = _untied(family(config, context), checkpoint)
@@ -127,6 +127,23 @@ def build(
         memory=memory,
         provenance=provenance(source, _TOOLS, progress, options.adapter),
     )
+
+
+def _context(config: ModelConfig, options: PackageOptions, profile: DeviceProfile) -> int:
+    """The bundle's context: what was asked, or the profile's as far as the model goes.
+
+    A LongRoPE model goes to the boundary of its short factors unless asked to go beyond: keys in
+    the cache are rotated for good, so a bundle has one list of factors, and the long one is wrong
+    for short texts.
+    """
+    longest, switch = config.take("max_position_embeddings", int), boundary(config)
+    asked, usual = options.context_tokens, profile.defaults.context_tokens
+    if switch is not None and asked is not None and asked > switch:
+        console.warn(
+            f"with a context beyond {switch} tokens, short texts are rotated by LongRoPE's long "
+            f"factors, too; `--context {switch}` keeps to the short ones"
+        )
+    return context_tokens(asked, usual if switch is None else min(usual, switch), longest)
 
 
 def _untied(made: Family, checkpoint: Tensors) -> Family:

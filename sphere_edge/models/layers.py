@@ -224,9 +224,12 @@ class Packed(nn.Module):  # type: ignore[misc]
 
 
 def matrices(model: nn.Module, path: str = "") -> Iterator[tuple[str, Linear | Embedding]]:
-    """Every layer below `model` with a packed matrix, and its path, in order."""
+    """Every layer below `model` with a packed matrix, and its path, in order.
+
+    Those that keep their own format and the experts of mixtures are not among them.
+    """
     for below, child in _children(model, path):
-        if isinstance(child, Linear | Embedding):
+        if isinstance(child, Embedding) or (isinstance(child, Linear) and not child.kept):
             yield below, child
         elif isinstance(child, nn.Module | nn.ModuleList):
             yield from matrices(child, below)

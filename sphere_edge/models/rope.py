@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
-from sphere_edge.formats.config import RopeKind, RopeParameters
+from sphere_edge.formats.config import ModelConfig, RopeKind, RopeParameters
 
 Frequencies = NDArray[np.float64]
 Value = TypeVar("Value")
@@ -51,6 +51,14 @@ def rotation(
     base = rope.theta ** -(np.arange(0, rotary_dim, 2, dtype=np.float64) / rotary_dim)
     scaled, magnitude = _SCALINGS[rope.kind](base, rope, context_tokens)
     return Rotation(rotary_dim, scaled.astype(np.float32), magnitude)
+
+
+def boundary(config: ModelConfig) -> int | None:
+    """The length up to which texts are rotated by LongRoPE's short factors; None: not LongRoPE."""
+    table = config.take("rope_parameters", dict, {}) or config.take("rope_scaling", dict, {})
+    if (table.get("rope_type") or table.get("type")) not in ("longrope", "su"):
+        return None
+    return config.rope().original_context
 
 
 def _default(base: Frequencies, _rope: RopeParameters, _context: int) -> tuple[Frequencies, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
-from sphere_edge.formats.config import RopeParameters
+from sphere_edge.formats.config import ModelConfig, RopeParameters
 from sphere_edge.models import rope
 
 
@@ -83,6 +83,23 @@ def test_longrope_takes_the_factors_for_the_length_of_the_cache():
     assert short.magnitude == pytest.approx(math.sqrt(1 + math.log(8) / math.log(512)))
     beyond = rotation(long, 8, 513)
     np.testing.assert_allclose(beyond.inverse_frequencies, [0.1, 0.01, 1e-3, 1e-4], rtol=1e-6)
+
+
+def test_longropes_boundary_is_told_in_both_dialects_and_of_no_other_scaling():
+    factors = {"short_factor": [1.0], "long_factor": [2.0]}
+    old = {"rope_scaling": {"type": "su", **factors}, "original_max_position_embeddings": 4096}
+    new = {"rope_type": "longrope", "original_max_position_embeddings": 2048, **factors}
+
+    def boundary(**values):
+        sizes = {"model_type": "phi3", "max_position_embeddings": 131072}
+        return rope.boundary(ModelConfig({**sizes, **values}))
+
+    assert boundary(**old) == 4096
+    assert boundary(rope_parameters=new) == 2048
+    assert boundary() is None
+    assert boundary(rope_scaling={"type": "linear", "factor": 2.0}) is None
+    layers = {"full_attention": new, "sliding_attention": {"rope_type": "default"}}
+    assert boundary(rope_parameters=layers) is None
 
 
 @pytest.mark.parametrize(
