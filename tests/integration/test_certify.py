@@ -135,7 +135,7 @@ def test_deploy_certifies_and_keeps_the_verdict_beside_the_bundle(bundle, tmp_pa
     store = str(tmp_path / "store")
     deploy(bundle.folder, "local", store, dry_run=False, as_json=False)
     folder = Store(LocalDevice(), store).folder("tiny")
-    verdict = on_device.kept(LocalDevice(), folder)
+    verdict = on_device.kept(LocalDevice(), folder).on("cpu")
     assert verdict is not None
     assert verdict.certified
     assert verdict.short
@@ -152,7 +152,9 @@ def test_deploy_refuses_a_device_that_answers_wrongly(bundle, faulty_math, tmp_p
         Store(LocalDevice(), store).folder("tiny")
     deploy(bundle.folder, "local", store, dry_run=False, as_json=False, allow_uncertified=True)
     folder = Store(LocalDevice(), store).folder("tiny")
-    assert not on_device.kept(LocalDevice(), folder).certified
+    verdict = on_device.kept(LocalDevice(), folder).on("cpu")
+    assert verdict is not None
+    assert not verdict.certified
 
 
 def test_a_gguf_is_compared_with_llama_cpp_on_this_machine(tmp_path, monkeypatch):
