@@ -34,7 +34,8 @@ def table() -> str:
     lines = [" | ".join(_COLUMNS), "|".join("---" for _ in _COLUMNS)]
     for family, entries in sorted(configurations().items()):
         configs = [config for _, config, _ in entries]
-        worst = [f"{max(measured[name][kind] for name, *_ in entries):.1e}" for kind in _KINDS]
+        known = [measured[name] for name, *_ in entries if name in measured]
+        worst = [_worst([kinds[kind] for kinds in known], len(entries)) for kind in _KINDS]
         cells = (
             f"`{family}`",
             str(len(entries)),
@@ -46,6 +47,13 @@ def table() -> str:
         )
         lines.append(" | ".join(cells))
     return "\n".join(f"| {line} |" if "---" not in line else f"|{line}|" for line in lines)
+
+
+def _worst(found: list[float], wanted: int) -> str:
+    """The largest deviation, and of how many configurations, where some were not measured yet."""
+    if not found:
+        return "not measured"
+    return f"{max(found):.1e}" + ("" if len(found) == wanted else f" ({len(found)} of {wanted})")
 
 
 def _each(words: Any) -> str:
