@@ -79,7 +79,7 @@ def html(runs: Runs) -> str:
 
     sections = [
         page.Section("Speed and memory", _plot(runs), _HEADER, runs.medians),
-        page.Section("What was runs", None, ("", ""), runs.facts, numbers_from=2),
+        page.Section("What was measured", None, ("", ""), runs.facts, numbers_from=2),
     ]
     return page.page(runs.name, runs.subtitle, runs.figures, sections, as_json(runs))
 
