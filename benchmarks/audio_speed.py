@@ -2,9 +2,10 @@
 
     python benchmarks/audio_speed.py --rounds 5 --threads 2
 
-Both transcribe the same wav files with the same model and options: each text must be the same, and
-our time at most 1/0.97 of theirs. Rounds alternate. Times are those that whisper.cpp itself takes
-of encoder and decoder; loading is left out of both.
+Both transcribe the same wav files in turn, with the same model and options: each text must be the
+same, and our time at most 1/0.97 of theirs. Its program is the one that the tests compare with,
+compiled with the very ggml of our runtime (only our own files have sanitizers there). Times are
+those that whisper.cpp itself takes of encoder and decoder; loading is left out of both.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -21,7 +22,10 @@ import soundfile
 
 from sphere_edge import console, resources
 from sphere_edge.run import run
-from sphere_edge.toolchain import native, sources, targets
+from sphere_edge.toolchain import native, targets
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "integration"))
+import sanitized
 
 _LINE = re.compile(r"^\[[\d:. >-]+\]  (.*)$", re.MULTILINE)
 _TIME = re.compile(r"(encode|decode|batchd|prompt|sample|mel) time =\s*([\d.]+) ms")
@@ -39,15 +43,17 @@ def main() -> None:
     options = parser.parse_args()
     model = options.model or resources.tiny_whisper()
     runner = native.build(targets.host(), console.progress()).runner
-    peer = whisper_program("cli")
+    peer = sanitized.build() / "whisper-cli"
     with tempfile.TemporaryDirectory() as place:
         files = options.files or _samples(Path(place))
         ours: list[float] = []
         theirs: list[float] = []
         same = True
         for _ in range(options.rounds):
-            mine = [_ours(runner, model, file, options) for file in files]
-            other = [_theirs(peer, model, file, options) for file in files]
+            mine, other = [], []
+            for file in files:
+                mine.append(_ours(runner, model, file, options))
+                other.append(_theirs(peer, model, file, options))
             same = same and [text for text, _ in mine] == [text for text, _ in other]
             ours.append(sum(seconds for _, seconds in mine))
             theirs.append(sum(seconds for _, seconds in other))
@@ -63,24 +69,6 @@ def main() -> None:
     print(json.dumps(told, indent=2))
     if not same or told["speed_ratio"] < 0.97:
         raise SystemExit(1)
-
-
-def whisper_program(name: str) -> Path:
-    """whisper.cpp's `cli` or `quantize`, compiled as the native core is."""
-    whole = replace(
-        sources.SOURCES["whisper_cpp"], keep=("examples", "include", "src"), leave_out=()
-    )
-    project = native.Project(
-        name="whisper-cli",
-        folder=Path(__file__).parent / "whisper_cli",
-        folders={
-            "SE_LLAMA_CPP_DIR": sources.fetch("llama_cpp", console.progress()),
-            "SE_WHISPER_CPP_DIR": sources.fetch_source(whole, console.progress()),
-        },
-        pins={"llama_cpp": sources.SOURCES["llama_cpp"].key, "whisper_cpp": whole.key},
-    )
-    folder = native.build_project(project, targets.host(), console.progress())
-    return folder / "bin" / f"whisper-{name}"
 
 
 def _samples(folder: Path) -> list[Path]:
