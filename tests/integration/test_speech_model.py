@@ -52,7 +52,7 @@ def test_recordings_that_training_never_heard_are_written_down(audio: AudioManag
     said = samples()
     wrong = sum(wrong_words(text, audio.transcribe(sound).text()) for text, sound in said.items())
     # The card says how it does on more of them: these first twelve are its hard ones.
-    assert wrong <= 0.25 * sum(len(text.split()) for text in said)
+    assert wrong <= 0.2 * sum(len(text.split()) for text in said)
 
 
 def test_the_bundle_holds_a_voice_detector_and_is_sound(bundle: Path, audio: AudioManager) -> None:

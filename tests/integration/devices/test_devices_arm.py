@@ -194,13 +194,14 @@ def heard_and_measured(
 ) -> dict[str, Any]:
     """Verifies, deploys and measures a speech bundle by the command line."""
     words = ["--device", uri, *store]
-    assert said(capsys, "verify", bundle)["files"] == 2
+    verified = said(capsys, "verify", bundle)
+    assert verified["files"] == 2
     # The deploy itself lets the runner on the device hear a second of silence.
     deployed = said(capsys, "deploy", bundle, *words)
     assert deployed["sent_bytes"] > 7_000_000
     recording = resources.speech_samples() / "09.flac"
     measured = said(capsys, "bench", bundle, *words, "--audio", recording, "--repeat", "1")
-    assert measured["bundle_id"] == deployed["bundle"]
+    assert measured["bundle_id"] == verified["id"]
     assert measured["first_segment_seconds"] > 0
     assert measured["audio_seconds"] == pytest.approx(soundfile.info(recording).duration, abs=0.01)
     assert measured["real_time_factor"] > 0
