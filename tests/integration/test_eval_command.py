@@ -51,7 +51,8 @@ def test_a_gguf_is_compared_with_a_gguf_by_llama_cpp(tmp_path: Path) -> None:
         words = ["package", "tiny", "--format", "gguf", "--quant", name, "-o", tmp_path / name]
         run = sphere_edge(*words, timeout_s=TIMEOUT_S)
         assert run.returncode == 0, run.stderr
-    run = sphere_edge("eval", tmp_path / "q4_0", "--against", tmp_path / "f16/model.gguf", "--json")
+    words = ["eval", tmp_path / "q4_0", "--against", tmp_path / "f16/model.gguf", "--json"]
+    run = sphere_edge(*words, timeout_s=TIMEOUT_S)
     assert run.returncode == 0, run.stderr
     assert 0 < json.loads(run.stdout)["kl_divergence"]["value"] < 0.05
 
