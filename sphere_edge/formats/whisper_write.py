@@ -121,12 +121,10 @@ def _write_tensor(out: IO[bytes], name: str, numbers: npt.NDArray[Any], quantiza
 
 
 def _stored(name: str, numbers: npt.NDArray[Any], quantization: str) -> tuple[int, bytes]:
-    """The type's number and the bytes of a tensor, rounded to float16 first unless it is f32."""
-    if quantization == "f32":
+    """The type's number and the bytes of a tensor; matrices are rounded to float16 first."""
+    if quantization == "f32" or numbers.ndim < 2 or name in _KEPT:
         return _FLOAT32, numbers.astype("<f4").tobytes()
     halves = numbers.astype(np.float16)
-    if numbers.ndim < 2 or name in _KEPT:
-        return _FLOAT32, halves.astype("<f4").tobytes()
     if numbers.ndim > 2 or quantization == "f16":
         return _FLOAT16, halves.astype("<f2").tobytes()
     from gguf import GGMLQuantizationType, quants

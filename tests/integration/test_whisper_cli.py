@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from sphere_edge import AudioManager, console, resources
+from sphere_edge import AudioManager, resources
 from sphere_edge.formats import whisper, whisper_write
 from sphere_edge.run import run
-from sphere_edge.toolchain import sources
 from tests import random_whisper
 
 RATE = 16000
@@ -53,12 +52,6 @@ def multilingual(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return random_whisper.write(tmp_path_factory.mktemp("random") / "random.bin")
 
 
-@pytest.fixture(scope="module")
-def detector() -> Path:
-    models = sources.fetch("voice_detector", console.SILENT) / "models"
-    return next(models.glob("for-tests-silero-*.bin"))
-
-
 def theirs(programs: Path, model: Path, recording: Path, *words: str | Path) -> Lines:
     told = run(
         [programs / "whisper-cli", "-m", model, "-f", recording, "-t", "2", "-ng", *words],
@@ -88,19 +81,6 @@ def test_the_built_in_model_says_what_whisper_cli_says(
             expected = theirs(programs, resources.tiny_whisper(), recording, "-l", "en", *words)
             assert expected
             assert ours(audio, recording, language="en", **options) == expected
-
-
-def test_what_the_voice_detector_leaves_is_heard_alike(
-    programs: Path, recordings: list[Path], detector: Path
-) -> None:
-    words = ["-l", "en", "-bs", "1", "-nf", "--vad", "-vm", detector]
-    model = resources.tiny_whisper()
-    with AudioManager.open(model, threads=2, voice_detector=detector) as audio:
-        found = ours(
-            audio, recordings[-1], language="en", temperature_step=0.0, voice_detection=True
-        )
-    assert found == theirs(programs, model, recordings[-1], *words)
-    assert int(found[0][0][6:8]) >= 2
 
 
 @pytest.mark.parametrize(
