@@ -33,11 +33,12 @@ if(NOT SE_BASELINE_FLAGS)
     set(SE_BASELINE_FLAGS -march=x86-64)
   endif()
 endif()
-set_source_files_properties(src/cpu_features.c runner/cpu_gate.c PROPERTIES
+set_source_files_properties(src/cpu_features.c src/library_gate.c runner/cpu_gate.c PROPERTIES
                             COMPILE_OPTIONS "${SE_BASELINE_FLAGS};-fno-builtin")
 
 if(SE_STATIC)
   set(library_kind STATIC)
+  add_compile_definitions(SE_STATIC)
 else()
   set(library_kind SHARED)
 endif()
@@ -54,6 +55,7 @@ add_library(sphere_edge ${library_kind}
   src/gguf.cpp
   src/info.cpp
   src/json.cpp
+  src/library_gate.c
   src/log.cpp
   src/sampler.cpp
   src/sphere_edge.cpp
@@ -158,10 +160,11 @@ add_executable(sphere-edge-run
   runner/model.cpp
   runner/reference.cpp
   runner/transcribe.cpp
-  runner/wav.cpp
-  src/cpu.cpp
-  src/cpu_features.c
-  src/cpu_features_needed.c)
+  runner/wav.cpp)
+if(NOT SE_STATIC)
+  # The library does not export these; a static one has them already.
+  target_sources(sphere-edge-run PRIVATE src/cpu.cpp src/cpu_features.c src/cpu_features_needed.c)
+endif()
 se_own_target(sphere-edge-run)
 set_target_properties(sphere-edge-run PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin"
                                                  UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)

@@ -57,6 +57,9 @@ SE_API const char *se_status_name(se_status status);
 /* Version of this library, e.g. "0.1.0". Static storage. */
 SE_API const char *se_version(void);
 
+/* On a CPU that lacks what the library was built for (Linux, Android), every call answers SE_FORMAT_MISMATCH, and
+ * se_last_error names what is lacking; nothing else of the library has run then. */
+
 /* Why the last call on this thread failed, one sentence; "" if none did. Valid until this thread's next call. */
 SE_API const char *se_last_error(void);
 
@@ -75,6 +78,11 @@ SE_API void se_log_set(se_log_fn log, void *user_data);
 /* What this machine offers, as JSON: runtime version and abi, CPU architecture and features, memory bytes, backends.
  * The caller frees *out_json with se_string_free. */
 SE_API se_status se_system_info(char **out_json);
+
+/* The GPUs whose drivers answer here, as JSON: api, name, driver, platform, memory bytes, whether they compute in
+ * float16 and share the CPU's memory; and for each api that answers for none, why. Loads the drivers, which may take
+ * seconds. Freed with se_string_free. */
+SE_API se_status se_gpu_info(char **out_json);
 
 /* What a bundle folder, a .gguf or a whisper.cpp file holds, as JSON, without loading its weights. Freed with
  * se_string_free. */

@@ -38,17 +38,11 @@ static int json_is_asked_for(void) {
 }
 
 static void check_cpu(void) {
-  const uint32_t lacking = se_cpu_features_needed & ~se_cpu_features_found();
-  if (lacking == 0) return;
+  if ((se_cpu_features_needed & ~se_cpu_features_found()) == 0) return;
   const int as_json = json_is_asked_for();
   append(as_json ? "{\"error\":{\"code\":8,\"status\":\"FORMAT_MISMATCH\",\"message\":\"" : "error: ");
   append("this runner needs CPU features that this machine lacks:");
-  for (int i = 0; se_cpu_feature_name(i) != NULL; ++i) {
-    if ((lacking >> i & 1) == 0) continue;
-    append((lacking & ((1U << i) - 1)) != 0 ? ", `" : " `");
-    append(se_cpu_feature_name(i));
-    append("`");
-  }
+  text_size = se_cpu_append_lacking(text, text_size, sizeof text);
   append(as_json ? "\",\"hint\":\"" : "\n\nhint: ");
   append("build it for a lower level; sphere-edge deploy chooses the right one");
   append(as_json ? "\"}}\n" : "\n");

@@ -84,7 +84,8 @@ const std::vector<Verb> &verbs() {
         {"--json", "", "one JSON document on stdout, also for errors"}},
        2,
        run_transcribe},
-      {"info", "[MODEL]", "what this machine offers and what a model holds", with_opening({}), 1, run_info},
+      {"info", "[MODEL]", "what this machine offers and what a model holds",
+       with_opening({{"--gpu", "", "also what the drivers of its GPUs say"}}), 1, run_info},
   };
   return all;
 }

@@ -176,6 +176,11 @@ void run_info(const Arguments &arguments) {
   char *text = nullptr;
   check(se_system_info(&text));
   Json report = {{"system", take_json(text)}};
+  if (arguments.has("--gpu")) {
+    char *gpus = nullptr;
+    check(se_gpu_info(&gpus));
+    report["gpu"] = take_json(gpus);
+  }
   if (const auto path = arguments.optional_word(0)) {
     char *model = nullptr;
     check(se_model_info(path->c_str(), &model));

@@ -17,6 +17,22 @@ const char *se_cpu_feature_name(int index) {
   return index >= 0 && (size_t)index < sizeof kNames / sizeof *kNames ? kNames[index] : NULL;
 }
 
+static size_t append(const char *more, char *text, size_t used, size_t size) {
+  for (; *more != '\0' && used < size; ++more) text[used++] = *more;
+  return used;
+}
+
+size_t se_cpu_append_lacking(char *text, size_t used, size_t size) {
+  const uint32_t lacking = se_cpu_features_needed & ~se_cpu_features_found();
+  for (int i = 0; se_cpu_feature_name(i) != NULL; ++i) {
+    if ((lacking >> i & 1) == 0) continue;
+    used = append((lacking & ((1U << i) - 1)) != 0 ? ", `" : " `", text, used, size);
+    used = append(se_cpu_feature_name(i), text, used, size);
+    used = append("`", text, used, size);
+  }
+  return used;
+}
+
 #if defined(__x86_64__)
 
 static uint64_t enabled_register_state(void) {

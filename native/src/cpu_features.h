@@ -1,6 +1,7 @@
 // Which CPU features this machine has and this build needs, told by code that any such machine runs.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -12,6 +13,10 @@ const char *se_cpu_feature_name(int index);
 
 // The features of this machine.
 uint32_t se_cpu_features_found(void);
+
+// Appends the features that this build needs and this machine lacks to the text of `used` bytes in `text`, which has
+// room for `size` and is never ended; returns how many bytes are used then. Nothing is appended where none is lacking.
+size_t se_cpu_append_lacking(char *text, size_t used, size_t size);
 
 // The features that the compiler was allowed to use for the rest of this build.
 extern const uint32_t se_cpu_features_needed;

@@ -7,6 +7,8 @@
 #include "json.h"
 #include "log.h"
 #include "status.h"
+#include "tvm/opencl_device.h"
+#include "utf8.h"
 #include "whisper_file.h"
 
 namespace se {
@@ -75,7 +77,9 @@ std::string system_info_json() {
   std::vector<std::string> backends = {"cpu"};
 #if defined(SE_WITH_TVM)
   engines.push_back("tvm");
+#if !defined(SE_STATIC)
   backends.push_back("opencl");
+#endif
 #endif
 #if defined(SE_WITH_WHISPER)
   engines.push_back("whisper");
@@ -92,6 +96,28 @@ std::string system_info_json() {
                      {"engines", engines},
                      {"backends", backends}}
       .dump();
+}
+
+std::string gpu_info_json() {
+  OrderedJson gpus = OrderedJson::array(), refusals = OrderedJson::array();
+  const auto refuse = [&](const std::string &why) { refusals.push_back({{"api", "opencl"}, {"reason", why}}); };
+#if defined(SE_STATIC)
+  refuse("a program that is one static file loads no driver");
+#elif defined(SE_WITH_TVM)
+  try {
+    const cl::Device &gpu = cl::Device::open();
+    gpus.push_back({{"api", "opencl"},
+                    {"name", to_utf8(gpu.name())},
+                    {"driver", to_utf8(gpu.driver())},
+                    {"platform", to_utf8(gpu.platform())},
+                    {"memory_bytes", gpu.memory_bytes()},
+                    {"half_precision", gpu.computes_half()},
+                    {"unified", gpu.is_unified()}});
+  } catch (const Error &error) {
+    refuse(error.message);
+  }
+#endif
+  return OrderedJson{{"gpus", gpus}, {"refusals", refusals}}.dump();
 }
 
 std::string model_info_json(const fs::path &path) {

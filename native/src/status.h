@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "library_gate.h"
 #include "sphere_edge.h"
 
 namespace se {
@@ -35,6 +36,7 @@ const char *last_hint() noexcept;
 // Runs `body` and turns whatever it throws into a status: every C entry point is one call of this.
 template <typename Body>
 se_status guard(Body &&body) noexcept {
+  if (se_library_refusal() != nullptr) return SE_FORMAT_MISMATCH;
   forget_failure();
   try {
     std::forward<Body>(body)();

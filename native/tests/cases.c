@@ -28,6 +28,9 @@ static void it_says_what_it_opened(const char *model) {
   CHECK_OK(se_system_info(&json));
   CHECK(strstr(json, "\"runtime_abi\":1") != NULL);
   se_string_free(json);
+  CHECK_OK(se_gpu_info(&json));
+  CHECK(strstr(json, "\"gpus\":[") != NULL);
+  se_string_free(json);
   se_text_close(text);
 }
 

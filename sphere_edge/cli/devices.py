@@ -26,7 +26,9 @@ device_app.add_typer(service_app, name="service")
 
 @app.command(
     epilog=example(
-        "sphere-edge devices", "sphere-edge devices local", "sphere-edge devices ssh://orin --json"
+        "sphere-edge devices",
+        "sphere-edge devices local --gpu",
+        "sphere-edge devices ssh://orin --json",
     )
 )
 def devices(
@@ -34,6 +36,9 @@ def devices(
         list[str] | None,
         typer.Argument(metavar="URI", help="Say what these are and have instead."),
     ] = None,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="Have our runner there ask the GPUs' drivers, too.")
+    ] = False,
     json: Json = False,
 ) -> Action:
     """List the devices that can be reached, or probe some."""
@@ -41,7 +46,7 @@ def devices(
     def action() -> None:
         from sphere_edge.commands import devices as command
 
-        command.list_devices(uris or [], as_json=json)
+        command.list_devices(uris or [], gpu=gpu, as_json=json)
 
     return action
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sphere_edge import console, errors
 from sphere_edge.devices import service
+from sphere_edge.devices.gpus import Gpus, ask
 from sphere_edge.devices.open import opened, parse_uri
 from sphere_edge.devices.probe import Probe, probe
 from sphere_edge.devices.sensors import Sensor
@@ -18,10 +19,16 @@ from sphere_edge.devices.store import Installed, Store
 _NOT_TOLD = "not available"
 
 
-def list_devices(uris: Sequence[str], *, as_json: bool) -> None:
-    """Without URIs all devices that can be named, with them what each is and has."""
+def list_devices(uris: Sequence[str], *, gpu: bool, as_json: bool) -> None:
+    """Without URIs all devices that can be named, with them what each is and has.
+
+    `gpu`: what the drivers of their GPUs say, too, which takes our runner there.
+    """
+    if gpu and not uris:
+        message = "--gpu needs the name of a device"
+        raise errors.InvalidArgumentError(message, hint="as in `sphere-edge devices local --gpu`")
     if uris:
-        _show_probes(uris, as_json=as_json)
+        _show_probes(uris, gpu=gpu, as_json=as_json)
         return
     found = [*_local(), *_adb(), *_ssh()]
     if as_json:
@@ -158,19 +165,43 @@ def _ssh() -> list[dict[str, Any]]:
     return [_entry(f"ssh://{host}", "in ssh config", None, None) for host in hosts]
 
 
-def _show_probes(uris: Sequence[str], *, as_json: bool) -> None:
-    probes: list[tuple[str, Probe]] = []
+def _show_probes(uris: Sequence[str], *, gpu: bool, as_json: bool) -> None:
+    probes: list[tuple[str, Probe, Gpus | None]] = []
     for uri in uris:
         with opened(uri) as device:
-            probes.append((uri, probe(device)))
+            there = probe(device)
+            told = ask(device, there, store=None, progress=console.progress()) if gpu else None
+            probes.append((uri, there, told))
     if as_json:
-        found = [{"uri": uri, **dataclasses.asdict(one)} for uri, one in probes]
+        found = [
+            {
+                "uri": uri,
+                **dataclasses.asdict(one),
+                **({"drivers": told.model_dump()} if told else {}),
+            }
+            for uri, one, told in probes
+        ]
         console.write_json({"devices": found})
         return
-    for uri, one in probes:
+    for uri, one, told in probes:
         console.write(uri)
-        for name, text in _lines(one):
+        for name, text in (*_lines(one), *_driver_lines(told)):
             console.write(f"  {name:<18} {text}")
+
+
+def _driver_lines(told: Gpus | None) -> list[tuple[str, str]]:
+    """A line per GPU that answered, and per way on which none did."""
+    if told is None:
+        return []
+    lines = [
+        (
+            f"{one.api} driver",
+            f"{one.name}, {one.driver}, {one.platform}, {console.human_bytes(one.memory_bytes)}, "
+            f"{'float16' if one.half_precision else 'no float16'}",
+        )
+        for one in told.gpus
+    ]
+    return lines + [(f"{one.api} driver", f"none: {one.reason}") for one in told.refusals]
 
 
 def _lines(one: Probe) -> list[tuple[str, str]]:

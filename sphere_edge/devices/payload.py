@@ -49,10 +49,13 @@ def runtime_items(there: Probe, uri: str, progress: Progress = SILENT) -> list[I
 
 def runner(folder: str, verb: str, words: Sequence[str]) -> list[str]:
     """The command line that lets the runner in `folder` do `verb` with the bundle beside it."""
-    return [
-        *("env", f"LD_LIBRARY_PATH={folder}/runtime/lib", f"{folder}/runtime/bin/sphere-edge-run"),
-        *(verb, f"{folder}/bundle", *words, "--json"),
-    ]
+    return [*starting(folder), verb, f"{folder}/bundle", *words, "--json"]
+
+
+def starting(folder: str) -> list[str]:
+    """The words that start the runner in `folder`."""
+    libraries = f"LD_LIBRARY_PATH={folder}/runtime/lib"
+    return ["env", libraries, f"{folder}/runtime/bin/sphere-edge-run"]
 
 
 def runner_failure(

@@ -195,6 +195,7 @@ _GENERATE_TAIL = (POINTER(GenerateOptions), PieceFunction, c_void_p, POINTER(Res
 # Functions that return an se_status.
 _CHECKED: dict[str, tuple[Any, ...]] = {
     "se_system_info": (POINTER(c_void_p),),
+    "se_gpu_info": (POINTER(c_void_p),),
     "se_model_info": (c_char_p, POINTER(c_void_p)),
     "se_text_open": (c_char_p, POINTER(OpenOptions), POINTER(_TEXT)),
     "se_text_open_vocabulary": (c_char_p, POINTER(_TEXT)),

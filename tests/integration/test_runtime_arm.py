@@ -14,7 +14,7 @@ from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import Status
 from sphere_edge.run import Completed, run
 from sphere_edge.simulate import arm_root as arm
-from sphere_edge.toolchain import native, targets
+from sphere_edge.toolchain import compilers, native, targets
 from tests import random_gguf
 
 # One level in each run of the tests: a second one would cost its minutes of compiling again.
@@ -96,3 +96,23 @@ def test_a_cpu_without_dot_products_ends_the_runner_with_words_not_with_a_signal
     refused = there(device, "generate", "/models/tiny", PROMPT, cpu="cortex-a53")
     assert refused.exit_code == Status.FORMAT_MISMATCH
     assert "`dotprod`" in json.loads(refused.stdout)["error"]["message"]
+
+
+@pytest.mark.parametrize("cpu", ["cortex-a53", CPU])
+def test_an_application_is_told_what_the_cpu_lacks_by_the_library_that_it_loaded(
+    device: Path, tmp_path: Path, cpu: str
+) -> None:
+    main, include = Path(__file__).with_name("library_gate_main.c"), resources.folder("native")
+    words = [compilers.zig(), "cc", "-target", TARGET.triple or "", "-mcpu=baseline", "-g0", "-O1"]
+    words += ["-Wall", "-Werror", "-I", include / "include", main, "-o", device / "application"]
+    run(words, timeout_s=300, env=compilers.environment())
+    libraries = ["/usr/bin/env", "LD_LIBRARY_PATH=/runtime/lib"]
+    program = [*libraries, "/application", "/runtime/lib/libsphere_edge.so"]
+    said = run([*arm.enter(device, cpu), *program], timeout_s=300).stdout.splitlines()
+    if cpu == CPU:
+        assert said[:2] == ["0 1", str(int(Status.NOT_FOUND))]
+        return
+    mismatch = str(int(Status.FORMAT_MISMATCH))
+    assert said[:2] == [f"{mismatch} 0", mismatch]
+    assert "lacks: `dotprod`, `fp16`" in said[2]
+    assert "lower CPU level" in said[3]

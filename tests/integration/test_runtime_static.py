@@ -1,4 +1,4 @@
-"""The runner that is one static file runs both kinds of models, where somebody has built it."""
+"""The runner that is one static file runs both kinds of models."""
 
 from __future__ import annotations
 
@@ -25,11 +25,8 @@ PROMPT = "Once upon a time"
 
 @pytest.fixture(scope="session")
 def runner() -> Path:
-    # Minutes of compiling llama.cpp once more: too long for every run of the tests.
-    folder = native.find(TARGET)
-    if folder is None:
-        pytest.skip(f"not built: run `sphere-edge runtime build --target {TARGET.name}`")
-    return folder / "bin" / "sphere-edge-run"
+    """Compiled once, which takes minutes; from the cache afterwards."""
+    return native.build(TARGET).runner
 
 
 @pytest.fixture(scope="session")

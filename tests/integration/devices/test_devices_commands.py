@@ -108,6 +108,23 @@ def test_a_device_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert found[0]["cores"] > 0  # type: ignore[index]
 
 
+def test_the_drivers_of_gpus_are_asked_by_our_runner(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = said(capsys, "devices", uri, "--gpu")["devices"][0]  # type: ignore[index]
+    drivers = found["drivers"]
+    # PoCL where it is installed; elsewhere the reason why there is none.
+    for one in drivers["gpus"]:
+        assert (one["api"], one["memory_bytes"] > 0) == ("opencl", True)
+        assert all((one["name"], one["driver"], one["platform"]))
+    assert len(drivers["gpus"]) + len(drivers["refusals"]) == 1
+    assert all("OpenCL" in one["reason"] for one in drivers["refusals"])
+    assert __main__.main(["devices", uri, "--gpu"]) == 0
+    assert "opencl driver" in capsys.readouterr().out
+    assert __main__.main(["devices", "--gpu"]) == errors.Status.INVALID_ARGUMENT
+
+
 def test_devices_are_listed_with_what_to_do(
     adb_server: int, sshd: Sshd, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
