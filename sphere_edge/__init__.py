@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     # and the loader of the native core have no place in `sphere-edge --help`.
     from sphere_edge import resources
     from sphere_edge.runtime.audio import AudioManager
+    from sphere_edge.runtime.image import ImageManager
     from sphere_edge.runtime.text import TextManager
 
 __version__ = "0.1.0"
@@ -41,6 +42,7 @@ __all__ = [
     "AudioManager",
     "CancelledError",
     "FormatMismatchError",
+    "ImageManager",
     "InternalError",
     "InvalidArgumentError",
     "LoadFailedError",
@@ -64,6 +66,10 @@ def __getattr__(name: str) -> Any:
         from sphere_edge.runtime.audio import AudioManager
 
         return AudioManager
+    if name == "ImageManager":
+        from sphere_edge.runtime.image import ImageManager
+
+        return ImageManager
     if name == "resources":
         return importlib.import_module("sphere_edge.resources")
     if name == "TextManager":

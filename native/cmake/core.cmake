@@ -57,6 +57,7 @@ add_library(sphere_edge ${library_kind}
   src/json.cpp
   src/library_gate.c
   src/log.cpp
+  src/safetensors.cpp
   src/sampler.cpp
   src/sphere_edge.cpp
   src/status.cpp
@@ -82,7 +83,6 @@ if(SE_TVM_DIR)
     src/engines/tvm_objects.cpp
     src/engines/tvm_place.cpp
     src/engines/tvm_watch.cpp
-    src/safetensors.cpp
     src/thread_pool.cpp
     src/tvm/opencl_api.cpp
     src/tvm/opencl_device.cpp
@@ -124,6 +124,16 @@ else()
   target_sources(sphere_edge PRIVATE src/audio_absent.cpp)
 endif()
 
+if(SE_STABLE_DIFFUSION_CPP_DIR)
+  target_sources(sphere_edge PRIVATE src/image.cpp src/image_calls.cpp)
+  target_link_libraries(sphere_edge PRIVATE se_diffusion)
+else()
+  target_sources(sphere_edge PRIVATE src/image_absent.cpp)
+endif()
+# Outside the batches, so that those are the same with and without images.
+set_source_files_properties(src/image.cpp src/image_calls.cpp src/image_absent.cpp PROPERTIES
+                            SKIP_UNITY_BUILD_INCLUSION ON)
+
 # zig makes its C++ library when it links for the first time, mostly on one core. Begun first, that runs beside the
 # compilers' work instead of after it. ninja begins with the longest chain of steps, so this one gets long.
 set(first "${CMAKE_BINARY_DIR}/first")
@@ -155,9 +165,11 @@ add_executable(sphere-edge-run
   runner/certify.cpp
   runner/cpu_gate.c
   runner/generate.cpp
+  runner/imagine.cpp
   runner/main.cpp
   runner/measure.cpp
   runner/model.cpp
+  runner/png.cpp
   runner/reference.cpp
   runner/transcribe.cpp
   runner/wav.cpp)
@@ -230,6 +242,17 @@ if(SE_TESTS)
         target_include_directories(${program} SYSTEM PRIVATE "${examples}")
         target_link_libraries(${program} PRIVATE se_whisper)
       endforeach()
+    endif()
+  endif()
+
+  if(SE_WHISPER_CPP_DIR AND SE_STABLE_DIFFUSION_CPP_DIR)
+    add_executable(managers-test tests/test_managers.c)
+    se_own_target(managers-test)
+    set_target_properties(managers-test PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+    target_compile_options(managers-test PRIVATE -Wpedantic -Wstrict-prototypes)
+    target_link_libraries(managers-test PRIVATE sphere_edge Threads::Threads)
+    if(NOT APPLE)
+      target_link_options(managers-test PRIVATE "-Wl,-rpath,$ORIGIN:$ORIGIN/../lib")
     endif()
   endif()
 

@@ -79,9 +79,39 @@ if(SE_WHISPER_CPP_DIR)
   target_link_libraries(se_whisper PUBLIC ggml Threads::Threads)
 endif()
 
+# stable-diffusion.cpp's headers hold its models, so src/engines/diffusion_model.cpp includes its main file. Left out:
+# its tokenizers' tables, readers of pickles (see src/engines/diffusion_tables.cpp) and its own converter.
 if(SE_STABLE_DIFFUSION_CPP_DIR)
-  set(SD_BUILD_EXAMPLES OFF)
-  set(SD_WEBP OFF)
-  set(SD_WEBM OFF)
-  add_subdirectory("${SE_STABLE_DIFFUSION_CPP_DIR}" engines/stable-diffusion EXCLUDE_FROM_ALL)
+  if(NOT EXISTS "${SE_STABLE_DIFFUSION_CPP_DIR}/src/stable-diffusion.cpp")
+    message(FATAL_ERROR
+      "SE_STABLE_DIFFUSION_CPP_DIR does not hold stable-diffusion.cpp: `${SE_STABLE_DIFFUSION_CPP_DIR}`")
+  endif()
+  find_package(Threads REQUIRED)
+  set(diffusion_sources ggml_graph_cut model name_conversion sample-cache upscaler util model_io/gguf_io
+    model_io/safetensors_io tokenizers/bpe_tokenizer tokenizers/clip_tokenizer tokenizers/mistral_tokenizer
+    tokenizers/qwen2_tokenizer tokenizers/t5_unigram_tokenizer tokenizers/tokenize_util tokenizers/tokenizer)
+  list(TRANSFORM diffusion_sources PREPEND "${SE_STABLE_DIFFUSION_CPP_DIR}/src/")
+  list(TRANSFORM diffusion_sources APPEND ".cpp")
+  add_library(se_diffusion STATIC
+    ${diffusion_sources}
+    "${SE_STABLE_DIFFUSION_CPP_DIR}/thirdparty/zip.c"
+    src/engines/diffusion_file.cpp
+    src/engines/diffusion_model.cpp
+    src/engines/diffusion_tables.cpp
+    src/sha256.cpp)
+  target_include_directories(se_diffusion SYSTEM PRIVATE "${SE_STABLE_DIFFUSION_CPP_DIR}"
+    "${SE_STABLE_DIFFUSION_CPP_DIR}/src" "${SE_STABLE_DIFFUSION_CPP_DIR}/include"
+    "${SE_STABLE_DIFFUSION_CPP_DIR}/thirdparty"
+    # One file includes ../ggml/src/ggml-impl.h, which must be the one of our ggml.
+    "${SE_LLAMA_CPP_DIR}/include")
+  # Not `src`: both have a gguf.h.
+  target_include_directories(se_diffusion PRIVATE include)
+  target_compile_features(se_diffusion PRIVATE cxx_std_20)
+  target_compile_options(se_diffusion PRIVATE -w)
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    # clang 22's loop vectorizer computes `wrap[i % n]` of a branch that is not taken before the loop, also where n is 0:
+    # Rope::rope ended by SIGFPE. The arithmetic that takes time is ggml's.
+    target_compile_options(se_diffusion PRIVATE -fno-vectorize)
+  endif()
+  target_link_libraries(se_diffusion PUBLIC ggml Threads::Threads)
 endif()

@@ -353,6 +353,125 @@ SE_API se_status se_audio_stream_finish(se_audio_stream *stream);
 
 SE_API void se_audio_stream_close(se_audio_stream *stream);
 
+/* ---- ImageManager ----------------------------------------------------------------------------------------------- */
+
+/* Pictures by diffusion models. A runtime built without images answers SE_UNSUPPORTED. */
+typedef struct se_image se_image;
+
+typedef struct se_image_open_options {
+  size_t size;
+  int32_t threads; /* 0: as many as there are performance cores this process may use */
+} se_image_open_options;
+
+/* Opens a bundle folder of the task image, all parts of the model checked before any of them is used. `*out_image`
+ * belongs to the caller, who closes it with se_image_close. */
+SE_API se_status se_image_open(const char *path, const se_image_open_options *options, se_image **out_image);
+
+/* Waits for a running call (cancel it first to be quick) and frees everything. NULL is allowed. */
+SE_API void se_image_close(se_image *image);
+
+/* What was opened, as JSON: engine, backend, family, quantization, parameters, width, height, steps, cfg_scale,
+ * guidance (the model's own), size_multiple, reads_pictures, threads, weights_bytes, load_seconds. Freed with
+ * se_string_free. */
+SE_API se_status se_image_info(se_image *image, char **out_json);
+
+/* Rows from the top, without gaps; `pixels` belong to the library and are valid during the callback only. */
+typedef struct se_image_picture {
+  uint32_t width;
+  uint32_t height;
+  uint32_t channels; /* bytes per pixel: 3, red first */
+  uint32_t seed;     /* paints this one alone again */
+  const uint8_t *pixels;
+} se_image_picture;
+
+/* A finished picture, in the order of the batch. Called on the caller's thread. Return false to stop; the call then
+ * ends with SE_CANCELLED. */
+typedef bool (*se_image_picture_fn)(const se_image_picture *picture, void *user_data);
+
+typedef struct se_image_progress {
+  uint32_t picture; /* from 0 */
+  uint32_t pictures;
+  uint32_t step; /* steps done of this picture */
+  uint32_t steps;
+  const se_image_picture *preview; /* small and rough, or NULL */
+} se_image_progress;
+
+/* Called after each step. The rest as above. */
+typedef bool (*se_image_progress_fn)(const se_image_progress *progress, void *user_data);
+
+typedef struct se_image_lora {
+  const char *path; /* a safetensors or GGUF file */
+  float strength;
+} se_image_lora;
+
+typedef struct se_image_generate_options {
+  size_t size;
+  const char *negative_prompt; /* what shall not be seen; needs a cfg_scale other than 1; NULL: nothing */
+  uint32_t width;              /* pixels, multiples of the model's size_multiple, at most 4096 */
+  uint32_t height;
+  uint32_t steps;       /* 1 to 500 */
+  const char *sampler;  /* "euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "dpm++2mv2", "ipndm", "ipndm_v",
+                           "lcm", "ddim_trailing", "tcd", "res_multistep", "res_2s", "er_sde"; NULL: the model's own */
+  const char *schedule; /* "discrete", "karras", "exponential", "ays", "gits", "sgm_uniform", "simple", "smoothstep",
+                           "kl_optimal", "lcm", "bong_tangent"; NULL: the model's own */
+  float cfg_scale; /* how closely the prompt is followed; 1: without comparison to the negative prompt, twice as fast */
+  float guidance;  /* the same for distilled models, which have learnt it */
+  uint32_t seed;   /* SE_SEED_RANDOM: a fresh one, reported in the result; below 2^31 */
+  uint32_t batch;  /* pictures with seeds one after the other, at most 64 */
+  const uint8_t *init; /* a picture of 3 bytes per pixel and of the size asked for, to start from; NULL: from nothing */
+  uint32_t init_width; /* its size, to be compared */
+  uint32_t init_height;
+  float strength; /* how much of `init` is painted over, above 0 up to 1 */
+  const uint8_t
+      *mask; /* 1 byte per pixel, as large: white is painted, black stays; needs `init`; NULL: all is painted */
+  uint32_t mask_width;
+  uint32_t mask_height;
+  const se_image_lora *loras;
+  size_t lora_count;                /* at most 16 */
+  bool vae_tiling;                  /* the last step in tiles: less memory, a little slower */
+  bool preview;                     /* progress comes with previews where the family has them */
+  uint32_t timeout_ms;              /* 0: none; SE_TIMEOUT when it runs out */
+  se_image_progress_fn on_progress; /* or NULL; called with the same user_data as the pictures' function */
+} se_image_generate_options;
+
+/* The model's own size, steps and scales; SE_SEED_RANDOM, one picture, strength 0.75. */
+SE_API se_status se_image_default_options(se_image *image, se_image_generate_options *out_options);
+
+typedef struct se_image_result {
+  size_t size;   /* set by the caller */
+  uint32_t seed; /* of the first picture */
+  uint32_t pictures;
+  uint32_t steps; /* done in all */
+  double total_seconds;
+  double step_seconds;       /* mean */
+  double first_step_seconds; /* from the call to the end of the first step */
+} se_image_result;
+
+/* Paints; the same options with the same seed give the same picture. One picture at a time is painted in a process: a
+ * call on another handle waits for its turn.
+ * SE_OOM_RAM: more memory is needed than is free, found before it is taken; SE_INVALID_ARGUMENT: a size, a number or a
+ * name that is impossible, a prompt of more than 8192 bytes, a picture or a mask of another size. */
+SE_API se_status se_image_generate(se_image *image, const char *prompt, const se_image_generate_options *options,
+                                   se_image_picture_fn on_picture, void *user_data, se_image_result *out_result);
+
+/* Makes the running call on `image` return SE_CANCELLED soon; does nothing when none runs. Any thread. */
+SE_API void se_image_cancel(se_image *image);
+
+typedef struct se_image_part {
+  const char *path;   /* a safetensors or GGUF file */
+  const char *prefix; /* put before the names of its tensors, as "vae."; "" for a whole checkpoint */
+} se_image_part;
+
+/* Return false to stop; the call then ends with SE_CANCELLED. */
+typedef bool (*se_image_convert_fn)(uint64_t done_bytes, uint64_t total_bytes, void *user_data);
+
+/* Merges the parts of an image model into the one file that goes into a bundle. `type`: "q8_0", "q4_0", "q4_K", … for
+ * the matrices of diffusion model and text encoders, NULL to leave them as they are. `*out_json` tells family,
+ * parameters, quantization, tensor_bytes, size_multiple, has_encoder, has_guidance, vae_width, patch, heads, width and
+ * tables (the tokenizers' tables that the family needs); freed with se_string_free. */
+SE_API se_status se_image_convert(const se_image_part *parts, size_t part_count, const char *type, const char *output,
+                                  se_image_convert_fn on_progress, void *user_data, char **out_json);
+
 #ifdef __cplusplus
 }
 #endif

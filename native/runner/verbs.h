@@ -25,6 +25,7 @@ void run_bench(const Arguments &arguments);
 void run_certify(const Arguments &arguments);
 void run_score(const Arguments &arguments);
 void run_transcribe(const Arguments &arguments);
+void run_imagine(const Arguments &arguments);
 void run_info(const Arguments &arguments);
 
 // Opens the model that the first word names, with --threads and --context.

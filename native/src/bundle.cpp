@@ -74,6 +74,17 @@ void check_audio(JsonObject audio) {
   audio.finish();
 }
 
+ImageDefaults read_image(JsonObject image) {
+  ImageDefaults defaults;
+  defaults.width = static_cast<uint32_t>(image.count("width", 1, 1 << 16));
+  defaults.height = static_cast<uint32_t>(image.count("height", 1, 1 << 16));
+  defaults.steps = static_cast<uint32_t>(image.count("steps", 1, 1 << 16));
+  defaults.cfg_scale = static_cast<float>(image.number("cfg_scale", 0, 100));
+  defaults.guidance = static_cast<float>(image.number("guidance", 0, 100));
+  image.finish();
+  return defaults;
+}
+
 CompiledText read_compiled(JsonObject tvm) {
   CompiledText compiled;
   compiled.parameters = strings(tvm, "parameters");
@@ -205,8 +216,9 @@ Bundle read_bundle(const fs::path &folder) {
   if (manifest.has("text")) read_text(manifest.object("text"), bundle);
   if (manifest.has("tvm")) bundle.compiled = read_compiled(manifest.object("tvm"));
   if (manifest.has("audio")) check_audio(manifest.object("audio"));
+  if (manifest.has("image")) bundle.image = read_image(manifest.object("image"));
   // What was measured of the bundle is for people.
-  for (const char *key : {"text", "tvm", "audio", "quality"}) manifest.skip(key);
+  for (const char *key : {"text", "tvm", "audio", "image", "quality"}) manifest.skip(key);
   JsonObject memory = manifest.object("memory");
   for (const char *key : {"weights_bytes", "kv_cache_bytes", "workspace_bytes"}) memory.count(key);
   bundle.predicted_peak_bytes = memory.count("peak_bytes");
@@ -217,6 +229,7 @@ Bundle read_bundle(const fs::path &folder) {
   manifest.finish();
   if (bundle.task == "text" && bundle.context_tokens == 0) manifest.fail("has no `text`");
   if (bundle.engine == "tvm" && !bundle.compiled) manifest.fail("has no `tvm`");
+  if (bundle.task == "image" && !bundle.image) manifest.fail("has no `image`");
   check_files(bundle);
   return bundle;
 }

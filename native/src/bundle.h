@@ -48,6 +48,15 @@ struct CompiledText {
   std::optional<GpuCode> gpu;
 };
 
+// What an image model paints unless told otherwise: `image` of the manifest.
+struct ImageDefaults {
+  uint32_t width;
+  uint32_t height;
+  uint32_t steps;
+  float cfg_scale;
+  float guidance;
+};
+
 struct Bundle {
   std::filesystem::path folder;
   std::string id;
@@ -67,6 +76,7 @@ struct Bundle {
   SamplingDefaults sampling;
   std::optional<std::string> chat_template;
   std::optional<CompiledText> compiled;
+  std::optional<ImageDefaults> image;
   uint64_t predicted_peak_bytes = 0;
   std::vector<BundleFile> files;
 

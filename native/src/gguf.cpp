@@ -237,6 +237,14 @@ void read_other_parts(const fs::path &path, GgufHeader &header, Seen &seen) {
   }
 }
 
+void name_commonest_type(GgufHeader &header, const Seen &seen) {
+  uint64_t most = 0;
+  for (const auto &[type, parameters] : seen.parameters_of_type) {
+    if (parameters > most) header.commonest_type = type;
+    most = std::max(most, parameters);
+  }
+}
+
 }  // namespace
 
 std::optional<uint64_t> GgufHeader::count(const std::string &key) const {
@@ -261,6 +269,15 @@ bool has_gguf_magic(const fs::path &path) {
   return stream && std::memcmp(magic, "GGUF", sizeof(magic)) == 0;
 }
 
+GgufHeader read_gguf_tensors(const fs::path &path) {
+  GgufHeader header;
+  Seen seen;
+  read_part(path, header, seen);
+  header.architecture = header.strings["general.architecture"];
+  name_commonest_type(header, seen);
+  return header;
+}
+
 GgufHeader read_gguf(const fs::path &path) {
   GgufHeader header;
   Seen seen;
@@ -275,11 +292,7 @@ GgufHeader read_gguf(const fs::path &path) {
                 "a newer release of sphere-edge may know it");
   }
   read_other_parts(path, header, seen);
-  uint64_t most = 0;
-  for (const auto &[type, parameters] : seen.parameters_of_type) {
-    if (parameters > most) header.commonest_type = type;
-    most = std::max(most, parameters);
-  }
+  name_commonest_type(header, seen);
   return header;
 }
 

@@ -32,6 +32,9 @@ struct GgufHeader {
   uint64_t vocabulary_size() const;
 };
 
+// Reads and checks the header of a file that need not be for llama.cpp: its `architecture` may be empty or unknown.
+GgufHeader read_gguf_tensors(const std::filesystem::path &path);
+
 // Reads and checks the header, of a split model that of every part (`path` is the first). MODEL_CORRUPT: wrong magic,
 // truncated, overlapping or outside of the file, contradicting itself; UNSUPPORTED: another version, or an architecture
 // that llama.cpp does not know; NOT_FOUND.

@@ -85,6 +85,10 @@ std::string system_info_json() {
   engines.push_back("whisper");
   managers.push_back("audio");
 #endif
+  if (images_are_built_in()) {
+    engines.push_back("diffusion");
+    managers.push_back("image");
+  }
   return OrderedJson{{"version", se_version()},
                      {"runtime_abi", SE_RUNTIME_ABI},
                      {"architecture", cpu_architecture()},

@@ -51,9 +51,9 @@ WeightTensor read_entry(JsonObject &entry, std::span<const std::byte> data) {
 }  // namespace
 
 uint32_t dtype_bits(const std::string &dtype) {
-  static const std::map<std::string, uint32_t> bits = {{"F64", 64}, {"F32", 32}, {"F16", 16}, {"BF16", 16},
-                                                       {"I64", 64}, {"I32", 32}, {"I16", 16}, {"I8", 8},
-                                                       {"U64", 64}, {"U32", 32}, {"U16", 16}, {"U8", 8}};
+  static const std::map<std::string, uint32_t> bits = {
+      {"F64", 64}, {"F32", 32}, {"F16", 16}, {"BF16", 16}, {"I64", 64}, {"I32", 32},    {"I16", 16},
+      {"I8", 8},   {"U64", 64}, {"U32", 32}, {"U16", 16},  {"U8", 8},   {"F8_E4M3", 8}, {"F8_E5M2", 8}};
   const auto found = bits.find(dtype);
   return found == bits.end() ? 0 : found->second;
 }

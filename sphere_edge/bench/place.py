@@ -45,9 +45,8 @@ def placed(
         message = f"`{path}` is no bundle, and {device.uri} runs bundles"
         raise UnsupportedError(message, hint="`sphere-edge package` makes one of a .gguf file")
     bundle = Bundle.open(path, progress)
-    _require_measurable(bundle.manifest)
     suitability.check(bundle.manifest, there, device.uri)
-    runtime = payload.runtime_items(there, device.uri, progress)
+    runtime = payload.runtime_items(there, device.uri, progress, task=bundle.manifest.task)
     items = [*payload.bundle_items(bundle), *runtime]
     with Store(device, store).staged(items, progress) as folder:
         yield Placed(
@@ -60,17 +59,10 @@ def placed(
 def _here(path: Path, progress: Progress) -> Placed:
     opened = runnable(path, profiles.host(), progress)
     manifest = read_manifest(opened) if opened.is_dir() else None
-    if manifest is not None:
-        _require_measurable(manifest)
-    runner = native.build(targets.host(), progress).runner
+    task = manifest.task if manifest else "text"
+    runner = native.build_for(task, targets.host(), progress).runner
     return Placed(
         manifest.name if manifest else path.stem,
         manifest,
         lambda verb, words: [str(runner), verb, str(opened), *words, "--json"],
     )
-
-
-def _require_measurable(manifest: Manifest) -> None:
-    if manifest.task not in ("text", "audio"):
-        message = f"bench measures text and speech, `{manifest.name}` is for {manifest.task}"
-        raise UnsupportedError(message)

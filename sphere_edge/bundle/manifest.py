@@ -99,6 +99,18 @@ class GpuCode(Part):
     arithmetic: Literal["float16", "float32"]
 
 
+class Image(Part):
+    """What an image model paints unless told otherwise; sizes in pixels."""
+
+    width: Positive
+    height: Positive
+    steps: Positive
+    # How closely the prompt is followed; 1: without a comparison to the negative prompt.
+    cfg_scale: Annotated[float, Field(ge=0, le=100)]
+    # The same for distilled models, which have learnt it; 0: not asked.
+    guidance: Annotated[float, Field(ge=0, le=100)]
+
+
 class Tvm(Part):
     """How the tvm engine calls `lib/model.so`; see docs/bundle.md, "The compiled module"."""
 
@@ -160,6 +172,7 @@ class ManifestDraft(Part):
     text: Text | None = None
     tvm: Tvm | None = None
     audio: Audio | None = None
+    image: Image | None = None
     memory: Memory
     quality: Quality | None = None
     provenance: Provenance
@@ -174,7 +187,7 @@ class ManifestDraft(Part):
 
 # Parts that came after the first bundles: a manifest that has none of one does not name it, so that
 # what was a bundle's id stays its id.
-LATER_PARTS = frozenset({"audio", "quality"})
+LATER_PARTS = frozenset({"audio", "image", "quality"})
 
 
 class Manifest(ManifestDraft):

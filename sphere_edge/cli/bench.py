@@ -62,6 +62,7 @@ def bench(context: typer.Context) -> None:
         "sphere-edge bench dist/tiny.host --device ssh://me@board --sustain 10m --cool-below 40"
         " --report bench.html --report bench.json",
         "sphere-edge bench dist/qwen.pixel8 --device adb --backend opencl --kernels",
+        "sphere-edge bench dist/sd15.host --image-size 512x512 --steps 20 --report bench.html",
     ),
 )
 def bench_run(
@@ -80,6 +81,12 @@ def bench_run(
     audio: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Speech models hear this, else half a minute of noise."),
+    ] = None,
+    image_size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Of image models; default: their own.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Of image models; default: their own.")
     ] = None,
     store: StoreFolder = None,
     report: Annotated[
@@ -110,6 +117,8 @@ def bench_run(
             backend=backend,
             kernels=kernels,
             recording=audio,
+            image_size=image_size,
+            steps=steps,
             report=report or [],
             form="json" if json else "csv" if csv else "markdown" if markdown else None,
         )

@@ -21,7 +21,7 @@ def runtime(context: typer.Context) -> None:
     "build",
     epilog=example(
         "sphere-edge runtime build",
-        "sphere-edge runtime build --profile raspberry-pi-5",
+        "sphere-edge runtime build --profile raspberry-pi-5 --managers all",
         "sphere-edge runtime build --target linux-arm64-dotprod --managers text",
     ),
 )
@@ -34,7 +34,7 @@ def runtime_build(
         typer.Option(metavar="NAME", help="What to build it for, instead; see `runtime targets`."),
     ] = None,
     managers: Annotated[
-        str, typer.Option(metavar="NAME,NAME", help="What it can do: text, audio.")
+        str, typer.Option(metavar="NAME,NAME", help="What it can do: text, audio, image, or all.")
     ] = "text,audio",
     json: Json = False,
 ) -> Action:

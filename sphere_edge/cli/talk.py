@@ -1,4 +1,4 @@
-"""Verbs that use a model here: run, chat, transcribe."""
+"""Verbs that use a model here: run, chat, transcribe, imagine."""
 
 from __future__ import annotations
 
@@ -148,6 +148,81 @@ def transcribe(
             max_length=max_length,
             vad=vad,
             threads=threads,
+        )
+
+    return action
+
+
+@app.command(
+    epilog=example(
+        'sphere-edge imagine "a red fox in the snow" dist/sd-turbo.host -o fox.png',
+        'sphere-edge imagine "in winter" dist/sdxl.host --init house.png --strength 0.6',
+    )
+)
+def imagine(
+    prompt: Annotated[str, typer.Argument(help="What to paint.")],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Bundle folder or .sphere of an image model.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="PNG file; several get numbers.")
+    ] = Path("out.png"),
+    negative: Annotated[str, typer.Option(metavar="TEXT", help="What shall not be seen.")] = "",
+    width: Annotated[int | None, typer.Option(min=1, help="Pixels.")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="Pixels.")] = None,
+    steps: Annotated[int | None, typer.Option(help="More are better and slower.")] = None,
+    sampler: Annotated[str | None, typer.Option(metavar="NAME", help="Such as euler_a.")] = None,
+    schedule: Annotated[str | None, typer.Option(metavar="NAME", help="Such as karras.")] = None,
+    cfg_scale: Annotated[
+        float | None, typer.Option(help="How closely the prompt is followed; 1: fastest.")
+    ] = None,
+    guidance: Annotated[float | None, typer.Option(help="The same, for distilled models.")] = None,
+    seed: Seed = None,
+    batch: Annotated[int, typer.Option(min=1, max=64, help="How many pictures.")] = 1,
+    init: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Picture to start from.")
+    ] = None,
+    strength: Annotated[
+        float | None, typer.Option(help="How much of it is painted over, 0 to 1.")
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Paint only where it is white.")
+    ] = None,
+    lora: Annotated[
+        list[str] | None, typer.Option(metavar="FILE[:STRENGTH]", help="May be repeated.")
+    ] = None,
+    vae_tiling: Annotated[
+        bool, typer.Option("--vae-tiling", help="Less memory, a little slower.")
+    ] = False,
+    threads: Threads = 0,
+    json: Json = False,
+) -> Action:
+    """Paint pictures from words."""
+
+    def action() -> None:
+        from sphere_edge.commands import imagine as command
+
+        command.imagine(
+            prompt,
+            bundle,
+            output=output,
+            negative_prompt=negative,
+            width=width,
+            height=height,
+            steps=steps,
+            sampler=sampler,
+            schedule=schedule,
+            cfg_scale=cfg_scale,
+            guidance=guidance,
+            seed=seed,
+            batch=batch,
+            init=init,
+            strength=strength,
+            mask=mask,
+            loras=lora or [],
+            vae_tiling=vae_tiling,
+            threads=threads,
+            as_json=json,
         )
 
     return action

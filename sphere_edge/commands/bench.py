@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sphere_edge import bench as benchmark
 from sphere_edge import console
-from sphere_edge.bench import audio, runs_report, tables
+from sphere_edge.bench import audio, pictures, runs_report, tables
 from sphere_edge.bench import report as reports
 from sphere_edge.bench.measurement import AtMost, Measurement
 from sphere_edge.bench.plan import plan_of
@@ -34,6 +34,8 @@ def bench(
     backend: str | None,
     kernels: bool,
     recording: Path | None,
+    image_size: str | None,
+    steps: int | None,
     report: Sequence[Path],
     form: str | None,
 ) -> None:
@@ -41,11 +43,19 @@ def bench(
 
     `form`: json, csv or markdown on stdout instead of tables.
     """
+    for path in report:
+        reports.check(path)
+    if pictures.is_for_images(bundle):
+        _bench_images(
+            bundle, uri, store, pictures.plan_of(repeat, threads, image_size, steps), report, form
+        )
+        return
+    if image_size is not None or steps is not None:
+        message = "--image-size and --steps are for image models"
+        raise InvalidArgumentError(message, hint="leave them out")
     plan = plan_of(
         prompt_tokens, new_tokens, repeat, threads, sustain, cool_below_c, backend, kernels
     )
-    for path in report:
-        reports.check(path)
     if is_bundle(bundle) and Bundle.open(bundle).manifest.task == "audio":
         _bench_audio(bundle, uri, store, recording, repeat, threads, report, form)
         return
@@ -81,16 +91,7 @@ def _bench_audio(
             device, bundle, recording, repeat=repeat, threads=threads, store=store,
             progress=console.progress(),
         )  # fmt: skip
-    shown = measured.for_report()
-    for path in report:
-        runs_report.write(shown, path)
-        console.say(f"report: {path}")
-    if form is not None:
-        suffix = {"json": ".json", "csv": ".csv", "markdown": ".md"}[form]
-        console.write(runs_report.rendered(shown, suffix), end="")
-        return
-    console.say(f"{shown.name}: {shown.subtitle}")
-    console.write_table(("WHAT", "MEDIAN →"), shown.medians)
+    _tell(measured.for_report(), report, form)
 
 
 def _verdict(device: Device, path: Path, store: str | None, backend: str) -> Verdict | None:
@@ -116,6 +117,32 @@ def _show_beside(path: Path, measured: Measurement, verdict: Verdict | None) -> 
     console.say(f"answers: {told}")
     if measured.at_most != AtMost():
         console.say(f"at most: what `{manifest.profile}` could do by its bandwidth and arithmetic")
+
+
+def _bench_images(
+    bundle: Path,
+    uri: str,
+    store: str | None,
+    plan: pictures.PicturePlan,
+    report: Sequence[Path],
+    form: str | None,
+) -> None:
+    """The same for pictures: seconds per step, in total and to load, memory."""
+    with opened(uri) as device:
+        measured = pictures.measure(device, bundle, plan, store=store, progress=console.progress())
+    _tell(measured.for_report(), report, form)
+
+
+def _tell(shown: runs_report.Runs, report: Sequence[Path], form: str | None) -> None:
+    for path in report:
+        runs_report.write(shown, path)
+        console.say(f"report: {path}")
+    if form is not None:
+        suffix = {"json": ".json", "csv": ".csv", "markdown": ".md"}[form]
+        console.write(runs_report.rendered(shown, suffix), end="")
+        return
+    console.say(f"{shown.name}: {shown.subtitle}")
+    console.write_table(("WHAT", "MEDIAN →"), shown.medians)
 
 
 def _show(measured: Measurement, form: str | None) -> None:

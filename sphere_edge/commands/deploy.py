@@ -51,7 +51,8 @@ def deploy(
         suitability.check(found.manifest, there, device.uri)
         if as_service:
             service.require_systemd(device)
-        runtime = payload.runtime_items(there, device.uri, console.progress())
+        task = found.manifest.task
+        runtime = payload.runtime_items(there, device.uri, console.progress(), task=task)
         reference = _reference(found)
         items = [*payload.bundle_items(found), *runtime, *reference[1]]
         target = Store(device, store)
@@ -149,7 +150,7 @@ def _verdict(
 
 
 def smoke(device: Device, folder: str, task: str = "text", backend: str | None = None) -> None:
-    """A few tokens from the bundle in `folder` on the device, or what it hears in silence.
+    """A few tokens from the bundle in `folder` on the device, what it hears, a picture.
 
     `backend`: there and nowhere else. Raises what its runner reports.
     """
@@ -158,6 +159,9 @@ def smoke(device: Device, folder: str, task: str = "text", backend: str | None =
     if task == "audio":
         verb, stdin = "transcribe", wav_of(np.zeros(SAMPLE_RATE, dtype=np.float32))
         words = ["-", "--language", "en", "--no-fallback"]
+    elif task == "image":
+        verb, words = "imagine", [_SMOKE_PROMPT, "--width", "64", "--height", "64", "--steps", "1"]
+        words += ["--output", "/dev/null"]
     if backend is not None:
         words += ["--backend", backend]
     argv = payload.runner(folder, verb, words)

@@ -12,12 +12,12 @@ from sphere_edge import console, fit, packaging, profiles
 from sphere_edge.bundle import archive
 from sphere_edge.bundle.manifest import Manifest, Quality
 from sphere_edge.bundle.read import is_bundle, read_manifest
-from sphere_edge.engines import whisper_fit
+from sphere_edge.engines import diffusion_fit, whisper_fit
 from sphere_edge.engines.llama import model_spec, purpose
 from sphere_edge.engines.options import check_context
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.fit import Choice, Fit, ModelSpec
-from sphere_edge.formats import gguf, quantized, whisper
+from sphere_edge.formats import diffusion, gguf, quantized, whisper
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.gguf import ArrayLength, GgufFile
 from sphere_edge.formats.safetensors import Checkpoint
@@ -57,6 +57,9 @@ def inspect(
     )
     if source.kind == "whisper":
         _show_whisper(source, as_json)
+        return
+    if source.kind == "diffusion":
+        _show_image_model(source, as_json)
         return
     file = gguf.read(source.path) if source.kind == "gguf" else None
     if file is not None:
@@ -121,6 +124,67 @@ def _show_whisper(source: ModelSource, as_json: bool) -> None:
             (
                 profile.name,
                 console.human_bytes(sizes.memory(best or smallest).peak_bytes),
+                console.human_bytes(profile.memory.usable_bytes),
+                best or "no",
+            )
+            for profile, best in fits
+        ],
+    )
+
+
+def _show_image_model(source: ModelSource, as_json: bool) -> None:
+    """The parts by their headers, and on which devices they fit in which format.
+
+    The family is for the engine to find, which is not built here.
+    """
+    found = [
+        {
+            "part": part.kind,
+            "path": str(part.path),
+            "parameters": sum(map(math.prod, diffusion.shapes(part.path).values())),
+            "bytes": part.path.stat().st_size,
+        }
+        for part in diffusion.parts(source.path)
+    ]
+    sizes = diffusion_fit.sizes(source.path)
+    fits = [(profile, sizes.fits(profile)) for profile in map(profiles.load, profiles.names())]
+    if as_json:
+        told = {
+            "name": source.name,
+            "format": "diffusion",
+            "parts": found,
+            "weights_bytes": dict(sizes.weights_bytes),
+            "side": sizes.side,
+            "fit": [
+                {
+                    "profile": profile.name,
+                    "usable_bytes": profile.memory.usable_bytes,
+                    "fits": best is not None,
+                    "quantization": best,
+                    "memory": sizes.memory(best or "q4_K").model_dump(mode="json"),
+                }
+                for profile, best in fits
+            ],
+        }
+        console.write_json(told)
+        return
+    rows = [
+        (
+            str(part["part"]),
+            Path(str(part["path"])).name,
+            f"{part['parameters']:,}",
+            console.human_bytes(cast("int", part["bytes"])),
+        )
+        for part in found
+    ]
+    console.write_table(("PART", "FILE", "PARAMETERS →", "SIZE →"), rows)
+    console.write("")
+    console.write_table(
+        ("PROFILE", f"{sizes.side}x{sizes.side} NEEDS →", "MAY USE →", "FITS"),
+        [
+            (
+                profile.name,
+                console.human_bytes(sizes.memory(best or "q4_K").peak_bytes),
                 console.human_bytes(profile.memory.usable_bytes),
                 best or "no",
             )

@@ -7,11 +7,12 @@ from typing import Literal, cast
 
 from sphere_edge import console, packaging, profiles
 from sphere_edge.bundle.manifest import ManifestDraft
+from sphere_edge.engines import diffusion_fit
 from sphere_edge.engines.llama import TYPES
 from sphere_edge.engines.options import PackageOptions, check_context
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
+from sphere_edge.formats import whisper_write
 from sphere_edge.formats.source import Kind
-from sphere_edge.formats.whisper_write import QUANTIZATIONS
 from sphere_edge.packaging import Packaged
 from sphere_edge.profiles import DeviceProfile
 from sphere_edge.quantization.weights import FORMATS
@@ -43,8 +44,11 @@ def package(
     """Checks every option before anything is fetched or built, then packages and says what is."""
     profile = _profile(profile_name, device_uri)
     if quantization is not None:
-        known = dict.fromkeys((*FORMATS, *TYPES, *QUANTIZATIONS))
-        _one_of("--quant", quantization, tuple(known))
+        known = (
+            *(*FORMATS, *TYPES),
+            *(*whisper_write.QUANTIZATIONS, *diffusion_fit.QUANTIZATIONS),
+        )
+        _one_of("--quant", quantization, tuple(dict.fromkeys(known)))
     if kv is not None:
         _one_of("--kv", kv, tuple(_KV))
     if format is not None:
@@ -121,6 +125,8 @@ def _say(made: Packaged, profile: DeviceProfile) -> None:
         console.say(f"  runs on    {told}")
     if made.tried_here and manifest.task == "audio":
         console.say(f"next: sphere-edge transcribe {made.output} FILE")
+    elif made.tried_here and manifest.task == "image":
+        console.say(f'next: sphere-edge imagine "…" {made.output}')
     elif made.tried_here:
         console.say(f'next: sphere-edge run {made.output} "…", or bench {made.output}')
     else:

@@ -12,12 +12,14 @@ from sphere_edge.toolchain.targets import Target
 def build(profile: str, target: str | None, managers: str, *, as_json: bool) -> dict[str, Any]:
     """Builds the runtime for a target, or a device profile's; tells where it lies.
 
-    `managers`: what it is to be able to do, as `text,audio`.
+    `managers`: what it is to be able to do, as `text,audio`, or `all`.
     """
     from sphere_edge.toolchain import native
 
     chosen = _target(profile, target)
     wanted = tuple(name.strip() for name in managers.split(","))
+    if wanted == ("all",):
+        wanted = native.ALL_MANAGERS
     built = native.build(chosen, console.progress(), wanted)
     told = {
         "target": chosen.name,

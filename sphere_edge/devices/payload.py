@@ -32,13 +32,15 @@ def bundle_items(bundle: Bundle) -> list[Item]:
     ]
 
 
-def runtime_items(there: Probe, uri: str, progress: Progress = SILENT) -> list[Item]:
-    """The native runtime that suits the device, below `runtime/` there; built if need be.
+def runtime_items(
+    there: Probe, uri: str, progress: Progress = SILENT, *, task: str = "text"
+) -> list[Item]:
+    """The native runtime that suits device and task, below `runtime/` there; built if need be.
 
     Raises UnsupportedError when there is none for it.
     """
     target = targets.host() if uri == "local" else suitability.runtime_target(there, uri)
-    build = native.build(target, progress)
+    build = native.build_for(task, target, progress)
     return [
         item(f"runtime/{path.relative_to(build.folder).as_posix()}", path, is_program=True)
         for part in ("bin", "lib")

@@ -30,7 +30,7 @@ def check(manifest: Manifest, probe: Probe, uri: str) -> None:
 
 def _check_machine_code(manifest: Manifest, probe: Probe, uri: str) -> None:
     target = manifest.target
-    if manifest.engine in ("llama", "whisper") and not target.cpu_features:
+    if manifest.engine in ("llama", "whisper", "diffusion") and not target.cpu_features:
         # A model file alone holds no machine code.
         return
     architecture, *rest = target.triple.split("-")

@@ -152,7 +152,7 @@ def _is_whole(value: object) -> bool:
 _KEPT_LENGTH = 4096
 
 
-def read(path: Path) -> GgufFile:
+def read(path: Path, *, needs_architecture: bool = True) -> GgufFile:
     """The header of the GGUF file at `path`, every count, length and offset checked.
 
     Of a split model `path` may be any part, and all are read. Raises ModelCorruptError for wrong
@@ -164,13 +164,13 @@ def read(path: Path) -> GgufFile:
     for part in parts:
         try:
             with part.open("rb") as file:
-                headers.append(read_from(part, file))
+                headers.append(read_from(part, file, needs_architecture=needs_architecture))
         except OSError as error:
             message = f"`{part}` cannot be read: {error.strerror}"
             raise StorageError(message) from error
     if len(headers) > 1:
         return _joined(parts, headers)
-    if "general.architecture" not in headers[0].metadata:
+    if needs_architecture and "general.architecture" not in headers[0].metadata:
         raise _corrupt(path, "it is a later part of a split model, under another name")
     return headers[0]
 
@@ -189,9 +189,9 @@ def _joined(parts: tuple[Path, ...], headers: list[GgufFile]) -> GgufFile:
     return replace(headers[0], tensors=MappingProxyType(tensors), parts=parts)
 
 
-def read_from(path: Path, file: Readable) -> GgufFile:
+def read_from(path: Path, file: Readable, *, needs_architecture: bool = True) -> GgufFile:
     """The same from an open file, of which no more is read than the header; `path` names it."""
-    return _Reader(path, file).file()
+    return _Reader(path, file).file(needs_architecture)
 
 
 def _corrupt(path: Path, reason: str) -> ModelCorruptError:
@@ -205,7 +205,7 @@ class _Reader:
         self._bytes = file.seek(0, 2)
         self._at = file.seek(0)
 
-    def file(self) -> GgufFile:
+    def file(self, needs_architecture: bool) -> GgufFile:
         if self._bytes < 24 or self._file.read(4) != MAGIC:
             raise _corrupt(self._path, "it does not begin as a GGUF file does")
         self._at = 4
@@ -221,7 +221,8 @@ class _Reader:
         metadata = self._metadata(key_count)
         # The later parts of a split model say nothing but their number.
         is_later = metadata.get("split.no", 0) != 0
-        if not is_later and not isinstance(metadata.get("general.architecture"), str):
+        has_none = not isinstance(metadata.get("general.architecture"), str)
+        if needs_architecture and not is_later and has_none:
             raise _corrupt(self._path, "it does not say its `general.architecture`")
         tensors = self._tensors(tensor_count, metadata.get("general.alignment", 32))
         return GgufFile(

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError, UnsupportedError
-from sphere_edge.formats import gguf_parts, task
+from sphere_edge.formats import diffusion, gguf_parts, task
 from sphere_edge.formats import hub as model_hub
 from sphere_edge.formats.hub import Hub
 from sphere_edge.formats.shards import safetensors_files
 
-Kind = Literal["safetensors", "gguf", "whisper"]
+Kind = Literal["safetensors", "gguf", "whisper", "diffusion"]
 
 # What beside the weights decides how a model behaves; part of its sha256.
 CONFIG_FILES = (
@@ -38,7 +38,7 @@ _CHUNK_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model on this disk: `path` is its folder, or the .gguf or whisper.cpp file.
+    """A model on this disk: `path` is its folder, or the .gguf, whisper.cpp or image model's file.
 
     `reference` is what the user gave, `revision` the hub's commit, `name` fits a bundle manifest.
     """
@@ -52,6 +52,8 @@ class ModelSource:
     @property
     def files(self) -> tuple[Path, ...]:
         """The weights, and what beside them decides how the model behaves."""
+        if self.kind == "diffusion":
+            return tuple(part.path for part in diffusion.parts(self.path))
         if self.kind == "gguf":
             return tuple(self.path.with_name(name) for name in gguf_parts.names(self.path.name))
         if self.path.is_file():
@@ -111,6 +113,8 @@ def _local(reference: str, path: Path, wanted: Kind | None, convertible: bool) -
     try:
         with path.open("rb") as file:
             head = file.read(4)
+        if wanted is None and _holds_images(path, head):
+            return ModelSource(reference, path, "diffusion", None, slug(path.stem))
         found: Kind = "whisper" if head == task.GGML_MAGIC else "gguf"
         if found == "gguf" and head != task.GGUF_MAGIC:
             task.refuse_file(path)
@@ -124,6 +128,10 @@ def _local(reference: str, path: Path, wanted: Kind | None, convertible: bool) -
         first = gguf_parts.paths(path)[0]
         return ModelSource(reference, first, found, None, slug(gguf_parts.stem(path.name)))
     return ModelSource(reference, path, found, None, slug(path.stem))
+
+
+def _holds_images(path: Path, head: bytes) -> bool:
+    return (head == task.GGUF_MAGIC or path.suffix == ".safetensors") and diffusion.is_model(path)
 
 
 def _unreadable(path: Path, error: OSError) -> StorageError:
@@ -145,20 +153,25 @@ def _detect(
     if "bundle.json" in names:
         message = f"`{folder}` is a bundle already"
         raise InvalidArgumentError(message, hint=f"run it: sphere-edge run {folder}")
+    if wanted is None and _is_image_folder(folder, names):
+        return "diffusion", folder
     task.refuse_if_not_text(folder, folder.name)
     if ggufs and (wanted == "gguf" or (wanted is None and not tensors)):
         return "gguf", folder / _only(ggufs, folder)
     if tensors and task.is_whisper(folder):
         return "whisper", folder
     if tensors and (wanted != "gguf" or convertible):
-        files, _ = safetensors_files(folder)
-        if "config.json" not in names:
-            from sphere_edge.formats.safetensors import read_header
-
-            found = [entry.name for path in files for entry in read_header(path)]
-            task.refuse_if_diffusion_tensors(found, folder.name)
+        safetensors_files(folder)
         return "safetensors", folder
     raise _nothing(folder, names, wanted)
+
+
+def _is_image_folder(folder: Path, names: list[str]) -> bool:
+    """Whether it is one of diffusers, or holds the parts of an image model side by side."""
+    if "model_index.json" in names:
+        return True
+    parts = [name for name in names if name.endswith((".safetensors", ".gguf"))]
+    return "config.json" not in names and any(diffusion.is_model(folder / name) for name in parts)
 
 
 def _only(ggufs: list[str], folder: Path) -> str:

@@ -27,7 +27,8 @@ def refuse_if_not_text(folder: Path, name: str) -> None:
     """
     if (folder / "model_index.json").is_file():
         kind = json_object.read(folder / "model_index.json").get("_class_name")
-        raise _other_task(name, "an image generation model", str(kind)[:80])
+        message = f"`{name}` is an image generation model ({str(kind)[:80]}), not a text model"
+        raise UnsupportedError(message, hint="download it and give the folder, without --format")
     if (folder / "config.json").is_file():
         return
     if (folder / "adapter_config.json").is_file():
@@ -41,18 +42,6 @@ def is_whisper(folder: Path) -> bool:
     """Whether `folder` holds a Whisper checkpoint, by its config.json."""
     path = folder / "config.json"
     return path.is_file() and json_object.read(path).get("model_type") == "whisper"
-
-
-def refuse_if_diffusion_tensors(names: list[str], name: str) -> None:
-    """Raises UnsupportedError if tensor `names` are those of a single-file diffusion checkpoint."""
-    for prefix in (
-        "model.diffusion_model.",
-        "first_stage_model.",
-        "double_blocks.0.",
-        "joint_blocks.0.",
-    ):
-        if any(tensor.startswith(prefix) for tensor in names):
-            raise _other_task(name, "an image generation model", prefix.rstrip("."))
 
 
 def refuse_file(path: Path) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from sphere_edge import errors
+from sphere_edge.runtime import binding_image
 
 # SE_SEED_RANDOM of the header: a fresh seed, told in the result.
 SEED_RANDOM = 0xFFFFFFFF
@@ -231,6 +232,7 @@ _CHECKED: dict[str, tuple[Any, ...]] = {
     ),
     "se_audio_stream_push": (_STREAM, POINTER(c_float), c_size_t),
     "se_audio_stream_finish": (_STREAM,),
+    **binding_image.CHECKED,
 }
 # Functions that cannot fail: what they return, what they take.
 _PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -244,6 +246,7 @@ _PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "se_audio_close": (None, (_AUDIO,)),
     "se_audio_cancel": (None, (_AUDIO,)),
     "se_audio_stream_close": (None, (_STREAM,)),
+    **binding_image.PLAIN,
 }
 
 

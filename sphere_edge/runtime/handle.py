@@ -21,7 +21,7 @@ _GREATEST_TOKEN = 0x7FFFFFFF
 
 
 class Handle:
-    """An `se_text` or `se_audio`; only `cancel` may be called from a second thread."""
+    """An `se_text`, `se_audio` or `se_image`; only `cancel` may be called from a second thread."""
 
     def __init__(self, core: binding.Library, opener: str, *arguments: Any) -> None:
         """Opens by the C function `opener`, whose last argument is the out_ pointer."""

@@ -15,24 +15,28 @@ from sphere_edge.runtime.binding import Library
 from sphere_edge.toolchain import native, targets
 
 _lock = threading.Lock()
-_loaded: Library | None = None
+# By what they can do. One is enough unless the first was loaded before images were asked for.
+_loaded: dict[tuple[str, ...], Library] = {}
 # Handles of preloaded libraries; they stay for the life of the process.
 _preloaded: list[ctypes.CDLL] = []
 
 
-def load(progress: console.Progress | None = None) -> Library:
-    """The native core, loaded once for this process; any thread may call this.
+def load(progress: console.Progress | None = None, *, task: str = "text") -> Library:
+    """A native core that can do `task`, loaded once for this process; any thread may call this.
 
     Building takes one to two minutes, the first time only. `progress` None: a bar if there is a
     terminal, silence otherwise. Raises LoadFailedError, and what building raises.
     """
-    global _loaded  # noqa: PLW0603  one library per process: two would be two of everything in it
     with _lock:
-        if _loaded is None:
-            built = native.build(targets.host(), progress or _default_progress())
-            assert built.library is not None  # only targets without a loader have none
-            _loaded = _load(built.library)
-        return _loaded
+        # The first one that can: it is the one that registered its OpenCL device with TVM.
+        for managers, library in _loaded.items():
+            if task in managers:
+                return library
+        built = native.build_for(task, targets.host(), progress or _default_progress())
+        assert built.library is not None  # only targets without a loader have none
+        library = _load(built.library)
+        _loaded[tuple(system_info(library)["managers"])] = library
+        return library
 
 
 def system_info(library: Library) -> dict[str, Any]:

@@ -24,8 +24,11 @@ from sphere_edge.toolchain.targets import Target, host
 # Raised when the way of building changes, so that older builds are not taken for new ones.
 _RECIPE = 2
 # What each manager of the core is made from.
-_SOURCES = {"text": "llama_cpp", "audio": "whisper_cpp"}
-MANAGERS = tuple(_SOURCES)
+_SOURCES = {"text": "llama_cpp", "audio": "whisper_cpp", "image": "stable_diffusion_cpp"}
+ALL_MANAGERS = tuple(_SOURCES)
+# What is built unless more is asked for. stable-diffusion.cpp takes as long to compile as all the
+# rest, so it is added when the first image model is used; what is compiled already is not again.
+MANAGERS = ("text", "audio")
 _CONFIGURE_TIMEOUT_S = 600.0
 _BUILD_TIMEOUT_S = 3600.0
 _COUNTED = re.compile(r"\[(\d+)/(\d+)\] ")
@@ -97,10 +100,21 @@ def build(
     )
 
 
-def find(target: Target) -> Path | None:
+def find(target: Target, managers: tuple[str, ...] = MANAGERS) -> Path | None:
     """The folder of the native core for `target` if it is built already."""
-    folder = build_folder(core_project(target), target)
+    folder = build_folder(core_project(target, managers), target)
     return folder if folder.is_dir() else None
+
+
+def build_for(
+    task: str, target: Target, progress: console.Progress = console.SILENT
+) -> NativeBuild:
+    """A native core that can do `task` ("text", "audio", "image"): the fullest that is there.
+
+    Raises what `build` raises.
+    """
+    whole = task not in MANAGERS or find(target, ALL_MANAGERS) is not None
+    return build(target, progress, ALL_MANAGERS if whole else MANAGERS)
 
 
 def core_project(target: Target, managers: tuple[str, ...] = MANAGERS) -> Project:

@@ -83,7 +83,13 @@ SOURCES = {
         archive_bytes=20_561_087,
         backend="scikit_build_core.build",
         folder="vendor/stable-diffusion.cpp",
-        keep=("CMakeLists.txt", "LICENSE", "include", "src", "thirdparty"),
+        # What images are compared with.
+        keep=("CMakeLists.txt", "LICENSE", "include", "src", "thirdparty", "examples"),
+        leave_out=(
+            *("thirdparty/libwebp", "thirdparty/libwebm", "examples/server"),
+            # For video.
+            "src/tokenizers/vocab/umt5.hpp",
+        ),
     ),
 }
 

@@ -12,7 +12,7 @@ from sphere_edge import resources
 from sphere_edge.bundle.manifest import RUNTIME_ABI
 from sphere_edge.errors import Status
 from sphere_edge.run import run
-from sphere_edge.runtime import binding
+from sphere_edge.runtime import binding, binding_image
 from sphere_edge.toolchain import compilers
 
 STRUCTS = {
@@ -27,6 +27,13 @@ STRUCTS = {
     "se_audio_transcribe_options": binding.TranscribeOptions,
     "se_audio_result": binding.AudioResult,
     "se_audio_stream_options": binding.StreamOptions,
+    "se_image_open_options": binding_image.ImageOpenOptions,
+    "se_image_picture": binding_image.ImagePicture,
+    "se_image_progress": binding_image.ImageProgress,
+    "se_image_lora": binding_image.ImageLora,
+    "se_image_generate_options": binding_image.ImageGenerateOptions,
+    "se_image_result": binding_image.ImageResult,
+    "se_image_part": binding_image.ImagePart,
 }
 
 

@@ -14,6 +14,7 @@ EXPORTED = [
     "AudioManager",
     "CancelledError",
     "FormatMismatchError",
+    "ImageManager",
     "InternalError",
     "InvalidArgumentError",
     "LoadFailedError",

@@ -20,7 +20,7 @@ from sphere_edge.engines.options import PackageOptions
 from sphere_edge.simulate import place
 from sphere_edge.simulate.adb_daemon import AdbDaemon
 from sphere_edge.simulate.sshd import Sshd
-from tests import random_gguf
+from tests import random_diffusion, random_gguf
 
 # What a Raspberry Pi 5 has; qemu's own choice has everything.
 CPU = "cortex-a76"
@@ -226,3 +226,17 @@ def test_a_speech_model_is_packaged_verified_deployed_and_measured_over_ssh(
     source = packaging.find(packaging.TINY_WHISPER)
     packaging.package(source, profiles.load("raspberry-pi-5"), PackageOptions(), bundle)
     heard_and_measured(ssh_uri, bundle, [], capsys)
+
+
+def test_an_image_model_is_deployed_over_ssh_and_measured_there(
+    ssh_uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = random_diffusion.write(tmp_path / "random.safetensors")
+    bundle = packaged(model, tmp_path / "painter.pi", "painter")
+    # The deploy itself lets the runner on the device paint a picture.
+    assert said(capsys, "deploy", bundle, "--device", ssh_uri)["sent_bytes"] > 0
+    size = ("--image-size", "64x64", "--steps", "1", "--repeat", "1")
+    told = said(capsys, "bench", bundle, "--device", ssh_uri, *size)
+    assert (told["task"], told["family"], told["width"]) == ("image", "ernie-image", 64)
+    assert told["seconds_per_step"] > 0
+    assert told["peak_rss_bytes"] > told["predicted"]["weights_bytes"]

@@ -173,16 +173,20 @@ def test_a_revision_belongs_to_the_hub(folder: Path) -> None:
     refused(folder, InvalidArgumentError, "has no revision `v1`", revision="v1")
 
 
-def test_other_tasks_are_named(folder: Path) -> None:
+def test_a_folder_of_diffusers_is_an_image_model(folder: Path) -> None:
     with_safetensors(folder)
     (folder / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
-    refused(folder, UnsupportedError, "is an image generation model (FluxPipeline)")
+    assert open_source(str(folder)).kind == "diffusion"
+    message = "is an image generation model (FluxPipeline)"
+    refused(folder, UnsupportedError, message, wanted="safetensors")
 
 
 def test_a_single_file_diffusion_checkpoint_is_known_by_its_tensors(folder: Path) -> None:
     name = "model.diffusion_model.input_blocks.0.0.weight"
-    safetensors.numpy.save_file({name: TENSORS["w"]}, folder / "cute-cats.safetensors")
-    refused(folder, UnsupportedError, "is an image generation model")
+    path = folder / "cute-cats.safetensors"
+    safetensors.numpy.save_file({name: TENSORS["w"]}, path)
+    for reference in (folder, path):
+        assert open_source(str(reference)).kind == "diffusion"
 
 
 def test_an_adapter_is_no_model(folder: Path) -> None:

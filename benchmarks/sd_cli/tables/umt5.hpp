@@ -1,0 +1,2 @@
+// Stands in for the tokenizer of video models, which no picture here needs.
+static const unsigned char umt5_tokenizer_json_str[] = {0};

@@ -1,0 +1,313 @@
+// stable-diffusion.cpp itself, compiled as part of this file: it ends the process where it is surprised, takes working
+// memory without asking whether there is any, and cannot be stopped, and none of that can be helped from outside. The
+// macros below put our own functions in the places of the ones that it calls.
+#include "diffusion_model.h"
+
+#include <ggml-alloc.h>
+#include <ggml-backend.h>
+#include <ggml.h>
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <mutex>
+
+#include "../log.h"
+#include "../status.h"
+#include "diffusion_file.h"
+#include "diffusion_tables.h"
+
+namespace se {
+namespace {
+
+// What the functions below work for; stable-diffusion.cpp hands no data of ours through.
+thread_local const PaintHooks *hooks = nullptr;
+thread_local const std::function<uint64_t()> *free_memory = nullptr;
+thread_local std::string first_error;
+std::atomic<uint64_t> largest_workspace = 0;
+
+[[noreturn]] void throw_stopped() { throw Error(SE_CANCELLED, "the call was cancelled"); }
+
+std::string mebibytes(uint64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
+
+void check_memory(uint64_t bytes, const char *what, const char *hint) {
+  const uint64_t available = free_memory != nullptr ? (*free_memory)() : 0;
+  if (available == 0 || bytes <= available) return;
+  throw Error(SE_OOM_RAM,
+              std::string(what) + " takes " + mebibytes(bytes) + " and " + mebibytes(available) + " are free", hint);
+}
+
+constexpr const char *kSmaller = "ask for a smaller picture, or for vae_tiling";
+
+// In the places of ggml's and stable-diffusion.cpp's functions, see below.
+bool reserve(ggml_gallocr_t allocator, ggml_cgraph *graph);
+ggml_backend_buffer_t allocate_weights(ggml_context *context, ggml_backend_t backend);
+ggml_status compute(ggml_backend_t backend, ggml_cgraph *graph);
+void report_step(int step, int steps, float seconds);
+
+[[noreturn]] void fail_assertion(const char *claim) {
+  throw Error(SE_MODEL_CORRUPT, std::string("the model contradicts itself: `") + claim + "` does not hold");
+}
+
+}  // namespace
+}  // namespace se
+
+#undef GGML_ASSERT
+#define GGML_ASSERT(claim)                    \
+  do {                                        \
+    if (!(claim)) se::fail_assertion(#claim); \
+  } while (false)
+#define ggml_gallocr_reserve se::reserve
+#define ggml_backend_alloc_ctx_tensors se::allocate_weights
+#define ggml_backend_graph_compute se::compute
+#define ggml_log_set(...)
+// Tiles of the VAE report their progress through the same function as steps do; they are in this header.
+#include "ggml_extend.hpp"
+#define pretty_progress se::report_step
+#include "stable-diffusion.cpp"
+#undef ggml_gallocr_reserve
+#undef ggml_backend_alloc_ctx_tensors
+#undef ggml_backend_graph_compute
+
+namespace se {
+namespace fs = std::filesystem;
+namespace {
+
+bool reserve(ggml_gallocr_t allocator, ggml_cgraph *graph) {
+  size_t bytes = 0;
+  ggml_gallocr_reserve_n_size(allocator, graph, nullptr, nullptr, &bytes);
+  check_memory(bytes, "the next step of the picture", kSmaller);
+  uint64_t largest = largest_workspace;
+  while (bytes > largest && !largest_workspace.compare_exchange_weak(largest, bytes)) continue;
+  if (!ggml_gallocr_reserve(allocator, graph)) {
+    throw Error(SE_OOM_RAM, "no memory for the next step of the picture: " + mebibytes(bytes), kSmaller);
+  }
+  return true;
+}
+
+ggml_backend_buffer_t allocate_weights(ggml_context *context, ggml_backend_t backend) {
+  const ggml_backend_buffer_t buffer = ggml_backend_alloc_ctx_tensors(context, backend);
+  if (buffer == nullptr && ggml_get_first_tensor(context) != nullptr) {
+    throw Error(SE_OOM_RAM, "no memory for the model's weights", "close other programs or take a smaller model");
+  }
+  return buffer;
+}
+
+// Rows are looked up on ggml's threads, where a wrong number ends the process: a vocabulary larger than the text
+// encoder's table would do that.
+void check_rows(ggml_cgraph *graph) {
+  for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
+    const ggml_tensor *node = ggml_graph_node(graph, i);
+    if (node->op != GGML_OP_GET_ROWS || node->src[1]->op != GGML_OP_NONE || node->src[1]->data == nullptr) continue;
+    const auto *rows = static_cast<const int32_t *>(node->src[1]->data);
+    for (int64_t j = 0; j < ggml_nelements(node->src[1]); ++j) {
+      if (rows[j] >= 0 && rows[j] < node->src[0]->ne[1]) continue;
+      throw Error(SE_MODEL_CORRUPT, "the text encoder has no token " + ticked(std::to_string(rows[j])),
+                  "package the model with its own text encoder");
+    }
+  }
+}
+
+ggml_status compute(ggml_backend_t backend, ggml_cgraph *graph) {
+  check_rows(graph);
+  if (hooks != nullptr && ggml_backend_is_cpu(backend)) {
+    const ggml_abort_callback stopped = [](void *data) { return static_cast<const PaintHooks *>(data)->stopped(); };
+    ggml_backend_cpu_set_abort_callback(backend, stopped, const_cast<PaintHooks *>(hooks));
+  }
+  const ggml_status status = ggml_backend_graph_compute(backend, graph);
+  if (hooks != nullptr && hooks->stopped()) throw_stopped();
+  if (status == GGML_STATUS_ALLOC_FAILED) throw Error(SE_OOM_RAM, "no memory for a step of the picture", kSmaller);
+  if (status != GGML_STATUS_SUCCESS) throw Error(SE_INTERNAL, "a step of the picture could not be computed");
+  return status;
+}
+
+void report_step(int step, int steps, float) {
+  if (hooks == nullptr) return;
+  if (hooks->stopped()) throw_stopped();
+  if (step > 0) hooks->on_step(static_cast<uint32_t>(step), static_cast<uint32_t>(steps));
+}
+
+// The library's callbacks, its log and its random numbers are global: one model at a time is loaded or paints.
+std::timed_mutex engine_mutex;
+
+std::unique_lock<std::timed_mutex> take_turn(const std::function<bool()> &stopped) {
+  std::unique_lock lock(engine_mutex, std::defer_lock);
+  while (!lock.try_lock_for(std::chrono::milliseconds(20))) {
+    if (stopped && stopped()) throw_stopped();
+  }
+  return lock;
+}
+
+void take_log(sd_log_level_t level, const char *text, void *) {
+  std::string line = text;
+  while (!line.empty() && line.back() == '\n') line.pop_back();
+  if (level == SD_LOG_ERROR && first_error.empty()) first_error = line.substr(line.find(" - ") + 3);
+  const se_log_level levels[] = {SE_LOG_DEBUG, SE_LOG_INFO, SE_LOG_WARNING, SE_LOG_ERROR};
+  log(levels[std::min<int>(level, 3)], line);
+}
+
+void take_preview(int, int count, sd_image_t *images, bool, void *) {
+  if (hooks == nullptr || count < 1) return;
+  Picture picture{images[0].width, images[0].height, images[0].channel, {}};
+  picture.pixels.assign(images[0].data, images[0].data + size_t{picture.width} * picture.height * picture.channels);
+  hooks->on_preview(picture);
+}
+
+// While it lives, the engine works for this thread: its log and its memory are watched.
+class Watch {
+ public:
+  Watch(const PaintHooks *paint, const std::function<uint64_t()> &memory) {
+    hooks = paint;
+    free_memory = &memory;
+    first_error.clear();
+    sd_set_log_callback(take_log, nullptr);
+    // Without one it writes to standard output.
+    sd_set_progress_callback([](int, int, float, void *) {}, nullptr);
+  }
+  ~Watch() {
+    hooks = nullptr;
+    free_memory = nullptr;
+  }
+  Watch(const Watch &) = delete;
+  Watch &operator=(const Watch &) = delete;
+
+ private:
+  const EngineErrors errors_;
+};
+
+// Runs `call` and turns what the libraries below throw into Error; OOM and the like pass.
+template <typename Call>
+void translate(const std::string &what, Call &&call) {
+  try {
+    call();
+  } catch (const Error &) {
+    throw;
+  } catch (const std::bad_alloc &) {
+    throw Error(SE_OOM_RAM, what + ": not enough memory", kSmaller);
+  } catch (const std::exception &error) {
+    // ggml's assertions, see EngineErrors, and sd::Tensor's.
+    throw Error(SE_MODEL_CORRUPT, what + ": " + error.what(), "package the model again");
+  }
+}
+
+sd_image_t image_of(const PictureView &view, uint32_t channels) {
+  return {view.width, view.height, channels, const_cast<uint8_t *>(view.pixels)};
+}
+
+struct Results {
+  sd_image_t *images;
+  uint32_t count;
+  ~Results() {
+    if (images == nullptr) return;
+    for (uint32_t i = 0; i < count; ++i) std::free(images[i].data);
+    std::free(images);
+  }
+};
+
+}  // namespace
+
+struct DiffusionModel::Engine {
+  std::unique_ptr<StableDiffusionGGML> sd = std::make_unique<StableDiffusionGGML>();
+};
+
+DiffusionModel::DiffusionModel(const fs::path &file, const std::map<std::string, fs::path> &tables, int threads,
+                               const std::function<uint64_t()> &memory_available)
+    : engine_(std::make_unique<Engine>()) {
+  const auto turn = take_turn(nullptr);
+  const Watch watch(nullptr, memory_available);
+  facts_ = inspect_diffusion(file);
+  const TokenizerTables for_this_thread(tables);
+  check_memory(facts_.tensor_bytes, "the model", "close other programs or take a smaller model");
+  sd_ctx_params_t parameters;
+  sd_ctx_params_init(&parameters);
+  const std::string path = file.string();
+  parameters.model_path = path.c_str();
+  parameters.vae_decode_only = !facts_.has_encoder;
+  parameters.free_params_immediately = false;
+  parameters.n_threads = threads;
+  // Applied to the weights, a LoRA could not be taken off them again without leaving a trace.
+  parameters.lora_apply_mode = LORA_APPLY_AT_RUNTIME;
+  parameters.enable_mmap = true;
+  const std::string failure = "stable-diffusion.cpp cannot load " + ticked(path);
+  translate(failure, [&] {
+    if (!engine_->sd->init(&parameters)) {
+      throw Error(SE_MODEL_CORRUPT, failure + (first_error.empty() ? "" : ": " + first_error),
+                  "package the model again");
+    }
+  });
+}
+
+DiffusionModel::~DiffusionModel() = default;
+
+uint64_t DiffusionModel::weights_bytes() const {
+  const StableDiffusionGGML &sd = *engine_->sd;
+  return sd.cond_stage_model->get_params_buffer_size() + sd.diffusion_model->get_params_buffer_size() +
+         sd.first_stage_model->get_params_buffer_size();
+}
+
+uint64_t DiffusionModel::peak_workspace_bytes() { return largest_workspace; }
+
+bool DiffusionModel::knows_sampler(const std::string &name) {
+  return str_to_sample_method(name.c_str()) != SAMPLE_METHOD_COUNT;
+}
+
+bool DiffusionModel::knows_schedule(const std::string &name) {
+  return str_to_scheduler(name.c_str()) != SCHEDULER_COUNT;
+}
+
+std::vector<Picture> DiffusionModel::paint(const PaintRequest &request, const PaintHooks &paint_hooks) {
+  const auto turn = take_turn(paint_hooks.stopped);
+  const Watch watch(&paint_hooks, paint_hooks.memory_available);
+  sd_img_gen_params_t parameters;
+  sd_img_gen_params_init(&parameters);
+  parameters.prompt = request.prompt.c_str();
+  parameters.negative_prompt = request.negative_prompt.c_str();
+  parameters.width = static_cast<int>(request.width);
+  parameters.height = static_cast<int>(request.height);
+  parameters.sample_params.sample_steps = static_cast<int>(request.steps);
+  parameters.sample_params.sample_method =
+      request.sampler.empty() ? SAMPLE_METHOD_COUNT : str_to_sample_method(request.sampler.c_str());
+  parameters.sample_params.scheduler =
+      request.schedule.empty() ? SCHEDULER_COUNT : str_to_scheduler(request.schedule.c_str());
+  parameters.sample_params.guidance.txt_cfg = request.cfg_scale;
+  parameters.sample_params.guidance.distilled_guidance = request.guidance;
+  parameters.strength = request.strength;
+  parameters.seed = request.seed;
+  parameters.batch_count = static_cast<int>(request.batch);
+  parameters.vae_tiling_params.enabled = request.vae_tiling;
+  if (request.init.pixels != nullptr) parameters.init_image = image_of(request.init, 3);
+  if (request.mask.pixels != nullptr) parameters.mask_image = image_of(request.mask, 1);
+  std::vector<std::string> paths;
+  std::vector<sd_lora_t> loras;
+  for (const LoraFile &lora : request.loras) paths.push_back(lora.path.string());
+  for (size_t i = 0; i < paths.size(); ++i) loras.push_back({false, request.loras[i].strength, paths[i].c_str()});
+  parameters.loras = loras.data();
+  parameters.lora_count = static_cast<uint32_t>(loras.size());
+  sd_set_preview_callback(request.preview ? take_preview : nullptr, request.preview ? PREVIEW_PROJ : PREVIEW_NONE, 1,
+                          true, false, nullptr);
+
+  sd_ctx_t context{engine_->sd.get()};
+  Results results{nullptr, request.batch};
+  try {
+    translate("the picture cannot be painted", [&] { results.images = generate_image(&context, &parameters); });
+  } catch (...) {
+    // What was thrown through left its working memory behind.
+    engine_->sd->diffusion_model->free_compute_buffer();
+    engine_->sd->first_stage_model->free_compute_buffer();
+    throw;
+  }
+  if (results.images == nullptr) {
+    throw Error(SE_INTERNAL, "stable-diffusion.cpp paints nothing" + (first_error.empty() ? "" : ": " + first_error));
+  }
+  std::vector<Picture> pictures;
+  for (uint32_t i = 0; i < request.batch; ++i) {
+    const sd_image_t &image = results.images[i];
+    if (image.data == nullptr) throw Error(SE_OOM_RAM, "no memory for the finished picture", kSmaller);
+    Picture picture{image.width, image.height, image.channel, {}};
+    picture.pixels.assign(image.data, image.data + size_t{image.width} * image.height * image.channel);
+    pictures.push_back(std::move(picture));
+  }
+  return pictures;
+}
+
+}  // namespace se

@@ -1,0 +1,201 @@
+"""Measures how an image model paints on a device: per step, in total, loading, peak memory."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from sphere_edge.bench.place import placed
+from sphere_edge.bench.runs_report import Runs
+from sphere_edge.bundle.manifest import Memory
+from sphere_edge.bundle.read import is_bundle, read_manifest
+from sphere_edge.console import SILENT, Progress, human_bytes
+from sphere_edge.devices import payload
+from sphere_edge.devices.device import Device
+from sphere_edge.devices.probe import probe
+from sphere_edge.errors import InternalError, InvalidArgumentError
+
+SCHEMA_VERSION = 1
+_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
+_PROMPT = "a red fox in the snow"
+# A large model on a small board takes minutes for a step.
+_TIMEOUT_S = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class PicturePlan:
+    """What to measure; `threads` 0: all performance cores; None: the model's own size and steps."""
+
+    repeat: int = 5
+    threads: int = 0
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+
+    def words(self) -> list[str]:
+        """For `sphere-edge-run imagine MODEL PROMPT`."""
+        given = {"--width": self.width, "--height": self.height, "--steps": self.steps}
+        numbers = [(flag, str(value)) for flag, value in given.items() if value is not None]
+        threads = [("--threads", str(self.threads))] if self.threads else []
+        return [word for pair in (*numbers, *threads) for word in pair]
+
+
+class Painted(BaseModel):
+    """What `sphere-edge-run imagine --json` prints; keys that are not used here are left alone."""
+
+    family: str
+    quantization: str
+    threads: Annotated[int, Field(gt=0)]
+    width: Annotated[int, Field(gt=0)]
+    height: Annotated[int, Field(gt=0)]
+    steps: Annotated[int, Field(gt=0)]
+    load_seconds: Annotated[float, Field(ge=0)]
+    total_seconds: Annotated[float, Field(gt=0)]
+    step_seconds: Annotated[float, Field(gt=0)]
+    peak_rss_bytes: Annotated[int, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class PictureMeasurement:
+    """Samples, each of a process of its own, in the order they were taken."""
+
+    model: str
+    bundle_id: str
+    device: str
+    samples: tuple[Painted, ...]
+    predicted: Memory
+
+    @property
+    def subtitle(self) -> str:
+        """What was measured where, in one line."""
+        first = self.samples[0]
+        threads = f"{first.threads} thread{'s' * (first.threads > 1)}"
+        return (
+            f"{first.family} {first.quantization} by the diffusion engine, {threads}, "
+            f"{first.width}x{first.height} in {first.steps} steps, on {self.device}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything; `schema_version` rises when a key changes its meaning."""
+        first = self.samples[0]
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "task": "image",
+            "model": self.model,
+            "bundle_id": self.bundle_id,
+            "device": self.device,
+            "family": first.family,
+            "quantization": first.quantization,
+            "threads": first.threads,
+            "width": first.width,
+            "height": first.height,
+            "steps": first.steps,
+            "seconds_per_step": self._median("step_seconds"),
+            "total_seconds": self._median("total_seconds"),
+            "load_seconds": self._median("load_seconds"),
+            "peak_rss_bytes": max(sample.peak_rss_bytes for sample in self.samples),
+            "predicted": self.predicted.model_dump(),
+            "samples": [sample.model_dump() for sample in self.samples],
+        }
+
+    def for_report(self) -> Runs:
+        """Medians, samples and conditions, as reports show them."""
+        first, peak = self.samples[0], max(sample.peak_rss_bytes for sample in self.samples)
+        step, total = self._median("step_seconds"), self._median("total_seconds")
+        load = self._median("load_seconds")
+        names = ("load_seconds", "step_seconds", "total_seconds", "peak_rss_bytes")
+        predicted = self.predicted.peak_bytes
+        return Runs(
+            name=self.model,
+            device=self.device,
+            subtitle=self.subtitle,
+            columns=names,
+            samples=tuple(
+                tuple(getattr(sample, name) for name in names) for sample in self.samples
+            ),
+            plotted={"step_seconds": "a step (s)", "total_seconds": "a picture (s)"},
+            figures=[
+                ("a step", f"{step:.3g}", "s"),
+                ("a picture", f"{total:.3g}", f"s, {first.steps} steps"),
+                ("load", f"{load:.3g}", "s"),
+                ("peak memory", human_bytes(peak), f"{peak / predicted:.0%} of predicted"),
+            ],
+            medians=[
+                ("seconds per step", f"{step:.3f}"),
+                ("total", f"{total:.2f} s for {first.steps} steps"),
+                ("load", f"{load:.2f} s"),
+                ("peak memory", human_bytes(peak)),
+                ("predicted", f"{human_bytes(predicted)} at the model's own size"),
+            ],
+            facts=[
+                ("device", self.device),
+                ("bundle", self.bundle_id),
+                ("picture", f"{first.width}x{first.height} pixels, {first.steps} steps"),
+                ("pictures", f"{len(self.samples)}, each in a process of its own"),
+            ],
+            document=self.as_json(),
+        )
+
+    def _median(self, name: str) -> float:
+        return float(median(getattr(sample, name) for sample in self.samples))
+
+
+def plan_of(repeat: int, threads: int, size: str | None, steps: int | None) -> PicturePlan:
+    """The plan with `size` as `WIDTHxHEIGHT`. Raises InvalidArgumentError."""
+    if size is None:
+        return PicturePlan(repeat, threads, steps=steps)
+    match = _SIZE.fullmatch(size)
+    if match is None:
+        message = f"--image-size cannot be `{size}`"
+        raise InvalidArgumentError(message, hint="give width and height as 512x512")
+    return PicturePlan(repeat, threads, int(match[1]), int(match[2]), steps)
+
+
+def is_for_images(path: Path) -> bool:
+    """Whether `path` is a bundle of the task image."""
+    return (path.is_dir() and is_bundle(path) or path.suffix == ".sphere") and (
+        read_manifest(path).task == "image"
+    )
+
+
+def measure(
+    device: Device,
+    path: Path,
+    plan: PicturePlan,
+    *,
+    store: str | None = None,
+    progress: Progress = SILENT,
+) -> PictureMeasurement:
+    """Paints `plan.repeat` pictures from the bundle at `path` on `device`, each in a new process.
+
+    Raises what opening and sending raise, and the runner's own errors with their codes.
+    """
+    samples = []
+    with placed(device, probe(device, folder=store), path, store, progress) as model:
+        if model.manifest is None:
+            message = f"`{path}` is no bundle"
+            raise InternalError(message)
+        words = [_PROMPT, "--seed", "1", "--output", "/dev/null", *plan.words()]
+        with progress.step("painting", plan.repeat) as step:
+            for _ in range(plan.repeat):
+                completed = device.run(model.command("imagine", words), timeout_s=_TIMEOUT_S)
+                if completed.exit_code != 0:
+                    raise payload.runner_failure(completed, device.uri)
+                try:
+                    samples.append(Painted.model_validate_json(completed.stdout))
+                except ValidationError as error:
+                    message = f"the runner on {device.uri} told what it does not tell"
+                    raise InternalError(message) from error
+                step.advance()
+        return PictureMeasurement(
+            model=model.name,
+            bundle_id=model.manifest.id,
+            device=device.uri,
+            samples=tuple(samples),
+            predicted=model.manifest.memory,
+        )

@@ -1,0 +1,152 @@
+"""The diffusion engine: the parts of an image model become one GGUF file with their tokenizers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sphere_edge.bundle.manifest import Image, ManifestDraft, Target
+from sphere_edge.bundle.write import BundleWriter
+from sphere_edge.console import Progress, human_bytes
+from sphere_edge.engines import tokenizer_tables
+from sphere_edge.engines.diffusion_fit import QUANTIZATIONS, predict
+from sphere_edge.engines.options import PackageOptions
+from sphere_edge.engines.provenance import provenance
+from sphere_edge.errors import InvalidArgumentError, OutOfMemoryError
+from sphere_edge.formats import diffusion
+from sphere_edge.formats.source import ModelSource
+from sphere_edge.profiles import DeviceProfile
+
+_TURBO_STEPS = 4
+
+# Files and prefixes, the file to write, the type of matrices, what hears of the progress.
+Convert = Callable[
+    [Sequence[tuple[Path, str]], Path, str | None, Callable[[int, int], bool]], dict[str, object]
+]
+
+
+class Facts(BaseModel):
+    """What the core tells of a converted model; see `se_image_convert`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    family: str
+    parameters: int = Field(gt=0)
+    quantization: str
+    tensor_bytes: int = Field(gt=0)
+    size_multiple: int = Field(gt=0)
+    has_encoder: bool
+    has_guidance: bool
+    vae_width: int = Field(gt=0)
+    patch: int = Field(gt=0)
+    heads: int = Field(gt=0)
+    width: int = Field(gt=0)
+    tables: tuple[str, ...]
+
+
+def build(
+    source: ModelSource,
+    profile: DeviceProfile,
+    options: PackageOptions,
+    writer: BundleWriter,
+    progress: Progress,
+    convert: Convert,
+) -> ManifestDraft:
+    """Puts the model into `writer.folder` and returns what the manifest says of it.
+
+    `convert` is the core's own, sphere_edge.runtime.image.convert.
+
+    Raises ModelCorruptError (a part is missing), UnsupportedError (video, editing, control),
+    OutOfMemoryError (does not fit the profile), InvalidArgumentError, StorageError (full disk).
+    """
+    _check_options(options)
+    facts = _convert(source.path, options.quantization, writer, progress, convert)
+    image = defaults(facts)
+    memory = predict(facts, image.width, image.height)
+    if memory.peak_bytes > profile.memory.usable_bytes:
+        message = (
+            f"`{source.name}` needs {human_bytes(memory.peak_bytes)} at its peak, "
+            f"`{profile.name}` lets an app use {human_bytes(profile.memory.usable_bytes)}"
+        )
+        hint = "--quant q4_0 takes a quarter of what f16 does, or take a smaller model"
+        raise OutOfMemoryError(message, hint=hint)
+    tokenizer_tables.write(facts.tables, writer.folder / "tokenizer", progress)
+    return ManifestDraft(
+        name=options.name or source.name,
+        task="image",
+        engine="diffusion",
+        family=facts.family,
+        quantization=facts.quantization,
+        parameters=facts.parameters,
+        profile=profile.name,
+        target=Target(triple=profile.triple),
+        image=image,
+        memory=memory,
+        provenance=provenance(source, (), progress),
+    )
+
+
+def _check_options(options: PackageOptions) -> None:
+    for flag, given in (
+        ("--context", options.context_tokens),
+        ("--kv", options.kv_dtype),
+        ("--chat-template", options.chat_template),
+    ):
+        if given is not None:
+            message = f"{flag} does not go with an image model"
+            raise InvalidArgumentError(message, hint="leave it out")
+    if options.quantization not in (None, *QUANTIZATIONS):
+        message = f"--quant cannot be `{options.quantization}` for an image model"
+        raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(QUANTIZATIONS)}")
+
+
+def _convert(
+    path: Path,
+    quantization: str | None,
+    writer: BundleWriter,
+    progress: Progress,
+    convert: Convert,
+) -> Facts:
+    parts = diffusion.parts(path)
+    total = sum(part.path.stat().st_size for part in parts)
+    writer.require_space(total)
+    with progress.step("converting the model", total, "bytes") as step:
+        advanced = 0
+
+        def on_progress(done: int, all_bytes: int) -> bool:
+            nonlocal advanced
+            reached = done * total // max(all_bytes, 1)
+            step.advance(reached - advanced)
+            advanced = reached
+            return True
+
+        files = [(part.path, part.prefix) for part in parts]
+        told = convert(files, writer.folder / "model.gguf", quantization, on_progress)
+    return Facts.model_validate(told)
+
+
+def defaults(facts: Facts) -> Image:
+    """What models of this family paint best; from their model cards."""
+    family = facts.family.split("-inpaint")[0]
+    width, steps, cfg_scale, guidance = {
+        "sd1": (512, 20, 7.0, 0.0),
+        "sd1-tiny": (512, 20, 7.0, 0.0),
+        "sd2": (768, 20, 7.0, 0.0),
+        "sd2-tiny": (512, 20, 7.0, 0.0),
+        "sd3": (1024, 28, 4.5, 0.0),
+        "chroma": (1024, 20, 4.0, 0.0),
+        "flux-fill": (1024, 20, 1.0, 30.0),
+        "flux2": (1024, 20, 1.0, 4.0),
+        "flux2-klein": (1024, _TURBO_STEPS, 1.0, 0.0),
+        "qwen-image": (1024, 20, 2.5, 0.0),
+        "z-image": (1024, 8, 1.0, 0.0),
+        "ovis-image": (1024, 20, 5.0, 0.0),
+        "ernie-image": (1024, 20, 4.0, 0.0),
+    }.get(family, (1024, 20, 7.0, 0.0))
+    if family == "flux":
+        # Without a guidance it is the one distilled to few steps.
+        steps, cfg_scale = (20, 1.0) if facts.has_guidance else (_TURBO_STEPS, 1.0)
+        guidance = 3.5 if facts.has_guidance else 0.0
+    return Image(width=width, height=width, steps=steps, cfg_scale=cfg_scale, guidance=guidance)

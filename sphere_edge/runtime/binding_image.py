@@ -1,0 +1,136 @@
+"""`se_image_*` as ctypes sees it; see native/include/sphere_edge.h."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    c_bool,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int32,
+    c_size_t,
+    c_uint8,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
+from typing import Any
+
+_IMAGE = c_void_p
+
+
+class ImageOpenOptions(ctypes.Structure):
+    """`se_image_open_options`."""
+
+    _fields_ = [("size", c_size_t), ("threads", c_int32)]
+
+
+class ImagePicture(ctypes.Structure):
+    """`se_image_picture`; valid while the function that gets it runs."""
+
+    _fields_ = [
+        ("width", c_uint32),
+        ("height", c_uint32),
+        ("channels", c_uint32),
+        ("seed", c_uint32),
+        ("pixels", POINTER(c_uint8)),
+    ]
+
+
+class ImageProgress(ctypes.Structure):
+    """`se_image_progress`; valid while the function that gets it runs."""
+
+    _fields_ = [
+        ("picture", c_uint32),
+        ("pictures", c_uint32),
+        ("step", c_uint32),
+        ("steps", c_uint32),
+        ("preview", POINTER(ImagePicture)),
+    ]
+
+
+# bool on_picture(const se_image_picture *picture, void *user_data)
+PictureFunction = CFUNCTYPE(c_bool, POINTER(ImagePicture), c_void_p)
+# bool on_progress(const se_image_progress *progress, void *user_data)
+ImageProgressFunction = CFUNCTYPE(c_bool, POINTER(ImageProgress), c_void_p)
+# bool on_progress(uint64_t done_bytes, uint64_t total_bytes, void *user_data)
+ConvertFunction = CFUNCTYPE(c_bool, c_uint64, c_uint64, c_void_p)
+
+
+class ImageLora(ctypes.Structure):
+    """`se_image_lora`."""
+
+    _fields_ = [("path", c_char_p), ("strength", c_float)]
+
+
+class ImageGenerateOptions(ctypes.Structure):
+    """`se_image_generate_options`; whoever fills it keeps what it points to alive."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("negative_prompt", c_char_p),
+        ("width", c_uint32),
+        ("height", c_uint32),
+        ("steps", c_uint32),
+        ("sampler", c_char_p),
+        ("schedule", c_char_p),
+        ("cfg_scale", c_float),
+        ("guidance", c_float),
+        ("seed", c_uint32),
+        ("batch", c_uint32),
+        ("init", c_char_p),
+        ("init_width", c_uint32),
+        ("init_height", c_uint32),
+        ("strength", c_float),
+        ("mask", c_char_p),
+        ("mask_width", c_uint32),
+        ("mask_height", c_uint32),
+        ("loras", POINTER(ImageLora)),
+        ("lora_count", c_size_t),
+        ("vae_tiling", c_bool),
+        ("preview", c_bool),
+        ("timeout_ms", c_uint32),
+        ("on_progress", ImageProgressFunction),
+    ]
+
+
+class ImageResult(ctypes.Structure):
+    """`se_image_result`."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("seed", c_uint32),
+        ("pictures", c_uint32),
+        ("steps", c_uint32),
+        ("total_seconds", c_double),
+        ("step_seconds", c_double),
+        ("first_step_seconds", c_double),
+    ]
+
+
+class ImagePart(ctypes.Structure):
+    """`se_image_part`."""
+
+    _fields_ = [("path", c_char_p), ("prefix", c_char_p)]
+
+
+CHECKED: dict[str, tuple[Any, ...]] = {
+    "se_image_open": (c_char_p, POINTER(ImageOpenOptions), POINTER(_IMAGE)),
+    "se_image_info": (_IMAGE, POINTER(c_void_p)),
+    "se_image_default_options": (_IMAGE, POINTER(ImageGenerateOptions)),
+    "se_image_generate": (
+        *(_IMAGE, c_char_p, POINTER(ImageGenerateOptions)),
+        *(PictureFunction, c_void_p, POINTER(ImageResult)),
+    ),
+    "se_image_convert": (
+        *(POINTER(ImagePart), c_size_t, c_char_p, c_char_p),
+        *(ConvertFunction, c_void_p, POINTER(c_void_p)),
+    ),
+}
+PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "se_image_close": (None, (_IMAGE,)),
+    "se_image_cancel": (None, (_IMAGE,)),
+}

@@ -1,0 +1,490 @@
+"""ImageManager on the real engine with random weights: it paints noise, but always the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+import resource
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sphere_edge import AudioManager, ImageManager, TextManager, __main__, errors, profiles
+from sphere_edge.bench import pictures
+from sphere_edge.bundle.read import Bundle
+from sphere_edge.bundle.verify import verify
+from sphere_edge.devices.open import opened
+from sphere_edge.engines import diffusion_fit
+from sphere_edge.engines.options import PackageOptions
+from sphere_edge.packaging import find, package
+from sphere_edge.run import ProgramFailedError, run
+from sphere_edge.runtime import library
+from sphere_edge.runtime.image import Lora, PaintingProgress
+from sphere_edge.toolchain import native, targets
+from tests import random_diffusion, random_gguf, random_whisper
+
+SIDE = 64
+MUTATIONS = 8
+SMALL = {"width": SIDE, "height": SIDE, "steps": 2}
+
+
+def packaged(model: Path, output: Path, quantization: str | None = None) -> Path:
+    options = PackageOptions(quantization=quantization)
+    return package(find(str(model)), profiles.host(), options, output).output
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("image")
+
+
+@pytest.fixture(scope="module")
+def bundle(folder: Path) -> Path:
+    model = random_diffusion.write(folder / "random.safetensors")
+    return packaged(model, folder / "random.host")
+
+
+@pytest.fixture(scope="module")
+def image(bundle: Path) -> ImageManager:
+    # One thread: others of the test run hold the cores, and two would wait for each other.
+    return ImageManager.open(bundle, threads=1)
+
+
+@pytest.fixture(scope="module")
+def reader(folder: Path) -> ImageManager:
+    """A model whose VAE reads pictures too."""
+    model = random_diffusion.write(folder / "reader.safetensors", with_encoder=True)
+    return ImageManager.open(packaged(model, folder / "reader.host", "q8_0"), threads=1)
+
+
+def pixels(manager: ImageManager, prompt: str = "a fox", **options: object) -> bytes:
+    options = {**SMALL, "seed": 5, **options}
+    return manager.generate(prompt, **options)[0].image.tobytes()
+
+
+def test_the_same_seed_gives_the_same_picture_whatever_came_before(image: ImageManager) -> None:
+    first = pixels(image)
+    assert len(set(first)) > 10
+    assert pixels(image, "two trees", seed=6) != first
+    assert pixels(image, negative_prompt="grey") != first
+    assert pixels(image) == first
+
+
+def test_a_batch_is_its_seeds_one_by_one(image: ImageManager) -> None:
+    batch = image.generate("a fox", **SMALL, seed=5, batch=2)
+    assert [picture.seed for picture in batch] == [5, 6]
+    assert [picture.image.tobytes() for picture in batch] == [pixels(image), pixels(image, seed=6)]
+
+
+def test_a_fresh_seed_is_told_and_paints_the_same_again(image: ImageManager) -> None:
+    picture = image.generate("a fox", **SMALL)[0]
+    assert pixels(image, seed=picture.seed) == picture.image.tobytes()
+
+
+def test_a_png_says_what_it_was_painted_from(image: ImageManager, tmp_path: Path) -> None:
+    picture = image.generate("Ein Fuchs im Schnee ❄", **SMALL, seed=7, sampler="heun")[0]
+    picture.save(tmp_path / "fox.png")
+    with Image.open(tmp_path / "fox.png") as read:
+        assert read.tobytes() == picture.image.tobytes()
+        told = json.loads(read.info["parameters"])
+    assert told["prompt"] == "Ein Fuchs im Schnee ❄"
+    assert (told["seed"], told["steps"], told["sampler"]) == (7, 2, "heun")
+    assert (told["width"], told["height"], told["model"]) == (SIDE, SIDE, "random.host")
+
+
+def test_steps_are_reported_and_what_the_receiver_raises_ends_the_call(
+    image: ImageManager,
+) -> None:
+    seen: list[PaintingProgress] = []
+    image.generate("a fox", **SMALL, batch=2, on_progress=seen.append)
+    assert [(told.picture, told.step, told.steps) for told in seen] == [
+        *((0, 1, 2), (0, 2, 2), (1, 1, 2), (1, 2, 2))
+    ]
+
+    def refuse(_: PaintingProgress) -> None:
+        raise KeyError("enough")  # noqa: EM101  the test's own
+
+    with pytest.raises(KeyError, match="enough"):
+        image.generate("a fox", **SMALL, on_progress=refuse)
+
+
+def test_a_picture_cannot_be_asked_for_while_one_is_reported(image: ImageManager) -> None:
+    def again(_: PaintingProgress) -> None:
+        pixels(image)
+
+    with pytest.raises(errors.InvalidArgumentError, match="is painting the picture"):
+        image.generate("a fox", **SMALL, on_progress=again)
+
+
+def test_previews_come_with_the_steps(image: ImageManager) -> None:
+    seen: list[PaintingProgress] = []
+    first = pixels(image)
+    assert pixels(image, preview=True, on_progress=seen.append) == first
+    assert all(told.preview is not None and told.preview.mode == "RGB" for told in seen)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "schedule"),
+    [("euler", "discrete"), ("euler_a", "karras"), ("dpm++2m", "simple"), ("lcm", "gits")],
+)
+def test_samplers_and_schedules_end_with_a_picture(
+    image: ImageManager, sampler: str, schedule: str
+) -> None:
+    assert len(set(pixels(image, sampler=sampler, schedule=schedule))) > 10
+
+
+def test_tiles_give_nearly_the_same_picture(image: ImageManager) -> None:
+    whole = np.frombuffer(pixels(image), np.uint8).astype(int)
+    tiled = np.frombuffer(pixels(image, vae_tiling=True), np.uint8).astype(int)
+    assert np.abs(whole - tiled).mean() < 8
+
+
+def test_cancelling_ends_a_picture_soon_and_the_next_is_whole(image: ImageManager) -> None:
+    first = pixels(image)
+    begun = threading.Event()
+    took: list[float] = []
+
+    def paint() -> None:
+        with pytest.raises(errors.CancelledError):
+            image.generate(
+                "a fox", width=512, height=512, steps=500, on_progress=lambda _: begun.set()
+            )
+        took.append(time.monotonic())
+
+    thread = threading.Thread(target=paint)
+    thread.start()
+    assert begun.wait(120)
+    asked = time.monotonic()
+    image.cancel()
+    thread.join(60)
+    assert took
+    # Generous: other work may hold the cores; by itself it is a few milliseconds.
+    assert took[0] - asked < 10
+    assert pixels(image) == first
+
+
+def test_time_runs_out(image: ImageManager) -> None:
+    with pytest.raises(errors.TimeoutError):
+        image.generate("a fox", width=512, height=512, steps=500, timeout_s=0.05)
+    assert pixels(image)
+
+
+def test_more_memory_than_there_is_is_refused_before_it_is_taken(image: ImageManager) -> None:
+    begin = time.monotonic()
+    with pytest.raises(errors.OutOfMemoryError, match="are free") as caught:
+        image.generate("a fox", width=4096, height=4096, steps=2)
+    assert "vae_tiling" in str(caught.value.hint)
+    assert time.monotonic() - begin < 10
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def test_memory_does_not_grow_with_the_pictures(image: ImageManager) -> None:
+    def stop(told: PaintingProgress) -> None:
+        raise KeyError(told.step)
+
+    def paint() -> None:
+        pixels(image)
+        with pytest.raises(KeyError):
+            image.generate("a fox", **SMALL, on_progress=stop)
+
+    for _ in range(2):
+        paint()
+    before = resident_bytes()
+    for _ in range(6):
+        paint()
+    # One picture's working memory would be seven megabytes.
+    assert resident_bytes() - before < 10 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"steps": 0}, "the number of steps is not from 1 to 500: `0`"),
+        ({"width": 0}, "the width is not from 16 to 4096: `0`"),
+        ({"width": 2**31}, "the width is not from 16 to 4096"),
+        ({"height": 72}, "the height is no multiple of 16: `72`"),
+        ({"batch": 0}, "the number of pictures is not from 1 to 64: `0`"),
+        ({"cfg_scale": float("nan")}, "cfg_scale is not a number"),
+        ({"cfg_scale": -1.0}, "the cfg scale is not from 0 to 100"),
+        ({"guidance": 1e9}, "the guidance is not from 0 to 100"),
+        ({"sampler": "magic"}, "no such sampler: `magic`"),
+        ({"schedule": "magic"}, "no such schedule: `magic`"),
+        ({"schedule": "gits", "steps": 1}, "the schedule `gits` needs two steps or more"),
+        ({"schedule": "ays"}, "is for the families sd1 and sdxl, not for `ernie-image`"),
+        ({"prompt": "x" * 100_000}, "the prompt has `100000` bytes, more than 8192"),
+        ({"prompt": "a\0b"}, "holds a NUL character"),
+        ({"prompt": "\ud800"}, "holds a character that is no character"),
+        ({"negative_prompt": "x" * 100_000}, "the negative prompt has `100000` bytes"),
+        ({"seed": -1}, "seed is not a whole number"),
+        ({"timeout_s": 0}, "timeout_s is not above 0"),
+        ({"mask": Image.new("L", (SIDE, SIDE))}, "a mask needs a picture to start from"),
+        ({"loras": [Lora(Path("none"), float("inf"))]}, "strength is not a number"),
+    ],
+)
+def test_impossible_wishes_are_refused(
+    image: ImageManager, options: dict[str, object], said: str
+) -> None:
+    with pytest.raises(errors.InvalidArgumentError, match=said.replace("`", ".")):
+        image.generate(**{"prompt": "a fox", **SMALL, **options})
+
+
+def test_a_model_that_reads_no_pictures_says_so(image: ImageManager) -> None:
+    assert not image.info.reads_pictures
+    with pytest.raises(errors.UnsupportedError, match="it has no encoder"):
+        image.generate("a fox", steps=2, init=Image.new("RGB", (SIDE, SIDE)))
+
+
+def test_a_picture_can_be_started_from_and_masked(reader: ImageManager) -> None:
+    init = Image.linear_gradient("L").resize((SIDE, SIDE)).convert("RGB")
+    mask = Image.new("L", (SIDE, SIDE))
+    mask.paste(255, (0, 0, SIDE // 2, SIDE))
+    # Of two steps, half would be both: the engine keeps one more than that share.
+    half = {"steps": 4, "strength": 0.5, "init": init}
+    plain = pixels(reader, steps=4)
+    started = pixels(reader, **half)
+    masked = pixels(reader, **half, mask=mask)
+    assert len({plain, started, masked}) == 3
+    assert pixels(reader, **half, mask=mask) == masked
+    with pytest.raises(errors.InvalidArgumentError, match="the mask has 32x64 pixels"):
+        pixels(reader, init=init, mask=mask.resize((32, 64)))
+    with pytest.raises(errors.InvalidArgumentError, match="to start from has 64x64 pixels"):
+        pixels(reader, init=init, width=128)
+
+
+def test_a_lora_changes_the_picture_and_is_gone_afterwards(
+    image: ImageManager, tmp_path: Path
+) -> None:
+    from safetensors.numpy import save_file
+
+    random = np.random.default_rng(1)
+    name = "diffusion_model.layers.0.self_attention.to_q"
+    lora = {
+        f"{name}.lora_A.weight": random.standard_normal((4, 128), np.float32),
+        f"{name}.lora_B.weight": random.standard_normal((128, 4), np.float32),
+    }
+    save_file(lora, tmp_path / "style.safetensors")
+    first = pixels(image)
+    assert pixels(image, loras=[Lora(tmp_path / "style.safetensors")]) != first
+    assert pixels(image) == first
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "style.safetensors").read_bytes()[:-9])
+    with pytest.raises(errors.ModelCorruptError):
+        pixels(image, loras=[Lora(tmp_path / "cut.safetensors")])
+    with pytest.raises(errors.NotFoundError):
+        pixels(image, loras=[Lora(tmp_path / "none.safetensors")])
+
+
+def test_single_parts_make_the_same_bundle_as_a_whole_checkpoint(
+    folder: Path, bundle: Path
+) -> None:
+    random_diffusion.write_parts(folder / "parts")
+    made = packaged(folder / "parts", folder / "parts.host")
+    files = [
+        {file.path: file.sha256 for file in Bundle.open(path).manifest.files}
+        for path in (bundle, made)
+    ]
+    assert files[0].keys() == files[1].keys()
+    with ImageManager.open(made) as manager, ImageManager.open(bundle) as other:
+        assert pixels(manager) == pixels(other)
+
+
+@pytest.mark.parametrize("quantization", ["q8_0", "q4_K"])
+def test_quantized_models_are_smaller_and_still_paint(
+    folder: Path, bundle: Path, quantization: str
+) -> None:
+    model = folder / "random.safetensors"
+    made = packaged(model, folder / f"random.{quantization}", quantization)
+    whole = (bundle / "model.gguf").stat().st_size
+    # q4_K is for rows of 256 numbers, of which this model has few.
+    assert (made / "model.gguf").stat().st_size < 0.9 * whole
+    with ImageManager.open(made) as manager:
+        assert manager.info.quantization.lower() in (quantization.lower(), "f16")
+        assert len(set(pixels(manager))) > 10
+
+
+def test_a_bundle_says_its_task_and_is_sound(bundle: Path) -> None:
+    manifest = Bundle.open(bundle).manifest
+    assert (manifest.task, manifest.engine, manifest.family) == (
+        *("image", "diffusion"),
+        "ernie-image",
+    )
+    assert manifest.image is not None
+    verify(bundle)
+
+
+def test_the_wrong_manager_is_told_so(bundle: Path, folder: Path) -> None:
+    text = packaged(random_gguf.write(folder / "words.gguf"), folder / "words.host")
+    speech = packaged(random_whisper.write(folder / "speech.bin"), folder / "speech.host")
+    wrong = [
+        *((ImageManager, other) for other in (text, speech, folder / "words.gguf")),
+        *((TextManager, other) for other in (speech, bundle, folder / "speech.bin")),
+        *((AudioManager, other) for other in (text, bundle, folder / "words.gguf")),
+    ]
+    for manager, path in wrong:
+        with pytest.raises(errors.FormatMismatchError):
+            manager.open(path)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "text_encoders.",
+        "first_stage_model.",
+        "model.diffusion_model.",
+        "model.diffusion_model.final_linear",
+        "text_encoders.llm.model.embed_tokens",
+        "text_encoders.llm.model.layers.3.",
+        "first_stage_model.decoder.mid",
+    ],
+)
+def test_a_model_that_lacks_a_part_is_refused_not_crashed_on(folder: Path, part: str) -> None:
+    model = random_diffusion.write(folder / "lacking.safetensors", leave_out=part)
+    with pytest.raises((errors.ModelCorruptError, errors.UnsupportedError)):
+        packaged(model, folder / "lacking.host")
+    assert not (folder / "lacking.host").exists()
+
+
+def replace_model(folder: Path, manifest: str, content: bytes) -> None:
+    """Writes a bundle whose hashes are right and whose model is not."""
+    told = json.loads(manifest)
+    (folder / "model.gguf").write_bytes(content)
+    for file in told["files"]:
+        if file["path"] == "model.gguf":
+            file |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (folder / "bundle.json").write_text(json.dumps(told))
+
+
+@pytest.mark.parametrize("kept", [0.999, 0.5, 0.001])
+def test_a_truncated_model_is_refused(folder: Path, bundle: Path, kept: float) -> None:
+    broken = folder / f"broken-{kept}"
+    shutil.copytree(bundle, broken)
+    content = (bundle / "model.gguf").read_bytes()
+    replace_model(broken, (bundle / "bundle.json").read_text(), content[: int(len(content) * kept)])
+    with pytest.raises(errors.ModelCorruptError):
+        ImageManager.open(broken)
+    shutil.rmtree(broken)
+
+
+@pytest.mark.parametrize("seed", range(MUTATIONS))
+def test_no_damaged_model_brings_the_process_down(bundle: Path, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    content = bytearray((bundle / "model.gguf").read_bytes())
+    names = [at.start() for at in re.finditer(rb"(layers|decoder|embedder|embed_tokens)", content)]
+    # A byte of a name, or of the number of axes, the extents, the type or the offset after it.
+    for _ in range(chance.choice([1, 1, 3])):
+        at = chance.choice(names) + chance.randrange(80)
+        content[at] = chance.choice([0, 1, 3, 255, content[at] ^ 1 << chance.randrange(8)])
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    shutil.copytree(bundle / "tokenizer", broken / "tokenizer")
+    replace_model(broken, (bundle / "bundle.json").read_text(), bytes(content))
+    size = ["--width", "64", "--height", "64", "--steps", "1", "--output", "/dev/null", "--json"]
+    runner = native.build_for("image", targets.host()).runner
+    done = run([runner, "imagine", broken, "a fox", *size], timeout_s=300, check=False)
+    # What was hit may not matter, and then a picture is painted.
+    told = json.loads(done.stdout)
+    assert done.exit_code == (told["error"]["code"] if "error" in told else 0)
+    assert done.exit_code in (0, errors.Status.MODEL_CORRUPT, errors.Status.UNSUPPORTED)
+
+
+def test_a_tampered_tokenizer_is_refused(folder: Path, bundle: Path) -> None:
+    broken = folder / "tampered"
+    shutil.copytree(bundle, broken)
+    table = broken / "tokenizer" / "mistral_merges"
+    table.write_bytes(table.read_bytes()[:-2] + b"x\n")
+    with pytest.raises(errors.ModelCorruptError, match="is not the one"):
+        ImageManager.open(broken)
+    shutil.rmtree(broken)
+
+
+def test_the_runner_paints_what_python_paints(
+    image: ImageManager, bundle: Path, tmp_path: Path
+) -> None:
+    runner = native.build_for("image", targets.host()).runner
+    words = [runner, "imagine", bundle, "a fox", "--output", tmp_path / "fox.png", "--json"]
+    size = ["--width", "64", "--height", "64", "--steps", "2", "--seed", "5"]
+    told = json.loads(run([*words, *size], timeout_s=300).stdout)
+    with Image.open(told["images"][0]["path"]) as read:
+        assert read.tobytes() == pixels(image)
+        assert json.loads(read.info["parameters"]) == {"prompt": "a fox", "seed": 5}
+    assert told["steps"] == 2
+    assert told["peak_rss_bytes"] > told["weights_bytes"] > 0
+    with pytest.raises(ProgramFailedError) as caught:
+        run([*words, "--steps", "0"], timeout_s=60)
+    assert json.loads(caught.value.completed.stdout)["error"]["code"] == 10
+
+
+def test_three_managers_at_once_do_what_they_do_alone(image: ImageManager, folder: Path) -> None:
+    library.load(task="image")
+    hearing = AudioManager.open(random_whisper.write(folder / "whisper.bin"))
+    text = TextManager.open(random_gguf.write(folder / "text.gguf"))
+    noise = (np.random.default_rng(1).standard_normal(16000) * 0.1).astype(np.float32)
+
+    def talk() -> object:
+        return text.generate("the", max_tokens=40, temperature=0).text()
+
+    def hear() -> object:
+        return hearing.transcribe(noise, language="en", temperature_step=0.0).text()
+
+    def paint() -> object:
+        return pixels(image)
+
+    work = (talk, hear, paint)
+    alone = [do() for do in work]
+    together: dict[int, list[object]] = {}
+
+    def repeat(index: int) -> None:
+        together[index] = [work[index]() for _ in range(2)]
+
+    threads = [threading.Thread(target=repeat, args=(index,)) for index in range(len(work))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(300)
+    assert together == {index: [said] * 2 for index, said in enumerate(alone)}
+
+
+def test_bench_measures_painting(bundle: Path) -> None:
+    with opened("local") as device:
+        plan = pictures.PicturePlan(repeat=2, width=SIDE, height=SIDE, steps=2)
+        told = pictures.measure(device, bundle, plan).as_json()
+    assert told["family"] == "ernie-image"
+    assert (told["steps"], len(told["samples"])) == (2, 2)
+    assert 0 < told["seconds_per_step"] < told["total_seconds"]
+    assert told["peak_rss_bytes"] < 2 * told["predicted"]["peak_bytes"]
+
+
+def test_a_bundle_is_deployed_here_and_its_speed_is_reported(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        __main__.main(
+            ["deploy", str(bundle), "--device", "local", "--store", str(tmp_path / "store")]
+        )
+        == 0
+    )
+    page = tmp_path / "bench.html"
+    size = ["--image-size", f"{SIDE}x{SIDE}", "--steps", "1", "--repeat", "1"]
+    assert __main__.main(["bench", str(bundle), *size, "--report", str(page)]) == 0
+    assert "seconds per step" in capsys.readouterr().out
+    assert "of predicted" in page.read_text()
+
+
+def test_inspect_foretells_the_memory_that_packaging_finds(folder: Path, bundle: Path) -> None:
+    foretold = diffusion_fit.sizes(folder / "random.safetensors")
+    found = Bundle.open(bundle).manifest
+    assert found.image is not None
+    assert foretold.side == found.image.width
+    assert foretold.memory(diffusion_fit.AS_IT_IS).workspace_bytes == found.memory.workspace_bytes
+    weights = foretold.weights_bytes[diffusion_fit.AS_IT_IS]
+    assert weights == pytest.approx(found.memory.weights_bytes, rel=0.01)

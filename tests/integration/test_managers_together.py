@@ -1,0 +1,41 @@
+"""Text, speech and pictures at once in one process, under ThreadSanitizer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sphere_edge import console, packaging, profiles
+from sphere_edge.engines.options import PackageOptions
+from sphere_edge.run import run
+from sphere_edge.toolchain import native, sources, targets
+from tests import random_diffusion, random_gguf, random_whisper
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    """The C program with our own files instrumented; the engines are as they always are."""
+    host = targets.host()
+    project = native.core_project(host, native.ALL_MANAGERS)
+    watched = replace(
+        project,
+        name="native-threads",
+        definitions={**project.definitions, "SE_TESTS": "ON", "SE_SANITIZE": "thread"},
+        leave_out=(),
+    )
+    for name in project.pins.keys() & sources.SOURCES.keys():
+        sources.fetch(name, console.SILENT)
+    return native.build_project(watched, host) / "bin" / "managers-test"
+
+
+def test_three_managers_share_nothing_that_is_not_guarded(program: Path, tmp_path: Path) -> None:
+    text = random_gguf.write(tmp_path / "text.gguf")
+    speech = random_whisper.write(tmp_path / "speech.bin")
+    source = packaging.find(str(random_diffusion.write(tmp_path / "random.safetensors")))
+    bundle = tmp_path / "random.host"
+    packaging.package(source, profiles.host(), PackageOptions(), bundle)
+    environment = {"TSAN_OPTIONS": "halt_on_error=1 exitcode=66"}
+    done = run([program, text, speech, bundle], timeout_s=600, env=environment)
+    assert "three managers at once do what they do alone" in done.stdout

@@ -1,0 +1,115 @@
+"""The parts of image models, found by the names and shapes of their tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from sphere_edge.errors import ModelCorruptError, NotFoundError, UnsupportedError
+from sphere_edge.formats import diffusion
+
+UNET = ("down_blocks.0.resnets.0.conv1.weight", (4, 4))
+FLUX = ("double_blocks.0.img_attn.qkv.weight", (4, 4))
+CLIP_L = ("text_model.embeddings.token_embedding.weight", (8, 768))
+CLIP_G = ("text_model.embeddings.token_embedding.weight", (8, 1280))
+T5 = ("encoder.block.0.layer.0.SelfAttention.q.weight", (4, 4))
+LLM = ("model.embed_tokens.weight", (8, 4))
+VAE = ("decoder.conv_in.weight", (4, 4))
+
+
+def put(path: Path, *tensors: tuple[str, tuple[int, ...]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: np.zeros(shape, np.float16) for name, shape in tensors}, path)
+    return path
+
+
+def found(path: Path) -> dict[str, str]:
+    return {part.kind: part.prefix for part in diffusion.parts(path)}
+
+
+def test_a_whole_checkpoint_is_taken_as_it_is(tmp_path: Path) -> None:
+    names = ("model.diffusion_model.input_blocks.0.0.weight", "first_stage_model.decoder.conv_in.w")
+    path = put(tmp_path / "cats.safetensors", *((name, (2, 2)) for name in names))
+    assert found(path) == {"checkpoint": ""}
+    assert diffusion.is_model(path)
+
+
+def test_parts_side_by_side_get_the_engines_prefixes(tmp_path: Path) -> None:
+    # Names say nothing: these lie.
+    put(tmp_path / "a_vae.safetensors", FLUX)
+    put(tmp_path / "b_clip.safetensors", T5)
+    put(tmp_path / "c_t5.safetensors", CLIP_L)
+    put(tmp_path / "d_flux.safetensors", VAE)
+    assert found(tmp_path) == {
+        "diffusion_model": "model.diffusion_model.",
+        "clip_l": "text_encoders.clip_l.transformer.",
+        "t5xxl": "text_encoders.t5xxl.transformer.",
+        "vae": "vae.",
+    }
+
+
+def test_a_folder_of_diffusers_is_read_by_its_subfolders(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text("{}")
+    put(tmp_path / "whole-model-again.safetensors", FLUX, VAE)
+    put(tmp_path / "unet" / "diffusion_pytorch_model.safetensors", UNET)
+    put(tmp_path / "unet" / "diffusion_pytorch_model.fp16.safetensors", UNET)
+    put(tmp_path / "vae" / "diffusion_pytorch_model.safetensors", VAE)
+    put(tmp_path / "text_encoder" / "model.safetensors", CLIP_L)
+    put(tmp_path / "text_encoder_2" / "model.safetensors", CLIP_G)
+    put(tmp_path / "safety_checker" / "model.safetensors", LLM)
+    assert found(tmp_path) == {
+        "diffusion_model": "unet.",
+        "clip_l": "te.",
+        "clip_g": "te.1.",
+        "vae": "vae.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("parts", "lacking"),
+    [
+        ((FLUX, T5), "vae"),
+        ((FLUX, VAE), "text encoder"),
+        ((VAE, LLM), "diffusion_model"),
+    ],
+)
+def test_what_is_missing_is_named(
+    tmp_path: Path, parts: tuple[tuple[str, tuple[int, ...]], ...], lacking: str
+) -> None:
+    for index, part in enumerate(parts):
+        put(tmp_path / f"{index}.safetensors", part)
+    with pytest.raises(ModelCorruptError, match=f"lacks a part of an image model: {lacking}"):
+        diffusion.parts(tmp_path)
+
+
+def test_two_of_a_kind_are_refused_and_shards_are_not(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        put(tmp_path / f"{name}.safetensors", FLUX)
+    put(tmp_path / "vae.safetensors", VAE)
+    put(tmp_path / "llm.safetensors", LLM)
+    with pytest.raises(ModelCorruptError, match="several parts of the kind diffusion_model"):
+        diffusion.parts(tmp_path)
+    for number, name in enumerate(("one", "two"), 1):
+        (tmp_path / f"{name}.safetensors").rename(
+            tmp_path / f"flux-0000{number}-of-00002.safetensors"
+        )
+    assert len(diffusion.parts(tmp_path)) == 4
+
+
+def test_what_is_no_part_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "flux.safetensors", FLUX)
+    put(tmp_path / "lora.safetensors", ("something.else", (2, 2)))
+    with pytest.raises(UnsupportedError, match=r"`lora\.safetensors` is no part"):
+        diffusion.parts(tmp_path)
+    with pytest.raises(NotFoundError):
+        diffusion.parts(tmp_path / "none")
+
+
+def test_a_text_model_is_none(tmp_path: Path) -> None:
+    assert not diffusion.is_model(put(tmp_path / "model.safetensors", LLM))
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\xff" * 20)
+    assert not diffusion.is_model(broken)
