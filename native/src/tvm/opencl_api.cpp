@@ -23,6 +23,7 @@ constexpr std::array kPlaces = {
     "/system/vendor/lib64/libOpenCL.so",
     "/vendor/lib64/libOpenCL-pixel.so",
     "/vendor/lib64/egl/libGLES_mali.so",
+    "/vendor/lib64/egl/libOpenCL.so",
     "/system/lib64/libOpenCL.so",
     "/vendor/lib64/libPVROCL.so",
 };
