@@ -67,9 +67,9 @@ def test_a_phone_gets_the_static_runner_and_runs_a_compiled_model_and_a_gguf(
     assert [path.name for path in runtime.rglob("*") if path.is_file()] == ["sphere-edge-run"]
     found = said(capsys, "bench", tmp_path / "tiny", "--device", phone, *SHORT)
     assert (found["engine"], found["device"]["os"]) == ("tvm", "Android 14")
-    model = random_gguf.write(tmp_path / "random.gguf")
+    model = random_gguf.write(tmp_path / "tiny.gguf")
     made = ["package", str(model), "--profile", "auto", "--device", phone]
-    assert __main__.main([*made, "--name", "tiny", "-o", str(tmp_path / "gguf")]) == 0
+    assert __main__.main([*made, "-o", str(tmp_path / "gguf")]) == 0
     second = said(capsys, "deploy", tmp_path / "gguf", "--device", phone)
     # The runner is there already.
     assert second["sent_bytes"] < deployed["sent_bytes"]
