@@ -99,10 +99,10 @@ def test_the_broken_library_itself_is_harmless(bundle, faulty_math):
 class SharperAttention(kernels.CpuKernels):
     """Attention whose scale is 15 % too large, as a wrong constant in one kernel."""
 
-    def attend(self, q, position, cache, spec):
+    def attend(self, q, position, cache, spec, sinks=None):
         """As CpuKernels', nearly."""
         wrong = dataclasses.replace(spec, scale=spec.scale * 1.15)
-        return super().attend(q, position, cache, wrong)
+        return super().attend(q, position, cache, wrong, sinks)
 
 
 def test_a_kernel_compiled_wrong_is_named(bundle, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -35,6 +36,7 @@ CONVERTED = (
     "mistral_no_window_wide_heads",
     "mistral_one_kv_head_tied",
     "phi3_longrope_long",
+    "phi3_longrope_short",
     "phi3_tied",
     "qwen2_grouped_tied",
     "qwen3_full_heads_odd_head",
@@ -45,7 +47,6 @@ REFUSED = {
     "gemma2_no_softcaps": "attn_logit_softcapping",
     "gemma_biases": "self_attn",
     "gemma_untied_linear": "head that differs",
-    "phi3_longrope_short": "short LongRoPE factors",
     "glm_grouped": "`glm` cannot be written",
     "qwen3_biases_layer_types": "o_proj.bias",
 }
@@ -92,6 +93,19 @@ def test_what_llama_cpp_would_compute_otherwise_is_refused_by_name(
     with pytest.raises(UnsupportedError, match=words):
         package(speaking(goldens.load(name), tmp_path / "model"), tmp_path / "made", "f32")
     assert not (tmp_path / "made").exists()
+
+
+def test_short_longrope_factors_are_refused_where_llama_cpp_would_take_the_long_ones(
+    tmp_path: Path,
+) -> None:
+    golden = goldens.load("phi3_longrope_short")
+    # llama.cpp rounds 200 up to 256, beyond the boundary of 200.
+    rope = {**golden.config["rope_parameters"], "original_max_position_embeddings": 200}
+    lengths = {"max_position_embeddings": 200, "original_max_position_embeddings": 200}
+    config = {**golden.config, **lengths, "rope_parameters": rope}
+    shorter = dataclasses.replace(golden, config=config)
+    with pytest.raises(UnsupportedError, match="short LongRoPE factors"):
+        package(speaking(shorter, tmp_path / "model"), tmp_path / "made", "f32")
 
 
 @pytest.fixture(scope="module")
