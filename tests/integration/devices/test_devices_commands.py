@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sphere_edge import __main__, errors, packaging, profiles
+from sphere_edge import __main__, errors, packaging, profiles, resources
 from sphere_edge.devices.open import open_device
 from sphere_edge.devices.store import Store
 from sphere_edge.engines.options import PackageOptions
@@ -111,6 +111,8 @@ def test_a_device_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_drivers_of_gpus_are_asked_by_our_runner(
     uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The device's store is to be empty, not the cache of what was built.
+    monkeypatch.setenv(resources.CACHE_VARIABLE, str(resources.cache_folder()))
     monkeypatch.setenv("HOME", str(tmp_path))
     found = said(capsys, "devices", uri, "--gpu")["devices"][0]  # type: ignore[index]
     drivers = found["drivers"]
