@@ -12,7 +12,7 @@ from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.console import Progress, human_bytes
 from sphere_edge.engines import tokenizer_tables
 from sphere_edge.engines.diffusion_fit import QUANTIZATIONS, predict
-from sphere_edge.engines.options import PackageOptions
+from sphere_edge.engines.options import PackageOptions, refuse_text_options
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import InvalidArgumentError, OutOfMemoryError
 from sphere_edge.formats import diffusion
@@ -89,14 +89,7 @@ def build(
 
 
 def _check_options(options: PackageOptions) -> None:
-    for flag, given in (
-        ("--context", options.context_tokens),
-        ("--kv", options.kv_dtype),
-        ("--chat-template", options.chat_template),
-    ):
-        if given is not None:
-            message = f"{flag} does not go with an image model"
-            raise InvalidArgumentError(message, hint="leave it out")
+    refuse_text_options(options, "an image model")
     if options.quantization not in (None, *QUANTIZATIONS):
         message = f"--quant cannot be `{options.quantization}` for an image model"
         raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(QUANTIZATIONS)}")

@@ -65,6 +65,9 @@ def build(
     if options.quantization not in (None, *TYPES):
         message = f"a GGUF cannot have `{options.quantization}` weights"
         raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(TYPES)}")
+    if options.bits is not None:
+        message = "--bits does not go with a GGUF"
+        raise InvalidArgumentError(message, hint="--quant q5_k_m mixes formats there")
     name, tools = source.name, ("gguf",) if source.kind == "safetensors" else ()
     if source.kind == "safetensors":
         _convert(source, profile, options, writer, progress)

@@ -27,6 +27,20 @@ class PackageOptions:
     as_gguf: bool = False
 
 
+def refuse_text_options(options: PackageOptions, what: str) -> None:
+    """InvalidArgumentError naming an option for text models where `what` ("an image model") is."""
+    for flag, given in (
+        ("--context", options.context_tokens),
+        ("--kv", options.kv_dtype),
+        ("--chat-template", options.chat_template),
+        ("--bits", options.bits),
+        ("--format gguf", options.as_gguf or None),
+    ):
+        if given is not None:
+            message = f"{flag} does not go with {what}"
+            raise InvalidArgumentError(message, hint="leave it out")
+
+
 def check_context(asked: int | None) -> None:
     """InvalidArgumentError for a context that no model can have."""
     if asked is not None and asked < 1:

@@ -12,10 +12,10 @@ from sphere_edge.bundle.manifest import Audio, ManifestDraft, Target
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.console import Progress, human_bytes
 from sphere_edge.engines import whisper_fit
-from sphere_edge.engines.options import PackageOptions
+from sphere_edge.engines.options import PackageOptions, refuse_text_options
 from sphere_edge.engines.place import place
 from sphere_edge.engines.provenance import provenance
-from sphere_edge.errors import InvalidArgumentError, OutOfMemoryError
+from sphere_edge.errors import OutOfMemoryError
 from sphere_edge.formats import whisper, whisper_folder, whisper_write
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.profiles import DeviceProfile
@@ -36,14 +36,7 @@ def build(
     Raises ModelCorruptError, OutOfMemoryError (does not fit the profile), InvalidArgumentError (an
     option for text models), StorageError (full disk).
     """
-    for flag, given in (
-        ("--context", options.context_tokens),
-        ("--kv", options.kv_dtype),
-        ("--chat-template", options.chat_template),
-    ):
-        if given is not None:
-            message = f"{flag} does not go with a speech recognition model"
-            raise InvalidArgumentError(message, hint="leave it out")
+    refuse_text_options(options, "a speech recognition model")
     model = writer.folder / "model.bin"
     _place_model(source, options.quantization, model, writer, progress)
     file = whisper.read(model)

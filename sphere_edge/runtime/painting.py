@@ -76,17 +76,22 @@ class GeneratedImage:
     def save(self, path: str | Path) -> None:
         """Writes `png()`, or another format by the ending. Raises StorageError."""
         place = Path(path)
+        # Written beside first, so that a full disk or Ctrl-C leaves an older picture whole.
+        partial = place.with_name(f".{place.stem}.partial{place.suffix}")
         try:
             if place.suffix.lower() == ".png":
-                place.write_bytes(self.png())
+                partial.write_bytes(self.png())
             else:
-                self.image.save(place)
+                self.image.save(partial)
+            partial.replace(place)
         except OSError as error:
             message = f"`{place}` cannot be written: {error.strerror or error}"
             raise errors.StorageError(message) from error
         except ValueError as error:
             message = f"no picture format has the ending `{place.suffix}`"
             raise errors.InvalidArgumentError(message, hint="take .png") from error
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _metadata(self) -> PngInfo:
         info = PngInfo()

@@ -15,6 +15,7 @@ from sphere_edge.bundle.read import read_manifest
 from sphere_edge.bundle.verify import verify
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.runtime.listening import Heard
+from training.evaluate_speech import wrong_words
 
 RATE = 16000
 
@@ -35,17 +36,6 @@ def samples() -> dict[str, np.ndarray]:
     folder = resources.speech_samples()
     said = json.loads((folder / "samples.json").read_text())
     return {text: soundfile.read(folder / name, dtype="float32")[0] for name, text in said.items()}
-
-
-def wrong_words(said: str, heard: str) -> int:
-    """Insertions, deletions and substitutions between two texts."""
-    one, other = said.split(), heard.split()
-    row = list(range(len(other) + 1))
-    for i, word in enumerate(one, 1):
-        before, row[0] = row[0], i
-        for j, its in enumerate(other, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != its))
-    return row[-1]
 
 
 def test_recordings_that_training_never_heard_are_written_down(audio: AudioManager) -> None:

@@ -192,3 +192,9 @@ def test_models_of_vectors_are_recognised(tmp_path, architecture, pooling, what)
     writer.close()
     with pytest.raises(UnsupportedError, match=f"`{architecture}`.*{what}.*not text"):
         build(tmp_path, path)
+
+
+def test_mixed_bits_are_refused_for_a_gguf_instead_of_forgotten(tmp_path):
+    path = write(tmp_path / "some-model.gguf")
+    with pytest.raises(InvalidArgumentError, match="--bits does not go with a GGUF"):
+        build(tmp_path, path, PackageOptions(bits=5.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,8 @@ from sphere_edge import profiles
 from sphere_edge.bundle.manifest import GpuCode
 from sphere_edge.bundle.read import read_manifest
 from sphere_edge.commands.package import processor
+from sphere_edge.engines.options import PackageOptions, refuse_text_options
+from sphere_edge.errors import InvalidArgumentError
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden.bundle"
 
@@ -48,3 +51,12 @@ def test_a_gpu_is_called_unused_only_where_the_bundle_has_no_code_for_it(
         }
     )
     assert processor(made, profiles.load(profile)) == told
+
+
+@pytest.mark.parametrize("asked", [{"bits": 5.0}, {"as_gguf": True}, {"context_tokens": 9}])
+def test_options_of_text_models_are_refused_elsewhere_instead_of_forgotten(
+    asked: dict[str, Any],
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="does not go with an image model"):
+        refuse_text_options(PackageOptions(**asked), "an image model")
+    refuse_text_options(PackageOptions(quantization="q8_0"), "an image model")
