@@ -84,6 +84,12 @@ if(SE_TVM_DIR)
     src/engines/tvm_place.cpp
     src/engines/tvm_watch.cpp
     src/thread_pool.cpp
+    src/tvm/cuda_api.cpp
+    src/tvm/cuda_device.cpp
+    src/tvm/cuda_place.cpp
+    src/tvm/cuda_program.cpp
+    src/tvm/gpu_code.cpp
+    src/tvm/gpu_failure.cpp
     src/tvm/opencl_api.cpp
     src/tvm/opencl_device.cpp
     src/tvm/opencl_place.cpp
@@ -91,8 +97,10 @@ if(SE_TVM_DIR)
     src/tvm/opencl_program.cpp)
   # Their short names in unnamed namespaces need not be unique in all of src/.
   set_source_files_properties(
-    src/engines/tvm_place.cpp src/tvm/opencl_api.cpp src/tvm/opencl_device.cpp src/tvm/opencl_place.cpp
-    src/tvm/opencl_plugin.cpp src/tvm/opencl_program.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+    src/engines/tvm_place.cpp src/tvm/cuda_api.cpp src/tvm/cuda_device.cpp src/tvm/cuda_place.cpp
+    src/tvm/cuda_program.cpp src/tvm/gpu_code.cpp src/tvm/gpu_failure.cpp src/tvm/opencl_api.cpp
+    src/tvm/opencl_device.cpp src/tvm/opencl_place.cpp src/tvm/opencl_plugin.cpp src/tvm/opencl_program.cpp
+    PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_TVM_FFI_DIR}/include" "${SE_TVM_DIR}/include")
   target_compile_definitions(sphere_edge PRIVATE SE_WITH_TVM)
 else()

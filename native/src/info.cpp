@@ -78,7 +78,7 @@ std::string system_info_json() {
 #if defined(SE_WITH_TVM)
   engines.push_back("tvm");
 #if !defined(SE_STATIC)
-  backends.push_back("opencl");
+  backends.insert(backends.end(), {"opencl", "cuda"});
 #endif
 #endif
 #if defined(SE_WITH_WHISPER)

@@ -227,6 +227,7 @@ class TvmEngine : public Engine {
 std::unique_ptr<TvmPlace> place_for(const Bundle &bundle, const std::string &backend) {
   if (backend == "cpu") return cpu_place();
   if (backend == "opencl") return opencl_place(bundle.compiled->gpu->half);
+  if (backend == "cuda") return cuda_place();
   throw Error(SE_UNSUPPORTED, "this build of the runtime has no backend " + ticked(backend));
 }
 

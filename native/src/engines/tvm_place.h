@@ -40,5 +40,7 @@ class TvmPlace {
 std::unique_ptr<TvmPlace> cpu_place();
 // The OpenCL device of this machine. UNSUPPORTED if there is none or it lacks `half` arithmetic, LOAD_FAILED.
 std::unique_ptr<TvmPlace> opencl_place(bool half);
+// The first NVIDIA GPU of this machine. UNSUPPORTED if there is none, LOAD_FAILED.
+std::unique_ptr<TvmPlace> cuda_place();
 
 }  // namespace se

@@ -10,11 +10,6 @@
 namespace se::cl {
 namespace {
 
-// Sizes are rounded up, so that slightly different calls find each other's buffers.
-constexpr size_t kGrain = 256;
-
-size_t rounded(size_t bytes) { return std::max<size_t>(kGrain, (bytes + kGrain - 1) / kGrain * kGrain); }
-
 std::string bytes_text(uint64_t bytes) { return ticked(std::to_string(bytes)) + " bytes"; }
 
 }  // namespace
@@ -111,7 +106,7 @@ Error Device::failure(const char *what, Int code) {
 }
 
 Buffer *Device::allocate(size_t bytes) {
-  const size_t size = rounded(bytes);
+  const size_t size = pooled_size(bytes);
   if (is_lost_) throw Error(SE_INTERNAL, "the GPU " + ticked(name_) + " is lost", "start the program again");
   if (size > largest_buffer_bytes_) {
     throw Error(SE_OOM_VRAM,
@@ -119,48 +114,28 @@ Buffer *Device::allocate(size_t bytes) {
                     bytes_text(size),
                 "open with a shorter context, or package with a smaller weight format");
   }
-  const std::lock_guard lock(mutex_);
-  // A buffer up to an eighth too large is better than a new one.
-  if (const auto found = free_.lower_bound(size); found != free_.end() && found->first <= size + size / 8) {
-    Buffer *buffer = found->second;
-    free_.erase(found);
-    used_bytes_ += buffer->bytes;
-    return buffer;
-  }
+  if (Buffer *buffer = pool_.take(size); buffer != nullptr) return buffer;
   const Bitfield flags = kMemReadWrite | (is_unified_ ? kMemAllocHostPtr : 0);
   Int code = kSuccess;
   Mem *memory = api().CreateBuffer(context_, flags, size, nullptr, &code);
-  if (code != kSuccess && !free_.empty()) {
-    for (const auto &[unused, buffer] : free_) {
-      api().ReleaseMemObject(buffer->memory);
-      delete buffer;
-    }
-    free_.clear();
+  if (code != kSuccess && pool_.drain([](Buffer &unused) { api().ReleaseMemObject(unused.memory); })) {
     memory = api().CreateBuffer(context_, flags, size, nullptr, &code);
   }
   if (code != kSuccess) {
     throw Error(SE_OOM_VRAM,
                 "the GPU " + ticked(name_) + " has no " + bytes_text(size) + " left (" + error_name(code) + "); " +
-                    bytes_text(used_bytes_) + " are in use",
+                    bytes_text(used_bytes()) + " are in use",
                 "open with a shorter context or close other programs");
   }
-  used_bytes_ += size;
-  return new Buffer{memory, size};
+  auto *made = new Buffer{memory, size};
+  pool_.count(*made);
+  return made;
 }
 
-void Device::release(Buffer *buffer) noexcept {
-  const std::lock_guard lock(mutex_);
-  used_bytes_ -= buffer->bytes;
-  free_.emplace(buffer->bytes, buffer);
-}
+void Device::release(Buffer *buffer) noexcept { pool_.give(buffer); }
 
 void Device::trim() noexcept {
-  const std::lock_guard lock(mutex_);
-  for (const auto &[unused, buffer] : free_) {
-    api().ReleaseMemObject(buffer->memory);
-    delete buffer;
-  }
-  free_.clear();
+  pool_.drain([](Buffer &unused) { api().ReleaseMemObject(unused.memory); });
 }
 
 void Device::write(Buffer &to, size_t offset, const void *from, size_t bytes) {

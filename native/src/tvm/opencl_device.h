@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "../status.h"
+#include "gpu_types.h"
 #include "opencl_api.h"
 
 namespace se::cl {
@@ -17,11 +18,6 @@ namespace se::cl {
 struct alignas(64) Buffer {
   Mem *memory;
   size_t bytes;
-};
-
-struct KernelTime {
-  uint64_t calls = 0;
-  uint64_t nanoseconds = 0;
 };
 
 class Device {
@@ -51,7 +47,7 @@ class Device {
   // Gives what lies in the pool back to the device.
   void trim() noexcept;
   // Bytes in use, without the pool.
-  uint64_t used_bytes() const { return used_bytes_; }
+  uint64_t used_bytes() const { return pool_.used_bytes(); }
 
   // `write` returns as soon as `from` may be changed, `read` when everything queued before is done.
   void write(Buffer &to, size_t offset, const void *from, size_t bytes);
@@ -87,9 +83,8 @@ class Device {
   std::string platform_, name_, driver_;
   bool computes_half_ = false, is_unified_ = false;
   uint64_t memory_bytes_ = 0, largest_buffer_bytes_ = 0;
+  GpuPool<Buffer> pool_;
   std::mutex mutex_;
-  std::multimap<size_t, Buffer *> free_;
-  std::atomic<uint64_t> used_bytes_ = 0;
   std::atomic<bool> is_lost_ = false;
   std::map<std::string, KernelTime> times_;
 };

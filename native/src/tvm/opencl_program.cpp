@@ -162,8 +162,8 @@ Kernel *KernelSet::kernel(const std::string &name) {
   return made;
 }
 
-void KernelSet::run(const std::string &name, const std::vector<Argument> &arguments, unsigned dimensions,
-                    const size_t *global, const size_t *local) {
+void KernelSet::run(const std::string &name, const std::vector<GpuArgument> &arguments, const size_t *groups,
+                    const size_t *threads) {
   // A kernel object holds its arguments: set and queued together.
   const std::lock_guard lock(mutex_);
   Kernel *ready = kernel(name);
@@ -171,7 +171,8 @@ void KernelSet::run(const std::string &name, const std::vector<Argument> &argume
     const Int code = api().SetKernelArg(ready, static_cast<Uint>(i), arguments[i].bytes, arguments[i].data);
     if (code != kSuccess) throw device_.failure(("cannot pass an argument to kernel " + ticked(name)).c_str(), code);
   }
-  device_.launch(ready, name, dimensions, global, local);
+  const size_t global[3] = {groups[0] * threads[0], groups[1] * threads[1], groups[2] * threads[2]};
+  device_.launch(ready, name, 3, global, threads);
 }
 
 }  // namespace se::cl

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu_types.h"
 #include "opencl_device.h"
 
 namespace se::cl {
@@ -23,15 +24,10 @@ class KernelSet {
   KernelSet(const KernelSet &) = delete;
   KernelSet &operator=(const KernelSet &) = delete;
 
-  // One argument: device memory, or a number of 4 or 8 bytes.
-  struct Argument {
-    const void *data;
-    size_t bytes;
-  };
-
-  // Queues one run. MODEL_CORRUPT for a kernel that is not there; else as Device::launch.
-  void run(const std::string &name, const std::vector<Argument> &arguments, unsigned dimensions, const size_t *global,
-           const size_t *local);
+  // Queues one run of `groups` groups of `threads` threads, along three axes. MODEL_CORRUPT for a kernel that is not
+  // there; else as Device::launch.
+  void run(const std::string &name, const std::vector<GpuArgument> &arguments, const size_t *groups,
+           const size_t *threads);
   bool came_from_cache() const { return came_from_cache_; }
 
  private:
