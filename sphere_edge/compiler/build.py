@@ -25,7 +25,7 @@ def is_linked_by_the_app(target: Target) -> bool:
 
 
 def compile_objects(module: tvm.IRModule, target: Target, folder: Path, prefix: str) -> None:
-    """Compiles `module` into object files in `folder`, for static linking.
+    """Compiles `module` into object files in `folder`, made if need be, for static linking.
 
     All their symbols begin with `prefix`, so that several models can be linked into one program;
     TVM's runtime finds the model by `ffi.SystemLib` with that prefix. The same module, target and
@@ -33,6 +33,7 @@ def compile_objects(module: tvm.IRModule, target: Target, folder: Path, prefix: 
     """
 
     def collect(_: str, objects: list[str], **__: Any) -> None:
+        folder.mkdir(exist_ok=True)
         for name in objects:
             shutil.copyfile(name, folder / Path(name).name)
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from math import prod
 from pathlib import Path
+
+import numpy as np
 
 from sphere_edge import console
 from sphere_edge.bundle.manifest import GpuCode
 from sphere_edge.compiler import cubin, kernels
 from sphere_edge.compiler.build import compile_module, compile_objects, is_linked_by_the_app
 from sphere_edge.compiler.target import CpuTarget, GpuTarget
-from sphere_edge.console import Progress
+from sphere_edge.console import Progress, human_bytes
 from sphere_edge.errors import UnsupportedError
+from sphere_edge.fit import KV_BYTES
 from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.graph import Graph, Limits, trace
+from sphere_edge.models.layers import origins
 from sphere_edge.models.registry import Family
 from sphere_edge.profiles import DeviceProfile
 from sphere_edge.quantization.weights import WeightFormat
@@ -50,31 +55,57 @@ def for_gpu(
 ) -> GpuCode | None:
     """The same functions for the GPU; None if the profile wants none, or none can be made.
 
-    The second is said through the console: NVRTC comes in wheels that not everybody has, and there
-    are no GPU kernels for some things yet.
+    The second is said through the console: NVRTC comes in wheels that not everybody has, there are
+    no GPU kernels for some things yet, and a tensor or a kernel may be too large for the GPU.
     """
     if all(backend == "cpu" for backend in profile.backends):
         return None
-    target = GpuTarget.of(profile)
-    linked_in = is_linked_by_the_app(target)
-    library = target.kind if linked_in else f"model-{target.kind}.so"
-    with progress.step(f"compiling for {target.kind} ({target.family})"):
-        try:
+    try:
+        target = GpuTarget.of(profile)
+        linked_in = is_linked_by_the_app(target)
+        library = target.kind if linked_in else f"model-{target.kind}.so"
+        with progress.step(f"compiling for {target.kind} ({target.family})"):
             if target.kind == "cuda" and target.architecture is not None:
                 cubin.register(target.architecture)
             model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
+            check_buffers(model, limits, target)
             module = trace(model, limits).module
-        except UnsupportedError as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            console.warn(f"the bundle is for the CPU only: {error.message}{hint}")
-            return None
-        if linked_in:
-            (folder / library).mkdir()
-            compile_objects(module, target, folder / library, symbol_prefix(name, target.kind))
-        else:
-            compile_module(module, target, folder / library)
+            if linked_in:
+                prefix = symbol_prefix(name, target.kind)
+                compile_objects(module, target, folder / library, prefix)
+            else:
+                compile_module(module, target, folder / library)
+    except UnsupportedError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        console.warn(f"the bundle is for the CPU only: {error.message}{hint}")
+        return None
     return GpuCode(
         backend=target.kind,
         library=f"lib/{library}",
         arithmetic="float16" if target.half else "float32",
     )
+
+
+def check_buffers(model: Decoder, limits: Limits, target: GpuTarget) -> None:
+    """Raises UnsupportedError for a tensor that one buffer of the GPU cannot hold.
+
+    OpenCL's CL_DEVICE_MAX_MEM_ALLOC_SIZE; where the profile does not know it, the runtime refuses
+    on the device.
+    """
+    most = target.limits.allocation_bytes
+    if most is None:
+        return
+    shape = model.shape
+    cache = limits.context_tokens * shape.kv_heads * shape.head_dim * KV_BYTES[limits.kv_dtype]
+    tensors = {"the KV cache of one layer": cache} | {
+        f"`{name}`": prod(sizes) * np.dtype(dtype).itemsize
+        for origin in origins(model)
+        for name, dtype, sizes in origin.arrays()
+    }
+    largest = max(tensors, key=lambda name: tensors[name])
+    if tensors[largest] > most:
+        message = (
+            f"{largest} takes {human_bytes(tensors[largest])} and one buffer of this GPU holds "
+            f"{human_bytes(most)}"
+        )
+        raise UnsupportedError(message, hint="choose fewer bits (--quant q4) or a shorter context")

@@ -79,8 +79,9 @@ def linked(gpu_bundle: Bundle, tmp_path: Path) -> Path:
 def test_the_runtime_finds_a_model_that_is_linked_into_its_program(
     gpu_bundle: Bundle, linked: Path, tmp_path: Path
 ) -> None:
-    # TVM knows an empty module under every prefix.
-    assert answer(linked, exit_code=Status.MODEL_CORRUPT)["error"]["status"] == "MODEL_CORRUPT"
+    failed = answer(linked, exit_code=Status.LOAD_FAILED)["error"]
+    assert failed["status"] == "LOAD_FAILED"
+    assert "`sphere_edge_tiny_` is linked into this program" in failed["message"]
     app, runtime = tmp_path / "libapp.so", native.build(targets.host()).folder / "lib"
     objects = sorted((linked / "lib").iterdir())
     words = ["-shared", *objects, f"-L{runtime}", "-ltvm_ffi", "-lm", "-o", app]

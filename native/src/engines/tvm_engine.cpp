@@ -146,13 +146,17 @@ TvmValue linked_in(const Bundle &bundle, const std::string &backend) {
   for (char &letter : prefix) {
     if (!std::isalnum(static_cast<unsigned char>(letter))) letter = '_';
   }
+  std::string reason;
   try {
-    return tvm_global("ffi.SystemLib").call({TvmValue(prefix)}, SE_LOAD_FAILED);
+    TvmValue module = tvm_global("ffi.SystemLib").call({TvmValue(prefix)}, SE_LOAD_FAILED);
+    // TVM knows a module under every prefix: what was never linked in has no functions.
+    tvm_function(module, "vm_load_executable");
+    return module;
   } catch (const Error &error) {
-    throw Error(SE_LOAD_FAILED,
-                "no model with the prefix " + ticked(prefix) + " is linked into this program: " + error.message,
-                "link the object files of the bundle's lib/ into the app");
+    reason = error.message;
   }
+  throw Error(SE_LOAD_FAILED, "no model with the prefix " + ticked(prefix) + " is linked into this program: " + reason,
+              "link the object files of the bundle's lib/ into the app");
 }
 
 // The library of each bundle is loaded once, however often the bundle is open: its context is a global of it.

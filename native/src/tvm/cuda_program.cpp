@@ -11,8 +11,7 @@ Cubin::Cubin(Device &device, const std::string &code) : device_(device) {
   throw Error(SE_LOAD_FAILED,
               "the driver of " + ticked(device_.name()) + " (" + device_.architecture() + ", " + device_.driver() +
                   ") does not take the kernels: " + error_name(result),
-              "package the model for this GPU's architecture, or install a "
-              "driver for CUDA 13");
+              "package the model for this GPU's architecture, or install a driver for CUDA 13");
 }
 
 Cubin::~Cubin() {
