@@ -15,7 +15,6 @@ from sphere_edge.compiler.build import compile_module, compile_objects, is_linke
 from sphere_edge.compiler.target import CpuTarget, GpuTarget
 from sphere_edge.console import Progress, human_bytes
 from sphere_edge.errors import UnsupportedError
-from sphere_edge.fit import KV_BYTES
 from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.graph import Graph, Limits, trace
 from sphere_edge.models.layers import origins
@@ -96,7 +95,8 @@ def check_buffers(model: Decoder, limits: Limits, target: GpuTarget) -> None:
     if most is None:
         return
     shape = model.shape
-    cache = limits.context_tokens * shape.kv_heads * shape.head_dim * KV_BYTES[limits.kv_dtype]
+    cache = prod((limits.context_tokens, shape.kv_heads, shape.head_dim))
+    cache *= np.dtype(limits.kv_dtype).itemsize
     tensors = {"the KV cache of one layer": cache} | {
         f"`{name}`": prod(sizes) * np.dtype(dtype).itemsize
         for origin in origins(model)
