@@ -105,6 +105,13 @@ CompiledText read_compiled(JsonObject tvm) {
     gpu.finish();
   }
   tvm.skip("gpu");
+  if (tvm.has("rope_switch")) {
+    JsonObject rope = tvm.object("rope_switch");
+    const auto tokens = static_cast<uint32_t>(rope.count("tokens", 1, kMost32));
+    compiled.rope_switch = RopeSwitch{tokens, rope.string("parameter"), rope.string("beyond")};
+    rope.finish();
+  }
+  tvm.skip("rope_switch");
   tvm.finish();
   return compiled;
 }

@@ -39,6 +39,13 @@ struct GpuCode {
   bool half;            // computes in float16
 };
 
+// LongRoPE has two rotations, one for texts of up to `tokens` tokens and one for longer ones.
+struct RopeSwitch {
+  uint32_t tokens;
+  std::string parameter;  // which of the parameters
+  std::string beyond;     // the tensor in its place for longer texts
+};
+
 // How the tvm engine calls the compiled module: `tvm` of the manifest.
 struct CompiledText {
   std::vector<std::string> parameters;
@@ -46,6 +53,7 @@ struct CompiledText {
   uint32_t prefill_tokens;
   uint32_t score_tokens;
   std::optional<GpuCode> gpu;
+  std::optional<RopeSwitch> rope_switch;
 };
 
 // What an image model paints unless told otherwise: `image` of the manifest.

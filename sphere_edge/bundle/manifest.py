@@ -111,6 +111,14 @@ class Image(Part):
     guidance: Annotated[float, Field(ge=0, le=100)]
 
 
+class RopeSwitch(Part):
+    """Another tensor takes the place of `parameter` for texts of more than `tokens` tokens."""
+
+    tokens: Positive
+    parameter: str
+    beyond: str
+
+
 class Tvm(Part):
     """How the tvm engine calls `lib/model.so`; see docs/bundle.md, "The compiled module"."""
 
@@ -121,6 +129,7 @@ class Tvm(Part):
     prefill_tokens: Positive
     score_tokens: Positive
     gpu: GpuCode | None = None
+    rope_switch: RopeSwitch | None = None
 
 
 class Memory(Part):

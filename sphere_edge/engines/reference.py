@@ -42,18 +42,22 @@ def write(
     target = CpuTarget.of(profile.triple, profile.cpu.features)
     config = ModelConfig.read(source.path)
     window = config.take("sliding_window", int, None)
+    context = text.context_tokens
+    if made.rope_switch is not None:
+        # Nothing is kept across the switch: a text beyond it is computed as a whole, like others.
+        context = min(context, made.rope_switch.tokens)
     chosen = plan(
         passage,
         vocabulary,
         parameters=draft.parameters,
-        context_tokens=text.context_tokens,
+        context_tokens=context,
         prefill_tokens=made.prefill_tokens,
         score_tokens=made.score_tokens,
         window=window,
     )
     stored = _Stored(folder / "weights")
     kernels = ReferenceKernels()
-    found = family(config, text.context_tokens)
+    found = family(config, context)
     # What the engine found out about the head is in the weights that it wrote.
     tied = not any(name.startswith("lm_head.") for name in made.parameters)
     settings = replace(found.config, shape=replace(found.config.shape, tied=tied))

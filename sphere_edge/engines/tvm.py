@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sphere_edge import console, fit
-from sphere_edge.bundle.manifest import ManifestDraft, Target, Text, Tvm
+from sphere_edge.bundle.manifest import ManifestDraft, RopeSwitch, Target, Text, Tvm
 from sphere_edge.bundle.reference_plan import PASSAGE
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.compiler import kernels
@@ -26,10 +26,9 @@ from sphere_edge.formats.source import ModelSource
 from sphere_edge.formats.tensors import Tensors
 from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.graph import Limits
-from sphere_edge.models.layers import origins
+from sphere_edge.models.layers import BEYOND, origins
 from sphere_edge.models.origin import Origin
 from sphere_edge.models.registry import Family, family
-from sphere_edge.models.rope import boundary
 from sphere_edge.models.shape import Shape
 from sphere_edge.profiles import DeviceProfile
 from sphere_edge.quantization.weights import FORMATS, WeightFormat
@@ -58,7 +57,8 @@ def build(
     target = CpuTarget.of(profile.triple, profile.cpu.features)
     fmt = target.weight_format(options.quantization or profile.defaults.quantization)
     config = ModelConfig.read(source.path)
-    context = _context(config, options, profile)
+    longest = config.take("max_position_embeddings", int)
+    context = context_tokens(options.context_tokens, profile.defaults.context_tokens, longest)
     checkpoint = weights.opened(source.path, config, options.adapter)
     quantized.check_format(checkpoint, fmt.name)
     made = _untied(family(config, context), checkpoint)
@@ -123,27 +123,11 @@ def build(
             prefill_tokens=limits.prefill_tokens,
             score_tokens=limits.score_tokens,
             gpu=gpu,
+            rope_switch=rope_switch(model),
         ),
         memory=memory,
         provenance=provenance(source, _TOOLS, progress, options.adapter),
     )
-
-
-def _context(config: ModelConfig, options: PackageOptions, profile: DeviceProfile) -> int:
-    """The bundle's context: what was asked, or the profile's as far as the model goes.
-
-    A LongRoPE model goes to the boundary of its short factors unless asked to go beyond: keys in
-    the cache are rotated for good, so a bundle has one list of factors, and the long one is wrong
-    for short texts.
-    """
-    longest, switch = config.take("max_position_embeddings", int), boundary(config)
-    asked, usual = options.context_tokens, profile.defaults.context_tokens
-    if switch is not None and asked is not None and asked > switch:
-        console.warn(
-            f"with a context beyond {switch} tokens, short texts are rotated by LongRoPE's long "
-            f"factors, too; `--context {switch}` keeps to the short ones"
-        )
-    return context_tokens(asked, usual if switch is None else min(usual, switch), longest)
 
 
 def _untied(made: Family, checkpoint: Tensors) -> Family:
@@ -172,6 +156,18 @@ def _warn(made: Family, unused: tuple[str, ...]) -> None:
 def _kv_dtype(fmt: WeightFormat) -> Any:
     """Half the memory where the weights are rounded anyway; exact where the user wants float32."""
     return "float32" if fmt.name == "f32" else "float16"
+
+
+def rope_switch(model: Decoder) -> RopeSwitch | None:
+    """For the runtime: LongRoPE rotates by other frequencies once a text is long."""
+    rotation = model.rope.rotation
+    if rotation.beyond is None:
+        return None
+    return RopeSwitch(
+        tokens=rotation.switch_tokens,
+        parameter="rope.inverse_frequencies",
+        beyond=f"rope.{BEYOND}",
+    )
 
 
 def _spec(name: str, model: Decoder, needed: list[Origin], quantization: str) -> fit.ModelSpec:

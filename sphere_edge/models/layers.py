@@ -19,6 +19,8 @@ from sphere_edge.quantization.weights import WeightFormat
 
 # K and V of one layer.
 Cache = tuple[Tensor, Tensor]
+# What lies beside the frequencies for texts beyond the length where others begin.
+BEYOND = "beyond"
 # The decoder lies below this name in checkpoints; the head beside it.
 _ROOT, _HEAD = "model.", "lm_head"
 
@@ -203,6 +205,8 @@ class Rope(nn.Module):  # type: ignore[misc]
         """The frequencies, worked out from config.json."""
         name = f"{path}.inverse_frequencies"
         yield Origin((name,), constant=self.rotation.inverse_frequencies)
+        if self.rotation.beyond is not None:
+            yield Origin((f"{path}.{BEYOND}",), constant=self.rotation.beyond)
 
 
 class Packed(nn.Module):  # type: ignore[misc]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
-from sphere_edge.formats.config import ModelConfig, RopeKind, RopeParameters
+from sphere_edge.formats.config import RopeKind, RopeParameters
 
 Frequencies = NDArray[np.float64]
 Value = TypeVar("Value")
@@ -22,12 +22,14 @@ class Rotation:
     """What a head's first `rotary_dim` features are rotated by.
 
     `inverse_frequencies`: float32 [rotary_dim / 2], any scaling worked in; `magnitude` multiplies
-    cos and sin.
+    cos and sin. Texts of more than `switch_tokens` tokens take the frequencies `beyond` instead.
     """
 
     rotary_dim: int
     inverse_frequencies: NDArray[np.float32]
     magnitude: float = 1.0
+    beyond: NDArray[np.float32] | None = None
+    switch_tokens: int = 0
 
 
 def rotation(
@@ -35,8 +37,8 @@ def rotation(
 ) -> Rotation:
     """The rotation that `rope` asks for (Su et al. 2021), computed in float64.
 
-    A scaling that depends on the length of the text (longrope) is fixed by `context_tokens`, the
-    length of the KV cache: rotated keys stay in the cache, so the text must not change it.
+    A scaling that depends on the length of the text (longrope) has frequencies `beyond` some length
+    where `context_tokens`, the length of the KV cache, has room for such texts.
     `partial`: the family rotates the part of each head that the config says; others refuse one.
     """
     if rope.partial_rotary_factor != 1 and not partial:
@@ -49,27 +51,24 @@ def rotation(
         )
         raise ModelCorruptError(message)
     base = rope.theta ** -(np.arange(0, rotary_dim, 2, dtype=np.float64) / rotary_dim)
-    scaled, magnitude = _SCALINGS[rope.kind](base, rope, context_tokens)
-    return Rotation(rotary_dim, scaled.astype(np.float32), magnitude)
+    scaled, magnitude = _SCALINGS[rope.kind](base, rope)
+    short = Rotation(rotary_dim, scaled.astype(np.float32), magnitude)
+    original = rope.original_context
+    if rope.kind != "longrope" or original is None or context_tokens <= original:
+        return short
+    beyond = base / _factors("long_factor", rope.long_factor, base.size)
+    return replace(short, beyond=beyond.astype(np.float32), switch_tokens=original)
 
 
-def boundary(config: ModelConfig) -> int | None:
-    """The length up to which texts are rotated by LongRoPE's short factors; None: not LongRoPE."""
-    table = config.take("rope_parameters", dict, {}) or config.take("rope_scaling", dict, {})
-    if (table.get("rope_type") or table.get("type")) not in ("longrope", "su"):
-        return None
-    return config.rope().original_context
-
-
-def _default(base: Frequencies, _rope: RopeParameters, _context: int) -> tuple[Frequencies, float]:
+def _default(base: Frequencies, _rope: RopeParameters) -> tuple[Frequencies, float]:
     return base, 1.0
 
 
-def _linear(base: Frequencies, rope: RopeParameters, _context: int) -> tuple[Frequencies, float]:
+def _linear(base: Frequencies, rope: RopeParameters) -> tuple[Frequencies, float]:
     return base / _positive("factor", rope.factor), 1.0
 
 
-def _llama3(base: Frequencies, rope: RopeParameters, _context: int) -> tuple[Frequencies, float]:
+def _llama3(base: Frequencies, rope: RopeParameters) -> tuple[Frequencies, float]:
     """Slow rotations are slowed by `factor`, fast ones kept, those between blended (Llama 3.1)."""
     factor = _positive("factor", rope.factor)
     original = _positive("original_max_position_embeddings", rope.original_context)
@@ -83,7 +82,7 @@ def _llama3(base: Frequencies, rope: RopeParameters, _context: int) -> tuple[Fre
     return kept * base + (1 - kept) * base / factor, 1.0
 
 
-def _yarn(base: Frequencies, rope: RopeParameters, _context: int) -> tuple[Frequencies, float]:
+def _yarn(base: Frequencies, rope: RopeParameters) -> tuple[Frequencies, float]:
     """YaRN (Peng et al. 2023): a ramp over the dimensions, and a temperature on the scores."""
     factor = _positive("factor", rope.factor)
     original = _positive("original_max_position_embeddings", rope.original_context)
@@ -103,15 +102,13 @@ def _yarn(base: Frequencies, rope: RopeParameters, _context: int) -> tuple[Frequ
     return (1 - slowed) * base + slowed * base / factor, _yarn_magnitude(rope, factor)
 
 
-def _longrope(base: Frequencies, rope: RopeParameters, context: int) -> tuple[Frequencies, float]:
-    """LongRoPE (Ding et al. 2024): a factor per pair, from one list for short and one for long."""
+def _longrope(base: Frequencies, rope: RopeParameters) -> tuple[Frequencies, float]:
+    """LongRoPE (Ding et al. 2024) for short texts: a factor per pair; long ones have another list.
+
+    The magnitude is the same for both.
+    """
     original = _positive("original_max_position_embeddings", rope.original_context)
-    name, factors = "short_factor", rope.short_factor
-    if context > original:
-        name, factors = "long_factor", rope.long_factor
-    if factors is None or len(factors) != base.size or min(factors) <= 0:
-        message = f"RoPE scaling needs `{base.size}` positive numbers as `{name}`"
-        raise ModelCorruptError(message)
+    factors = _factors("short_factor", rope.short_factor, base.size)
     factor = rope.factor
     magnitude = rope.attention_factor
     if magnitude is None and factor is None:
@@ -120,7 +117,14 @@ def _longrope(base: Frequencies, rope: RopeParameters, context: int) -> tuple[Fr
     if magnitude is None:
         longer = max(1.0, factor or 1.0)
         magnitude = math.sqrt(1 + math.log(longer) / math.log(original))
-    return base / np.asarray(factors), magnitude
+    return base / factors, magnitude
+
+
+def _factors(name: str, factors: tuple[float, ...] | None, count: int) -> Frequencies:
+    if factors is None or len(factors) != count or min(factors) <= 0:
+        message = f"RoPE scaling needs `{count}` positive numbers as `{name}`"
+        raise ModelCorruptError(message)
+    return np.asarray(factors, np.float64)
 
 
 def _yarn_magnitude(rope: RopeParameters, factor: float) -> float:
@@ -142,9 +146,7 @@ def _positive(name: str, value: float | None) -> float:
     return value
 
 
-_SCALINGS: dict[
-    RopeKind, Callable[[Frequencies, RopeParameters, int], tuple[Frequencies, float]]
-] = {
+_SCALINGS: dict[RopeKind, Callable[[Frequencies, RopeParameters], tuple[Frequencies, float]]] = {
     "default": _default,
     "linear": _linear,
     # Changes nothing up to max_position_embeddings, and no bundle's context goes beyond it.

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from tvm import relax
 
-from sphere_edge.bundle.manifest import CacheLayer
+from sphere_edge.bundle.manifest import CacheLayer, RopeSwitch
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.compiler import kernels
 from sphere_edge.compiler.build import compile_module
 from sphere_edge.compiler.target import Target
 from sphere_edge.console import SILENT
 from sphere_edge.engines import weights
+from sphere_edge.engines.tvm import rope_switch
 from sphere_edge.formats import quantized
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
@@ -42,6 +43,7 @@ class Machine:
         layers: Sequence[CacheLayer],
         limits: Limits,
         device: Any = None,
+        switch: RopeSwitch | None = None,
     ) -> None:
         stored: dict[str, Any] = {}
         for path in weights_folder.glob("*.safetensors"):
@@ -51,6 +53,11 @@ class Machine:
         self._device = device or tvm.cpu()
         self._machine = relax.VirtualMachine(tvm.runtime.load_module(str(library)), self._device)
         self._parameters = [tvm.runtime.tensor(stored[name], self._device) for name in parameters]
+        self._beyond = list(self._parameters)
+        self._switch = switch
+        if switch is not None:
+            other = tvm.runtime.tensor(stored[switch.beyond], self._device)
+            self._beyond[list(parameters).index(switch.parameter)] = other
         self._layers = layers
         self.forget(limits.context_tokens)
 
@@ -62,10 +69,19 @@ class Machine:
         assert made is not None
         limits = Limits(text.context_tokens, made.prefill_tokens, made.score_tokens, text.kv_dtype)
         library = bundle.folder / "lib" / "model.so"
-        return cls(library, bundle.folder / "weights", made.parameters, made.cache, limits)
+        return cls(
+            library,
+            bundle.folder / "weights",
+            made.parameters,
+            made.cache,
+            limits,
+            switch=made.rope_switch,
+        )
 
     def forget(self, context: int) -> None:
         """A new cache, full of numbers that would show wherever they were read."""
+        self._history: list[int] = []
+        self._is_beyond = False
         shapes = [
             (layer.kv_heads, context, features)
             for layer in self._layers
@@ -94,9 +110,25 @@ class Machine:
         return self._call("decode", [token_id], position)[0]
 
     def _call(self, name: str, token_ids: list[int], position: int) -> Logits:
+        if self._switch is not None:
+            self._choose_rope(token_ids, position, self._switch.tokens)
+        return self._compute(name, token_ids, position)
+
+    def _choose_rope(self, token_ids: list[int], position: int, tokens: int) -> None:
+        """As the runtime does it: another rotation means that everything is computed again."""
+        self._history = self._history[:position] + token_ids
+        is_beyond = len(self._history) > tokens
+        if is_beyond != self._is_beyond:
+            self._is_beyond = is_beyond
+            size = self._limits.prefill_tokens
+            for start in range(0, position, size):
+                self._compute("prefill", self._history[start : min(position, start + size)], start)
+
+    def _compute(self, name: str, token_ids: list[int], position: int) -> Logits:
         arguments = (np.array(token_ids, np.int32), np.array([position], np.int32))
         tensors = [tvm.runtime.tensor(array, self._device) for array in arguments]
-        result = self._machine[name](*tensors, self._cache, self._parameters)
+        parameters = self._beyond if self._is_beyond else self._parameters
+        result = self._machine[name](*tensors, self._cache, parameters)
         return result.numpy()
 
 
@@ -132,4 +164,5 @@ class Compiled(Machine):
         checkpoint, needed = quantized.opened(Checkpoint.open(folder), config), list(origins(model))
         assert weights.check(checkpoint, needed) == ()
         weights.convert(checkpoint, needed, work, SILENT)
-        super().__init__(library, work, graph.parameters, graph.cache, limits, device)
+        switch = rope_switch(model)
+        super().__init__(library, work, graph.parameters, graph.cache, limits, device, switch)

@@ -659,8 +659,7 @@ def run(name: str, config: dict[str, Any]) -> tuple[goldens.Golden, torch.nn.Mod
     drawn = (goldens.uniform(seed, "token_ids", count) + 1) / 2 * model.config.vocab_size
     token_ids = [int(value) for value in drawn]
     positions = [0, 6, 20, PROMPT - 1, PROMPT, PROMPT + 8, count - 1]
-    with torch.no_grad():
-        rows = model(torch.tensor([token_ids])).logits[0].numpy()
+    rows = _rows(model, token_ids, positions)
     tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
     state = golden_experts.stored(model, config)
     golden = goldens.Golden(
@@ -671,9 +670,21 @@ def run(name: str, config: dict[str, Any]) -> tuple[goldens.Golden, torch.nn.Mod
         prompt_tokens=PROMPT,
         token_ids=token_ids,
         positions=positions,
-        rows=rows[positions].astype(np.float32),
+        rows=rows.astype(np.float32),
     )
     return golden, model
+
+
+def _rows(model: torch.nn.Module, token_ids: list[int], positions: list[int]) -> Any:
+    """The logits after each of `positions`."""
+    kind = (getattr(model.config, "rope_parameters", None) or {}).get("rope_type")
+    with torch.no_grad():
+        if kind != "longrope":
+            return model(torch.tensor([token_ids])).logits[0].numpy()[positions]
+        # How a token is rotated depends on how many there are: each text by itself, as `generate`
+        # begins again where the other factors begin.
+        texts = [torch.tensor([token_ids[: position + 1]]) for position in positions]
+        return np.stack([model(text).logits[0, -1].numpy() for text in texts])
 
 
 def main(wanted: list[str]) -> None:

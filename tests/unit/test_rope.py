@@ -1,12 +1,13 @@
 """The inverse frequencies of each RoPE scaling, against values worked out by hand."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
-from sphere_edge.formats.config import ModelConfig, RopeParameters
+from sphere_edge.formats.config import RopeParameters
 from sphere_edge.models import rope
 
 
@@ -69,7 +70,7 @@ def test_a_family_that_rotates_whole_heads_refuses_a_part_by_name():
         rope.rotation(RopeParameters(partial_rotary_factor=0.5), 64, 512)
 
 
-def test_longrope_takes_the_factors_for_the_length_of_the_cache():
+def test_longrope_has_other_frequencies_for_longer_texts_where_the_cache_has_room_for_them():
     long = RopeParameters(
         kind="longrope",
         theta=10000.0,
@@ -81,25 +82,13 @@ def test_longrope_takes_the_factors_for_the_length_of_the_cache():
     short = rotation(long, 8, 512)
     np.testing.assert_allclose(short.inverse_frequencies, [1, 0.05, 0.0025, 0.000125], rtol=1e-6)
     assert short.magnitude == pytest.approx(math.sqrt(1 + math.log(8) / math.log(512)))
-    beyond = rotation(long, 8, 513)
-    np.testing.assert_allclose(beyond.inverse_frequencies, [0.1, 0.01, 1e-3, 1e-4], rtol=1e-6)
-
-
-def test_longropes_boundary_is_told_in_both_dialects_and_of_no_other_scaling():
-    factors = {"short_factor": [1.0], "long_factor": [2.0]}
-    old = {"rope_scaling": {"type": "su", **factors}, "original_max_position_embeddings": 4096}
-    new = {"rope_type": "longrope", "original_max_position_embeddings": 2048, **factors}
-
-    def boundary(**values):
-        sizes = {"model_type": "phi3", "max_position_embeddings": 131072}
-        return rope.boundary(ModelConfig({**sizes, **values}))
-
-    assert boundary(**old) == 4096
-    assert boundary(rope_parameters=new) == 2048
-    assert boundary() is None
-    assert boundary(rope_scaling={"type": "linear", "factor": 2.0}) is None
-    layers = {"full_attention": new, "sliding_attention": {"rope_type": "default"}}
-    assert boundary(rope_parameters=layers) is None
+    assert short.beyond is None
+    both = rotation(long, 8, 513)
+    assert (both.inverse_frequencies == short.inverse_frequencies).all()
+    assert (both.switch_tokens, both.magnitude) == (512, short.magnitude)
+    np.testing.assert_allclose(both.beyond, [0.1, 0.01, 1e-3, 1e-4], rtol=1e-6)
+    with pytest.raises(ModelCorruptError, match="long_factor"):
+        rotation(dataclasses.replace(long, long_factor=None), 8, 513)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "../log.h"
@@ -204,6 +205,9 @@ class TvmEngine : public Engine {
 
  private:
   void load_weights(const Bundle &bundle);
+  void load_rope_switch(const RopeSwitch &rope, const std::vector<std::string> &names, std::vector<TvmValue> parameters,
+                        const std::shared_ptr<WeightFiles> &weights);
+  void choose_rope(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt);
   void allocate_cache(const Bundle &bundle);
   void load_functions(const Bundle &bundle);
   std::span<const float> call(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position, size_t rows,
@@ -226,6 +230,14 @@ class TvmEngine : public Engine {
   TvmValue parameters_;
   TvmValue cache_;
   TvmValue logits_;
+
+  // Of models whose rotation depends on the length of the text: from how many tokens on it is the other one, whether
+  // that is in use, which tokens there are, and how many of them were computed with it.
+  std::optional<uint32_t> switch_tokens_;
+  TvmValue parameters_beyond_;
+  bool is_beyond_ = false;
+  std::vector<int32_t> history_;
+  uint32_t computed_ = 0;
 };
 
 std::unique_ptr<TvmPlace> place_for(const Bundle &bundle, const std::string &backend) {
@@ -273,6 +285,23 @@ void TvmEngine::load_weights(const Bundle &bundle) {
     parameters.push_back(place_->tensor(bytes.data(), bytes.size(), dtype_of(tensor), tensor.shape, weights));
   }
   parameters_ = tuple_of(parameters);
+  const CompiledText &compiled = *bundle.compiled;
+  if (compiled.rope_switch) load_rope_switch(*compiled.rope_switch, compiled.parameters, parameters, weights);
+}
+
+void TvmEngine::load_rope_switch(const RopeSwitch &rope, const std::vector<std::string> &names,
+                                 std::vector<TvmValue> parameters, const std::shared_ptr<WeightFiles> &weights) {
+  const auto found = std::find(names.begin(), names.end(), rope.parameter);
+  if (found == names.end()) throw Error(SE_MODEL_CORRUPT, "no parameter " + ticked(rope.parameter));
+  const WeightTensor &beyond = weights->tensor(rope.beyond);
+  const WeightTensor &usual = weights->tensor(rope.parameter);
+  if (beyond.shape != usual.shape || beyond.dtype != usual.dtype) {
+    throw Error(SE_MODEL_CORRUPT, ticked(rope.beyond) + " is not like " + ticked(rope.parameter));
+  }
+  parameters[static_cast<size_t>(found - names.begin())] =
+      place_->tensor(beyond.bytes.data(), beyond.bytes.size(), dtype_of(beyond), beyond.shape, weights);
+  parameters_beyond_ = tuple_of(parameters);
+  switch_tokens_ = rope.tokens;
 }
 
 void TvmEngine::allocate_cache(const Bundle &bundle) {
@@ -326,7 +355,24 @@ TvmValue TvmEngine::run(const TvmValue &function, std::span<const int32_t> token
   const auto count = static_cast<int64_t>(tokens.size());
   const TvmValue token_ids = place_->tensor(ids.get(), tokens.size_bytes(), int32, {count}, ids);
   const TvmValue first = place_->tensor(where.get(), sizeof(int32_t), int32, {1}, where);
-  return function.call({token_ids, first, cache_, parameters_}, SE_INTERNAL);
+  return function.call({token_ids, first, cache_, is_beyond_ ? parameters_beyond_ : parameters_}, SE_INTERNAL);
+}
+
+// What was computed with the rotation for short texts is of no use to a long one, nor the other way round: everything
+// before `position` is then computed again, as transformers does it.
+void TvmEngine::choose_rope(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt) {
+  if (!switch_tokens_) return;
+  if (position > history_.size()) throw Error(SE_INTERNAL, "tokens before position " + std::to_string(position));
+  history_.resize(position);
+  const bool beyond = position + tokens.size() > *switch_tokens_;
+  computed_ = beyond == is_beyond_ ? std::min(computed_, position) : 0;
+  is_beyond_ = beyond;
+  while (computed_ < position) {
+    const uint32_t count = std::min(prefill_tokens_, position - computed_);
+    call(prefill_, std::span(history_).subspan(computed_, count), computed_, 1, interrupt);
+    computed_ += count;
+  }
+  history_.insert(history_.end(), tokens.begin(), tokens.end());
 }
 
 std::span<const float> TvmEngine::call(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position,
@@ -358,20 +404,24 @@ std::span<const float> TvmEngine::call(const TvmValue &function, std::span<const
 
 std::span<const float> TvmEngine::advance(std::span<const int32_t> tokens, uint32_t position,
                                           const Interrupt &interrupt) {
-  if (tokens.size() == 1) return call(decode_, tokens, position, 1, interrupt);
+  choose_rope(tokens, position, interrupt);
   std::span<const float> logits;
   while (!tokens.empty()) {
     const auto part = tokens.first(std::min<size_t>(tokens.size(), prefill_tokens_));
-    logits = call(prefill_, part, position, 1, interrupt);
+    logits = call(part.size() == 1 ? decode_ : prefill_, part, position, 1, interrupt);
     position += static_cast<uint32_t>(part.size());
     tokens = tokens.subspan(part.size());
+    computed_ = position;
   }
   return logits;
 }
 
 std::span<const float> TvmEngine::score(std::span<const int32_t> tokens, uint32_t position,
                                         const Interrupt &interrupt) {
-  return call(score_, tokens, position, tokens.size(), interrupt);
+  choose_rope(tokens, position, interrupt);
+  const auto logits = call(score_, tokens, position, tokens.size(), interrupt);
+  computed_ = position + static_cast<uint32_t>(tokens.size());
+  return logits;
 }
 
 }  // namespace
