@@ -47,14 +47,19 @@ class Config:
             # transformers reads the key and never uses it: nobody knows what such a model expects.
             message = "`attn_logit_softcapping` is not supported in Gemma 3"
             raise UnsupportedError(message)
+        local_rotation = rotation(
+            rope_parameters(config, "sliding_attention"), shape.head_dim, context_tokens
+        )
+        if local_rotation.beyond is not None:
+            message = "RoPE scaling `longrope` in layers with a window is not supported"
+            hint = f"up to `--context {local_rotation.switch_tokens}` it is"
+            raise UnsupportedError(message, hint=hint)
         return cls(
             shape=shape,
             rotation=rotation(
                 rope_parameters(config, "full_attention"), shape.head_dim, context_tokens
             ),
-            local_rotation=rotation(
-                rope_parameters(config, "sliding_attention"), shape.head_dim, context_tokens
-            ),
+            local_rotation=local_rotation,
             activation=activation(config, "hidden_activation", "gelu_pytorch_tanh"),
             attention_bias=config.take("attention_bias", bool, False),
             windows=_windows(config, shape.layers),

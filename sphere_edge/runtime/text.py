@@ -145,6 +145,18 @@ class TextManager:
             self._handle.long_call("se_text_logits", ids, count, pointer, out.size)
         return out
 
+    def next_logits(self, token_ids: TokenIds) -> npt.NDArray[np.float32]:
+        """Logits after the last token, computed as answers are: float32 [vocab_size].
+
+        What the call before has computed of the same beginning is not computed again.
+        """
+        ids, count = as_array(token_ids)
+        out = np.empty(self.info.vocab_size, dtype=np.float32)
+        pointer = out.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        with self._alone():
+            self._handle.long_call("se_text_next_logits", ids, count, pointer, out.size)
+        return out
+
     def score(self, token_ids: TokenIds) -> npt.NDArray[np.float32]:
         """Natural logarithms of the probability of each token but the first: float32 [n - 1]."""
         ids, count = as_array(token_ids)

@@ -658,7 +658,9 @@ def run(name: str, config: dict[str, Any]) -> tuple[goldens.Golden, torch.nn.Mod
     count = PROMPT + DECODED
     drawn = (goldens.uniform(seed, "token_ids", count) + 1) / 2 * model.config.vocab_size
     token_ids = [int(value) for value in drawn]
-    positions = [0, 6, 20, PROMPT - 1, PROMPT, PROMPT + 8, count - 1]
+    positions = sorted(
+        {0, 6, 20, PROMPT - 1, PROMPT, PROMPT + 8, count - 1} | _around(config, count)
+    )
     rows = _rows(model, token_ids, positions)
     tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
     state = golden_experts.stored(model, config)
@@ -673,6 +675,14 @@ def run(name: str, config: dict[str, Any]) -> tuple[goldens.Golden, torch.nn.Mod
         rows=rows.astype(np.float32),
     )
     return golden, model
+
+
+def _around(config: dict[str, Any], count: int) -> set[int]:
+    """The last position of LongRoPE's short factors and the first of its long ones."""
+    table = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    switch = config.get("original_max_position_embeddings", count)
+    kind = table.get("rope_type") or table.get("type")
+    return {switch - 1, switch} if kind == "longrope" and switch < count else set()
 
 
 def _rows(model: torch.nn.Module, token_ids: list[int], positions: list[int]) -> Any:
