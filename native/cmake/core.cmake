@@ -15,7 +15,13 @@ function(se_own_target target)
   if(SE_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${SE_SANITIZE} -fno-sanitize-recover=all
                                              -fno-omit-frame-pointer -g)
-    target_link_options(${target} PRIVATE -fsanitize=${SE_SANITIZE})
+    if(SE_SANITIZE STREQUAL "thread" AND SE_SANITIZER_RUNTIME)
+      # zig has a ThreadSanitizer of its own and would put one into each file that it links: two in a process end it.
+      # gcc's does not know clang's names for memcpy and memset; it watches libc's.
+      target_compile_options(${target} PRIVATE "SHELL:-mllvm -tsan-instrument-memintrinsics=0")
+    else()
+      target_link_options(${target} PRIVATE -fsanitize=${SE_SANITIZE})
+    endif()
     if(SE_SANITIZER_RUNTIME)
       target_link_libraries(${target} PRIVATE "${SE_SANITIZER_RUNTIME}")
     endif()

@@ -84,9 +84,9 @@ static void *repeat(void *argument) {
 
 int main(int count, char **words) {
   CHECK(count == 4);
-  const se_text_open_options text_options = {sizeof(text_options), 2, 0};
-  const se_audio_open_options audio_options = {sizeof(audio_options), 2, NULL};
-  const se_image_open_options image_options = {sizeof(image_options), 2};
+  const se_text_open_options text_options = {.size = sizeof(text_options), .threads = 2};
+  const se_audio_open_options audio_options = {.size = sizeof(audio_options), .threads = 2};
+  const se_image_open_options image_options = {.size = sizeof(image_options), .threads = 2};
   se_text *text = NULL;
   se_audio *audio = NULL;
   se_image *image = NULL;

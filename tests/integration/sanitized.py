@@ -15,7 +15,7 @@ def build() -> Path:
     """`bin/` of a build with the test programs; with AddressSanitizer where the system has it."""
     host = targets.host()
     project = native.core_project(host)
-    runtime = sanitizer_runtime()
+    runtime = sanitizer_runtime("libasan.so")
     sanitizers = {"SE_SANITIZE": "undefined"}
     if runtime is not None:
         sanitizers = {"SE_SANITIZE": "address,undefined", "SE_SANITIZER_RUNTIME": str(runtime)}
@@ -35,12 +35,12 @@ def build() -> Path:
     return native.build_project(tested, host) / "bin"
 
 
-def sanitizer_runtime() -> Path | None:
-    """libasan.so of the system's gcc; zig instruments code for it, but brings none."""
+def sanitizer_runtime(name: str) -> Path | None:
+    """A sanitizer's library of the system's gcc: zig instruments code for it, but brings none."""
     gcc = shutil.which("gcc")
     if gcc is None:
         return None
-    path = Path(run([gcc, "-print-file-name=libasan.so"], timeout_s=60).stdout.strip())
+    path = Path(run([gcc, f"-print-file-name={name}"], timeout_s=60).stdout.strip())
     return path if path.is_absolute() else None
 
 

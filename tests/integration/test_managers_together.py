@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sanitized import sanitizer_runtime
 
 from sphere_edge import console, packaging, profiles
 from sphere_edge.engines.options import PackageOptions
@@ -17,12 +18,20 @@ from tests import random_diffusion, random_gguf, random_whisper
 @pytest.fixture(scope="module")
 def program() -> Path:
     """The C program with our own files instrumented; the engines are as they always are."""
+    runtime = sanitizer_runtime("libtsan.so")
+    if runtime is None:
+        pytest.skip("no libtsan.so: install gcc")
     host = targets.host()
     project = native.core_project(host, native.ALL_MANAGERS)
     watched = replace(
         project,
         name="native-threads",
-        definitions={**project.definitions, "SE_TESTS": "ON", "SE_SANITIZE": "thread"},
+        definitions={
+            **project.definitions,
+            "SE_TESTS": "ON",
+            "SE_SANITIZE": "thread",
+            "SE_SANITIZER_RUNTIME": str(runtime),
+        },
         leave_out=(),
     )
     for name in project.pins.keys() & sources.SOURCES.keys():
