@@ -128,13 +128,18 @@ def fit(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> Fit:
 def check(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> Memory:
     """`predict`, or OutOfMemoryError naming the cheapest changes when that is too much."""
     found = fit(spec, choice, profile)
-    if found.fits:
-        return found.memory
+    if not found.fits:
+        raise too_much(spec.name, found.memory.peak_bytes, profile, _hint(spec, choice, profile))
+    return found.memory
+
+
+def too_much(model: str, peak_bytes: int, profile: DeviceProfile, hint: str) -> OutOfMemoryError:
+    """What is said when `model` does not fit what `profile` lets an app use."""
     message = (
-        f"`{spec.name}` needs {human_bytes(found.memory.peak_bytes)} at its peak, "
+        f"`{model}` needs {human_bytes(peak_bytes)} at its peak, "
         f"`{profile.name}` lets an app use {human_bytes(profile.memory.usable_bytes)}"
     )
-    raise OutOfMemoryError(message, hint=_hint(spec, choice, profile))
+    return OutOfMemoryError(message, hint=hint)
 
 
 def changes(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> list[Change]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from sphere_edge.bench import tables
 from sphere_edge.bench.measurement import Measurement
-from sphere_edge.errors import InvalidArgumentError, StorageError
+from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.whole_file import written_whole
 
 FORMATS = (".html", ".md", ".csv", ".json")
 
@@ -39,16 +40,9 @@ def write(measurement: Measurement, path: Path) -> None:
 
 
 def save(text: str, path: Path) -> None:
-    """Writes `text` beside `path` first, so that `path` is whole or as it was."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8", newline="")
-        partial.replace(path)
-    except OSError as error:
-        message = f"the report `{path}` cannot be written: {error.strerror}"
-        raise StorageError(message) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    """Writes `text` with its line ends as they are."""
+    with written_whole(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="")
 
 
 def as_json(measurement: Measurement) -> str:

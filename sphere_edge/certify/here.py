@@ -19,6 +19,7 @@ from sphere_edge.devices.payload import item
 from sphere_edge.errors import UnsupportedError
 from sphere_edge.runtime.text import TextManager
 from sphere_edge.toolchain import native, targets
+from sphere_edge.whole_file import written_whole
 
 # Tokens of one call of the engine that gives every row.
 _SCORE_TOKENS = 32
@@ -66,9 +67,8 @@ def keep(bundle: Bundle, verdict: Verdict) -> None:
     """Keeps a verdict about this machine; the bundle itself stays as it is."""
     path = _verdict_path(bundle)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".new")
-    beside.write_text(as_text(kept(bundle).with_one(verdict)), encoding="utf-8")
-    beside.replace(path)
+    with written_whole(path) as beside:
+        beside.write_text(as_text(kept(bundle).with_one(verdict)), encoding="utf-8")
 
 
 def kept(bundle: Bundle) -> Verdicts:

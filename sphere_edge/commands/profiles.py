@@ -14,6 +14,7 @@ from sphere_edge.devices.open import opened
 from sphere_edge.devices.probe import probe
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
 from sphere_edge.profiles import DeviceProfile
+from sphere_edge.whole_file import written_whole
 
 
 def list_profiles(
@@ -92,10 +93,9 @@ def new_profile(uri: str, name: str | None, output: Path | None) -> None:
         message = f"`{path}` exists"
         raise StorageError(message, hint="choose another file with --output")
     text = profile_toml.render(made)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
     profiles.parse(text, f"{path.stem}.toml")
-    beside.replace(path)
+    with written_whole(path) as beside:
+        beside.write_text(text, encoding="utf-8")
     console.say("what it does not tell is left out: bandwidth, API limits, what apps may use")
     console.write(str(path))
 

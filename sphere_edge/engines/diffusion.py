@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sphere_edge.bundle.manifest import Image, ManifestDraft, Target
 from sphere_edge.bundle.write import BundleWriter
-from sphere_edge.console import Progress, human_bytes
+from sphere_edge.console import Progress
 from sphere_edge.engines import tokenizer_tables
 from sphere_edge.engines.diffusion_fit import QUANTIZATIONS, predict
 from sphere_edge.engines.options import PackageOptions, refuse_text_options
 from sphere_edge.engines.provenance import provenance
-from sphere_edge.errors import InvalidArgumentError, OutOfMemoryError
+from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.fit import too_much
 from sphere_edge.formats import diffusion
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.profiles import DeviceProfile
@@ -66,12 +67,8 @@ def build(
     image = defaults(facts)
     memory = predict(facts, image.width, image.height)
     if memory.peak_bytes > profile.memory.usable_bytes:
-        message = (
-            f"`{source.name}` needs {human_bytes(memory.peak_bytes)} at its peak, "
-            f"`{profile.name}` lets an app use {human_bytes(profile.memory.usable_bytes)}"
-        )
         hint = "--quant q4_0 takes a quarter of what f16 does, or take a smaller model"
-        raise OutOfMemoryError(message, hint=hint)
+        raise too_much(source.name, memory.peak_bytes, profile, hint)
     tokenizer_tables.write(facts.tables, writer.folder / "tokenizer", progress)
     return ManifestDraft(
         name=options.name or source.name,

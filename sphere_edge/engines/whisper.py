@@ -10,12 +10,12 @@ from pathlib import Path
 
 from sphere_edge.bundle.manifest import Audio, ManifestDraft, Target
 from sphere_edge.bundle.write import BundleWriter
-from sphere_edge.console import Progress, human_bytes
+from sphere_edge.console import Progress
 from sphere_edge.engines import whisper_fit
 from sphere_edge.engines.options import PackageOptions, refuse_text_options
 from sphere_edge.engines.place import place
 from sphere_edge.engines.provenance import provenance
-from sphere_edge.errors import OutOfMemoryError
+from sphere_edge.fit import too_much
 from sphere_edge.formats import whisper, whisper_folder, whisper_write
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.profiles import DeviceProfile
@@ -43,13 +43,9 @@ def build(
     sizes = whisper_fit.of_file(file)
     memory = sizes.memory(file.quantization.lower())
     if memory.peak_bytes > profile.memory.usable_bytes:
-        message = (
-            f"`{source.name}` needs {human_bytes(memory.peak_bytes)} at its peak, "
-            f"`{profile.name}` lets an app use {human_bytes(profile.memory.usable_bytes)}"
-        )
         best = sizes.best(profile)
         hint = f"--quant {best} fits" if best else "take a smaller or a quantized model"
-        raise OutOfMemoryError(message, hint=hint)
+        raise too_much(source.name, memory.peak_bytes, profile, hint)
     detector = sources.fetch("voice_detector", progress) / "models" / _VOICE_DETECTOR
     place(detector, writer, "voice-detector.bin", progress)
     return ManifestDraft(

@@ -9,6 +9,7 @@ import numpy as np
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.evaluation.comparison import Comparison
 from sphere_edge.evaluation.figures import BLOCK_TOKENS, Interval
+from sphere_edge.whole_file import written_whole
 
 COLUMNS = ("MEASURED", "VALUE →", "95 % INTERVAL →")
 PLOTS = (".svg", ".png")
@@ -54,12 +55,8 @@ def plot(comparison: Comparison, path: Path) -> None:
     axes.set_ylabel("KL divergence (nats)")
     axes.set_title(f"{comparison.candidate} against {comparison.reference}")
     axes.legend(loc="upper right", fontsize=8)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        figure.savefig(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as beside:
+        figure.savefig(beside)
 
 
 def _cells(one: Interval, *, percent: bool = False) -> tuple[str, str]:

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sphere_edge.errors import ModelCorruptError
-from sphere_edge.formats.safetensors import Checkpoint, TensorEntry
+from sphere_edge.formats.safetensors import Checkpoint, TensorEntry, named
 from sphere_edge.quantization import mxfp4
 
 Floats = npt.NDArray[np.float32]
@@ -75,10 +75,7 @@ class SeparateExperts:
 
     def entry(self, name: str) -> TensorEntry:
         """As Tensors.entry."""
-        if name not in self.tensors:
-            message = f"the checkpoint has no tensor `{name}`"
-            raise ModelCorruptError(message)
-        return self.tensors[name]
+        return named(self.tensors, name)
 
     def read(self, name: str, rows: slice | None = None) -> Floats:
         """As Tensors.read."""

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.experts import SeparateExperts, are_fused
-from sphere_edge.formats.safetensors import Checkpoint, TensorEntry
+from sphere_edge.formats.safetensors import Checkpoint, TensorEntry, named
 from sphere_edge.formats.tensors import Tensors
 
 _GROUP = 32
@@ -121,10 +121,7 @@ class Unpacked:
 
     def entry(self, name: str) -> TensorEntry:
         """As Tensors.entry."""
-        if name not in self.tensors:
-            message = f"the checkpoint has no tensor `{name}`"
-            raise ModelCorruptError(message)
-        return self.tensors[name]
+        return named(self.tensors, name)
 
     def read(self, name: str, rows: slice | None = None) -> Floats:
         """As Tensors.read."""

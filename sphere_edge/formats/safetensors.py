@@ -77,6 +77,14 @@ class TensorEntry:
         return math.prod(self.shape)
 
 
+def named(tensors: Mapping[str, TensorEntry], name: str) -> TensorEntry:
+    """The tensor `name`; raises ModelCorruptError naming it where the checkpoint lacks it."""
+    if name not in tensors:
+        message = f"the checkpoint has no tensor `{name}`"
+        raise ModelCorruptError(message)
+    return tensors[name]
+
+
 class Checkpoint:
     """All tensors of a model folder; `tensors` maps their names, in file order, to entries."""
 
@@ -117,10 +125,7 @@ class Checkpoint:
 
     def entry(self, name: str) -> TensorEntry:
         """The tensor `name`; raises ModelCorruptError naming it if the checkpoint lacks it."""
-        if name not in self.tensors:
-            message = f"the checkpoint has no tensor `{name}`"
-            raise ModelCorruptError(message)
-        return self.tensors[name]
+        return named(self.tensors, name)
 
     def read(self, name: str, rows: slice | None = None) -> npt.NDArray[np.float32]:
         """The tensor `name` as float32, or only `rows` of its first axis, streamed from disk.

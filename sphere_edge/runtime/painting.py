@@ -19,6 +19,7 @@ from sphere_edge import errors
 from sphere_edge.runtime import binding_image, library, options
 from sphere_edge.runtime.binding import SEED_RANDOM
 from sphere_edge.runtime.handle import Handle
+from sphere_edge.whole_file import written_whole
 
 _UINT32 = 0xFFFFFFFF
 _GREATEST_SEED = 0x7FFFFFFF
@@ -76,22 +77,15 @@ class GeneratedImage:
     def save(self, path: str | Path) -> None:
         """Writes `png()`, or another format by the ending. Raises StorageError."""
         place = Path(path)
-        # Written beside first, so that a full disk or Ctrl-C leaves an older picture whole.
-        partial = place.with_name(f".{place.stem}.partial{place.suffix}")
-        try:
+        with written_whole(place) as beside:
             if place.suffix.lower() == ".png":
-                partial.write_bytes(self.png())
-            else:
-                self.image.save(partial)
-            partial.replace(place)
-        except OSError as error:
-            message = f"`{place}` cannot be written: {error.strerror or error}"
-            raise errors.StorageError(message) from error
-        except ValueError as error:
-            message = f"no picture format has the ending `{place.suffix}`"
-            raise errors.InvalidArgumentError(message, hint="take .png") from error
-        finally:
-            partial.unlink(missing_ok=True)
+                beside.write_bytes(self.png())
+                return
+            try:
+                self.image.save(beside)
+            except ValueError as error:
+                message = f"no picture format has the ending `{place.suffix}`"
+                raise errors.InvalidArgumentError(message, hint="take .png") from error
 
     def _metadata(self) -> PngInfo:
         info = PngInfo()
