@@ -90,7 +90,7 @@ _Shapes = Iterator[tuple[str, tuple[int, ...]]]
 def _shapes(with_encoder: bool) -> _Shapes:
     yield from _diffusion_model("model.diffusion_model.")
     yield from _text_encoder("text_encoders.llm.model.")
-    yield from _decoder("first_stage_model.decoder.", _DECODER_WIDTH)
+    yield from decoder_shapes("first_stage_model.decoder.", _DECODER_WIDTH)
     yield from _convolution("first_stage_model.post_quant_conv", _LATENT, _LATENT, 1)
     if with_encoder:
         yield from _encoder("first_stage_model.encoder.", _ENCODER_WIDTH)
@@ -166,7 +166,7 @@ def _middle(prefix: str, channels: int) -> _Shapes:
     yield from _residual(f"{prefix}mid.block_2", channels, channels)
 
 
-def _decoder(prefix: str, width: int) -> _Shapes:
+def decoder_shapes(prefix: str, width: int) -> _Shapes:
     channels = width * _STAGES[-1]
     yield from _convolution(f"{prefix}conv_in", channels, _LATENT, 3)
     yield from _middle(prefix, channels)
