@@ -220,9 +220,9 @@ void TextManager::score(std::span<const int32_t> tokens, const RowReceiver &rece
   check_fits(tokens.size());
   computed_.clear();
   engine().rewind(0);
-  const size_t most = engine().score_tokens();
   const size_t vocabulary = engine().facts().vocab_size;
-  for (size_t begin = 0; begin < tokens.size(); begin += most) {
+  for (size_t begin = 0; begin < tokens.size(); begin = computed_.size()) {
+    const size_t most = engine().score_tokens(static_cast<uint32_t>(begin));
     const auto part = tokens.subspan(begin, std::min(most, tokens.size() - begin));
     const auto logits = engine().score(part, static_cast<uint32_t>(begin), turn_.interrupt());
     for (size_t i = 0; i < part.size(); ++i) {

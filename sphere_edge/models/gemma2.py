@@ -39,6 +39,8 @@ class Config:
         """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
         shape = Shape.read(config, default_head_dim=256, default_tied=True)
         refuse_bidirectional(config)
+        # Published files say both; `hidden_activation` is the one that transformers reads.
+        config.take("hidden_act", str, None)
         return cls(
             shape=shape,
             rotation=rotation(config.rope(), shape.head_dim, context_tokens),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sphere_edge.errors import ModelCorruptError
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.models.attention import SelfAttention, specified
 from sphere_edge.models.decoder import Decoder, PlainMLP, PreNormBlock
@@ -29,6 +30,8 @@ class Config:
         """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
         shape = Shape.read(config, epsilon="norm_eps", default_epsilon=1e-5)
         rope = config.rope(default_partial_rotary_factor=0.5)
+        _check_repeated(config, "rope_percent", rope.partial_rotary_factor)
+        _check_repeated(config, "kv_channels", shape.head_dim)
         return cls(
             shape=shape,
             rotation=rotation(rope, shape.head_dim, context_tokens, partial=True),
@@ -36,6 +39,13 @@ class Config:
             attention_bias=config.take("attention_bias", bool, False),
             mlp_bias=config.take("mlp_bias", bool, False),
         )
+
+
+def _check_repeated(config: ModelConfig, name: str, value: float) -> None:
+    """Some checkpoints say a value again under NeMo's name, which transformers does not read."""
+    if config.take(name, float, value) != value:
+        message = f"`{name}` in config.json is not the `{value}` that another key says"
+        raise ModelCorruptError(message)
 
 
 class Attention(SelfAttention):

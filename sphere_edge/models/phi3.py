@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sphere_edge.formats.config import ModelConfig
+from sphere_edge.errors import UnsupportedError
+from sphere_edge.formats.config import ModelConfig, RopeParameters
 from sphere_edge.models.attention import SelfAttention, specified
 from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
 from sphere_edge.models.kernels import Kernels
@@ -27,13 +28,23 @@ class Config:
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
         shape = Shape.read(config, default_epsilon=1e-5)
-        rope = config.rope()
         return cls(
             shape=shape,
-            rotation=rotation(rope, shape.head_dim, context_tokens, partial=True),
+            rotation=rotation(_rope(config), shape.head_dim, context_tokens, partial=True),
             activation=activation(config),
             window=window(config),
         )
+
+
+def _rope(config: ModelConfig) -> RopeParameters:
+    rope = config.rope()
+    if rope.kind == "yarn":
+        # What some of the first configurations call LongRoPE.
+        rope = replace(rope, kind="longrope")
+    if rope.kind not in ("default", "longrope"):
+        message = f"the RoPE scaling `{rope.kind}` is not supported in Phi-3"
+        raise UnsupportedError(message, hint="supported: longrope, as in transformers")
+    return rope
 
 
 class Attention(SelfAttention):

@@ -27,6 +27,7 @@ FAMILIES: dict[str, str] = {
     "gpt_oss": "gpt_oss",
     "gpt-oss": "gpt_oss",
     "qwen3_moe": "qwen3_moe",
+    "smollm3": "smollm3",
 }
 
 # Keys that never change the logits of a prompt: training, generation, bookkeeping.
@@ -130,6 +131,10 @@ def check_known(config: ModelConfig) -> None:
     """UnsupportedError for a model type that no family builds, naming those that are built."""
     if config.model_type not in FAMILIES:
         message = f"the model type `{config.model_type[:80]}` is not supported"
+        inner = config.take("text_config", dict, {}).get("model_type")
+        if isinstance(inner, str) and inner in FAMILIES:
+            hint = f"it holds a `{inner}`; a checkpoint of that alone is supported"
+            raise UnsupportedError(message, hint=hint)
         raise UnsupportedError(message, hint=f"supported: {', '.join(FAMILIES)}")
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import tvm
+import tvm_ffi
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from tvm import relax
@@ -24,7 +26,7 @@ from sphere_edge.engines.tvm import rope_switch
 from sphere_edge.formats import quantized
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
-from sphere_edge.models.graph import Graph, Limits, trace
+from sphere_edge.models.graph import Limits, trace
 from sphere_edge.models.layers import origins
 from sphere_edge.models.registry import family
 
@@ -94,10 +96,13 @@ class Machine:
 
     def score(self, token_ids: list[int], position: int) -> Logits:
         """Logits of every token, in pieces of at most `score_tokens`."""
-        size = self._limits.score_tokens
+        size, switch = self._limits.score_tokens, self._switch
+        cuts = set(range(0, len(token_ids), size)) | {len(token_ids)}
+        if switch is not None and position < switch.tokens < position + len(token_ids):
+            cuts.add(switch.tokens - position)
         pieces = [
-            self._call("score", token_ids[start : start + size], position + start)
-            for start in range(0, len(token_ids), size)
+            self._call("score", token_ids[start:stop], position + start)
+            for start, stop in pairwise(sorted(cuts))
         ]
         return np.concatenate(pieces)
 
@@ -135,10 +140,10 @@ class Machine:
 class Compiled(Machine):
     """A model folder, compiled and converted here.
 
-    A library is compiled once per configuration, format, target and limits: it holds no weights.
+    What differs in weights and frequencies only is compiled once: a library holds neither.
     """
 
-    _libraries: ClassVar[dict[tuple[Any, ...], tuple[Path, Graph]]] = {}
+    _libraries: ClassVar[dict[tuple[Any, ...], Path]] = {}
 
     def __init__(
         self,
@@ -155,12 +160,12 @@ class Compiled(Machine):
         made = family(config, context)
         model = made.model(made.config, kernels.for_target(target), target.weight_format(fmt))
         work.mkdir(parents=True)
-        key = ((folder / "config.json").read_text(), fmt, target, limits)
+        graph = trace(model, limits)
+        key = (tvm_ffi.structural_hash(graph.module), graph.parameters, target)
         if key not in self._libraries:
-            graph = trace(model, limits)
             compile_module(graph.module, target, work / "model.so")
-            self._libraries[key] = work / "model.so", graph
-        library, graph = self._libraries[key]
+            self._libraries[key] = work / "model.so"
+        library = self._libraries[key]
         checkpoint, needed = quantized.opened(Checkpoint.open(folder), config), list(origins(model))
         assert weights.check(checkpoint, needed) == ()
         weights.convert(checkpoint, needed, work, SILENT)

@@ -25,6 +25,8 @@ GOLDEN = goldens.load("phi3_longrope_long")
 LAST_SHORT = 127
 # Less than the golden's text: what is computed again goes in pieces, too.
 PREFILL_TOKENS = 50
+# No part of the switch: a piece would lie on both sides of it.
+SCORE_TOKENS = 30
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,8 @@ def bundle(tmp_path_factory):
     profile = profiles.load("generic-opencl")
     with BundleWriter(work / "made") as writer:
         draft = engine.build(source, profile, options, writer, SILENT)
-        pieces = draft.tvm.model_copy(update={"prefill_tokens": PREFILL_TOKENS})
+        sizes = {"prefill_tokens": PREFILL_TOKENS, "score_tokens": SCORE_TOKENS}
+        pieces = draft.tvm.model_copy(update=sizes)
         return writer.commit(draft.model_copy(update={"tvm": pieces}), lambda bundle: None)
 
 
@@ -97,6 +100,11 @@ def test_other_tokens_beyond_the_switch_leave_nothing_behind(text):
     assert_golden(text, 48)
     text.next_logits(GOLDEN.token_ids[:140] + other[:20])
     assert_golden(text, len(GOLDEN.token_ids) - 1)
+
+
+def test_every_row_of_a_text_that_is_scored_is_that_of_transformers(text):
+    found = text.logits(GOLDEN.token_ids)[GOLDEN.positions, : GOLDEN.rows.shape[1]]
+    assert np.abs(found - GOLDEN.rows).max() < 1e-4 * np.abs(GOLDEN.rows).max()
 
 
 def test_a_text_that_was_scored_goes_on_on_either_side(text):

@@ -55,7 +55,7 @@ def test_a_key_that_nobody_reads_is_reported_whatever_the_family(name, key):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_key_of_the_rope_table_that_nobody_reads_is_reported_whatever_the_family(name):
-    table = {"rope_type": "linear", "factor": 2.0, "ramp_width": 3.0}
+    table = {"rope_type": "default", "ramp_width": 3.0}
     assert read(name, rope_scaling=table).unread == ("rope_scaling.ramp_width",)
     table["rope_theta"] = 10000.0
     assert read(name, rope_parameters=table).unread == ("rope_parameters.ramp_width",)
@@ -140,6 +140,72 @@ def test_a_key_that_changes_nothing_with_its_usual_value_is_reported_only_with_a
 def test_what_changes_numbers_and_is_not_done_is_refused_by_name(changes, named):
     with pytest.raises(UnsupportedError, match=f"`{named}`"):
         read(**changes)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_kind_of_rope_that_transformers_has_and_we_do_not_is_refused_whatever_the_family(name):
+    with pytest.raises(UnsupportedError, match="`proportional`"):
+        read(name, rope_parameters={"rope_type": "proportional", "rope_theta": 10000.0})
+
+
+@pytest.mark.parametrize("kind", ["linear", "dynamic", "llama3"])
+def test_phi3_refuses_the_scalings_that_transformers_refuses_there(kind):
+    with pytest.raises(UnsupportedError, match=f"`{kind}` is not supported in Phi-3"):
+        read("phi3", rope_scaling={"rope_type": kind, "factor": 2.0})
+
+
+def test_the_first_names_of_phi3s_scaling_mean_the_same():
+    factors = {"short_factor": [1.0, 2.0, 3.0, 4.0], "long_factor": [4.0, 5.0, 6.0, 7.0]}
+    lengths = {"max_position_embeddings": 512, "original_max_position_embeddings": 64}
+    found = [
+        read("phi3", rope_scaling={"type": kind, **factors}, **lengths).config.rotation
+        for kind in ("su", "yarn", "longrope")
+    ]
+    for other in found[1:]:
+        assert (other.inverse_frequencies == found[0].inverse_frequencies).all()
+        assert (other.magnitude, other.switch_tokens) == (found[0].magnitude, 64)
+
+
+def test_gemma3_refuses_longrope_where_it_would_switch_in_layers_with_a_window():
+    long = {"rope_type": "longrope", "rope_theta": 1e4, "factor": 2.0}
+    long |= {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4}
+    tables = {
+        "full_attention": {"rope_type": "default"},
+        "sliding_attention": {**long, "original_max_position_embeddings": 64},
+    }
+    with pytest.raises(UnsupportedError, match="longrope") as caught:
+        read("gemma3_text", head_dim=8, rope_parameters=tables)
+    assert "64" in caught.value.hint
+    tables["sliding_attention"]["original_max_position_embeddings"] = 128
+    assert read("gemma3_text", head_dim=8, rope_parameters=tables).unread == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"no_rope_layers": [1]}, ModelCorruptError),
+        ({"no_rope_layers": [1, "0"]}, ModelCorruptError),
+        ({"no_rope_layer_interval": 0}, ModelCorruptError),
+        ({"layer_types": ["sliding_attention", "full_attention"]}, UnsupportedError),
+    ],
+)
+def test_smollm3_says_which_layers_rotate_or_is_refused(changes, error):
+    with pytest.raises(error, match=next(iter(changes))):
+        read("smollm3", **changes)
+
+
+@pytest.mark.parametrize(("name", "value"), [("rope_percent", 0.25), ("kv_channels", 16)])
+def test_nemotron_may_repeat_itself_but_not_contradict(name, value):
+    right = {"rope_percent": 0.5, "kv_channels": 8}
+    assert read("nemotron", **right).unread == ()
+    with pytest.raises(ModelCorruptError, match=name):
+        read("nemotron", **{**right, name: value})
+
+
+def test_a_model_of_several_names_the_text_model_inside():
+    with pytest.raises(UnsupportedError, match="`gemma3`") as caught:
+        read("gemma3", text_config={"model_type": "gemma3_text"})
+    assert "`gemma3_text`" in caught.value.hint
 
 
 def test_a_kind_of_attention_that_is_not_done_is_refused_by_name():

@@ -49,10 +49,10 @@ class Engine {
   virtual std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
                                          const Interrupt &interrupt) = 0;
 
-  // The same with the logits after every token, row by row; at most score_tokens() tokens.
+  // The same with the logits after every token, row by row; at most score_tokens(position) tokens.
   virtual std::span<const float> score(std::span<const int32_t> tokens, uint32_t position,
                                        const Interrupt &interrupt) = 0;
-  virtual uint32_t score_tokens() const = 0;
+  virtual uint32_t score_tokens(uint32_t position) const = 0;
 
   // Forgets everything from `position` on. Returns where it really is then: some models can only begin again at 0.
   virtual uint32_t rewind(uint32_t position) = 0;

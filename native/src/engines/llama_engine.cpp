@@ -152,7 +152,7 @@ std::span<const float> LlamaEngine::score(std::span<const int32_t> tokens, uint3
   return {llama_get_logits(context_.get()), tokens.size() * facts_.vocab_size};
 }
 
-uint32_t LlamaEngine::score_tokens() const { return kScoreTokens; }
+uint32_t LlamaEngine::score_tokens(uint32_t) const { return kScoreTokens; }
 
 uint32_t LlamaEngine::rewind(uint32_t position) {
   llama_memory_t memory = llama_get_memory(context_.get());

@@ -21,7 +21,7 @@ class LlamaEngine : public Engine {
   std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
                                  const Interrupt &interrupt) override;
   std::span<const float> score(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt) override;
-  uint32_t score_tokens() const override;
+  uint32_t score_tokens(uint32_t position) const override;
   uint32_t rewind(uint32_t position) override;
 
   std::shared_ptr<llama_model> model() const { return model_; }

@@ -197,7 +197,11 @@ class TvmEngine : public Engine {
   std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
                                  const Interrupt &interrupt) override;
   std::span<const float> score(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt) override;
-  uint32_t score_tokens() const override { return score_tokens_; }
+  // One call has one rotation, so a text that is scored is cut where the other one begins.
+  uint32_t score_tokens(uint32_t position) const override {
+    if (!switch_tokens_ || position >= *switch_tokens_) return score_tokens_;
+    return std::min(score_tokens_, *switch_tokens_ - position);
+  }
   // Rows after `position` are overwritten before they are read.
   uint32_t rewind(uint32_t position) override { return position; }
   void watch(KernelReceiver receiver) override;
