@@ -166,9 +166,16 @@ def _middle(prefix: str, channels: int) -> _Shapes:
     yield from _residual(f"{prefix}mid.block_2", channels, channels)
 
 
-def decoder_shapes(prefix: str, width: int) -> _Shapes:
+def vae_shapes(*, latent: int, decoder_width: int) -> _Shapes:
+    """Tensors of a VAE by its first publisher's names, without the convolutions between."""
+    yield from _encoder("encoder.", _ENCODER_WIDTH, latent)
+    yield from decoder_shapes("decoder.", decoder_width, latent)
+
+
+def decoder_shapes(prefix: str, width: int, latent: int = _LATENT) -> _Shapes:
+    """Tensors of a VAE's decoder whose last stage has `width` channels."""
     channels = width * _STAGES[-1]
-    yield from _convolution(f"{prefix}conv_in", channels, _LATENT, 3)
+    yield from _convolution(f"{prefix}conv_in", channels, latent, 3)
     yield from _middle(prefix, channels)
     for stage in reversed(range(len(_STAGES))):
         for block in range(3):
@@ -182,7 +189,7 @@ def decoder_shapes(prefix: str, width: int) -> _Shapes:
     yield from _convolution(f"{prefix}conv_out", 3, channels, 3)
 
 
-def _encoder(prefix: str, width: int) -> _Shapes:
+def _encoder(prefix: str, width: int, latent: int = _LATENT) -> _Shapes:
     yield from _convolution(f"{prefix}conv_in", width, 3, 3)
     channels = width
     for stage, multiple in enumerate(_STAGES):
@@ -193,4 +200,4 @@ def _encoder(prefix: str, width: int) -> _Shapes:
             yield from _convolution(f"{prefix}down.{stage}.downsample.conv", channels, channels, 3)
     yield from _middle(prefix, channels)
     yield from _norm(f"{prefix}norm_out", channels)
-    yield from _convolution(f"{prefix}conv_out", 2 * _LATENT, channels, 3)
+    yield from _convolution(f"{prefix}conv_out", 2 * latent, channels, 3)

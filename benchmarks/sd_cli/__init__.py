@@ -25,6 +25,7 @@ def program() -> Path:
             f"SE_{name.upper()}_DIR": sources.fetch(name, console.progress()) for name in names
         },
         pins={name: sources.SOURCES[name].key for name in names},
+        leave_out=("__init__.py", "__pycache__"),
     )
     return native.build_project(project, targets.host(), console.progress()) / "bin" / "sd-cli"
 

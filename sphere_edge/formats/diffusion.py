@@ -33,7 +33,17 @@ _DIFFUSION_MARKS = (
     "adaLN_sa_ln",
     "double_stream_modulation_img",
 )
+# A VAE has down_blocks, too.
+_OTHER_PARTS = ("encoder.", "decoder.", "vae.", "first_stage_model.")
 _WHOLE_MARKS = ("first_stage_model.", "vae.decoder.")
+
+# Tensors of diffusers' that are split or named otherwise than stable-diffusion.cpp reads them.
+_OTHER_LAYOUTS = {
+    "single_transformer_blocks.0.": "a FLUX model",
+    "pos_embed.pos_embed": "an SD 3 model",
+    "all_x_embedder.": "a Z-Image model",
+    "mid_block.resnets.0.norm1.gamma": "a VAE of Qwen-Image",
+}
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -60,6 +70,7 @@ def is_diffusion(names: Iterable[str]) -> bool:
     return any(
         name.startswith("model.diffusion_model.") or _starts(name, _DIFFUSION_MARKS)
         for name in names
+        if not name.startswith(_OTHER_PARTS)
     )
 
 
@@ -119,7 +130,18 @@ def _model_files(folder: Path) -> Iterable[Path]:
             yield from full or inner
 
 
+def _refuse_other_layouts(path: Path, tensors: Shapes) -> None:
+    for mark, what in _OTHER_LAYOUTS.items():
+        if any(mark in name for name in tensors):
+            message = f"`{path.name}` holds {what} in diffusers' layout, which is not read"
+            hint = (
+                "take the single files that it is published as, too, and put them into one folder"
+            )
+            raise UnsupportedError(message, hint=hint)
+
+
 def _part(path: Path, tensors: Shapes) -> Part:
+    _refuse_other_layouts(path, tensors)
     has: Callable[[str], bool] = lambda mark: any(mark in name for name in tensors)  # noqa: E731
     if is_diffusion(tensors):
         if any(name.startswith(_WHOLE_MARKS) for name in tensors):
