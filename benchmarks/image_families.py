@@ -311,8 +311,8 @@ def _linear(*named: tuple[str, int, int]) -> Shapes:
 
 
 def _sd3() -> dict[str, Shapes]:
-    # As many layers as heads of 64: this is what a file's number of layers decides.
-    layers = 6
+    # As many layers as heads of 64; fewer than these are not read from a file.
+    layers = 24
     width = 64 * layers
     found = {
         "pos_embed": (1, 192 * 192, width),
@@ -507,7 +507,7 @@ def _first_vae() -> Shapes:
 _FLOAT8 = torch.float8_e4m3fn
 _FAMILIES = {
     "sd1": Family(_sd1, "q8_0", is_diffusers=True),
-    "sd3": Family(_sd3, "q4_0"),
+    "sd3": Family(_sd3, "q4_0", _FLOAT8),
     "flux-schnell": Family(lambda: _flux(False), "q4_0", _FLOAT8),
     "qwen-image": Family(_qwen_image, "q4_K", _FLOAT8),
     "z-image": Family(_z_image, "q4_0", _FLOAT8),

@@ -123,7 +123,11 @@ class PictureMeasurement:
                 ("a step", f"{step:.3g}", "s"),
                 ("a picture", f"{total:.3g}", f"s, {first.steps} steps"),
                 ("load", f"{load:.3g}", "s"),
-                ("peak memory", human_bytes(peak), f"{peak / predicted:.0%} of predicted"),
+                (
+                    "peak memory",
+                    human_bytes(peak),
+                    f"{peak / predicted:.0%} of predicted at its own size",
+                ),
             ],
             medians=[
                 ("seconds per step", f"{step:.3f}"),

@@ -16,7 +16,7 @@ from sphere_edge.engines.options import PackageOptions, refuse_text_options
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.fit import too_much
-from sphere_edge.formats import diffusion
+from sphere_edge.formats import diffusion, generation
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.profiles import DeviceProfile
 
@@ -64,7 +64,7 @@ def build(
     """
     _check_options(options)
     facts = _convert(source.path, options.quantization, writer, progress, convert)
-    image = defaults(facts)
+    image = _defaults(source.path, facts)
     memory = predict(facts, image.width, image.height)
     if memory.peak_bytes > profile.memory.usable_bytes:
         hint = "--quant q4_0 takes a quarter of what f16 does, or take a smaller model"
@@ -115,6 +115,11 @@ def _convert(
         files = [(part.path, part.prefix) for part in parts]
         told = convert(files, writer.folder / "model.gguf", quantization, on_progress)
     return Facts.model_validate(told)
+
+
+def _defaults(path: Path, facts: Facts) -> Image:
+    """The family's, or of a folder with a generation_config.json what that says."""
+    return generation.image_defaults(path, defaults(facts)) if path.is_dir() else defaults(facts)
 
 
 def defaults(facts: Facts) -> Image:

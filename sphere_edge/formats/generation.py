@@ -1,11 +1,11 @@
-"""Sampling defaults and end-of-generation tokens from a model's generation_config.json."""
+"""What a model's makers advise: its generation_config.json, for words and for pictures."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from sphere_edge.bundle.manifest import Sampling
+from sphere_edge.bundle.manifest import Image, Sampling
 from sphere_edge.errors import ModelCorruptError
 from sphere_edge.formats import json_object
 
@@ -35,6 +35,22 @@ def sampling_defaults(folder: Path) -> Sampling:
         top_p=_number(values, "top_p", ours.top_p, 1e-6, 1.0),
         min_p=_number(values, "min_p", ours.min_p, 0.0, 1.0),
         repeat_penalty=_repeat_penalty(values),
+    )
+
+
+def image_defaults(folder: Path, family: Image) -> Image:
+    """What the model's makers advise for pictures; `family`'s where they say nothing.
+
+    Keys are the arguments of diffusers' pipelines: width, height, num_inference_steps,
+    guidance_scale (its cfg scale). Raises ModelCorruptError for a value that cannot be.
+    """
+    values = read(folder)
+    return Image(
+        width=int(_number(values, "width", family.width, 1, 4096)),
+        height=int(_number(values, "height", family.height, 1, 4096)),
+        steps=int(_number(values, "num_inference_steps", family.steps, 1, 500)),
+        cfg_scale=_number(values, "guidance_scale", family.cfg_scale, 0, 100),
+        guidance=family.guidance,
     )
 
 

@@ -1,4 +1,4 @@
-"""Sampling defaults come from generation_config.json, and only where they can be true."""
+"""What makers advise comes from generation_config.json, and only where it can be true."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sphere_edge.bundle.manifest import Sampling
+from sphere_edge.bundle.manifest import Image, Sampling
 from sphere_edge.errors import ModelCorruptError
-from sphere_edge.formats.generation import sampling_defaults
+from sphere_edge.formats.generation import image_defaults, sampling_defaults
 
 
 def defaults(folder: Path, **values: Any) -> Sampling:
@@ -50,3 +50,27 @@ def test_no_sampling_means_greedy(tmp_path: Path) -> None:
 def test_values_that_cannot_be_are_refused(tmp_path: Path, values: dict[str, Any]) -> None:
     with pytest.raises(ModelCorruptError, match="in generation_config.json is"):
         defaults(tmp_path, **values)
+
+
+FAMILY = Image(width=1024, height=1024, steps=20, cfg_scale=4.0, guidance=0.0)
+
+
+def advised(folder: Path, **values: Any) -> Image:
+    (folder / "generation_config.json").write_text(json.dumps(values))
+    return image_defaults(folder, FAMILY)
+
+
+def test_a_turbo_model_says_how_few_steps_it_needs(tmp_path: Path) -> None:
+    assert image_defaults(tmp_path, FAMILY) == FAMILY
+    turbo = advised(tmp_path, num_inference_steps=4, guidance_scale=1.0, width=512)
+    assert (turbo.steps, turbo.cfg_scale) == (4, 1.0)
+    assert (turbo.width, turbo.height) == (512, 1024)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"width": 0}, {"height": 10**9}, {"num_inference_steps": "4"}, {"guidance_scale": -1}],
+)
+def test_sizes_and_steps_that_cannot_be_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ModelCorruptError, match=next(iter(wrong))):
+        advised(tmp_path, **wrong)
