@@ -14,7 +14,12 @@ from sphere_edge.bundle.read import Bundle, check_runs_on
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines.options import PackageOptions
-from sphere_edge.errors import FormatMismatchError, LoadFailedError, ModelCorruptError
+from sphere_edge.errors import (
+    FormatMismatchError,
+    LoadFailedError,
+    ModelCorruptError,
+    UnsupportedError,
+)
 from sphere_edge.formats.hub import Hub
 from sphere_edge.formats.source import Kind, ModelSource, open_source
 from sphere_edge.profiles import DeviceProfile
@@ -151,7 +156,10 @@ def _check_architecture(folder: Path) -> None:
 def _compare_tokenizers(
     source: ModelSource, ours: Path, options: PackageOptions, progress: Progress
 ) -> None:
-    """ModelCorruptError where our tokenizer and the model's own differ, with the first sample."""
+    """ModelCorruptError where our tokenizer and the model's own differ, with the first sample.
+
+    UnsupportedError where that is known of llama.cpp.
+    """
     from sphere_edge.formats import tokenizer
     from sphere_edge.runtime.text import Vocabulary
 
@@ -170,7 +178,12 @@ def _compare_tokenizers(
         f"our tokenizer differs from the model's on {len(mismatches)} lines of the probe text, "
         f"first on {first.sample!r}: {first.got} instead of {first.expected}"
     )
-    raise ModelCorruptError(message, hint="--allow-tokenizer-mismatch packages it all the same")
+    hint = "--allow-tokenizer-mismatch packages it all the same"
+    known = tokenizer.known_difference(source.path)
+    if known is not None:
+        # The checkpoint is sound, and its GGUF would be split in the same way.
+        raise UnsupportedError(message, hint=f"that is llama.cpp's splitting: {known}; {hint}")
+    raise ModelCorruptError(message, hint=hint)
 
 
 def _keep_reference(

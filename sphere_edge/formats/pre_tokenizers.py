@@ -73,6 +73,13 @@ KNOWN: dict[tuple[Step, ...], str] = {
 }
 
 
+# Where llama.cpp's own expressions are not quite those of the tokenizers, and what comes of it.
+APPROXIMATE: Mapping[str, str] = {
+    "tekken": "words with combining marks (as in Hindi and Thai) become other tokens",
+    "deepseek-coder": "a few rare characters become other tokens",
+}
+
+
 def name(pre_tokenizer: object, *, ignores_merges: bool, has_bos: bool) -> str:
     """llama.cpp's name for the byte-level `pre_tokenizer` of a tokenizer.json.
 

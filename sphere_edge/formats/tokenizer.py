@@ -14,6 +14,7 @@ from sphere_edge.formats import (
 )
 from sphere_edge.formats import (
     json_object,
+    pre_tokenizers,
     sentencepiece,
     special_tokens,
     token_table,
@@ -135,6 +136,11 @@ def compare(folder: Path, tokenize: Callable[[str], list[int]]) -> list[Mismatch
         if got != encoding.ids:
             found.append(Mismatch(line, list(encoding.ids), got))
     return found
+
+
+def known_difference(folder: Path) -> str | None:
+    """What llama.cpp is known to split otherwise than the tokenizer of `folder`; None: nothing."""
+    return pre_tokenizers.APPROXIMATE.get(_read(folder)[0].pre)
 
 
 def encode(folder: Path, text: str) -> list[int]:

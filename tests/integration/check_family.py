@@ -56,13 +56,13 @@ def differences(golden: goldens.Golden, model: Compiled) -> dict[str, float]:
     return {name: float(difference) / largest for name, difference in found.items()}
 
 
-def checked(golden: goldens.Golden) -> dict[str, float]:
-    """`differences` of our code, compiled for this machine."""
+def checked(golden: goldens.Golden, scratch: Path) -> dict[str, float]:
+    """`differences` of our code, compiled for this machine; `scratch` has to last."""
     host = profiles.host()
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = goldens.write_checkpoint(golden, Path(folder) / "checkpoint")
-        target = CpuTarget.of(host.triple, host.cpu.features)
-        return differences(golden, Compiled(checkpoint, Path(folder) / "made", "f32", target))
+    checkpoint = goldens.write_checkpoint(golden, scratch / golden.name / "checkpoint")
+    target = CpuTarget.of(host.triple, host.cpu.features)
+    made = scratch / golden.name / "made"
+    return differences(golden, Compiled(checkpoint, made, "f32", target))
 
 
 def one(path: Path) -> int:
@@ -71,7 +71,8 @@ def one(path: Path) -> int:
 
     config: dict[str, Any] = json.loads(path.read_text())
     golden, _ = make_goldens.run(path.stem, config)
-    found = checked(golden)
+    with tempfile.TemporaryDirectory() as scratch:
+        found = checked(golden, Path(scratch))
     for name, difference in found.items():
         print(f"{name:20} {difference:.1e}")
     return int(max(found.values()) >= TOLERANCE)
@@ -81,11 +82,12 @@ def all_goldens(wanted: list[str]) -> int:
     """Compares these goldens, or all, and writes down what was found as it is found."""
     known = json.loads(DEVIATIONS.read_text()) if DEVIATIONS.is_file() else {}
     found = {name: known[name] for name in goldens.names() if name in known}
-    for name in wanted or goldens.names():
-        measured = checked(goldens.load(name))
-        print(f"{name:40} {max(measured.values()):.1e}", flush=True)
-        found[name] = {kind: float(f"{value:.1e}") for kind, value in measured.items()}
-        DEVIATIONS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in wanted or goldens.names():
+            measured = checked(goldens.load(name), Path(scratch))
+            print(f"{name:40} {max(measured.values()):.1e}", flush=True)
+            found[name] = {kind: float(f"{value:.1e}") for kind, value in measured.items()}
+            DEVIATIONS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
     if set(found) == set(goldens.names()):
         runpy.run_path(str(_TABLE), run_name="__main__")
     return int(max(max(kinds.values()) for kinds in found.values()) >= TOLERANCE)

@@ -37,6 +37,7 @@ EACH_FAMILY = [
     "qwen2_upper_layers_slide",
     "qwen3_biases_layer_types",
     "qwen3_moe_grouped",
+    "smollm3_still_layers_slide",
 ]
 
 

@@ -17,6 +17,7 @@ import pytest
 from sphere_edge import resources
 from sphere_edge.bundle.manifest import bundle_id, render
 from sphere_edge.errors import Status
+from tests import trained_tokenizers
 from tests.cli_process import COMMAND, refused, sphere_edge
 
 # Loading the compiler alone takes seconds, many more where the cores are busy.
@@ -300,6 +301,14 @@ def test_a_model_without_tokenizer_is_refused(tmp_path: Path, model: Path) -> No
     (model / "tokenizer.json").unlink()
     run = sphere_edge("package", model, "-o", tmp_path / "a", timeout_s=TIMEOUT_S)
     refused(run, Status.NOT_FOUND, "no tokenizer")
+
+
+def test_a_tokenizer_that_llama_cpp_splits_otherwise_is_refused_with_what_differs(
+    tmp_path: Path, model: Path
+) -> None:
+    trained_tokenizers.write_byte_level(model, "tekken")
+    run = sphere_edge("package", model, "-o", tmp_path / "a", timeout_s=TIMEOUT_S)
+    refused(run, Status.UNSUPPORTED, "combining marks", "--allow-tokenizer-mismatch")
 
 
 def test_pickles_are_refused(tmp_path: Path, model: Path) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from sphere_edge.formats.tokenizer import Mismatch, compare, write_vocabulary
+from sphere_edge.formats import pre_tokenizers
+from sphere_edge.formats.tokenizer import Mismatch, compare, known_difference, write_vocabulary
 from sphere_edge.runtime import Vocabulary
 from tests import trained_tokenizers as trained
 
 # llama.cpp's own expressions for these are not those of the tokenizers; packaging says so.
-APPROXIMATE = {"tekken", "deepseek-coder"}
+APPROXIMATE = set(pre_tokenizers.APPROXIMATE)
 
 
 def mismatches(folder: Path) -> list[Mismatch]:
@@ -31,6 +32,7 @@ def test_byte_level_tokenizers_split_alike(tmp_path: Path, name: str) -> None:
 def test_approximations_are_found(tmp_path: Path, name: str) -> None:
     found = mismatches(trained.write_byte_level(tmp_path, name))
     assert 0 < len(found) < 200
+    assert known_difference(tmp_path) is not None
 
 
 @pytest.mark.parametrize(
