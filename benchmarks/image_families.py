@@ -23,9 +23,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import gguf
 import numpy as np
+import numpy.typing as npt
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -48,12 +50,13 @@ Shapes = Mapping[str, tuple[int, ...]]
 class Family:
     """`parts`: files without their endings and the tensors in each.
 
-    `is_diffusers`: they lie in folders that diffusers knows.
+    `is_quantized`: published as GGUF in q4_0, else as safetensors in float16, which packaging turns
+    into `quantization`, if any. `is_diffusers`: they lie in folders that diffusers knows.
     """
 
     parts: Callable[[], dict[str, Shapes]]
-    quantization: str
-    dtype: torch.dtype = torch.float16
+    quantization: str | None = None
+    is_quantized: bool = False
     is_diffusers: bool = False
 
 
@@ -89,7 +92,7 @@ def _check(name: str, family: Family, program: Path, folder: Path) -> bool:
     shutil.rmtree(published)
     made = {n: stored.shape for n, stored in diffusion.tensors(bundle / "model.gguf").items()}
     # Its own names are those of the first publishers, in one file.
-    _write(folder / "model.safetensors", made, family.dtype)
+    _write(folder / "model.safetensors", made)
     other = _package(f"{name}, one file", folder / "model.safetensors", folder / "two", family)
     again = {n: stored.shape for n, stored in diffusion.tensors(other / "model.gguf").items()}
     console.write(f"{name}: one file has {'the same' if made == again else 'OTHER'} tensors")
@@ -103,7 +106,7 @@ def _package(what: str, source: Path, output: Path, family: Family) -> Path:
         bundle = package(find(str(source)), profiles.host(), options, output).output
     size = (bundle / "model.gguf").stat().st_size
     console.write(
-        f"{what}: {size / 2**30:.2f} GiB as {family.quantization} in "
+        f"{what}: {size / 2**30:.2f} GiB as {family.quantization or 'it is'} in "
         f"{time.monotonic() - begin:.0f} s, {peak[0] / 2**20:.0f} MiB more memory"
     )
     return bundle
@@ -113,10 +116,10 @@ def _paint(name: str, bundle: Path, program: Path, folder: Path) -> bool:
     begin = time.monotonic()
     with _peak() as peak, ImageManager.open(bundle) as image:
         picture = image.generate(_PROMPT, **_WISH)[0].image
-        middle = time.monotonic()
-        painted = sd_cli.paint(
-            program, bundle / "model.gguf", _PROMPT, dict(_WISH), image.info, folder
-        )[0]
+    middle = time.monotonic()
+    painted = sd_cli.paint(
+        program, bundle / "model.gguf", _PROMPT, dict(_WISH), image.info, folder
+    )[0]
     values = len(set(picture.tobytes()))
     equal = picture.tobytes() == painted.tobytes()
     console.write(
@@ -155,40 +158,64 @@ def _write_model(folder: Path, family: Family) -> int:
     """The model as it is published; the number of parameters."""
     parts = family.parts()
     for name, shapes in parts.items():
-        path = folder / f"{name}.safetensors"
+        path = folder / f"{name}.{'gguf' if family.is_quantized else 'safetensors'}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        is_large = sum(math.prod(shape) for shape in shapes.values()) > 10**9
-        _write(path, shapes, family.dtype if is_large else torch.float16)
+        (_write_quantized if family.is_quantized else _write)(path, shapes)
     if family.is_diffusers:
         (folder / "model_index.json").write_text(json.dumps({"_class_name": "Random"}))
     return sum(math.prod(shape) for shapes in parts.values() for shape in shapes.values())
 
 
-def _write(path: Path, shapes: Shapes, dtype: torch.dtype) -> None:
-    """Matrices of `dtype`, all else in half precision: noise that keeps its loudness."""
+def _write(path: Path, shapes: Shapes) -> None:
+    """Safetensors in half precision."""
     header: dict[str, Any] = {}
     offset = 0
-    kinds = {torch.float16: "F16", torch.float8_e4m3fn: "F8_E4M3"}
     for name, shape in shapes.items():
-        kind = dtype if len(shape) == 2 else torch.float16
-        end = offset + math.prod(shape) * kind.itemsize
-        header[name] = {"dtype": kinds[kind], "shape": shape, "data_offsets": [offset, end]}
+        end = offset + 2 * math.prod(shape)
+        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [offset, end]}
         offset = end
-    noise = torch.from_numpy(np.random.default_rng(3).standard_normal(_BLOCK).astype(np.float32))
     text = json.dumps(header).encode()
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for name, shape in shapes.items():
-            kind = dtype if len(shape) == 2 else torch.float16
-            if math.prod(shape[1:]) > 1:
-                values = noise / max(1.0, math.prod(shape[1:])) ** 0.5
-            else:
-                values = torch.full((_BLOCK,), 0.0 if name.endswith("bias") else 1.0)
-            block = values.to(kind).view(torch.uint8).numpy().tobytes()
-            left = math.prod(shape) * kind.itemsize
-            while left > 0:
-                file.write(block[:left])
-                left -= len(block)
+            _repeat(file, _values(name, shape).astype(np.float16).tobytes(), 2 * math.prod(shape))
+
+
+def _write_quantized(path: Path, shapes: Shapes) -> None:
+    """GGUF with matrices in q4_0, all else in half precision."""
+    writer = gguf.GGUFWriter(path, "random")
+    kinds = {}
+    for name, shape in shapes.items():
+        is_matrix = len(shape) == 2 and shape[-1] % 32 == 0 and shape[0] > 1
+        kind = gguf.GGMLQuantizationType.Q4_0 if is_matrix else gguf.GGMLQuantizationType.F16
+        block, size = gguf.GGML_QUANT_SIZES[kind]
+        kinds[name] = (kind, math.prod(shape) // block * size)
+        stored = gguf.quant_shape_to_byte_shape(shape, kind) if is_matrix else shape
+        dtype = np.dtype(np.uint8 if is_matrix else np.float16)
+        writer.add_tensor_info(name, stored, dtype, kinds[name][1], kind if is_matrix else None)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    with path.open("ab") as file:
+        file.write(bytes(-file.tell() % 32))
+        for name, shape in shapes.items():
+            kind, size = kinds[name]
+            _repeat(file, gguf.quants.quantize(_values(name, shape), kind).tobytes(), size)
+            file.write(bytes(-size % 32))
+
+
+def _values(name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """What a tensor is filled with, over and over: noise that keeps its loudness, or ones."""
+    if math.prod(shape[1:]) > 1:
+        noise = np.random.default_rng(3).standard_normal(_BLOCK).astype(np.float32)
+        return noise / np.float32(math.prod(shape[1:]) ** 0.5)
+    return np.full(_BLOCK, 0.0 if name.endswith("bias") else 1.0, np.float32)
+
+
+def _repeat(file: BinaryIO, block: bytes, size: int) -> None:
+    for begin in range(0, size, len(block)):
+        file.write(block[: size - begin])
 
 
 def _shapes(make: Callable[[], torch.nn.Module]) -> Shapes:
@@ -387,7 +414,7 @@ def _flux(guided: bool) -> dict[str, Shapes]:
         "flux1": found,
         "ae": _first_vae(),
         "clip_l": _clip_l(),
-        "t5xxl_fp8_e4m3fn": _shapes(lambda: T5EncoderModel(config)),
+        "t5xxl": _shapes(lambda: T5EncoderModel(config)),
     }
 
 
@@ -504,16 +531,15 @@ def _first_vae() -> Shapes:
     return dict(random_diffusion.vae_shapes(latent=16, decoder_width=128))
 
 
-_FLOAT8 = torch.float8_e4m3fn
 _FAMILIES = {
     "sd1": Family(_sd1, "q8_0", is_diffusers=True),
-    "sd3": Family(_sd3, "q4_0", _FLOAT8),
-    "flux-schnell": Family(lambda: _flux(False), "q4_0", _FLOAT8),
-    "qwen-image": Family(_qwen_image, "q4_K", _FLOAT8),
-    "z-image": Family(_z_image, "q4_0", _FLOAT8),
+    "qwen-image": Family(_qwen_image, is_quantized=True),
+    "flux-schnell": Family(lambda: _flux(False), is_quantized=True),
+    "z-image": Family(_z_image, is_quantized=True),
+    "sd3": Family(_sd3),
+    "sdxl": Family(_sdxl, is_diffusers=True),
+    "flux-dev": Family(lambda: _flux(True), is_quantized=True),
     "sd2": Family(_sd2, "q4_0", is_diffusers=True),
-    "sdxl": Family(_sdxl, "q8_0", is_diffusers=True),
-    "flux-dev": Family(lambda: _flux(True), "q4_K", _FLOAT8),
 }
 
 

@@ -26,6 +26,7 @@ from sphere_edge.profiles import DeviceProfile
 
 TINY = "tiny"
 TINY_WHISPER = "tiny-whisper"
+TINY_IMAGE = "tiny-image"
 _SMOKE_PROMPT = "Hello"
 _SMOKE_TOKENS = 8
 
@@ -51,7 +52,7 @@ def find(
 ) -> ModelSource:
     """The model that `reference` means.
 
-    `tiny` and `tiny-whisper` are the built-in ones unless a file has that name.
+    `tiny`, `tiny-whisper` and `tiny-image` are the built-in ones unless a file has that name.
     `headers_only`: of weights on the hub only the headers, which say what the model is.
     `convertible`: where a GGUF is wanted and there is none, safetensors serve.
     """
@@ -59,6 +60,8 @@ def find(
         reference = str(resources.tiny_model())
     if reference == TINY_WHISPER and not Path(reference).exists():
         return built_in_whisper(wanted, revision)
+    if reference == TINY_IMAGE and not Path(reference).exists():
+        return built_in_image(wanted, revision)
     hub = Hub(headers_only=headers_only, progress=progress)
     return open_source(
         reference, wanted=wanted, revision=revision, hub=hub, convertible=convertible
@@ -69,6 +72,12 @@ def built_in_whisper(wanted: Kind | None = None, revision: str | None = None) ->
     """The built-in speech model, under its name."""
     found = open_source(str(resources.tiny_whisper()), wanted=wanted, revision=revision)
     return dataclasses.replace(found, name=TINY_WHISPER)
+
+
+def built_in_image(wanted: Kind | None = None, revision: str | None = None) -> ModelSource:
+    """The built-in image model, under its name."""
+    found = open_source(str(resources.tiny_image()), wanted=wanted, revision=revision)
+    return dataclasses.replace(found, name=TINY_IMAGE)
 
 
 def output_for(

@@ -56,6 +56,15 @@ def speech_samples() -> Path:
     return _PACKAGE / "data" / "tiny_whisper" / "samples"
 
 
+def tiny_image() -> Path:
+    """The built-in image model, which draws coloured shapes: a folder with its file."""
+    path = _PACKAGE / "data" / "tiny_image"
+    if not (path / "model.gguf").is_file():
+        message = "the installation lacks its built-in image model"
+        raise InternalError(message, hint="install sphere-edge again")
+    return path
+
+
 def cache_folder() -> Path:
     """Where builds and unpacked bundles are kept: the user's, or what CACHE_VARIABLE names."""
     chosen = os.environ.get(CACHE_VARIABLE)

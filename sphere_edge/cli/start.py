@@ -29,17 +29,21 @@ def doctor(json: Json = False) -> Action:
     return action
 
 
-@app.command(epilog=example("sphere-edge quickstart", "sphere-edge quickstart -o dist"))
+@app.command(epilog=example("sphere-edge quickstart", "sphere-edge quickstart --images"))
 def quickstart(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the bundle goes.")
     ] = Path("dist"),
+    images: Annotated[
+        bool,
+        typer.Option("--images", help="Compile what paints pictures, too: some minutes more."),
+    ] = False,
 ) -> Action:
-    """See it all work on the built-in tiny model."""
+    """See it all work on the built-in tiny models."""
 
     def action() -> None:
         from sphere_edge.commands import quickstart as command
 
-        command.quickstart(output)
+        command.quickstart(output, images=images)
 
     return action

@@ -22,11 +22,17 @@ _QUESTIONS = (
     "What is 3 plus 4?",
 )
 _RECORDINGS = ("10.flac", "09.flac")
+_PICTURES = ("a red circle", "a blue square")
+_PICTURE_SEED = 1
 _PLAN = bench.Plan(prompt_tokens=(128,), new_tokens=64, repeat=3)
 
 
-def quickstart(folder: Path) -> None:
-    """Builds the runtime and the bundles where they are not there yet, asks, listens, measures."""
+def quickstart(folder: Path, *, images: bool) -> None:
+    """Builds the runtime and the bundles where they are not there yet, asks, listens, paints.
+
+    Without `images` it paints only where a runtime that can is there already: compiling one takes
+    as long as all the rest. Measures at the end.
+    """
     from sphere_edge.runtime import library
     from sphere_edge.runtime.text import TextManager
 
@@ -34,26 +40,35 @@ def quickstart(folder: Path) -> None:
     console.say(
         f"sphere-edge {__version__} on {profile.title}, {profile.cpu.performance_cores} cores"
     )
-    _headline("1/5  the runtime")
-    core = library.load(console.progress())
-    console.say(f"  version {library.system_info(core)['version']}, built for this CPU")
+    _headline("1/6  the runtime")
+    core = library.load(console.progress(), task="image" if images else "text")
+    about = library.system_info(core)
+    paints = "image" in about["managers"]
+    console.say(f"  version {about['version']}, built for this CPU")
 
-    _headline("2/5  package the built-in models for this machine")
+    _headline("2/6  package the built-in models for this machine")
     # By its path: a folder of the user may be called `tiny`, too.
     output = _packaged(packaging.find(str(resources.tiny_model())), profile, folder)
     hearing = _packaged(packaging.built_in_whisper(), profile, folder)
+    painting = _packaged(packaging.built_in_image(), profile, folder) if paints else None
 
-    _headline("3/5  ask the first one")
+    _headline("3/6  ask the first one")
     with TextManager.open(output) as text:
         for question in _QUESTIONS:
             console.say(f"  > {question}", style="bold")
             answer = "".join(text.chat([{"role": "user", "content": question}], temperature=0))
             console.write(f"  {answer.strip()}")
 
-    _headline("4/5  let the second one listen")
+    _headline("4/6  let the second one listen")
     recording = _listen(hearing)
 
-    _headline("5/5  measure the first one")
+    _headline("5/6  let the third one paint")
+    if painting is None:
+        console.say("  compile what paints, too (some minutes): sphere-edge quickstart --images")
+    else:
+        _paint(painting, folder)
+
+    _headline("6/6  measure the first one")
     with opened("local") as machine:
         measured = bench.measure(machine, output, _PLAN, progress=console.progress())
     console.write_table(tables.SPEED, tables.speed(measured))
@@ -63,6 +78,7 @@ def quickstart(folder: Path) -> None:
     for command in (
         f"sphere-edge chat {output}",
         f"sphere-edge transcribe {hearing} {recording} --format srt",
+        *([] if painting is None else [f'sphere-edge imagine "a blue square" {painting}']),
         f"sphere-edge bench {output} --report bench.html",
         "sphere-edge inspect Qwen/Qwen2.5-0.5B-Instruct",
         "sphere-edge package Qwen/Qwen2.5-0.5B-Instruct --profile host",
@@ -95,6 +111,18 @@ def _listen(bundle: Path) -> Path:
             console.say(f'  {name}, in which a synthetic voice says "{said[name]}"', style="bold")
             console.write(f"  {audio.transcribe(samples / name).text()}")
     return samples / _RECORDINGS[-1]
+
+
+def _paint(bundle: Path, folder: Path) -> None:
+    """Draws what the built-in model can, as PNG files beside the bundles."""
+    from sphere_edge.runtime.image import ImageManager
+
+    with ImageManager.open(bundle) as image:
+        for prompt in _PICTURES:
+            console.say(f"  > {prompt}", style="bold")
+            path = folder / f"{prompt.replace(' ', '-')}.png"
+            image.generate(prompt, seed=_PICTURE_SEED)[0].save(path)
+            console.write(f"  {path}")
 
 
 def _headline(text: str) -> None:

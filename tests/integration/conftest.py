@@ -12,6 +12,7 @@ from sphere_edge import errors, packaging, profiles
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.simulate import arm_root as arm
+from tests import random_diffusion
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +50,19 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from catalogue_bundles import Bundles
 
     return Bundles(tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.fixture(scope="session")
+def image_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image model with random weights as one file; for reading only."""
+    return random_diffusion.write(tmp_path_factory.mktemp("image-model") / "random.safetensors")
+
+
+@pytest.fixture(scope="session")
+def image_bundle(image_model: Path) -> Path:
+    """Its bundle for this machine; for reading only."""
+    output = image_model.parent / "random.host"
+    options = PackageOptions()
+    return packaging.package(
+        packaging.find(str(image_model)), profiles.host(), options, output
+    ).output

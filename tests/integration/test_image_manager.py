@@ -16,15 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sphere_edge import AudioManager, ImageManager, TextManager, __main__, errors, profiles
-from sphere_edge.bench import pictures
+from sphere_edge import AudioManager, ImageManager, TextManager, errors, profiles
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.bundle.verify import verify
-from sphere_edge.devices.open import opened
-from sphere_edge.engines import diffusion_fit
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.packaging import find, package
-from sphere_edge.run import ProgramFailedError, run
+from sphere_edge.run import run
 from sphere_edge.runtime import library
 from sphere_edge.runtime.image import Lora, PaintingProgress
 from sphere_edge.toolchain import native, targets
@@ -46,9 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bundle(folder: Path) -> Path:
-    model = random_diffusion.write(folder / "random.safetensors")
-    return packaged(model, folder / "random.host")
+def bundle(image_bundle: Path) -> Path:
+    return image_bundle
 
 
 @pytest.fixture(scope="module")
@@ -300,10 +296,9 @@ def test_single_parts_make_the_same_bundle_as_a_whole_checkpoint(
 
 @pytest.mark.parametrize("quantization", ["q8_0", "q4_K"])
 def test_quantized_models_are_smaller_and_still_paint(
-    folder: Path, bundle: Path, quantization: str
+    folder: Path, image_model: Path, bundle: Path, quantization: str
 ) -> None:
-    model = folder / "random.safetensors"
-    made = packaged(model, folder / f"random.{quantization}", quantization)
+    made = packaged(image_model, folder / f"random.{quantization}", quantization)
     whole = (bundle / "model.gguf").stat().st_size
     # q4_K is for rows of 256 numbers, of which this model has few.
     assert (made / "model.gguf").stat().st_size < 0.9 * whole
@@ -407,23 +402,6 @@ def test_a_tampered_tokenizer_is_refused(folder: Path, bundle: Path) -> None:
     shutil.rmtree(broken)
 
 
-def test_the_runner_paints_what_python_paints(
-    image: ImageManager, bundle: Path, tmp_path: Path
-) -> None:
-    runner = native.build_for("image", targets.host()).runner
-    words = [runner, "imagine", bundle, "a fox", "--output", tmp_path / "fox.png", "--json"]
-    size = ["--width", "64", "--height", "64", "--steps", "2", "--seed", "5"]
-    told = json.loads(run([*words, *size], timeout_s=300).stdout)
-    with Image.open(told["images"][0]["path"]) as read:
-        assert read.tobytes() == pixels(image)
-        assert json.loads(read.info["parameters"]) == {"prompt": "a fox", "seed": 5}
-    assert told["steps"] == 2
-    assert told["peak_rss_bytes"] > told["weights_bytes"] > 0
-    with pytest.raises(ProgramFailedError) as caught:
-        run([*words, "--steps", "0"], timeout_s=60)
-    assert json.loads(caught.value.completed.stdout)["error"]["code"] == 10
-
-
 def test_three_managers_at_once_do_what_they_do_alone(image: ImageManager, folder: Path) -> None:
     library.load(task="image")
     hearing = AudioManager.open(random_whisper.write(folder / "whisper.bin"))
@@ -452,39 +430,3 @@ def test_three_managers_at_once_do_what_they_do_alone(image: ImageManager, folde
     for thread in threads:
         thread.join(300)
     assert together == {index: [said] * 2 for index, said in enumerate(alone)}
-
-
-def test_bench_measures_painting(bundle: Path) -> None:
-    with opened("local") as device:
-        plan = pictures.PicturePlan(repeat=2, width=SIDE, height=SIDE, steps=2)
-        told = pictures.measure(device, bundle, plan).as_json()
-    assert told["family"] == "ernie-image"
-    assert (told["steps"], len(told["samples"])) == (2, 2)
-    assert 0 < told["seconds_per_step"] < told["total_seconds"]
-    assert told["peak_rss_bytes"] < 2 * told["predicted"]["peak_bytes"]
-
-
-def test_a_bundle_is_deployed_here_and_its_speed_is_reported(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert (
-        __main__.main(
-            ["deploy", str(bundle), "--device", "local", "--store", str(tmp_path / "store")]
-        )
-        == 0
-    )
-    page = tmp_path / "bench.html"
-    size = ["--image-size", f"{SIDE}x{SIDE}", "--steps", "1", "--repeat", "1"]
-    assert __main__.main(["bench", str(bundle), *size, "--report", str(page)]) == 0
-    assert "seconds per step" in capsys.readouterr().out
-    assert "of predicted" in page.read_text()
-
-
-def test_inspect_foretells_the_memory_that_packaging_finds(folder: Path, bundle: Path) -> None:
-    foretold = diffusion_fit.sizes(folder / "random.safetensors")
-    found = Bundle.open(bundle).manifest
-    assert found.image is not None
-    assert foretold.side == found.image.width
-    assert foretold.memory(diffusion_fit.AS_IT_IS).workspace_bytes == found.memory.workspace_bytes
-    weights = foretold.weights_bytes[diffusion_fit.AS_IT_IS]
-    assert weights == pytest.approx(found.memory.weights_bytes, rel=0.01)

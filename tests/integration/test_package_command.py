@@ -17,6 +17,7 @@ import pytest
 from sphere_edge import resources
 from sphere_edge.bundle.manifest import bundle_id, render
 from sphere_edge.errors import Status
+from sphere_edge.toolchain import native, targets
 from tests import trained_tokenizers
 from tests.cli_process import COMMAND, refused, sphere_edge
 
@@ -140,6 +141,10 @@ def test_quickstart_shows_everything_and_is_quick_the_second_time(tmp_path: Path
         assert answer in first.stdout
     assert "decode" in first.stdout
     assert "close the door" in first.stdout
+    # Compiling what paints takes as long as all the rest, so only where it is there already.
+    paints = native.find(targets.host(), native.ALL_MANAGERS) is not None
+    assert (tmp_path / "dist" / "a-red-circle.png").is_file() == paints
+    assert ("quickstart --images" in first.stderr) != paints
     assert "sphere-edge chat dist/tiny.host" in first.stderr
     made = json.loads((tmp_path / "dist" / "tiny.host" / "bundle.json").read_text())
     second = sphere_edge("quickstart", cwd=tmp_path, timeout_s=TIMEOUT_S)

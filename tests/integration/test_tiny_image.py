@@ -1,0 +1,49 @@
+"""The built-in image model draws what it is told, through the whole tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sphere_edge import ImageManager, packaging, profiles
+from sphere_edge.bundle.read import Bundle
+from sphere_edge.engines.options import PackageOptions
+from training import shapes
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source = packaging.find(packaging.TINY_IMAGE)
+    output = tmp_path_factory.mktemp("tiny") / "tiny-image.host"
+    return packaging.package(source, profiles.host(), PackageOptions(), output).output
+
+
+@pytest.fixture(scope="module")
+def image(bundle: Path) -> ImageManager:
+    return ImageManager.open(bundle, threads=1)
+
+
+def test_its_own_size_and_steps_are_in_the_bundle(bundle: Path, image: ImageManager) -> None:
+    advised = Bundle.open(bundle).manifest.image
+    assert advised is not None
+    assert (advised.width, advised.height) == (shapes.SIDE, shapes.SIDE)
+    assert (image.info.width, image.info.steps) == (shapes.SIDE, advised.steps)
+
+
+@pytest.mark.parametrize(
+    ("colour", "shape"),
+    [("red", "circle"), ("blue", "square"), ("green", "triangle"), ("yellow", "circle")],
+)
+def test_words_become_shapes(image: ImageManager, colour: str, shape: str) -> None:
+    found = [
+        shapes.recognise(np.asarray(image.generate(f"a {colour} {shape}", seed=seed)[0].image))
+        for seed in (1, 2, 3)
+    ]
+    assert found.count((colour, shape)) >= 2, found
+
+
+def test_a_word_it_never_heard_still_ends_with_a_picture(image: ImageManager) -> None:
+    picture = image.generate("a castle in the fog", seed=1)[0].image
+    assert picture.size == (shapes.SIDE, shapes.SIDE)
