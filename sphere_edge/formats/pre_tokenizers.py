@@ -76,7 +76,7 @@ KNOWN: dict[tuple[Step, ...], str] = {
 # Where llama.cpp's own expressions are not quite those of the tokenizers, and what comes of it.
 APPROXIMATE: Mapping[str, str] = {
     "tekken": "words with combining marks (as in Hindi and Thai) become other tokens",
-    "deepseek-coder": "a few rare characters become other tokens",
+    "deepseek-coder": "unusual spaces such as U+2009 become other tokens",
 }
 
 
