@@ -147,6 +147,7 @@ class ModelConfig:
         layer_type: str | None = None,
         default_theta: float = 10000.0,
         default_partial_rotary_factor: float = 1.0,
+        default_original_context: int | None = None,
     ) -> RopeParameters:
         """The rotary embedding's parameters, those of `layer_type` where the file distinguishes.
 
@@ -159,14 +160,17 @@ class ModelConfig:
         theta = self.take("rope_theta", float, default_theta)
         partial = self.take("partial_rotary_factor", float, default_partial_rotary_factor)
         longest = self.take("max_position_embeddings", int, None)
-        context = self.take("original_max_position_embeddings", int, longest)
+        own = self.take("original_max_position_embeddings", int, default_original_context)
 
         def number(name: str, default: float | None = None) -> float | None:
             value = table.get(name)
             return default if value is None else cast("float", _checked(name, value, float))
 
         kind = _rope_kind(table)
-        original = number("original_max_position_embeddings", context)
+        original = number("original_max_position_embeddings", longest if own is None else own)
+        if own is not None and layer_type is None:
+            # transformers puts the key beside the table above the one inside.
+            original = own
         factor = number("factor")
         if factor is None and kind in ("yarn", "longrope") and longest and original:
             factor = longest / original

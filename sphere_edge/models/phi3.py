@@ -37,7 +37,7 @@ class Config:
 
 
 def _rope(config: ModelConfig) -> RopeParameters:
-    rope = config.rope()
+    rope = config.rope(default_original_context=4096)
     if rope.kind == "yarn":
         # What some of the first configurations call LongRoPE.
         rope = replace(rope, kind="longrope")

@@ -33,7 +33,11 @@ _FAMILIES: dict[str, dict[str, Any]] = {
     "nemotron": {},
     "phi": {},
     # It checks its factors against features by heads, whatever its heads have.
-    "phi3": {"num_key_value_heads": 4, "hidden_size": 64},
+    "phi3": {
+        "num_key_value_heads": 4,
+        "hidden_size": 64,
+        "original_max_position_embeddings": 100,
+    },
     "qwen2": {},
     "qwen3": {},
     "qwen3_moe": {"moe_intermediate_size": 16, "num_experts": 3, "num_experts_per_tok": 2},

@@ -166,6 +166,20 @@ def test_the_first_names_of_phi3s_scaling_mean_the_same():
         assert (other.magnitude, other.switch_tokens) == (found[0].magnitude, 64)
 
 
+def test_the_length_before_scaling_is_taken_from_where_transformers_takes_it():
+    table = {"rope_type": "longrope", "factor": 2.0, "original_max_position_embeddings": 32}
+    table |= {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4}
+
+    def switch(name, **own):
+        return read(name, rope_parameters=table, **own).config.rotation.switch_tokens
+
+    assert switch("llama") == 32
+    assert switch("llama", original_max_position_embeddings=64) == 64
+    assert switch("phi3", original_max_position_embeddings=64) == 64
+    # Without the key beside the table, Phi-3's is 4096, whatever the table says.
+    assert read("phi3", rope_parameters=table).config.rotation.beyond is None
+
+
 def test_gemma3_refuses_longrope_where_it_would_switch_in_layers_with_a_window():
     long = {"rope_type": "longrope", "rope_theta": 1e4, "factor": 2.0}
     long |= {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4}
