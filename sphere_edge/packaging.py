@@ -229,7 +229,10 @@ def _try_here(bundle: Bundle, progress: Progress) -> bool:
         return _paint_here(bundle, progress)
     from sphere_edge.runtime.text import TextManager
 
-    with progress.step("trying it"), TextManager.open(bundle.folder) as text:
+    # A runtime with ggml's backend for GPUs takes minutes to build: that waits until it is run.
+    backend = "cpu" if bundle.manifest.ggml_gpu is not None else None
+    opened = TextManager.open(bundle.folder, backend=backend)
+    with progress.step("trying it"), opened as text:
         stream = text.generate(_SMOKE_PROMPT, max_tokens=_SMOKE_TOKENS, temperature=0)
         for _ in stream:
             pass

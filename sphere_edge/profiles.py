@@ -30,6 +30,8 @@ Feature = Literal["avx512vnni", "avx2", "fma", "f16c", "neon", "dotprod", "i8mm"
 Quantization = Literal["q4", "q8", "f16", "f32"]
 # What a bundle's code runs on.
 Backend = Literal["cpu", "opencl", "metal", "cuda"]
+# What a GGUF runs on: ggml's own backends.
+GgufBackend = Literal["cpu", "vulkan", "metal"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
 
 # How far bundles for the device have been tried: on the device itself, built only, not even that.
@@ -157,6 +159,8 @@ class DeviceProfile(_Part):
     gpu: Gpu | None = None
     # What compiled models are made for there, the first choice first.
     backends: Annotated[tuple[Backend, ...], Field(min_length=1)] = ("cpu",)
+    # The same for GGUF models.
+    gguf_backends: Annotated[tuple[GgufBackend, ...], Field(min_length=1)] = ("cpu",)
     defaults: Defaults = Defaults()
     verification: Verification = "compiled only"
     sources: dict[str, str]
@@ -177,6 +181,12 @@ class DeviceProfile(_Part):
         for backend in self.backends:
             if backend not in there:
                 message = f"backend {backend} without a GPU of that api"
+                raise ValueError(message)
+        for gguf_backend in self.gguf_backends:
+            # Whatever else a GPU has, it may have Vulkan, too; Apple's have not.
+            has_it = self.gpu is not None and (self.gpu.api == "metal") == (gguf_backend == "metal")
+            if gguf_backend != "cpu" and not has_it:
+                message = f"gguf backend {gguf_backend} without a GPU for it"
                 raise ValueError(message)
         return self
 

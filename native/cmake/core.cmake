@@ -55,6 +55,8 @@ add_library(sphere_edge ${library_kind}
   src/cpu.cpp
   src/cpu_features.c
   src/cpu_features_needed.c
+  src/engines/backend_order.cpp
+  src/engines/ggml_device.cpp
   src/engines/llama_engine.cpp
   src/file.cpp
   src/ggml_reader.cpp
@@ -81,6 +83,9 @@ target_include_directories(sphere_edge PUBLIC include)
 # Two of our files read tables that llama.cpp does not export: its architectures and its grammar parser.
 target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/src")
 target_compile_definitions(sphere_edge PRIVATE SE_VERSION="${PROJECT_VERSION}")
+# Outside the batches, so that those are the same whichever backend ggml has.
+set_source_files_properties(src/engines/ggml_device.cpp PROPERTIES
+                            SKIP_UNITY_BUILD_INCLUSION ON COMPILE_DEFINITIONS SE_GGML_GPU="${SE_GGML_GPU}")
 target_link_libraries(sphere_edge PRIVATE se_llama_common llama ggml)
 
 if(SE_TVM_DIR)
@@ -94,6 +99,7 @@ if(SE_TVM_DIR)
     src/tvm/cuda_device.cpp
     src/tvm/cuda_place.cpp
     src/tvm/cuda_program.cpp
+    src/tvm/gpu_cache.cpp
     src/tvm/gpu_code.cpp
     src/tvm/gpu_failure.cpp
     src/tvm/opencl_api.cpp
@@ -101,11 +107,15 @@ if(SE_TVM_DIR)
     src/tvm/opencl_place.cpp
     src/tvm/opencl_plugin.cpp
     src/tvm/opencl_program.cpp)
+  if(APPLE)
+    set(metal_sources src/tvm/metal_api.cpp src/tvm/metal_device.cpp src/tvm/metal_place.cpp src/tvm/metal_program.cpp)
+    target_sources(sphere_edge PRIVATE ${metal_sources})
+  endif()
   # Their short names in unnamed namespaces need not be unique in all of src/.
   set_source_files_properties(
     src/engines/tvm_place.cpp src/tvm/cuda_api.cpp src/tvm/cuda_device.cpp src/tvm/cuda_place.cpp
-    src/tvm/cuda_program.cpp src/tvm/gpu_code.cpp src/tvm/gpu_failure.cpp src/tvm/opencl_api.cpp
-    src/tvm/opencl_device.cpp src/tvm/opencl_place.cpp src/tvm/opencl_plugin.cpp src/tvm/opencl_program.cpp
+    src/tvm/cuda_program.cpp src/tvm/gpu_cache.cpp src/tvm/gpu_code.cpp src/tvm/gpu_failure.cpp src/tvm/opencl_api.cpp
+    src/tvm/opencl_device.cpp src/tvm/opencl_place.cpp src/tvm/opencl_plugin.cpp src/tvm/opencl_program.cpp ${metal_sources}
     PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_TVM_FFI_DIR}/include" "${SE_TVM_DIR}/include")
   target_compile_definitions(sphere_edge PRIVATE SE_WITH_TVM)

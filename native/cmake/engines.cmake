@@ -24,6 +24,14 @@ foreach(level SSE42 AVX AVX2 BMI2 FMA F16C)
   set(GGML_${level} OFF)
 endforeach()
 
+# Of ggml's backends for GPUs, for GGUF models, at most one.
+if(SE_GGML_GPU STREQUAL "metal")
+  set(GGML_METAL ON)
+  set(GGML_METAL_EMBED_LIBRARY ON)
+else()
+  set(GGML_METAL OFF)
+endif()
+
 set(LLAMA_ALL_WARNINGS OFF)
 set(LLAMA_OPENSSL OFF)
 set(LLAMA_SUBPROCESS OFF)
@@ -33,6 +41,9 @@ foreach(part COMMON TESTS TOOLS EXAMPLES SERVER APP UI)
   set(LLAMA_BUILD_${part} OFF)
 endforeach()
 add_subdirectory("${SE_LLAMA_CPP_DIR}" engines/llama EXCLUDE_FROM_ALL)
+if(SE_GGML_GPU STREQUAL "vulkan")
+  include(cmake/ggml_vulkan.cmake)
+endif()
 # llama.cpp compiles its models in batches, which read the headers once; these files get along in one, too.
 foreach(part adapter arch batch chat context cparams graph hparams impl io kv-cache kv-cache-dsa kv-cache-dsa-iswa
              kv-cache-iswa kv-cache-msa memory memory-hybrid memory-hybrid-idx memory-hybrid-iswa memory-recurrent mmap

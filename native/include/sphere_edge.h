@@ -75,8 +75,8 @@ typedef enum se_log_level { SE_LOG_DEBUG = 0, SE_LOG_INFO = 1, SE_LOG_WARNING = 
 typedef void (*se_log_fn)(se_log_level level, const char *message, void *user_data);
 SE_API void se_log_set(se_log_fn log, void *user_data);
 
-/* What this machine offers, as JSON: runtime version and abi, CPU architecture and features, memory bytes, backends.
- * The caller frees *out_json with se_string_free. */
+/* What this machine offers, as JSON: runtime version and abi, CPU architecture and features, memory bytes,
+ * backends of compiled models and of GGUF files. The caller frees *out_json with se_string_free. */
 SE_API se_status se_system_info(char **out_json);
 
 /* The GPUs whose drivers answer here, as JSON: api, name, driver, platform, memory bytes, whether they compute in
@@ -94,9 +94,9 @@ typedef struct se_text se_text;
 
 typedef struct se_text_open_options {
   size_t size;
-  int32_t threads;          /* 0: as many as there are performance cores this process may use */
-  uint32_t context_tokens;  /* 0: what the bundle was made for, or min(4096, the model's own) for a bare .gguf */
-  const char *backend;      /* "cpu", "opencl"; NULL: the bundle's first choice, or the next one where that fails */
+  int32_t threads;         /* 0: as many as there are performance cores this process may use */
+  uint32_t context_tokens; /* 0: what the bundle was made for, or min(4096, the model's own) for a bare .gguf */
+  const char *backend; /* "cpu", "opencl", "cuda", "vulkan"; NULL: the bundle's first, or the next where that fails */
   const char *cache_folder; /* where compiled GPU kernels are kept; NULL: the user's cache folder, if there is one */
   bool measure_kernels;     /* se_text_info tells the GPU's time per kernel; slows it down */
 } se_text_open_options;

@@ -14,7 +14,8 @@ constexpr int kUsage = 64;
 const std::vector<Option> kOpening = {
     {"--threads", "N", "threads; default: the performance cores this process may use"},
     {"--context", "TOKENS", "room for prompt and answer; default: what the bundle was made for"},
-    {"--backend", "NAME", "cpu or opencl; default: the bundle's first choice, or the next one where that fails"},
+    {"--backend", "NAME",
+     "cpu, opencl, cuda, vulkan (a GGUF); default: the bundle's first choice, or the next one where that fails"},
     {"--json", "", "one JSON document on stdout, also for errors"},
 };
 

@@ -42,7 +42,7 @@ std::vector<std::string> strings(JsonObject &object, const std::string &key) {
 void read_target(JsonObject target, Bundle &bundle) {
   bundle.triple = target.string("triple");
   bundle.cpu_features = strings(target, "cpu_features");
-  bundle.backend = one_of(target, "backend", {"cpu", "opencl", "metal", "cuda"});
+  bundle.backend = one_of(target, "backend", {"cpu", "opencl", "metal", "cuda", "vulkan"});
   target.finish();
 }
 

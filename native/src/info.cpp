@@ -3,6 +3,7 @@
 
 #include "bundle.h"
 #include "cpu.h"
+#include "engines/ggml_device.h"
 #include "gguf.h"
 #include "json.h"
 #include "log.h"
@@ -78,13 +79,19 @@ std::string system_info_json() {
 #if defined(SE_WITH_TVM)
   engines.push_back("tvm");
 #if !defined(SE_STATIC)
+#if defined(__APPLE__)
+  backends.push_back("metal");
+#else
   backends.insert(backends.end(), {"opencl", "cuda"});
+#endif
 #endif
 #endif
 #if defined(SE_WITH_WHISPER)
   engines.push_back("whisper");
   managers.push_back("audio");
 #endif
+  std::vector<std::string> gguf_backends = {"cpu"};
+  if (const std::string gpu = ggml_gpu_backend(); !gpu.empty()) gguf_backends.push_back(gpu);
   if (images_are_built_in()) {
     engines.push_back("diffusion");
     managers.push_back("image");
@@ -98,7 +105,8 @@ std::string system_info_json() {
                      {"memory_available_bytes", memory_available_bytes()},
                      {"managers", managers},
                      {"engines", engines},
-                     {"backends", backends}}
+                     {"backends", backends},
+                     {"gguf_backends", gguf_backends}}
       .dump();
 }
 

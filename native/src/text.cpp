@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "cpu.h"
+#include "engines/backend_order.h"
 #include "engines/llama_engine.h"
 #include "engines/tvm_engine.h"
 #include "gguf.h"
@@ -42,11 +43,6 @@ void refuse_other_file(const fs::path &path) {
               "give a bundle folder or a .gguf file");
 }
 
-void refuse_other_backend(const TvmChoice &choice) {
-  if (choice.backend.empty() || choice.backend == "cpu") return;
-  throw Error(SE_UNSUPPORTED, "a GGUF runs on the cpu, not on " + ticked(choice.backend));
-}
-
 }  // namespace
 
 TextManager::TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, std::optional<std::string> chat_template)
@@ -70,17 +66,22 @@ std::unique_ptr<TextManager> TextManager::open(const fs::path &path, int threads
     text = open_bundle(path, threads, context_tokens, choice);
   } else {
     refuse_other_file(path);
-    refuse_other_backend(choice);
-    text = open_gguf(path, threads, context_tokens, std::nullopt);
+    text = open_gguf(path, threads, context_tokens, std::nullopt, nullptr, choice.backend);
   }
   text->load_seconds_ = seconds_since(begin);
   return text;
 }
 
 std::unique_ptr<TextManager> TextManager::open_gguf(const fs::path &path, int threads, uint32_t context_tokens,
-                                                    std::optional<std::string> chat_template) {
-  auto engine = std::make_unique<LlamaEngine>(path, context_tokens, threads);
-  Tokenizer tokenizer(engine->model());
+                                                    std::optional<std::string> chat_template, const Bundle *bundle,
+                                                    const std::string &backend) {
+  std::shared_ptr<llama_model> model;
+  auto engine = open_on_first_backend(bundle, backend, [&](const std::string &one) {
+    auto made = std::make_unique<LlamaEngine>(path, context_tokens, threads, one);
+    model = made->model();
+    return made;
+  });
+  Tokenizer tokenizer(std::move(model));
   return std::unique_ptr<TextManager>(
       new TextManager(std::move(tokenizer), std::move(engine), std::move(chat_template)));
 }
@@ -95,8 +96,7 @@ std::unique_ptr<TextManager> TextManager::open_bundle(const fs::path &path, int 
   const uint32_t context = context_tokens != 0 ? context_tokens : bundle.context_tokens;
   std::unique_ptr<TextManager> text;
   if (bundle.engine == "llama") {
-    refuse_other_backend(choice);
-    text = open_gguf(bundle.file("model").path, threads, context, bundle.chat_template);
+    text = open_gguf(bundle.file("model").path, threads, context, bundle.chat_template, &bundle, choice.backend);
   } else if (bundle.engine == "tvm") {
     Tokenizer tokenizer = Tokenizer::from_file(bundle.file("tokenizer").path);
     if (tokenizer.size() > bundle.vocab_size) {

@@ -71,8 +71,10 @@ class TextManager {
   TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, std::optional<std::string> chat_template);
   static std::unique_ptr<TextManager> open_bundle(const std::filesystem::path &path, int threads,
                                                   uint32_t context_tokens, const TvmChoice &choice);
+  // `bundle`: the one that the file is in; null for a file by itself.
   static std::unique_ptr<TextManager> open_gguf(const std::filesystem::path &path, int threads, uint32_t context_tokens,
-                                                std::optional<std::string> chat_template);
+                                                std::optional<std::string> chat_template, const Bundle *bundle,
+                                                const std::string &backend);
 
   Engine &engine();
   void run(std::span<const int32_t> prompt, const GenerateOptions &options, const Answer::Receiver &receiver,

@@ -63,7 +63,7 @@ def measure(
     if plan.cool_below_c is not None:
         # Said before anything is sent or loaded.
         thermometers(device.uri, there.sensors)
-    with placed(device, there, path, store, progress) as model:
+    with placed(device, there, path, store, progress, plan.backend) as model:
         loads = _load_again(device, model, plan, progress)
         if plan.cool_below_c is not None:
             wait_until_cool(device, there.sensors, plan.cool_below_c, progress)

@@ -16,7 +16,7 @@ from sphere_edge.devices.device import Device
 from sphere_edge.devices.probe import Probe
 from sphere_edge.devices.store import Store
 from sphere_edge.errors import UnsupportedError
-from sphere_edge.toolchain import native, targets
+from sphere_edge.toolchain import ggml_gpu, native, targets
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,30 @@ class Placed:
 
 @contextmanager
 def placed(
-    device: Device, there: Probe, path: Path, store: str | None, progress: Progress
+    device: Device,
+    there: Probe,
+    path: Path,
+    store: str | None,
+    progress: Progress,
+    backend: str | None = None,
 ) -> Iterator[Placed]:
     """The model at `path` on `device`, until the end.
 
     On this machine it runs from where it lies. Elsewhere it is taken from the store if it was
-    deployed, and is else put there for the time being. Raises what opening, fitting and sending
-    raise.
+    deployed, and is else put there for the time being. `backend`: what it will be asked to run on.
+    Raises what opening, fitting and sending raise.
     """
     if device.uri == "local":
-        yield _here(path, progress)
+        yield _here(path, progress, backend)
         return
     if path.suffix == ".gguf" and path.is_file():
         message = f"`{path}` is no bundle, and {device.uri} runs bundles"
         raise UnsupportedError(message, hint="`sphere-edge package` makes one of a .gguf file")
     bundle = Bundle.open(path, progress)
     suitability.check(bundle.manifest, there, device.uri)
-    runtime = payload.runtime_items(there, device.uri, progress, task=bundle.manifest.task)
+    manifest = bundle.manifest
+    gpu = ggml_gpu.wanted(path, manifest, backend)
+    runtime = payload.runtime_items(there, device.uri, progress, task=manifest.task, gpu=gpu)
     items = [*payload.bundle_items(bundle), *runtime]
     with Store(device, store).staged(items, progress) as folder:
         yield Placed(
@@ -56,11 +63,12 @@ def placed(
         )
 
 
-def _here(path: Path, progress: Progress) -> Placed:
+def _here(path: Path, progress: Progress, backend: str | None) -> Placed:
     opened = runnable(path, profiles.host(), progress)
     manifest = read_manifest(opened) if opened.is_dir() else None
     task = manifest.task if manifest else "text"
-    runner = native.build_for(task, targets.host(), progress).runner
+    gpu = ggml_gpu.wanted(opened, manifest, backend)
+    runner = native.build_for(task, targets.host(), progress, gpu).runner
     return Placed(
         manifest.name if manifest else path.stem,
         manifest,

@@ -43,7 +43,8 @@ class Target(Part):
 
     triple: str
     cpu_features: tuple[str, ...] = ()
-    backend: Literal["cpu", "opencl", "metal", "cuda"] = "cpu"
+    # Of a GGUF: ggml's own backend for GPUs.
+    backend: Literal["cpu", "opencl", "metal", "cuda", "vulkan"] = "cpu"
 
 
 class Sampling(Part):
@@ -192,6 +193,12 @@ class ManifestDraft(Part):
         gpu = self.tvm.gpu if self.tvm is not None else None
         there = (self.target.backend, *((gpu.backend,) if gpu is not None else ()), "cpu")
         return tuple(dict.fromkeys(there))
+
+    @property
+    def ggml_gpu(self) -> str | None:
+        """The backend of ggml that a runtime for this bundle should have, if it is a GGUF's."""
+        is_gpu = self.engine == "llama" and self.target.backend != "cpu"
+        return self.target.backend if is_gpu else None
 
 
 # Parts that came after the first bundles: a manifest that has none of one does not name it, so that

@@ -28,8 +28,8 @@ _PREFILL_TOKENS = 512
 
 def in_place(bundle: Bundle, reference: Path) -> Place:
     """The host's own runner with the bundle where it lies."""
-    runner = native.build(targets.host(), SILENT).folder / "bin" / "sphere-edge-run"
-    argv = (str(runner), "certify", str(bundle.folder.resolve()), "--json")
+    built = native.build_for("text", targets.host(), SILENT, bundle.manifest.ggml_gpu)
+    argv = (str(built.runner), "certify", str(bundle.folder.resolve()), "--json")
     return Place(argv, str(reference.resolve()))
 
 
@@ -104,7 +104,7 @@ def _verdict_path(bundle: Bundle) -> Path:
 def _by_llama(bundle: Bundle) -> tuple[Reference, Logits]:
     text = bundle.manifest.text
     assert text is not None
-    with TextManager.open(bundle.folder, threads=1) as model:
+    with TextManager.open(bundle.folder, threads=1, backend="cpu") as model:
         passage = model.tokenize(PASSAGE)
         chosen = plan(
             passage,

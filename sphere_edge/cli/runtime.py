@@ -23,6 +23,7 @@ def runtime(context: typer.Context) -> None:
         "sphere-edge runtime build",
         "sphere-edge runtime build --profile raspberry-pi-5 --managers all",
         "sphere-edge runtime build --target linux-arm64-dotprod --managers text",
+        "sphere-edge runtime build --ggml-gpu vulkan",
     ),
 )
 def runtime_build(
@@ -36,6 +37,10 @@ def runtime_build(
     managers: Annotated[
         str, typer.Option(metavar="NAME,NAME", help="What it can do: text, audio, image, or all.")
     ] = "text,audio",
+    ggml_gpu: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="GPU backend for GGUF models: vulkan, or metal (Macs)."),
+    ] = None,
     json: Json = False,
 ) -> Action:
     """Build the native runtime, or find it in the cache."""
@@ -43,7 +48,7 @@ def runtime_build(
     def action() -> None:
         from sphere_edge.commands import runtime as command
 
-        command.build(profile, target, managers, as_json=json)
+        command.build(profile, target, managers, ggml_gpu, as_json=json)
 
     return action
 

@@ -52,7 +52,9 @@ def deploy(
         if as_service:
             service.require_systemd(device)
         task = found.manifest.task
-        runtime = payload.runtime_items(there, device.uri, console.progress(), task=task)
+        runtime = payload.runtime_items(
+            there, device.uri, console.progress(), task=task, gpu=found.manifest.ggml_gpu
+        )
         reference = _reference(found)
         items = [*payload.bundle_items(found), *runtime, *reference[1]]
         target = Store(device, store)

@@ -139,6 +139,8 @@ def processor(manifest: ManifestDraft, profile: DeviceProfile) -> str | None:
     if profile.gpu is None:
         return None
     name, gpu = profile.gpu.name, manifest.tvm.gpu if manifest.tvm is not None else None
+    if manifest.ggml_gpu is not None:
+        return f"{name}, through ggml's {manifest.ggml_gpu}; the CPU where that fails"
     if gpu is None:
         return f"the CPU: {name} is not used yet"
     through = f"{name}, through {gpu.backend} in {gpu.arithmetic}"

@@ -9,10 +9,12 @@ from sphere_edge import console, errors
 from sphere_edge.toolchain.targets import Target
 
 
-def build(profile: str, target: str | None, managers: str, *, as_json: bool) -> dict[str, Any]:
+def build(
+    profile: str, target: str | None, managers: str, gpu: str | None, *, as_json: bool
+) -> dict[str, Any]:
     """Builds the runtime for a target, or a device profile's; tells where it lies.
 
-    `managers`: what it is to be able to do, as `text,audio`, or `all`.
+    `managers`: what it is to be able to do, as `text,audio`, or `all`. `gpu`: ggml's backend.
     """
     from sphere_edge.toolchain import native
 
@@ -20,7 +22,7 @@ def build(profile: str, target: str | None, managers: str, *, as_json: bool) -> 
     wanted = tuple(name.strip() for name in managers.split(","))
     if wanted == ("all",):
         wanted = native.ALL_MANAGERS
-    built = native.build(chosen, console.progress(), wanted)
+    built = native.build(chosen, console.progress(), wanted, gpu)
     told = {
         "target": chosen.name,
         "folder": str(built.folder),
@@ -32,7 +34,8 @@ def build(profile: str, target: str | None, managers: str, *, as_json: bool) -> 
         console.write_json(told)
     else:
         sizes = ", ".join(f"{name} {size}" for name, size in _shown_sizes(built.folder).items())
-        console.say(f"{chosen.name}: for {', '.join(wanted)}: {sizes}")
+        through = f" with {gpu}" if gpu is not None else ""
+        console.say(f"{chosen.name}{through}: for {', '.join(wanted)}: {sizes}")
         console.write(str(built.folder))
     return told
 

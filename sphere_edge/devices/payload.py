@@ -33,14 +33,20 @@ def bundle_items(bundle: Bundle) -> list[Item]:
 
 
 def runtime_items(
-    there: Probe, uri: str, progress: Progress = SILENT, *, task: str = "text"
+    there: Probe,
+    uri: str,
+    progress: Progress = SILENT,
+    *,
+    task: str = "text",
+    gpu: str | None = None,
 ) -> list[Item]:
     """The native runtime that suits device and task, below `runtime/` there; built if need be.
 
-    Raises UnsupportedError when there is none for it.
+    `gpu`: with ggml's backend of that name, if it can be built. Raises UnsupportedError when there
+    is no runtime for the device.
     """
     target = targets.host() if uri == "local" else suitability.runtime_target(there, uri)
-    build = native.build_for(task, target, progress)
+    build = native.build_for(task, target, progress, gpu)
     return [
         item(f"runtime/{path.relative_to(build.folder).as_posix()}", path, is_program=True)
         for part in ("bin", "lib")

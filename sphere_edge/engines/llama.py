@@ -89,7 +89,7 @@ def build(
         quantization=file.quantization,
         parameters=file.parameters,
         profile=profile.name,
-        target=Target(triple=profile.triple),
+        target=Target(triple=profile.triple, backend=profile.gguf_backends[0]),
         text=Text(
             vocab_size=spec.vocab,
             context_tokens=choice.context_tokens,

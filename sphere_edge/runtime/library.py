@@ -15,27 +15,32 @@ from sphere_edge.runtime.binding import Library
 from sphere_edge.toolchain import native, targets
 
 _lock = threading.Lock()
-# By what they can do. One is enough unless the first was loaded before images were asked for.
-_loaded: dict[tuple[str, ...], Library] = {}
+# By managers and backends for GGUF files. One is enough unless the first was loaded
+# before images, or a GPU for a GGUF, were asked for.
+_loaded: dict[tuple[tuple[str, ...], tuple[str, ...]], Library] = {}
 # Handles of preloaded libraries; they stay for the life of the process.
 _preloaded: list[ctypes.CDLL] = []
 
 
-def load(progress: console.Progress | None = None, *, task: str = "text") -> Library:
+def load(
+    progress: console.Progress | None = None, *, task: str = "text", gpu: str | None = None
+) -> Library:
     """A native core that can do `task`, loaded once for this process; any thread may call this.
 
     Building takes one to two minutes, the first time only. `progress` None: a bar if there is a
-    terminal, silence otherwise. Raises LoadFailedError, and what building raises.
+    terminal, silence otherwise. `gpu`: with ggml's backend of that name, if it can be built. Raises
+    LoadFailedError, and what building raises.
     """
     with _lock:
         # The first one that can: it is the one that registered its OpenCL device with TVM.
-        for managers, library in _loaded.items():
-            if task in managers:
+        for (managers, backends), library in _loaded.items():
+            if task in managers and (gpu is None or gpu in backends):
                 return library
-        built = native.build_for(task, targets.host(), progress or _default_progress())
+        built = native.build_for(task, targets.host(), progress or _default_progress(), gpu)
         assert built.library is not None  # only targets without a loader have none
         library = _load(built.library)
-        _loaded[tuple(system_info(library)["managers"])] = library
+        told = system_info(library)
+        _loaded[tuple(told["managers"]), tuple(told["gguf_backends"])] = library
         return library
 
 

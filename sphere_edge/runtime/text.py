@@ -13,7 +13,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ import numpy.typing as npt
 from typing_extensions import Unpack
 
 from sphere_edge import errors
+from sphere_edge.bundle.read import read_manifest
 from sphere_edge.runtime import binding, library, options
 from sphere_edge.runtime.generation import Generation, Result
 from sphere_edge.runtime.handle import Handle, TokenIds, as_array
 from sphere_edge.runtime.options import Sampling
 from sphere_edge.runtime.work import Work
+from sphere_edge.toolchain import ggml_gpu
 
 Message = Mapping[str, str]
 
@@ -88,9 +90,10 @@ class TextManager:
         """Opens a bundle folder or a .gguf file.
 
         `threads` 0: as many as there are performance cores. `context_tokens` None or 0: what the
-        bundle was made for; min(4096, the model's own) for a .gguf. `backend` (cpu, opencl) None:
-        the bundle's first choice, or the next one where that does not work; `info` says which and
-        why. Builds the native runtime when it is not in the cache yet. Raises NotFoundError,
+        bundle was made for; min(4096, the model's own) for a .gguf. `backend` (cpu, opencl, cuda,
+        vulkan) None: the bundle's first choice, or the next one where that does not work; `info`
+        says which and why. Builds the native runtime when it is not in the cache yet. Raises
+        NotFoundError,
         ModelCorruptError, FormatMismatchError (another runtime or CPU), LoadFailedError,
         OutOfMemoryError, UnsupportedError (backend).
         """
@@ -103,7 +106,13 @@ class TextManager:
         )
         arguments = (library.encoded(place), ctypes.byref(asked))
         name = place.stem if place.suffix == ".gguf" else place.absolute().name
-        return cls(Handle(library.load(), "se_text_open", *arguments), name)
+        manifest = None
+        if place.is_dir():
+            # What is wrong with it the core will say.
+            with suppress(errors.SphereEdgeError):
+                manifest = read_manifest(place)
+        core = library.load(gpu=ggml_gpu.wanted(place, manifest, backend))
+        return cls(Handle(core, "se_text_open", *arguments), name)
 
     def generate(
         self,

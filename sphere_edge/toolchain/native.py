@@ -18,7 +18,7 @@ from typing import IO
 
 from sphere_edge import console, errors, resources
 from sphere_edge.run import ProgramFailedError, run
-from sphere_edge.toolchain import cache, compilers, sources, wheels
+from sphere_edge.toolchain import cache, compilers, ggml_gpu, sources, wheels
 from sphere_edge.toolchain.targets import Target, host
 
 # Raised when the way of building changes, so that older builds are not taken for new ones.
@@ -66,7 +66,7 @@ class Project:
     name: str
     folder: Path
     definitions: Mapping[str, str] = field(default_factory=dict)
-    folders: Mapping[str, Path] = field(default_factory=dict)
+    folders: Mapping[str, Path | str] = field(default_factory=dict)
     beside: tuple[Path, ...] = ()
     pins: Mapping[str, str] = field(default_factory=dict)
     # Folders below `folder` that are no input.
@@ -77,16 +77,18 @@ def build(
     target: Target,
     progress: console.Progress = console.SILENT,
     managers: tuple[str, ...] = MANAGERS,
+    gpu: str | None = None,
 ) -> NativeBuild:
     """The native core for `target`: from the cache, or compiled now (one to two minutes).
 
-    `managers` are what it can do, `text` always among them. Raises InternalError with the
-    compiler's words and the log's path when it does not compile, InvalidArgumentError, and what
-    fetching sources and finding compilers raise.
+    `managers` are what it can do, `text` always among them; `gpu` is ggml's backend for GPUs that
+    it has, which takes some minutes more. Raises InternalError with the compiler's words and the
+    log's path when it does not compile, InvalidArgumentError, and what fetching sources, finding
+    compilers and `ggml_gpu.parts` raise.
     """
-    project = core_project(target, managers)
+    project = core_project(target, managers, gpu)
     if not build_folder(project, target).is_dir():
-        for name in _sources(managers):
+        for name in _sources(managers, gpu, target):
             sources.fetch(name, progress)
         if not (target.is_tvm_from_source or _installed_tvm_serves(target)):
             wheels.fetch_tvm_runtime(target.architecture, progress)
@@ -100,26 +102,40 @@ def build(
     )
 
 
-def find(target: Target, managers: tuple[str, ...] = MANAGERS) -> Path | None:
+def find(
+    target: Target, managers: tuple[str, ...] = MANAGERS, gpu: str | None = None
+) -> Path | None:
     """The folder of the native core for `target` if it is built already."""
-    folder = build_folder(core_project(target, managers), target)
+    folder = build_folder(core_project(target, managers, gpu), target)
     return folder if folder.is_dir() else None
 
 
 def build_for(
-    task: str, target: Target, progress: console.Progress = console.SILENT
+    task: str,
+    target: Target,
+    progress: console.Progress = console.SILENT,
+    gpu: str | None = None,
 ) -> NativeBuild:
     """A native core that can do `task` ("text", "audio", "image"): the fullest that is there.
 
-    Raises what `build` raises.
+    `gpu`: with ggml's backend of that name, or with a warning without it where that cannot be
+    built. Raises what `build` raises.
     """
+    if gpu is not None:
+        try:
+            return build(target, progress, MANAGERS, gpu)
+        except (errors.NotFoundError, errors.UnsupportedError, errors.InternalError) as error:
+            console.warn(f"the runtime is built without `{gpu}`: {error.message}")
     whole = task not in MANAGERS or find(target, ALL_MANAGERS) is not None
     return build(target, progress, ALL_MANAGERS if whole else MANAGERS)
 
 
-def core_project(target: Target, managers: tuple[str, ...] = MANAGERS) -> Project:
+def core_project(
+    target: Target, managers: tuple[str, ...] = MANAGERS, gpu: str | None = None
+) -> Project:
     """`native/` with the sources (where `fetch` puts them) and libraries it is built against."""
-    used = {name: sources.SOURCES[name] for name in _sources(managers)}
+    used = {name: sources.SOURCES[name] for name in _sources(managers, gpu, target)}
+    more = ggml_gpu.parts(gpu, target) if gpu is not None else ggml_gpu.Parts({})
     libraries = () if target.is_tvm_from_source else tvm_libraries(target)
     names = ("SE_TVM_FFI_LIBRARY", "SE_TVM_RUNTIME_LIBRARY")
     switches = {
@@ -130,30 +146,36 @@ def core_project(target: Target, managers: tuple[str, ...] = MANAGERS) -> Projec
     return Project(
         name="native",
         folder=resources.folder("native"),
-        definitions={name: "ON" for name, is_on in switches.items() if is_on},
+        definitions={
+            **{name: "ON" for name, is_on in switches.items() if is_on},
+            **more.definitions,
+        },
         folders={
             **{f"SE_{name.upper()}_DIR": sources.folder(source) for name, source in used.items()},
             "SE_TVM_DIR": _wheel_folder("tvm"),
             "SE_TVM_FFI_DIR": _wheel_folder("tvm_ffi"),
             **dict(zip(names, libraries, strict=False)),
+            **more.folders,
         },
         beside=libraries,
         pins={
             **{name: source.key for name, source in used.items()},
             "apache-tvm": importlib.metadata.version("apache-tvm"),
             "apache-tvm-ffi": importlib.metadata.version("apache-tvm-ffi"),
+            **more.pins,
         },
         leave_out=("tests",),
     )
 
 
-def _sources(managers: tuple[str, ...]) -> tuple[str, ...]:
+def _sources(managers: tuple[str, ...], gpu: str | None, target: Target) -> tuple[str, ...]:
     for manager in managers:
         if manager not in _SOURCES:
             message = f"no such manager: `{manager}`"
             hint = f"choose from: {', '.join(_SOURCES)}"
             raise errors.InvalidArgumentError(message, hint=hint)
-    return tuple(_SOURCES[manager] for manager in _SOURCES if manager in ("text", *managers))
+    used = [_SOURCES[manager] for manager in _SOURCES if manager in ("text", *managers)]
+    return (*used, *(ggml_gpu.parts(gpu, target).sources if gpu is not None else ()))
 
 
 def tvm_libraries(target: Target) -> tuple[Path, ...]:

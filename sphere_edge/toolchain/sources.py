@@ -55,22 +55,26 @@ _WHISPER_CPP = Source(
     keep=("CMakeLists.txt", "LICENSE", "cmake", "include", "src"),
 )
 
-SOURCES = {
-    "llama_cpp": Source(
-        distribution="llama_cpp_python",
-        version="0.3.36",
-        sha256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e",
-        archive_bytes=76_589_250,
-        backend="scikit_build_core.build",
-        folder="vendor/llama.cpp",
-        keep=(
-            *("CMakeLists.txt", "LICENSE", "licenses", "cmake", "common", "ggml", "include"),
-            *("src", "vendor"),
-            # What benchmarks compare with.
-            *("tools/llama-bench", "tools/completion", "tools/quantize"),
-        ),
-        leave_out=_GGML_BACKENDS_LEFT_OUT,
+_LLAMA_CPP = Source(
+    distribution="llama_cpp_python",
+    version="0.3.36",
+    sha256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e",
+    archive_bytes=76_589_250,
+    backend="scikit_build_core.build",
+    folder="vendor/llama.cpp",
+    keep=(
+        *("CMakeLists.txt", "LICENSE", "licenses", "cmake", "common", "ggml", "include"),
+        *("src", "vendor"),
+        # What benchmarks compare with.
+        *("tools/llama-bench", "tools/completion", "tools/quantize"),
     ),
+    leave_out=_GGML_BACKENDS_LEFT_OUT,
+)
+
+SOURCES = {
+    "llama_cpp": _LLAMA_CPP,
+    # The same archive; apart, so that builds without Vulkan do not depend on it.
+    "ggml_vulkan": replace(_LLAMA_CPP, keep=("LICENSE", "ggml/src/ggml-vulkan"), leave_out=()),
     "whisper_cpp": _WHISPER_CPP,
     # The same archive; apart, so that it is no input of native builds.
     "voice_detector": replace(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tvm
+import tvm_ffi
 
 from sphere_edge import profiles
 from sphere_edge.compiler import opencl_source, pipeline
@@ -54,7 +55,10 @@ class Library:
         def link(file_name: str, objects: list[str], **_: Any) -> None:
             link_shared([Path(name) for name in objects], made_for.triple, Path(file_name))
 
+        if made_for.half:
+            _with_half()
         compiled = _compiled(kernels, made_for)
+        opencl_source.register()
         compiled.export_library(str(library), fcompile=link, workspace_dir=str(folder))
         self._module = tvm.runtime.load_module(str(library))
 
@@ -66,8 +70,22 @@ class Library:
             array[...] = tensor.numpy()
 
 
+HALF_ON_POCL = Path(__file__).with_name("half_on_pocl.cl")
+
+
+def _with_half() -> None:
+    """Lets the next OpenCL C that TVM writes compute in float16 on PoCL."""
+    prefix = HALF_ON_POCL.read_text(encoding="utf-8")
+
+    def prefixed(text: str, _target: Any) -> str:
+        return prefix + opencl_source.without_refusal(str(text))
+
+    tvm_ffi.register_global_func("tvm_callback_opencl_postproc", prefixed, override=True)
+
+
 def _compiled(kernels: Mapping[str, Any], made_for: GpuTarget) -> Any:
-    opencl_source.register()
+    if not made_for.half:
+        opencl_source.register()
     module = tvm.IRModule(
         {name: kernel.with_attr("global_symbol", name) for name, kernel in kernels.items()}
     )

@@ -1,4 +1,7 @@
-"""Every GPU kernel on OpenCL against numpy, for sizes that fill no tile: 1, odd, prime, large."""
+"""Every GPU kernel on OpenCL against numpy, for sizes that fill no tile: 1, odd, prime, large.
+
+In float32, and as phones compute it in float16: half_on_pocl.cl gives PoCL the arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,10 @@ from sphere_edge.compiler.kernels.linear import Shape
 from sphere_edge.quantization.weights import FORMATS
 from tests import attention_reference as reference
 
-FAMILIES = ("generic", "mali", "adreno")
-ARITHMETIC = Arithmetic("opencl", half=False)
+# Family, and whether it computes in float16.
+GPUS = (
+    ("generic", False), ("mali", False), ("adreno", False), ("mali", True), ("adreno", True),
+)  # fmt: skip
 # rows, columns, tokens, bias
 _LINEARS = [
     (16, 32, 1, False),
@@ -38,18 +43,18 @@ _DTYPES = ("float32", "float16")
 _FORMATS = tuple(fmt for fmt in FORMATS if fmt != "mxfp4")
 
 
-def _kernels(family):
-    tuning, made = TUNINGS[family], {}
+def _kernels(family, half):
+    arithmetic, tuning, made = Arithmetic("opencl", half), TUNINGS[family], {}
     fmt_of = target(family).weight_format
     for fmt in _FORMATS:
         for rows, columns, n, bias in _LINEARS:
             shape = Shape(rows, columns, n == 1, bias)
             made[f"linear_{fmt}_{rows}_{n}"] = gpu_linear.linear(
-                ARITHMETIC, tuning, fmt_of(fmt), shape
+                arithmetic, tuning, fmt_of(fmt), shape
             )
         blocks = -(-37 // fmt_of(fmt).row_block)
         made[f"take_{fmt}"] = gpu_elementwise.take(
-            ARITHMETIC, tuning, fmt_of(fmt), blocks, 70, False
+            arithmetic, tuning, fmt_of(fmt), blocks, 70, False
         )
     for n, columns in _ROWS:
         for residual in (False, True):
@@ -61,7 +66,7 @@ def _kernels(family):
     for number, spec in enumerate(reference.SPECS.values()):
         made[f"merge_{number}"] = gpu_attention.merge(tuning, spec)
         for dtype in _DTYPES:
-            common = (ARITHMETIC, tuning, spec)
+            common = (arithmetic, tuning, spec)
             made[f"rotate_{number}_{dtype}"] = gpu_elementwise.rotate_and_store(
                 *common, False, 1.25, dtype
             )
@@ -70,15 +75,25 @@ def _kernels(family):
     return made
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def family(request):
+def _name(gpu):
+    return f"{gpu[0]}-{'f16' if gpu[1] else 'f32'}"
+
+
+@pytest.fixture(scope="module", params=GPUS, ids=_name)
+def gpu(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def library(family, tmp_path_factory):
+def family(gpu):
+    return gpu[0]
+
+
+@pytest.fixture(scope="module")
+def library(gpu, tmp_path_factory):
     device()
-    return Library(_kernels(family), target(family), tmp_path_factory.mktemp(family))
+    made_for = target(gpu[0], half=gpu[1])
+    return Library(_kernels(*gpu), made_for, tmp_path_factory.mktemp(_name(gpu)))
 
 
 every_spec = pytest.mark.parametrize("number", range(len(reference.SPECS)), ids=reference.SPECS)

@@ -15,7 +15,7 @@ namespace se {
 
 struct EngineFacts {
   std::string engine;   // "llama" or "tvm"
-  std::string backend;  // "cpu" or "opencl"
+  std::string backend;  // "cpu", "opencl", "cuda", or for GGUF models "vulkan", "metal"
   std::string family;
   std::string quantization;
   uint32_t vocab_size;
@@ -42,6 +42,8 @@ class Engine {
  public:
   virtual ~Engine() = default;
   virtual const EngineFacts &facts() const = 0;
+  // Why this is not the backend of the first choice; comes to be `backend_reason` of the facts.
+  virtual void explain(const std::string &reason) = 0;
 
   // Computes `tokens` from `position` on, which is where rewind or the last call ended. Returns the logits after the
   // last token: vocab_size floats, valid until the next call. Throws CANCELLED or TIMEOUT when interrupted; then

@@ -1,6 +1,7 @@
 // Drives llama.cpp: load, batches, thread pool, abort, memory of the sequence.
 #include "llama_engine.h"
 
+#include <ggml-backend.h>
 #include <ggml-cpu.h>
 #include <llama-ext.h>
 
@@ -11,6 +12,7 @@
 #include "../gguf.h"
 #include "../log.h"
 #include "../status.h"
+#include "ggml_device.h"
 
 namespace se {
 namespace {
@@ -30,22 +32,31 @@ uint64_t estimated_cache_bytes(const GgufHeader &header, uint64_t context) {
   return layers * kv_heads * head * 2 * 2 * context;
 }
 
-void check_memory(const GgufHeader &header, uint64_t context) {
-  const uint64_t available = memory_available_bytes();
-  const uint64_t cache = estimated_cache_bytes(header, context);
-  if (available != 0 && header.tensor_bytes + cache > available) {
-    throw Error(SE_OOM_RAM,
-                "the model needs about " + ticked(header.tensor_bytes + cache) + " bytes (weights " +
-                    ticked(header.tensor_bytes) + ", KV cache " + ticked(cache) + ") and " + ticked(available) +
-                    " are free",
-                "open with a shorter context, use a smaller quantization or close other programs");
+// `gpu` null: the memory of this machine.
+void check_memory(const GgufHeader &header, uint64_t context, ggml_backend_dev_t gpu) {
+  uint64_t available = memory_available_bytes();
+  if (gpu != nullptr) {
+    size_t free = 0, total = 0;
+    ggml_backend_dev_memory(gpu, &free, &total);
+    available = free;
   }
+  const uint64_t cache = estimated_cache_bytes(header, context);
+  if (available == 0 || header.tensor_bytes + cache <= available) return;
+  const std::string where = gpu == nullptr ? "" : " on the GPU " + ticked(ggml_backend_dev_description(gpu));
+  throw Error(gpu == nullptr ? SE_OOM_RAM : SE_OOM_VRAM,
+              "the model needs about " + ticked(header.tensor_bytes + cache) + " bytes (weights " +
+                  ticked(header.tensor_bytes) + ", KV cache " + ticked(cache) + ") and " + ticked(available) +
+                  " are free" + where,
+              "open with a shorter context, use a smaller quantization or close other programs");
 }
 
 }  // namespace
 
-LlamaEngine::LlamaEngine(const std::filesystem::path &path, uint32_t context_tokens, int threads)
-    : threads_(nullptr, ggml_threadpool_free), context_(nullptr, llama_free) {
+LlamaEngine::LlamaEngine(const std::filesystem::path &path, uint32_t context_tokens, int threads,
+                         const std::string &backend)
+    : gpu_(backend == "cpu" ? nullptr : ggml_gpu(backend)),
+      threads_(nullptr, ggml_threadpool_free),
+      context_(nullptr, llama_free) {
   adopt_engine_logs();
   const GgufHeader header = read_gguf(path);
   check_gguf_model(header, path);
@@ -57,11 +68,11 @@ LlamaEngine::LlamaEngine(const std::filesystem::path &path, uint32_t context_tok
     log(SE_LOG_WARNING, "the context of " + ticked(context) + " tokens is longer than the " + ticked(own_context) +
                             " that the model was trained on");
   }
-  check_memory(header, context);
+  check_memory(header, context, gpu_);
   load(path);
   create_context(context, threads);
   facts_ = {"llama",
-            "cpu",
+            backend,
             header.architecture,
             header.commonest_type,
             static_cast<uint32_t>(llama_vocab_n_tokens(llama_model_get_vocab(model_.get()))),
@@ -69,6 +80,7 @@ LlamaEngine::LlamaEngine(const std::filesystem::path &path, uint32_t context_tok
             threads,
             llama_model_size(model_.get()),
             0};
+  if (gpu_ != nullptr) facts_.device = ggml_backend_dev_description(gpu_);
   for (const auto &[buffer, use] : llama_get_memory_breakdown(context_.get())) facts_.kv_cache_bytes += use.context;
 }
 
@@ -76,7 +88,19 @@ LlamaEngine::~LlamaEngine() { llama_batch_free(batch_); }
 
 void LlamaEngine::load(const std::filesystem::path &path) {
   const EngineErrors errors;
-  model_.reset(llama_model_load_from_file(path.c_str(), llama_model_default_params()), llama_model_free);
+  llama_model_params parameters = llama_model_default_params();
+  // Never llama.cpp's own choice, which is every GPU that it finds.
+  ggml_backend_dev_t devices[] = {gpu_, nullptr};
+  parameters.devices = devices;
+  parameters.n_gpu_layers = gpu_ == nullptr ? 0 : -1;
+  model_.reset(llama_model_load_from_file(path.c_str(), parameters), llama_model_free);
+  if (!model_ && gpu_ != nullptr) {
+    const bool is_memory = errors.first().find("allocate") != std::string::npos;
+    throw Error(is_memory ? SE_OOM_VRAM : SE_LOAD_FAILED,
+                "the GPU " + ticked(ggml_backend_dev_description(gpu_)) + " does not take " + ticked(path.string()) +
+                    ": " + errors.first(),
+                "open with the backend cpu");
+  }
   if (!model_) {
     throw Error(SE_MODEL_CORRUPT, "cannot load " + ticked(path.string()) + ": " + errors.first(),
                 "convert or download the model again");
@@ -104,7 +128,8 @@ void LlamaEngine::create_context(uint32_t context_tokens, int threads) {
   const EngineErrors errors;
   context_.reset(llama_init_from_model(model_.get(), parameters));
   if (!context_) {
-    throw Error(SE_OOM_RAM, "cannot create a context of " + ticked(context_tokens) + " tokens: " + errors.first(),
+    throw Error(gpu_ == nullptr ? SE_OOM_RAM : SE_OOM_VRAM,
+                "cannot create a context of " + ticked(context_tokens) + " tokens: " + errors.first(),
                 "open with a shorter context");
   }
   ggml_threadpool_params pool = ggml_threadpool_params_default(threads);

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine.h"
@@ -13,11 +14,13 @@ namespace se {
 
 class LlamaEngine : public Engine {
  public:
-  // `context_tokens` 0: min(4096, the model's own). Errors of read_gguf, LOAD_FAILED, OOM_RAM.
-  LlamaEngine(const std::filesystem::path &path, uint32_t context_tokens, int threads);
+  // `context_tokens` 0: min(4096, the model's own). `backend`: "cpu", or ggml's in this build (ggml_device.h). Errors
+  // of read_gguf, LOAD_FAILED, OOM_RAM, OOM_VRAM, UNSUPPORTED (no such backend).
+  LlamaEngine(const std::filesystem::path &path, uint32_t context_tokens, int threads, const std::string &backend);
   ~LlamaEngine() override;
 
   const EngineFacts &facts() const override { return facts_; }
+  void explain(const std::string &reason) override { facts_.backend_reason = reason; }
   std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
                                  const Interrupt &interrupt) override;
   std::span<const float> score(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt) override;
@@ -32,6 +35,7 @@ class LlamaEngine : public Engine {
   void decode(std::span<const int32_t> tokens, uint32_t position, bool all_logits, const Interrupt &interrupt);
 
   EngineFacts facts_;
+  ggml_backend_dev_t gpu_ = nullptr;  // null: the CPU
   std::shared_ptr<llama_model> model_;
   std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool *)> threads_;
   std::unique_ptr<llama_context, decltype(&llama_free)> context_;

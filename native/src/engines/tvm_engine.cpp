@@ -15,12 +15,11 @@
 #include <optional>
 #include <thread>
 
-#include "../log.h"
 #include "../safetensors.h"
 #include "../status.h"
 #include "../thread_pool.h"
-#include "../tvm/opencl_program.h"
-#include "../verdict.h"
+#include "../tvm/gpu_cache.h"
+#include "backend_order.h"
 #include "tvm_objects.h"
 #include "tvm_place.h"
 #include "tvm_watch.h"
@@ -191,9 +190,8 @@ class TvmEngine : public Engine {
   TvmEngine(const Bundle &bundle, uint32_t context_tokens, int threads, const std::string &backend,
             bool measure_kernels);
 
-  void explain(const std::string &reason) { facts_.backend_reason = reason; }
-
   const EngineFacts &facts() const override { return facts_; }
+  void explain(const std::string &reason) override { facts_.backend_reason = reason; }
   std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
                                  const Interrupt &interrupt) override;
   std::span<const float> score(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt) override;
@@ -248,6 +246,9 @@ std::unique_ptr<TvmPlace> place_for(const Bundle &bundle, const std::string &bac
   if (backend == "cpu") return cpu_place();
   if (backend == "opencl") return opencl_place(bundle.compiled->gpu->half);
   if (backend == "cuda") return cuda_place();
+#if defined(__APPLE__)
+  if (backend == "metal") return metal_place();
+#endif
   throw Error(SE_UNSUPPORTED, "this build of the runtime has no backend " + ticked(backend));
 }
 
@@ -430,36 +431,13 @@ std::span<const float> TvmEngine::score(std::span<const int32_t> tokens, uint32_
 
 }  // namespace
 
-void use_cache_folder(const std::string &folder) { cl::set_cache_folder(folder); }
+void use_cache_folder(const std::string &folder) { set_gpu_cache_folder(folder); }
 
 std::unique_ptr<Engine> make_tvm_engine(const Bundle &bundle, uint32_t context_tokens, int threads,
                                         const TvmChoice &choice) {
-  std::vector<std::string> order = {choice.backend};
-  if (choice.backend.empty()) {
-    order = {bundle.backend};
-    if (bundle.backend != "cpu") order.emplace_back("cpu");
-  }
-  std::string reason;
-  for (const std::string &backend : order) {
-    // Whoever asks for one backend gets it, to certify it again.
-    const auto refused = backend == order.back() ? std::nullopt : refusal(bundle, backend);
-    if (refused) {
-      reason = "the backend " + ticked(backend) + " is not used here: " + *refused;
-      log(SE_LOG_WARNING, reason);
-      continue;
-    }
-    try {
-      auto engine = std::make_unique<TvmEngine>(bundle, context_tokens, threads, backend, choice.measure_kernels);
-      engine->explain(reason);
-      return engine;
-    } catch (const Error &error) {
-      // A damaged bundle is no better elsewhere.
-      if (backend == order.back() || error.status == SE_MODEL_CORRUPT) throw;
-      reason = "the backend " + ticked(backend) + " does not work here: " + error.message;
-      log(SE_LOG_WARNING, reason);
-    }
-  }
-  throw Error(SE_INTERNAL, "no backend was tried");
+  return open_on_first_backend(&bundle, choice.backend, [&](const std::string &backend) {
+    return std::make_unique<TvmEngine>(bundle, context_tokens, threads, backend, choice.measure_kernels);
+  });
 }
 
 }  // namespace se

@@ -42,5 +42,7 @@ std::unique_ptr<TvmPlace> cpu_place();
 std::unique_ptr<TvmPlace> opencl_place(bool half);
 // The first NVIDIA GPU of this machine. UNSUPPORTED if there is none, LOAD_FAILED.
 std::unique_ptr<TvmPlace> cuda_place();
+// Apple's GPU. UNSUPPORTED if there is none.
+std::unique_ptr<TvmPlace> metal_place();
 
 }  // namespace se

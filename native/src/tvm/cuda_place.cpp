@@ -10,6 +10,7 @@ struct CudaTraits {
   static constexpr char kName[] = "cuda";
   static constexpr DLDeviceType kDevice = kDLCUDA;
   static constexpr char kFormat[] = "cubin";
+  static constexpr bool kReplaces = false;
   using Device = cuda::Device;
   using Buffer = cuda::Buffer;
   using Programs = cuda::Cubin;

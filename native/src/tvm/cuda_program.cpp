@@ -3,9 +3,9 @@
 
 namespace se::cuda {
 
-Cubin::Cubin(Device &device, const std::string &code) : device_(device) {
+Cubin::Cubin(Device &device, const GpuCodeParts &parts) : device_(device) {
   device_.enter();
-  const Result result = api().ModuleLoadData(&module_, code.data());
+  const Result result = api().ModuleLoadData(&module_, parts.code.data());
   if (result == kSuccess) return;
   if (result == kOutOfMemory) throw device_.failure("cannot take the kernels", result);
   throw Error(SE_LOAD_FAILED,

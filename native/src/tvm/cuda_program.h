@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "cuda_device.h"
+#include "gpu_code.h"
 
 namespace se::cuda {
 
 class Cubin {
  public:
   // LOAD_FAILED when the driver refuses it, as one that is older than the compiler does.
-  Cubin(Device &device, const std::string &code);
+  Cubin(Device &device, const GpuCodeParts &parts);
   ~Cubin();
   Cubin(const Cubin &) = delete;
   Cubin &operator=(const Cubin &) = delete;

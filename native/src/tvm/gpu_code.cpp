@@ -83,7 +83,14 @@ GpuCodeParts read_gpu_code(const char *data, size_t bytes) {
     reader.skip_numbers(kMostArguments);
     parts.signatures.emplace(name, std::move(signature));
   }
-  parts.code = reader.text(bytes);
+  if (parts.format != "metal") {
+    parts.code = reader.text(bytes);
+    return parts;
+  }
+  for (uint64_t left = reader.count(kMostKernels); left > 0; --left) {
+    const std::string name = reader.text(1024);
+    parts.sources.emplace(name, reader.text(bytes));
+  }
   return parts;
 }
 

@@ -19,7 +19,9 @@ struct GpuSignature {
 struct GpuCodeParts {
   std::string format;
   std::map<std::string, GpuSignature> signatures;
+  // All kernels together; or, for Metal, each by itself.
   std::string code;
+  std::map<std::string, std::string> sources;
 };
 
 // MODEL_CORRUPT for what is something else.

@@ -5,7 +5,8 @@
 // `take_gpu_failure` instead.
 //
 // `Traits` names: kName ("opencl"), kDevice (kDLOpenCL), kFormat ("cl"), and the types Device, Buffer and Programs,
-// where a Device has open, allocate, release, write, read, copy and finish, and Programs(device, code) has run.
+// where a Device has open, allocate, release, write, read, copy and finish, and Programs(device, parts) has run;
+// kReplaces: TVM's own of that name makes way.
 #pragma once
 
 #include <tvm/ffi/extra/module.h>
@@ -100,12 +101,12 @@ class GpuKernels {
       if (type.code == kDLOpaqueHandle) {
         const auto *buffer = static_cast<const typename Traits::Buffer *>(values[i].v_ptr);
         if (buffer == nullptr) throw Error(SE_OOM_VRAM, "kernel " + ticked(name) + " got no memory to work on");
-        arguments.push_back({&buffer->memory, sizeof buffer->memory});
+        arguments.push_back({&buffer->memory, sizeof buffer->memory, true});
       } else if (type.bits == 64) {
-        arguments.push_back({&values[i].v_int64, 8});
+        arguments.push_back({&values[i].v_int64, 8, false});
       } else if (type.bits == 32 && type.code != kDLFloat) {
         narrowed[i] = static_cast<int32_t>(values[i].v_int64);
-        arguments.push_back({&narrowed[i], 4});
+        arguments.push_back({&narrowed[i], 4, false});
       } else {
         refuse_gpu_code();
       }
@@ -122,7 +123,7 @@ class GpuKernels {
  private:
   typename Traits::Programs &programs() {
     const std::lock_guard lock(mutex_);
-    if (!built_) built_ = std::make_unique<typename Traits::Programs>(Traits::Device::open(), parts_.code);
+    if (!built_) built_ = std::make_unique<typename Traits::Programs>(Traits::Device::open(), parts_);
     return *built_;
   }
 
@@ -203,7 +204,7 @@ bool register_gpu() {
     const TVMFFIByteArray bytes = {name.data(), name.size()};
     TVMFFIObjectHandle handle = nullptr;
     if (TVMFFIFunctionCreate(nullptr, function, nullptr, &handle) != 0) return false;
-    const bool is_ours = TVMFFIFunctionSetGlobal(&bytes, handle, 0) == 0;
+    const bool is_ours = TVMFFIFunctionSetGlobal(&bytes, handle, Traits::kReplaces ? 1 : 0) == 0;
     TVMFFIObjectDecRef(handle);
     TVMFFIObjectHandle error = nullptr;
     TVMFFIErrorMoveFromRaised(&error);

@@ -13,6 +13,7 @@ namespace se {
 struct GpuArgument {
   const void *data;
   size_t bytes;
+  bool is_memory;
 };
 
 struct KernelTime {

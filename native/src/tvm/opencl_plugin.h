@@ -10,6 +10,7 @@ struct OpenclTraits {
   static constexpr char kName[] = "opencl";
   static constexpr DLDeviceType kDevice = kDLOpenCL;
   static constexpr char kFormat[] = "cl";
+  static constexpr bool kReplaces = false;
   using Device = cl::Device;
   using Buffer = cl::Buffer;
   using Programs = cl::KernelSet;

@@ -4,11 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
-#include <sstream>
 
 #include "../log.h"
+#include "gpu_cache.h"
 
 namespace se::cl {
 namespace fs = std::filesystem;
@@ -19,40 +18,10 @@ constexpr char kMagic[] = "sphere-edge OpenCL binary 1\n";
 // Divisions and square roots may round differently; nothing here depends on it.
 constexpr char kOptions[] = "-cl-mad-enable";
 
-std::mutex folder_mutex;
-fs::path chosen_folder;
-
-// FNV-1a (Fowler, Noll, Vo), 64 bits: tells files apart and finds damage; nobody but the user writes there.
-uint64_t hash_of(const std::string &text) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char letter : text) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
-  return hash;
-}
-
-std::string hexadecimal(uint64_t number) {
-  std::ostringstream out;
-  out << std::hex << number;
-  return out.str();
-}
-
-fs::path cache_folder() {
-  const std::lock_guard lock(folder_mutex);
-  if (!chosen_folder.empty()) return chosen_folder / "opencl";
-  if (const char *own = std::getenv("SPHERE_EDGE_CACHE"); own != nullptr && *own != '\0')
-    return fs::path(own) / "opencl";
-  if (const char *caches = std::getenv("XDG_CACHE_HOME"); caches != nullptr && *caches == '/') {
-    return fs::path(caches) / "sphere-edge" / "opencl";
-  }
-  if (const char *home = std::getenv("HOME"); home != nullptr && *home == '/') {
-    return fs::path(home) / ".cache" / "sphere-edge" / "opencl";
-  }
-  return {};
-}
-
 // Everything that a binary depends on; it stands at the head of the file.
 std::string key_of(const Device &device, const std::string &source) {
   return device.platform() + "\n" + device.name() + "\n" + device.driver() + "\n" + kOptions + "\n" +
-         std::to_string(source.size()) + " " + hexadecimal(hash_of(source)) + "\n";
+         std::to_string(source.size()) + " " + hexadecimal(fnv1a(source)) + "\n";
 }
 
 std::string read_cached(const fs::path &path, const std::string &key) {
@@ -68,7 +37,7 @@ std::string read_cached(const fs::path &path, const std::string &key) {
   if (line_end == std::string::npos) return "";
   const std::string hash = content.substr(head.size(), line_end - head.size());
   std::string binary = content.substr(line_end + 1);
-  return hash == hexadecimal(hash_of(binary)) ? binary : "";
+  return hash == hexadecimal(fnv1a(binary)) ? binary : "";
 }
 
 void write_cached(const fs::path &path, const std::string &key, const std::string &binary) {
@@ -77,7 +46,7 @@ void write_cached(const fs::path &path, const std::string &key, const std::strin
   const fs::path beside = path.string() + "." + std::to_string(::getpid());
   {
     std::ofstream out(beside, std::ios::binary);
-    out << kMagic << key << hexadecimal(hash_of(binary)) << '\n' << binary;
+    out << kMagic << key << hexadecimal(fnv1a(binary)) << '\n' << binary;
     if (!out.flush()) {
       fs::remove(beside, error);
       return;
@@ -99,15 +68,11 @@ std::string binary_of(Program *program) {
 
 }  // namespace
 
-void set_cache_folder(const fs::path &folder) {
-  const std::lock_guard lock(folder_mutex);
-  chosen_folder = folder;
-}
-
-KernelSet::KernelSet(Device &device, const std::string &source) : device_(device) {
+KernelSet::KernelSet(Device &device, const GpuCodeParts &parts) : device_(device) {
+  const std::string &source = parts.code;
   const std::string key = key_of(device, source);
-  const fs::path folder = cache_folder();
-  const fs::path path = folder / (hexadecimal(hash_of(key)) + ".bin");
+  const fs::path folder = gpu_cache_folder("opencl");
+  const fs::path path = folder / (hexadecimal(fnv1a(key)) + ".bin");
   Int code = kSuccess;
   if (const std::string binary = folder.empty() ? "" : read_cached(path, key); !binary.empty()) {
     DeviceId *id = device.id();

@@ -1,25 +1,22 @@
 // The kernels of one compiled model: built from OpenCL C once per driver, then taken from a cache on disk.
 #pragma once
 
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "gpu_code.h"
 #include "gpu_types.h"
 #include "opencl_device.h"
 
 namespace se::cl {
 
-// Where binaries are kept between starts. Empty: the user's cache folder, if the system names one.
-void set_cache_folder(const std::filesystem::path &folder);
-
 class KernelSet {
  public:
-  // Builds `source`. LOAD_FAILED with the compiler's words when the driver refuses it.
-  KernelSet(Device &device, const std::string &source);
+  // Builds the source. LOAD_FAILED with the compiler's words when the driver refuses it.
+  KernelSet(Device &device, const GpuCodeParts &parts);
   ~KernelSet();
   KernelSet(const KernelSet &) = delete;
   KernelSet &operator=(const KernelSet &) = delete;

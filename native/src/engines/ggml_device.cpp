@@ -1,0 +1,26 @@
+// ggml lists the devices of all its backends; the first that is no CPU is the GPU.
+#include "ggml_device.h"
+
+#include "../status.h"
+
+namespace se {
+
+std::string ggml_gpu_backend() { return SE_GGML_GPU; }
+
+ggml_backend_dev_t ggml_gpu(const std::string &backend) {
+  const std::string built = ggml_gpu_backend();
+  if (backend != built) {
+    throw Error(SE_UNSUPPORTED,
+                "this build of the runtime runs a GGUF on the cpu" + (built.empty() ? "" : " or on " + ticked(built)) +
+                    ", not on " + ticked(backend),
+                "build one that does: sphere-edge runtime build --ggml-gpu " + backend);
+  }
+  for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+    ggml_backend_dev_t device = ggml_backend_dev_get(i);
+    const enum ggml_backend_dev_type type = ggml_backend_dev_type(device);
+    if (type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU) return device;
+  }
+  throw Error(SE_UNSUPPORTED, ticked(backend) + " finds no GPU here", "install the GPU's driver, or open with cpu");
+}
+
+}  // namespace se

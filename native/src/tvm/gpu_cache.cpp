@@ -1,0 +1,47 @@
+// Finds the folder where the app, the environment or the system says.
+#include "gpu_cache.h"
+
+#include <cstdlib>
+#include <mutex>
+#include <sstream>
+
+namespace se {
+namespace fs = std::filesystem;
+namespace {
+
+std::mutex folder_mutex;
+fs::path chosen_folder;
+
+}  // namespace
+
+void set_gpu_cache_folder(const fs::path &folder) {
+  const std::lock_guard lock(folder_mutex);
+  chosen_folder = folder;
+}
+
+fs::path gpu_cache_folder(const std::string &kind) {
+  const std::lock_guard lock(folder_mutex);
+  if (!chosen_folder.empty()) return chosen_folder / kind;
+  if (const char *own = std::getenv("SPHERE_EDGE_CACHE"); own != nullptr && *own != '\0') return fs::path(own) / kind;
+  if (const char *caches = std::getenv("XDG_CACHE_HOME"); caches != nullptr && *caches == '/') {
+    return fs::path(caches) / "sphere-edge" / kind;
+  }
+  if (const char *home = std::getenv("HOME"); home != nullptr && *home == '/') {
+    return fs::path(home) / ".cache" / "sphere-edge" / kind;
+  }
+  return {};
+}
+
+uint64_t fnv1a(const std::string &text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char letter : text) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
+  return hash;
+}
+
+std::string hexadecimal(uint64_t number) {
+  std::ostringstream out;
+  out << std::hex << number;
+  return out.str();
+}
+
+}  // namespace se

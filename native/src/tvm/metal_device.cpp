@@ -1,0 +1,189 @@
+// Opens the device, keeps memory, and encodes work: many kernels a command buffer, as each has a price.
+#include "metal_device.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace se::metal {
+namespace {
+
+// Kernels after which the GPU may begin; about one layer of a model.
+constexpr size_t kKernelsAtOnce = 16;
+
+std::string bytes_text(uint64_t bytes) { return ticked(std::to_string(bytes)) + " bytes"; }
+
+}  // namespace
+
+Device &Device::open() {
+  static std::mutex mutex;
+  static Device *opened = nullptr;
+  const std::lock_guard lock(mutex);
+  if (opened == nullptr) opened = new Device();
+  return *opened;
+}
+
+Device::Device() : device_(api().CreateSystemDefaultDevice()) {
+  const Pool pool;
+  if (device_.get() == nullptr) throw Error(SE_UNSUPPORTED, "Metal finds no GPU here");
+  name_ = text(send(device_.get(), "name"));
+  const Id process = send(api().getClass("NSProcessInfo"), "processInfo");
+  driver_ = text(send(process, "operatingSystemVersionString"));
+  memory_bytes_ = send<uint64_t>(device_.get(), "recommendedMaxWorkingSetSize");
+  largest_buffer_bytes_ = send<uint64_t>(device_.get(), "maxBufferLength");
+  queue_ = Owned(send(device_.get(), "newCommandQueue"));
+  if (queue_.get() == nullptr) throw Error(SE_LOAD_FAILED, "the GPU " + ticked(name_) + " gives no command queue");
+}
+
+Buffer *Device::allocate(size_t bytes) {
+  const size_t size = pooled_size(bytes);
+  if (size > largest_buffer_bytes_) {
+    throw Error(SE_OOM_VRAM,
+                "the GPU " + ticked(name_) + " has buffers of at most " + bytes_text(largest_buffer_bytes_) + ", not " +
+                    bytes_text(size),
+                "open with a shorter context, or package with a smaller weight format");
+  }
+  if (Buffer *buffer = pool_.take(size); buffer != nullptr) return buffer;
+  const auto make = [&] {
+    return send(device_.get(), "newBufferWithLength:options:", uint64_t{size}, kStorageModeShared);
+  };
+  Id memory = make();
+  if (memory == nullptr) {
+    // What is queued may still use buffers of the pool.
+    finish();
+    trim();
+    memory = make();
+  }
+  if (memory == nullptr) {
+    throw Error(SE_OOM_VRAM,
+                "the GPU " + ticked(name_) + " has no " + bytes_text(size) + " left; " + bytes_text(used_bytes()) +
+                    " are in use",
+                "open with a shorter context or close other programs");
+  }
+  auto *made = new Buffer{memory, size};
+  pool_.count(*made);
+  return made;
+}
+
+void Device::trim() noexcept {
+  pool_.drain([](Buffer &unused) { send<void>(unused.memory, "release"); });
+}
+
+void Device::write(Buffer &to, size_t offset, const void *from, size_t bytes) {
+  finish();
+  std::memcpy(send<char *>(to.memory, "contents") + offset, from, bytes);
+}
+
+void Device::read(const Buffer &from, size_t offset, void *to, size_t bytes) {
+  finish();
+  std::memcpy(to, send<const char *>(from.memory, "contents") + offset, bytes);
+}
+
+void Device::copy(const Buffer &from, size_t from_offset, Buffer &to, size_t to_offset, size_t bytes) {
+  if (bytes == 0) return;
+  const Pool pool;
+  const std::lock_guard lock(mutex_);
+  send<void>(encoder(true), "copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:", from.memory,
+             uint64_t{from_offset}, to.memory, uint64_t{to_offset}, uint64_t{bytes});
+}
+
+void Device::fill_with_zeros(Buffer &buffer) {
+  finish();
+  std::memset(send<void *>(buffer.memory, "contents"), 0, buffer.bytes);
+}
+
+Id Device::encoder(bool for_copies) {
+  if (is_lost_) throw Error(SE_INTERNAL, "the GPU " + ticked(name_) + " is lost", "start the program again");
+  if (commands_.get() == nullptr) commands_ = Owned::retained(send(queue_.get(), "commandBuffer"));
+  if (encoder_.get() != nullptr && copies_ != for_copies) end_encoder();
+  if (encoder_.get() == nullptr) {
+    encoder_ = Owned::retained(send(commands_.get(), for_copies ? "blitCommandEncoder" : "computeCommandEncoder"));
+    copies_ = for_copies;
+  }
+  if (encoder_.get() == nullptr) throw Error(SE_INTERNAL, "the GPU " + ticked(name_) + " takes no commands");
+  return encoder_.get();
+}
+
+void Device::end_encoder() {
+  if (encoder_.get() != nullptr) send<void>(encoder_.get(), "endEncoding");
+  encoder_ = Owned();
+}
+
+void Device::commit() {
+  if (commands_.get() == nullptr) return;
+  end_encoder();
+  send<void>(commands_.get(), "commit");
+  committed_.push_back(std::move(commands_));
+  commands_ = Owned();
+  encoded_ = 0;
+}
+
+void Device::wait() {
+  const std::vector<Owned> waited = std::exchange(committed_, {});
+  for (const Owned &commands : waited) {
+    send<void>(commands.get(), "waitUntilCompleted");
+    if (send<uint64_t>(commands.get(), "status") != kCommandBufferFailed) continue;
+    const Id error = send(commands.get(), "error");
+    const std::string said = "the GPU " + ticked(name_) + " failed: " + reason(error);
+    if (send<int64_t>(error, "code") == kOutOfMemory) {
+      throw Error(SE_OOM_VRAM, said, "open with a shorter context or close other programs");
+    }
+    // What follows in the queue worked on results that are not there.
+    is_lost_ = true;
+    throw Error(SE_INTERNAL, said + "; the device is lost",
+                "start the program again, or open with the backend cpu (iOS stops the GPU of apps in the background)");
+  }
+}
+
+void Device::finish() {
+  const Pool pool;
+  const std::lock_guard lock(mutex_);
+  commit();
+  wait();
+}
+
+void Device::launch(Id pipeline, const std::string &name, const size_t *groups, const size_t *threads,
+                    const std::vector<GpuArgument> &arguments) {
+  const Pool pool;
+  const std::lock_guard lock(mutex_);
+  const Id into = encoder(false);
+  send<void>(into, "setComputePipelineState:", pipeline);
+  // Numbers follow the buffers in one block, each in 8 bytes.
+  std::vector<uint64_t> numbers;
+  uint64_t index = 0;
+  for (const GpuArgument &argument : arguments) {
+    if (argument.is_memory) {
+      send<void>(into, "setBuffer:offset:atIndex:", *static_cast<const Id *>(argument.data), uint64_t{0}, index++);
+    } else {
+      numbers.push_back(0);
+      std::memcpy(&numbers.back(), argument.data, argument.bytes);
+    }
+  }
+  if (!numbers.empty()) {
+    send<void>(into, "setBytes:length:atIndex:", static_cast<const void *>(numbers.data()),
+               uint64_t{numbers.size() * sizeof(uint64_t)}, index);
+  }
+  const auto size = [](const size_t *axes) { return Size{axes[0], axes[1], axes[2]}; };
+  send<void>(into, "dispatchThreadgroups:threadsPerThreadgroup:", size(groups), size(threads));
+  if (++encoded_ >= kKernelsAtOnce || profiling_) commit();
+  if (!profiling_) return;
+  const Id commands = committed_.back().get();
+  send<void>(commands, "waitUntilCompleted");
+  const double seconds = send<double>(commands, "GPUEndTime") - send<double>(commands, "GPUStartTime");
+  wait();
+  KernelTime &time = times_[name];
+  time.calls += 1;
+  time.nanoseconds += static_cast<uint64_t>(seconds * 1e9);
+}
+
+void Device::profile(bool on) {
+  const std::lock_guard lock(mutex_);
+  profiling_ = on;
+  times_.clear();
+}
+
+std::map<std::string, KernelTime> Device::kernel_times() {
+  const std::lock_guard lock(mutex_);
+  return times_;
+}
+
+}  // namespace se::metal

@@ -1,0 +1,28 @@
+// A compiled model on Apple's GPU.
+#include "gpu_place.h"
+#include "gpu_plugin.h"
+#include "metal_program.h"
+
+namespace se {
+namespace {
+
+struct MetalTraits {
+  static constexpr char kName[] = "metal";
+  static constexpr DLDeviceType kDevice = kDLMetal;
+  static constexpr char kFormat[] = "metal";
+  // TVM's wheels for macOS have one of their own, whose buffers are not ours.
+  static constexpr bool kReplaces = true;
+  using Device = metal::Device;
+  using Buffer = metal::Buffer;
+  using Programs = metal::Library;
+};
+
+}  // namespace
+
+std::unique_ptr<TvmPlace> metal_place() {
+  static const bool is_ours = register_gpu<MetalTraits>();
+  if (!is_ours) throw Error(SE_INTERNAL, "TVM's runtime does not take our Metal device");
+  return std::make_unique<GpuPlace<MetalTraits>>(metal::Device::open());
+}
+
+}  // namespace se

@@ -1,0 +1,111 @@
+"""ggml's own backends for GPUs, which GGUF models run on: which there are, and what they need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sphere_edge import errors
+from sphere_edge.bundle.manifest import Manifest
+from sphere_edge.run import run
+from sphere_edge.toolchain import compilers
+from sphere_edge.toolchain.targets import Target
+
+BACKENDS = ("vulkan", "metal")
+# Why ggml's others are not built here.
+_REFUSED = {
+    "cuda": "it needs NVIDIA's toolkit; ggml's Vulkan backend runs on the same GPUs",
+    "opencl": "it needs a phone vendor's library to link with; models compiled from safetensors "
+    "run through OpenCL",
+}
+_VULKAN_HINT = (
+    "install them (Debian: apt-get install glslc libvulkan-dev spirv-headers), or set "
+    "VULKAN_SDK to the folder of an SDK"
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one backend adds to a build: cmake's words, folders, sources, and what is pinned."""
+
+    definitions: dict[str, str]
+    folders: dict[str, str] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    pins: dict[str, str] = field(default_factory=dict)
+
+
+def wanted(path: Path, manifest: Manifest | None, backend: str | None) -> str | None:
+    """The backend that the model at `path` wants of the runtime; None: the CPU's or another's.
+
+    `manifest` None: no bundle. `backend`: what was asked for; None: the bundle's own choice.
+    """
+    if backend is None:
+        return manifest.ggml_gpu if manifest is not None else None
+    is_gguf = manifest.engine == "llama" if manifest is not None else path.suffix == ".gguf"
+    return backend if is_gguf and backend in BACKENDS else None
+
+
+def parts(name: str, target: Target) -> Parts:
+    """What the backend `name` adds to a runtime for `target`.
+
+    Raises InvalidArgumentError (no such backend), UnsupportedError (not for this target) and
+    NotFoundError (tools of this machine that are missing).
+    """
+    if name in _REFUSED:
+        message = f"the runtime is not built with ggml's `{name}`"
+        raise errors.UnsupportedError(message, hint=_REFUSED[name])
+    if name not in BACKENDS:
+        message = f"no such backend of ggml: `{name}`"
+        raise errors.InvalidArgumentError(message, hint=f"choose one of: {', '.join(BACKENDS)}")
+    is_apple = target.system in ("macos", "ios")
+    if is_apple != (name == "metal") or target.is_static:
+        message = f"the runtime for `{target.name}` has no `{name}`"
+        why = "a program that is one static file loads no driver" if target.is_static else None
+        raise errors.UnsupportedError(message, hint=why)
+    definitions = {"SE_GGML_GPU": name}
+    return Parts(definitions) if name == "metal" else _vulkan(definitions)
+
+
+def _vulkan(definitions: dict[str, str]) -> Parts:
+    glslc, headers = _glslc(), _headers()
+    said = run([glslc, "--version"], timeout_s=60).stdout
+    return Parts(
+        definitions,
+        folders={
+            "SE_GLSLC": str(glslc),
+            "SE_VULKAN_INCLUDE_DIR": str(headers),
+            # Shaders are packed by a program of ggml's that runs on this machine.
+            "SE_HOST_CXX": f"{compilers.zig()};c++",
+        },
+        sources=("ggml_vulkan",),
+        pins={"glslc": said.splitlines()[0] if said else "", "vulkan": _version(headers)},
+    )
+
+
+def _glslc() -> Path:
+    sdk = os.environ.get("VULKAN_SDK")
+    found = shutil.which("glslc", path=f"{sdk}/bin" if sdk else None) or shutil.which("glslc")
+    if found is None:
+        message = "building with Vulkan needs the shader compiler `glslc`"
+        raise errors.NotFoundError(message, hint=_VULKAN_HINT)
+    return Path(found)
+
+
+def _headers() -> Path:
+    sdk = os.environ.get("VULKAN_SDK")
+    places = [Path(sdk) / "include"] if sdk else []
+    for place in (*places, Path("/usr/include"), Path("/usr/local/include")):
+        needed = ("vulkan/vulkan.hpp", "spirv/unified1/spirv.hpp")
+        if all((place / name).is_file() for name in needed):
+            return place
+    message = "building with Vulkan needs the headers of Vulkan and SPIR-V"
+    raise errors.NotFoundError(message, hint=_VULKAN_HINT)
+
+
+def _version(headers: Path) -> str:
+    """The line of Vulkan's header that tells its version."""
+    text = (headers / "vulkan" / "vulkan_core.h").read_text("utf-8", "replace")
+    lines = (line for line in text.splitlines() if "VK_HEADER_VERSION " in line)
+    return next(lines, "")

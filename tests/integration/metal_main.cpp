@@ -1,0 +1,81 @@
+// Lets the Metal device do what the runtime has it do, over metal_stand_in.c; prints a line of JSON.
+#include <cstdio>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "../../native/src/tvm/gpu_cache.h"
+#include "../../native/src/tvm/metal_program.h"
+
+namespace {
+
+using se::metal::Buffer;
+using se::metal::Device;
+
+const std::string kSource = "kernel void scale(device float *x, constant args &args)";
+
+se::GpuCodeParts parts(const std::string &source) {
+  se::GpuCodeParts made;
+  made.sources = {{"scale", source}};
+  return made;
+}
+
+void compute() {
+  Device &gpu = Device::open();
+  std::vector<float> numbers(100), copied(numbers.size());
+  std::iota(numbers.begin(), numbers.end(), 0.0F);
+  const size_t bytes = numbers.size() * sizeof(float);
+  Buffer *one = gpu.allocate(bytes), *other = gpu.allocate(bytes);
+  se::metal::Library library(gpu, parts(kSource));
+  gpu.write(*one, 0, numbers.data(), bytes);
+  gpu.fill_with_zeros(*other);
+  const int32_t factor = 3;
+  const int64_t more = -5;
+  const size_t groups[] = {10, 1, 1}, threads[] = {10, 1, 1};
+  const auto run = [&](const std::string &name) {
+    library.run(name, {{&one->memory, sizeof one->memory, true}, {&factor, 4, false}, {&more, 8, false}}, groups,
+                threads);
+  };
+  for (int i = 0; i < 2; ++i) run("scale");
+  gpu.copy(*one, 40, *other, 0, bytes - 40);
+  run("scale");  // after the copy, which must not see it
+  gpu.read(*other, 0, copied.data(), bytes);
+  const auto twice = [](float x) { return (x * 3 - 5) * 3 - 5; };
+  for (size_t i = 0; i < copied.size(); ++i) {
+    const float expected = i < 90 ? twice(numbers[i + 10]) : 0;
+    if (copied[i] != expected) throw se::Error(SE_INTERNAL, "number " + std::to_string(i) + " is wrong");
+  }
+  gpu.profile(true);
+  for (int i = 0; i < 40; ++i) run("scale");
+  const auto time = gpu.kernel_times().at("scale");
+  if (time.calls != 40 || time.nanoseconds != 40 * 250'000'000ULL) throw se::Error(SE_INTERNAL, "times are wrong");
+  gpu.profile(false);
+  for (int i = 0; i < 100; ++i) run("scale");
+  gpu.finish();
+  gpu.release(one);
+  gpu.release(other);
+  gpu.trim();
+  if (gpu.used_bytes() != 0) throw se::Error(SE_INTERNAL, "memory is kept");
+}
+
+void fail(const std::string &how) {
+  Device &gpu = Device::open();
+  if (how == "large") gpu.allocate(2 << 20);
+  Buffer *memory = gpu.allocate(400);
+  se::metal::Library library(gpu, parts(how == "source" ? "nothing" : kSource));
+  const size_t groups[] = {1, 1, 1}, threads[] = {how == "threads" ? 65U : 1U, 1, 1};
+  library.run(how == "kernel" ? "unknown" : "scale", {{&memory->memory, 8, true}}, groups, threads);
+  gpu.finish();
+}
+
+}  // namespace
+
+int main(int count, char **words) {
+  try {
+    se::set_gpu_cache_folder(words[1]);
+    count > 2 ? fail(words[2]) : compute();
+    std::printf("{\"status\": 0}\n");
+  } catch (const se::Error &error) {
+    std::printf("{\"status\": %d, \"message\": \"%s\"}\n", error.status, error.message.c_str());
+  }
+}

@@ -1,0 +1,128 @@
+"""GGUF models on ggml's own GPU backends: which one ran, why not the first choice, and its answers.
+
+The tests that run Vulkan need a runtime with it, which takes minutes to compile and is not made
+here: `sphere-edge runtime build --ggml-gpu vulkan` makes it. Mesa's lavapipe serves as the GPU.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sphere_edge import packaging, profiles
+from sphere_edge.bundle.read import Bundle
+from sphere_edge.engines.options import PackageOptions
+from sphere_edge.errors import SphereEdgeError, Status
+from sphere_edge.run import run
+from sphere_edge.toolchain import compilers, native, targets
+from tests.cli_process import sphere_edge
+
+LAVAPIPE = sorted(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))
+QUESTION = "What is the capital of France?"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The built-in model as a GGUF for a PC with Vulkan."""
+    output = tmp_path_factory.mktemp("vulkan") / "tiny"
+    options = PackageOptions(quantization="q8_0", context_tokens=512, as_gguf=True)
+    profile = profiles.load("generic-vulkan")
+    return packaging.package(packaging.find(packaging.TINY), profile, options, output).bundle
+
+
+@pytest.fixture(scope="module")
+def with_vulkan() -> Path:
+    """The runner of a runtime with Vulkan."""
+    try:
+        folder = native.find(targets.host(), gpu="vulkan")
+    except SphereEdgeError as error:
+        pytest.skip(f"a runtime with Vulkan cannot be had: {error.message}")
+    if folder is None:
+        pytest.skip("build it first: `sphere-edge runtime build --ggml-gpu vulkan`")
+    if not LAVAPIPE:
+        pytest.skip("no Vulkan device for tests (Debian: apt-get install mesa-vulkan-drivers)")
+    return folder / "bin" / "sphere-edge-run"
+
+
+def told(runner: Path, words: list[str], exit_code: int = 0, **environment: str) -> Any:
+    lavapipe = {"VK_ICD_FILENAMES": str(LAVAPIPE[0])} if LAVAPIPE else {}
+    # ggml leaves out devices that are no GPU unless it is told their number.
+    known = {**lavapipe, "GGML_VK_VISIBLE_DEVICES": "0", **environment}
+    argv = [str(runner), *words, "--json"]
+    done = run(argv, timeout_s=300, env=known, check=False)
+    assert done.exit_code == exit_code, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def chat(bundle: Bundle, *words: str) -> list[str]:
+    greedy = ["--temperature", "0", "--max-tokens", "24"]
+    return ["chat", str(bundle.folder), QUESTION, *greedy, *words]
+
+
+def bench(bundle: Bundle, *words: str) -> list[str]:
+    few = ["--prompt-tokens", "8", "--new-tokens", "2", "--repeat", "1"]
+    return ["bench", str(bundle.folder), *few, *words]
+
+
+def test_the_profile_chooses_and_the_manifest_tells(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    assert manifest.backends == ("vulkan", "cpu")
+    assert manifest.ggml_gpu == "vulkan"
+
+
+def test_a_runtime_without_it_takes_the_cpu_and_says_why(bundle: Bundle) -> None:
+    runner = native.build(targets.host()).runner
+    measured = told(runner, bench(bundle))
+    assert measured["backend"] == "cpu"
+    assert "`vulkan` does not work here: this build" in measured["backend_reason"]
+    failed = told(runner, bench(bundle, "--backend", "vulkan"), exit_code=Status.UNSUPPORTED)
+    assert "--ggml-gpu vulkan" in failed["error"]["hint"]
+
+
+def test_the_gpu_gives_the_cpus_text(bundle: Bundle, with_vulkan: Path) -> None:
+    measured = told(with_vulkan, bench(bundle))
+    assert (measured["backend"], measured["backend_reason"]) == ("vulkan", "")
+    assert "llvmpipe" in measured["device"]
+    said = told(with_vulkan, chat(bundle))
+    assert "Paris" in said["text"]
+    assert said["text"] == told(with_vulkan, chat(bundle, "--backend", "cpu"))["text"]
+
+
+def test_without_a_gpu_or_a_driver_or_vulkan_itself_the_cpu_is_taken(
+    bundle: Bundle, with_vulkan: Path, tmp_path: Path
+) -> None:
+    without_loader = tmp_path / "lib"
+    without_loader.mkdir()
+    (tmp_path / "empty.c").write_text("int nothing_of_vulkan;\n")
+    for name in ("libvulkan.so.1", "libvulkan.so"):
+        words = ["-shared", tmp_path / "empty.c", "-o", without_loader / name]
+        run([compilers.zig(), "cc", *words], timeout_s=300, env=compilers.environment())
+    cases: tuple[dict[str, str], ...] = (
+        {"GGML_VK_VISIBLE_DEVICES": ""},
+        {"VK_ICD_FILENAMES": "/nowhere.json", "VK_DRIVER_FILES": "/nowhere.json"},
+        {"LD_LIBRARY_PATH": str(without_loader)},
+    )
+    for environment in cases:
+        measured = told(with_vulkan, bench(bundle), **environment)
+        assert measured["backend"] == "cpu", environment
+        assert "`vulkan` finds no GPU here" in measured["backend_reason"]
+
+
+def test_each_backend_gets_a_verdict(bundle: Bundle, with_vulkan: Path, tmp_path: Path) -> None:
+    assert with_vulkan.is_file()
+    environment = {"VK_ICD_FILENAMES": str(LAVAPIPE[0]), "GGML_VK_VISIBLE_DEVICES": "0"}
+    words = ("certify", bundle.folder, "--short", "--repeat", "1", "--json")
+    done = sphere_edge(*words, **environment)
+    assert done.returncode == 0, done.stderr
+    verdicts = json.loads(done.stdout)["verdicts"]
+    assert [(one["backend"], one["certified"]) for one in verdicts] == [
+        ("vulkan", True),
+        ("cpu", True),
+    ]
+    # Without the GPU that verdict is that it cannot be used.
+    done = sphere_edge(*words, **{**environment, "GGML_VK_VISIBLE_DEVICES": ""})
+    verdicts = json.loads(done.stdout)["verdicts"]
+    assert [one["certified"] for one in verdicts] == [False, True]

@@ -1,0 +1,88 @@
+"""What is asked of ggml's backends for GPUs: which there are, and what is missing to build them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from sphere_edge import profiles
+from sphere_edge.errors import InvalidArgumentError, NotFoundError, UnsupportedError
+from sphere_edge.toolchain import ggml_gpu, targets
+
+HOST = targets.Target("host", "linux", None, "native")
+MAC = dataclasses.replace(HOST, system="macos")
+
+
+@pytest.mark.parametrize("name", ["cuda", "opencl"])
+def test_backends_that_are_not_built_are_refused_with_the_reason(name: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"ggml's `{name}`") as refused:
+        ggml_gpu.parts(name, HOST)
+    assert "it needs" in str(refused.value.hint)
+
+
+def test_an_unknown_backend_names_those_that_there_are() -> None:
+    with pytest.raises(InvalidArgumentError, match="`sycl`") as refused:
+        ggml_gpu.parts("sycl", HOST)
+    assert refused.value.hint == "choose one of: vulkan, metal"
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("metal", HOST), ("vulkan", MAC), ("vulkan", targets.NAMED["musl-arm64"])],
+)
+def test_a_target_without_the_interface_is_refused(name: str, target: targets.Target) -> None:
+    with pytest.raises(UnsupportedError, match=f"`{target.name}` has no `{name}`"):
+        ggml_gpu.parts(name, target)
+
+
+def test_metal_adds_one_definition_and_nothing_else() -> None:
+    assert ggml_gpu.parts("metal", MAC) == ggml_gpu.Parts({"SE_GGML_GPU": "metal"})
+
+
+def test_a_missing_shader_compiler_is_named_with_the_way_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("VULKAN_SDK", raising=False)
+    with pytest.raises(NotFoundError, match="`glslc`") as missing:
+        ggml_gpu.parts("vulkan", HOST)
+    assert "apt-get install glslc" in str(missing.value.hint)
+
+
+def test_tools_come_from_the_sdk_that_the_user_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "glslc"
+    for path in (program, tmp_path / "include/vulkan/vulkan.hpp"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    program.write_text("#!/bin/sh\necho 'shaderc v2026.1'\n")
+    program.chmod(0o755)
+    (tmp_path / "include/vulkan/vulkan_core.h").write_text("#define VK_HEADER_VERSION 999\n")
+    spirv = tmp_path / "include/spirv/unified1/spirv.hpp"
+    spirv.parent.mkdir(parents=True)
+    spirv.touch()
+    monkeypatch.setenv("VULKAN_SDK", str(tmp_path))
+    found = ggml_gpu.parts("vulkan", HOST)
+    assert found.folders["SE_GLSLC"] == str(program)
+    assert found.folders["SE_VULKAN_INCLUDE_DIR"] == str(tmp_path / "include")
+    assert found.sources == ("ggml_vulkan",)
+    assert found.pins == {"glslc": "shaderc v2026.1", "vulkan": "#define VK_HEADER_VERSION 999"}
+
+
+def test_only_a_gguf_wants_a_backend_of_ggml() -> None:
+    assert ggml_gpu.wanted(Path("model.gguf"), None, "vulkan") == "vulkan"
+    assert ggml_gpu.wanted(Path("model.gguf"), None, "opencl") is None
+    assert ggml_gpu.wanted(Path("model.gguf"), None, None) is None
+    assert ggml_gpu.wanted(Path("bundle"), None, "vulkan") is None
+
+
+def test_a_profile_with_a_backend_that_its_gpu_lacks_is_refused() -> None:
+    known = profiles.load("mac-m2").model_dump(exclude_unset=True)
+    with pytest.raises(ValueError, match="gguf backend vulkan without a GPU for it"):
+        profiles.DeviceProfile.model_validate({**known, "gguf_backends": ("vulkan", "cpu")})
+    boards = profiles.load("raspberry-pi-5").model_dump(exclude_unset=True)
+    with pytest.raises(ValueError, match="gguf backend metal without"):
+        profiles.DeviceProfile.model_validate({**boards, "gguf_backends": ("metal", "cpu")})
