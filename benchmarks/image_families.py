@@ -158,9 +158,11 @@ def _write_model(folder: Path, family: Family) -> int:
     """The model as it is published; the number of parameters."""
     parts = family.parts()
     for name, shapes in parts.items():
-        path = folder / f"{name}.{'gguf' if family.is_quantized else 'safetensors'}"
+        # GGUF has four axes, and the VAE that was made for video five.
+        is_quantized = family.is_quantized and max(map(len, shapes.values())) <= 4
+        path = folder / f"{name}.{'gguf' if is_quantized else 'safetensors'}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        (_write_quantized if family.is_quantized else _write)(path, shapes)
+        (_write_quantized if is_quantized else _write)(path, shapes)
     if family.is_diffusers:
         (folder / "model_index.json").write_text(json.dumps({"_class_name": "Random"}))
     return sum(math.prod(shape) for shapes in parts.values() for shape in shapes.values())

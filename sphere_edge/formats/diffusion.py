@@ -185,8 +185,9 @@ def _prefix(part: Part, is_unet: bool) -> str:
         is_diffusers = any(name.startswith("down_blocks.") for name in shapes(part.path))
         return "unet." if is_diffusers else "model.diffusion_model."
     if is_unet and part.kind in ("clip_l", "clip_g"):
-        # The second text encoder of SDXL, or the only one of SD 2.
-        return "te.1." if part.kind == "clip_g" else "te."
+        # The second text encoder of SDXL. Its short form, `te.1.`, is read as part 1 of the first.
+        second = "cond_stage_model.1.transformer."
+        return second if part.kind == "clip_g" else "cond_stage_model.transformer."
     prefixes: dict[Kind, str] = {
         "vae": "vae.",
         "clip_l": "text_encoders.clip_l.transformer.",

@@ -64,8 +64,8 @@ def test_a_folder_of_diffusers_is_read_by_its_subfolders(tmp_path: Path) -> None
     put(tmp_path / "safety_checker" / "model.safetensors", LLM)
     assert found(tmp_path) == {
         "diffusion_model": "unet.",
-        "clip_l": "te.",
-        "clip_g": "te.1.",
+        "clip_l": "cond_stage_model.transformer.",
+        "clip_g": "cond_stage_model.1.transformer.",
         "vae": "vae.",
     }
 
