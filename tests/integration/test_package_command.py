@@ -135,6 +135,8 @@ def test_ctrl_c_stops_an_answer_and_not_the_conversation(packaged: dict[str, Any
 
 
 def test_quickstart_shows_everything_and_is_quick_the_second_time(tmp_path: Path) -> None:
+    # Before: another test may build it meanwhile.
+    could_paint = native.find(targets.host(), native.ALL_MANAGERS) is not None
     first = sphere_edge("quickstart", cwd=tmp_path, timeout_s=TIMEOUT_S)
     assert first.returncode == 0, first.stderr
     for answer in ("Paris", "blue", "7"):
@@ -142,9 +144,9 @@ def test_quickstart_shows_everything_and_is_quick_the_second_time(tmp_path: Path
     assert "decode" in first.stdout
     assert "close the door" in first.stdout
     # Compiling what paints takes as long as all the rest, so only where it is there already.
-    paints = native.find(targets.host(), native.ALL_MANAGERS) is not None
-    assert (tmp_path / "dist" / "a-red-circle.png").is_file() == paints
-    assert ("quickstart --images" in first.stderr) != paints
+    painted = (tmp_path / "dist" / "a-red-circle.png").is_file()
+    assert painted or not could_paint
+    assert ("quickstart --images" in first.stderr) != painted
     assert "sphere-edge chat dist/tiny.host" in first.stderr
     made = json.loads((tmp_path / "dist" / "tiny.host" / "bundle.json").read_text())
     second = sphere_edge("quickstart", cwd=tmp_path, timeout_s=TIMEOUT_S)
