@@ -1,5 +1,7 @@
 // float16 for PoCL on a CPU, which does not offer it: clang's own type, whose sums and products are rounded as IEEE 754
-// says, in the place of OpenCL's `half`. Set before the kernels that TVM wrote.
+// says, in the place of OpenCL's `half`. Set before the kernels that TVM wrote, once or before each.
+#ifndef exact_half_is_there
+#define exact_half_is_there
 typedef _Float16 exact_half;
 #define half exact_half
 typedef half half2 __attribute__((ext_vector_type(2)));
@@ -19,3 +21,4 @@ half ALSO min(half a, half b) { return a < b ? a : b; }
 LOAD_AND_STORE(__global)
 LOAD_AND_STORE(__local)
 LOAD_AND_STORE(__private)
+#endif

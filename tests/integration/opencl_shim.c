@@ -9,13 +9,7 @@
 #include <string.h>
 
 enum { OUT_OF_MEMORY = -4, OUT_OF_RESOURCES = -5 };
-enum {
-  MAX_MEM_ALLOC_SIZE = 0x1010,
-  DRIVER_VERSION = 0x102D,
-  EXTENSIONS = 0x1030,
-  HOST_UNIFIED_MEMORY = 0x1035,
-  MEM_SIZE = 0x1102
-};
+enum { MAX_MEM_ALLOC_SIZE = 0x1010, DRIVER_VERSION = 0x102D, HOST_UNIFIED_MEMORY = 0x1035, MEM_SIZE = 0x1102 };
 enum { ALLOC_HOST_PTR = 1 << 4 };
 
 static long enabled, buffers, host_buffers, sources, binaries, launches, writes, reads, maps, bytes_held;
@@ -56,12 +50,7 @@ int32_t clGetDeviceInfo(void *device, uint32_t key, size_t size, void *value, si
     if (value != NULL) strncpy(value, driver, size);
     return 0;
   }
-  if (key == EXTENSIONS && getenv("SE_CL_HALF") != NULL) {
-    if (out_size != NULL) *out_size = sizeof "cl_khr_fp16";
-    if (value != NULL) strncpy(value, "cl_khr_fp16", size);
-    return 0;
-  }
-  const int32_t status = REAL(int32_t (*)(void *, uint32_t, size_t, void *, size_t *), clGetDeviceInfo)(
+  const int32_t status = REAL(int32_t(*)(void *, uint32_t, size_t, void *, size_t *), clGetDeviceInfo)(
       device, key, size, value, out_size);
   if (status != 0 || value == NULL) return status;
   if (key == MAX_MEM_ALLOC_SIZE) *(uint64_t *)value = (uint64_t)asked("SE_CL_LARGEST", (long)*(uint64_t *)value);
@@ -83,29 +72,15 @@ void *clCreateBuffer(void *context, uint64_t flags, size_t size, void *host, int
 
 int32_t clReleaseMemObject(void *memory) {
   size_t size = 0;
-  REAL(int32_t (*)(void *, uint32_t, size_t, void *, size_t *), clGetMemObjectInfo)(memory, MEM_SIZE, sizeof size,
-                                                                                    &size, NULL);
+  REAL(int32_t(*)(void *, uint32_t, size_t, void *, size_t *), clGetMemObjectInfo)(memory, MEM_SIZE, sizeof size, &size,
+                                                                                 NULL);
   bytes_held -= (long)size;
-  return REAL(int32_t (*)(void *), clReleaseMemObject)(memory);
+  return REAL(int32_t(*)(void *), clReleaseMemObject)(memory);
 }
 
 void *clCreateProgramWithSource(void *context, uint32_t count, const char **texts, const size_t *sizes,
                                 int32_t *status) {
   ++sources;
-  // SE_CL_HALF: a file to read first, which gives the device float16.
-  const char *half = getenv("SE_CL_HALF");
-  static char text[1 << 20];
-  FILE *file = half == NULL ? NULL : fopen(half, "r");
-  if (file != NULL) {
-    const size_t head = fread(text, 1, sizeof text, file);
-    fclose(file);
-    if (count != 1 || head + sizes[0] > sizeof text) abort();
-    memcpy(text + head, texts[0], sizes[0]);
-    const char *both = text;
-    const size_t size = head + sizes[0];
-    return REAL(void *(*)(void *, uint32_t, const char **, const size_t *, int32_t *), clCreateProgramWithSource)(
-        context, 1, &both, &size, status);
-  }
   return REAL(void *(*)(void *, uint32_t, const char **, const size_t *, int32_t *), clCreateProgramWithSource)(
       context, count, texts, sizes, status);
 }
@@ -122,15 +97,15 @@ int32_t clEnqueueNDRangeKernel(void *queue, void *kernel, uint32_t dimensions, c
                                void **event) {
   ++launches;
   if (is_lost()) return OUT_OF_RESOURCES;
-  return REAL(int32_t (*)(void *, void *, uint32_t, const size_t *, const size_t *, const size_t *, uint32_t,
-                          void *const *, void **),
+  return REAL(int32_t(*)(void *, void *, uint32_t, const size_t *, const size_t *, const size_t *, uint32_t,
+                         void *const *, void **),
               clEnqueueNDRangeKernel)(queue, kernel, dimensions, offset, global, local, waits, events, event);
 }
 
-int32_t clEnqueueWriteBuffer(void *queue, void *memory, uint32_t blocking, size_t offset, size_t size, const void *from,
-                             uint32_t waits, void *const *events, void **event) {
+int32_t clEnqueueWriteBuffer(void *queue, void *memory, uint32_t blocking, size_t offset, size_t size,
+                             const void *from, uint32_t waits, void *const *events, void **event) {
   ++writes;
-  return REAL(int32_t (*)(void *, void *, uint32_t, size_t, size_t, const void *, uint32_t, void *const *, void **),
+  return REAL(int32_t(*)(void *, void *, uint32_t, size_t, size_t, const void *, uint32_t, void *const *, void **),
               clEnqueueWriteBuffer)(queue, memory, blocking, offset, size, from, waits, events, event);
 }
 
@@ -138,14 +113,14 @@ int32_t clEnqueueReadBuffer(void *queue, void *memory, uint32_t blocking, size_t
                             uint32_t waits, void *const *events, void **event) {
   ++reads;
   if (is_lost()) return OUT_OF_RESOURCES;
-  return REAL(int32_t (*)(void *, void *, uint32_t, size_t, size_t, void *, uint32_t, void *const *, void **),
+  return REAL(int32_t(*)(void *, void *, uint32_t, size_t, size_t, void *, uint32_t, void *const *, void **),
               clEnqueueReadBuffer)(queue, memory, blocking, offset, size, to, waits, events, event);
 }
 
 void *clEnqueueMapBuffer(void *queue, void *memory, uint32_t blocking, uint64_t flags, size_t offset, size_t size,
                          uint32_t waits, void *const *events, void **event, int32_t *status) {
   ++maps;
-  return REAL(
-      void *(*)(void *, void *, uint32_t, uint64_t, size_t, size_t, uint32_t, void *const *, void **, int32_t *),
-      clEnqueueMapBuffer)(queue, memory, blocking, flags, offset, size, waits, events, event, status);
+  return REAL(void *(*)(void *, void *, uint32_t, uint64_t, size_t, size_t, uint32_t, void *const *, void **,
+                        int32_t *),
+              clEnqueueMapBuffer)(queue, memory, blocking, flags, offset, size, waits, events, event, status);
 }

@@ -109,7 +109,9 @@ def _random(*shape):
 
 
 @pytest.mark.parametrize("fmt", _FORMATS)
-def test_a_linear_layer_agrees_with_numpy(library, family, fmt):
+def test_a_linear_layer_agrees_with_numpy(library, gpu, family, fmt):
+    # Of the largest: 1.1e-3 was seen with float16.
+    relative = 3e-3 if gpu[1] else 1e-5
     layout = target(family).weight_format(fmt)
     for rows, columns, n, bias in _LINEARS:
         packed = layout.pack(_random(rows, columns))
@@ -119,7 +121,7 @@ def test_a_linear_layer_agrees_with_numpy(library, family, fmt):
         library.call(f"linear_{fmt}_{rows}_{n}", x, *packed.values(), *offset, y)
         exact = x.astype(np.float64) @ layout.unpack(packed, rows, columns).T
         exact += offset[0] if bias else 0
-        assert np.abs(y - exact).max() <= 1e-5 * np.abs(exact).max() + 1e-4, (rows, n)
+        assert np.abs(y - exact).max() <= relative * np.abs(exact).max() + 1e-4, (rows, n)
 
 
 @pytest.mark.parametrize("fmt", _FORMATS)
@@ -199,7 +201,7 @@ def test_one_token_attends_to_all_that_it_may_see(library, family, number, dtype
 @every_dtype
 @every_spec
 @pytest.mark.parametrize(("n", "position"), [(1, 0), (7, 0), (37, 0), (13, 130), (16, 284)])
-def test_many_tokens_attend_to_all_that_they_may_see(library, number, dtype, n, position):
+def test_many_tokens_attend_to_all_that_they_may_see(library, gpu, number, dtype, n, position):
     spec = list(reference.SPECS.values())[number]
     q = _random(n, spec.query_heads, spec.head_dim)
     keys, values = _only_seen(spec, dtype, position + n)
@@ -207,7 +209,9 @@ def test_many_tokens_attend_to_all_that_they_may_see(library, number, dtype, n, 
     start = np.array([position], np.int32)
     library.call(f"prefill_{number}_{dtype}", q, start, keys, values, y)
     exact = reference.attended(q, position, keys, values, spec)
-    assert np.abs(y.reshape(exact.shape) - exact).max() <= 2e-5
+    # 1.0e-3 was seen with float16.
+    tolerance = 3e-3 if gpu[1] else 2e-5
+    assert np.abs(y.reshape(exact.shape) - exact).max() <= tolerance
 
 
 def _only_seen(spec, dtype, end):
