@@ -29,15 +29,15 @@ def doctor(json: Json = False) -> Action:
     return action
 
 
-@app.command(epilog=example("sphere-edge quickstart", "sphere-edge quickstart --images"))
+@app.command(epilog=example("sphere-edge quickstart", "sphere-edge quickstart --no-images"))
 def quickstart(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the bundle goes.")
     ] = Path("dist"),
     images: Annotated[
         bool,
-        typer.Option("--images", help="Compile what paints pictures, too: some minutes more."),
-    ] = False,
+        typer.Option(help="Paint, too, which takes some minutes to compile, once."),
+    ] = True,
 ) -> Action:
     """See it all work on the built-in tiny models."""
 

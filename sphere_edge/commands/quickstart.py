@@ -28,10 +28,10 @@ _PLAN = bench.Plan(prompt_tokens=(128,), new_tokens=64, repeat=3)
 
 
 def quickstart(folder: Path, *, images: bool) -> None:
-    """Builds the runtime and the bundles where they are not there yet, asks, listens, paints.
+    """Builds the runtime and the bundles where they are not there yet; asks, listens, measures.
 
-    Without `images` it paints only where a runtime that can is there already: compiling one takes
-    as long as all the rest. Measures at the end.
+    With `images` it paints at the end: what that needs takes as long to compile as all the rest,
+    so everything else is seen before.
     """
     from sphere_edge.runtime import library
     from sphere_edge.runtime.text import TextManager
@@ -41,16 +41,13 @@ def quickstart(folder: Path, *, images: bool) -> None:
         f"sphere-edge {__version__} on {profile.title}, {profile.cpu.performance_cores} cores"
     )
     _headline("1/6  the runtime")
-    core = library.load(console.progress(), task="image" if images else "text")
-    about = library.system_info(core)
-    paints = "image" in about["managers"]
+    about = library.system_info(library.load(console.progress()))
     console.say(f"  version {about['version']}, built for this CPU")
 
     _headline("2/6  package the built-in models for this machine")
     # By its path: a folder of the user may be called `tiny`, too.
     output = _packaged(packaging.find(str(resources.tiny_model())), profile, folder)
     hearing = _packaged(packaging.built_in_whisper(), profile, folder)
-    painting = _packaged(packaging.built_in_image(), profile, folder) if paints else None
 
     _headline("3/6  ask the first one")
     with TextManager.open(output) as text:
@@ -62,17 +59,22 @@ def quickstart(folder: Path, *, images: bool) -> None:
     _headline("4/6  let the second one listen")
     recording = _listen(hearing)
 
-    _headline("5/6  let the third one paint")
-    if painting is None:
-        console.say("  compile what paints, too (some minutes): sphere-edge quickstart --images")
-    else:
-        _paint(painting, folder)
-
-    _headline("6/6  measure the first one")
+    _headline("5/6  measure the first one")
     with opened("local") as machine:
         measured = bench.measure(machine, output, _PLAN, progress=console.progress())
     console.write_table(tables.SPEED, tables.speed(measured))
     console.write_table(tables.MEMORY, tables.memory(measured))
+
+    _headline("6/6  let a third one paint")
+    painting = None
+    if not images:
+        console.say("  left out, as you wish")
+    else:
+        if "image" not in about["managers"]:
+            console.say("  compiling what paints: some minutes, once; Ctrl-C leaves it for later")
+        library.load(console.progress(), task="image")
+        painting = _packaged(packaging.built_in_image(), profile, folder)
+        _paint(painting, folder)
 
     _headline("next")
     for command in (
