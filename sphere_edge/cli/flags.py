@@ -38,7 +38,8 @@ Threads = Annotated[
 Backend = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="cpu or opencl. Default: the bundle's first choice that works here."
+        metavar="NAME",
+        help="cpu, opencl, cuda or vulkan. Default: the bundle's first choice that works here.",
     ),
 ]
 ContextTokens = Annotated[
