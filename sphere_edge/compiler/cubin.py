@@ -11,7 +11,6 @@ import ctypes
 import functools
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 import tvm
 import tvm_ffi
@@ -22,6 +21,9 @@ from sphere_edge.run import run
 from sphere_edge.toolchain import compilers
 
 _DRIVER = "libcuda.so.1"
+# In NVIDIA's wheels for CUDA 12 and 13.
+_NVRTC = ("cuda_nvrtc/lib/libnvrtc.so.12", "cu13/lib/libnvrtc.so.13")
+_SUCCESS = 0
 _EXTRA = "pip install 'sphere-edge[cuda]' brings NVRTC and the headers it needs"
 
 
@@ -40,7 +42,7 @@ def register(architecture: str) -> None:
 
 def cubin(source: str, architecture: str) -> bytes:
     """CUDA C++ as an ELF file for one architecture; InternalError with the compiler's words."""
-    nvrtc = _nvrtc()
+    nvrtc = _nvrtc(architecture)
     include = _wheel() / "include"
     options = [
         f"--gpu-architecture={architecture}",
@@ -49,51 +51,73 @@ def cubin(source: str, architecture: str) -> bytes:
         f"--include-path={include}",
         f"--include-path={include / 'cccl'}",
     ]
-    status, program = nvrtc.nvrtcCreateProgram(source.encode(), b"kernels.cu", 0, [], [])
-    _check(nvrtc, status)
+    program = ctypes.c_void_p()
+    text = (source.encode(), b"kernels.cu", 0, None, None)
+    _check(nvrtc, nvrtc.nvrtcCreateProgram(ctypes.byref(program), *text))
     try:
-        given = [option.encode() for option in options]
-        (status,) = nvrtc.nvrtcCompileProgram(program, len(given), given)
-        if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-            message = f"NVRTC refused the kernels for `{architecture}`:\n{_log(nvrtc, program)}"
+        given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+        if nvrtc.nvrtcCompileProgram(program, len(options), given) != _SUCCESS:
+            log = _read(nvrtc, program, "ProgramLog").decode(errors="replace")
+            said = log.rstrip("\0\n")[-2000:]
+            message = f"NVRTC refused the kernels for `{architecture}`:\n{said}"
             raise InternalError(message)
-        status, size = nvrtc.nvrtcGetCUBINSize(program)
-        _check(nvrtc, status)
-        code = bytes(size)
-        (status,) = nvrtc.nvrtcGetCUBIN(program, code)
-        _check(nvrtc, status)
-        return code
+        return _read(nvrtc, program, "CUBIN")
     finally:
-        nvrtc.nvrtcDestroyProgram(program)
+        nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
 
 
-def _log(nvrtc: Any, program: Any) -> str:
-    _, size = nvrtc.nvrtcGetProgramLogSize(program)
-    text = bytes(size)
-    nvrtc.nvrtcGetProgramLog(program, text)
-    return text.decode(errors="replace").rstrip("\0\n")[-2000:]
+def _read(nvrtc: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> bytes:
+    size = ctypes.c_size_t()
+    _check(nvrtc, getattr(nvrtc, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
+    content = ctypes.create_string_buffer(size.value)
+    _check(nvrtc, getattr(nvrtc, f"nvrtcGet{what}")(program, content))
+    return content.raw
 
 
-def _check(nvrtc: Any, status: Any) -> None:
-    if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        message = f"NVRTC failed: {status.name}"
+def _check(nvrtc: ctypes.CDLL, status: int) -> None:
+    if status != _SUCCESS:
+        nvrtc.nvrtcGetErrorString.restype = ctypes.c_char_p
+        message = f"NVRTC failed: {nvrtc.nvrtcGetErrorString(status).decode()}"
         raise InternalError(message)
 
 
-def _nvrtc() -> Any:
-    try:
-        from cuda.bindings import nvrtc
-    except ImportError as error:
-        message = "compiling for CUDA needs NVRTC, which is not installed"
-        raise UnsupportedError(message, hint=_EXTRA) from error
-    return nvrtc
+def _nvrtc(architecture: str) -> ctypes.CDLL:
+    """The oldest compiler that knows the architecture, by NVRTC's C API.
+
+    A driver takes machine code from compilers of its own major version and older ones (CUDA
+    Compatibility, "minor version compatibility"): what CUDA 12 can make also runs on JetPack 6.
+    """
+    number = int(architecture.removeprefix("sm_"))
+    compilers_found = 0
+    for place in _NVRTC:
+        library = next((one for folder in _nvidia() if (one := folder / place).is_file()), None)
+        if library is None:
+            continue
+        compilers_found += 1
+        nvrtc = ctypes.CDLL(str(library))
+        count = ctypes.c_int()
+        _check(nvrtc, nvrtc.nvrtcGetNumSupportedArchs(ctypes.byref(count)))
+        known = (ctypes.c_int * count.value)()
+        _check(nvrtc, nvrtc.nvrtcGetSupportedArchs(known))
+        if number in known:
+            return nvrtc
+    if compilers_found:
+        message = f"NVRTC does not know `{architecture}`"
+        raise UnsupportedError(message, hint=_EXTRA)
+    message = "compiling for CUDA needs NVRTC, which is not installed"
+    raise UnsupportedError(message, hint=_EXTRA)
+
+
+def _nvidia() -> list[Path]:
+    """The folders of NVIDIA's wheels."""
+    found = importlib.util.find_spec("nvidia")
+    return [Path(one) for one in (found.submodule_search_locations or ())] if found else []
 
 
 def _wheel() -> Path:
     """The folder of NVIDIA's wheels for CUDA 13."""
-    found = importlib.util.find_spec("nvidia")
-    for place in (found.submodule_search_locations or ()) if found else ():
-        folder = Path(place) / "cu13"
+    for place in _nvidia():
+        folder = place / "cu13"
         if (folder / "include" / "cuda_fp16.h").is_file():
             return folder
     message = "compiling for CUDA needs the headers of CUDA 13, which are not installed"

@@ -26,7 +26,7 @@ _TEGRA = {
     "tegra234": "sm_87",
     "tegra264": "sm_110",
 }
-# The oldest that CUDA 13, our compiler of kernels, makes code for.
+# The oldest that CUDA 13 makes code for, and that our kernels were compiled for.
 _OLDEST_CUDA = 75
 _ROOMY_BYTES = 6 << 30
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import struct
 from dataclasses import dataclass
 
@@ -10,9 +11,10 @@ from catalogue_bundles import Bundles
 
 from sphere_edge.bundle.manifest import GpuCode
 from sphere_edge.compiler import cubin
-from sphere_edge.errors import InternalError
+from sphere_edge.errors import InternalError, UnsupportedError
 
-pytest.importorskip("cuda.bindings", reason="the extra `cuda` is not installed")
+if importlib.util.find_spec("nvidia") is None:
+    pytest.skip("the extra `cuda` is not installed", allow_module_level=True)
 
 _EM_CUDA, _EM_AARCH64 = 190, 183
 _SYMBOLS, _FUNCTION = 2, 2
@@ -21,15 +23,20 @@ _DOUBLE = 'extern "C" __global__ void twice(float *x) { x[threadIdx.x] *= 2.0f; 
 
 @dataclass(frozen=True)
 class Elf:
-    """The part of an ELF file that says what it is for, and its functions' names."""
+    """The part of an ELF file that says what it is for, and its functions' names.
+
+    `abi`: 7 for machine code that drivers of CUDA 12.0 and newer take, 8 for later kinds.
+    """
 
     machine: int
+    abi: int
     architecture: int
     functions: set[str]
 
 
 def elf(code: bytes) -> Elf:
     """Reads a little-endian 64-bit ELF file (System V ABI, chapter 4; cubins: flags hold sm_XY)."""
+    abi = code[8]
     assert code[:6] == b"\x7fELF\x02\x01"
     (machine,) = struct.unpack_from("<H", code, 18)
     (table,) = struct.unpack_from("<Q", code, 40)
@@ -44,7 +51,7 @@ def elf(code: bytes) -> Elf:
             if info & 15 == _FUNCTION:
                 end = code.index(b"\0", names + name)
                 functions.add(code[names + name : end].decode())
-    return Elf(machine, flags >> 8 & 0xFF, functions)
+    return Elf(machine, abi, flags >> (8 if abi == 8 else 0) & 0xFF, functions)
 
 
 # Jetson Orin, Jetson Thor, and PCs from Turing to Blackwell.
@@ -53,6 +60,17 @@ def test_kernels_become_machine_code_for_every_architecture(architecture: int) -
     made = elf(cubin.cubin(_DOUBLE, f"sm_{architecture}"))
     assert (made.machine, made.architecture) == (_EM_CUDA, architecture)
     assert made.functions == {"twice"}
+
+
+# JetPack 6 has a driver of CUDA 12.
+@pytest.mark.parametrize("architecture", [75, 80, 86, 87, 89, 90])
+def test_what_cuda_12_can_make_its_drivers_take(architecture: int) -> None:
+    assert elf(cubin.cubin(_DOUBLE, f"sm_{architecture}")).abi == 7
+
+
+def test_an_architecture_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="NVRTC does not know `sm_42`"):
+        cubin.cubin(_DOUBLE, "sm_42")
 
 
 def test_a_broken_kernel_is_told_in_the_compilers_words() -> None:
