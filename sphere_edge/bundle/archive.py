@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import shutil
@@ -154,8 +155,17 @@ class Archive:
     @contextmanager
     def _opened(self, name: str) -> Iterator[IO[bytes]]:
         try:
-            with self._zip.open(name) as file:
-                yield file
+            packed = self._zip.open(name)
+        except OSError as error:
+            # An offset before the file's begin.
+            if error.errno != errno.EINVAL:
+                raise
+            self._refuse(f"`{name}` cannot be found in it")
+        except (zipfile.BadZipFile, EOFError):
+            self._refuse(f"`{name}` cannot be read")
+        try:
+            with packed:
+                yield packed
         except (zipfile.BadZipFile, EOFError):
             self._refuse(f"`{name}` cannot be read")
 

@@ -204,6 +204,7 @@ class ManifestDraft(Part):
 # Parts that came after the first bundles: a manifest that has none of one does not name it, so that
 # what was a bundle's id stays its id.
 LATER_PARTS = frozenset({"audio", "image", "quality"})
+LATER_TVM = frozenset({"gpu", "rope_switch"})
 
 
 class Manifest(ManifestDraft):
@@ -233,8 +234,8 @@ class Manifest(ManifestDraft):
 def document_of(manifest: ManifestDraft) -> dict[str, Any]:
     """`manifest` as the JSON object that is hashed and written."""
     absent: dict[str, Any] = {name: True for name in LATER_PARTS if getattr(manifest, name) is None}
-    if manifest.tvm is not None and manifest.tvm.gpu is None:
-        absent["tvm"] = {"gpu"}
+    if manifest.tvm is not None:
+        absent["tvm"] = {name for name in LATER_TVM if getattr(manifest.tvm, name) is None}
     return manifest.model_dump(mode="json", exclude=absent)
 
 

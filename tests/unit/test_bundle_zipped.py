@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import struct
 import zipfile
 from pathlib import Path
 
@@ -81,6 +82,21 @@ def zipped(path: Path, change: dict[str, bytes], *, compression: int = zipfile.Z
         for name, content in change.items():
             packed.writestr(name, content)
     return path
+
+
+def test_a_zip_whose_files_would_begin_before_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPHERE_EDGE_CACHE", str(tmp_path / "cache"))
+    make(tmp_path / "a.sphere")
+    content = bytearray((tmp_path / "a.sphere").read_bytes())
+    # Where the list of files begins (APPNOTE 4.3.16), too far: so all else is moved to the front.
+    place = content.rindex(b"PK\5\6") + 16
+    (begin,) = struct.unpack_from("<I", content, place)
+    struct.pack_into("<I", content, place, begin + 0x10000)
+    (tmp_path / "a.sphere").write_bytes(content)
+    with pytest.raises(ModelCorruptError):
+        verify(tmp_path / "a.sphere")
 
 
 @pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "evil", "weights/evil", "weights/"])
