@@ -96,7 +96,9 @@ int cuModuleLoadData(struct module **module, const void *image) {
   memcpy(&flags, code + 48, 4);
   memcpy(&size, code + 58, 2);
   memcpy(&count, code + 60, 2);
-  if (machine != CUBIN || (flags >> 8 & 255) != (uint32_t)asked("SE_CUDA_ARCHITECTURE", 86)) return INVALID_IMAGE;
+  // The byte of the architecture, in machine code of CUDA 12's kind (7) and of CUDA 13's.
+  const uint32_t architecture = (code[8] == 7 ? flags : flags >> 8) & 255;
+  if (machine != CUBIN || architecture != (uint32_t)asked("SE_CUDA_ARCHITECTURE", 86)) return INVALID_IMAGE;
   code_bytes = sections + (size_t)size * count;
   for (int i = 0; i < count; ++i) {
     uint64_t at, bytes;
