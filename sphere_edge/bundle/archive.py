@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import shutil
@@ -73,6 +72,10 @@ class Archive:
         if twice:
             self._zip.close()
             self._refuse(f"`{twice[0]}` is there twice")
+        # Python moves all offsets when the list of files is not where the zip says.
+        if any(entry.header_offset < 0 for entry in self._entries.values()):
+            self._zip.close()
+            self._refuse("a file would begin before it")
 
     def __enter__(self) -> Archive:
         return self
@@ -155,17 +158,8 @@ class Archive:
     @contextmanager
     def _opened(self, name: str) -> Iterator[IO[bytes]]:
         try:
-            packed = self._zip.open(name)
-        except OSError as error:
-            # An offset before the file's begin.
-            if error.errno != errno.EINVAL:
-                raise
-            self._refuse(f"`{name}` cannot be found in it")
-        except (zipfile.BadZipFile, EOFError):
-            self._refuse(f"`{name}` cannot be read")
-        try:
-            with packed:
-                yield packed
+            with self._zip.open(name) as file:
+                yield file
         except (zipfile.BadZipFile, EOFError):
             self._refuse(f"`{name}` cannot be read")
 

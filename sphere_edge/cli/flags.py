@@ -39,7 +39,7 @@ Backend = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="cpu, opencl, cuda or vulkan. Default: the bundle's first choice that works here.",
+        help="cpu, opencl, cuda, metal or vulkan. Default: the first choice that works here.",
     ),
 ]
 ContextTokens = Annotated[

@@ -68,7 +68,7 @@ def quickstart(folder: Path, *, images: bool) -> None:
     _headline("6/6  let a third one paint")
     painting = None
     if not images:
-        console.say("  left out, as you wish")
+        console.say("  left out (--no-images)")
     else:
         if "image" not in about["managers"]:
             console.say("  compiling what paints: some minutes, once; Ctrl-C leaves it for later")

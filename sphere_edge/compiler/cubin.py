@@ -88,12 +88,12 @@ def _nvrtc(architecture: str) -> ctypes.CDLL:
     Compatibility, "minor version compatibility"): what CUDA 12 can make also runs on JetPack 6.
     """
     number = int(architecture.removeprefix("sm_"))
-    compilers_found = 0
-    for place in _NVRTC:
-        library = next((one for folder in _nvidia() if (one := folder / place).is_file()), None)
-        if library is None:
-            continue
-        compilers_found += 1
+    places = (folder / name for name in _NVRTC for folder in _nvidia())
+    libraries = [place for place in places if place.is_file()]
+    if not libraries:
+        message = "compiling for CUDA needs NVRTC, which is not installed"
+        raise UnsupportedError(message, hint=_EXTRA)
+    for library in libraries:
         nvrtc = ctypes.CDLL(str(library))
         count = ctypes.c_int()
         _check(nvrtc, nvrtc.nvrtcGetNumSupportedArchs(ctypes.byref(count)))
@@ -101,10 +101,7 @@ def _nvrtc(architecture: str) -> ctypes.CDLL:
         _check(nvrtc, nvrtc.nvrtcGetSupportedArchs(known))
         if number in known:
             return nvrtc
-    if compilers_found:
-        message = f"NVRTC does not know `{architecture}`"
-        raise UnsupportedError(message, hint=_EXTRA)
-    message = "compiling for CUDA needs NVRTC, which is not installed"
+    message = f"NVRTC does not know `{architecture}`"
     raise UnsupportedError(message, hint=_EXTRA)
 
 

@@ -91,11 +91,10 @@ class TextManager:
 
         `threads` 0: as many as there are performance cores. `context_tokens` None or 0: what the
         bundle was made for; min(4096, the model's own) for a .gguf. `backend` (cpu, opencl, cuda,
-        vulkan) None: the bundle's first choice, or the next one where that does not work; `info`
-        says which and why. Builds the native runtime when it is not in the cache yet. Raises
-        NotFoundError,
-        ModelCorruptError, FormatMismatchError (another runtime or CPU), LoadFailedError,
-        OutOfMemoryError, UnsupportedError (backend).
+        metal, vulkan) None: the bundle's first choice, or the next one where that does not work;
+        `info` says which and why. Builds the native runtime when it is not in the cache yet. Raises
+        NotFoundError, ModelCorruptError, FormatMismatchError (another runtime or CPU),
+        LoadFailedError, OutOfMemoryError, UnsupportedError (backend).
         """
         place = Path(path)
         asked = binding.OpenOptions(
