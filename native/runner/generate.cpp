@@ -64,12 +64,16 @@ struct Screen {
     };
   }
 
-  void finish(const se_text_result &result) const {
+  // With --json also what ran, and why if that was not the first choice; else the log has warned of it.
+  void finish(const se_text_result &result, Model &model) const {
     if (!quiet) {
       std::cout << "\n";
       return;
     }
+    const Json info = model.info();
     print_json({{"text", text},
+                {"backend", info.at("backend")},
+                {"backend_reason", info.at("backend_reason")},
                 {"finish_reason", name_of(result.finish_reason)},
                 {"prompt_tokens", result.prompt_tokens},
                 {"cached_tokens", result.cached_tokens},
@@ -90,7 +94,7 @@ void converse(const Arguments &arguments, Model &model, const Options &options) 
     if (line.empty()) continue;
     messages.push_back(message("user", line));
     Screen screen{arguments.has("--json")};
-    screen.finish(model.chat(messages, options.values, screen.receiver()));
+    screen.finish(model.chat(messages, options.values, screen.receiver()), model);
     messages.push_back(message("assistant", screen.text));
   }
 }
@@ -106,7 +110,7 @@ void run_generate(const Arguments &arguments) {
   Model model = open_model(arguments);
   const Options options(arguments, model);
   Screen screen{arguments.has("--json")};
-  screen.finish(model.generate(prompt, options.values, screen.receiver()));
+  screen.finish(model.generate(prompt, options.values, screen.receiver()), model);
 }
 
 void run_chat(const Arguments &arguments) {
@@ -125,7 +129,7 @@ void run_chat(const Arguments &arguments) {
     return;
   }
   Screen screen{arguments.has("--json")};
-  screen.finish(model.chat(messages, options.values, screen.receiver()));
+  screen.finish(model.chat(messages, options.values, screen.receiver()), model);
 }
 
 }  // namespace runner

@@ -119,6 +119,8 @@ def test_failures_are_told_or_lead_to_the_cpu(
 ) -> None:
     failed = driver(*BENCH, "--backend", "cuda", exit_code=code, **fault)
     assert said in failed["error"]["message"]
+    # Most cubins come from CUDA 12's compiler, whatever CUDA the newest driver is for.
+    assert code != Status.LOAD_FAILED or "driver: 525 or later" in failed["error"]["hint"]
     told = driver(*BENCH, **fault)
     assert told["backend"] == "cpu"
     assert said in told["backend_reason"]

@@ -5,69 +5,22 @@ An OpenCL library of our own stands between the runtime and the real one: opencl
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import opencl_driver
 import pytest
-from opencl_kernels import device
+from opencl_driver import PROMPT, Driver
 
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.errors import Status
 from sphere_edge.run import run
-from sphere_edge.toolchain import compilers, native, targets
-
-PROMPT = "What is the capital of France?"
-
-
-@dataclass(frozen=True)
-class Driver:
-    """The runner on a bundle over our OpenCL library; `cache` is the runner's cache folder."""
-
-    bundle: Path
-    library: Path
-    cache: Path
-
-    def environment(self, **faults: object) -> dict[str, str]:
-        return {
-            "LD_LIBRARY_PATH": str(self.library.parent),
-            "SPHERE_EDGE_CACHE": str(self.cache),
-            "SE_CL_COUNTS": str(self.cache / "counts.json"),
-            **{f"SE_CL_{name}": str(value) for name, value in faults.items()},
-        }
-
-    def counts(self) -> dict[str, int]:
-        """How often each thing was asked for in the last run."""
-        counts: dict[str, int] = json.loads((self.cache / "counts.json").read_text())
-        return counts
-
-    def __call__(self, verb: str, *words: str, exit_code: int = 0, **faults: object) -> Any:
-        """What the runner prints; `faults` as MEMORY=10**6."""
-        runner = native.build(targets.host()).runner
-        argv = [str(runner), verb, str(self.bundle), *words, "--json"]
-        done = run(argv, timeout_s=300, env=self.environment(**faults), check=False)
-        assert done.exit_code == exit_code, done.stdout + done.stderr
-        return json.loads(done.stdout)
-
-    def answer(self, *words: str, exit_code: int = 0, **faults: object) -> Any:
-        words = (PROMPT, "--temperature", "0", "--max-tokens", "8", *words)
-        return self("chat", *words, exit_code=exit_code, **faults)
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    device()
-    maps = Path("/proc/self/maps").read_text().split()
-    real = Path(next(word for word in maps if word.startswith("/") and "libOpenCL" in word))
-    made = tmp_path_factory.mktemp("opencl") / "libOpenCL.so"
-    source = Path(__file__).with_name("opencl_shim.c")
-    flags = ["-O1", "-shared", "-fPIC", "-Wl,--no-as-needed", f"-L{real.parent}", f"-l:{real.name}"]
-    command = [compilers.zig(), "cc", "-o", made, source, *flags]
-    run(command, timeout_s=300, env=compilers.environment())
-    return made
+    return opencl_driver.library(tmp_path_factory.mktemp("opencl"))
 
 
 @pytest.fixture
@@ -134,6 +87,17 @@ def test_too_little_memory_is_an_error_with_the_bytes_or_a_reason_to_use_the_cpu
     there = driver("bench", "--prompt-tokens", "4", "--new-tokens", "0", "--repeat", "1", **fault)
     assert there["backend"] == "cpu"
     assert "`opencl` does not work here" in there["backend_reason"]
+
+
+@pytest.mark.parametrize("verb", ["generate", "chat"])
+def test_an_answer_says_which_backend_gave_it_and_why(driver: Driver, verb: str) -> None:
+    words = (verb, PROMPT, "--max-tokens", "2")
+    told = driver(*words)
+    assert (told["backend"], told["backend_reason"]) == ("opencl", "")
+    told = driver(*words, LARGEST=100_000)
+    assert told["backend"] == "cpu"
+    assert "makes buffers of up to `100000` bytes" in told["backend_reason"]
+    assert driver(*words, "--backend", "cpu")["backend_reason"] == ""
 
 
 LOST = """

@@ -8,10 +8,12 @@ Cubin::Cubin(Device &device, const GpuCodeParts &parts) : device_(device) {
   const Result result = api().ModuleLoadData(&module_, parts.code.data());
   if (result == kSuccess) return;
   if (result == kOutOfMemory) throw device_.failure("cannot take the kernels", result);
-  throw Error(SE_LOAD_FAILED,
-              "the driver of " + ticked(device_.name()) + " (" + device_.architecture() + ", " + device_.driver() +
-                  ") does not take the kernels: " + error_name(result),
-              "package the model for this GPU's architecture, or install a driver for CUDA 13");
+  throw Error(
+      SE_LOAD_FAILED,
+      "the driver of " + ticked(device_.name()) + " (" + device_.architecture() + ", " + device_.driver() +
+          ") does not take the kernels: " + error_name(result),
+      "package the model for this GPU's architecture, or install a newer driver: 525 or later, 570 for Blackwell, "
+      "580 for Thor");
 }
 
 Cubin::~Cubin() {
