@@ -6,11 +6,15 @@ What was measured comes from `python tests/integration/check_family.py --goldens
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+from sphere_edge.formats import text_part
+
 PAGE = Path(__file__).parent / "models.md"
 _DATA = Path(__file__).parents[1] / "tests" / "data"
+_BIAS = re.compile(r"layers\.\d+\.\w+\.\w*(proj|dense|fc1)\.bias$")
 _BEGIN, _END = "<!-- families -->", "<!-- end of families -->"
 # Families with one window for all layers.
 _ALL_SLIDE = ("mistral", "phi3")
@@ -33,6 +37,9 @@ def table() -> str:
     measured = json.loads((_DATA / "family_deviations.json").read_text(encoding="utf-8"))
     lines = [" | ".join(_COLUMNS), "|".join("---" for _ in _COLUMNS)]
     for family, entries in sorted(configurations().items()):
+        entries = [
+            (name, dict(text_part.config(config)), tensors) for name, config, tensors in entries
+        ]
         configs = [config for _, config, _ in entries]
         known = [measured[name] for name, *_ in entries if name in measured]
         worst = [_worst([kinds[kind] for kinds in known], len(entries)) for kind in _KINDS]
@@ -89,8 +96,8 @@ def _also(config: dict[str, Any], tensors: list[str]) -> list[str]:
     return [
         "odd number of heads" if heads % 2 else "",
         "head size of its own" if (config.get("head_dim") or usual) != usual else "",
-        "untied" if "lm_head.weight" in tensors else "tied",
-        "biases" if any(name.endswith(("proj.bias", "fc1.bias")) for name in tensors) else "",
+        "untied" if any(name.endswith("lm_head.weight") for name in tensors) else "tied",
+        "biases" if any(_BIAS.search(name) for name in tensors) else "",
         "mxfp4" if any(name.endswith("_blocks") for name in tensors) else "",
     ]
 

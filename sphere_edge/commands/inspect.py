@@ -17,7 +17,7 @@ from sphere_edge.engines.llama import model_spec, purpose
 from sphere_edge.engines.options import check_context
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.fit import Choice, Fit, ModelSpec
-from sphere_edge.formats import diffusion, gguf, quantized, whisper
+from sphere_edge.formats import diffusion, gguf, quantized, text_part, whisper
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.gguf import ArrayLength, GgufFile
 from sphere_edge.formats.safetensors import Checkpoint
@@ -63,17 +63,18 @@ def inspect(
         return
     file = gguf.read(source.path) if source.kind == "gguf" else None
     if file is not None:
+        beside: dict[str, Any] = {}
         family, spec = file.architecture, model_spec(source.name, file)
     else:
-        family, spec = _safetensors(source)
+        family, spec, beside = _safetensors(source)
     fits = [
         _fit(spec, profiles.load(name), context_tokens, source.kind) for name in profiles.names()
     ]
     if as_json:
-        told = _as_json(source, family, spec, fits)
+        told = {**_as_json(source, family, spec, fits), **beside}
         console.write_json(told if file is None else {**told, **_gguf_as_json(file)})
         return
-    _show_model(source, family, spec, fits)
+    _show_model(source, family, spec, fits, beside.get("left_out"))
     if file is not None:
         _show_gguf(file)
 
@@ -193,14 +194,18 @@ def _show_image_model(source: ModelSource, as_json: bool) -> None:
     )
 
 
-def _safetensors(source: ModelSource) -> tuple[str, ModelSpec]:
-    """Family and sizes by config.json and the headers of the weights, without the compiler."""
+def _safetensors(source: ModelSource) -> tuple[str, ModelSpec, dict[str, Any]]:
+    """Family and sizes by config.json and the headers of the weights, without the compiler.
+
+    Of a multimodal model those of its text part; the third says what is beside it.
+    """
     config = ModelConfig.read(source.path)
     # Sizes of an unknown family would be guesses.
     check_known(config)
     shape = Shape.read(config)
     # As numbers: a packed matrix has fewer and other elements than weights.
-    tensors = quantized.opened(Checkpoint.open(source.path), config).tensors.values()
+    checkpoint = Checkpoint.open(source.path)
+    tensors = quantized.opened(checkpoint, config).tensors.values()
     used = [t for t in tensors if not (shape.tied and t.name == "lm_head.weight")]
     matrices = sum(t.elements for t in used if len(t.shape) == 2)
     vectors = sum(t.elements for t in used if len(t.shape) != 2)
@@ -227,7 +232,10 @@ def _safetensors(source: ModelSource) -> tuple[str, ModelSpec]:
         vocab=shape.vocab,
         context_tokens=shape.context_tokens,
     )
-    return config.model_type, spec
+    if config.wrapper is None:
+        return config.model_type, spec, {}
+    left_out = text_part.parts(checkpoint).note
+    return config.model_type, spec, {"wrapper": config.wrapper, "left_out": left_out}
 
 
 def _show_gguf(file: GgufFile) -> None:
@@ -283,13 +291,16 @@ def _fit(
     return fit.fit(spec, Choice(quantization, min(usual, spec.context_tokens), "float16"), profile)
 
 
-def _show_model(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fit]) -> None:
+def _show_model(
+    source: ModelSource, family: str, spec: ModelSpec, fits: list[Fit], left_out: str | None
+) -> None:
     attention = f"{spec.query_heads} query and {spec.kv_heads} key heads of {spec.key_dim}"
     rows = [
         ("model", source.name),
         ("format", source.kind),
         ("family", family),
         ("parameters", f"{spec.parameters:,}"),
+        *([("left out", left_out)] if left_out is not None else []),
         ("layers", f"{spec.layers}, {attention}, hidden {spec.hidden}"),
         ("vocabulary", f"{spec.vocab:,}"),
         ("context", f"{spec.context_tokens:,} tokens"),

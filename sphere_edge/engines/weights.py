@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sphere_edge import console
 from sphere_edge.console import Progress
 from sphere_edge.errors import ModelCorruptError
-from sphere_edge.formats import quantized
+from sphere_edge.formats import quantized, text_part
 from sphere_edge.formats.adapter import Adapted
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint, Writer
@@ -37,8 +38,15 @@ Tensor = tuple[str, str, tuple[int, ...]]
 
 
 def opened(folder: Path, config: ModelConfig, adapter: Path | None) -> Tensors:
-    """The checkpoint as numbers: unpacked where it is quantized, with the adapter merged in."""
-    tensors = quantized.opened(Checkpoint.open(folder), config)
+    """The checkpoint as numbers: unpacked where it is quantized, with the adapter merged in.
+
+    Says what a multimodal one has beside its text part, which is left out.
+    """
+    checkpoint = Checkpoint.open(folder)
+    if config.wrapper is not None:
+        note = text_part.parts(checkpoint).note
+        console.say(f"only the text part of this {config.wrapper} is packaged, without {note}")
+    tensors = quantized.opened(checkpoint, config)
     return tensors if adapter is None else Adapted(tensors, adapter)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args, overload
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
-from sphere_edge.formats import json_object
+from sphere_edge.formats import json_object, text_part
 
 RopeKind = Literal["default", "linear", "dynamic", "yarn", "longrope", "llama3"]
 # Older files call it by the name it had in the paper's code.
@@ -98,10 +98,13 @@ _ARTICLES: dict[type, str] = {
 class ModelConfig:
     """The keys of a config.json, each read once, typed, and remembered as read.
 
-    `model_type` names the family. A key whose value is null counts as absent.
+    `model_type` names the family. A key whose value is null counts as absent. Of a multimodal
+    model, `wrapper`, these are the keys of its text part.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
+        self.wrapper: str | None = values["model_type"] if text_part.is_wrapper(values) else None
+        values = text_part.config(values)
         self._values = {key: value for key, value in values.items() if value is not None}
         self._nulls = set(values) - set(self._values)
         self._read: set[str] = set()

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
+from sphere_edge.formats import text_part
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.experts import SeparateExperts, are_fused
 from sphere_edge.formats.safetensors import Checkpoint, TensorEntry, named
@@ -60,11 +61,13 @@ class Scheme:
 
 
 def opened(checkpoint: Checkpoint, config: ModelConfig) -> Tensors:
-    """`checkpoint`, with its quantized weights unpacked where `quantization_config` names any.
+    """The text part of `checkpoint`, unpacked where `quantization_config` names a method.
 
     Raises UnsupportedError for methods and widths that are not known, ModelCorruptError for a
     config or tensors that contradict themselves.
     """
+    if config.wrapper is not None:
+        checkpoint = text_part.parts(checkpoint).text
     said = config.take("quantization_config", dict, None)
     # What compressed-tensors called it at first.
     said = config.take("compression_config", dict, None) if said is None else said

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sphere_edge.errors import ModelCorruptError
-from sphere_edge.formats import generation, json_object
+from sphere_edge.formats import generation, json_object, text_part
 
 _CONFIG_LIMIT_BYTES = 64 * 1024 * 1024
 
@@ -42,7 +42,7 @@ def read(
     """
     tokenizer = _optional(folder / "tokenizer_config.json")
     names = {**_optional(folder / "special_tokens_map.json"), **_present(tokenizer)}
-    model = _optional(folder / "config.json")
+    model = text_part.config(_optional(folder / "config.json"))
     generate = generation.read(folder)
 
     def one(role: str) -> int | None:

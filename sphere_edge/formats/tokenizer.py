@@ -17,6 +17,7 @@ from sphere_edge.formats import (
     pre_tokenizers,
     sentencepiece,
     special_tokens,
+    text_part,
     token_table,
     tokenizer_probe,
 )
@@ -180,7 +181,7 @@ def _model_vocabulary_size(folder: Path) -> int:
     """Rows of the model's embedding, which is often larger than the tokenizer; 0 if unknown."""
     if not (folder / "config.json").is_file():
         return 0
-    size = json_object.read(folder / "config.json").get("vocab_size")
+    size = text_part.config(json_object.read(folder / "config.json")).get("vocab_size")
     if size is None:
         return 0
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:

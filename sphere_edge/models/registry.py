@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sphere_edge.errors import UnsupportedError
+from sphere_edge.formats import text_part
 from sphere_edge.formats.config import ModelConfig
 
 # model_type → the module of this package that builds it.
@@ -100,6 +101,7 @@ _NEUTRAL: dict[str, bool | int] = {
     "is_llama_config": True,
     "lm_head_bias": False,
     "mlp_bias": False,
+    "qk_layer_norms": False,
     "rope_interleaved": False,
     "use_mrope": False,
 }
@@ -133,7 +135,8 @@ def check_known(config: ModelConfig) -> None:
         message = f"the model type `{config.model_type[:80]}` is not supported"
         inner = config.take("text_config", dict, {}).get("model_type")
         if isinstance(inner, str) and inner in FAMILIES:
-            hint = f"it holds a `{inner}`; a checkpoint of that alone is supported"
+            others = ", ".join(text_part.known())
+            hint = f"it holds a `{inner}`, which is supported alone or as a part of: {others}"
             raise UnsupportedError(message, hint=hint)
         raise UnsupportedError(message, hint=f"supported: {', '.join(FAMILIES)}")
 

@@ -33,6 +33,11 @@ class Golden:
     positions: list[int]
     rows: NDArray[np.float32]
 
+    @property
+    def vocab_size(self) -> int:
+        """How many tokens the model knows."""
+        return self.rows.shape[1]
+
 
 def names() -> list[str]:
     """Every golden there is."""

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import golden_experts
+import golden_wrappers
 import goldens
 import numpy as np
 import torch
@@ -26,16 +27,39 @@ def reference(config: dict[str, Any], seed: int) -> torch.nn.Module:
     fields = copy.deepcopy(config)
     fields.pop("quantization_config", None)
     made = AutoConfig.for_model(fields.pop("model_type"), **fields)
-    model = AutoModelForCausalLM.from_config(made, attn_implementation="eager").float().eval()
-    shapes = golden_experts.stored(model, config)
+    if golden_wrappers.is_wrapper(config):
+        model = golden_wrappers.made(made).float().eval()
+    else:
+        model = AutoModelForCausalLM.from_config(made, attn_implementation="eager").float().eval()
+    shapes = checkpoint(model, config)
     stored = {
         name: torch.from_numpy(goldens.weight(seed, name, shape)) for name, shape in shapes.items()
     }
+    if golden_wrappers.is_wrapper(config):
+        names = golden_wrappers.stored_names(model, config)
+        state = {name: stored[own] for name, own in names.items() if own in stored}
+        model.load_state_dict(state, strict=False)
+        return model
     state = golden_experts.joined(stored)
     if made.tie_word_embeddings:
         state["lm_head.weight"] = state["model.embed_tokens.weight"]
     model.load_state_dict(state)
     return model
+
+
+def checkpoint(model: torch.nn.Module, config: dict[str, Any]) -> dict[str, list[int]]:
+    """Names and shapes of all tensors that a checkpoint of `model` on the hub holds."""
+    shapes = golden_experts.stored(model, config)
+    if golden_wrappers.is_wrapper(config):
+        names = golden_wrappers.stored_names(model, config)
+        shapes = {own: shapes[name] for name, own in names.items()}
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    is_tied = head.weight is embedding.weight
+    return {
+        name: shape
+        for name, shape in shapes.items()
+        if not (is_tied and name.endswith("lm_head.weight"))
+    }
 
 
 _OLD_KEYS = ("rope_theta", "rope_local_base_freq", "rope_scaling", "partial_rotary_factor")
@@ -62,7 +86,9 @@ def stored_config(model: torch.nn.Module, case: dict[str, Any], style: int) -> d
 def make(name: str) -> goldens.Golden:
     """Runs one case."""
     case = {**SMALL, **CASES[name]}
-    style = case.pop("style")
+    style = case.pop("style", None)
+    if style is None:
+        return run(name, CASES[name])[0]
     golden, model = run(name, case)
     return replace(golden, config=stored_config(model, CASES[name], style))
 
@@ -72,17 +98,19 @@ def run(name: str, config: dict[str, Any]) -> tuple[goldens.Golden, torch.nn.Mod
     seed = zlib.crc32(name.encode())
     model = reference(config, seed)
     count = PROMPT + DECODED
-    drawn = (goldens.uniform(seed, "token_ids", count) + 1) / 2 * model.config.vocab_size
+    drawn = (
+        (goldens.uniform(seed, "token_ids", count) + 1)
+        / 2
+        * model.config.get_text_config().vocab_size
+    )
     token_ids = [int(value) for value in drawn]
     usual, switch = {0, 6, 20, PROMPT - 1, PROMPT, PROMPT + 8, count - 1}, _switch(config)
     positions = sorted(usual | _around(switch, count))
     rows = _rows(model, token_ids, positions, switch)
-    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
-    state = golden_experts.stored(model, config)
     golden = goldens.Golden(
         name=name,
         config=config,
-        tensors={key: shape for key, shape in state.items() if key not in tied},
+        tensors=checkpoint(model, config),
         seed=seed,
         prompt_tokens=PROMPT,
         token_ids=token_ids,

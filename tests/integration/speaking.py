@@ -17,6 +17,13 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "generation_config
 TOKENS = 2048
 
 
+def changed(config: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """`config` with other values, those of the text part where it is of a multimodal model."""
+    if "text_config" in config:
+        return {**config, "text_config": {**config["text_config"], **changes}}
+    return {**config, **changes}
+
+
 def padded(golden: goldens.Golden, folder: Path, **changes: Any) -> Path:
     """A model folder whose first logits are the golden's: further tokens have empty rows.
 
@@ -24,11 +31,11 @@ def padded(golden: goldens.Golden, folder: Path, **changes: Any) -> Path:
     """
     tensors = goldens.weights(golden)
     for name, values in tensors.items():
-        if values.shape[0] == golden.config["vocab_size"]:
+        if values.shape[0] == golden.vocab_size:
             more = np.zeros((TOKENS - len(values), *values.shape[1:]), np.float32)
             tensors[name] = np.concatenate([values, more])
     goldens.write_checkpoint(golden, folder, tensors)
-    config = {**golden.config, "vocab_size": TOKENS, **changes}
+    config = changed(golden.config, vocab_size=TOKENS, **changes)
     (folder / "config.json").write_text(json.dumps(config))
     for name in TOKENIZER_FILES:
         shutil.copy(resources.tiny_model() / name, folder / name)

@@ -81,7 +81,7 @@ def test_prefill_in_pieces_gives_the_same(golden, model, sizes):
 def test_after_a_rewind_the_abandoned_tokens_are_forgotten(golden, model):
     model.forget(64)
     model.prefill(prompt(golden), 0)
-    other = [(token + 1) % golden.config["vocab_size"] for token in prompt(golden)]
+    other = [(token + 1) % golden.vocab_size for token in prompt(golden)]
     model.prefill(other[10:], 10)
     model.decode(other[0], golden.prompt_tokens)
     found = model.prefill(golden.token_ids[10 : golden.prompt_tokens], 10)

@@ -24,7 +24,7 @@ from sphere_edge.runtime import TextManager
 VOCABULARY, CONTEXT = speaking.TOKENS, 640
 EACH_FAMILY = [
     "gemma2_alternating",
-    "gemma3_every_second_is_full",
+    "gemma3_heads_and_scale",
     "gemma_one_kv_head",
     "glm4_grouped",
     "glm_grouped",
@@ -45,11 +45,10 @@ def retokenized(golden, folder):
     """The golden's model with the built-in model's tokenizer, and so with a larger vocabulary."""
     tiny = resources.tiny_model()
     tensors = {
-        name: [VOCABULARY, *shape[1:]] if shape[0] == golden.config["vocab_size"] else shape
+        name: [VOCABULARY, *shape[1:]] if shape[0] == golden.vocab_size else shape
         for name, shape in golden.tensors.items()
     }
-    sizes = {"vocab_size": VOCABULARY, "max_position_embeddings": 1024}
-    larger = {**golden.config, **sizes}
+    larger = speaking.changed(golden.config, vocab_size=VOCABULARY, max_position_embeddings=1024)
     goldens.write_checkpoint(dataclasses.replace(golden, config=larger, tensors=tensors), folder)
     for name in speaking.TOKENIZER_FILES:
         shutil.copy(tiny / name, folder / name)
@@ -76,8 +75,10 @@ def some_tokens(count):
 
 
 def test_each_family_has_a_bundle_here():
-    told = {goldens.load(name).config["model_type"] for name in EACH_FAMILY}
-    assert told == {goldens.load(name).config["model_type"] for name in goldens.names()}
+    def families(names):
+        return {ModelConfig(goldens.load(name).config).model_type for name in names}
+
+    assert families(EACH_FAMILY) == families(goldens.names())
 
 
 def test_logits_of_a_text_longer_than_a_call_are_the_same(bundle):

@@ -26,6 +26,7 @@ CONVERTED = (
     "gemma2_alternating",
     "gemma3_all_slide",
     "gemma3_every_second_is_full",
+    "gemma3_heads_and_scale",
     "gemma_one_kv_head",
     "llama_full_heads_biases_linear",
     "llama_grouped_tied_llama3",
@@ -38,6 +39,7 @@ CONVERTED = (
     "qwen2_grouped_tied",
     "qwen3_full_heads_odd_head",
     "qwen3_grouped_tied",
+    "qwen3_vl_interleaved",
 )
 # From which position on transformers takes the long factors.
 SWITCHES = {"phi3_longrope_long": 128}

@@ -30,7 +30,7 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 def bundle_of(name: str, folder: Path) -> Bundle:
     """A random model in float32, where a wrong sum shows."""
     golden = goldens.load(name)
-    small = golden.config["vocab_size"]
+    small = golden.vocab_size
     tensors = {
         tensor: [VOCABULARY if size == small else size for size in shape]
         for tensor, shape in golden.tensors.items()

@@ -31,9 +31,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Llama with one matrix that 4 bits ruin: an outlier in every group of 32."""
     golden = goldens.load("llama_grouped_tied_llama3")
     tensors = goldens.weights(golden)
-    more = 2048 - golden.config["vocab_size"]
+    more = 2048 - golden.vocab_size
     for name, values in tensors.items():
-        if values.shape[0] == golden.config["vocab_size"]:
+        if values.shape[0] == golden.vocab_size:
             filler = goldens.weight(9, name, [more, values.shape[1]])
             tensors[name] = np.concatenate([values, filler])
     tensors[f"model.{DAMAGED}.weight"][:, ::32] *= 30

@@ -29,6 +29,10 @@ FACTS: dict[str, dict[str, Any]] = {
     "Phi-4-mini-instruct": {"head_dim": 128, "kv_heads": 8, "tied": True},
     "gemma-2b": {"head_dim": 256, "kv_heads": 1, "tied": True},
     "gemma-2-2b-it": {"head_dim": 256, "kv_heads": 4, "tied": True},
+    "gemma-3-4b-it": {"head_dim": 256, "heads": 8, "vocab": 262208, "tied": True},
+    "gemma-3-27b-it": {"head_dim": 128, "heads": 32, "context_tokens": 131072, "tied": True},
+    "Mistral-Small-3.1-24B-Instruct-2503": {"head_dim": 128, "kv_heads": 8, "tied": False},
+    "Qwen2-VL-2B-Instruct": {"head_dim": 128, "kv_heads": 2, "tied": True},
     "gemma-3-1b-it": {"head_dim": 256, "kv_heads": 1, "tied": True},
     "Minitron-4B-Base": {"head_dim": 128, "kv_heads": 8, "tied": False},
     "Nemotron-Mini-4B-Instruct": {"head_dim": 128, "kv_heads": 8, "tied": False},
@@ -76,6 +80,7 @@ def test_windows_are_where_the_models_have_them() -> None:
         17,
         23,
     ]
+    assert windows("gemma-3-4b-it")[4:6] == [1024, None]
     assert windows("gpt-oss-20b")[:2] == [128, None]
     assert set(windows("Qwen2.5-0.5B-Instruct")) == {None}
 
@@ -86,4 +91,7 @@ def test_rotations_are_those_of_the_models() -> None:
     assert read("Phi-3.5-mini-instruct").config.rotation.switch_tokens == 4096
     assert read("Phi-4-mini-instruct").config.rotation.rotary_dim == 96
     assert read("phi-2").config.rotation.rotary_dim == 32
+    gemma = read("gemma-3-4b-it").config
+    assert gemma.rotation.inverse_frequencies[1] == pytest.approx(1e6 ** -(2 / 256) / 8)
+    assert gemma.local_rotation.inverse_frequencies[1] == pytest.approx(1e4 ** -(2 / 256))
     assert read("gpt-oss-20b").config.rotation.magnitude == pytest.approx(1.3465736)

@@ -1,0 +1,120 @@
+"""Llama and its nearest relatives: Mistral and SmolLM3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from golden_cases.sizes import LLAMA3, OLD_YARN, YARN
+
+CASES: dict[str, dict[str, Any]] = {
+    "llama_grouped_tied_llama3": {
+        "style": 5,
+        "model_type": "llama",
+        "tie_word_embeddings": True,
+        "rope_parameters": LLAMA3,
+    },
+    "llama_full_heads_biases_linear": {
+        "style": 4,
+        "model_type": "llama",
+        "num_key_value_heads": 4,
+        "attention_bias": True,
+        "mlp_bias": True,
+        "rope_theta": 500000.0,
+        "rope_scaling": {"type": "linear", "factor": 2.0},
+    },
+    "llama_odd_sizes": {
+        "style": 5,
+        "model_type": "llama",
+        "vocab_size": 101,
+        "hidden_size": 80,
+        "intermediate_size": 136,
+        "num_attention_heads": 5,
+        "num_key_value_heads": 1,
+        "head_dim": 24,
+        "hidden_act": "gelu_pytorch_tanh",
+        "rms_norm_eps": 1e-5,
+    },
+    "llama_yarn": {
+        "style": 4,
+        "model_type": "llama",
+        "rope_theta": 10000.0,
+        "rope_scaling": OLD_YARN,
+    },
+    "llama_dynamic": {
+        "style": 4,
+        "model_type": "llama",
+        "rope_theta": 10000.0,
+        "rope_scaling": {"type": "dynamic", "factor": 2.0},
+    },
+    "mistral_window": {
+        "style": 4,
+        "model_type": "mistral",
+        "sliding_window": 9,
+        "rope_theta": 10000.0,
+    },
+    "mistral_no_window_wide_heads": {
+        "style": 5,
+        "model_type": "mistral",
+        "sliding_window": None,
+        "head_dim": 32,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0},
+    },
+    "mistral_one_kv_head_tied": {
+        "style": 5,
+        "model_type": "mistral",
+        "num_hidden_layers": 3,
+        "num_key_value_heads": 1,
+        "sliding_window": 16,
+        "tie_word_embeddings": True,
+    },
+    "mistral_odd_heads_all_slide_yarn": {
+        "style": 5,
+        "model_type": "mistral",
+        "hidden_size": 48,
+        "num_attention_heads": 3,
+        "num_key_value_heads": 3,
+        "head_dim": 24,
+        "sliding_window": 12,
+        "rope_parameters": {**YARN, "truncate": False},
+    },
+    "smollm3_grouped": {
+        "style": 4,
+        "model_type": "smollm3",
+        "num_hidden_layers": 4,
+        "tie_word_embeddings": True,
+        "rope_theta": 5000000.0,
+    },
+    "smollm3_still_layers_slide": {
+        "style": 5,
+        "model_type": "smollm3",
+        "num_hidden_layers": 3,
+        "num_attention_heads": 5,
+        "num_key_value_heads": 1,
+        "hidden_size": 80,
+        "head_dim": 24,
+        "no_rope_layers": [0, 1, 0],
+        "use_sliding_window": True,
+        "sliding_window": 7,
+        "attention_bias": True,
+    },
+    "smollm3_full_heads_biases": {
+        "style": 5,
+        "model_type": "smollm3",
+        "num_key_value_heads": 4,
+        "no_rope_layer_interval": 2,
+        "mlp_bias": True,
+        "attention_bias": True,
+        "vocab_size": 101,
+    },
+    "smollm3_layer_types": {
+        "style": 5,
+        "model_type": "smollm3",
+        "hidden_size": 48,
+        "num_attention_heads": 3,
+        "num_key_value_heads": 3,
+        "no_rope_layers": [1, 0],
+        "layer_types": ["sliding_attention", "full_attention"],
+        "use_sliding_window": True,
+        "sliding_window": 11,
+    },
+}

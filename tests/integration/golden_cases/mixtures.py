@@ -1,0 +1,126 @@
+"""Mixtures of experts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from golden_cases.sizes import OLD_YARN, YARN
+
+MIXTURE = {
+    "head_dim": 16,
+    "intermediate_size": 40,
+    "num_local_experts": 6,
+    "num_experts_per_tok": 2,
+    "rms_norm_eps": 1e-5,
+}
+QWEN_MIXTURE = {
+    "head_dim": 16,
+    "moe_intermediate_size": 24,
+    "num_experts": 5,
+    "num_experts_per_tok": 2,
+}
+
+CASES: dict[str, dict[str, Any]] = {
+    "gpt_oss_yarn_not_truncated": {
+        "style": 4,
+        "model_type": "gpt_oss",
+        **MIXTURE,
+        "sliding_window": 9,
+        "rope_theta": 150000.0,
+        "rope_scaling": {
+            "rope_type": "yarn",
+            "factor": 8.0,
+            "beta_fast": 32.0,
+            "beta_slow": 1.0,
+            "truncate": False,
+            "original_max_position_embeddings": 64,
+        },
+    },
+    "gpt_oss_full_heads_mxfp4": {
+        "style": 4,
+        "model_type": "gpt_oss",
+        **MIXTURE,
+        "num_key_value_heads": 4,
+        "num_local_experts": 3,
+        "num_experts_per_tok": 2,
+        "hidden_size": 64,
+        "intermediate_size": 32,
+        "sliding_window": 5,
+        "layer_types": ["full_attention", "sliding_attention"],
+        "rope_theta": 10000.0,
+        "rope_scaling": OLD_YARN,
+        "quantization_config": {"quant_method": "mxfp4"},
+    },
+    "gpt_oss_no_biases_tied": {
+        "style": 5,
+        "model_type": "gpt_oss",
+        **MIXTURE,
+        "num_key_value_heads": 1,
+        "head_dim": 24,
+        "num_experts_per_tok": 1,
+        "attention_bias": False,
+        "tie_word_embeddings": True,
+        "sliding_window": 4,
+        "swiglu_alpha": 1.5,
+        "swiglu_limit": 0.75,
+    },
+    "gpt_oss_odd_heads_linear": {
+        "style": 5,
+        "model_type": "gpt_oss",
+        **MIXTURE,
+        "vocab_size": 101,
+        "hidden_size": 48,
+        "num_attention_heads": 3,
+        "num_key_value_heads": 3,
+        "num_hidden_layers": 3,
+        "num_local_experts": 7,
+        "num_experts_per_tok": 4,
+        "layer_types": ["sliding_attention", "sliding_attention", "sliding_attention"],
+        "sliding_window": 16,
+        "rope_parameters": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0},
+    },
+    "qwen3_moe_grouped": {
+        "style": 4,
+        "model_type": "qwen3_moe",
+        **QWEN_MIXTURE,
+        "norm_topk_prob": True,
+        "rope_theta": 1000000.0,
+    },
+    "qwen3_moe_dense_layers_tied": {
+        "style": 5,
+        "model_type": "qwen3_moe",
+        **QWEN_MIXTURE,
+        "num_hidden_layers": 3,
+        "mlp_only_layers": [0],
+        "decoder_sparse_step": 2,
+        "tie_word_embeddings": True,
+        "num_key_value_heads": 1,
+    },
+    "qwen3_moe_all_slide_full_heads": {
+        "style": 5,
+        "model_type": "qwen3_moe",
+        **QWEN_MIXTURE,
+        "num_key_value_heads": 4,
+        "use_sliding_window": True,
+        "sliding_window": 7,
+        "head_dim": 24,
+        "attention_bias": True,
+        "num_experts_per_tok": 3,
+        "rope_parameters": YARN,
+    },
+    "qwen3_moe_odd_heads_one_expert": {
+        "style": 4,
+        "model_type": "qwen3_moe",
+        **QWEN_MIXTURE,
+        "hidden_size": 80,
+        "num_attention_heads": 5,
+        "num_key_value_heads": 5,
+        "num_experts": 3,
+        "num_experts_per_tok": 1,
+        "norm_topk_prob": True,
+        "hidden_act": "gelu",
+        "vocab_size": 101,
+        "rope_theta": 10000.0,
+        "rope_scaling": {"type": "linear", "factor": 2.0},
+    },
+}
