@@ -113,6 +113,7 @@ class Gpu(_Part):
     """The GPU and the interface through which it is reached; `unified`: it shares the RAM.
 
     `half_precision`: it computes in float16, which kernels then do where the error allows it.
+    `textures`: where one token is multiplied, packed weights are read through images (OpenCL).
     """
 
     name: str
@@ -124,7 +125,15 @@ class Gpu(_Part):
     flops_per_s: Flops | None = None
     unified: bool = True
     half_precision: bool = True
+    textures: bool = False
     limits: GpuLimits = GpuLimits()
+
+    @model_validator(mode="after")
+    def _textures_can_be_had(self) -> Gpu:
+        if self.textures and (self.api != "opencl" or self.limits.images is False):
+            message = "textures are read through OpenCL, by a GPU that has images"
+            raise ValueError(message)
+        return self
 
 
 class Defaults(_Part):

@@ -104,6 +104,7 @@ if(SE_TVM_DIR)
     src/tvm/gpu_failure.cpp
     src/tvm/opencl_api.cpp
     src/tvm/opencl_device.cpp
+    src/tvm/opencl_kernels.cpp
     src/tvm/opencl_place.cpp
     src/tvm/opencl_plugin.cpp
     src/tvm/opencl_program.cpp)
@@ -115,7 +116,8 @@ if(SE_TVM_DIR)
   set_source_files_properties(
     src/engines/tvm_place.cpp src/tvm/cuda_api.cpp src/tvm/cuda_device.cpp src/tvm/cuda_place.cpp
     src/tvm/cuda_program.cpp src/tvm/gpu_cache.cpp src/tvm/gpu_code.cpp src/tvm/gpu_failure.cpp src/tvm/opencl_api.cpp
-    src/tvm/opencl_device.cpp src/tvm/opencl_place.cpp src/tvm/opencl_plugin.cpp src/tvm/opencl_program.cpp ${metal_sources}
+    src/tvm/opencl_device.cpp src/tvm/opencl_kernels.cpp src/tvm/opencl_place.cpp src/tvm/opencl_plugin.cpp
+    src/tvm/opencl_program.cpp ${metal_sources}
     PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_TVM_FFI_DIR}/include" "${SE_TVM_DIR}/include")
   target_compile_definitions(sphere_edge PRIVATE SE_WITH_TVM)

@@ -64,26 +64,34 @@ def profiles_compare(
 
 
 @app.command(
-    "new", epilog=example("sphere-edge profiles new --from-device ssh://me@board -o board.toml")
+    "new",
+    epilog=example(
+        "sphere-edge profiles new --from-device ssh://me@board -o board.toml",
+        "sphere-edge profiles new --from galaxy-s24 -o my-s24.toml",
+    ),
 )
 def profiles_new(
     device: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--from-device", metavar="URI", help="local, adb:SERIAL or ssh://user@host:port."
         ),
-    ],
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option("--from", metavar="PROFILE", help="Instead: one to change, copied whole."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Default: made of the device's own.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: NAME.toml")
     ] = None,
 ) -> Action:
-    """Write a profile of what a device tells about itself."""
+    """Write a profile of what a device tells about itself, or one like another."""
 
     def action() -> None:
         from sphere_edge.commands import profiles as command
 
-        command.new_profile(device, name, output)
+        command.new_profile(device, profile, name, output)
 
     return action
 

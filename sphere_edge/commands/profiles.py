@@ -82,10 +82,20 @@ def compare_profiles(names: list[str], *, as_json: bool) -> None:
     console.say("* they differ")
 
 
-def new_profile(uri: str, name: str | None, output: Path | None) -> None:
-    """Writes a profile of what the device at `uri` tells, for a person to complete."""
-    with opened(uri) as device:
-        made = profile_of(probe(device), uri, name=name)
+def new_profile(uri: str | None, like: str | None, name: str | None, output: Path | None) -> None:
+    """Writes a profile for a person to complete: of what the device at `uri` tells, or as `like`.
+
+    Raises InvalidArgumentError unless exactly one of the two is given.
+    """
+    if like is not None and uri is None:
+        copied = profiles.load(like)
+        made = copied.model_copy(update={"name": name or f"my-{copied.name}"})
+    elif uri is not None and like is None:
+        with opened(uri) as device:
+            made = profile_of(probe(device), uri, name=name)
+    else:
+        message = "a new profile is made from a device or from another profile"
+        raise InvalidArgumentError(message, hint="give either --from-device or --from")
     path = output or Path(f"{made.name}.toml")
     if path.stem != made.name:
         made = made.model_copy(update={"name": path.stem})
@@ -96,7 +106,8 @@ def new_profile(uri: str, name: str | None, output: Path | None) -> None:
     profiles.parse(text, f"{path.stem}.toml")
     with written_whole(path) as beside:
         beside.write_text(text, encoding="utf-8")
-    console.say("what it does not tell is left out: bandwidth, API limits, what apps may use")
+    if uri is not None:
+        console.say("what it does not tell is left out: bandwidth, API limits, what apps may use")
     console.write(str(path))
 
 

@@ -118,6 +118,8 @@ class GpuTarget:
     # What the compiler must know of the chip, as `sm_87`; None: the kernels are compiled there.
     architecture: str | None = None
     limits: GpuLimits = GpuLimits()
+    # Whether one token is multiplied with weights that are read through images (OpenCL).
+    textures: bool = False
 
     @classmethod
     def of(cls, profile: DeviceProfile) -> GpuTarget:
@@ -132,7 +134,15 @@ class GpuTarget:
         ]
         family: GpuFamily = "nvidia" if gpu.api == "cuda" else (*families, "generic")[0]
         host = CpuTarget.of(profile.triple, profile.cpu.features)
-        return cls(gpu.api, family, host, gpu.half_precision, gpu.architecture, gpu.limits)
+        return cls(
+            gpu.api,
+            family,
+            host,
+            gpu.half_precision,
+            gpu.architecture,
+            gpu.limits,
+            gpu.textures,
+        )
 
     @property
     def triple(self) -> str:

@@ -33,7 +33,7 @@ void compute() {
   const int64_t more = -5;
   const size_t groups[] = {10, 1, 1}, threads[] = {10, 1, 1};
   const auto run = [&](const std::string &name) {
-    library.run(name, {{&one->memory, sizeof one->memory, true}, {&factor, 4, false}, {&more, 8, false}}, groups,
+    library.run(name, {{&one->memory, sizeof one->memory, one}, {&factor, 4, nullptr}, {&more, 8, nullptr}}, groups,
                 threads);
   };
   for (int i = 0; i < 2; ++i) run("scale");
@@ -64,7 +64,7 @@ void fail(const std::string &how) {
   Buffer *memory = gpu.allocate(400);
   se::metal::Library library(gpu, parts(how == "source" ? "nothing" : kSource));
   const size_t groups[] = {1, 1, 1}, threads[] = {how == "threads" ? 65U : 1U, 1, 1};
-  library.run(how == "kernel" ? "unknown" : "scale", {{&memory->memory, 8, true}}, groups, threads);
+  library.run(how == "kernel" ? "unknown" : "scale", {{&memory->memory, 8, memory}}, groups, threads);
   gpu.finish();
 }
 

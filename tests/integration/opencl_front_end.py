@@ -50,9 +50,15 @@ def compiler() -> str | None:
     return next((path for name in _COMPILERS if (path := shutil.which(name))), None)
 
 
-def source(name: str, gpu: GpuFamily, fmt: str, kv_dtype: KvDtype = "float16") -> str:
+def source(
+    name: str,
+    gpu: GpuFamily,
+    fmt: str,
+    kv_dtype: KvDtype = "float16",
+    phone: profiles.DeviceProfile | None = None,
+) -> str:
     """All kernels in the library that a bundle of the golden `name` holds for a phone's GPU."""
-    phone = profiles.load(PHONES[gpu])
+    phone = phone or profiles.load(PHONES[gpu])
     host = CpuTarget.of(phone.triple, phone.cpu.features)
     with tempfile.TemporaryDirectory() as folder:
         path = goldens.write_checkpoint(goldens.load(name), Path(folder))
@@ -65,8 +71,8 @@ def source(name: str, gpu: GpuFamily, fmt: str, kv_dtype: KvDtype = "float16") -
         return opencl_in_library.source(Path(folder) / Path(code.library).name)
 
 
-def complaints(text: str, clang: str) -> list[str]:
-    """What the compiler and the device's limits have against a program."""
+def complaints(text: str, clang: str, *flags: str) -> list[str]:
+    """What the compiler, with more `flags`, and the device's limits have against a program."""
     wrong = []
     for kernel in text.split("// Function: ")[1:]:
         parts = [
@@ -78,7 +84,7 @@ def complaints(text: str, clang: str) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernels.cl"
         path.write_text(text)
-        done = run([clang, *_FLAGS, path], timeout_s=120, check=False)
+        done = run([clang, *_FLAGS, *flags, path], timeout_s=120, check=False)
     return wrong if done.exit_code == 0 else [*wrong, *done.stderr.strip().splitlines()[:20]]
 
 

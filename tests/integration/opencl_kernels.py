@@ -78,7 +78,7 @@ def _with_half() -> None:
     prefix = HALF_ON_POCL.read_text(encoding="utf-8")
 
     def prefixed(text: str, _target: Any) -> str:
-        return prefix + opencl_source.without_refusal(str(text))
+        return prefix + opencl_source.touched(str(text))
 
     tvm_ffi.register_global_func("tvm_callback_opencl_postproc", prefixed, override=True)
 

@@ -9,10 +9,12 @@
 #include <string.h>
 
 enum { OUT_OF_MEMORY = -4, OUT_OF_RESOURCES = -5 };
+enum { IMAGE_SUPPORT = 0x1016, IMAGE_MAX_BUFFER_SIZE = 0x1040, INVALID_IMAGE_SIZE = -40 };
 enum { MAX_MEM_ALLOC_SIZE = 0x1010, DRIVER_VERSION = 0x102D, HOST_UNIFIED_MEMORY = 0x1035, MEM_SIZE = 0x1102 };
-enum { ALLOC_HOST_PTR = 1 << 4 };
+enum { ALLOC_HOST_PTR = 1 << 4, EXTENSIONS = 0x1030, MOST_PREFIX = 1 << 14 };
+static const char HALF[] = "cl_khr_fp16";
 
-static long enabled, buffers, host_buffers, sources, binaries, launches, writes, reads, maps, bytes_held;
+static long enabled, buffers, host_buffers, sources, binaries, launches, writes, reads, maps, images, bytes_held;
 
 // The real function of the same name.
 #define REAL(type, name) ((type)real(#name))
@@ -35,8 +37,8 @@ __attribute__((destructor)) static void tell(void) {
   if (file == NULL) return;
   fprintf(file,
           "{\"enabled\": %ld, \"buffers\": %ld, \"host_buffers\": %ld, \"sources\": %ld, \"binaries\": %ld, "
-          "\"launches\": %ld, \"writes\": %ld, \"reads\": %ld, \"maps\": %ld}\n",
-          enabled, buffers, host_buffers, sources, binaries, launches, writes, reads, maps);
+          "\"launches\": %ld, \"writes\": %ld, \"reads\": %ld, \"maps\": %ld, \"images\": %ld}\n",
+          enabled, buffers, host_buffers, sources, binaries, launches, writes, reads, maps, images);
   fclose(file);
 }
 
@@ -50,12 +52,31 @@ int32_t clGetDeviceInfo(void *device, uint32_t key, size_t size, void *value, si
     if (value != NULL) strncpy(value, driver, size);
     return 0;
   }
+  if (key == EXTENSIONS && getenv("SE_CL_HALF") != NULL) {
+    // Arithmetic in float16 is offered: the file that SE_CL_HALF names brings it.
+    if (out_size != NULL) *out_size = strlen(HALF) + 1;
+    if (value != NULL) strncpy(value, HALF, size);
+    return 0;
+  }
   const int32_t status = REAL(int32_t(*)(void *, uint32_t, size_t, void *, size_t *), clGetDeviceInfo)(
       device, key, size, value, out_size);
   if (status != 0 || value == NULL) return status;
   if (key == MAX_MEM_ALLOC_SIZE) *(uint64_t *)value = (uint64_t)asked("SE_CL_LARGEST", (long)*(uint64_t *)value);
   if (key == HOST_UNIFIED_MEMORY) *(uint32_t *)value = (uint32_t)asked("SE_CL_UNIFIED", *(uint32_t *)value);
+  if (key == IMAGE_SUPPORT) *(uint32_t *)value = (uint32_t)asked("SE_CL_IMAGES", *(uint32_t *)value);
+  if (key == IMAGE_MAX_BUFFER_SIZE) *(uint64_t *)value = (uint64_t)asked("SE_CL_TEXELS", (long)*(uint64_t *)value);
   return status;
+}
+
+void *clCreateImage(void *context, uint64_t flags, const void *format, const void *description, void *host,
+                    int32_t *status) {
+  if (images == asked("SE_CL_MOST_IMAGES", 1L << 40)) {
+    *status = INVALID_IMAGE_SIZE;
+    return NULL;
+  }
+  ++images;
+  return REAL(void *(*)(void *, uint64_t, const void *, const void *, void *, int32_t *), clCreateImage)(
+      context, flags, format, description, host, status);
 }
 
 void *clCreateBuffer(void *context, uint64_t flags, size_t size, void *host, int32_t *status) {
@@ -81,6 +102,18 @@ int32_t clReleaseMemObject(void *memory) {
 void *clCreateProgramWithSource(void *context, uint32_t count, const char **texts, const size_t *sizes,
                                 int32_t *status) {
   ++sources;
+  const char *path = getenv("SE_CL_HALF");
+  FILE *file = path == NULL || count != 1 ? NULL : fopen(path, "r");
+  static char prefix[MOST_PREFIX];
+  const char *all[2] = {prefix, texts[0]};
+  size_t lengths[2] = {0, sizes[0]};
+  if (file != NULL) {
+    lengths[0] = fread(prefix, 1, sizeof prefix, file);
+    fclose(file);
+    count = 2;
+    texts = all;
+    sizes = lengths;
+  }
   return REAL(void *(*)(void *, uint32_t, const char **, const size_t *, int32_t *), clCreateProgramWithSource)(
       context, count, texts, sizes, status);
 }

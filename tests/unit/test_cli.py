@@ -116,6 +116,7 @@ def test_a_wrong_command_line_is_explained_and_ends_with_64(
         (["chat", str(GOLDEN), "--context", "0"], Status.INVALID_ARGUMENT, ["context of `0`"]),
         (["verify", "/no/such"], Status.NOT_FOUND, ["`/no/such`"]),
         (["profiles", "show", "pixel8000"], Status.NOT_FOUND, ["`pixel8000`", "pixel8"]),
+        (["profiles", "new"], Status.INVALID_ARGUMENT, ["--from-device or --from"]),
     ],
 )
 def test_a_request_that_cannot_be_met_says_why(
@@ -174,6 +175,24 @@ def test_profiles_can_be_listed_shown_and_validated(tmp_path: Path) -> None:
     refused(sphere_edge("profiles", "validate", str(mine)), Status.INVALID_ARGUMENT, "`pixel8`")
     mine.write_text(mine.read_text().replace('name = "pixel8"', 'name = "mine"'))
     assert "mine" in sphere_edge("profiles", "validate", str(mine)).stdout
+
+
+def test_a_profile_is_copied_to_be_changed(tmp_path: Path) -> None:
+    mine = tmp_path / "my-s24.toml"
+    made = sphere_edge("profiles", "new", "--from", "galaxy-s24", "-o", str(mine))
+    assert made.stdout == f"{mine}\n", made.stderr
+    # As docs/gpu.md tells, to have weights read as textures.
+    text = mine.read_text()
+    assert "\ntextures = false\n" in text
+    mine.write_text(text.replace("textures = false", "textures = true"))
+    copied, original = (
+        json.loads(sphere_edge("profiles", "show", name, "--json").stdout)
+        for name in (str(mine), "galaxy-s24")
+    )
+    assert copied["name"] == "my-s24"
+    assert copied["gpu"].pop("textures")
+    assert not original["gpu"].pop("textures")
+    assert {**copied, "name": "galaxy-s24"} == original
 
 
 def test_a_bundle_and_a_model_can_be_inspected() -> None:

@@ -74,6 +74,8 @@ def test_a_profile_name_is_never_a_path(name: str) -> None:
         ('\ngpu = "', '\ntpu = "', "no source for gpu.api"),
         ("group_threads = 1024", "group_threads = 0", "gpu.limits.group_threads"),
         ('name = "rk3588"', 'name = "pixel9"', "file and name"),
+        ('api = "opencl"', 'api = "vulkan"\ntextures = true', "textures are read through OpenCL"),
+        ("[gpu.limits]", "textures = true\n[gpu.limits]\nimages = false", "that has images"),
     ],
 )
 def test_a_wrong_profile_is_refused_with_the_field(

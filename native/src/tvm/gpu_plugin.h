@@ -99,14 +99,14 @@ class GpuKernels {
     for (size_t i = 0; i < signature.arguments.size(); ++i) {
       const DLDataType type = signature.arguments[i];
       if (type.code == kDLOpaqueHandle) {
-        const auto *buffer = static_cast<const typename Traits::Buffer *>(values[i].v_ptr);
+        auto *buffer = static_cast<typename Traits::Buffer *>(values[i].v_ptr);
         if (buffer == nullptr) throw Error(SE_OOM_VRAM, "kernel " + ticked(name) + " got no memory to work on");
-        arguments.push_back({&buffer->memory, sizeof buffer->memory, true});
+        arguments.push_back({&buffer->memory, sizeof buffer->memory, buffer});
       } else if (type.bits == 64) {
-        arguments.push_back({&values[i].v_int64, 8, false});
+        arguments.push_back({&values[i].v_int64, 8, nullptr});
       } else if (type.bits == 32 && type.code != kDLFloat) {
         narrowed[i] = static_cast<int32_t>(values[i].v_int64);
-        arguments.push_back({&narrowed[i], 4, false});
+        arguments.push_back({&narrowed[i], 4, nullptr});
       } else {
         refuse_gpu_code();
       }

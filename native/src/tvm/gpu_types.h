@@ -13,7 +13,7 @@ namespace se {
 struct GpuArgument {
   const void *data;
   size_t bytes;
-  bool is_memory;
+  void *buffer;  // the interface's own Buffer; null for a number
 };
 
 struct KernelTime {

@@ -151,7 +151,7 @@ void Device::launch(Id pipeline, const std::string &name, const size_t *groups, 
   std::vector<uint64_t> numbers;
   uint64_t index = 0;
   for (const GpuArgument &argument : arguments) {
-    if (argument.is_memory) {
+    if (argument.buffer != nullptr) {
       send<void>(into, "setBuffer:offset:atIndex:", *static_cast<const Id *>(argument.data), uint64_t{0}, index++);
     } else {
       numbers.push_back(0);

@@ -52,6 +52,8 @@ bool load(const char *place, Api &api) {
                      SE_FIND(CreateKernel) && SE_FIND(SetKernelArg) && SE_FIND(GetKernelWorkGroupInfo) &&
                      SE_FIND(ReleaseKernel) && SE_FIND(GetEventProfilingInfo) && SE_FIND(ReleaseEvent);
 #undef SE_FIND
+  // OpenCL 1.2 has it; where a driver does not, kernels read buffers.
+  find(library, "clCreateImage", api.CreateImage);
   if (!whole) ::dlclose(library);
   return whole;
 }
@@ -81,11 +83,13 @@ std::string error_name(Int code) {
       {-4, "CL_MEM_OBJECT_ALLOCATION_FAILURE"},
       {-5, "CL_OUT_OF_RESOURCES"},
       {-6, "CL_OUT_OF_HOST_MEMORY"},
+      {-10, "CL_IMAGE_FORMAT_NOT_SUPPORTED"},
       {-11, "CL_BUILD_PROGRAM_FAILURE"},
       {-14, "CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST"},
       {-30, "CL_INVALID_VALUE"},
       {-36, "CL_INVALID_COMMAND_QUEUE"},
       {-38, "CL_INVALID_MEM_OBJECT"},
+      {-40, "CL_INVALID_IMAGE_SIZE"},
       {-42, "CL_INVALID_BINARY"},
       {-46, "CL_INVALID_KERNEL_NAME"},
       {-51, "CL_INVALID_ARG_SIZE"},

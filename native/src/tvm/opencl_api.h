@@ -34,6 +34,7 @@ constexpr Bitfield kDeviceTypeAccelerator = 1 << 3;
 constexpr Uint kDeviceMaxComputeUnits = 0x1002;
 constexpr Uint kDeviceMaxWorkGroupSize = 0x1004;
 constexpr Uint kDeviceMaxMemAllocSize = 0x1010;
+constexpr Uint kDeviceImageSupport = 0x1016;
 constexpr Uint kDeviceGlobalMemSize = 0x101F;
 constexpr Uint kDeviceLocalMemSize = 0x1023;
 constexpr Uint kDeviceName = 0x102B;
@@ -42,11 +43,13 @@ constexpr Uint kDriverVersion = 0x102D;
 constexpr Uint kDeviceVersion = 0x102F;
 constexpr Uint kDeviceExtensions = 0x1030;
 constexpr Uint kDeviceHostUnifiedMemory = 0x1035;
+constexpr Uint kDeviceImageMaxBufferSize = 0x1040;
 constexpr Uint kPlatformName = 0x0902;
 constexpr Uint kPlatformVersion = 0x0901;
 
 constexpr Bitfield kQueueProfiling = 1 << 1;
 constexpr Bitfield kMemReadWrite = 1 << 0;
+constexpr Bitfield kMemReadOnly = 1 << 2;
 constexpr Bitfield kMemAllocHostPtr = 1 << 4;
 constexpr Bitfield kMapRead = 1 << 0;
 constexpr Bitfield kMapWriteInvalidate = 1 << 2;
@@ -57,6 +60,22 @@ constexpr Uint kProgramBuildLog = 0x1183;
 constexpr Uint kKernelWorkGroupSize = 0x11B0;
 constexpr Uint kProfilingStart = 0x1282;
 constexpr Uint kProfilingEnd = 0x1283;
+
+constexpr Uint kMemObjectImage1dBuffer = 0x10F6;
+constexpr Uint kRgba = 0x10B5;
+constexpr Uint kUnsignedInt32 = 0x10DC;
+
+struct ImageFormat {
+  Uint channels;
+  Uint type;
+};
+
+struct ImageDescription {
+  Uint type;
+  size_t width, height, depth, array_size, row_pitch, slice_pitch;
+  Uint mip_levels, samples;
+  Mem *buffer;
+};
 
 // The functions of one loaded library, under their names without the leading `cl`.
 struct Api {
@@ -70,6 +89,7 @@ struct Api {
   Queue *(*CreateCommandQueue)(Context *, DeviceId *, Bitfield, Int *);
   Int (*ReleaseCommandQueue)(Queue *);
   Mem *(*CreateBuffer)(Context *, Bitfield, size_t, void *, Int *);
+  Mem *(*CreateImage)(Context *, Bitfield, const ImageFormat *, const ImageDescription *, void *, Int *);
   Int (*ReleaseMemObject)(Mem *);
   Int (*EnqueueReadBuffer)(Queue *, Mem *, Uint, size_t, size_t, void *, Uint, Event *const *, Event **);
   Int (*EnqueueWriteBuffer)(Queue *, Mem *, Uint, size_t, size_t, const void *, Uint, Event *const *, Event **);

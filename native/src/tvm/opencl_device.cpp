@@ -12,6 +12,11 @@ namespace {
 
 std::string bytes_text(uint64_t bytes) { return ticked(std::to_string(bytes)) + " bytes"; }
 
+void give_back(Buffer &unused) {
+  if (unused.image != nullptr) api().ReleaseMemObject(unused.image);
+  api().ReleaseMemObject(unused.memory);
+}
+
 }  // namespace
 
 Device &Device::open() {
@@ -32,6 +37,9 @@ Device::Device() {
   Uint unified = 0;
   api().GetDeviceInfo(id_, kDeviceHostUnifiedMemory, sizeof unified, &unified, nullptr);
   is_unified_ = unified != 0;
+  Uint images = 0;
+  api().GetDeviceInfo(id_, kDeviceImageSupport, sizeof images, &images, nullptr);
+  if (images != 0 && api().CreateImage != nullptr) largest_image_texels_ = number(kDeviceImageMaxBufferSize);
   Int code = kSuccess;
   context_ = api().CreateContext(nullptr, 1, &id_, nullptr, nullptr, &code);
   if (code != kSuccess) {
@@ -118,7 +126,7 @@ Buffer *Device::allocate(size_t bytes) {
   const Bitfield flags = kMemReadWrite | (is_unified_ ? kMemAllocHostPtr : 0);
   Int code = kSuccess;
   Mem *memory = api().CreateBuffer(context_, flags, size, nullptr, &code);
-  if (code != kSuccess && pool_.drain([](Buffer &unused) { api().ReleaseMemObject(unused.memory); })) {
+  if (code != kSuccess && pool_.drain(give_back)) {
     memory = api().CreateBuffer(context_, flags, size, nullptr, &code);
   }
   if (code != kSuccess) {
@@ -134,9 +142,7 @@ Buffer *Device::allocate(size_t bytes) {
 
 void Device::release(Buffer *buffer) noexcept { pool_.give(buffer); }
 
-void Device::trim() noexcept {
-  pool_.drain([](Buffer &unused) { api().ReleaseMemObject(unused.memory); });
-}
+void Device::trim() noexcept { pool_.drain(give_back); }
 
 void Device::write(Buffer &to, size_t offset, const void *from, size_t bytes) {
   if (bytes == 0) return;
@@ -178,6 +184,26 @@ void Device::fill_with_zeros(Buffer &buffer) {
   for (size_t done = 0; done < buffer.bytes; done += kPiece) {
     write(buffer, done, zeros.data(), std::min(kPiece, buffer.bytes - done));
   }
+}
+
+Mem *Device::image_of(Buffer &buffer, std::string &why) {
+  const std::lock_guard lock(mutex_);
+  if (buffer.image != nullptr) return buffer.image;
+  const size_t texels = buffer.bytes / kTexelBytes;
+  if (texels > largest_image_texels_) {
+    why = "it has " + ticked(std::to_string(texels)) + " texels and an image of the GPU " + ticked(name_) + " up to " +
+          ticked(std::to_string(largest_image_texels_));
+    return nullptr;
+  }
+  const ImageFormat format = {kRgba, kUnsignedInt32};
+  const ImageDescription description = {kMemObjectImage1dBuffer, texels, 0, 0, 0, 0, 0, 0, 0, buffer.memory};
+  Int code = kSuccess;
+  Mem *image = api().CreateImage(context_, kMemReadOnly, &format, &description, nullptr, &code);
+  if (code != kSuccess) {
+    why = "the GPU " + ticked(name_) + " makes no image of it: " + error_name(code);
+    return nullptr;
+  }
+  return buffer.image = image;
 }
 
 void Device::finish() { check("cannot finish its work", api().Finish(queue_)); }

@@ -18,7 +18,11 @@ namespace se::cl {
 struct alignas(64) Buffer {
   Mem *memory;
   size_t bytes;
+  Mem *image = nullptr;  // the same memory as texels, once a kernel has asked for it
 };
+
+// A texel is four words of 32 bits.
+constexpr size_t kTexelBytes = 16;
 
 class Device {
  public:
@@ -36,6 +40,8 @@ class Device {
   bool is_unified() const { return is_unified_; }
   uint64_t memory_bytes() const { return memory_bytes_; }
   uint64_t largest_buffer_bytes() const { return largest_buffer_bytes_; }
+  // What an image over a buffer may hold; 0 where there are no images.
+  uint64_t largest_image_texels() const { return largest_image_texels_; }
   Context *context() const { return context_; }
   DeviceId *id() const { return id_; }
 
@@ -55,6 +61,9 @@ class Device {
   void copy(const Buffer &from, size_t from_offset, Buffer &to, size_t to_offset, size_t bytes);
   void fill_with_zeros(Buffer &buffer);
   void finish();
+
+  // The buffer's memory as an image of texels, made once; null where the device makes none of it, and `why` says so.
+  Mem *image_of(Buffer &buffer, std::string &why);
 
   void launch(Kernel *kernel, const std::string &name, unsigned dimensions, const size_t *global, const size_t *local);
 
@@ -82,7 +91,7 @@ class Device {
   bool profiling_ = false;
   std::string platform_, name_, driver_;
   bool computes_half_ = false, is_unified_ = false;
-  uint64_t memory_bytes_ = 0, largest_buffer_bytes_ = 0;
+  uint64_t memory_bytes_ = 0, largest_buffer_bytes_ = 0, largest_image_texels_ = 0;
   GpuPool<Buffer> pool_;
   std::mutex mutex_;
   std::atomic<bool> is_lost_ = false;

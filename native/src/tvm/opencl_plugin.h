@@ -2,7 +2,7 @@
 #pragma once
 
 #include "gpu_plugin.h"
-#include "opencl_program.h"
+#include "opencl_kernels.h"
 
 namespace se {
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <fstream>
 
-#include "../log.h"
 #include "gpu_cache.h"
 
 namespace se::cl {
@@ -15,12 +14,10 @@ namespace {
 
 constexpr size_t kLargestBinary = 64 << 20;
 constexpr char kMagic[] = "sphere-edge OpenCL binary 1\n";
-// Divisions and square roots may round differently; nothing here depends on it.
-constexpr char kOptions[] = "-cl-mad-enable";
 
 // Everything that a binary depends on; it stands at the head of the file.
-std::string key_of(const Device &device, const std::string &source) {
-  return device.platform() + "\n" + device.name() + "\n" + device.driver() + "\n" + kOptions + "\n" +
+std::string key_of(const Device &device, const std::string &source, const std::string &options) {
+  return device.platform() + "\n" + device.name() + "\n" + device.driver() + "\n" + options + "\n" +
          std::to_string(source.size()) + " " + hexadecimal(fnv1a(source)) + "\n";
 }
 
@@ -68,9 +65,9 @@ std::string binary_of(Program *program) {
 
 }  // namespace
 
-KernelSet::KernelSet(Device &device, const GpuCodeParts &parts) : device_(device) {
-  const std::string &source = parts.code;
-  const std::string key = key_of(device, source);
+BuiltProgram::BuiltProgram(Device &device, const std::string &source, const std::string &options)
+    : device_(device), options_(options) {
+  const std::string key = key_of(device, source, options);
   const fs::path folder = gpu_cache_folder("opencl");
   const fs::path path = folder / (hexadecimal(fnv1a(key)) + ".bin");
   Int code = kSuccess;
@@ -80,8 +77,7 @@ KernelSet::KernelSet(Device &device, const GpuCodeParts &parts) : device_(device
     const auto *data = reinterpret_cast<const unsigned char *>(binary.data());
     Int status = kSuccess;
     program_ = api().CreateProgramWithBinary(device.context(), 1, &id, &bytes, &data, &status, &code);
-    came_from_cache_ = code == kSuccess && status == kSuccess && build(program_, nullptr);
-    if (came_from_cache_) return;
+    if (code == kSuccess && status == kSuccess && build(program_, nullptr)) return;
     if (program_ != nullptr && code == kSuccess) api().ReleaseProgram(program_);
     program_ = nullptr;
   }
@@ -99,14 +95,14 @@ KernelSet::KernelSet(Device &device, const GpuCodeParts &parts) : device_(device
   if (const std::string binary = binary_of(program_); !binary.empty()) write_cached(path, key, binary);
 }
 
-KernelSet::~KernelSet() {
+BuiltProgram::~BuiltProgram() {
   for (const auto &[name, kernel] : kernels_) api().ReleaseKernel(kernel);
   if (program_ != nullptr) api().ReleaseProgram(program_);
 }
 
-bool KernelSet::build(Program *program, std::string *log) {
+bool BuiltProgram::build(Program *program, std::string *log) {
   DeviceId *id = device_.id();
-  if (api().BuildProgram(program, 1, &id, kOptions, nullptr, nullptr) == kSuccess) return true;
+  if (api().BuildProgram(program, 1, &id, options_.c_str(), nullptr, nullptr) == kSuccess) return true;
   if (log == nullptr) return false;
   size_t bytes = 0;
   api().GetProgramBuildInfo(program, id, kProgramBuildLog, 0, nullptr, &bytes);
@@ -116,7 +112,7 @@ bool KernelSet::build(Program *program, std::string *log) {
   return false;
 }
 
-Kernel *KernelSet::kernel(const std::string &name) {
+Kernel *BuiltProgram::kernel(const std::string &name) {
   if (const auto found = kernels_.find(name); found != kernels_.end()) return found->second;
   Int code = kSuccess;
   Kernel *made = api().CreateKernel(program_, name.c_str(), &code);
@@ -125,19 +121,6 @@ Kernel *KernelSet::kernel(const std::string &name) {
   }
   kernels_.emplace(name, made);
   return made;
-}
-
-void KernelSet::run(const std::string &name, const std::vector<GpuArgument> &arguments, const size_t *groups,
-                    const size_t *threads) {
-  // A kernel object holds its arguments: set and queued together.
-  const std::lock_guard lock(mutex_);
-  Kernel *ready = kernel(name);
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const Int code = api().SetKernelArg(ready, static_cast<Uint>(i), arguments[i].bytes, arguments[i].data);
-    if (code != kSuccess) throw device_.failure(("cannot pass an argument to kernel " + ticked(name)).c_str(), code);
-  }
-  const size_t global[3] = {groups[0] * threads[0], groups[1] * threads[1], groups[2] * threads[2]};
-  device_.launch(ready, name, 3, global, threads);
 }
 
 }  // namespace se::cl

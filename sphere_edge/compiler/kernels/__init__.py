@@ -23,5 +23,6 @@ _ISAS: dict[IsaName, Isa] = {
 def for_target(target: Target) -> Kernels:
     """The operators that a model for `target` is traced with."""
     if isinstance(target, GpuTarget):
-        return GpuKernels(Arithmetic(target.kind, target.half), TUNINGS[target.family])
+        arithmetic = Arithmetic(target.kind, target.half, target.textures)
+        return GpuKernels(arithmetic, TUNINGS[target.family])
     return CpuKernels(_ISAS[target.isa])

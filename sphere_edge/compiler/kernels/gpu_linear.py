@@ -4,7 +4,9 @@ A thread takes four rows of W at a time, which lie side by side in the packed la
 size of its row blocks, so that the GPU reads the CPU's weights with loads of 16 bytes.
 
 One token: a group works on a few fours of rows; its threads share the columns group by group and
-add up what they have at the end. Reading the weights takes the time, so all sums are float32.
+add up what they have at the end. Reading the weights takes the time, so all sums are float32. With
+`Arithmetic.textures` the stored words of quantized weights come as texels of an image over the same
+memory: four words of 32 bits, which is what a thread reads at once anyway.
 
 Many tokens: tiles of weights and activations are unpacked into local memory, 32 columns at a time.
 Activations are scaled by the largest of their 16 columns: whatever their size, a sum of 16
@@ -39,13 +41,17 @@ def linear(arithmetic: Arithmetic, tuning: Tuning, fmt: WeightFormat, shape: Sha
     def body() -> None:
         n = 1 if shape.single else tir.symbol("n")
         x = tir.parameter("x", (n, shape.columns), "float32")
+        textures = arithmetic.textures and shape.single and fmt.is_quantized
+        sizes = fmt.parameters(shape.rows, shape.columns)
+        names = [gpu.TEXELS, *list(sizes)[1:]] if textures else list(sizes)
         weight = [
-            tir.parameter(suffix, size, dtype)
-            for suffix, (size, dtype) in fmt.parameters(shape.rows, shape.columns).items()
+            tir.parameter(name, size, dtype)
+            for name, (size, dtype) in zip(names, sizes.values(), strict=True)
         ]
         bias = tir.parameter("bias", (shape.rows,), "float32") if shape.bias else None
         y = tir.parameter("y", (n, shape.rows), "float32")
-        kernel = _Kernel(arithmetic, tuning, Weight(arithmetic, fmt, shape, weight), n, x, bias, y)
+        packed = Weight(arithmetic, fmt, shape, weight, textures)
+        kernel = _Kernel(arithmetic, tuning, packed, n, x, bias, y)
         with tir.code():
             if shape.single:
                 _one_token(kernel)
@@ -63,6 +69,8 @@ class Weight:
     fmt: WeightFormat
     shape: Shape
     arrays: list[Buffer]
+    # Whether the stored words are read as texels.
+    textures: bool = False
 
     @property
     def fours(self) -> int:
@@ -86,7 +94,9 @@ class Weight:
     def words(self, four: Value, group: Value, word: Value) -> Value:
         """One stored word of each of the four rows; only for quantized formats."""
         block, lane = self._place(four)
-        return tir.bind(tir.load(self.arrays[0], (block, group, word, lane), LANES))
+        place = (block, group, word, lane)
+        read = gpu.texel if self.textures else tir.load
+        return tir.bind(read(self.arrays[0], place, LANES))
 
     def column(self, four: Value, column: Value) -> Value:
         """One column of the four rows, float32; only for formats that are not quantized."""

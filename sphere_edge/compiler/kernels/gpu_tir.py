@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from sphere_edge.compiler.kernels import tir
@@ -19,6 +20,8 @@ from sphere_edge.compiler.kernels.tir import Buffer, Value
 from sphere_edge.compiler.target import GpuKind
 
 _AXES = "xyz"
+# What a parameter that is read as texels is called; `compiler.opencl_source` makes an image of it.
+TEXELS = "se_texels"
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,13 @@ class Arithmetic:
 
     float16 in memory is read and written by every GPU: OpenCL has functions for it that need no
     float16 arithmetic, the other interfaces always have the arithmetic.
+
+    `textures`: quantized weights are read through images where that decides the speed (OpenCL).
     """
 
     kind: GpuKind
     half: bool
+    textures: bool = False
 
     @property
     def fast(self) -> str:
@@ -59,16 +65,30 @@ class Arithmetic:
             T.evaluate(T.call_extern(name, value, 0, place, dtype="void"))
 
 
+def texel(buffer: Buffer, index: Any, lanes: int = 4) -> Value:
+    """Four neighbours of a uint32 buffer that is a parameter called `TEXELS`, by the texture unit.
+
+    The place of the first is a multiple of four.
+    """
+    place = tirx.floordiv(_offset(buffer, index), lanes)
+    # Not told to be pure: TVM would write a pure call again wherever its result is used.
+    return T.call_extern("se_texel", buffer.data, place, dtype=tir.typed("uint32", lanes))
+
+
 def _suffix(lanes: int) -> str:
     return "" if lanes == 1 else str(lanes)
 
 
 def _pointer(buffer: Buffer, index: Any, mode: str) -> Value:
+    return buffer.access_ptr(mode, offset=_offset(buffer, index))
+
+
+def _offset(buffer: Buffer, index: Any) -> Any:
     axes = index if isinstance(index, tuple) else (index,)
     offset: Any = 0
     for axis, size in zip(axes, buffer.shape, strict=True):
         offset = offset * size + axis
-    return buffer.access_ptr(mode, offset=offset)
+    return offset
 
 
 @contextmanager
