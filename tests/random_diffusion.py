@@ -6,7 +6,7 @@ and its text encoder from the tensors. What they paint is noise, but the same no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ _TEXT_FEED_FORWARD = 64
 _TEXT_LAYERS = 26
 _QUERY, _KEY = 4096, 1024
 _STAGES = (1, 2, 4, 4)
+_ONES = ("norm.weight", "ln.weight", "norm_q.weight", "norm_k.weight", "norm.scale")
 _DECODER_WIDTH = 32
 # The encoder's is fixed in stable-diffusion.cpp.
 _ENCODER_WIDTH = 128
@@ -66,11 +67,16 @@ def write_parts(folder: Path, *, seed: int = 3) -> dict[str, Path]:
 
 def tensors(*, with_encoder: bool, seed: int) -> Tensors:
     """By the names of the published checkpoints."""
+    return filled(_shapes(with_encoder), seed=seed)
+
+
+def filled(shapes: Iterable[tuple[str, tuple[int, ...]]], *, seed: int = 3) -> Tensors:
+    """Noise that keeps its loudness, ones for norms and zeros for biases."""
     random = np.random.default_rng(seed)
     made: Tensors = {}
-    for name, shape in _shapes(with_encoder):
-        if name.endswith(("norm.weight", "ln.weight", "norm_q.weight", "norm_k.weight")) or (
-            len(shape) == 1 and ".norm" in name and name.endswith(".weight")
+    for name, shape in shapes:
+        if name.endswith(_ONES) or (
+            len(shape) == 1 and ".norm" in name and name.endswith("weight")
         ):
             made[name] = np.ones(shape, np.float32)
         elif name.endswith(".bias"):

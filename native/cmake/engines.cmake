@@ -106,6 +106,7 @@ if(SE_STABLE_DIFFUSION_CPP_DIR)
   add_library(se_diffusion STATIC
     ${diffusion_sources}
     "${SE_STABLE_DIFFUSION_CPP_DIR}/thirdparty/zip.c"
+    src/engines/diffusers_names.cpp
     src/engines/diffusion_file.cpp
     src/engines/diffusion_model.cpp
     src/engines/diffusion_tables.cpp

@@ -81,6 +81,7 @@ ImageDefaults read_image(JsonObject image) {
   defaults.steps = static_cast<uint32_t>(image.count("steps", 1, 1 << 16));
   defaults.cfg_scale = static_cast<float>(image.number("cfg_scale", 0, 100));
   defaults.guidance = static_cast<float>(image.number("guidance", 0, 100));
+  if (image.has("flow_shift")) defaults.flow_shift = static_cast<float>(image.number("flow_shift", 0, 100));
   image.finish();
   return defaults;
 }

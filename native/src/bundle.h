@@ -63,6 +63,7 @@ struct ImageDefaults {
   uint32_t steps;
   float cfg_scale;
   float guidance;
+  float flow_shift = 0;  // 0: the family's
 };
 
 struct Bundle {

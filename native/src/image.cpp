@@ -136,6 +136,9 @@ void ImageManager::check(const PaintRequest &request) const {
                                                                     ticked(std::to_string(request.batch)));
   check_scale("cfg scale", request.cfg_scale);
   check_scale("guidance", request.guidance);
+  require(request.negative_prompt.empty() || request.cfg_scale != 1,
+          "a negative prompt needs a cfg scale other than 1: with `1` nothing is compared with it",
+          "leave it out, or give a cfg scale such as 4: each step then takes twice as long");
   require(std::isfinite(request.strength) && request.strength > 0 && request.strength <= 1,
           "the strength is not above 0 and up to 1");
   require(request.sampler.empty() || DiffusionModel::knows_sampler(request.sampler),
@@ -177,6 +180,7 @@ void ImageManager::generate(PaintRequest request, uint32_t timeout_ms, const Pic
                             const ProgressReceiver &on_progress, se_image_result &result) {
   const auto begin = Clock::now();
   check(request);
+  request.flow_shift = own_.flow_shift;
   const Turn::Call call(turn_, timeout_ms);
   const uint64_t needed = workspace_bytes(request);
   const uint64_t free = memory_available_bytes();

@@ -110,6 +110,8 @@ class Image(Part):
     cfg_scale: Annotated[float, Field(ge=0, le=100)]
     # The same for distilled models, which have learnt it; 0: not asked.
     guidance: Annotated[float, Field(ge=0, le=100)]
+    # How far the schedule is shifted to noise; None: as the engine does it for the family.
+    flow_shift: Annotated[float, Field(gt=0, le=100)] | None = None
 
 
 class RopeSwitch(Part):
@@ -205,6 +207,7 @@ class ManifestDraft(Part):
 # what was a bundle's id stays its id.
 LATER_PARTS = frozenset({"audio", "image", "quality"})
 LATER_TVM = frozenset({"gpu", "rope_switch"})
+LATER_IMAGE = frozenset({"flow_shift"})
 
 
 class Manifest(ManifestDraft):
@@ -236,6 +239,8 @@ def document_of(manifest: ManifestDraft) -> dict[str, Any]:
     absent: dict[str, Any] = {name: True for name in LATER_PARTS if getattr(manifest, name) is None}
     if manifest.tvm is not None:
         absent["tvm"] = {name for name in LATER_TVM if getattr(manifest.tvm, name) is None}
+    if manifest.image is not None:
+        absent["image"] = {name for name in LATER_IMAGE if getattr(manifest.image, name) is None}
     return manifest.model_dump(mode="json", exclude=absent)
 
 

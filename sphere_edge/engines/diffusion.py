@@ -16,7 +16,7 @@ from sphere_edge.engines.options import PackageOptions, refuse_text_options
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.fit import too_much
-from sphere_edge.formats import diffusion, generation
+from sphere_edge.formats import diffusers, diffusion, generation
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.profiles import DeviceProfile
 
@@ -118,8 +118,13 @@ def _convert(
 
 
 def _defaults(path: Path, facts: Facts) -> Image:
-    """The family's, or of a folder with a generation_config.json what that says."""
-    return generation.image_defaults(path, defaults(facts)) if path.is_dir() else defaults(facts)
+    """The family's, or what a folder's generation_config.json and diffusers' schedule say."""
+    if not path.is_dir():
+        return defaults(facts)
+    advised = generation.image_defaults(path, defaults(facts))
+    if diffusers.is_folder(path):
+        return advised.model_copy(update={"flow_shift": diffusers.flow_shift(path)})
+    return advised
 
 
 def defaults(facts: Facts) -> Image:

@@ -37,6 +37,8 @@ _SIDE = 1024
 # By the width of the text encoder that the UNet listens to: SD 1 and 2; SDXL's is 2048.
 _SIDES = {768: 512, 1024: 768}
 _SMALLEST_VAE_WIDTH = 32
+# Of language models, and left out: what is painted comes from words.
+_LOOKS_AT_PICTURES = ("visual.", "vision_tower.", "multi_modal_projector.")
 
 
 class Widths(Protocol):
@@ -122,6 +124,7 @@ def sizes(path: Path) -> Sizes:
         part.prefix + name: stored
         for part in diffusion.parts(path)
         for name, stored in diffusion.tensors(part.path).items()
+        if part.kind != "llm" or not any(mark in name for mark in _LOOKS_AT_PICTURES)
     }
     weights = {
         AS_IT_IS: sum(one.bytes for one in found.values()),
@@ -136,9 +139,12 @@ def sizes(path: Path) -> Sizes:
     vae_width = max(vae, _SMALLEST_VAE_WIDTH)
     unet = _first(found, ("input_blocks.0.0.weight", "unet.conv_in.weight"), 0)
     if unet == 0:
-        marks = ("x_embedder.proj.weight", "img_in.weight", "x_embedder.weight")
+        marks = (
+            *("x_embedder.proj.weight", "img_in.weight", "x_embedder.weight"),
+            *("diffusion_model.pos_embed.proj.weight", "all_x_embedder.2-1.weight"),
+        )
         width = max(_first(found, marks, 0), 64)
-        is_sd3 = any("joint_blocks.0." in name for name in found)
+        is_sd3 = any("joint_blocks.0." in name or "pos_embed.proj." in name for name in found)
         return Sizes(weights, vae_width, 16, max(width // (64 if is_sd3 else 128), 1), width, _SIDE)
     listens = _first(found, ("attn2.to_k.weight",), 1)
     # SDXL has no attention at full size; its heads are 64 wide, SD 1's are 8.

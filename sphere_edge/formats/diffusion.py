@@ -1,25 +1,21 @@
 """Finds the parts of an image model: whole checkpoints, diffusers folders, folders of single parts.
 
-By the names and shapes of tensors in the files' headers, never by the files' own names. Prefixes
-are those under which stable-diffusion.cpp knows each part (its src/stable-diffusion.cpp, `init`).
+By the names and shapes of tensors in the files' headers, never by the files' own names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sphere_edge.errors import ModelCorruptError, NotFoundError, SphereEdgeError, UnsupportedError
-from sphere_edge.formats import gguf
+from sphere_edge.formats import diffusers, gguf
+from sphere_edge.formats.diffusion_part import DIFFUSERS_UNET, TEXT_ENCODERS, Part, prefix_of
 from sphere_edge.formats.safetensors import read_header
 from sphere_edge.formats.task import GGUF_MAGIC
 
-Kind = Literal["checkpoint", "diffusion_model", "vae", "clip_l", "clip_g", "t5xxl", "llm"]
-
 _SUFFIXES = (".safetensors", ".gguf")
-_TEXT_ENCODERS: tuple[Kind, ...] = ("clip_l", "clip_g", "t5xxl", "llm")
 # Widths of the two CLIP models that image models use (ViT-L/14 and ViT-bigG/14), and ViT-H/14.
 _CLIP_G_WIDTH = 1280
 # What only a diffusion model has: of UNets and of transformers, in the names of several trainers.
@@ -37,14 +33,6 @@ _DIFFUSION_MARKS = (
 _OTHER_PARTS = ("encoder.", "decoder.", "vae.", "first_stage_model.")
 _WHOLE_MARKS = ("first_stage_model.", "vae.decoder.")
 
-# Tensors of diffusers' that are split or named otherwise than stable-diffusion.cpp reads them.
-_OTHER_LAYOUTS = {
-    "single_transformer_blocks.0.": "a FLUX model",
-    "pos_embed.pos_embed": "an SD 3 model",
-    "all_x_embedder.": "a Z-Image model",
-    "mid_block.resnets.0.norm1.gamma": "a VAE of Qwen-Image",
-}
-
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -53,16 +41,6 @@ class Stored(NamedTuple):
 
     shape: tuple[int, ...]
     bytes: int
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part: its file and what is put before the names of its tensors."""
-
-    kind: Kind
-    path: Path
-    prefix: str
-    is_unet: bool = False
 
 
 def is_diffusion(names: Iterable[str]) -> bool:
@@ -80,7 +58,9 @@ def parts(path: Path) -> tuple[Part, ...]:
     Raises ModelCorruptError (a part is missing, there twice or damaged), UnsupportedError (one that
     no image model has), NotFoundError.
     """
-    files = [path] if path.is_file() else sorted(_model_files(path) if path.is_dir() else ())
+    if diffusers.is_folder(path):
+        return diffusers.parts(path)
+    files = [path] if path.is_file() else _model_files(path)
     if not files:
         message = f"there is no image model in `{path}`"
         raise NotFoundError(message, hint="its parts are .safetensors or .gguf files")
@@ -113,35 +93,12 @@ def _gguf(path: Path) -> Mapping[str, gguf.GgufTensor]:
     return gguf.read(path, needs_architecture=False).tensors
 
 
-def _model_files(folder: Path) -> Iterable[Path]:
-    """Those of `folder`, or of its subfolders where diffusers has them, but no safety checkers."""
-    in_subfolders = (folder / "model_index.json").is_file()
-    for path in folder.iterdir():
-        if path.is_file() and path.suffix in _SUFFIXES and not in_subfolders:
-            yield path
-        elif (
-            path.is_dir()
-            and in_subfolders
-            and path.name not in ("safety_checker", "feature_extractor")
-        ):
-            inner = [file for file in path.iterdir() if file.suffix == ".safetensors"]
-            # The same weights again in half precision.
-            full = [file for file in inner if ".fp16" not in file.suffixes]
-            yield from full or inner
-
-
-def _refuse_other_layouts(path: Path, tensors: Shapes) -> None:
-    for mark, what in _OTHER_LAYOUTS.items():
-        if any(mark in name for name in tensors):
-            message = f"`{path.name}` holds {what} in diffusers' layout, which is not read"
-            hint = (
-                "take the single files that it is published as, too, and put them into one folder"
-            )
-            raise UnsupportedError(message, hint=hint)
+def _model_files(folder: Path) -> list[Path]:
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in inside if path.is_file() and path.suffix in _SUFFIXES]
 
 
 def _part(path: Path, tensors: Shapes) -> Part:
-    _refuse_other_layouts(path, tensors)
     has: Callable[[str], bool] = lambda mark: any(mark in name for name in tensors)  # noqa: E731
     if is_diffusion(tensors):
         if any(name.startswith(_WHOLE_MARKS) for name in tensors):
@@ -169,7 +126,7 @@ def _check(found: list[Part], path: Path) -> None:
             message = f"`{path}` holds several parts of the kind {kind}: {', '.join(shards[:6])}"
             raise ModelCorruptError(message, hint="leave one of them in the folder")
     missing = [kind for kind in ("diffusion_model", "vae") if kind not in kinds]
-    if not any(kind in kinds for kind in _TEXT_ENCODERS):
+    if not any(kind in kinds for kind in TEXT_ENCODERS):
         missing.append("text encoder")
     if missing:
         message = f"`{path.name}` lacks a part of an image model: {', '.join(missing)}"
@@ -183,19 +140,8 @@ def _prefix(part: Part, is_unet: bool) -> str:
         if with_prefix:
             return ""
         is_diffusers = any(name.startswith("down_blocks.") for name in shapes(part.path))
-        return "unet." if is_diffusers else "model.diffusion_model."
-    if is_unet and part.kind in ("clip_l", "clip_g"):
-        # The second text encoder of SDXL. Its short form, `te.1.`, is read as part 1 of the first.
-        second = "cond_stage_model.1.transformer."
-        return second if part.kind == "clip_g" else "cond_stage_model.transformer."
-    prefixes: dict[Kind, str] = {
-        "vae": "vae.",
-        "clip_l": "text_encoders.clip_l.transformer.",
-        "clip_g": "text_encoders.clip_g.transformer.",
-        "t5xxl": "text_encoders.t5xxl.transformer.",
-        "llm": "text_encoders.llm.",
-    }
-    return prefixes[part.kind]
+        return DIFFUSERS_UNET if is_diffusers else prefix_of(part.kind, beside_unet=is_unet)
+    return prefix_of(part.kind, beside_unet=is_unet)
 
 
 def _starts(name: str, marks: tuple[str, ...]) -> bool:

@@ -29,12 +29,12 @@ def safetensors_files(folder: Path) -> tuple[list[Path], dict[str, str] | None]:
         raise ModelCorruptError(message, hint="leave one of them in the folder")
     if preferred:
         index = _index(preferred[0])
-        return [_present(folder, name) for name in sorted(set(index.values()))], index
+        return [present(folder, name) for name in sorted(set(index.values()))], index
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         message = f"there are no safetensors files in `{folder}`"
         raise NotFoundError(message)
-    return _numbered(folder, files), None
+    return numbered(folder, files), None
 
 
 def index_files(path: Path) -> list[str]:
@@ -42,7 +42,8 @@ def index_files(path: Path) -> list[str]:
     return sorted(set(_index(path).values()))
 
 
-def _present(folder: Path, name: str) -> Path:
+def present(folder: Path, name: str) -> Path:
+    """The file `name` of `folder`; raises NotFoundError without one."""
     if not (folder / name).is_file():
         message = f"shard `{name}` is missing from `{folder}`"
         raise NotFoundError(message, hint="download the model again; its other shards are kept")
@@ -64,7 +65,7 @@ def _index(path: Path) -> dict[str, str]:
     return weight_map
 
 
-def _numbered(folder: Path, files: list[Path]) -> list[Path]:
+def numbered(folder: Path, files: list[Path]) -> list[Path]:
     """All shards of the one model that `files` name; a single file is a model of its own."""
     matches = [_SHARD.fullmatch(path.name) for path in files]
     shards = [match for match in matches if match is not None]
@@ -78,5 +79,5 @@ def _numbered(folder: Path, files: list[Path]) -> list[Path]:
     if int(total) > len(files):
         held = {match["number"] for match in shards}
         lacking = next(n for n in range(1, int(total) + 1) if f"{n:05d}" not in held)
-        _present(folder, f"{stem}-{lacking:05d}-of-{total}.safetensors")
+        present(folder, f"{stem}-{lacking:05d}-of-{total}.safetensors")
     return files

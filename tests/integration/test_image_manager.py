@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import random
-import re
 import resource
-import shutil
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
-from sphere_edge import AudioManager, ImageManager, TextManager, errors, profiles
-from sphere_edge.bundle.read import Bundle
-from sphere_edge.bundle.verify import verify
-from sphere_edge.engines.options import PackageOptions
-from sphere_edge.packaging import find, package
-from sphere_edge.run import run
+from sphere_edge import AudioManager, ImageManager, TextManager, errors
 from sphere_edge.runtime import library
 from sphere_edge.runtime.image import Lora, PaintingProgress
-from sphere_edge.toolchain import native, targets
 from tests import random_diffusion, random_gguf, random_whisper
-
-SIDE = 64
-MUTATIONS = 8
-SMALL = {"width": SIDE, "height": SIDE, "steps": 2}
-
-
-def packaged(model: Path, output: Path, quantization: str | None = None) -> Path:
-    options = PackageOptions(quantization=quantization)
-    return package(find(str(model)), profiles.host(), options, output).output
+from tests.painting import SIDE, SMALL, packaged, pixels
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +42,6 @@ def reader(folder: Path) -> ImageManager:
     """A model whose VAE reads pictures too."""
     model = random_diffusion.write(folder / "reader.safetensors", with_encoder=True)
     return ImageManager.open(packaged(model, folder / "reader.host", "q8_0"), threads=1)
-
-
-def pixels(manager: ImageManager, prompt: str = "a fox", **options: object) -> bytes:
-    options = {**SMALL, "seed": 5, **options}
-    return manager.generate(prompt, **options)[0].image.tobytes()
 
 
 def test_the_same_seed_gives_the_same_picture_whatever_came_before(image: ImageManager) -> None:
@@ -222,6 +201,7 @@ def test_memory_does_not_grow_with_the_pictures(image: ImageManager) -> None:
         ({"prompt": "a\0b"}, "holds a NUL character"),
         ({"prompt": "\ud800"}, "holds a character that is no character"),
         ({"negative_prompt": "x" * 100_000}, "the negative prompt has `100000` bytes"),
+        ({"negative_prompt": "grey", "cfg_scale": 1}, "a negative prompt needs a cfg scale other"),
         ({"seed": -1}, "seed is not a whole number"),
         ({"timeout_s": 0}, "timeout_s is not above 0"),
         ({"mask": Image.new("L", (SIDE, SIDE))}, "a mask needs a picture to start from"),
@@ -258,17 +238,21 @@ def test_a_picture_can_be_started_from_and_masked(reader: ImageManager) -> None:
         pixels(reader, init=init, width=128)
 
 
+LAYER = "diffusion_model.layers.0.self_attention.to_q"
+
+
+def lora_for(layer: str, width: int) -> dict[str, npt.NDArray[np.float32]]:
+    random = np.random.default_rng(1)
+    return {
+        f"{layer}.lora_A.weight": random.standard_normal((4, width), np.float32),
+        f"{layer}.lora_B.weight": random.standard_normal((width, 4), np.float32),
+    }
+
+
 def test_a_lora_changes_the_picture_and_is_gone_afterwards(
     image: ImageManager, tmp_path: Path
 ) -> None:
-    from safetensors.numpy import save_file
-
-    random = np.random.default_rng(1)
-    name = "diffusion_model.layers.0.self_attention.to_q"
-    lora = {
-        f"{name}.lora_A.weight": random.standard_normal((4, 128), np.float32),
-        f"{name}.lora_B.weight": random.standard_normal((128, 4), np.float32),
-    }
+    lora = lora_for(LAYER, 128)
     save_file(lora, tmp_path / "style.safetensors")
     first = pixels(image)
     assert pixels(image, loras=[Lora(tmp_path / "style.safetensors")]) != first
@@ -280,126 +264,18 @@ def test_a_lora_changes_the_picture_and_is_gone_afterwards(
         pixels(image, loras=[Lora(tmp_path / "none.safetensors")])
 
 
-def test_single_parts_make_the_same_bundle_as_a_whole_checkpoint(
-    folder: Path, bundle: Path
+def test_a_lora_for_another_model_is_refused_before_a_step(
+    image: ImageManager, tmp_path: Path
 ) -> None:
-    random_diffusion.write_parts(folder / "parts")
-    made = packaged(folder / "parts", folder / "parts.host")
-    files = [
-        {file.path: file.sha256 for file in Bundle.open(path).manifest.files}
-        for path in (bundle, made)
-    ]
-    assert files[0].keys() == files[1].keys()
-    with ImageManager.open(made) as manager, ImageManager.open(bundle) as other:
-        assert pixels(manager) == pixels(other)
-
-
-@pytest.mark.parametrize("quantization", ["q8_0", "q4_K"])
-def test_quantized_models_are_smaller_and_still_paint(
-    folder: Path, image_model: Path, bundle: Path, quantization: str
-) -> None:
-    made = packaged(image_model, folder / f"random.{quantization}", quantization)
-    whole = (bundle / "model.gguf").stat().st_size
-    # q4_K is for rows of 256 numbers, of which this model has few.
-    assert (made / "model.gguf").stat().st_size < 0.9 * whole
-    with ImageManager.open(made) as manager:
-        assert manager.info.quantization.lower() in (quantization.lower(), "f16")
-        assert len(set(pixels(manager))) > 10
-
-
-def test_a_bundle_says_its_task_and_is_sound(bundle: Path) -> None:
-    manifest = Bundle.open(bundle).manifest
-    assert (manifest.task, manifest.engine, manifest.family) == (
-        *("image", "diffusion"),
-        "ernie-image",
-    )
-    assert manifest.image is not None
-    verify(bundle)
-
-
-def test_the_wrong_manager_is_told_so(bundle: Path, folder: Path) -> None:
-    text = packaged(random_gguf.write(folder / "words.gguf"), folder / "words.host")
-    speech = packaged(random_whisper.write(folder / "speech.bin"), folder / "speech.host")
-    wrong = [
-        *((ImageManager, other) for other in (text, speech, folder / "words.gguf")),
-        *((TextManager, other) for other in (speech, bundle, folder / "speech.bin")),
-        *((AudioManager, other) for other in (text, bundle, folder / "words.gguf")),
-    ]
-    for manager, path in wrong:
-        with pytest.raises(errors.FormatMismatchError):
-            manager.open(path)
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        "text_encoders.",
-        "first_stage_model.",
-        "model.diffusion_model.",
-        "model.diffusion_model.final_linear",
-        "text_encoders.llm.model.embed_tokens",
-        "text_encoders.llm.model.layers.3.",
-        "first_stage_model.decoder.mid",
-    ],
-)
-def test_a_model_that_lacks_a_part_is_refused_not_crashed_on(folder: Path, part: str) -> None:
-    model = random_diffusion.write(folder / "lacking.safetensors", leave_out=part)
-    with pytest.raises((errors.ModelCorruptError, errors.UnsupportedError)):
-        packaged(model, folder / "lacking.host")
-    assert not (folder / "lacking.host").exists()
-
-
-def replace_model(folder: Path, manifest: str, content: bytes) -> None:
-    """Writes a bundle whose hashes are right and whose model is not."""
-    told = json.loads(manifest)
-    (folder / "model.gguf").write_bytes(content)
-    for file in told["files"]:
-        if file["path"] == "model.gguf":
-            file |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    (folder / "bundle.json").write_text(json.dumps(told))
-
-
-@pytest.mark.parametrize("kept", [0.999, 0.5, 0.001])
-def test_a_truncated_model_is_refused(folder: Path, bundle: Path, kept: float) -> None:
-    broken = folder / f"broken-{kept}"
-    shutil.copytree(bundle, broken)
-    content = (bundle / "model.gguf").read_bytes()
-    replace_model(broken, (bundle / "bundle.json").read_text(), content[: int(len(content) * kept)])
-    with pytest.raises(errors.ModelCorruptError):
-        ImageManager.open(broken)
-    shutil.rmtree(broken)
-
-
-@pytest.mark.parametrize("seed", range(MUTATIONS))
-def test_no_damaged_model_brings_the_process_down(bundle: Path, tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)
-    content = bytearray((bundle / "model.gguf").read_bytes())
-    names = [at.start() for at in re.finditer(rb"(layers|decoder|embedder|embed_tokens)", content)]
-    # A byte of a name, or of the number of axes, the extents, the type or the offset after it.
-    for _ in range(chance.choice([1, 1, 3])):
-        at = chance.choice(names) + chance.randrange(80)
-        content[at] = chance.choice([0, 1, 3, 255, content[at] ^ 1 << chance.randrange(8)])
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    shutil.copytree(bundle / "tokenizer", broken / "tokenizer")
-    replace_model(broken, (bundle / "bundle.json").read_text(), bytes(content))
-    size = ["--width", "64", "--height", "64", "--steps", "1", "--output", "/dev/null", "--json"]
-    runner = native.build_for("image", targets.host()).runner
-    done = run([runner, "imagine", broken, "a fox", *size], timeout_s=300, check=False)
-    # What was hit may not matter, and then a picture is painted.
-    told = json.loads(done.stdout)
-    assert done.exit_code == (told["error"]["code"] if "error" in told else 0)
-    assert done.exit_code in (0, errors.Status.MODEL_CORRUPT, errors.Status.UNSUPPORTED)
-
-
-def test_a_tampered_tokenizer_is_refused(folder: Path, bundle: Path) -> None:
-    broken = folder / "tampered"
-    shutil.copytree(bundle, broken)
-    table = broken / "tokenizer" / "mistral_merges"
-    table.write_bytes(table.read_bytes()[:-2] + b"x\n")
-    with pytest.raises(errors.ModelCorruptError, match="is not the one"):
-        ImageManager.open(broken)
-    shutil.rmtree(broken)
+    elsewhere = "diffusion_model.double_blocks.0.img_attn.proj"
+    lora = lora_for(elsewhere, 128)
+    save_file(lora, tmp_path / "flux.safetensors")
+    with pytest.raises(errors.FormatMismatchError, match="not for the family `ernie-image`: none"):
+        pixels(image, loras=[Lora(tmp_path / "flux.safetensors")])
+    save_file(lora_for(LAYER, 64), tmp_path / "wide.safetensors")
+    with pytest.raises(errors.FormatMismatchError, match="lora_down` has another width"):
+        pixels(image, loras=[Lora(tmp_path / "wide.safetensors")])
+    assert pixels(image)
 
 
 def test_three_managers_at_once_do_what_they_do_alone(image: ImageManager, folder: Path) -> None:

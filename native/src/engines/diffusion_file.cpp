@@ -13,6 +13,7 @@
 #include "../gguf.h"
 #include "../safetensors.h"
 #include "../status.h"
+#include "diffusers_names.h"
 #include "model.h"
 #include "name_conversion.h"
 
@@ -43,6 +44,26 @@ class Loader : public ModelLoader {
     return std::any_of(tensor_storage_map.begin(), tensor_storage_map.end(),
                        [&](const auto &entry) { return entry.first.starts_with(prefix); });
   }
+
+  // All tensors get stable-diffusion.cpp's names; those of files that people publish may be diffusers'.
+  void name_tensors(bool may_be_of_diffusers) {
+    if (may_be_of_diffusers) {
+      rename_transformers(tensor_storage_map);
+      version_ = version_of_diffusers(tensor_storage_map);
+    }
+    convert_tensors_name();
+    if (version_ != VERSION_COUNT) compositions_ = compose(tensor_storage_map, version_);
+    // From now on its own names tell the version.
+    version_ = VERSION_COUNT;
+  }
+  // What has to be read for `tensor`; nullptr: itself.
+  const Composition *composition(const TensorStorage &tensor) const {
+    const auto found = compositions_.find(tensor.name);
+    return found == compositions_.end() ? nullptr : &found->second;
+  }
+
+ private:
+  std::map<std::string, Composition> compositions_;
 };
 
 struct Family {
@@ -170,7 +191,7 @@ void check_numbers(const std::string &name) {
   }
 }
 
-Loader load(const std::vector<DiffusionPart> &parts) {
+Loader load(const std::vector<DiffusionPart> &parts, bool may_be_of_diffusers) {
   Loader loader;
   for (const DiffusionPart &part : parts) {
     check_file(part.path);
@@ -178,7 +199,7 @@ Loader load(const std::vector<DiffusionPart> &parts) {
       throw Error(SE_MODEL_CORRUPT, "stable-diffusion.cpp cannot read " + ticked(part.path.string()), kAgain);
     }
   }
-  loader.convert_tensors_name();
+  loader.name_tensors(may_be_of_diffusers);
   for (const auto &[name, tensor] : loader.get_tensor_storage_map()) check_numbers(name);
   return loader;
 }
@@ -199,22 +220,49 @@ ggml_type target_type(Loader &loader, const TensorStorage &tensor, std::optional
   return *wanted;
 }
 
-std::vector<uint8_t> read_tensor(std::ifstream &stream, const TensorStorage &tensor) {
-  std::vector<uint8_t> bytes(static_cast<size_t>(std::max(tensor.nbytes(), tensor.nbytes_to_read())));
-  stream.seekg(static_cast<std::streamoff>(tensor.offset));
-  stream.read(reinterpret_cast<char *>(bytes.data()), tensor.nbytes_to_read());
-  if (!stream) throw Error(SE_MODEL_CORRUPT, "the tensor " + ticked(tensor.name) + " cannot be read", kAgain);
-  const int64_t count = tensor.nelements();
-  if (tensor.is_f8_e4m3) f8_e4m3_to_f16_vec(bytes.data(), reinterpret_cast<uint16_t *>(bytes.data()), count);
-  if (tensor.is_f8_e5m2) f8_e5m2_to_f16_vec(bytes.data(), reinterpret_cast<uint16_t *>(bytes.data()), count);
-  if (tensor.is_f64) {
-    f64_to_f32_vec(reinterpret_cast<double *>(bytes.data()), reinterpret_cast<float *>(bytes.data()), count);
+// The files of a model, each opened once.
+class Files {
+ public:
+  explicit Files(const Loader &loader) : loader_(loader) {}
+
+  // All of a tensor's bytes, of those that are joined one piece after the other.
+  std::vector<uint8_t> read(const TensorStorage &tensor) {
+    const Composition *composition = loader_.composition(tensor);
+    if (composition == nullptr) return read_piece(tensor);
+    std::vector<uint8_t> all;
+    for (const TensorStorage &piece : composition->pieces) {
+      const std::vector<uint8_t> bytes = read_piece(piece);
+      all.insert(all.end(), bytes.begin(), bytes.end());
+    }
+    if (composition->swaps_halves) std::rotate(all.begin(), all.begin() + all.size() / 2, all.end());
+    return all;
   }
-  if (tensor.is_i64) {
-    i64_to_i32_vec(reinterpret_cast<int64_t *>(bytes.data()), reinterpret_cast<int32_t *>(bytes.data()), count);
+
+ private:
+  std::vector<uint8_t> read_piece(const TensorStorage &tensor) {
+    const std::string &path = loader_.file_of(tensor);
+    auto [stream, is_new] = streams_.try_emplace(path);
+    if (is_new) stream->second.open(path, std::ios::binary);
+    std::vector<uint8_t> bytes(static_cast<size_t>(std::max(tensor.nbytes(), tensor.nbytes_to_read())));
+    stream->second.seekg(static_cast<std::streamoff>(tensor.offset));
+    stream->second.read(reinterpret_cast<char *>(bytes.data()), tensor.nbytes_to_read());
+    if (!stream->second) throw Error(SE_MODEL_CORRUPT, "the tensor " + ticked(tensor.name) + " cannot be read", kAgain);
+    const int64_t count = tensor.nelements();
+    if (tensor.is_f8_e4m3) f8_e4m3_to_f16_vec(bytes.data(), reinterpret_cast<uint16_t *>(bytes.data()), count);
+    if (tensor.is_f8_e5m2) f8_e5m2_to_f16_vec(bytes.data(), reinterpret_cast<uint16_t *>(bytes.data()), count);
+    if (tensor.is_f64) {
+      f64_to_f32_vec(reinterpret_cast<double *>(bytes.data()), reinterpret_cast<float *>(bytes.data()), count);
+    }
+    if (tensor.is_i64) {
+      i64_to_i32_vec(reinterpret_cast<int64_t *>(bytes.data()), reinterpret_cast<int32_t *>(bytes.data()), count);
+    }
+    bytes.resize(static_cast<size_t>(tensor.nbytes()));
+    return bytes;
   }
-  return bytes;
-}
+
+  const Loader &loader_;
+  std::map<std::string, std::ifstream> streams_;
+};
 
 // One file being written: the list of tensors first, their bytes in the same order after it.
 class Writer {
@@ -288,7 +336,7 @@ DiffusionFacts inspect_diffusion(const fs::path &file) {
                 "make a bundle of it: sphere-edge package");
   }
   const GgufHeader header = read_gguf_tensors(file);
-  Loader loader = load({{file, ""}});
+  Loader loader = load({{file, ""}}, false);
   const std::string what = ticked(file.string());
   const Family &family = family_of(loader, what);
   check_parts(loader, family, what);
@@ -303,7 +351,7 @@ void convert_diffusion(const std::vector<DiffusionPart> &parts, const std::strin
                        const std::function<bool(uint64_t done, uint64_t total)> &on_progress) {
   std::optional<ggml_type> wanted;
   if (!type.empty()) wanted = type_named(type);
-  Loader loader = load(parts);
+  Loader loader = load(parts, true);
   const std::string what = parts.size() == 1 ? ticked(parts.front().path.string()) : "the model";
   check_parts(loader, family_of(loader, what), what);
   std::vector<const TensorStorage *> tensors;
@@ -317,12 +365,9 @@ void convert_diffusion(const std::vector<DiffusionPart> &parts, const std::strin
   Writer writer(output, tensors.size());
   for (const TensorStorage *tensor : tensors) writer.add(*tensor, target_type(loader, *tensor, wanted));
   writer.begin();
-  std::map<std::string, std::ifstream> streams;
+  Files files(loader);
   for (const TensorStorage *tensor : tensors) {
-    const std::string &path = loader.file_of(*tensor);
-    auto [stream, is_new] = streams.try_emplace(path);
-    if (is_new) stream->second.open(path, std::ios::binary);
-    std::vector<uint8_t> bytes = read_tensor(stream->second, *tensor);
+    std::vector<uint8_t> bytes = files.read(*tensor);
     const ggml_type target = target_type(loader, *tensor, wanted);
     const int64_t row = tensor->ne[0];
     const int64_t rows = tensor->nelements() / row;
@@ -333,7 +378,7 @@ void convert_diffusion(const std::vector<DiffusionPart> &parts, const std::strin
                      static_cast<int>(row));
       writer.write(converted.data(), converted.size());
     } else {
-      writer.write(bytes.data(), static_cast<size_t>(tensor->nbytes()));
+      writer.write(bytes.data(), bytes.size());
     }
     if (on_progress && !on_progress(writer.done(), writer.total())) {
       throw Error(SE_CANCELLED, "the conversion was cancelled");

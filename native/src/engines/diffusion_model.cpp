@@ -23,8 +23,30 @@ namespace {
 // What the functions below work for; stable-diffusion.cpp hands no data of ours through.
 thread_local const PaintHooks *hooks = nullptr;
 thread_local const std::function<uint64_t()> *free_memory = nullptr;
-thread_local std::string first_error;
 std::atomic<uint64_t> largest_workspace = 0;
+
+// What the engine complained of first: it reads weights on threads of its own. One model at a time is loaded or paints,
+// so it is the one that is waited for.
+class FirstError {
+ public:
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    line_.clear();
+  }
+  void tell(const std::string &line) {
+    const std::lock_guard lock(mutex_);
+    if (line_.empty()) line_ = line;
+  }
+  // As the end of a sentence.
+  std::string cause() {
+    const std::lock_guard lock(mutex_);
+    return line_.empty() ? "" : ": " + line_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::string line_;
+} first_error;
 
 [[noreturn]] void throw_stopped() { throw Error(SE_CANCELLED, "the call was cancelled"); }
 
@@ -141,7 +163,9 @@ std::unique_lock<std::timed_mutex> take_turn(const std::function<bool()> &stoppe
 void take_log(sd_log_level_t level, const char *text, void *) {
   std::string line = text;
   while (!line.empty() && line.back() == '\n') line.pop_back();
-  if (level == SD_LOG_ERROR && first_error.empty()) first_error = line.substr(line.find(" - ") + 3);
+  // Before it stands where in the source it was written.
+  const size_t said = line.find(" - ");
+  if (level == SD_LOG_ERROR) first_error.tell(said == std::string::npos ? line : line.substr(said + 3));
   const se_log_level levels[] = {SE_LOG_DEBUG, SE_LOG_INFO, SE_LOG_WARNING, SE_LOG_ERROR};
   log(levels[std::min<int>(level, 3)], line);
 }
@@ -194,6 +218,33 @@ sd_image_t image_of(const PictureView &view, uint32_t channels) {
   return {view.width, view.height, channels, const_cast<uint8_t *>(view.pixels)};
 }
 
+// A LoRA that fits nothing in the model would be left out without a word, and one of another width end in an assertion.
+void check_fits(StableDiffusionGGML &sd, const LoraFile &lora, const std::string &family) {
+  ModelLoader loader;
+  const std::string path = lora.path.string();
+  if (!loader.init_from_file_and_convert_name(path, "lora.", sd.version)) {
+    throw Error(SE_MODEL_CORRUPT, "stable-diffusion.cpp cannot read " + ticked(path) + first_error.cause());
+  }
+  const auto refuse = [&](const std::string &why) {
+    throw Error(SE_FORMAT_MISMATCH,
+                "the LoRA " + ticked(path) + " is not for the family " + ticked(family) + ": " + why,
+                "take one that was made for this model");
+  };
+  bool fits = false;
+  for (const auto &[name, tensor] : loader.get_tensor_storage_map()) {
+    const size_t begin = std::string("lora.").size();
+    const size_t end = name.find(".weight.");
+    if (name.size() <= begin || end == std::string::npos || end < begin) continue;
+    const auto found = sd.tensors.find(name.substr(begin, end - begin) + ".weight");
+    if (found == sd.tensors.end()) continue;
+    fits = true;
+    const ggml_tensor &weight = *found->second;
+    const bool is_input = name.ends_with(".lora_down") && tensor.n_dims == 2 && ggml_n_dims(&weight) == 2;
+    if (is_input && tensor.ne[0] != weight.ne[0]) refuse(ticked(name.substr(begin)) + " has another width");
+  }
+  if (!fits) refuse("none of its tensors has a place in the model");
+}
+
 struct Results {
   sd_image_t *images;
   uint32_t count;
@@ -231,8 +282,7 @@ DiffusionModel::DiffusionModel(const fs::path &file, const std::map<std::string,
   const std::string failure = "stable-diffusion.cpp cannot load " + ticked(path);
   translate(failure, [&] {
     if (!engine_->sd->init(&parameters)) {
-      throw Error(SE_MODEL_CORRUPT, failure + (first_error.empty() ? "" : ": " + first_error),
-                  "package the model again");
+      throw Error(SE_MODEL_CORRUPT, failure + first_error.cause(), "package the model again");
     }
   });
 }
@@ -271,6 +321,7 @@ std::vector<Picture> DiffusionModel::paint(const PaintRequest &request, const Pa
       request.schedule.empty() ? SCHEDULER_COUNT : str_to_scheduler(request.schedule.c_str());
   parameters.sample_params.guidance.txt_cfg = request.cfg_scale;
   parameters.sample_params.guidance.distilled_guidance = request.guidance;
+  if (request.flow_shift > 0) parameters.sample_params.flow_shift = request.flow_shift;
   parameters.strength = request.strength;
   parameters.seed = request.seed;
   parameters.batch_count = static_cast<int>(request.batch);
@@ -279,7 +330,10 @@ std::vector<Picture> DiffusionModel::paint(const PaintRequest &request, const Pa
   if (request.mask.pixels != nullptr) parameters.mask_image = image_of(request.mask, 1);
   std::vector<std::string> paths;
   std::vector<sd_lora_t> loras;
-  for (const LoraFile &lora : request.loras) paths.push_back(lora.path.string());
+  for (const LoraFile &lora : request.loras) {
+    check_fits(*engine_->sd, lora, facts_.family);
+    paths.push_back(lora.path.string());
+  }
   for (size_t i = 0; i < paths.size(); ++i) loras.push_back({false, request.loras[i].strength, paths[i].c_str()});
   parameters.loras = loras.data();
   parameters.lora_count = static_cast<uint32_t>(loras.size());
@@ -297,7 +351,7 @@ std::vector<Picture> DiffusionModel::paint(const PaintRequest &request, const Pa
     throw;
   }
   if (results.images == nullptr) {
-    throw Error(SE_INTERNAL, "stable-diffusion.cpp paints nothing" + (first_error.empty() ? "" : ": " + first_error));
+    throw Error(SE_INTERNAL, "stable-diffusion.cpp paints nothing" + first_error.cause());
   }
   std::vector<Picture> pictures;
   for (uint32_t i = 0; i < request.batch; ++i) {

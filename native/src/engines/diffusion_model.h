@@ -48,6 +48,7 @@ struct PaintRequest {
   std::string schedule;
   float cfg_scale = 1;
   float guidance = 0;
+  float flow_shift = 0;  // of the model's own schedule; 0: the family's
   float strength = 1;
   uint32_t seed = 0;
   uint32_t batch = 1;

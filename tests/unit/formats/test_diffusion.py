@@ -11,15 +11,11 @@ from safetensors.numpy import save_file
 from sphere_edge.errors import ModelCorruptError, NotFoundError, UnsupportedError
 from sphere_edge.formats import diffusion
 
-UNET = ("down_blocks.0.resnets.0.conv1.weight", (4, 4))
 FLUX = ("double_blocks.0.img_attn.qkv.weight", (4, 4))
 CLIP_L = ("text_model.embeddings.token_embedding.weight", (8, 768))
-CLIP_G = ("text_model.embeddings.token_embedding.weight", (8, 1280))
 T5 = ("encoder.block.0.layer.0.SelfAttention.q.weight", (4, 4))
 LLM = ("model.embed_tokens.weight", (8, 4))
 VAE = ("decoder.conv_in.weight", (4, 4))
-# As diffusers calls them: UNets have these, too.
-VAE_ENCODER = ("encoder.down_blocks.0.resnets.0.conv1.weight", (4, 4))
 
 
 def put(path: Path, *tensors: tuple[str, tuple[int, ...]]) -> Path:
@@ -53,23 +49,6 @@ def test_parts_side_by_side_get_the_engines_prefixes(tmp_path: Path) -> None:
     }
 
 
-def test_a_folder_of_diffusers_is_read_by_its_subfolders(tmp_path: Path) -> None:
-    (tmp_path / "model_index.json").write_text("{}")
-    put(tmp_path / "whole-model-again.safetensors", FLUX, VAE)
-    put(tmp_path / "unet" / "diffusion_pytorch_model.safetensors", UNET)
-    put(tmp_path / "unet" / "diffusion_pytorch_model.fp16.safetensors", UNET)
-    put(tmp_path / "vae" / "diffusion_pytorch_model.safetensors", VAE, VAE_ENCODER)
-    put(tmp_path / "text_encoder" / "model.safetensors", CLIP_L)
-    put(tmp_path / "text_encoder_2" / "model.safetensors", CLIP_G)
-    put(tmp_path / "safety_checker" / "model.safetensors", LLM)
-    assert found(tmp_path) == {
-        "diffusion_model": "unet.",
-        "clip_l": "cond_stage_model.transformer.",
-        "clip_g": "cond_stage_model.1.transformer.",
-        "vae": "vae.",
-    }
-
-
 @pytest.mark.parametrize(
     ("parts", "lacking"),
     [
@@ -99,26 +78,6 @@ def test_two_of_a_kind_are_refused_and_shards_are_not(tmp_path: Path) -> None:
             tmp_path / f"flux-0000{number}-of-00002.safetensors"
         )
     assert len(diffusion.parts(tmp_path)) == 4
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("single_transformer_blocks.0.attn.to_q.weight", "a FLUX model"),
-        ("pos_embed.pos_embed", "an SD 3 model"),
-        ("all_x_embedder.2-1.weight", "a Z-Image model"),
-        ("decoder.mid_block.resnets.0.norm1.gamma", "a VAE of Qwen-Image"),
-    ],
-)
-def test_layouts_of_diffusers_that_the_engine_cannot_read_are_refused_by_name(
-    tmp_path: Path, name: str, said: str
-) -> None:
-    (tmp_path / "model_index.json").write_text("{}")
-    also = ("transformer_blocks.0.attn.to_q.weight", (4, 4))
-    put(tmp_path / "transformer" / "diffusion_pytorch_model.safetensors", also, (name, (4, 4)))
-    with pytest.raises(UnsupportedError, match=f"{said} in diffusers' layout") as caught:
-        diffusion.parts(tmp_path)
-    assert "single files" in str(caught.value.hint)
 
 
 def test_what_is_no_part_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,22 @@
+"""FLUX.2, FLUX.2 klein and Ovis-Image with random weights: packaged, told apart, painted with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sphere_edge import ImageManager
+from tests import random_flux
+from tests.painting import packaged, pixels
+
+
+@pytest.mark.parametrize("family", random_flux.FAMILIES)
+def test_kin_of_flux_paint_the_same_picture_twice(family: str, tmp_path: Path) -> None:
+    model = random_flux.write(tmp_path / f"{family}.safetensors", family)
+    with ImageManager.open(packaged(model, tmp_path / "bundle"), threads=1) as image:
+        assert image.info.family == family
+        first = pixels(image, steps=1)
+        assert len(set(first)) > 10
+        assert pixels(image, "two trees", steps=1) != first
+        assert pixels(image, steps=1) == first
