@@ -91,6 +91,8 @@ target_link_libraries(sphere_edge PRIVATE se_llama_common llama ggml)
 if(SE_TVM_DIR)
   target_sources(sphere_edge PRIVATE
     src/engines/tvm_engine.cpp
+    src/engines/tvm_library.cpp
+    src/engines/tvm_loops.cpp
     src/engines/tvm_objects.cpp
     src/engines/tvm_place.cpp
     src/engines/tvm_watch.cpp

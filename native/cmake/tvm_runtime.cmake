@@ -5,7 +5,7 @@ set(tvm "${CMAKE_BINARY_DIR}/tvm/src")
 file(COPY "${SE_TVM_DIR}/src/runtime" "${CMAKE_CURRENT_SOURCE_DIR}/src/tvm_runtime/support" DESTINATION "${tvm}")
 set(ffi "${SE_TVM_FFI_DIR}/src/ffi")
 
-# Without TVM's thread pool: tvm_engine.cpp has the one function that models call.
+# Without TVM's thread pool: tvm_loops.cpp has the one function that models call.
 add_library(se_tvm_runtime OBJECT
   "${ffi}/backtrace.cc"
   "${ffi}/container.cc"

@@ -14,16 +14,17 @@ import numpy as np
 import opencl_driver
 import opencl_front_end as front_end
 import pytest
+from opencl_bundles import package, profile
 from opencl_driver import PROMPT, Driver
 from opencl_kernels import Library, device, target
 
-from sphere_edge import packaging, profiles
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.compiler.kernels import gpu_linear
 from sphere_edge.compiler.kernels.gpu_tir import Arithmetic
 from sphere_edge.compiler.kernels.gpu_tuning import TUNINGS
 from sphere_edge.compiler.kernels.linear import Shape
 from sphere_edge.engines.options import PackageOptions
+from sphere_edge.packaging import TINY
 from sphere_edge.run import run
 from tests.cli_process import sphere_edge
 
@@ -39,14 +40,6 @@ SHAPES = [
 QUANTIZED = ("q4", "q8")
 # What the runtime writes behind the name of a kernel that had to read a buffer.
 FROM_BUFFER = ", weight from a buffer"
-
-
-def with_textures(name: str) -> profiles.DeviceProfile:
-    """A profile of the catalogue as its owner would change it."""
-    profile = profiles.load(name)
-    assert profile.gpu is not None
-    gpu = profile.gpu.model_copy(update={"textures": True})
-    return profile.model_copy(update={"gpu": gpu})
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +90,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     device()
     options = PackageOptions(quantization="q4", context_tokens=256)
     output = tmp_path_factory.mktemp("textures") / "tiny"
-    profile = with_textures("generic-opencl")
-    return packaging.package(packaging.find(packaging.TINY), profile, options, output).bundle
+    return package(TINY, options, profile(textures=True), output)
 
 
 def test_a_bundle_with_textures_gives_the_cpus_greedy_text_and_is_certified(
@@ -126,7 +118,7 @@ def driver(bundle: Bundle, tmp_path: Path) -> Driver:
     return Driver(bundle.folder, opencl_driver.library(tmp_path), tmp_path)
 
 
-def kernels(driver: Driver, **faults: object) -> set[str]:
+def kernels(driver: Driver, **faults: int) -> set[str]:
     """Names of the kernels that ran, without TVM's ending."""
     words = ("--prompt-tokens", "4", "--new-tokens", "2", "--repeat", "1", "--kernels")
     told = driver("bench", *words, "--backend", "opencl", **faults)
@@ -187,7 +179,8 @@ def test_adrenos_kernels_with_textures_compile_in_both_forms() -> None:
     clang = front_end.compiler()
     if clang is None:
         pytest.skip("no clang is installed (Debian: clang-16)")
-    text = front_end.source("llama_odd_sizes", "adreno", "q4", phone=with_textures("galaxy-s24"))
+    phone = profile("galaxy-s24", textures=True)
+    text = front_end.source("llama_odd_sizes", "adreno", "q4", phone=phone)
     assert "read_imageui" in text
     assert "half4" in text
     assert front_end.complaints(text, clang) == []

@@ -82,7 +82,7 @@ def test_pipelines_come_from_the_archive_the_second_time(program: Program, tmp_p
         (("source",), "", Status.LOAD_FAILED, "expected a kernel"),
         (("kernel",), "", Status.MODEL_CORRUPT, "no kernel `unknown`"),
         (("threads",), "", Status.LOAD_FAILED, "wants `65` threads"),
-        (("large",), "", Status.OOM_VRAM, "at most `1048576` bytes"),
+        (("large",), "", Status.OOM_VRAM, "up to `1048576` bytes"),
         ((), "no memory", Status.OOM_VRAM, "has no `512` bytes left"),
         (("run",), "memory", Status.OOM_VRAM, "Insufficient Permission"),
         (("run",), "command", Status.INTERNAL, "the device is lost"),

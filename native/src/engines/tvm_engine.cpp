@@ -1,34 +1,24 @@
-// Runs a compiled module: loads it and its weights, holds its KV cache, gives its loops our threads.
+// Runs a compiled module: loads it and its weights, holds its KV cache, computes tokens.
 #include "tvm_engine.h"
 
-#if !defined(SE_TVM_FROM_SOURCE)
-#include <dlfcn.h>
-#endif
-#include <sys/stat.h>
-#include <tvm/runtime/c_backend_api.h>
-
 #include <algorithm>
-#include <cctype>
 #include <cstring>
-#include <map>
-#include <mutex>
 #include <optional>
-#include <thread>
 
 #include "../safetensors.h"
 #include "../status.h"
 #include "../thread_pool.h"
 #include "../tvm/gpu_cache.h"
 #include "backend_order.h"
+#include "rope_history.h"
+#include "tvm_library.h"
+#include "tvm_loops.h"
 #include "tvm_objects.h"
 #include "tvm_place.h"
 #include "tvm_watch.h"
 
 namespace se {
 namespace {
-
-// How finely a loop is cut: small enough that a slow thread does not hold up the others, large enough to be cheap.
-constexpr int kPiecesPerThread = 4;
 
 DLDataType dtype_of(const WeightTensor &tensor) {
   const uint32_t bits = dtype_bits(tensor.dtype);
@@ -37,146 +27,6 @@ DLDataType dtype_of(const WeightTensor &tensor) {
                               : tensor.dtype.front() == 'U' ? kDLUInt
                                                             : kDLInt;
   return {static_cast<uint8_t>(code), static_cast<uint8_t>(bits), 1};
-}
-
-// What the parallel loops of this thread's running call need; the library's hook has no argument for it.
-struct Running {
-  ThreadPool *pool;
-  const Interrupt *interrupt;
-};
-
-thread_local const Running *running = nullptr;
-
-class RunningScope {
- public:
-  RunningScope(ThreadPool &pool, const Interrupt &interrupt) : current_{&pool, &interrupt}, outer_(running) {
-    running = &current_;
-  }
-  ~RunningScope() { running = outer_; }
-  RunningScope(const RunningScope &) = delete;
-  RunningScope &operator=(const RunningScope &) = delete;
-
- private:
-  Running current_;
-  const Running *outer_;
-};
-
-// One parallel loop of the compiled code on its way through the pool.
-struct Loop {
-  FTVMParallelLambda body;
-  void *data;
-  std::mutex mutex;
-  TVMFFIObjectHandle error = nullptr;  // of the first piece that failed, taken off its thread
-};
-
-int run_piece(int index, int count, void *context) {
-  auto *loop = static_cast<Loop *>(context);
-  TVMParallelGroupEnv environment{nullptr, count};
-  const int status = loop->body(index, &environment, loop->data);
-  if (status == 0) return 0;
-  TVMFFIObjectHandle error = nullptr;
-  TVMFFIErrorMoveFromRaised(&error);
-  const std::lock_guard lock(loop->mutex);
-  std::swap(loop->error, error);
-  if (error != nullptr) TVMFFIObjectDecRef(error);
-  return status;
-}
-
-// Takes the place of TVM's own launcher, which deals equal shares to spinning threads.
-int launch(FTVMParallelLambda body, void *data, int task_count) {
-  if (running != nullptr && running->interrupt->raised()) {
-    TVMFFIErrorSetRaisedFromCStr("RuntimeError", "interrupted");
-    return -1;
-  }
-  Loop loop{body, data, {}};
-  const int threads = running == nullptr ? 1 : running->pool->threads();
-  const int count = task_count > 0 ? task_count : threads == 1 ? 1 : threads * kPiecesPerThread;
-  int status = 0;
-  if (running != nullptr) {
-    status = running->pool->run(run_piece, count, &loop);
-  } else {
-    for (int i = 0; i < count && status == 0; ++i) status = run_piece(i, count, &loop);
-  }
-  if (status == 0) return 0;
-  if (loop.error != nullptr) {
-    TVMFFIErrorSetRaised(loop.error);
-    TVMFFIObjectDecRef(loop.error);
-  }
-  return -1;
-}
-
-// Pieces do not run at the same time for certain, so code that waits for all of them cannot be run.
-int refuse_barrier(int, TVMParallelGroupEnv *) {
-  TVMFFIErrorSetRaisedFromCStr("RuntimeError", "the compiled model uses barriers, which this runtime does not offer");
-  return -1;
-}
-
-#if !defined(SE_TVM_FROM_SOURCE)
-
-// A module without the slot calls no such function: LLVM drops the slots that nothing uses.
-void replace_symbol(void *library, const char *name, void *function) {
-  if (void *slot = ::dlsym(library, name); slot != nullptr) *static_cast<void **>(slot) = function;
-}
-
-// Compiled modules name no library for the few TVM functions they call, so those must be visible to all, also when an
-// application loaded us privately (as Java and Python do).
-void show_tvm_to_modules() {
-#if defined(__APPLE__)
-  ::dlopen("@rpath/libtvm_ffi.dylib", RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL);
-#else
-  ::dlopen("libtvm_ffi.so", RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL);
-#endif
-}
-
-// TVM's runtime let the library's hooks point to itself.
-void take_over_loops(const std::filesystem::path &path) {
-  void *library = ::dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL);
-  if (library == nullptr) {
-    throw Error(SE_LOAD_FAILED, "cannot load " + ticked(path.string()) + ": " + ::dlerror(), "package the model again");
-  }
-  replace_symbol(library, "__TVMBackendParallelLaunch", reinterpret_cast<void *>(&launch));
-  replace_symbol(library, "__TVMBackendParallelBarrier", reinterpret_cast<void *>(&refuse_barrier));
-}
-
-#endif
-
-// Object files are linked into the app and have told TVM's runtime of themselves under a prefix when it started.
-TvmValue linked_in(const Bundle &bundle, const std::string &backend) {
-  std::string prefix = "sphere_edge_" + bundle.name + "_" + (backend == "cpu" ? "" : backend + "_");
-  for (char &letter : prefix) {
-    if (!std::isalnum(static_cast<unsigned char>(letter))) letter = '_';
-  }
-  std::string reason;
-  try {
-    TvmValue module = tvm_global("ffi.SystemLib").call({TvmValue(prefix)}, SE_LOAD_FAILED);
-    // TVM knows a module under every prefix: what was never linked in has no functions.
-    tvm_function(module, "vm_load_executable");
-    return module;
-  } catch (const Error &error) {
-    reason = error.message;
-  }
-  throw Error(SE_LOAD_FAILED, "no model with the prefix " + ticked(prefix) + " is linked into this program: " + reason,
-              "link the object files of the bundle's lib/ into the app");
-}
-
-// The library of each bundle is loaded once, however often the bundle is open: its context is a global of it.
-TvmValue load_library(const std::filesystem::path &path) {
-  static std::mutex mutex;
-  static std::map<std::string, TvmValue> loaded;
-  struct stat status{};
-  if (::stat(path.c_str(), &status) != 0) throw Error(SE_MODEL_CORRUPT, "no library " + ticked(path.string()));
-  const std::string key = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + ":" +
-                          std::to_string(status.st_mtime) + ":" + std::to_string(status.st_size);
-  const std::lock_guard lock(mutex);
-  if (const auto found = loaded.find(key); found != loaded.end()) return found->second;
-#if !defined(SE_TVM_FROM_SOURCE)
-  show_tvm_to_modules();
-#endif
-  TvmValue module = tvm_global("ffi.ModuleLoadFromFile").call({TvmValue(path.string())}, SE_LOAD_FAILED);
-#if !defined(SE_TVM_FROM_SOURCE)
-  take_over_loops(path);
-#endif
-  return loaded.emplace(key, std::move(module)).first->second;
 }
 
 size_t kv_bytes(const Bundle &bundle) { return bundle.kv_dtype == "float16" ? 2 : 4; }
@@ -197,8 +47,7 @@ class TvmEngine : public Engine {
   std::span<const float> score(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt) override;
   // One call has one rotation, so a text that is scored is cut where the other one begins.
   uint32_t score_tokens(uint32_t position) const override {
-    if (!switch_tokens_ || position >= *switch_tokens_) return score_tokens_;
-    return std::min(score_tokens_, *switch_tokens_ - position);
+    return rope_ ? std::min(score_tokens_, rope_->tokens_from(position)) : score_tokens_;
   }
   // Rows after `position` are overwritten before they are read.
   uint32_t rewind(uint32_t position) override { return position; }
@@ -233,13 +82,9 @@ class TvmEngine : public Engine {
   TvmValue cache_;
   TvmValue logits_;
 
-  // Of models whose rotation depends on the length of the text: from how many tokens on it is the other one, whether
-  // that is in use, which tokens there are, and how many of them were computed with it.
-  std::optional<uint32_t> switch_tokens_;
+  // Of models whose rotation depends on the length of the text, with the parameters for longer ones.
+  std::optional<RopeHistory> rope_;
   TvmValue parameters_beyond_;
-  bool is_beyond_ = false;
-  std::vector<int32_t> history_;
-  uint32_t computed_ = 0;
 };
 
 std::unique_ptr<TvmPlace> place_for(const Bundle &bundle, const std::string &backend) {
@@ -306,7 +151,7 @@ void TvmEngine::load_rope_switch(const RopeSwitch &rope, const std::vector<std::
   parameters[static_cast<size_t>(found - names.begin())] =
       place_->tensor(beyond.bytes.data(), beyond.bytes.size(), dtype_of(beyond), beyond.shape, weights);
   parameters_beyond_ = tuple_of(parameters);
-  switch_tokens_ = rope.tokens;
+  rope_.emplace(rope.tokens);
 }
 
 void TvmEngine::allocate_cache(const Bundle &bundle) {
@@ -324,8 +169,7 @@ void TvmEngine::allocate_cache(const Bundle &bundle) {
 }
 
 void TvmEngine::load_functions(const Bundle &bundle) {
-  const TvmValue loaded =
-      bundle.is_linked_in() ? linked_in(bundle, facts_.backend) : load_library(bundle.library(facts_.backend).path);
+  const TvmValue loaded = compiled_code(bundle, facts_.backend);
   machine_ = tvm_function(loaded, "vm_load_executable").call({}, SE_LOAD_FAILED);
   const DLDevice device = place_->device();
   std::vector<TvmValue> places;
@@ -360,24 +204,20 @@ TvmValue TvmEngine::run(const TvmValue &function, std::span<const int32_t> token
   const auto count = static_cast<int64_t>(tokens.size());
   const TvmValue token_ids = place_->tensor(ids.get(), tokens.size_bytes(), int32, {count}, ids);
   const TvmValue first = place_->tensor(where.get(), sizeof(int32_t), int32, {1}, where);
-  return function.call({token_ids, first, cache_, is_beyond_ ? parameters_beyond_ : parameters_}, SE_INTERNAL);
+  return function.call({token_ids, first, cache_, rope_ && rope_->is_beyond() ? parameters_beyond_ : parameters_},
+                       SE_INTERNAL);
 }
 
-// What was computed with the rotation for short texts is of no use to a long one, nor the other way round: everything
-// before `position` is then computed again, as transformers does it.
 void TvmEngine::choose_rope(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt) {
-  if (!switch_tokens_) return;
-  if (position > history_.size()) throw Error(SE_INTERNAL, "tokens before position " + std::to_string(position));
-  history_.resize(position);
-  const bool beyond = position + tokens.size() > *switch_tokens_;
-  computed_ = beyond == is_beyond_ ? std::min(computed_, position) : 0;
-  is_beyond_ = beyond;
-  while (computed_ < position) {
-    const uint32_t count = std::min(prefill_tokens_, position - computed_);
-    call(prefill_, std::span(history_).subspan(computed_, count), computed_, 1, interrupt);
-    computed_ += count;
+  if (!rope_) return;
+  rope_->choose(tokens, position);
+  while (true) {
+    const auto missing = rope_->missing(prefill_tokens_);
+    if (missing.empty()) return;
+    const uint32_t first = rope_->computed();
+    call(prefill_, missing, first, 1, interrupt);
+    rope_->set_computed(first + static_cast<uint32_t>(missing.size()));
   }
-  history_.insert(history_.end(), tokens.begin(), tokens.end());
 }
 
 std::span<const float> TvmEngine::call(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position,
@@ -385,7 +225,7 @@ std::span<const float> TvmEngine::call(const TvmValue &function, std::span<const
   interrupt.check();
   place_->take_failure();
   {
-    const RunningScope scope(pool_, interrupt);
+    const LoopScope scope(pool_, interrupt);
     try {
       logits_ = run(function, tokens, position);
     } catch (const Error &) {
@@ -416,7 +256,7 @@ std::span<const float> TvmEngine::advance(std::span<const int32_t> tokens, uint3
     logits = call(part.size() == 1 ? decode_ : prefill_, part, position, 1, interrupt);
     position += static_cast<uint32_t>(part.size());
     tokens = tokens.subspan(part.size());
-    computed_ = position;
+    if (rope_) rope_->set_computed(position);
   }
   return logits;
 }
@@ -425,7 +265,7 @@ std::span<const float> TvmEngine::score(std::span<const int32_t> tokens, uint32_
                                         const Interrupt &interrupt) {
   choose_rope(tokens, position, interrupt);
   const auto logits = call(score_, tokens, position, tokens.size(), interrupt);
-  computed_ = position + static_cast<uint32_t>(tokens.size());
+  if (rope_) rope_->set_computed(position + static_cast<uint32_t>(tokens.size()));
   return logits;
 }
 
@@ -441,16 +281,3 @@ std::unique_ptr<Engine> make_tvm_engine(const Bundle &bundle, uint32_t context_t
 }
 
 }  // namespace se
-
-#if defined(SE_TVM_FROM_SOURCE)
-
-// A runtime of our own build has these two functions from here, instead of its own thread pool.
-int TVMBackendParallelLaunch(FTVMParallelLambda body, void *data, int task_count) {
-  return se::launch(body, data, task_count);
-}
-
-int TVMBackendParallelBarrier(int task_id, TVMParallelGroupEnv *environment) {
-  return se::refuse_barrier(task_id, environment);
-}
-
-#endif

@@ -1,28 +1,18 @@
 // Finds the driver's library where Linux and NVIDIA's boards have it.
 #include "cuda_api.h"
 
-#include <dlfcn.h>
-
 #include <array>
-#include <mutex>
 
-#include "../status.h"
+#include "driver_library.h"
 
 namespace se::cuda {
 namespace {
 
 constexpr std::array kPlaces = {"libcuda.so.1", "/usr/lib/aarch64-linux-gnu/nvidia/libcuda.so.1", "libcuda.so"};
 
-template <typename Function>
-bool find(void *library, const char *name, Function &out) {
-  out = reinterpret_cast<Function>(::dlsym(library, name));
-  return out != nullptr;
-}
-
 bool load(const char *place, Api &api) {
-  void *library = ::dlopen(place, RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) return false;
-#define SE_FIND(name) find(library, "cu" #name, api.name)
+  DriverLibrary library(place);
+#define SE_FIND(name) library.find("cu" #name, api.name)
   const bool whole = SE_FIND(Init) && SE_FIND(DriverGetVersion) && SE_FIND(DeviceGet) && SE_FIND(DeviceGetName) &&
                      SE_FIND(DeviceGetAttribute) && SE_FIND(DeviceTotalMem_v2) && SE_FIND(DevicePrimaryCtxRetain) &&
                      SE_FIND(CtxSetCurrent) && SE_FIND(CtxSynchronize) && SE_FIND(MemAlloc_v2) && SE_FIND(MemFree_v2) &&
@@ -32,20 +22,15 @@ bool load(const char *place, Api &api) {
                      SE_FIND(EventRecord) && SE_FIND(EventSynchronize) && SE_FIND(EventElapsedTime) &&
                      SE_FIND(EventDestroy_v2) && SE_FIND(GetErrorName);
 #undef SE_FIND
-  if (!whole) ::dlclose(library);
-  return whole;
+  return library.keep_if(whole);
 }
 
 }  // namespace
 
 const Api &api() {
-  static std::mutex mutex;
-  static Api loaded{};
-  static bool is_loaded = false;
-  const std::lock_guard lock(mutex);
-  for (size_t i = 0; i < kPlaces.size() && !is_loaded; ++i) is_loaded = load(kPlaces[i], loaded);
-  if (is_loaded) return loaded;
-  throw Error(SE_UNSUPPORTED, "no CUDA driver is installed here", "install NVIDIA's driver, or JetPack on a Jetson");
+  static const Error missing(SE_UNSUPPORTED, "no CUDA driver is installed here",
+                             "install NVIDIA's driver, or JetPack on a Jetson");
+  return loaded_once<Api>(kPlaces, load, missing);
 }
 
 std::string error_name(Result code) {

@@ -2,18 +2,9 @@
 #include "cuda_device.h"
 
 namespace se::cuda {
-namespace {
-
-std::string bytes_text(uint64_t bytes) { return ticked(std::to_string(bytes)) + " bytes"; }
-
-}  // namespace
 
 Device &Device::open() {
-  static std::mutex mutex;
-  static Device *opened = nullptr;
-  const std::lock_guard lock(mutex);
-  if (opened == nullptr) opened = new Device();
-  return *opened;
+  return opened_once<Device>([] { return new Device(); });
 }
 
 Device::Device() {
@@ -31,24 +22,23 @@ Device::Device() {
   api().DeviceGetAttribute(&minor, kComputeCapabilityMinor, id_);
   driver_ = "CUDA " + std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
   architecture_ = "sm_" + std::to_string(major * 10 + minor);
-  api().DeviceTotalMem_v2(&memory_bytes_, id_);
+  size_t memory = 0;
+  api().DeviceTotalMem_v2(&memory, id_);
+  memory_bytes_ = memory;
   const Result code = api().DevicePrimaryCtxRetain(&context_, id_);
   if (code == kSuccess) return;
-  throw Error(SE_LOAD_FAILED, "the GPU " + ticked(name_) + " cannot be opened: " + error_name(code));
+  throw Error(SE_LOAD_FAILED, gpu() + " cannot be opened: " + error_name(code));
 }
 
 void Device::enter() {
-  if (is_lost_) throw Error(SE_INTERNAL, "the GPU " + ticked(name_) + " is lost", "start the program again");
+  require_device();
   check("cannot be entered", api().CtxSetCurrent(context_));
 }
 
 Error Device::failure(const char *what, Result code) {
-  const std::string said = "the GPU " + ticked(name_) + ": " + what + ": " + error_name(code);
-  if (code == kOutOfMemory) return Error(SE_OOM_VRAM, said, "open with a shorter context or close other programs");
-  if ((code >= kFirstFatal && code <= kLastFatal) || code == kUnknown) {
-    is_lost_ = true;
-    return Error(SE_INTERNAL, said + "; the device is lost", "start the program again, or open with the backend cpu");
-  }
+  const std::string said = gpu() + ": " + what + ": " + error_name(code);
+  if (code == kOutOfMemory) return Error(SE_OOM_VRAM, said, kFreeMemory);
+  if ((code >= kFirstFatal && code <= kLastFatal) || code == kUnknown) return lost(said);
   return Error(SE_INTERNAL, said);
 }
 
@@ -61,16 +51,9 @@ Buffer *Device::allocate(size_t bytes) {
   if (code != kSuccess && pool_.drain([](Buffer &unused) { api().MemFree_v2(unused.memory); })) {
     code = api().MemAlloc_v2(&memory, size);
   }
-  if (code == kOutOfMemory) {
-    throw Error(SE_OOM_VRAM,
-                "the GPU " + ticked(name_) + " has no " + bytes_text(size) + " left; " + bytes_text(used_bytes()) +
-                    " are in use",
-                "open with a shorter context or close other programs");
-  }
+  if (code == kOutOfMemory) throw out_of_memory(size);
   check("cannot allocate", code);
-  auto *made = new Buffer{memory, size};
-  pool_.count(*made);
-  return made;
+  return counted({memory, size});
 }
 
 void Device::trim() noexcept {
@@ -128,20 +111,13 @@ void Device::launch(Function *function, const std::string &name, const size_t *g
   for (Event *event : events) api().EventDestroy_v2(event);
   if (ended != kSuccess) throw failure(("kernel " + ticked(name) + " failed").c_str(), ended);
   const std::lock_guard lock(mutex_);
-  KernelTime &time = times_[name];
-  time.calls += 1;
-  time.nanoseconds += static_cast<uint64_t>(milliseconds * 1e6F);
+  count_kernel(name, static_cast<uint64_t>(milliseconds * 1e6F));
 }
 
 void Device::profile(bool on) {
   profiling_ = on;
   const std::lock_guard lock(mutex_);
-  times_.clear();
-}
-
-std::map<std::string, KernelTime> Device::kernel_times() {
-  const std::lock_guard lock(mutex_);
-  return times_;
+  forget_kernels();
 }
 
 }  // namespace se::cuda

@@ -1,7 +1,6 @@
 // A compiled model on an NVIDIA GPU.
 #include "cuda_program.h"
 #include "gpu_place.h"
-#include "gpu_plugin.h"
 
 namespace se {
 namespace {
@@ -19,12 +18,8 @@ struct CudaTraits {
 }  // namespace
 
 std::unique_ptr<TvmPlace> cuda_place() {
-  // Not earlier: a Python that compiles for CUDA loads TVM's own, which ends the process if the names are taken.
-  static const bool is_ours = register_gpu<CudaTraits>();
-  if (!is_ours) {
-    throw Error(SE_UNSUPPORTED, "TVM's own CUDA runtime is loaded in this process", "run the model in another process");
-  }
-  return std::make_unique<GpuPlace<CudaTraits>>(cuda::Device::open());
+  return late_gpu_place<CudaTraits>(
+      Error(SE_UNSUPPORTED, "TVM's own CUDA runtime is loaded in this process", "run the model in another process"));
 }
 
 }  // namespace se

@@ -7,6 +7,7 @@
 
 #include "../engines/tvm_place.h"
 #include "gpu_failure.h"
+#include "gpu_plugin.h"
 
 namespace se {
 
@@ -77,5 +78,14 @@ class GpuPlace final : public TvmPlace {
   Device &gpu_;
   std::vector<std::byte> content_;
 };
+
+// The device of an interface that TVM may have a runtime of its own for: registered at the first call, not earlier, as
+// TVM's, loaded after ours, ends the process if the names are taken. `taken` is thrown if they are.
+template <typename Traits>
+std::unique_ptr<TvmPlace> late_gpu_place(const Error &taken) {
+  static const bool is_ours = register_gpu<Traits>();
+  if (!is_ours) throw Error(taken);
+  return std::make_unique<GpuPlace<Traits>>(Traits::Device::open());
+}
 
 }  // namespace se

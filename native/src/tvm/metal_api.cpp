@@ -1,11 +1,9 @@
 // Finds Objective-C's runtime and Metal where Apple's systems have them.
 #include "metal_api.h"
 
-#include <dlfcn.h>
+#include <array>
 
-#include <mutex>
-
-#include "../status.h"
+#include "driver_library.h"
 
 namespace se::metal {
 namespace {
@@ -19,29 +17,23 @@ constexpr char kObjectiveC[] = "/usr/lib/libobjc.A.dylib";
 constexpr char kMetal[] = "/System/Library/Frameworks/Metal.framework/Metal";
 #endif
 
-template <typename Function>
-bool find(void *library, const char *name, Function &out) {
-  out = library == nullptr ? nullptr : reinterpret_cast<Function>(::dlsym(library, name));
-  return out != nullptr;
-}
-
-bool load(Api &api) {
-  void *objective_c = ::dlopen(kObjectiveC, RTLD_NOW | RTLD_LOCAL);
-  void *metal = ::dlopen(kMetal, RTLD_NOW | RTLD_LOCAL);
-  return find(metal, "MTLCreateSystemDefaultDevice", api.CreateSystemDefaultDevice) &&
-         find(objective_c, "objc_getClass", api.getClass) && find(objective_c, "sel_registerName", api.registerName) &&
-         find(objective_c, "objc_autoreleasePoolPush", api.autoreleasePoolPush) &&
-         find(objective_c, "objc_autoreleasePoolPop", api.autoreleasePoolPop) &&
-         find(objective_c, "objc_msgSend", api.msgSend);
+bool load(const char *place, Api &api) {
+  DriverLibrary objective_c(kObjectiveC);
+  DriverLibrary metal(place);
+  const bool whole = metal.find("MTLCreateSystemDefaultDevice", api.CreateSystemDefaultDevice) &&
+                     objective_c.find("objc_getClass", api.getClass) &&
+                     objective_c.find("sel_registerName", api.registerName) &&
+                     objective_c.find("objc_autoreleasePoolPush", api.autoreleasePoolPush) &&
+                     objective_c.find("objc_autoreleasePoolPop", api.autoreleasePoolPop) &&
+                     objective_c.find("objc_msgSend", api.msgSend);
+  return objective_c.keep_if(whole) && metal.keep_if(whole);
 }
 
 }  // namespace
 
 const Api &api() {
-  static Api loaded{};
-  static const bool is_loaded = load(loaded);
-  if (is_loaded) return loaded;
-  throw Error(SE_UNSUPPORTED, "this system has no Metal");
+  static const Error missing(SE_UNSUPPORTED, "this system has no Metal");
+  return loaded_once<Api>(std::array{kMetal}, load, missing);
 }
 
 Id string(const std::string &text) { return send(api().getClass("NSString"), "stringWithUTF8String:", text.c_str()); }

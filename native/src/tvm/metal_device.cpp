@@ -10,16 +10,10 @@ namespace {
 // Kernels after which the GPU may begin; about one layer of a model.
 constexpr size_t kKernelsAtOnce = 16;
 
-std::string bytes_text(uint64_t bytes) { return ticked(std::to_string(bytes)) + " bytes"; }
-
 }  // namespace
 
 Device &Device::open() {
-  static std::mutex mutex;
-  static Device *opened = nullptr;
-  const std::lock_guard lock(mutex);
-  if (opened == nullptr) opened = new Device();
-  return *opened;
+  return opened_once<Device>([] { return new Device(); });
 }
 
 Device::Device() : device_(api().CreateSystemDefaultDevice()) {
@@ -31,17 +25,12 @@ Device::Device() : device_(api().CreateSystemDefaultDevice()) {
   memory_bytes_ = send<uint64_t>(device_.get(), "recommendedMaxWorkingSetSize");
   largest_buffer_bytes_ = send<uint64_t>(device_.get(), "maxBufferLength");
   queue_ = Owned(send(device_.get(), "newCommandQueue"));
-  if (queue_.get() == nullptr) throw Error(SE_LOAD_FAILED, "the GPU " + ticked(name_) + " gives no command queue");
+  if (queue_.get() == nullptr) throw Error(SE_LOAD_FAILED, gpu() + " gives no command queue");
 }
 
 Buffer *Device::allocate(size_t bytes) {
   const size_t size = pooled_size(bytes);
-  if (size > largest_buffer_bytes_) {
-    throw Error(SE_OOM_VRAM,
-                "the GPU " + ticked(name_) + " has buffers of at most " + bytes_text(largest_buffer_bytes_) + ", not " +
-                    bytes_text(size),
-                "open with a shorter context, or package with a smaller weight format");
-  }
+  require_buffer(size, largest_buffer_bytes_);
   if (Buffer *buffer = pool_.take(size); buffer != nullptr) return buffer;
   const auto make = [&] {
     return send(device_.get(), "newBufferWithLength:options:", uint64_t{size}, kStorageModeShared);
@@ -53,15 +42,8 @@ Buffer *Device::allocate(size_t bytes) {
     trim();
     memory = make();
   }
-  if (memory == nullptr) {
-    throw Error(SE_OOM_VRAM,
-                "the GPU " + ticked(name_) + " has no " + bytes_text(size) + " left; " + bytes_text(used_bytes()) +
-                    " are in use",
-                "open with a shorter context or close other programs");
-  }
-  auto *made = new Buffer{memory, size};
-  pool_.count(*made);
-  return made;
+  if (memory == nullptr) throw out_of_memory(size);
+  return counted({memory, size});
 }
 
 void Device::trim() noexcept {
@@ -92,14 +74,14 @@ void Device::fill_with_zeros(Buffer &buffer) {
 }
 
 Id Device::encoder(bool for_copies) {
-  if (is_lost_) throw Error(SE_INTERNAL, "the GPU " + ticked(name_) + " is lost", "start the program again");
+  require_device();
   if (commands_.get() == nullptr) commands_ = Owned::retained(send(queue_.get(), "commandBuffer"));
   if (encoder_.get() != nullptr && copies_ != for_copies) end_encoder();
   if (encoder_.get() == nullptr) {
     encoder_ = Owned::retained(send(commands_.get(), for_copies ? "blitCommandEncoder" : "computeCommandEncoder"));
     copies_ = for_copies;
   }
-  if (encoder_.get() == nullptr) throw Error(SE_INTERNAL, "the GPU " + ticked(name_) + " takes no commands");
+  if (encoder_.get() == nullptr) throw Error(SE_INTERNAL, gpu() + " takes no commands");
   return encoder_.get();
 }
 
@@ -123,14 +105,10 @@ void Device::wait() {
     send<void>(commands.get(), "waitUntilCompleted");
     if (send<uint64_t>(commands.get(), "status") != kCommandBufferFailed) continue;
     const Id error = send(commands.get(), "error");
-    const std::string said = "the GPU " + ticked(name_) + " failed: " + reason(error);
-    if (send<int64_t>(error, "code") == kOutOfMemory) {
-      throw Error(SE_OOM_VRAM, said, "open with a shorter context or close other programs");
-    }
+    const std::string said = gpu() + " failed: " + reason(error);
+    if (send<int64_t>(error, "code") == kOutOfMemory) throw Error(SE_OOM_VRAM, said, kFreeMemory);
     // What follows in the queue worked on results that are not there.
-    is_lost_ = true;
-    throw Error(SE_INTERNAL, said + "; the device is lost",
-                "start the program again, or open with the backend cpu (iOS stops the GPU of apps in the background)");
+    throw lost(said, " (iOS stops the GPU of apps in the background)");
   }
 }
 
@@ -170,20 +148,13 @@ void Device::launch(Id pipeline, const std::string &name, const size_t *groups, 
   send<void>(commands, "waitUntilCompleted");
   const double seconds = send<double>(commands, "GPUEndTime") - send<double>(commands, "GPUStartTime");
   wait();
-  KernelTime &time = times_[name];
-  time.calls += 1;
-  time.nanoseconds += static_cast<uint64_t>(seconds * 1e9);
+  count_kernel(name, static_cast<uint64_t>(seconds * 1e9));
 }
 
 void Device::profile(bool on) {
   const std::lock_guard lock(mutex_);
   profiling_ = on;
-  times_.clear();
-}
-
-std::map<std::string, KernelTime> Device::kernel_times() {
-  const std::lock_guard lock(mutex_);
-  return times_;
+  forget_kernels();
 }
 
 }  // namespace se::metal

@@ -1,6 +1,5 @@
 // A compiled model on Apple's GPU.
 #include "gpu_place.h"
-#include "gpu_plugin.h"
 #include "metal_program.h"
 
 namespace se {
@@ -20,9 +19,7 @@ struct MetalTraits {
 }  // namespace
 
 std::unique_ptr<TvmPlace> metal_place() {
-  static const bool is_ours = register_gpu<MetalTraits>();
-  if (!is_ours) throw Error(SE_INTERNAL, "TVM's runtime does not take our Metal device");
-  return std::make_unique<GpuPlace<MetalTraits>>(metal::Device::open());
+  return late_gpu_place<MetalTraits>(Error(SE_INTERNAL, "TVM's runtime does not take our Metal device"));
 }
 
 }  // namespace se

@@ -1,14 +1,11 @@
 // Finds the OpenCL library where vendors put it.
 #include "opencl_api.h"
 
-#include <dlfcn.h>
-
 #include <array>
 #include <cstdlib>
 #include <map>
-#include <mutex>
 
-#include "../status.h"
+#include "driver_library.h"
 
 namespace se::cl {
 namespace {
@@ -28,19 +25,12 @@ constexpr std::array kPlaces = {
     "/vendor/lib64/libPVROCL.so",
 };
 
-template <typename Function>
-bool find(void *library, const char *name, Function &out) {
-  out = reinterpret_cast<Function>(::dlsym(library, name));
-  return out != nullptr;
-}
-
 bool load(const char *place, Api &api) {
-  void *library = ::dlopen(place, RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) return false;
+  DriverLibrary library(place);
   // Pixel phones hand their functions out through a loader that must be switched on first.
   void (*enable)() = nullptr;
-  if (find(library, "enableOpenCL", enable)) enable();
-#define SE_FIND(name) find(library, "cl" #name, api.name)
+  if (library.find("enableOpenCL", enable)) enable();
+#define SE_FIND(name) library.find("cl" #name, api.name)
   const bool whole = SE_FIND(GetPlatformIDs) && SE_FIND(GetPlatformInfo) && SE_FIND(GetDeviceIDs) &&
                      SE_FIND(GetDeviceInfo) && SE_FIND(CreateContext) && SE_FIND(ReleaseContext) &&
                      SE_FIND(CreateCommandQueue) && SE_FIND(ReleaseCommandQueue) && SE_FIND(CreateBuffer) &&
@@ -53,27 +43,16 @@ bool load(const char *place, Api &api) {
                      SE_FIND(ReleaseKernel) && SE_FIND(GetEventProfilingInfo) && SE_FIND(ReleaseEvent);
 #undef SE_FIND
   // OpenCL 1.2 has it; where a driver does not, kernels read buffers.
-  find(library, "clCreateImage", api.CreateImage);
-  if (!whole) ::dlclose(library);
-  return whole;
+  library.find("clCreateImage", api.CreateImage);
+  return library.keep_if(whole);
 }
 
 }  // namespace
 
 const Api &api() {
-  static std::mutex mutex;
-  static Api loaded{};
-  static bool is_loaded = false;
-  const std::lock_guard lock(mutex);
-  if (is_loaded) return loaded;
-  for (const char *place : kPlaces) {
-    if (load(place, loaded)) {
-      is_loaded = true;
-      return loaded;
-    }
-  }
-  throw Error(SE_UNSUPPORTED, "no OpenCL library is installed here",
-              "install the GPU's driver; an Android app names libOpenCL.so in <uses-native-library>");
+  static const Error missing(SE_UNSUPPORTED, "no OpenCL library is installed here",
+                             "install the GPU's driver; an Android app names libOpenCL.so in <uses-native-library>");
+  return loaded_once<Api>(kPlaces, load, missing);
 }
 
 std::string error_name(Int code) {

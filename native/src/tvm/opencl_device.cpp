@@ -10,8 +10,6 @@
 namespace se::cl {
 namespace {
 
-std::string bytes_text(uint64_t bytes) { return ticked(std::to_string(bytes)) + " bytes"; }
-
 void give_back(Buffer &unused) {
   if (unused.image != nullptr) api().ReleaseMemObject(unused.image);
   api().ReleaseMemObject(unused.memory);
@@ -20,11 +18,7 @@ void give_back(Buffer &unused) {
 }  // namespace
 
 Device &Device::open() {
-  static std::mutex mutex;
-  static Device *opened = nullptr;
-  const std::lock_guard lock(mutex);
-  if (opened == nullptr) opened = new Device();
-  return *opened;
+  return opened_once<Device>([] { return new Device(); });
 }
 
 Device::Device() {
@@ -97,17 +91,16 @@ uint64_t Device::number(Uint key) const {
 }
 
 Error Device::failure(const char *what, Int code) {
-  const std::string said = std::string("the GPU ") + ticked(name_) + ": " + what + ": " + error_name(code);
+  const std::string said = gpu() + ": " + what + ": " + error_name(code);
   switch (code) {
     case kMemObjectAllocationFailure:
     case kOutOfHostMemory:
     case kInvalidBufferSize:
-      return Error(SE_OOM_VRAM, said, "open with a shorter context or close other programs");
+      return Error(SE_OOM_VRAM, said, kFreeMemory);
     case kOutOfResources:
     case kDeviceNotAvailable:
       // After either, drivers answer every call with an error.
-      is_lost_ = true;
-      return Error(SE_INTERNAL, said + "; the device is lost", "start the program again, or open with the backend cpu");
+      return lost(said);
     default:
       return Error(SE_INTERNAL, said);
   }
@@ -115,13 +108,8 @@ Error Device::failure(const char *what, Int code) {
 
 Buffer *Device::allocate(size_t bytes) {
   const size_t size = pooled_size(bytes);
-  if (is_lost_) throw Error(SE_INTERNAL, "the GPU " + ticked(name_) + " is lost", "start the program again");
-  if (size > largest_buffer_bytes_) {
-    throw Error(SE_OOM_VRAM,
-                "the GPU " + ticked(name_) + " makes buffers of up to " + bytes_text(largest_buffer_bytes_) + ", not " +
-                    bytes_text(size),
-                "open with a shorter context, or package with a smaller weight format");
-  }
+  require_device();
+  require_buffer(size, largest_buffer_bytes_);
   if (Buffer *buffer = pool_.take(size); buffer != nullptr) return buffer;
   const Bitfield flags = kMemReadWrite | (is_unified_ ? kMemAllocHostPtr : 0);
   Int code = kSuccess;
@@ -129,18 +117,9 @@ Buffer *Device::allocate(size_t bytes) {
   if (code != kSuccess && pool_.drain(give_back)) {
     memory = api().CreateBuffer(context_, flags, size, nullptr, &code);
   }
-  if (code != kSuccess) {
-    throw Error(SE_OOM_VRAM,
-                "the GPU " + ticked(name_) + " has no " + bytes_text(size) + " left (" + error_name(code) + "); " +
-                    bytes_text(used_bytes()) + " are in use",
-                "open with a shorter context or close other programs");
-  }
-  auto *made = new Buffer{memory, size};
-  pool_.count(*made);
-  return made;
+  if (code != kSuccess) throw out_of_memory(size, " (" + error_name(code) + ")");
+  return counted({{memory, size}});
 }
-
-void Device::release(Buffer *buffer) noexcept { pool_.give(buffer); }
 
 void Device::trim() noexcept { pool_.drain(give_back); }
 
@@ -191,7 +170,7 @@ Mem *Device::image_of(Buffer &buffer, std::string &why) {
   if (buffer.image != nullptr) return buffer.image;
   const size_t texels = buffer.bytes / kTexelBytes;
   if (texels > largest_image_texels_) {
-    why = "it has " + ticked(std::to_string(texels)) + " texels and an image of the GPU " + ticked(name_) + " up to " +
+    why = "it has " + ticked(std::to_string(texels)) + " texels and an image of " + gpu() + " up to " +
           ticked(std::to_string(largest_image_texels_));
     return nullptr;
   }
@@ -200,7 +179,7 @@ Mem *Device::image_of(Buffer &buffer, std::string &why) {
   Int code = kSuccess;
   Mem *image = api().CreateImage(context_, kMemReadOnly, &format, &description, nullptr, &code);
   if (code != kSuccess) {
-    why = "the GPU " + ticked(name_) + " makes no image of it: " + error_name(code);
+    why = gpu() + " makes no image of it: " + error_name(code);
     return nullptr;
   }
   return buffer.image = image;
@@ -210,7 +189,7 @@ void Device::finish() { check("cannot finish its work", api().Finish(queue_)); }
 
 void Device::launch(Kernel *kernel, const std::string &name, unsigned dimensions, const size_t *global,
                     const size_t *local) {
-  if (is_lost_) throw Error(SE_INTERNAL, "the GPU " + ticked(name_) + " is lost", "start the program again");
+  require_device();
   Event *event = nullptr;
   const Int code = api().EnqueueNDRangeKernel(queue_, kernel, dimensions, nullptr, global, local, 0, nullptr,
                                               profiling_ ? &event : nullptr);
@@ -223,20 +202,13 @@ void Device::launch(Kernel *kernel, const std::string &name, unsigned dimensions
   api().GetEventProfilingInfo(event, kProfilingEnd, sizeof end, &end, nullptr);
   api().ReleaseEvent(event);
   const std::lock_guard lock(mutex_);
-  KernelTime &time = times_[name];
-  time.calls += 1;
-  time.nanoseconds += end - start;
+  count_kernel(name, end - start);
 }
 
 void Device::profile(bool on) {
   if (on != profiling_) open_queue(on);
   const std::lock_guard lock(mutex_);
-  times_.clear();
-}
-
-std::map<std::string, KernelTime> Device::kernel_times() {
-  const std::lock_guard lock(mutex_);
-  return times_;
+  forget_kernels();
 }
 
 }  // namespace se::cl

@@ -1,44 +1,31 @@
 // One OpenCL device: its queue, its memory, its programs. Everything on it runs in the order in which it was asked for.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
-#include <map>
-#include <mutex>
 #include <string>
 #include <vector>
 
-#include "../status.h"
-#include "gpu_types.h"
+#include "gpu_device.h"
 #include "opencl_api.h"
 
 namespace se::cl {
 
-// Device memory. TVM carries its address around as a tensor's data and wants that aligned.
-struct alignas(64) Buffer {
-  Mem *memory;
-  size_t bytes;
+struct Buffer : GpuBuffer<Mem *> {
   Mem *image = nullptr;  // the same memory as texels, once a kernel has asked for it
 };
 
 // A texel is four words of 32 bits.
 constexpr size_t kTexelBytes = 16;
 
-class Device {
+class Device final : public GpuDevice<Buffer> {
  public:
   // The GPU that is found first; other processors (PoCL) where there is none. UNSUPPORTED if OpenCL is missing or
   // finds nothing, LOAD_FAILED if the device cannot be opened; tried again at the next call then.
   static Device &open();
 
-  Device(const Device &) = delete;
-  Device &operator=(const Device &) = delete;
-
-  const std::string &name() const { return name_; }
-  const std::string &driver() const { return driver_; }
   const std::string &platform() const { return platform_; }
   bool computes_half() const { return computes_half_; }
   bool is_unified() const { return is_unified_; }
-  uint64_t memory_bytes() const { return memory_bytes_; }
   uint64_t largest_buffer_bytes() const { return largest_buffer_bytes_; }
   // What an image over a buffer may hold; 0 where there are no images.
   uint64_t largest_image_texels() const { return largest_image_texels_; }
@@ -48,12 +35,8 @@ class Device {
   // Memory, from the pool where a buffer of this size is free. OOM_VRAM when the device has none left or makes no
   // buffer of this size.
   Buffer *allocate(size_t bytes);
-  // Back into the pool. What was queued before may still use it: what reuses it is queued later.
-  void release(Buffer *buffer) noexcept;
   // Gives what lies in the pool back to the device.
   void trim() noexcept;
-  // Bytes in use, without the pool.
-  uint64_t used_bytes() const { return pool_.used_bytes(); }
 
   // `write` returns as soon as `from` may be changed, `read` when everything queued before is done.
   void write(Buffer &to, size_t offset, const void *from, size_t bytes);
@@ -69,14 +52,13 @@ class Device {
 
   // Measures every kernel from now on, one at a time: slower, and only for that.
   void profile(bool on);
-  std::map<std::string, KernelTime> kernel_times();
 
   // The failure for a status of a call; remembers a lost device, which serves no more.
   Error failure(const char *what, Int code);
 
  private:
   Device();
-  ~Device() = delete;  // lives as long as the process: drivers do not like to be taken down at exit
+  ~Device() = delete;
   void check(const char *what, Int code) {
     if (code != kSuccess) throw failure(what, code);
   }
@@ -89,13 +71,9 @@ class Device {
   Context *context_ = nullptr;
   Queue *queue_ = nullptr;
   bool profiling_ = false;
-  std::string platform_, name_, driver_;
+  std::string platform_;
   bool computes_half_ = false, is_unified_ = false;
-  uint64_t memory_bytes_ = 0, largest_buffer_bytes_ = 0, largest_image_texels_ = 0;
-  GpuPool<Buffer> pool_;
-  std::mutex mutex_;
-  std::atomic<bool> is_lost_ = false;
-  std::map<std::string, KernelTime> times_;
+  uint64_t largest_buffer_bytes_ = 0, largest_image_texels_ = 0;
 };
 
 }  // namespace se::cl
