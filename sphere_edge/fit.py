@@ -10,6 +10,9 @@ workspace  what one prefill call holds at once, in float32: per token the residu
            the logits of one call
 runtime    code, threads and the vocabulary: a round figure above what `sphere-edge bench` measures,
            which prints this prediction beside the runner's real peak
+
+On a GPU with memory of its own, all but the runtime lies there and must fit there, too. The whole
+peak is still asked of the RAM: the CPU takes over where the GPU fails.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Literal
 
 from sphere_edge.bundle.manifest import Memory
 from sphere_edge.console import human_bytes
-from sphere_edge.errors import OutOfMemoryError
+from sphere_edge.errors import OutOfMemoryError, Status
 from sphere_edge.profiles import DeviceProfile
 
 KvDtype = Literal["float32", "float16"]
@@ -82,17 +85,35 @@ class Change:
 
 @dataclass(frozen=True)
 class Fit:
-    """A model on a device; `longest_context` is 0 when not even the weights fit."""
+    """A model on a device; `longest_context` is 0 when not even the weights fit.
+
+    `gpu_room_bytes`: what it may take of the GPU's own memory; None: it takes none of that.
+    """
 
     profile: DeviceProfile
     choice: Choice
     memory: Memory
     longest_context: int
+    gpu_room_bytes: int | None = None
 
     @property
     def fits(self) -> bool:
-        """Whether the peak is within what one app may use there."""
-        return self.memory.peak_bytes <= self.profile.memory.usable_bytes
+        """Whether the peak is within what one app may use there, on the GPU and beside it."""
+        return self.lacks_bytes == 0
+
+    @property
+    def lacks_bytes(self) -> int:
+        """By how much it is too large, where it lacks the most."""
+        lacks = self.memory.peak_bytes - self.profile.memory.usable_bytes
+        return max(0, lacks, self._lacks_on_gpu())
+
+    @property
+    def gpu_is_too_small(self) -> bool:
+        """Whether it is the GPU's own memory that it does not fit."""
+        return self._lacks_on_gpu() > 0
+
+    def _lacks_on_gpu(self) -> int:
+        return 0 if self.gpu_room_bytes is None else self.memory.gpu_bytes - self.gpu_room_bytes
 
 
 def predict(spec: ModelSpec, choice: Choice, prefill_tokens: int = PREFILL_TOKENS) -> Memory:
@@ -116,20 +137,33 @@ def predict(spec: ModelSpec, choice: Choice, prefill_tokens: int = PREFILL_TOKEN
     )
 
 
-def fit(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> Fit:
-    """How `spec` with `choice` sits in the memory of `profile`."""
+def fit(spec: ModelSpec, choice: Choice, profile: DeviceProfile, backend: str = "cpu") -> Fit:
+    """How `spec` with `choice` sits in the memory of `profile`, run on `backend`."""
     memory = predict(spec, choice)
+    room = profile.gpu_room_bytes(backend)
     per_token = spec.kv_features * KV_BYTES[choice.kv_dtype]
     spare = profile.memory.usable_bytes - (memory.peak_bytes - memory.kv_cache_bytes)
+    if room is not None:
+        spare = min(spare, room - (memory.gpu_bytes - memory.kv_cache_bytes))
     longest = min(max(0, spare // per_token), spec.context_tokens)
-    return Fit(profile, choice, memory, longest)
+    return Fit(profile, choice, memory, longest, room)
 
 
-def check(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> Memory:
-    """`predict`, or OutOfMemoryError naming the cheapest changes when that is too much."""
-    found = fit(spec, choice, profile)
+def check(spec: ModelSpec, choice: Choice, profile: DeviceProfile, backend: str = "cpu") -> Memory:
+    """`predict`, or OutOfMemoryError naming the cheapest changes when that is too much.
+
+    Its code is OOM_VRAM where `backend`'s GPU has memory of its own and that is too small.
+    """
+    found = fit(spec, choice, profile, backend)
     if not found.fits:
-        raise too_much(spec.name, found.memory.peak_bytes, profile, _hint(spec, choice, profile))
+        hint = _hint(spec, choice, profile, backend)
+        if found.gpu_is_too_small:
+            message = (
+                f"`{spec.name}` needs {human_bytes(found.memory.gpu_bytes)} on the GPU, "
+                f"`{profile.name}` has {human_bytes(found.gpu_room_bytes or 0)} of its own for it"
+            )
+            raise OutOfMemoryError(message, hint=hint, code=Status.OOM_VRAM)
+        raise too_much(spec.name, found.memory.peak_bytes, profile, hint)
     return found.memory
 
 
@@ -142,21 +176,23 @@ def too_much(model: str, peak_bytes: int, profile: DeviceProfile, hint: str) -> 
     return OutOfMemoryError(message, hint=hint)
 
 
-def changes(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> list[Change]:
+def changes(
+    spec: ModelSpec, choice: Choice, profile: DeviceProfile, backend: str = "cpu"
+) -> list[Change]:
     """The three cheapest changes, those that are enough by themselves first.
 
     Cheapest: each kind of change goes only as far as needed, and the kinds are in the order of what
     they cost in quality: smaller numbers in the KV cache, a shorter context, fewer bits.
     """
     before = predict(spec, choice).peak_bytes
-    usable = profile.memory.usable_bytes
     found = []
     for steps in _ways(spec, choice):
-        tried = [(flags, to, predict(spec, to).peak_bytes) for flags, to in steps]
+        tried = [(flags, fit(spec, to, profile, backend)) for flags, to in steps]
         if not tried:
             continue
-        flags, to, peak = next((step for step in tried if step[2] <= usable), tried[-1])
-        found.append(Change(flags, to, before - peak, peak <= usable))
+        flags, then = next((step for step in tried if step[1].fits), tried[-1])
+        saves = before - then.memory.peak_bytes
+        found.append(Change(flags, then.choice, saves, then.fits))
     return sorted(found, key=lambda change: not change.is_enough)
 
 
@@ -180,8 +216,8 @@ def _ways(spec: ModelSpec, choice: Choice) -> Iterator[list[tuple[str, Choice]]]
     ]
 
 
-def _hint(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> str:
-    offers = changes(spec, choice, profile)
+def _hint(spec: ModelSpec, choice: Choice, profile: DeviceProfile, backend: str) -> str:
+    offers = changes(spec, choice, profile, backend)
     if not offers:
         return "use a smaller model"
     said = "; ".join(
@@ -200,7 +236,8 @@ def _hint(spec: ModelSpec, choice: Choice, profile: DeviceProfile) -> str:
             min(together.context_tokens, offer.choice.context_tokens),
             "float16" if "float16" in (together.kv_dtype, offer.choice.kv_dtype) else "float32",
         )
-    peak = predict(spec, together).peak_bytes
-    if len(offers) > 1 and peak <= profile.memory.usable_bytes:
+    least = fit(spec, together, profile, backend)
+    if len(offers) > 1 and least.fits:
         return f"{said}; all of them together fit"
-    return f"{said}; even together they need {human_bytes(peak)}: use a smaller model"
+    peak = human_bytes(least.memory.peak_bytes)
+    return f"{said}; even together they need {peak}: use a smaller model"

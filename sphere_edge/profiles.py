@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from sphere_edge import host as this_host
 from sphere_edge import resources
+from sphere_edge.backends import CompiledBackend, GgufBackend, GpuApi
 from sphere_edge.errors import InvalidArgumentError, NotFoundError
 
 if sys.version_info >= (3, 11):
@@ -28,10 +29,6 @@ else:
 
 Feature = Literal["avx512vnni", "avx2", "fma", "f16c", "neon", "dotprod", "i8mm", "fp16"]
 Quantization = Literal["q4", "q8", "f16", "f32"]
-# What a bundle's code runs on.
-Backend = Literal["cpu", "opencl", "metal", "cuda"]
-# What a GGUF runs on: ggml's own backends.
-GgufBackend = Literal["cpu", "vulkan", "metal"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
 
 # How far bundles for the device have been tried: on the device itself, built only, not even that.
@@ -117,13 +114,16 @@ class Gpu(_Part):
     """
 
     name: str
-    api: Literal["opencl", "metal", "cuda", "vulkan"]
+    api: GpuApi
     # Of the interface, as `3.0`.
     api_version: str | None = None
     architecture: str | None = None
     # Of float32, at its highest clock.
     flops_per_s: Flops | None = None
     unified: bool = True
+    # Its own memory, if it is not `unified`, and how much of that a program may use.
+    memory_bytes: Bytes | None = None
+    usable_memory_bytes: Bytes | None = None
     half_precision: bool = True
     textures: bool = False
     limits: GpuLimits = GpuLimits()
@@ -132,6 +132,16 @@ class Gpu(_Part):
     def _textures_can_be_had(self) -> Gpu:
         if self.textures and (self.api != "opencl" or self.limits.images is False):
             message = "textures are read through OpenCL, by a GPU that has images"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _memory_is_its_own(self) -> Gpu:
+        if self.unified and (self.memory_bytes or self.usable_memory_bytes):
+            message = "a GPU that shares the RAM (unified) has no memory of its own"
+            raise ValueError(message)
+        if (self.usable_memory_bytes or 0) > (self.memory_bytes or 0):
+            message = "usable_memory_bytes is more than memory_bytes"
             raise ValueError(message)
         return self
 
@@ -167,7 +177,7 @@ class DeviceProfile(_Part):
     memory: Memory
     gpu: Gpu | None = None
     # What compiled models are made for there, the first choice first.
-    backends: Annotated[tuple[Backend, ...], Field(min_length=1)] = ("cpu",)
+    backends: Annotated[tuple[CompiledBackend, ...], Field(min_length=1)] = ("cpu",)
     # The same for GGUF models.
     gguf_backends: Annotated[tuple[GgufBackend, ...], Field(min_length=1)] = ("cpu",)
     defaults: Defaults = Defaults()
@@ -193,8 +203,8 @@ class DeviceProfile(_Part):
                 raise ValueError(message)
         for gguf_backend in self.gguf_backends:
             # Whatever else a GPU has, it may have Vulkan, too; Apple's have not.
-            has_it = self.gpu is not None and (self.gpu.api == "metal") == (gguf_backend == "metal")
-            if gguf_backend != "cpu" and not has_it:
+            is_apple = self.gpu is not None and self.gpu.api == "metal"
+            if gguf_backend not in (there | ({"vulkan"} if self.gpu and not is_apple else set())):
                 message = f"gguf backend {gguf_backend} without a GPU for it"
                 raise ValueError(message)
         return self
@@ -213,6 +223,10 @@ class DeviceProfile(_Part):
         if self.triple.endswith("musl"):
             return "any Linux"
         return f"glibc {_OLDEST_GLIBC['arm64' if self.is_arm else 'x86-64']}"
+
+    def gpu_room_bytes(self, backend: str) -> int | None:
+        """What a model on `backend` may take of the GPU's own memory; None where it shares RAM."""
+        return self.gpu.usable_memory_bytes if self.gpu is not None and backend != "cpu" else None
 
     @property
     def is_arm(self) -> bool:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sphere_edge.backends import CompiledGpu, GgufBackend
+
 SCHEMA_VERSION: Final = 1
 # The same number as SE_RUNTIME_ABI in native/include/sphere_edge.h.
 RUNTIME_ABI = 1
@@ -44,7 +46,7 @@ class Target(Part):
     triple: str
     cpu_features: tuple[str, ...] = ()
     # Of a GGUF: ggml's own backend for GPUs.
-    backend: Literal["cpu", "opencl", "metal", "cuda", "vulkan"] = "cpu"
+    backend: GgufBackend = "cpu"
 
 
 class Sampling(Part):
@@ -93,7 +95,7 @@ class Audio(Part):
 class GpuCode(Part):
     """Code for a GPU beside that for the CPU: the same functions, parameters and cache."""
 
-    backend: Literal["opencl", "metal", "cuda"]
+    backend: CompiledGpu
     # The shared library; for iOS the folder of the object files that the app links in.
     library: RelativePath
     # What the kernels multiply in where the error allows it; sums are float32.
@@ -142,6 +144,11 @@ class Memory(Part):
     kv_cache_bytes: Count
     workspace_bytes: Count
     peak_bytes: Count
+
+    @property
+    def gpu_bytes(self) -> int:
+        """The part of the peak that lies on a GPU when the model runs there."""
+        return self.weights_bytes + self.kv_cache_bytes + self.workspace_bytes
 
 
 class Quality(Part):

@@ -288,7 +288,9 @@ def _fit(
     usual = context_tokens or profile.defaults.context_tokens
     formats = tuple(spec.weights_bytes)
     quantization = profile.defaults.quantization if kind == "safetensors" else formats[0]
-    return fit.fit(spec, Choice(quantization, min(usual, spec.context_tokens), "float16"), profile)
+    choice = Choice(quantization, min(usual, spec.context_tokens), "float16")
+    backends = profile.backends if kind == "safetensors" else profile.gguf_backends
+    return fit.fit(spec, choice, profile, backends[0])
 
 
 def _show_model(
@@ -315,6 +317,7 @@ def _show_model(
             "CONTEXT →",
             "NEEDS →",
             "MAY USE →",
+            "ON THE GPU →",
             "FITS",
             "LONGEST CONTEXT →",
             "DECODE ≤",
@@ -327,6 +330,7 @@ def _show_model(
                 str(one.choice.context_tokens),
                 console.human_bytes(one.memory.peak_bytes),
                 console.human_bytes(one.profile.memory.usable_bytes),
+                _on_gpu(one),
                 "yes" if one.fits else "no",
                 str(one.longest_context) if one.longest_context else "-",
                 *_speeds(family, spec, one),
@@ -334,6 +338,16 @@ def _show_model(
             for one in fits
         ],
     )
+
+
+def _on_gpu(one: Fit) -> str:
+    """What it takes of the GPU's own memory, and how much it may."""
+    if one.gpu_room_bytes is None:
+        return "-"
+    needed, room = (
+        console.human_bytes(size) for size in (one.memory.gpu_bytes, one.gpu_room_bytes)
+    )
+    return f"{needed} of {room}"
 
 
 def _speeds(family: str, spec: ModelSpec, one: Fit) -> tuple[str, str]:
@@ -364,6 +378,8 @@ def _as_json(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fit])
                 "kv_dtype": one.choice.kv_dtype,
                 "memory": one.memory.model_dump(mode="json"),
                 "usable_bytes": one.profile.memory.usable_bytes,
+                "gpu_bytes": None if one.gpu_room_bytes is None else one.memory.gpu_bytes,
+                "gpu_room_bytes": one.gpu_room_bytes,
                 "fits": one.fits,
                 "longest_context": one.longest_context,
                 "roofline": dataclasses.asdict(roofline(family, spec, one.choice, one.profile)),

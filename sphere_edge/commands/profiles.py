@@ -50,7 +50,17 @@ def list_profiles(
         console.say("no profile is like that")
         return
     console.write_table(
-        ("NAME", "DEVICE", "SYSTEM", "GPU", "BACKENDS", "MEMORY →", "FOR AN APP →", "BANDWIDTH →"),
+        (
+            "NAME",
+            "DEVICE",
+            "SYSTEM",
+            "GPU",
+            "BACKENDS",
+            "MEMORY →",
+            "FOR AN APP →",
+            "GPU'S OWN →",
+            "BANDWIDTH →",
+        ),
         [
             (
                 profile.name,
@@ -60,6 +70,7 @@ def list_profiles(
                 " ".join(profile.backends),
                 console.human_bytes(profile.memory.total_bytes),
                 console.human_bytes(profile.memory.usable_bytes),
+                _shown("bytes", profile.gpu.memory_bytes if profile.gpu else None),
                 _shown("per_s", profile.memory.bandwidth_bytes_per_s),
             )
             for profile in found

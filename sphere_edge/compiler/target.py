@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import tvm
 
+from sphere_edge.backends import CompiledGpu
 from sphere_edge.errors import UnsupportedError
 from sphere_edge.profiles import DeviceProfile, GpuLimits
 from sphere_edge.quantization.weights import WeightFormat
 
 IsaName = Literal["avx512vnni", "avx2", "neon_i8mm", "neon_dotprod", "generic"]
-GpuKind = Literal["opencl", "cuda", "metal"]
 # GPUs whose kernels are tuned alike.
 GpuFamily = Literal["mali", "adreno", "nvidia", "apple", "generic"]
 
@@ -96,7 +96,7 @@ _GPU_NAMES: dict[GpuFamily, tuple[str, ...]] = {
 # The most threads and bytes of local memory that our work groups take, however much a GPU has: a
 # driver may give a kernel of many registers fewer threads than the device's most (OpenCL's
 # CL_KERNEL_WORK_GROUP_SIZE), and CUDA more than 48 KiB only on request.
-_GROUP_MOST: dict[GpuKind, tuple[int, int]] = {
+_GROUP_MOST: dict[CompiledGpu, tuple[int, int]] = {
     "opencl": (256, 32768),
     "cuda": (1024, 49152),
     "metal": (1024, 32768),
@@ -111,7 +111,7 @@ class GpuTarget:
     have the layout of `host`, so that one set of them serves the CPU's code and the GPU's.
     """
 
-    kind: GpuKind
+    kind: CompiledGpu
     family: GpuFamily
     host: CpuTarget
     half: bool

@@ -56,6 +56,8 @@ class Probe:
     gpu: str | None
     gpu_driver: str | None
     sensors: tuple[Sensor, ...]
+    # Free memory of the GPU's own; None where it shares the RAM or none tells.
+    gpu_memory_available_bytes: int | None = None
 
 
 def probe(device: Device, *, folder: str | None = None, sysfs: str = "/sys") -> Probe:
@@ -109,6 +111,7 @@ def parse(text: str, uri: str) -> Probe:
         gpu=gpu,
         gpu_driver=driver,
         sensors=sensors.parse(told.get("sensors", [])),
+        gpu_memory_available_bytes=_gpu_memory(told.get("gpu memory", [])),
     )
 
 
@@ -307,6 +310,12 @@ def free_storage(lines: Sequence[str]) -> int | None:
     percent = next((at for at, field in enumerate(fields) if field.endswith("%")), 0)
     free = fields[percent - 1] if percent >= 1 else ""
     return int(free) * 1024 if re.fullmatch(r"\d{1,15}", free, re.ASCII) else None
+
+
+def _gpu_memory(lines: list[str]) -> int | None:
+    """The free bytes of the first of NVIDIA's GPUs, told in MiB; a Jetson's answers `[N/A]`."""
+    mebibytes = _number(lines[0]) if lines else None
+    return mebibytes * 2**20 if mebibytes is not None and mebibytes < 2**40 else None
 
 
 def _gpu(told: dict[str, list[str]], properties: dict[str, str]) -> tuple[str | None, str | None]:

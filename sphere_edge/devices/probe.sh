@@ -75,5 +75,7 @@ for driver in /sys/class/drm/card[0-9]/device/driver; do
 done
 ls /vendor/lib64/egl /vendor/lib64/libOpenCL.so /usr/lib/*/libcuda.so.1 /usr/lib/*/libOpenCL.so.1 \
   /dev/nvhost-gpu /dev/nvgpu | head -n 20
+section 'gpu memory'
+nvidia-smi --query-gpu=memory.free --format=csv,noheader,nounits | head -n 1 | head -c 64
 section sensors
 sys=${2:-/sys}

@@ -26,6 +26,22 @@ def check(manifest: Manifest, probe: Probe, uri: str) -> None:
             "end other programs there, or package the model with a shorter --context or --quant q4"
         )
         raise errors.OutOfMemoryError(message, hint=hint)
+    _check_gpu_memory(manifest, probe, uri)
+
+
+def _check_gpu_memory(manifest: Manifest, probe: Probe, uri: str) -> None:
+    """Raises OutOfMemoryError, OOM_VRAM, if the first choice is a GPU with too little memory."""
+    needed, available = manifest.memory.gpu_bytes, probe.gpu_memory_available_bytes
+    if manifest.backends[0] != "cpu" and available is not None and needed > available:
+        message = (
+            f"`{manifest.name}` needs {console.human_bytes(needed)} on the GPU, "
+            f"that of {uri} has {console.human_bytes(available)} free right now"
+        )
+        hint = (
+            "end what else uses the GPU, or package the model with a shorter --context, "
+            "--quant q4, or for a profile that runs it on the CPU"
+        )
+        raise errors.OutOfMemoryError(message, hint=hint, code=errors.Status.OOM_VRAM)
 
 
 def _check_machine_code(manifest: Manifest, probe: Probe, uri: str) -> None:

@@ -115,7 +115,7 @@ def _predicted(
     usual = profile.defaults.context_tokens
     context = context_tokens(options.context_tokens, usual, spec.context_tokens)
     choice = fit.Choice(file.quantization, context, options.kv_dtype or "float16")
-    return spec, choice, fit.check(spec, choice, profile)
+    return spec, choice, fit.check(spec, choice, profile, profile.gguf_backends[0])
 
 
 def _place(

@@ -73,7 +73,8 @@ def build(
     _warn(made, weights.check(checkpoint, needed))
 
     choice = fit.Choice(quantization, context, options.kv_dtype or _kv_dtype(fmt))
-    memory = fit.check(_spec(source.name, model, needed, quantization), choice, profile)
+    spec = _spec(source.name, model, needed, quantization)
+    memory = fit.check(spec, choice, profile, profile.backends[0])
     writer.require_space(memory.weights_bytes)
     vocabulary = tokenizer.write_vocabulary(
         source.path, writer.folder / "tokenizer.gguf", options.chat_template

@@ -170,3 +170,14 @@ def test_damaged_answers_never_raise_anything_but_our_errors() -> None:
             parse("".join(text) + "\n== end\n", "x")
         except errors.SphereEdgeError:
             continue
+
+
+@pytest.mark.parametrize(
+    ("told", "free"),
+    [("7421", 7421 * 2**20), ("[N/A]", None), ("", None), ("-1", None), ("9" * 18, None)],
+)
+def test_free_memory_of_a_graphics_card_is_read_where_one_tells(
+    told: str, free: int | None
+) -> None:
+    found = parse(f"== uname\nLinux\n6\nx86_64\n== gpu memory\n{told}\n== end\n", "x")
+    assert found.gpu_memory_available_bytes == free

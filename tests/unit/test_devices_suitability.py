@@ -69,6 +69,19 @@ def test_memory_that_is_not_told_stops_nothing() -> None:
     check(made_for("aarch64-linux-gnu"), _with_available(None), "ssh://board")
 
 
+def test_a_gpu_with_too_little_free_memory_is_told_before_a_byte_is_sent() -> None:
+    manifest = made_for("aarch64-linux-gnu")
+    on_gpu = manifest.model_copy(update={"target": Target(triple="aarch64-linux", backend="cuda")})
+    needed = on_gpu.memory.gpu_bytes
+    for free in (needed, None):
+        check(on_gpu, replace(BOARD, gpu_memory_available_bytes=free), "ssh://board")
+    short = replace(BOARD, gpu_memory_available_bytes=needed - 1)
+    check(manifest, short, "ssh://board")
+    with pytest.raises(errors.OutOfMemoryError, match="on the GPU, that of ssh://board has") as no:
+        check(on_gpu, short, "ssh://board")
+    assert no.value.code == errors.Status.OOM_VRAM
+
+
 def _with_available(count: int | None) -> Probe:
     return replace(BOARD, memory_available_bytes=count)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from sphere_edge.errors import OutOfMemoryError, Status
 from sphere_edge.fit import Choice, ModelSpec, changes, check, fit, predict
-from sphere_edge.profiles import DeviceProfile
+from sphere_edge.profiles import DeviceProfile, Gpu
 
 GIB = 2**30
 # The sizes of Qwen2.5-0.5B: https://huggingface.co/Qwen/Qwen2.5-0.5B/blob/main/config.json
@@ -28,8 +29,9 @@ QWEN = ModelSpec(
 )
 
 
-def device(usable_bytes: int) -> DeviceProfile:
-    fields = {
+def device(usable_bytes: int, gpu_bytes: int | None = None) -> DeviceProfile:
+    """A board; `gpu_bytes`: with a graphics card that lets a program use so many."""
+    fields: dict[str, Any] = {
         "name": "board",
         "title": "a board",
         "os": "linux",
@@ -38,6 +40,10 @@ def device(usable_bytes: int) -> DeviceProfile:
         "memory": {"total_bytes": 64 * GIB, "usable_bytes": usable_bytes},
         "sources": {"cpu": "made up", "memory": "made up"},
     }
+    if gpu_bytes is not None:
+        sizes = {"memory_bytes": 2 * gpu_bytes, "usable_memory_bytes": gpu_bytes}
+        fields["gpu"] = {"name": "a card", "api": "cuda", "unified": False, **sizes}
+        fields["sources"]["gpu"] = "made up"
     return DeviceProfile.model_validate(fields)
 
 
@@ -115,3 +121,43 @@ def test_the_longest_context_is_the_longest(usable: int) -> None:
     assert predict(QWEN, Choice("q4", longest, "float16")).peak_bytes <= usable
     longer = predict(QWEN, Choice("q4", longest + 1, "float16")).peak_bytes
     assert longer > usable or longest == QWEN.context_tokens
+
+
+def test_a_gpus_own_memory_is_counted_apart_from_the_ram() -> None:
+    choice = Choice("q8", 2048, "float16")
+    memory = predict(QWEN, choice)
+    exact, less = device(GIB, memory.gpu_bytes), device(GIB, memory.gpu_bytes - 1)
+    assert memory.gpu_bytes < memory.peak_bytes < GIB
+    assert check(QWEN, choice, exact, "cuda") == memory
+    # On the CPU nobody asks for it.
+    assert check(QWEN, choice, less, "cpu") == memory
+    with pytest.raises(
+        OutOfMemoryError, match="needs .* on the GPU, `board` has .* of its own"
+    ) as no:
+        check(QWEN, choice, less, "cuda")
+    assert no.value.code == Status.OOM_VRAM
+    assert "`--context 1024` saves 12.0 MiB and fits" in str(no.value.hint)
+    # The CPU takes over where a GPU fails, so the RAM must hold it all the same.
+    with pytest.raises(OutOfMemoryError, match="lets an app use") as no:
+        check(QWEN, choice, device(memory.peak_bytes - 1, GIB), "cuda")
+    assert no.value.code == Status.OOM_RAM
+
+
+def test_the_longest_context_is_what_the_smaller_memory_holds() -> None:
+    choice = Choice("q8", 512, "float16")
+    per_token = QWEN.kv_features * 2
+    room = predict(QWEN, choice).gpu_bytes + 100 * per_token
+    assert fit(QWEN, choice, device(8 * GIB, room), "cuda").longest_context == 612
+    assert fit(QWEN, choice, device(8 * GIB, room), "cpu").longest_context == QWEN.context_tokens
+
+
+@pytest.mark.parametrize(
+    "gpu",
+    [
+        {"memory_bytes": "8 GiB", "unified": True},
+        {"memory_bytes": "4 GiB", "usable_memory_bytes": "6 GiB", "unified": False},
+    ],
+)
+def test_a_gpu_whose_memory_cannot_be_so_is_refused(gpu: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"no memory of its own|more than memory_bytes"):
+        Gpu.model_validate({"name": "a card", "api": "cuda", **gpu})

@@ -50,7 +50,13 @@ def test_a_gguf_shows_its_metadata_and_tensors(tmp_path: Path) -> None:
     assert found["metadata"]["tokenizer.ggml.tokens"][-1] == "<|assistant|>"  # type: ignore[index]
     assert found["tensors"] == {"f32": 2 * 9 + 3}
     assert (found["parts"], found["generates_text"]) == (1, True)
+    by_profile = {one["profile"]: one for one in found["fit"]}  # type: ignore[attr-defined]
+    card, phone = by_profile["generic-cuda-sm86"], by_profile["pixel8"]
+    sizes = [card["memory"][f"{part}_bytes"] for part in ("weights", "kv_cache", "workspace")]
+    assert (card["gpu_bytes"], card["gpu_room_bytes"]) == (sum(sizes), 6 * 2**30)
+    assert (phone["gpu_bytes"], phone["gpu_room_bytes"]) == (None, None)
     shown = sphere_edge("inspect", path).stdout
+    assert " of 6.00 GiB" in shown
     assert "llama.context_length" in shown
     assert "21 as f32" in shown
 

@@ -15,9 +15,9 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from sphere_edge.backends import CompiledGpu
 from sphere_edge.compiler.kernels import tir
 from sphere_edge.compiler.kernels.tir import Buffer, Value
-from sphere_edge.compiler.target import GpuKind
 
 _AXES = "xyz"
 # What a parameter that is read as texels is called; `compiler.opencl_source` makes an image of it.
@@ -34,7 +34,7 @@ class Arithmetic:
     `textures`: quantized weights are read through images where that decides the speed (OpenCL).
     """
 
-    kind: GpuKind
+    kind: CompiledGpu
     half: bool
     textures: bool = False
 
