@@ -15,7 +15,12 @@ from sphere_edge.devices.device import Device, read_file
 from sphere_edge.devices.local import LocalDevice
 from sphere_edge.devices.open import opened
 from sphere_edge.devices.store import Store
-from sphere_edge.errors import FormatMismatchError, ModelCorruptError, UnsupportedError
+from sphere_edge.errors import (
+    FormatMismatchError,
+    ModelCorruptError,
+    NotFoundError,
+    UnsupportedError,
+)
 
 
 def certify(
@@ -74,7 +79,11 @@ def _asked(bundle: Bundle, backend: str | None) -> tuple[str, ...]:
 def _deployed(device: Device, store: str | None, bundle: Bundle) -> str:
     """The folder of this very bundle on the device."""
     manifest = bundle.manifest
-    folder = Store(device, store).folder(manifest.name)
+    hint = f"sphere-edge deploy {bundle.folder} --device {device.uri}"
+    try:
+        folder = Store(device, store).folder(manifest.name)
+    except NotFoundError as error:
+        raise NotFoundError(error.message, hint=hint) from error
     try:
         told = json.loads(read_file(device, f"{folder}/bundle/{MANIFEST}", limit_bytes=16 << 20))
         deployed_id = told.get("id")
@@ -82,7 +91,6 @@ def _deployed(device: Device, store: str | None, bundle: Bundle) -> str:
         deployed_id = None
     if deployed_id != manifest.id:
         message = f"`{manifest.name}` on {device.uri} is another bundle than `{bundle.folder}`"
-        hint = f"sphere-edge deploy {bundle.folder} --device {device.uri}"
         raise FormatMismatchError(message, hint=hint)
     return folder
 

@@ -15,6 +15,7 @@ from sphere_edge.bundle import reference as references
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.certify import here, on_device
 from sphere_edge.certify.verdict import Verdict
+from sphere_edge.commands.certify import certify
 from sphere_edge.commands.deploy import deploy
 from sphere_edge.compiler import kernels
 from sphere_edge.compiler.build import compile_module
@@ -129,6 +130,13 @@ def _with_library(bundle: Bundle, folder: Path) -> Bundle:
             file["bytes"] = (copy / "lib" / "model.so").stat().st_size
     (copy / "bundle.json").write_text(json.dumps(document))
     return Bundle(copy, bundle.manifest)
+
+
+def test_what_was_never_deployed_there_is_told_with_the_way_to_deploy_it(bundle, tmp_path):
+    asked = {"repeat": 1, "short": True, "threads": 0, "backend": None, "as_json": False}
+    with pytest.raises(NotFoundError, match="there is no `tiny` on local") as caught:
+        certify(bundle.folder, uri="local", store=str(tmp_path / "store"), **asked)
+    assert caught.value.hint == f"sphere-edge deploy {bundle.folder} --device local"
 
 
 def test_deploy_certifies_and_keeps_the_verdict_beside_the_bundle(bundle, tmp_path):
