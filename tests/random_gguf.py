@@ -29,6 +29,7 @@ def write(
     seed: int = 7,
     architecture: str = "llama",
     tensors_a_part: int = 0,
+    chat_template: str = TEMPLATE,
 ) -> Path:
     """Writes the file; the same arguments give the same bytes.
 
@@ -54,7 +55,7 @@ def write(
     writer.add_token_merges(list(MERGES))
     writer.add_eos_token_id(tokens.index("<|end|>"))
     writer.add_add_bos_token(False)
-    writer.add_chat_template(TEMPLATE)
+    writer.add_chat_template(chat_template)
     random = np.random.default_rng(seed)
 
     def matrix(name: str, rows: int, columns: int) -> None:

@@ -165,7 +165,8 @@ SE_API se_status se_text_generate_tokens(se_text *text, const int32_t *token_ids
                                          void *user_data, se_text_result *out_result);
 
 /* Answers a message list, a JSON array of {"role": "system"|"user"|"assistant", "content": "…"}, through the model's
- * own chat template. What the previous call already computed of the same beginning is not computed again. */
+ * own chat template; or {"messages": [such a list], "chat_template_kwargs": {"enable_thinking": false}}, with variables
+ * that the template knows. What the previous call already computed of the same beginning is not computed again. */
 SE_API se_status se_text_chat(se_text *text, const char *messages_json, const se_text_generate_options *options,
                               se_text_piece_fn on_piece, void *user_data, se_text_result *out_result);
 

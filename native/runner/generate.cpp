@@ -85,6 +85,15 @@ struct Screen {
   }
 };
 
+// The messages, with what --chat-template-kwargs tells the template.
+Json conversation(const Arguments &arguments, const Json &messages) {
+  const auto text = arguments.text("--chat-template-kwargs");
+  if (!text) return messages;
+  const Json variables = Json::parse(*text, nullptr, false);
+  if (!variables.is_object()) throw UsageError("--chat-template-kwargs is no JSON object: `" + *text + "`");
+  return {{"messages", messages}, {"chat_template_kwargs", variables}};
+}
+
 Json message(const char *role, const std::string &content) { return {{"role", role}, {"content", content}}; }
 
 // Answers every line of standard input as the next turn of one conversation.
@@ -94,7 +103,7 @@ void converse(const Arguments &arguments, Model &model, const Options &options) 
     if (line.empty()) continue;
     messages.push_back(message("user", line));
     Screen screen{arguments.has("--json")};
-    screen.finish(model.chat(messages, options.values, screen.receiver()), model);
+    screen.finish(model.chat(conversation(arguments, messages), options.values, screen.receiver()), model);
     messages.push_back(message("assistant", screen.text));
   }
 }
@@ -129,7 +138,7 @@ void run_chat(const Arguments &arguments) {
     return;
   }
   Screen screen{arguments.has("--json")};
-  screen.finish(model.chat(messages, options.values, screen.receiver()), model);
+  screen.finish(model.chat(conversation(arguments, messages), options.values, screen.receiver()), model);
 }
 
 }  // namespace runner

@@ -15,8 +15,9 @@ class ChatTemplate {
 
   bool exists() const { return !source_.empty(); }
 
-  // `messages_json`: an array of {"role", "content"} objects. INVALID_ARGUMENT: no such array, or the template refuses
-  // these messages; UNSUPPORTED: there is no template, or it uses what our Jinja does not know.
+  // `messages_json`: an array of {"role", "content"} objects, or {"messages": such an array, "chat_template_kwargs":
+  // variables of the template by name}. INVALID_ARGUMENT: no such JSON, or the template refuses these messages;
+  // UNSUPPORTED: there is no template, or it uses what our Jinja does not know.
   std::string render(const std::string &messages_json);
 
  private:

@@ -225,6 +225,14 @@ static void a_second_turn_prefills_only_what_is_new(const char *model) {
   CHECK_OK(se_text_render_chat(text, two, &rendered));
   CHECK(strstr(rendered, "And now?") != NULL);
   se_string_free(rendered);
+  const char *whole =
+      "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"chat_template_kwargs\":{\"a\":[1,0.5,null,true,{\"b\":"
+      "\"c\"}]}}";
+  CHECK_OK(se_text_render_chat(text, whole, &rendered));
+  CHECK(strstr(rendered, "Hi") != NULL);
+  se_string_free(rendered);
+  CHECK(se_text_render_chat(text, "{\"messages\":[]}", &rendered) == SE_INVALID_ARGUMENT);
+  CHECK(se_text_render_chat(text, "{\"chat_template_kwargs\":{}}", &rendered) == SE_INVALID_ARGUMENT);
   se_text_close(text);
 }
 

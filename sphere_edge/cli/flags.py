@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +24,18 @@ def help_unless_invoked(context: typer.Context) -> None:
     """For the callback of a group: its name alone prints its help."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """An option that is a JSON object; what is none is a wrong command line."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        message = f'`{text}` is no JSON object, such as {{"name": false}}.'
+        raise typer.BadParameter(message)
+    return value
 
 
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")]
@@ -45,6 +58,15 @@ Backend = Annotated[
 ContextTokens = Annotated[
     int | None,
     typer.Option("--context", metavar="TOKENS", help="Room for prompt and answer together."),
+]
+TemplateVariables = Annotated[
+    dict[str, Any] | None,
+    typer.Option(
+        "--chat-template-kwargs",
+        metavar="JSON",
+        parser=json_object,
+        help='What the chat template reads beside the messages: {"enable_thinking": false}.',
+    ),
 ]
 MaxTokens = Annotated[
     int, typer.Option("--max-tokens", min=0, help="Longest answer; 0: until the model stops.")

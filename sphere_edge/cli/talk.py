@@ -16,6 +16,7 @@ from sphere_edge.cli.flags import (
     ModelPath,
     Seed,
     Temperature,
+    TemplateVariables,
     Threads,
     example,
 )
@@ -36,6 +37,7 @@ def run(
         bool, typer.Option("--raw", help="Continue the text, no chat template.")
     ] = False,
     system: Annotated[str | None, typer.Option(help="System message.")] = None,
+    chat_template_kwargs: TemplateVariables = None,
     max_tokens: MaxTokens = 0,
     temperature: Temperature = None,
     seed: Seed = None,
@@ -54,6 +56,7 @@ def run(
             prompt,
             raw=raw,
             system=system,
+            chat_template_kwargs=chat_template_kwargs,
             max_tokens=max_tokens,
             temperature=temperature,
             seed=seed,
@@ -70,6 +73,7 @@ def run(
 def chat(
     bundle: ModelPath,
     system: Annotated[str | None, typer.Option(help="System message.")] = None,
+    chat_template_kwargs: TemplateVariables = None,
     max_tokens: MaxTokens = 0,
     temperature: Temperature = None,
     seed: Seed = None,
@@ -85,6 +89,7 @@ def chat(
         command.chat(
             bundle,
             system=system,
+            chat_template_kwargs=chat_template_kwargs,
             max_tokens=max_tokens,
             temperature=temperature,
             seed=seed,

@@ -19,6 +19,7 @@ def chat(
     bundle: Path,
     *,
     system: str | None,
+    chat_template_kwargs: dict[str, Any] | None,
     max_tokens: int,
     temperature: float | None,
     seed: int | None,
@@ -57,7 +58,12 @@ def chat(
                 console.say(_HELP, style="dim")
             elif line:
                 messages.append({"role": "user", "content": line})
-                options = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
+                options = {
+                    "chat_template_kwargs": chat_template_kwargs,
+                    "max_tokens": max_tokens,
+                    "temperature": temperature,
+                    "seed": seed,
+                }
                 answer = _answer(text, messages, options)
                 if answer is None:
                     messages.pop()

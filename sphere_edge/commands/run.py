@@ -19,6 +19,7 @@ def run(
     *,
     raw: bool,
     system: str | None,
+    chat_template_kwargs: dict[str, Any] | None,
     max_tokens: int,
     temperature: float | None,
     seed: int | None,
@@ -33,9 +34,10 @@ def run(
     if not prompt.strip():
         message = "the prompt is empty"
         raise InvalidArgumentError(message, hint="give a text, or - to read it from stdin")
-    if raw and system is not None:
-        message = "--raw has no system message"
-        raise InvalidArgumentError(message, hint="leave out --raw or --system")
+    for name, given in (("--system", system), ("--chat-template-kwargs", chat_template_kwargs)):
+        if raw and given is not None:
+            message = f"{name} is for the chat template, which --raw leaves out"
+            raise InvalidArgumentError(message, hint=f"leave out --raw or {name}")
     check_context(context_tokens)
     path = runnable(bundle, profiles.host(), console.progress())
 
@@ -58,7 +60,7 @@ def run(
         else:
             messages = [{"role": "system", "content": system}] if system is not None else []
             messages.append({"role": "user", "content": prompt})
-            stream = text.chat(messages, **options)
+            stream = text.chat(messages, chat_template_kwargs=chat_template_kwargs, **options)
         pieces = []
         for piece in stream:
             pieces.append(piece)

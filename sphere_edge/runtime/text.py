@@ -130,19 +130,31 @@ class TextManager:
     def chat(
         self,
         messages: Sequence[Message],
+        *,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
         **sampling: Unpack[Sampling],
     ) -> Generation:
         """Answers `messages`, each with a `role` (system, user, assistant) and a `content`.
 
-        They go through the model's own chat template. What the call before has computed of the same
-        beginning is not computed again. The rest is as with `generate`.
+        They go through the model's own chat template, which reads `chat_template_kwargs`, too: what
+        it knows stands in the model's card, such as `{"enable_thinking": False}` for Qwen3.
+        What the call before has computed of the same beginning is not computed again. The rest is
+        as with `generate`.
         """
-        return self._start("se_text_chat", (_messages(messages),), sampling)
+        return self._start(
+            "se_text_chat", (_conversation(messages, chat_template_kwargs),), sampling
+        )
 
-    def render_chat(self, messages: Sequence[Message]) -> str:
+    def render_chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+    ) -> str:
         """The prompt that `chat` would compute for `messages`."""
+        conversation = _conversation(messages, chat_template_kwargs)
         with self._alone():
-            return self._handle.string("se_text_render_chat", _messages(messages))
+            return self._handle.string("se_text_render_chat", conversation)
 
     def logits(self, token_ids: TokenIds) -> npt.NDArray[np.float32]:
         """Logits after each token: float32 [n, vocab_size]."""
@@ -288,6 +300,7 @@ class Vocabulary:
         self.close()
 
 
-def _messages(messages: Sequence[Message]) -> bytes:
+def _conversation(messages: Sequence[Message], template: Mapping[str, Any] | None) -> bytes:
     listed = [dict(message) if isinstance(message, Mapping) else message for message in messages]
-    return options.to_json("the message list", listed).encode()
+    whole = listed if template is None else {"messages": listed, "chat_template_kwargs": template}
+    return options.to_json("the message list", whole).encode()
