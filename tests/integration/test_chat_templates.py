@@ -11,7 +11,8 @@ from typing import Any
 
 import jinja2
 import pytest
-from jinja2.ext import loopcontrols
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from sphere_edge import TextManager, console
@@ -40,6 +41,16 @@ CONVERSATIONS: dict[str, list[dict[str, str]]] = {
 THINKING = ({"enable_thinking": False}, {"enable_thinking": True}, {"reasoning_effort": "high"})
 
 
+class Generation(Extension):
+    """`{% generation %}…{% endgeneration %}`, which marks what the model said: only its inside."""
+
+    tags = frozenset({"generation"})
+
+    def parse(self, parser: Parser) -> list[jinja2.nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
 def refuse(message: str) -> None:
     raise jinja2.TemplateError(message)
 
@@ -47,7 +58,7 @@ def refuse(message: str) -> None:
 def as_transformers_do(source: str) -> jinja2.Template:
     """Its environment: transformers, `utils/chat_template_utils.py`."""
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generation]
     )
     environment.filters["tojson"] = lambda value, **how: json.dumps(
         value, **{"ensure_ascii": False, **how}
