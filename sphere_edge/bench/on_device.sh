@@ -41,7 +41,7 @@ start_tegrastats() {
   tegrastats=$!
 }
 stop_tegrastats() {
-  [ -z "$tegrastats" ] || kill "$tegrastats"
+  [ -z "$tegrastats" ] || kill -KILL "$tegrastats"
   tegrastats=
 }
 # Not every sleep knows fractions. Its stdout is not ours: it may live a moment longer than we do.
@@ -93,11 +93,12 @@ if [ -z "$stopped" ]; then
     ) &
     sampler=$!
     # The program speaks only at its end. Two writers at once would tear each other's lines, so the
-    # sampler ends first; what it was saying then ends with a dot.
+    # sampler ends first; what it was saying then ends with a dot. KILL, as TERM can be lost: a
+    # program that ends at once is faster than the sampler, in which our own trap is still set.
     first=$(dd bs=1 count=1)
-    kill "$sampler"
+    kill -KILL "$sampler"
     wait "$sampler"
-    [ -z "$tegrastats" ] || kill "$tegrastats"
+    [ -z "$tegrastats" ] || kill -KILL "$tegrastats"
     printf '.\nreport\n%s' "$first"
     cat
   }

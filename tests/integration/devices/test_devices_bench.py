@@ -145,6 +145,19 @@ def test_a_sensor_that_vanishes_and_one_that_talks_nonsense_are_not_zero(
     assert told["voltage"] == 5.0
 
 
+def test_a_program_that_ends_at_once_ends_the_recording(tmp_path: Path) -> None:
+    device = next(mksh_road(tmp_path)).device()
+    # One time in some hundred the sampler was told to end before it could hear it, and never did.
+    for _ in range(300):
+        seen: list[recording.Sample] = []
+
+        def told(sample: recording.Sample, seen: list[recording.Sample] = seen) -> None:
+            seen.append(sample)
+            assert len(seen) < 100
+
+        recording.record(device, ["true"], [], interval_s=0.02, before=0, after=0, told=told)
+
+
 def test_what_runs_on_the_device_ends_with_us(shell_road: Road, tmp_path: Path) -> None:
     device = shell_road.device()
     mark = f"{tmp_path.name}-{os.getpid()}"
