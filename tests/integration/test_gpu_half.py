@@ -27,8 +27,8 @@ from sphere_edge.packaging import TINY
 from tests.cli_process import sphere_edge
 
 PROMPT = "What is the capital of France?"
-# The largest that were measured, of all models below; docs/certify.md allows more.
-MEAN, LARGEST = 1e-2, 5e-2
+# Twice what was seen (8.0e-4, 3.4e-3); docs/certify.md allows more. In float32: 3.9e-4, 1.4e-3.
+MEAN, LARGEST, MEAN_OF_FLOAT32 = 1.6e-3, 7e-3, 3.9e-4
 # Grouped heads, biases, windows, softcaps.
 MODELS = ("llama_odd_sizes", "qwen2_upper_layers_slide", "gemma_one_kv_head", "gemma2_alternating")
 FORMATS = ("q4", "q8", "f16")
@@ -81,7 +81,7 @@ def test_a_float16_bundle_gives_the_cpus_greedy_text_and_is_certified(
     assert told["mean"] <= MEAN
     assert told["largest"] <= LARGEST
     # It was float16 indeed: float32 kernels come nearer by far.
-    assert told["mean"] > 4e-4
+    assert told["mean"] > 1.3 * MEAN_OF_FLOAT32
 
 
 def test_without_float16_the_bundle_takes_the_cpu_and_says_so(bundle: Bundle) -> None:
