@@ -50,4 +50,17 @@ void check_result_size(const Result *out) {
           "set size to sizeof(the struct)");
 }
 
+// The entry points that tell how a call went: runs `call` with a fresh account inside guard, and copies the account to
+// the caller's, if there is one, whether the call succeeded or was stopped.
+template <typename Result, typename Call>
+se_status guard_with_result(Result *out, Call &&call) noexcept {
+  Result result{};
+  const se_status status = guard([&] {
+    check_result_size(out);
+    call(result);
+  });
+  if (out != nullptr && (status == SE_OK || status == SE_CANCELLED || status == SE_TIMEOUT)) copy_result(result, out);
+  return status;
+}
+
 }  // namespace se

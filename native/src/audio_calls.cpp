@@ -92,10 +92,8 @@ se_status se_audio_default_options(se_audio_transcribe_options *out_options) {
 se_status se_audio_transcribe(se_audio *audio, const float *samples, size_t sample_count,
                               const se_audio_transcribe_options *options, se_audio_segment_fn on_segment,
                               void *user_data, se_audio_result *out_result) {
-  se_audio_result result{};
-  const se_status status = guard([&] {
+  return se::guard_with_result(out_result, [&](se_audio_result &result) {
     se::AudioManager &manager = se::manager_of(audio);
-    se::check_result_size(out_result);
     se::require(samples != nullptr || sample_count == 0, "samples is NULL");
     se_audio_transcribe_options all = se::defaults();
     se::copy_options(options, all);
@@ -104,10 +102,6 @@ se_status se_audio_transcribe(se_audio *audio, const float *samples, size_t samp
         [&](const se_audio_segment &segment) { return on_segment == nullptr || on_segment(&segment, user_data); },
         [&](float done) { return all.on_progress == nullptr || all.on_progress(done, user_data); }, result);
   });
-  if (out_result != nullptr && (status == SE_OK || status == SE_CANCELLED || status == SE_TIMEOUT)) {
-    se::copy_result(result, out_result);
-  }
-  return status;
 }
 
 void se_audio_cancel(se_audio *audio) {

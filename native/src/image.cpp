@@ -136,6 +136,8 @@ void ImageManager::check(const PaintRequest &request) const {
                                                                     ticked(std::to_string(request.batch)));
   check_scale("cfg scale", request.cfg_scale);
   check_scale("guidance", request.guidance);
+  require(facts.has_guidance || request.guidance == own_.guidance,
+          "the model has not learnt to be guided: its guidance cannot be changed", "give a cfg scale instead");
   require(request.negative_prompt.empty() || request.cfg_scale != 1,
           "a negative prompt needs a cfg scale other than 1: with `1` nothing is compared with it",
           "leave it out, or give a cfg scale such as 4: each step then takes twice as long");

@@ -106,10 +106,8 @@ se_status se_image_default_options(se_image *image, se_image_generate_options *o
 
 se_status se_image_generate(se_image *image, const char *prompt, const se_image_generate_options *options,
                             se_image_picture_fn on_picture, void *user_data, se_image_result *out_result) {
-  se_image_result result{};
-  const se_status status = guard([&] {
+  return se::guard_with_result(out_result, [&](se_image_result &result) {
     se::ImageManager &manager = se::manager_of(image);
-    se::check_result_size(out_result);
     se_image_generate_options all = manager.defaults();
     se::copy_options(options, all);
     manager.generate(
@@ -123,10 +121,6 @@ se_status se_image_generate(se_image *image, const char *prompt, const se_image_
         },
         result);
   });
-  if (out_result != nullptr && (status == SE_OK || status == SE_CANCELLED || status == SE_TIMEOUT)) {
-    se::copy_result(result, out_result);
-  }
-  return status;
 }
 
 void se_image_cancel(se_image *image) {

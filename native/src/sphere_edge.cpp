@@ -77,19 +77,13 @@ GenerateOptions options_argument(const TextManager &manager, const se_text_gener
 template <typename Generate>
 se_status generate_with(se_text *text, const se_text_generate_options *options, se_text_piece_fn on_piece,
                         void *user_data, se_text_result *out_result, Generate &&call) noexcept {
-  se_text_result result{};
-  const se_status status = guard([&] {
+  return guard_with_result(out_result, [&](se_text_result &result) {
     TextManager &manager = manager_of(text);
-    check_result_size(out_result);
     const Answer::Receiver receiver = [&](std::string_view piece) {
       return on_piece == nullptr || on_piece(piece.data(), piece.size(), user_data);
     };
     call(manager, options_argument(manager, options), receiver, result);
   });
-  if (out_result != nullptr && (status == SE_OK || status == SE_CANCELLED || status == SE_TIMEOUT)) {
-    copy_result(result, out_result);
-  }
-  return status;
 }
 
 double log_probability(std::span<const float> logits, int32_t token) {

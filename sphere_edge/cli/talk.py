@@ -160,6 +160,7 @@ def transcribe(
 
 @app.command(
     epilog=example(
+        'sphere-edge imagine "a red circle" tiny-image -o circle.png',
         'sphere-edge imagine "a red fox in the snow" dist/sd-turbo.host -o fox.png',
         'sphere-edge imagine "in winter" dist/sdxl.host --init house.png --strength 0.6',
     )
@@ -167,28 +168,39 @@ def transcribe(
 def imagine(
     prompt: Annotated[str, typer.Argument(help="What to paint.")],
     bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Bundle folder or .sphere of an image model.")
+        Path,
+        typer.Argument(
+            metavar="BUNDLE", help="Bundle folder or .sphere of an image model; or tiny-image."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="PNG file; several get numbers.")
     ] = Path("out.png"),
     negative: Annotated[str, typer.Option(metavar="TEXT", help="What shall not be seen.")] = "",
-    width: Annotated[int | None, typer.Option(min=1, help="Pixels.")] = None,
-    height: Annotated[int | None, typer.Option(min=1, help="Pixels.")] = None,
-    steps: Annotated[int | None, typer.Option(help="More are better and slower.")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's.")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="More are better and slower. Default: the model's.")
+    ] = None,
     sampler: Annotated[str | None, typer.Option(metavar="NAME", help="Such as euler_a.")] = None,
     schedule: Annotated[str | None, typer.Option(metavar="NAME", help="Such as karras.")] = None,
     cfg_scale: Annotated[
-        float | None, typer.Option(help="How closely the prompt is followed; 1: fastest.")
+        float | None,
+        typer.Option(help="How closely the prompt is followed; 1: fastest, without --negative."),
     ] = None,
-    guidance: Annotated[float | None, typer.Option(help="The same, for distilled models.")] = None,
-    seed: Seed = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="The same, for models distilled to be guided (FLUX dev).")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=2**31 - 1, help="Same seed, same picture. Default: random."),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, max=64, help="How many pictures.")] = 1,
     init: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Picture to start from.")
     ] = None,
     strength: Annotated[
-        float | None, typer.Option(help="How much of it is painted over, 0 to 1.")
+        float | None, typer.Option(help="How much of it is painted over, 0 to 1. Default: 0.75.")
     ] = None,
     mask: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Paint only where it is white.")
@@ -207,10 +219,7 @@ def imagine(
     def action() -> None:
         from sphere_edge.commands import imagine as command
 
-        command.imagine(
-            prompt,
-            bundle,
-            output=output,
+        wish = command.Wish(
             negative_prompt=negative,
             width=width,
             height=height,
@@ -221,11 +230,17 @@ def imagine(
             guidance=guidance,
             seed=seed,
             batch=batch,
-            init=init,
             strength=strength,
+            vae_tiling=vae_tiling,
+        )
+        command.imagine(
+            prompt,
+            bundle,
+            wish,
+            output=output,
+            init=init,
             mask=mask,
             loras=lora or [],
-            vae_tiling=vae_tiling,
             threads=threads,
             as_json=json,
         )

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from sphere_edge import console, profiles
+from sphere_edge import console, packaging, profiles
 from sphere_edge.bundle.read import runnable
+from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Options that ImageManager.generate takes as they come from the command line."""
+
+    negative_prompt: str = ""
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    sampler: str | None = None
+    schedule: str | None = None
+    cfg_scale: float | None = None
+    guidance: float | None = None
+    seed: int | None = None
+    batch: int = 1
+    strength: float | None = None
+    vae_tiling: bool = False
 
 
 def imagine(
     prompt: str,
     bundle: Path,
+    wish: Wish,
     *,
     output: Path,
-    negative_prompt: str,
-    width: int | None,
-    height: int | None,
-    steps: int | None,
-    sampler: str | None,
-    schedule: str | None,
-    cfg_scale: float | None,
-    guidance: float | None,
-    seed: int | None,
-    batch: int,
     init: Path | None,
-    strength: float | None,
     mask: Path | None,
     loras: list[str],
-    vae_tiling: bool,
     threads: int,
     as_json: bool,
 ) -> None:
@@ -46,9 +58,9 @@ def imagine(
     from sphere_edge.runtime.image import ImageManager, Lora, PaintingProgress
 
     wanted = [Lora(*_lora(text)) for text in loras]
-    path = runnable(bundle, profiles.host(), console.progress())
-    with ImageManager.open(path, threads=threads) as image:
-        total = (steps or image.info.steps) * batch
+    batch = wish.batch
+    with _bundle(bundle) as path, ImageManager.open(path, threads=threads) as image:
+        total = (wish.steps or image.info.steps) * batch
         with console.progress().step("painting", total) as step:
             done = 0
 
@@ -60,21 +72,10 @@ def imagine(
 
             pictures = image.generate(
                 prompt,
-                negative_prompt=negative_prompt,
-                width=width,
-                height=height,
-                steps=steps,
-                sampler=sampler,
-                schedule=schedule,
-                cfg_scale=cfg_scale,
-                guidance=guidance,
-                seed=seed,
-                batch=batch,
+                **asdict(wish),
                 init=first,
-                strength=strength,
                 mask=masked,
                 loras=wanted,
-                vae_tiling=vae_tiling,
                 on_progress=on_progress,
             )
         family, load_seconds = image.info.family, image.info.load_seconds
@@ -103,6 +104,19 @@ def imagine(
         f"in {result.total_seconds:.1f} s, {result.step_seconds:.2f} s a step, "
         f"seed {result.seed}"
     )
+
+
+@contextmanager
+def _bundle(path: Path) -> Iterator[Path]:
+    """What is opened for `path`: its folder, or a bundle of the built-in model for this once."""
+    if str(path) != packaging.TINY_IMAGE or path.exists():
+        yield runnable(path, profiles.host(), console.progress())
+        return
+    with tempfile.TemporaryDirectory() as work:
+        output = Path(work) / f"{packaging.TINY_IMAGE}.host"
+        source, progress = packaging.built_in_image(), console.progress()
+        packaging.package(source, profiles.host(), PackageOptions(), output, progress=progress)
+        yield output
 
 
 def _numbered(output: Path, index: int, batch: int) -> Path:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sphere_edge.errors import ModelCorruptError, NotFoundError, UnsupportedError
 from sphere_edge.formats import diffusers_config, json_object, shards
-from sphere_edge.formats.diffusion_part import DIFFUSERS_UNET, Kind, Part, prefix_of
+from sphere_edge.formats.diffusion_part import DIFFUSERS_UNET, Kind, Part, clip_of, prefix_of
 from sphere_edge.formats.safetensors import read_header
 
 INDEX = "model_index.json"
@@ -62,8 +62,6 @@ _ENCODERS: Mapping[str, _Encoder] = {
     "Qwen3Model": _Encoder("llm", ("qwen3",)),
     "Qwen3ForCausalLM": _Encoder("llm", ("qwen3",)),
 }
-# ViT-L/14 and ViT-H/14, ViT-bigG/14.
-_CLIP_G_WIDTH = 1280
 _SD2_WIDTH = 1024
 # By which the engine shifts the schedules of these.
 _FLOW_SHIFT = 3.0
@@ -195,7 +193,7 @@ def _clip(file: Path, otherwise: Kind) -> Kind:
     """Which CLIP it is, by its width: SD 3's first has the second's class."""
     for entry in read_header(file):
         if entry.name.endswith("token_embedding.weight"):
-            return "clip_g" if entry.shape[-1] >= _CLIP_G_WIDTH else "clip_l"
+            return clip_of(entry.shape[-1])
     return otherwise
 
 

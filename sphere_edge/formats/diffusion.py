@@ -11,13 +11,17 @@ from typing import NamedTuple
 
 from sphere_edge.errors import ModelCorruptError, NotFoundError, SphereEdgeError, UnsupportedError
 from sphere_edge.formats import diffusers, gguf
-from sphere_edge.formats.diffusion_part import DIFFUSERS_UNET, TEXT_ENCODERS, Part, prefix_of
+from sphere_edge.formats.diffusion_part import (
+    DIFFUSERS_UNET,
+    TEXT_ENCODERS,
+    Part,
+    clip_of,
+    prefix_of,
+)
 from sphere_edge.formats.safetensors import read_header
 from sphere_edge.formats.task import GGUF_MAGIC
 
 _SUFFIXES = (".safetensors", ".gguf")
-# Widths of the two CLIP models that image models use (ViT-L/14 and ViT-bigG/14), and ViT-H/14.
-_CLIP_G_WIDTH = 1280
 # What only a diffusion model has: of UNets and of transformers, in the names of several trainers.
 _DIFFUSION_MARKS = (
     "input_blocks.0.",
@@ -107,7 +111,7 @@ def _part(path: Path, tensors: Shapes) -> Part:
         return Part("diffusion_model", path, "", is_unet)
     clip = next((s for name, s in tensors.items() if name.endswith("token_embedding.weight")), None)
     if clip is not None:
-        return Part("clip_g" if clip[-1] >= _CLIP_G_WIDTH else "clip_l", path, "")
+        return Part(clip_of(clip[-1]), path, "")
     if has("SelfAttention.q.weight") or has("enc.blk.0."):
         return Part("t5xxl", path, "")
     if has("embed_tokens.weight") or has("token_embd.weight"):

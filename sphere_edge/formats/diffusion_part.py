@@ -27,6 +27,8 @@ _UNET_PREFIXES: dict[Kind, str] = {
     "clip_l": "cond_stage_model.transformer.",
     "clip_g": "cond_stage_model.1.transformer.",
 }
+# Widths of the CLIP models that image models use: ViT-L/14 and ViT-H/14 below, ViT-bigG/14.
+_CLIP_G_WIDTH = 1280
 # A UNet by diffusers' names.
 DIFFUSERS_UNET = "unet."
 
@@ -39,6 +41,11 @@ class Part:
     path: Path
     prefix: str
     is_unet: bool = False
+
+
+def clip_of(width: int) -> Kind:
+    """Which of two CLIP text encoders one of this width is."""
+    return "clip_g" if width >= _CLIP_G_WIDTH else "clip_l"
 
 
 def prefix_of(kind: Kind, *, beside_unet: bool) -> str:

@@ -19,14 +19,13 @@ from sphere_edge import errors
 from sphere_edge.runtime import binding_image, library, options
 from sphere_edge.runtime.binding import SEED_RANDOM
 from sphere_edge.runtime.handle import Handle
+from sphere_edge.runtime.interruptible import interruptible
 from sphere_edge.whole_file import written_whole
 
 _UINT32 = 0xFFFFFFFF
 _GREATEST_SEED = 0x7FFFFFFF
 # The functions that the core calls; None would be another type than ctypes asks for.
 _NO_PROGRESS = binding_image.ImageProgressFunction()
-# How often a cancel is repeated that came before the engine's call had begun.
-_CANCEL_AGAIN_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -148,41 +147,27 @@ class Painting:
         self._handle.cancel()
 
     def run(self) -> list[GeneratedImage]:
-        """Paints on a thread of its own, so that Ctrl-C is heard; raises what went wrong."""
+        """Paints, so that Ctrl-C is heard; raises what went wrong."""
         given = self._options()
         result = binding_image.ImageResult(size=ctypes.sizeof(binding_image.ImageResult))
-        failures: list[errors.SphereEdgeError | None] = []
         prompt = options.string("the prompt", self._asked.prompt)
+        take = binding_image.PictureFunction(self._take)
 
         def call() -> None:
-            failures.append(
-                self._handle.status(
-                    "se_image_generate",
-                    prompt,
-                    ctypes.byref(given),
-                    binding_image.PictureFunction(self._take),
-                    None,
-                    ctypes.byref(result),
-                )
+            self._thread = threading.current_thread()
+            self._handle.call(
+                *("se_image_generate", prompt, ctypes.byref(given)),
+                *(take, None, ctypes.byref(result)),
             )
 
-        thread = threading.Thread(target=call, name="sphere-edge-picture", daemon=True)
-        self._thread = thread
-        thread.start()
         try:
-            thread.join()
-        except BaseException:
-            while thread.is_alive():
-                self.cancel()
-                thread.join(_CANCEL_AGAIN_S)
+            interruptible(call, cancel=self.cancel)
+        except errors.SphereEdgeError:
+            if self._raised is not None:
+                raise self._raised from None
             raise
-        if self._raised is not None:
-            raise self._raised
-        if not failures:
-            message = "the picture's thread ended without a word"
-            raise errors.InternalError(message)
-        if failures[0] is not None:
-            raise failures[0]
+        finally:
+            self._thread = None
         account = ImageResult(
             seed=result.seed,
             steps=result.steps,
@@ -207,6 +192,9 @@ class Painting:
         for name in ("cfg_scale", "guidance", "strength"):
             if (value := getattr(asked, name)) is not None:
                 setattr(given, name, _number(name, value))
+        if asked.strength is not None and asked.init is None:
+            message = "a strength needs a picture to start from"
+            raise errors.InvalidArgumentError(message, hint="it says how much of that is changed")
         for name in ("sampler", "schedule"):
             if (value := getattr(asked, name)) is not None:
                 setattr(given, name, options.string(name, value))

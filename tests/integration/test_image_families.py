@@ -18,5 +18,4 @@ def test_kin_of_flux_paint_the_same_picture_twice(family: str, tmp_path: Path) -
         assert image.info.family == family
         first = pixels(image, steps=1)
         assert len(set(first)) > 10
-        assert pixels(image, "two trees", steps=1) != first
         assert pixels(image, steps=1) == first

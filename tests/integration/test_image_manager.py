@@ -193,6 +193,8 @@ def test_memory_does_not_grow_with_the_pictures(image: ImageManager) -> None:
         ({"cfg_scale": float("nan")}, "cfg_scale is not a number"),
         ({"cfg_scale": -1.0}, "the cfg scale is not from 0 to 100"),
         ({"guidance": 1e9}, "the guidance is not from 0 to 100"),
+        ({"guidance": 3.0}, "the model has not learnt to be guided"),
+        ({"strength": 0.5}, "a strength needs a picture to start from"),
         ({"sampler": "magic"}, "no such sampler: `magic`"),
         ({"schedule": "magic"}, "no such schedule: `magic`"),
         ({"schedule": "gits", "steps": 1}, "the schedule `gits` needs two steps or more"),

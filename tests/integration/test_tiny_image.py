@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from sphere_edge import ImageManager, packaging, profiles
+from sphere_edge import ImageManager, __main__, packaging, profiles
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.engines.options import PackageOptions
 from training import shapes
@@ -42,6 +43,18 @@ def test_words_become_shapes(image: ImageManager, colour: str, shape: str) -> No
         for seed in (1, 2, 3)
     ]
     assert found.count((colour, shape)) >= 2, found
+
+
+def test_its_name_is_enough_to_paint_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["imagine", "a red circle", "tiny-image", "-o", "circle.png", "--seed", "1"]
+    assert __main__.main(words) == 0
+    assert capsys.readouterr().out == "circle.png\n"
+    with Image.open("circle.png") as picture:
+        assert shapes.recognise(np.asarray(picture)) == ("red", "circle")
+    assert [path.name for path in tmp_path.iterdir()] == ["circle.png"]
 
 
 def test_a_word_it_never_heard_still_ends_with_a_picture(image: ImageManager) -> None:

@@ -112,6 +112,25 @@ const std::map<SDVersion, Family> &families() {
   return all;
 }
 
+// Those that stable-diffusion.cpp knows and that are not offered, with the reason.
+const std::map<SDVersion, const char *> &refused() {
+  static const std::map<SDVersion, const char *> all = {
+      {VERSION_SD1_PIX2PIX, "InstructPix2Pix, which edits pictures"},
+      {VERSION_SDXL_PIX2PIX, "InstructPix2Pix of SDXL, which edits pictures"},
+      {VERSION_SDXS_512_DS, "SDXS, whose VAE is of another kind"},
+      {VERSION_SDXS_09, "SDXS, whose VAE is of another kind"},
+      {VERSION_SVD, "Stable Video Diffusion, which makes videos"},
+      {VERSION_FLUX_CONTROLS, "FLUX.1 with a control picture"},
+      {VERSION_FLEX_2, "Flex.2, which takes a control picture"},
+      {VERSION_CHROMA_RADIANCE, "Chroma Radiance, which paints pixels without a VAE"},
+      {VERSION_WAN2, "Wan 2.1, which makes videos"},
+      {VERSION_WAN2_2_I2V, "Wan 2.2, which makes videos"},
+      {VERSION_WAN2_2_TI2V, "Wan 2.2, which makes videos"},
+      {VERSION_ANIMA, "Anima, whose text encoder is of another kind"},
+  };
+  return all;
+}
+
 // A FLUX model with this tensor is a Chroma: one text encoder less.
 constexpr const char *kChromaMark = "model.diffusion_model.distilled_guidance_layer.in_proj.weight";
 const Family kChroma = {"chroma", {kT5}, kClipT5Tables, 16, 16};
@@ -125,7 +144,9 @@ const Family &family_of(Loader &loader, const std::string &what) {
   if (version == VERSION_FLUX && loader.find(kChromaMark) != nullptr) return kChroma;
   const auto found = families().find(version);
   if (found == families().end()) {
-    throw Error(SE_UNSUPPORTED, what + " is a model for video, editing or control, which is not offered",
+    const auto known = refused().find(version);
+    throw Error(SE_UNSUPPORTED,
+                what + " is " + (known == refused().end() ? "of a family" : known->second) + ": not offered",
                 "take a model that paints from words");
   }
   return found->second;
