@@ -256,9 +256,17 @@ def _hear_here(bundle: Bundle, progress: Progress) -> bool:
 
 def _paint_here(bundle: Bundle, progress: Progress) -> bool:
     """Lets the bundle paint the smallest picture in one step; nobody looks at it."""
+    from PIL import Image
+
     from sphere_edge.runtime.image import ImageManager
 
     with progress.step("trying it"), ImageManager.open(bundle.folder) as image:
         side = image.info.size_multiple * -(-64 // image.info.size_multiple)
-        image.generate(_SMOKE_PROMPT, width=side, height=side, steps=1, seed=0)
+        empty: dict[str, Image.Image] = {}
+        if image.info.inpaints:
+            empty = {
+                "init": Image.new("RGB", (side, side)),
+                "mask": Image.new("L", (side, side), 255),
+            }
+        image.generate(_SMOKE_PROMPT, width=side, height=side, steps=1, seed=0, **empty)
     return True

@@ -372,8 +372,8 @@ SE_API se_status se_image_open(const char *path, const se_image_open_options *op
 SE_API void se_image_close(se_image *image);
 
 /* What was opened, as JSON: engine, backend, family, quantization, parameters, width, height, steps, cfg_scale,
- * guidance (the model's own), size_multiple, reads_pictures, threads, weights_bytes, load_seconds. Freed with
- * se_string_free. */
+ * guidance (the model's own), size_multiple, reads_pictures, inpaints (it wants a picture and a mask), threads,
+ * weights_bytes, load_seconds. Freed with se_string_free. */
 SE_API se_status se_image_info(se_image *image, char **out_json);
 
 /* Rows from the top, without gaps; `pixels` belong to the library and are valid during the callback only. */

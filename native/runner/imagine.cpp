@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <vector>
 
 #include "../src/cpu.h"
 #include "png.h"
@@ -9,6 +10,9 @@
 
 namespace runner {
 namespace {
+
+// Of what the core paints; it says so itself.
+constexpr uint32_t kLargestSide = 4096;
 
 // An open model that closes itself, and that Ctrl-C cancels.
 class Image {
@@ -97,6 +101,18 @@ void run_imagine(const Arguments &arguments) {
   options.cfg_scale = arguments.real("--cfg-scale", options.cfg_scale);
   options.guidance = arguments.real("--guidance", options.guidance);
   options.vae_tiling = arguments.has("--vae-tiling");
+  char *told = nullptr;
+  check(se_image_info(image.handle(), &told));
+  const Json info = take_json(told);
+  // No picture can be given here, so what a model for inpainting wants is an empty one, all of it to be painted.
+  std::vector<uint8_t> empty;
+  if (info["inpaints"].get<bool>() && options.width <= kLargestSide && options.height <= kLargestSide) {
+    empty.assign(size_t{3} * options.width * options.height, 0xFF);
+    options.init = options.mask = empty.data();
+    options.init_width = options.mask_width = options.width;
+    options.init_height = options.mask_height = options.height;
+    options.strength = 1;
+  }
   if (!arguments.has("--json")) options.on_progress = show;
   se_image_result result = {};
   result.size = sizeof(result);
@@ -108,9 +124,6 @@ void run_imagine(const Arguments &arguments) {
     for (const Json &written : painting.images) std::cout << written["path"].get<std::string>() << "\n";
     return;
   }
-  char *told = nullptr;
-  check(se_image_info(image.handle(), &told));
-  const Json info = take_json(told);
   print_json({{"images", painting.images},
               {"engine", info["engine"]},
               {"family", info["family"]},

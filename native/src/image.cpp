@@ -251,6 +251,7 @@ std::string ImageManager::info_json() {
                      {"guidance", own_.guidance},
                      {"size_multiple", facts.size_multiple},
                      {"reads_pictures", facts.has_encoder},
+                     {"inpaints", facts.inpaints},
                      {"threads", threads_},
                      {"weights_bytes", model_->weights_bytes()},
                      {"load_seconds", load_seconds_}}

@@ -45,7 +45,7 @@ _GREATEST_THREADS = 512
 class ImageInfo:
     """What was opened; sizes, steps and scales are the model's own, used unless others are given.
 
-    `reads_pictures`: it can start from a picture.
+    `reads_pictures`: it can start from a picture; `inpaints`: it wants one and a mask.
     """
 
     name: str
@@ -61,6 +61,7 @@ class ImageInfo:
     guidance: float
     size_multiple: int
     reads_pictures: bool
+    inpaints: bool
     threads: int
     weights_bytes: int
     load_seconds: float
