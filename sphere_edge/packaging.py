@@ -262,11 +262,15 @@ def _paint_here(bundle: Bundle, progress: Progress) -> bool:
 
     with progress.step("trying it"), ImageManager.open(bundle.folder) as image:
         side = image.info.size_multiple * -(-64 // image.info.size_multiple)
-        empty: dict[str, Image.Image] = {}
-        if image.info.inpaints:
-            empty = {
-                "init": Image.new("RGB", (side, side)),
-                "mask": Image.new("L", (side, side), 255),
-            }
-        image.generate(_SMOKE_PROMPT, width=side, height=side, steps=1, seed=0, **empty)
+        size = (side, side)
+        wants = image.info.inpaints
+        image.generate(
+            _SMOKE_PROMPT,
+            width=side,
+            height=side,
+            steps=1,
+            seed=0,
+            init=Image.new("RGB", size) if wants else None,
+            mask=Image.new("L", size, 255) if wants else None,
+        )
     return True
