@@ -18,7 +18,6 @@ from sphere_edge.errors import (
     FormatMismatchError,
     LoadFailedError,
     ModelCorruptError,
-    UnsupportedError,
 )
 from sphere_edge.formats.hub import Hub
 from sphere_edge.formats.source import Kind, ModelSource, open_source
@@ -165,10 +164,7 @@ def _check_architecture(folder: Path) -> None:
 def _compare_tokenizers(
     source: ModelSource, ours: Path, options: PackageOptions, progress: Progress
 ) -> None:
-    """ModelCorruptError where our tokenizer and the model's own differ, with the first sample.
-
-    UnsupportedError where that is known of llama.cpp.
-    """
+    """ModelCorruptError where our tokenizer and the model's own differ, with the first sample."""
     from sphere_edge.formats import tokenizer
     from sphere_edge.runtime.text import Vocabulary
 
@@ -188,10 +184,6 @@ def _compare_tokenizers(
         f"first on {first.sample!r}: {first.got} instead of {first.expected}"
     )
     hint = "--allow-tokenizer-mismatch packages it all the same"
-    known = tokenizer.known_difference(source.path)
-    if known is not None:
-        # The checkpoint is sound, and its GGUF would be split in the same way.
-        raise UnsupportedError(message, hint=f"that is llama.cpp's splitting: {known}; {hint}")
     raise ModelCorruptError(message, hint=hint)
 
 

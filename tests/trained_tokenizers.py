@@ -33,7 +33,7 @@ def _gpt2() -> Any:
     return pre.ByteLevel(add_prefix_space=False, use_regex=True)
 
 
-# llama.cpp's name → (pre-tokenizer steps, normalizer, ignore_merges, has a bos).
+# llama.cpp's name, or what cuts like it → (pre-tokenizer steps, normalizer, ignore_merges, has a bos).
 BYTE_LEVEL: dict[str, tuple[list[Any], Any, bool, bool]] = {
     "llama-bpe": ([*_splits(pre_tokenizers.LLAMA3), _bytes()], None, True, True),
     "smaug-bpe": ([*_splits(pre_tokenizers.LLAMA3), _bytes()], None, False, True),
@@ -42,7 +42,7 @@ BYTE_LEVEL: dict[str, tuple[list[Any], Any, bool, bool]] = {
     "qwen2": ([*_splits(pre_tokenizers.QWEN2), _bytes()], normalizers.NFC(), False, False),
     "qwen35": ([*_splits(pre_tokenizers.QWEN35), _bytes()], normalizers.NFC(), False, False),
     "tekken": ([*_splits(pre_tokenizers.TEKKEN), _bytes()], None, True, True),
-    "granite-embed-multi-97m": ([*_splits(pre_tokenizers.GPT4O), _bytes()], None, False, True),
+    "gpt-4o": ([*_splits(pre_tokenizers.GPT4O), _bytes()], None, False, True),
     "seed-coder": ([*_splits(pre_tokenizers.SEED_CODER), _bytes()], None, False, True),
     "gpt-2": ([_gpt2()], None, False, True),
     "smollm": ([pre.Digits(individual_digits=True), _gpt2()], None, False, True),
@@ -61,6 +61,38 @@ BYTE_LEVEL: dict[str, tuple[list[Any], Any, bool, bool]] = {
             pre.Digits(individual_digits=True),
             _bytes(),
         ],
+        None,
+        False,
+        True,
+    ),
+    # Nothing in llama.cpp cuts like these two, as Exaone 4 and cl100k do.
+    "exaone4": (
+        [
+            *_splits(
+                r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?"
+                r"(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}"
+                r"| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"
+            ),
+            _bytes(),
+        ],
+        normalizers.NFC(),
+        False,
+        True,
+    ),
+    "cl100k": (
+        [
+            *_splits(
+                r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}"
+                r"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+            ),
+            _bytes(),
+        ],
+        None,
+        True,
+        True,
+    ),
+    "digits-then-gpt2": (
+        [pre.Punctuation(behavior="isolated"), pre.Digits(individual_digits=False), _gpt2()],
         None,
         False,
         True,

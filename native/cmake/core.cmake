@@ -70,7 +70,10 @@ add_library(sphere_edge ${library_kind}
   src/sphere_edge.cpp
   src/status.cpp
   src/text.cpp
+  src/pattern.cpp
+  src/pre_tokenizer.cpp
   src/tokenizer.cpp
+  src/unicode.cpp
   src/utf8.cpp
   src/verdict.cpp
   src/whisper_file.cpp)

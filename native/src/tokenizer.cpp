@@ -1,6 +1,7 @@
 // Calls llama.cpp's tokenizer with checked arguments.
 #include "tokenizer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "gguf.h"
@@ -25,13 +26,24 @@ Tokenizer::Tokenizer(std::shared_ptr<llama_model> model)
   char scheme[8] = "";
   space_first_ = llama_model_meta_val_str(model_.get(), kSpacePrefixKey, scheme, sizeof scheme) == 5 &&
                  std::string_view(scheme) == "first";
-  if (!space_first_) return;
+  before_ = PreTokenizer::of(model_.get());
+  if (!space_first_ && !before_) return;
   constexpr int kSpecial = LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN | LLAMA_TOKEN_ATTR_USER_DEFINED;
   for (int32_t token = 0; token < llama_vocab_n_tokens(vocabulary_); ++token) {
     const int attributes = llama_vocab_get_attr(vocabulary_, token);
-    if ((attributes & kSpecial) == 0) continue;
-    specials_.push_back({text_of(token), (attributes & LLAMA_TOKEN_ATTR_USER_DEFINED) != 0});
+    if ((attributes & kSpecial) == 0) {
+      if (before_ && before_->keeps_whole_words()) by_text_.push_back(token);
+      continue;
+    }
+    specials_.push_back({text_of(token), token, (attributes & LLAMA_TOKEN_ATTR_USER_DEFINED) != 0});
   }
+  for (const Special &special : specials_) {
+    if (!special.text.empty()) begins_special_[static_cast<unsigned char>(special.text.front())] = true;
+  }
+  const auto is_longer = [](const Special &a, const Special &b) { return a.text.size() > b.text.size(); };
+  std::stable_sort(specials_.begin(), specials_.end(), is_longer);
+  const auto is_before = [this](int32_t a, int32_t b) { return token_text(a) < token_text(b); };
+  std::sort(by_text_.begin(), by_text_.end(), is_before);
 }
 
 Tokenizer Tokenizer::from_file(const std::filesystem::path &path) {
@@ -56,28 +68,86 @@ std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special
     spaced.append(" ").append(text);
     text = spaced;
   }
-  std::vector<int32_t> tokens(text.size() + 8);
+  std::vector<int32_t> tokens;
+  if (!before_) {
+    append(tokens, text, add_special, parse_special);
+    return tokens;
+  }
+  if (add_special && llama_vocab_get_add_bos(vocabulary_)) tokens.push_back(llama_vocab_bos(vocabulary_));
+  size_t begin = 0;
+  for (size_t at = 0; at < text.size();) {
+    const Special *special = special_at(text.substr(at), parse_special);
+    if (special == nullptr) {
+      ++at;
+      continue;
+    }
+    append_prepared(tokens, text.substr(begin, at - begin));
+    tokens.push_back(special->token);
+    begin = at += special->text.size();
+  }
+  append_prepared(tokens, text.substr(begin));
+  if (add_special && llama_vocab_get_add_eos(vocabulary_)) tokens.push_back(llama_vocab_eos(vocabulary_));
+  return tokens;
+}
+
+void Tokenizer::append(std::vector<int32_t> &tokens, std::string_view text, bool add_special,
+                       bool parse_special) const {
+  const size_t before = tokens.size();
+  tokens.resize(before + text.size() + 8);
   const auto call = [&] {
-    return llama_tokenize(vocabulary_, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
-                          static_cast<int32_t>(tokens.size()), add_special, parse_special);
+    return llama_tokenize(vocabulary_, text.data(), static_cast<int32_t>(text.size()), tokens.data() + before,
+                          static_cast<int32_t>(tokens.size() - before), add_special, parse_special);
   };
   int32_t count = call();
   if (count == INT32_MIN) throw Error(SE_INVALID_ARGUMENT, "the text has too many tokens");
   if (count < 0) {
-    tokens.resize(static_cast<size_t>(-count));
+    tokens.resize(before + static_cast<size_t>(-count));
     count = call();
   }
   if (count < 0) throw Error(SE_INTERNAL, "the tokenizer contradicts itself");
-  tokens.resize(static_cast<size_t>(count));
-  return tokens;
+  tokens.resize(before + static_cast<size_t>(count));
+}
+
+void Tokenizer::append_prepared(std::vector<int32_t> &tokens, std::string_view text) const {
+  if (text.empty()) return;
+  if (!before_->cuts()) {
+    append(tokens, before_->composed(text), false, false);
+    return;
+  }
+  // Such a vocabulary's `pre` is `whitespace`: llama.cpp cuts at spaces, of which spelled words have none, and drops
+  // the newlines between them, which are spelled otherwise in its tokens.
+  std::string words;
+  for (const std::string &word : before_->words(text)) {
+    const std::optional<int32_t> whole = whole_word(word);
+    if (!whole) {
+      words += word + "\n";
+      continue;
+    }
+    if (!words.empty()) append(tokens, words, false, false);
+    words.clear();
+    tokens.push_back(*whole);
+  }
+  if (!words.empty()) append(tokens, words, false, false);
+}
+
+const Tokenizer::Special *Tokenizer::special_at(std::string_view text, bool parse_special) const {
+  if (text.empty() || !begins_special_[static_cast<unsigned char>(text.front())]) return nullptr;
+  for (const Special &special : specials_) {
+    if ((parse_special || special.always) && !special.text.empty() && text.starts_with(special.text)) return &special;
+  }
+  return nullptr;
+}
+
+std::optional<int32_t> Tokenizer::whole_word(const std::string &word) const {
+  const auto is_before = [this](int32_t token, const std::string &text) { return token_text(token) < text; };
+  const auto found = std::lower_bound(by_text_.begin(), by_text_.end(), word, is_before);
+  if (found == by_text_.end() || token_text(*found) != word) return std::nullopt;
+  return *found;
 }
 
 bool Tokenizer::lacks_space(std::string_view text, bool parse_special) const {
   if (!space_first_ || text.empty() || text.front() == ' ' || text.starts_with("\u2581")) return false;
-  for (const Special &special : specials_) {
-    if ((parse_special || special.always) && text.starts_with(special.text)) return false;
-  }
-  return true;
+  return special_at(text, parse_special) == nullptr;
 }
 
 std::string Tokenizer::detokenize(std::span<const int32_t> tokens, bool keep_special) const {
@@ -126,7 +196,10 @@ void Tokenizer::check(std::span<const int32_t> tokens) const {
 }
 
 std::string Tokenizer::text_of(int32_t token) const {
-  if (token == LLAMA_TOKEN_NULL) return "";
+  return token == LLAMA_TOKEN_NULL ? "" : std::string(token_text(token));
+}
+
+std::string_view Tokenizer::token_text(int32_t token) const {
   const char *text = llama_vocab_get_text(vocabulary_, token);
   return text == nullptr ? "" : text;
 }

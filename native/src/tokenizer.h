@@ -3,13 +3,17 @@
 
 #include <llama.h>
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "pre_tokenizer.h"
 
 namespace se {
 
@@ -39,8 +43,23 @@ class Tokenizer {
   void check(std::span<const int32_t> tokens) const;
 
  private:
+  struct Special {
+    std::string text;
+    int32_t token;
+    bool always;  // recognised even where special tokens are not parsed
+  };
+
   std::string text_of(int32_t token) const;
+  // Of a token that is one.
+  std::string_view token_text(int32_t token) const;
   bool lacks_space(std::string_view text, bool parse_special) const;
+  // By llama.cpp: all of it, where there is no `before_`.
+  void append(std::vector<int32_t> &tokens, std::string_view text, bool add_special, bool parse_special) const;
+  // By `before_`: what lies between special tokens.
+  void append_prepared(std::vector<int32_t> &tokens, std::string_view text) const;
+  // The longest special token that `text` begins with; null if there is none.
+  const Special *special_at(std::string_view text, bool parse_special) const;
+  std::optional<int32_t> whole_word(const std::string &word) const;
 
   std::shared_ptr<llama_model> model_;
   const llama_vocab *vocabulary_;
@@ -48,11 +67,12 @@ class Tokenizer {
   // Metaspace with the prepend scheme "first", and llama.cpp does not know.
   bool space_first_ = false;
   bool has_bos_ = true;
-  struct Special {
-    std::string text;
-    bool always;  // recognised even where special tokens are not parsed
-  };
+  // The longest first; and the bytes that one can begin with.
   std::vector<Special> specials_;
+  std::array<bool, 256> begins_special_{};
+  std::optional<PreTokenizer> before_;
+  // Ordinary tokens in the order of their texts, where whole words are kept.
+  std::vector<int32_t> by_text_;
 };
 
 }  // namespace se

@@ -162,5 +162,3 @@ def _check_vocabulary(vocabulary: Vocabulary, shape: Shape) -> None:
     if vocabulary.size > shape.vocab:
         message = f"the tokenizer has `{vocabulary.size}` tokens, the model only `{shape.vocab}`"
         raise ModelCorruptError(message, hint="tokenizer and weights do not belong together")
-    if vocabulary.caution is not None:
-        console.warn(vocabulary.caution)

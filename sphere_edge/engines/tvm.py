@@ -79,8 +79,6 @@ def build(
     vocabulary = tokenizer.write_vocabulary(
         source.path, writer.folder / "tokenizer.gguf", options.chat_template
     )
-    if vocabulary.caution is not None:
-        console.warn(vocabulary.caution)
     if vocabulary.size > model.shape.vocab:
         message = (
             f"the tokenizer has `{vocabulary.size}` tokens, the model only `{model.shape.vocab}`"

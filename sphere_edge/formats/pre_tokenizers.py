@@ -1,13 +1,17 @@
-"""Which of llama.cpp's pre-tokenizers does what a tokenizer.json describes, known by structure.
+"""How a tokenizer.json cuts text into words: by one of llama.cpp's ways, or by our runtime's own.
 
 Names and expressions: src/llama-vocab.cpp of the llama.cpp that we build (`llm_tokenizer_bpe`).
 Its own converter knows tokenizers by the hash of an encoded text and refuses all others; the
-structure is the same for every model trained with it.
+structure is the same for every model trained with it. Some of its expressions are not quite those
+of the tokenizers (case and combining marks in tekken and o200k, unusual spaces in deepseek-coder):
+these, and all that it does not know, native/src/pattern.cpp matches exactly.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
@@ -56,47 +60,60 @@ def _split(*expressions: str) -> tuple[Step, ...]:
 KNOWN: dict[tuple[Step, ...], str] = {
     (*_split(QWEN2), BYTES): "qwen2",
     (*_split(QWEN35), BYTES): "qwen35",
-    (*_split(TEKKEN), BYTES): "tekken",
-    # `gpt-4o` cuts words at combining marks (Devanagari, Thai); this one has its expression and
-    # does not. Neither knows capitals beyond ASCII, which is harmless: no token crosses such a cut.
-    (*_split(GPT4O), BYTES): "granite-embed-multi-97m",
     (*_split(SEED_CODER), BYTES): "seed-coder",
     (*_split(r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK3), BYTES): "deepseek-v3",
-    (
-        *_split("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+"),
-        DIGIT,
-        BYTES,
-    ): "deepseek-coder",
     (GPT2,): "gpt-2",
     (DIGIT, GPT2): "smollm",
     (PUNCTUATION, GPT2, DIGITS, *_split("[0-9][0-9][0-9]")): "falcon",
 }
 
 
-# Where llama.cpp's own expressions are not quite those of the tokenizers, and what comes of it.
-APPROXIMATE: Mapping[str, str] = {
-    "tekken": "words with combining marks (as in Hindi and Thai) become other tokens",
-    "deepseek-coder": "unusual spaces such as U+2009 become other tokens",
+# A name with which llama.cpp leaves words whole that hold no space, as ours do (tokenizer.cpp).
+_LEFT_WHOLE = "whitespace"
+# What the other steps of byte-level tokenizers cut out, as an expression.
+_EXPRESSIONS: Mapping[Step, str] = {
+    GPT2: r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    DIGIT: r"\p{N}",
+    DIGITS: r"\p{N}+",
+    PUNCTUATION: r"[\p{P}!-/:-@\[-`{-~]+",
 }
 
 
-def name(pre_tokenizer: object, *, ignores_merges: bool, has_bos: bool) -> str:
-    """llama.cpp's name for the byte-level `pre_tokenizer` of a tokenizer.json.
+@dataclass(frozen=True)
+class Splitting:
+    """`name`: llama.cpp's own. `expressions`: what our runtime cuts by instead, one after another.
+
+    `whole_words`: where it does, a word that is a token is never merged.
+    """
+
+    name: str
+    expressions: tuple[str, ...] = ()
+    whole_words: bool = False
+
+
+def splitting(pre_tokenizer: object, *, ignores_merges: bool, has_bos: bool) -> Splitting:
+    """How the byte-level `pre_tokenizer` of a tokenizer.json cuts text.
 
     `ignores_merges`: a word that is a token is never merged. Raises UnsupportedError naming the
-    regular expression if there is none, ModelCorruptError if it is not a pre-tokenizer at all.
+    step that is not known, ModelCorruptError if it is not a pre-tokenizer at all.
     """
     found = tuple(steps(pre_tokenizer))
     if found == (*_split(LLAMA3), BYTES):
         # The four differ in these two points alone.
         if has_bos:
-            return "llama-bpe" if ignores_merges else "smaug-bpe"
-        return "glm4" if ignores_merges else "chatglm-bpe"
-    if found not in KNOWN:
+            return Splitting("llama-bpe" if ignores_merges else "smaug-bpe")
+        return Splitting("glm4" if ignores_merges else "chatglm-bpe")
+    if found in KNOWN:
+        return Splitting(KNOWN[found])
+    # What comes after the step to bytes would see these.
+    cuts = found if found[-1:] == (GPT2,) else found[:-1]
+    unknown = any(kind != "split" and (kind, rest) not in _EXPRESSIONS for kind, rest in cuts)
+    if unknown or found[-1:] not in ((GPT2,), (BYTES,)) or GPT2 in cuts[:-1]:
         shown = ", then ".join(f"{kind} {regex}".strip() for kind, regex in found) or "none"
         message = f"the tokenizer splits text in a way we do not know: `{shown[:400]}`"
         raise UnsupportedError(message, hint="a GGUF of the model brings its own tokenizer")
-    return KNOWN[found]
+    expressions = tuple(_EXPRESSIONS.get((kind, rest), rest) for kind, rest in cuts)
+    return Splitting(_LEFT_WHOLE, expressions, ignores_merges)
 
 
 def steps(pre_tokenizer: object) -> Iterator[Step]:
@@ -128,9 +145,14 @@ def _step(kind: str, values: Mapping[str, Any]) -> Step:
         return DIGIT if values.get("individual_digits") else DIGITS
     if kind == "Punctuation" and values.get("behavior") == "Contiguous":
         return PUNCTUATION
+    if kind == "Punctuation" and values.get("behavior") == "Isolated":
+        return ("split", r"[\p{P}!-/:-@\[-`{-~]")
     if kind == "Split":
         pattern = values.get("pattern")
         regex = pattern.get("Regex") if isinstance(pattern, Mapping) else None
+        plain = pattern.get("String") if isinstance(pattern, Mapping) else None
+        if isinstance(plain, str) and plain:
+            regex = re.escape(plain)
         # Keeping what matches, and cutting around it, are the same where everything matches.
         isolated = values.get("behavior") == "Isolated" and not values.get("invert")
         kept = values.get("behavior") == "Removed" and values.get("invert") is True

@@ -34,7 +34,7 @@ class TokenTable:
     `kinds` are GGUF's token types. `space_prefix`: where a space is put in front: `never`; before
     `each` stretch between special tokens; or before the `first` of a text alone, and not if it
     begins with a space. `normalization`: what the tokenizer does to a text before all else, `nfc`
-    or nothing. `strips_after_special`: special tokens swallow the whitespace after them, as in
+    or nothing. `expressions`, `whole_words`: as in pre_tokenizers.Splitting. `strips_after_special`: special tokens swallow the whitespace after them, as in
     Phi-3.
     """
 
@@ -47,6 +47,8 @@ class TokenTable:
     space_prefix: SpacePrefix = "never"
     normalization: str | None = None
     strips_after_special: bool = False
+    expressions: tuple[str, ...] = ()
+    whole_words: bool = False
 
     @property
     def ids(self) -> dict[str, int]:
@@ -73,13 +75,16 @@ def from_tokenizer_json(values: Mapping[str, Any], size: int, has_bos: bool) -> 
     merges = _merges(model.get("merges"), vocabulary)
     tokens, kinds = _tokens(vocabulary, values.get("added_tokens"), size, model.get("unk_token"))
     if _is_byte_level(values.get("pre_tokenizer")):
+        splitting = pre_tokenizers.splitting(
+            values.get("pre_tokenizer"),
+            ignores_merges=model.get("ignore_merges") is True,
+            has_bos=has_bos,
+        )
         return TokenTable(
             model="gpt2",
-            pre=pre_tokenizers.name(
-                values.get("pre_tokenizer"),
-                ignores_merges=model.get("ignore_merges") is True,
-                has_bos=has_bos,
-            ),
+            pre=splitting.name,
+            expressions=splitting.expressions,
+            whole_words=splitting.whole_words,
             tokens=tokens,
             kinds=kinds,
             merges=tuple(f"{left} {right}" for left, right in merges),

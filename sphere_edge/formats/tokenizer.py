@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from sphere_edge.formats import (
 )
 from sphere_edge.formats import (
     json_object,
-    pre_tokenizers,
     sentencepiece,
     special_tokens,
     text_part,
@@ -33,8 +33,7 @@ class Vocabulary:
     """What was written: `size` counts all ids up to the model's own `vocab_size`.
 
     `end_of_generation`: every id after which an answer is complete. `pre`: llama.cpp's name of the
-    way in which text is split. `normalization`: `nfc` if the original composes characters first,
-    which llama.cpp does not.
+    way in which text is split. `normalization`: `nfc` if characters are composed first.
     """
 
     size: int
@@ -47,16 +46,6 @@ class Vocabulary:
     pre: str
     has_chat_template: bool
     normalization: str | None
-
-    @property
-    def caution(self) -> str | None:
-        """Which texts become other tokens than in the original, one sentence; None: no texts."""
-        if self.normalization != "nfc":
-            return None
-        return (
-            "the model's tokenizer composes characters first (NFC), the runtime does not: "
-            "text in decomposed form, such as `e` and a combining accent, becomes other tokens"
-        )
 
 
 @dataclass(frozen=True)
@@ -118,7 +107,7 @@ def compare(folder: Path, tokenize: Callable[[str], list[int]]) -> list[Mismatch
     """Every line of the probe that `tokenize` splits otherwise than the HF `tokenizers` library.
 
     `tokenize` adds no special tokens and recognises them in the text. Where the original composes
-    characters first (NFC), the lines are composed, since llama.cpp does not do it.
+    characters first (NFC), the lines are there in decomposed form, too.
     """
     table, _ = _read(folder)
     reference = _reference(folder)
@@ -129,7 +118,8 @@ def compare(folder: Path, tokenize: Callable[[str], list[int]]) -> list[Mismatch
     ]
     lines = tokenizer_probe.lines(named)
     if table.normalization == "nfc":
-        lines = [unicodedata.normalize("NFC", line) for line in lines]
+        apart = (unicodedata.normalize("NFD", line) for line in lines)
+        lines = [*lines, *(line for line in apart if not line.isascii())]
     encoded = reference.encode_batch_fast(lines, add_special_tokens=False)
     found = []
     for line, encoding in zip(lines, encoded, strict=True):
@@ -137,11 +127,6 @@ def compare(folder: Path, tokenize: Callable[[str], list[int]]) -> list[Mismatch
         if got != encoding.ids:
             found.append(Mismatch(line, list(encoding.ids), got))
     return found
-
-
-def known_difference(folder: Path) -> str | None:
-    """What llama.cpp is known to split otherwise than the tokenizer of `folder`; None: nothing."""
-    return pre_tokenizers.APPROXIMATE.get(_read(folder)[0].pre)
 
 
 def encode(folder: Path, text: str) -> list[int]:
@@ -204,6 +189,12 @@ def _add(writer: Any, table: TokenTable, special: SpecialTokens, template: str |
         writer.add_token_merges(table.merges)
     if table.model == "llama":
         writer.add_add_space_prefix(table.space_prefix == "each")
+    # These llama.cpp does not know, our runtime does (native/src/pre_tokenizer.cpp).
+    if table.normalization is not None:
+        writer.add_string("sphere_edge.normalization", table.normalization)
+    if table.expressions:
+        split = {"expressions": table.expressions, "whole_words": int(table.whole_words)}
+        writer.add_string("sphere_edge.split", json.dumps(split))
     if table.space_prefix == "first":
         # llama.cpp does not know it; our runtime does (native/src/tokenizer.cpp).
         writer.add_string("sphere_edge.space_prefix", "first")

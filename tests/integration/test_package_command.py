@@ -309,12 +309,14 @@ def test_a_model_without_tokenizer_is_refused(tmp_path: Path, model: Path) -> No
     refused(run, Status.NOT_FOUND, "no tokenizer")
 
 
-def test_a_tokenizer_that_llama_cpp_splits_otherwise_is_refused_with_what_differs(
+def test_a_tokenizer_with_an_expression_that_is_not_known_is_refused(
     tmp_path: Path, model: Path
 ) -> None:
     trained_tokenizers.write_byte_level(model, "tekken")
+    text = (model / "tokenizer.json").read_text()
+    (model / "tokenizer.json").write_text(text.replace(r"\\p{Lu}", r"\\p{Latin}"))
     run = sphere_edge("package", model, "-o", tmp_path / "a", timeout_s=TIMEOUT_S)
-    refused(run, Status.UNSUPPORTED, "combining marks", "--allow-tokenizer-mismatch")
+    refused(run, Status.UNSUPPORTED, "the property Latin", "its own tokenizer")
 
 
 def test_pickles_are_refused(tmp_path: Path, model: Path) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from sphere_edge.formats import pre_tokenizers
-from sphere_edge.formats.tokenizer import Mismatch, compare, known_difference, write_vocabulary
+from sphere_edge.errors import UnsupportedError
+from sphere_edge.formats.tokenizer import Mismatch, compare, write_vocabulary
 from sphere_edge.runtime import Vocabulary
 from tests import trained_tokenizers as trained
-
-# llama.cpp's own expressions for these are not those of the tokenizers; packaging says so.
-APPROXIMATE = set(pre_tokenizers.APPROXIMATE)
 
 
 def mismatches(folder: Path) -> list[Mismatch]:
@@ -23,16 +21,50 @@ def mismatches(folder: Path) -> list[Mismatch]:
         )
 
 
-@pytest.mark.parametrize("name", sorted(set(trained.BYTE_LEVEL) - APPROXIMATE))
+@pytest.mark.parametrize("name", trained.BYTE_LEVEL)
 def test_byte_level_tokenizers_split_alike(tmp_path: Path, name: str) -> None:
     assert mismatches(trained.write_byte_level(tmp_path, name)) == []
 
 
-@pytest.mark.parametrize("name", sorted(APPROXIMATE))
-def test_approximations_are_found(tmp_path: Path, name: str) -> None:
-    found = mismatches(trained.write_byte_level(tmp_path, name))
-    assert 0 < len(found) < 200
-    assert known_difference(tmp_path) is not None
+@pytest.mark.parametrize(
+    ("expression", "what"),
+    [
+        ("(a+)+?", "as little as it can"),
+        (r"\p{Han}+", "the property Han"),
+        ("(?<=a)b", "a kind of group"),
+        (r"\bword", "an escape"),
+        ("[a-z&&[^b]]", "within another"),
+        ("(" * 40 + ")" * 40, "nested too deeply"),
+        ("a{1000}", "too many repeats"),
+        ("((((a{60}){60}){60}){60})", "more than can be matched"),
+    ],
+)
+def test_an_expression_that_is_not_known_is_refused(
+    tmp_path: Path, expression: str, what: str
+) -> None:
+    with pytest.raises(UnsupportedError, match=what):
+        opened(tmp_path, expression)
+
+
+def test_an_expression_without_end_is_stopped(tmp_path: Path) -> None:
+    with opened(tmp_path, "(a|a)*b") as vocabulary, pytest.raises(UnsupportedError, match="long"):
+        vocabulary.tokenize("a" * 4000, add_special=False, parse_special=False)
+
+
+def test_a_very_long_word_is_one(tmp_path: Path) -> None:
+    with opened(tmp_path, "[^ ]+| +") as vocabulary:
+        tokens = vocabulary.tokenize("ab" * 50_000, add_special=False, parse_special=False)
+        assert vocabulary.detokenize(tokens) == "ab" * 50_000
+
+
+def opened(folder: Path, expression: str) -> Vocabulary:
+    """A vocabulary whose text is split by `expression`."""
+    trained.write_byte_level(folder, "tekken")
+    values = json.loads((folder / "tokenizer.json").read_text())
+    values["pre_tokenizer"]["pretokenizers"][0] |= {"pattern": {"Regex": expression}}
+    (folder / "tokenizer.json").write_text(json.dumps(values))
+    write_vocabulary(folder, folder / "tokenizer.gguf")
+    return Vocabulary.open(folder / "tokenizer.gguf")
 
 
 @pytest.mark.parametrize(
