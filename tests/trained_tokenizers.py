@@ -33,7 +33,7 @@ def _gpt2() -> Any:
     return pre.ByteLevel(add_prefix_space=False, use_regex=True)
 
 
-# llama.cpp's name, or what cuts like it → (pre-tokenizer steps, normalizer, ignore_merges, has a bos).
+# llama.cpp's name → (pre-tokenizer steps, normalizer, ignore_merges, has a bos).
 BYTE_LEVEL: dict[str, tuple[list[Any], Any, bool, bool]] = {
     "llama-bpe": ([*_splits(pre_tokenizers.LLAMA3), _bytes()], None, True, True),
     "smaug-bpe": ([*_splits(pre_tokenizers.LLAMA3), _bytes()], None, False, True),

@@ -137,6 +137,10 @@ class ModelConfig:
         """Whether the file says null, where a family's default means something else."""
         return name in self._nulls
 
+    def is_text(self, name: str) -> bool:
+        """Whether the file has a string where others have a number."""
+        return isinstance(self._values.get(name), str)
+
     def unread(self) -> set[str]:
         """Keys with a value that nobody has taken: what a family ignores may change the result.
 

@@ -34,8 +34,8 @@ class TokenTable:
     `kinds` are GGUF's token types. `space_prefix`: where a space is put in front: `never`; before
     `each` stretch between special tokens; or before the `first` of a text alone, and not if it
     begins with a space. `normalization`: what the tokenizer does to a text before all else, `nfc`
-    or nothing. `expressions`, `whole_words`: as in pre_tokenizers.Splitting. `strips_after_special`: special tokens swallow the whitespace after them, as in
-    Phi-3.
+    or nothing. `strips_after_special`: special tokens swallow the whitespace after them, as in
+    Phi-3. `expressions`, `whole_words`: as in pre_tokenizers.Splitting.
     """
 
     model: str

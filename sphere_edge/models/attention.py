@@ -12,7 +12,15 @@ from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import Tensor
 
 from sphere_edge.models.kernels import Attention, Kernels
-from sphere_edge.models.layers import Cache, Linear, RmsNorm, Rope, Sinks, normalize_heads
+from sphere_edge.models.layers import (
+    Cache,
+    Linear,
+    RmsNorm,
+    Rope,
+    Sinks,
+    normalize_heads,
+    normalize_rows,
+)
 from sphere_edge.models.rope import Rotation
 from sphere_edge.models.shape import Shape
 from sphere_edge.quantization.weights import WeightFormat
@@ -38,7 +46,8 @@ class SelfAttention(nn.Module):  # type: ignore[misc]
 
     `bias`: of q, k and v; `output_bias`: of the output, which the checkpoint calls `output`.
     `fused`: the checkpoint, too, holds q, k and v as one matrix. `head_norm` makes the norm of each
-    query and each key head.
+    query and each key head, `row_norm` that of all query or all key heads as one row of so many
+    features.
     """
 
     def __init__(
@@ -53,6 +62,7 @@ class SelfAttention(nn.Module):  # type: ignore[misc]
         output: str = "o_proj",
         fused: bool = False,
         head_norm: Callable[[], RmsNorm] | None = None,
+        row_norm: Callable[[int], RmsNorm] | None = None,
     ) -> None:
         self.kernels, self.spec = kernels, spec
         parts = {"q_proj": shape.query, "k_proj": shape.key, "v_proj": shape.key}
@@ -60,15 +70,18 @@ class SelfAttention(nn.Module):  # type: ignore[misc]
             parts = {"qkv_proj": shape.query + 2 * shape.key}
         self.qkv_proj = Linear(kernels, fmt, shape.hidden, parts, bias)
         self.o_proj = Linear(kernels, fmt, shape.query, {output: shape.hidden}, output_bias)
+        self.normalize = normalize_heads if row_norm is None else normalize_rows
         self.q_norm = None if head_norm is None else head_norm()
         self.k_norm = None if head_norm is None else head_norm()
+        if row_norm is not None:
+            self.q_norm, self.k_norm = row_norm(shape.query), row_norm(shape.key)
         self.sinks = Sinks(shape.heads) if spec.sinks else None
 
     def forward(self, x: Tensor, position: Tensor, rope: Rope, cache: Cache) -> Tensor:
         """[n, hidden] → [n, hidden]; the new keys and values go into `cache`."""
         qkv = self.qkv_proj(x)
         if self.q_norm is not None and self.k_norm is not None:
-            qkv = normalize_heads(qkv, self.q_norm, self.k_norm, self.spec)
+            qkv = self.normalize(qkv, self.q_norm, self.k_norm, self.spec)
         q, cache = self.kernels.rotate_and_store(
             qkv, position, rope.inverse_frequencies, rope.magnitude, cache, self.spec
         )

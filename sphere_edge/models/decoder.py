@@ -79,11 +79,22 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class PreNormBlock(nn.Module):  # type: ignore[misc]
-    """Attention and MLP, each behind a norm; the sum with the residual is made inside the norms."""
+    """Attention and MLP, each behind a norm; the sum with the residual is made inside the norms.
 
-    def __init__(self, attention: nn.Module, mlp: nn.Module, norm: Callable[[], Norm]) -> None:
+    `scale` multiplies what each of them adds.
+    """
+
+    def __init__(
+        self,
+        attention: nn.Module,
+        mlp: nn.Module,
+        norm: Callable[[], Norm],
+        *,
+        scale: float = 1.0,
+    ) -> None:
         self.self_attn = attention
         self.mlp = mlp
+        self.scale = scale
         self.input_layernorm = norm()
         self.post_attention_layernorm = norm()
 
@@ -92,9 +103,32 @@ class PreNormBlock(nn.Module):  # type: ignore[misc]
     ) -> tuple[Tensor, Tensor]:
         """The block's output and the residual it is still to be added to, both [n, hidden]."""
         x, residual = self.input_layernorm(x, residual)
-        x = self.self_attn(x, position, rope, cache)
+        x = self._scaled(self.self_attn(x, position, rope, cache))
         x, residual = self.post_attention_layernorm(x, residual)
-        return self.mlp(x), residual
+        return self._scaled(self.mlp(x)), residual
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        return x if self.scale == 1 else x * self.scale
+
+
+class PostNormBlock(nn.Module):  # type: ignore[misc]
+    """Attention and MLP, each before a norm (Liu et al. 2021)."""
+
+    def __init__(self, attention: nn.Module, mlp: nn.Module, norm: Callable[[], RmsNorm]) -> None:
+        self.self_attn = attention
+        self.mlp = mlp
+        self.post_attention_layernorm = norm()
+        self.post_feedforward_layernorm = norm()
+
+    def forward(
+        self, x: Tensor, residual: Tensor | None, position: Tensor, rope: Rope, cache: Cache
+    ) -> tuple[Tensor, Tensor]:
+        """As PreNormBlock's."""
+        x = x if residual is None else op.add(x, residual)
+        after, _ = self.post_attention_layernorm(self.self_attn(x, position, rope, cache))
+        x = op.add(x, after)
+        after, _ = self.post_feedforward_layernorm(self.mlp(x))
+        return after, x
 
 
 class ParallelBlock(nn.Module):  # type: ignore[misc]
@@ -148,7 +182,7 @@ class Decoder(nn.Module):  # type: ignore[misc]
     """Embedding, blocks, final norm, head. `block` makes the layer of a number.
 
     `embedding_scale` multiplies what is looked up; `logit_softcap` c makes logits c tanh(logits/c).
-    `mixture`: what stands in place of MLPs, where something does.
+    `logit_scale` multiplies logits. `mixture`: what stands in place of MLPs, where something does.
     """
 
     def __init__(
@@ -162,11 +196,13 @@ class Decoder(nn.Module):  # type: ignore[misc]
         *,
         embedding_scale: float = 1.0,
         logit_softcap: float | None = None,
+        logit_scale: float = 1.0,
         head_bias: bool = False,
         mixture: MixtureShape | None = None,
     ) -> None:
         self.shape, self.mixture = shape, mixture
         self.embedding_scale, self.logit_softcap = embedding_scale, logit_softcap
+        self.logit_scale = logit_scale
         tied = shape.tied and head_bias
         self.embed_tokens = Embedding(kernels, fmt, shape.vocab, shape.hidden, head_bias=tied)
         self.rope = Rope(rotation)
@@ -191,6 +227,8 @@ class Decoder(nn.Module):  # type: ignore[misc]
     def logits(self, x: Tensor) -> Tensor:
         """[n, hidden] → [n, vocab]."""
         y = self.embed_tokens.logits(x) if self.lm_head is None else self.lm_head(x)
+        if self.logit_scale != 1:
+            y = y * self.logit_scale
         if self.logit_softcap is None:
             return y
         return op.tanh(y / self.logit_softcap) * self.logit_softcap

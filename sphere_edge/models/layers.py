@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import Tensor, op
 
@@ -168,15 +169,23 @@ class RmsNorm(nn.Module):  # type: ignore[misc]
 
 
 class LayerNorm(nn.Module):  # type: ignore[misc]
-    """LayerNorm with a bias (Ba et al. 2016); `offset` as in RmsNorm.
+    """LayerNorm (Ba et al. 2016); `offset` as in RmsNorm.
 
-    `name`: what the checkpoint calls it, where that is not this layer's own name.
+    `name`: what the checkpoint calls it, where that is not this layer's own name. `bias`: whether
+    the checkpoint has one; otherwise it is 0.
     """
 
     def __init__(
-        self, features: int, epsilon: float, offset: float = 0.0, name: str | None = None
+        self,
+        features: int,
+        epsilon: float,
+        offset: float = 0.0,
+        name: str | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         self.features, self.epsilon, self.offset, self.name = features, epsilon, offset, name
+        self.has_bias = bias
         self.weight = nn.Parameter((features,), "float32")
         self.bias = nn.Parameter((features,), "float32")
 
@@ -190,7 +199,10 @@ class LayerNorm(nn.Module):  # type: ignore[misc]
         """Where weight and bias come from."""
         rows = {self.name or path.rpartition(".")[2]: self.features}
         yield Origin((f"{path}.weight",), _parts(path, rows, "weight"), offset=self.offset)
-        yield Origin((f"{path}.bias",), _parts(path, rows, "bias"))
+        if self.has_bias:
+            yield Origin((f"{path}.bias",), _parts(path, rows, "bias"))
+        else:
+            yield Origin((f"{path}.bias",), constant=np.zeros(self.features, np.float32))
 
 
 class Rope(nn.Module):  # type: ignore[misc]
@@ -256,6 +268,13 @@ def normalize_heads(qkv: Tensor, q_norm: RmsNorm, k_norm: RmsNorm, spec: Attenti
 
     q, k, v = op.split(qkv, [heads * features, (heads + kv_heads) * features], axis=-1)
     return op.concat([normalized(q_norm, q, heads), normalized(k_norm, k, kv_heads), v], dim=-1)
+
+
+def normalize_rows(qkv: Tensor, q_norm: RmsNorm, k_norm: RmsNorm, spec: Attention) -> Tensor:
+    """The same with all query heads normalized as one row, and all key heads as another."""
+    heads, kv_heads, features = spec.query_heads, spec.kv_heads, spec.head_dim
+    q, k, v = op.split(qkv, [heads * features, (heads + kv_heads) * features], axis=-1)
+    return op.concat([q_norm(q)[0], k_norm(k)[0], v], dim=-1)
 
 
 Owner = Linear | ExpertLinear | Embedding | RmsNorm | LayerNorm | Rope | Sinks

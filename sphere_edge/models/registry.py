@@ -29,6 +29,14 @@ FAMILIES: dict[str, str] = {
     "gpt-oss": "gpt_oss",
     "qwen3_moe": "qwen3_moe",
     "smollm3": "smollm3",
+    "cohere": "cohere",
+    "cohere2": "cohere2",
+    "ernie4_5": "ernie4_5",
+    "exaone4": "exaone4",
+    "granite": "granite",
+    "olmo2": "olmo2",
+    "seed_oss": "seed_oss",
+    "starcoder2": "starcoder2",
 }
 
 # Keys that never change the logits of a prompt: training, generation, bookkeeping.
@@ -51,6 +59,7 @@ _HARMLESS = frozenset(
         "decoder_start_token_id",
         "dtype",
         "embd_pdrop",
+        "embedding_dropout",
         "eos_token_id",
         "finetuning_task",
         "gradient_checkpointing",

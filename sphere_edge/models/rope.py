@@ -60,6 +60,12 @@ def rotation(
     return replace(short, beyond=beyond.astype(np.float32), switch_tokens=original)
 
 
+def still(rotation: Rotation) -> Rotation:
+    """For layers that do not rotate: frequencies of zero turn nothing, whatever the position."""
+    zeros = np.zeros_like(rotation.inverse_frequencies)
+    return replace(rotation, inverse_frequencies=zeros, magnitude=1.0, beyond=None, switch_tokens=0)
+
+
 def _default(base: Frequencies, _rope: RopeParameters) -> tuple[Frequencies, float]:
     return base, 1.0
 

@@ -166,6 +166,15 @@ def alternating(
     return tuple(width if sliding else None for sliding in slides)
 
 
+def pattern(config: ModelConfig, default: int) -> int:
+    """`sliding_window_pattern`: every so-manyth layer sees everything; `LLLG` says 4."""
+    name = "sliding_window_pattern"
+    if config.is_text(name):
+        letters = config.take(name, str)
+        return len(letters) if letters == "L" * (len(letters) - 1) + "G" else 0
+    return config.take(name, int, default)
+
+
 def layer_types(config: ModelConfig, layers: int) -> list[str] | None:
     """`layer_types`, one per layer, each a kind of attention that is done here; None if absent."""
     kinds = config.take("layer_types", list, None)

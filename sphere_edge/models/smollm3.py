@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
 from sphere_edge.formats.config import ModelConfig
@@ -12,7 +10,7 @@ from sphere_edge.models.attention import SelfAttention, specified
 from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
 from sphere_edge.models.kernels import Kernels
 from sphere_edge.models.layers import RmsNorm, Rope
-from sphere_edge.models.rope import Rotation, rotation
+from sphere_edge.models.rope import Rotation, rotation, still
 from sphere_edge.models.shape import Shape, activation, layer_types, window
 from sphere_edge.quantization.weights import WeightFormat
 
@@ -114,12 +112,7 @@ class Model(Decoder):
         final = norm(config, kernels)
         super().__init__(config.shape, kernels, fmt, config.rotation, block, final)
         self.rotates = config.rotates
-        # Frequencies of zero turn nothing, whatever the position.
-        still = np.zeros_like(config.rotation.inverse_frequencies)
-        unscaled = replace(
-            config.rotation, inverse_frequencies=still, magnitude=1.0, beyond=None, switch_tokens=0
-        )
-        self.no_rope = Rope(unscaled)
+        self.no_rope = Rope(still(config.rotation))
 
     def rope_of(self, layer: int) -> Rope:
         """Some layers do not rotate."""

@@ -28,9 +28,18 @@ def test_an_unknown_model_type_is_refused_with_the_list_of_known_ones():
     assert all(name in caught.value.hint for name in FAMILIES)
 
 
+EPSILON = {
+    "phi": "layer_norm_eps",
+    "nemotron": "norm_eps",
+    "cohere": "layer_norm_eps",
+    "cohere2": "layer_norm_eps",
+    "starcoder2": "norm_epsilon",
+}
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_reads_a_plain_config_and_leaves_no_key_unread(name):
-    epsilon = {"phi": "layer_norm_eps", "nemotron": "norm_eps"}.get(name, "rms_norm_eps")
+    epsilon = EPSILON.get(name, "rms_norm_eps")
     made = read(name, **{epsilon: 1e-5}, torch_dtype="bfloat16", use_cache=True)
     assert made.unread == ()
     assert made.config.shape.kv_heads == 2
@@ -47,8 +56,22 @@ _STRANGE = {
 }
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("key", _STRANGE)
+# Families that know some of them.
+_FAMILIAR = {
+    "granite": {"residual_multiplier", "attention_multiplier"},
+    "cohere": {"logit_scale", "use_qk_norm"},
+    "cohere2": {"logit_scale"},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        (name, key)
+        for name in FAMILIES
+        for key in sorted(set(_STRANGE) - _FAMILIAR.get(name, set()))
+    ],
+)
 def test_a_key_that_nobody_reads_is_reported_whatever_the_family(name, key):
     assert read(name, **{key: _STRANGE[key]}).unread == (key,)
 
@@ -214,6 +237,30 @@ def test_nemotron_may_repeat_itself_but_not_contradict(name, value):
     assert read("nemotron", **right).unread == ()
     with pytest.raises(ModelCorruptError, match=name):
         read("nemotron", **{**right, name: value})
+
+
+@pytest.mark.parametrize("key", ["residual_multiplier", "logits_scaling"])
+def test_a_factor_of_granite_that_is_none_is_corrupt(key):
+    with pytest.raises(ModelCorruptError, match=key):
+        read("granite", **{key: 0.0})
+
+
+def test_normalized_heads_of_cohere_are_refused():
+    with pytest.raises(UnsupportedError, match="use_qk_norm"):
+        read("cohere", use_qk_norm=True)
+
+
+@pytest.mark.parametrize("name", ["cohere2", "exaone4"])
+@pytest.mark.parametrize("pattern", [0, -1, "LLG?", "GL"])
+def test_a_pattern_of_windows_that_makes_no_sense_is_corrupt(name, pattern):
+    with pytest.raises(ModelCorruptError, match="sliding_window_pattern"):
+        read(name, sliding_window_pattern=pattern)
+
+
+def test_exaone_says_its_windows_with_letters():
+    config = read("exaone4", num_hidden_layers=4, sliding_window_pattern="LLLG").config
+    assert config.windows == (4096, 4096, 4096, None)
+    assert config.rotates == (True, True, True, False)
 
 
 def test_a_model_of_several_names_the_text_model_inside():

@@ -10,7 +10,7 @@ from typing import Any
 
 import golden_ropes
 
-from golden_cases import gemmas, glms, llamas, mixtures, nemotrons, phis, qwens, wrappers
+from golden_cases import gemmas, glms, llamas, mixtures, nemotrons, others, phis, qwens, wrappers
 from golden_cases.sizes import SMALL
 
 __all__ = ["CASES", "SMALL"]
@@ -23,6 +23,7 @@ CASES: dict[str, dict[str, Any]] = {
     **glms.CASES,
     **nemotrons.CASES,
     **mixtures.CASES,
+    **others.CASES,
     **wrappers.CASES,
     **golden_ropes.CASES,
 }

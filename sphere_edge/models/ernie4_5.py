@@ -1,0 +1,76 @@
+"""ERNIE 4.5, dense (Baidu 2025): Llama with rotation of neighbouring pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.attention import SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
+from sphere_edge.models.kernels import Kernels
+from sphere_edge.models.layers import RmsNorm
+from sphere_edge.models.rope import Rotation, rotation
+from sphere_edge.models.shape import Shape, activation
+from sphere_edge.quantization.weights import WeightFormat
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says of an ERNIE 4.5."""
+
+    shape: Shape
+    rotation: Rotation
+    activation: str
+    bias: bool
+
+    @classmethod
+    def read(cls, config: ModelConfig, context_tokens: int) -> Config:
+        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        shape = Shape.read(config, default_epsilon=1e-5, default_head_dim=128, default_tied=True)
+        return cls(
+            shape=shape,
+            rotation=rotation(config.rope(), shape.head_dim, context_tokens),
+            activation=activation(config),
+            bias=config.take("use_bias", bool, False),
+        )
+
+
+class Attention(SelfAttention):
+    """Grouped-query attention; biases everywhere or nowhere."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        spec = specified(config.shape, config.rotation, interleaved=True)
+        super().__init__(
+            config.shape, kernels, fmt, spec, bias=config.bias, output_bias=config.bias
+        )
+
+
+class MLP(GatedMLP):
+    """Gated MLP, with biases where the config asks for them."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        super().__init__(config.shape, kernels, fmt, config.activation, bias=config.bias)
+
+
+def norm(config: Config, kernels: Kernels) -> RmsNorm:
+    """The norm of this family."""
+    return RmsNorm(kernels, config.shape.hidden, config.shape.epsilon)
+
+
+class Block(PreNormBlock):
+    """One layer."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
+        super().__init__(attention, mlp, lambda: norm(config, kernels))
+
+
+class Model(Decoder):
+    """The whole decoder."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        def block(_layer: int) -> Block:
+            return Block(config, kernels, fmt)
+
+        final = norm(config, kernels)
+        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)

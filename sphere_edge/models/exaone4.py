@@ -1,0 +1,102 @@
+"""EXAONE 4.0 (LG AI Research 2025): norms behind attention and MLP; only what slides rotates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sphere_edge.errors import ModelCorruptError
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.attention import SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, GatedMLP, PostNormBlock
+from sphere_edge.models.kernels import Kernels
+from sphere_edge.models.layers import RmsNorm, Rope
+from sphere_edge.models.rope import Rotation, rotation, still
+from sphere_edge.models.shape import Shape, activation, alternating, pattern, window
+from sphere_edge.quantization.weights import WeightFormat
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says of an EXAONE 4; `windows` and `rotates` have one entry per layer."""
+
+    shape: Shape
+    rotation: Rotation
+    activation: str
+    windows: tuple[int | None, ...]
+    rotates: tuple[bool, ...]
+
+    @classmethod
+    def read(cls, config: ModelConfig, context_tokens: int) -> Config:
+        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        shape = Shape.read(config, default_epsilon=1e-5)
+        windows = _windows(config, shape.layers)
+        # Models without any window rotate in all layers, the others where they slide.
+        is_mixed = window(config, 4096) is not None
+        return cls(
+            shape=shape,
+            rotation=rotation(config.rope(), shape.head_dim, context_tokens),
+            activation=activation(config),
+            windows=windows,
+            rotates=tuple(not is_mixed or width is not None for width in windows),
+        )
+
+
+def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
+    """All but every fourth layer slide, unless the config says otherwise; `LLLG` says the same."""
+    width = window(config, 4096)
+    period = pattern(config, 4)
+    if width is not None and period <= 0:
+        message = f"`sliding_window_pattern` in config.json is `{period}`"
+        raise ModelCorruptError(message)
+    return alternating(config, layers, period=max(1, period), width=width)
+
+
+class Attention(SelfAttention):
+    """Grouped-query attention with normalized queries and keys."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+        shape, width = config.shape, config.windows[layer]
+        super().__init__(
+            shape,
+            kernels,
+            fmt,
+            specified(shape, config.rotation, window=width),
+            head_norm=lambda: RmsNorm(kernels, shape.head_dim, shape.epsilon),
+        )
+
+
+class MLP(GatedMLP):
+    """Gated MLP."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        super().__init__(config.shape, kernels, fmt, config.activation)
+
+
+def norm(config: Config, kernels: Kernels) -> RmsNorm:
+    """The norm of this family."""
+    return RmsNorm(kernels, config.shape.hidden, config.shape.epsilon)
+
+
+class Block(PostNormBlock):
+    """One layer."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+        attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
+        super().__init__(attention, mlp, lambda: norm(config, kernels))
+
+
+class Model(Decoder):
+    """The whole decoder."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        def block(layer: int) -> Block:
+            return Block(config, kernels, fmt, layer)
+
+        final = norm(config, kernels)
+        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)
+        self.rotates = config.rotates
+        self.no_rope = Rope(still(config.rotation))
+
+    def rope_of(self, layer: int) -> Rope:
+        """Some layers do not rotate."""
+        return self.rope if self.rotates[layer] else self.no_rope

@@ -1,0 +1,103 @@
+"""Granite 3.x, dense (IBM 2024): Llama with a factor on embeddings, scores, sums and logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sphere_edge.errors import ModelCorruptError
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.attention import SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
+from sphere_edge.models.kernels import Kernels
+from sphere_edge.models.layers import RmsNorm
+from sphere_edge.models.rope import Rotation, rotation
+from sphere_edge.models.shape import Shape, activation
+from sphere_edge.quantization.weights import WeightFormat
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says of a Granite; `scale` is that of attention's scores."""
+
+    shape: Shape
+    rotation: Rotation
+    activation: str
+    attention_bias: bool
+    mlp_bias: bool
+    scale: float
+    residual_scale: float
+    embedding_scale: float
+    logit_scale: float
+
+    @classmethod
+    def read(cls, config: ModelConfig, context_tokens: int) -> Config:
+        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        shape = Shape.read(config)
+        return cls(
+            shape=shape,
+            rotation=rotation(config.rope(), shape.head_dim, context_tokens),
+            activation=activation(config),
+            attention_bias=config.take("attention_bias", bool, False),
+            mlp_bias=config.take("mlp_bias", bool, False),
+            scale=_factor(config, "attention_multiplier"),
+            residual_scale=_factor(config, "residual_multiplier"),
+            embedding_scale=_factor(config, "embedding_multiplier"),
+            logit_scale=1 / _factor(config, "logits_scaling"),
+        )
+
+
+def _factor(config: ModelConfig, name: str) -> float:
+    value = config.take(name, float, 1.0)
+    if value <= 0:
+        message = f"`{name}` in config.json is `{value}`"
+        raise ModelCorruptError(message)
+    return value
+
+
+class Attention(SelfAttention):
+    """Grouped-query attention; biases on all four projections or on none."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        spec = specified(config.shape, config.rotation, scale=config.scale)
+        bias = config.attention_bias
+        super().__init__(config.shape, kernels, fmt, spec, bias=bias, output_bias=bias)
+
+
+class MLP(GatedMLP):
+    """Gated MLP, with biases where the config asks for them."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        super().__init__(config.shape, kernels, fmt, config.activation, bias=config.mlp_bias)
+
+
+def norm(config: Config, kernels: Kernels) -> RmsNorm:
+    """The norm of this family."""
+    return RmsNorm(kernels, config.shape.hidden, config.shape.epsilon)
+
+
+class Block(PreNormBlock):
+    """One layer."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
+        super().__init__(attention, mlp, lambda: norm(config, kernels), scale=config.residual_scale)
+
+
+class Model(Decoder):
+    """The whole decoder."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        def block(_layer: int) -> Block:
+            return Block(config, kernels, fmt)
+
+        final = norm(config, kernels)
+        super().__init__(
+            config.shape,
+            kernels,
+            fmt,
+            config.rotation,
+            block,
+            final,
+            embedding_scale=config.embedding_scale,
+            logit_scale=config.logit_scale,
+        )

@@ -1,0 +1,82 @@
+"""OLMo 2 (OLMo team 2025): norms after attention and MLP, and over all query and all key heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.attention import SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, GatedMLP, PostNormBlock
+from sphere_edge.models.kernels import Kernels
+from sphere_edge.models.layers import RmsNorm
+from sphere_edge.models.rope import Rotation, rotation
+from sphere_edge.models.shape import Shape, activation
+from sphere_edge.quantization.weights import WeightFormat
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says of an OLMo 2."""
+
+    shape: Shape
+    rotation: Rotation
+    activation: str
+    attention_bias: bool
+
+    @classmethod
+    def read(cls, config: ModelConfig, context_tokens: int) -> Config:
+        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        shape = Shape.read(config, default_epsilon=1e-5)
+        return cls(
+            shape=shape,
+            rotation=rotation(config.rope(), shape.head_dim, context_tokens),
+            activation=activation(config),
+            attention_bias=config.take("attention_bias", bool, False),
+        )
+
+
+class Attention(SelfAttention):
+    """Grouped-query attention; queries are normalized as one row, and so are keys."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        shape, bias = config.shape, config.attention_bias
+        super().__init__(
+            shape,
+            kernels,
+            fmt,
+            specified(shape, config.rotation),
+            bias=bias,
+            output_bias=bias,
+            row_norm=lambda features: RmsNorm(kernels, features, shape.epsilon),
+        )
+
+
+class MLP(GatedMLP):
+    """Gated MLP."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        super().__init__(config.shape, kernels, fmt, config.activation)
+
+
+def norm(config: Config, kernels: Kernels) -> RmsNorm:
+    """The norm of this family."""
+    return RmsNorm(kernels, config.shape.hidden, config.shape.epsilon)
+
+
+class Block(PostNormBlock):
+    """One layer."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
+        super().__init__(attention, mlp, lambda: norm(config, kernels))
+
+
+class Model(Decoder):
+    """The whole decoder."""
+
+    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+        def block(_layer: int) -> Block:
+            return Block(config, kernels, fmt)
+
+        final = norm(config, kernels)
+        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)
