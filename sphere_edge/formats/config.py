@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args, overload
@@ -155,15 +155,17 @@ class ModelConfig:
         default_theta: float = 10000.0,
         default_partial_rotary_factor: float = 1.0,
         default_original_context: int | None = None,
+        familiar: Iterable[str] = (),
     ) -> RopeParameters:
         """The rotary embedding's parameters, those of `layer_type` where the file distinguishes.
 
         transformers 5 writes `rope_parameters`; transformers 4 `rope_theta` and `rope_scaling`,
-        with `partial_rotary_factor` and `original_max_position_embeddings` beside them.
+        with `partial_rotary_factor` and `original_max_position_embeddings` beside them. `familiar`:
+        further keys that the table may have, which the family sees to.
         Raises UnsupportedError for a kind of scaling we do not know, ModelCorruptError for a
         wrong type.
         """
-        table = self._rope_table(layer_type)
+        table = self._rope_table(layer_type, familiar)
         theta = self.take("rope_theta", float, default_theta)
         partial = self.take("partial_rotary_factor", float, default_partial_rotary_factor)
         longest = self.take("max_position_embeddings", int, None)
@@ -200,7 +202,7 @@ class ModelConfig:
             long_factor=_numbers("long_factor", table.get("long_factor")),
         )
 
-    def _rope_table(self, layer_type: str | None) -> dict[str, Any]:
+    def _rope_table(self, layer_type: str | None, familiar: Iterable[str]) -> dict[str, Any]:
         scaling = self.take("rope_scaling", dict, {})
         table: dict[str, Any] = self.take("rope_parameters", dict, {}) or scaling
         name = "rope_scaling" if table is scaling else "rope_parameters"
@@ -210,7 +212,8 @@ class ModelConfig:
             message = f"config.json gives `rope_parameters` per layer type: {', '.join(table)}"
             hint = f"the family `{self.model_type}` asks for one only"
             raise UnsupportedError(message, hint=hint)
-        strange = {key for key, value in table.items() if value is not None} - _ROPE_KEYS
+        strange = {key for key, value in table.items() if value is not None}
+        strange -= _ROPE_KEYS.union(familiar)
         self._strange |= {f"{name}.{key}" for key in strange}
         return table
 

@@ -77,6 +77,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "gemma3_text": {**_sizes(262208, 2304, 9216, 26, 8, 4, 131072), "head_dim": 256},
     # As many key heads as there are others.
     "llama": _sizes(32000, 4096, 11008, 32, 32, None, 2048),
+    "ministral3": {**_sizes(131072, 4096, 14336, 34, 32, 8, 262144), "head_dim": 128},
     "mistral": _sizes(32000, 4096, 14336, 32, 32, 8, 131072),
     "qwen2": _sizes(151936, 4096, 22016, 32, 32, 32, 32768),
     "qwen2_vl_text": _QWEN2_VL,

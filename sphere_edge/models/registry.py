@@ -34,6 +34,7 @@ FAMILIES: dict[str, str] = {
     "ernie4_5": "ernie4_5",
     "exaone4": "exaone4",
     "granite": "granite",
+    "ministral3": "ministral3",
     "olmo2": "olmo2",
     "seed_oss": "seed_oss",
     "starcoder2": "starcoder2",

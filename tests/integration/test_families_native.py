@@ -36,6 +36,7 @@ EACH_FAMILY = [
     "granite_as_published",
     "llama_odd_sizes",
     "mistral_window",
+    "ministral3_as_published",
     "nemotron_grouped",
     "olmo2_grouped",
     "phi3_longrope_long",

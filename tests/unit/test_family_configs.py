@@ -245,6 +245,22 @@ def test_a_factor_of_granite_that_is_none_is_corrupt(key):
         read("granite", **{key: 0.0})
 
 
+def test_ministral3_ends_where_its_queries_would_be_scaled():
+    table = {
+        "rope_type": "yarn",
+        "rope_theta": 1e6,
+        "factor": 16.0,
+        "original_max_position_embeddings": 64,
+        "llama_4_scaling_beta": 0.1,
+        "max_position_embeddings": 1024,
+    }
+    with pytest.raises(UnsupportedError, match="`128` tokens") as caught:
+        read("ministral3", rope_parameters=table)
+    assert "--context 64" in caught.value.hint
+    table["original_max_position_embeddings"] = 128
+    assert read("ministral3", rope_parameters=table).unread == ()
+
+
 def test_normalized_heads_of_cohere_are_refused():
     with pytest.raises(UnsupportedError, match="use_qk_norm"):
         read("cohere", use_qk_norm=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import unicodedata
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,51 @@ def test_a_very_long_word_is_one(tmp_path: Path) -> None:
     with opened(tmp_path, "[^ ]+| +") as vocabulary:
         tokens = vocabulary.tokenize("ab" * 50_000, add_special=False, parse_special=False)
         assert vocabulary.detokenize(tokens) == "ab" * 50_000
+
+
+def composes_alike(folder: Path, texts: list[str]) -> None:
+    """That `texts` and their composed forms are the same tokens where the tokenizer composes."""
+    trained.write_byte_level(folder, "qwen2")
+    write_vocabulary(folder, folder / "tokenizer.gguf")
+    with Vocabulary.open(folder / "tokenizer.gguf") as vocabulary:
+        for text in texts:
+            found = vocabulary.tokenize(text, add_special=False, parse_special=True)
+            composed = unicodedata.normalize("NFC", text).encode()
+            assert vocabulary.detokenize(found).encode() == composed, ascii(text)
+
+
+def test_every_character_that_can_be_taken_apart_is_composed_as_the_standard_says(
+    tmp_path: Path,
+) -> None:
+    every = (chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    apart = [text for text in map(partial(unicodedata.normalize, "NFD"), every) if len(text) > 1]
+    syllables = [text for text in apart if "\u1100" <= text[0] <= "\u1112"]
+    rest = [text for text in apart if text not in set(syllables)]
+    assert len(rest) > 900
+    composes_alike(tmp_path, [*rest, *syllables[::37]])
+
+
+def test_stacked_marks_are_ordered_and_composed_as_the_standard_says(tmp_path: Path) -> None:
+    chance = random.Random(20260101)
+    marks = [chr(code) for code in range(0x300, 0x370)]
+    texts = [
+        "".join(
+            letter + "".join(chance.choices(marks, k=chance.randint(0, 4)))
+            for letter in chance.choices("aeoAÅcsz\u1100\uac00<", k=5)
+        )
+        for _ in range(1000)
+    ]
+    composes_alike(tmp_path, ["\u0301" + texts[0], *texts])
+
+
+def test_a_mark_behind_a_special_token_is_not_composed_with_it(tmp_path: Path) -> None:
+    trained.write_byte_level(tmp_path, "qwen2")
+    write_vocabulary(tmp_path, tmp_path / "tokenizer.gguf")
+    with Vocabulary.open(tmp_path / "tokenizer.gguf") as vocabulary:
+        alone = vocabulary.tokenize("<|im_end|>", add_special=False, parse_special=True)
+        both = vocabulary.tokenize("<|im_end|>\u0338", add_special=False, parse_special=True)
+    assert len(alone) == 1
+    assert both[:1] == alone
 
 
 def opened(folder: Path, expression: str) -> Vocabulary:

@@ -17,6 +17,19 @@ _LONGROPE = {
     "short_factor": [1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0],
     "long_factor": [1.0, 2.0, 4.0, 8.0, 16.0, 24.0, 32.0, 48.0],
 }
+# As published, but for the sizes; the factor on queries is 1 up to the original context.
+_MINISTRAL = {
+    "rope_type": "yarn",
+    "rope_theta": 1000000.0,
+    "factor": 16.0,
+    "original_max_position_embeddings": 256,
+    "max_position_embeddings": 4096,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "mscale": 1.0,
+    "mscale_all_dim": 1.0,
+    "llama_4_scaling_beta": 0.1,
+}
 _GRANITE = {
     "embedding_multiplier": 12.0,
     "attention_multiplier": 0.09,
@@ -59,6 +72,37 @@ CASES: dict[str, dict[str, Any]] = {
         },
     ),
     **_five(
+        "ministral3",
+        {
+            "as_published": {
+                "max_position_embeddings": 256,
+                "head_dim": 16,
+                "tie_word_embeddings": True,
+                "rope_parameters": _MINISTRAL,
+            },
+            "full_heads_window": {
+                "max_position_embeddings": 256,
+                "num_key_value_heads": 4,
+                "head_dim": 24,
+                "sliding_window": 9,
+                "rope_parameters": _MINISTRAL,
+            },
+            "odd_heads": {
+                **_ODD,
+                "max_position_embeddings": 256,
+                "head_dim": 32,
+                "vocab_size": 101,
+                "rope_parameters": {**_MINISTRAL, "beta_fast": 4.0, "factor": 8.0},
+            },
+            "one_kv_head_magnitude": {
+                **_FIVE,
+                "max_position_embeddings": 256,
+                "head_dim": 16,
+                "rope_parameters": {**_MINISTRAL, "mscale_all_dim": 0.5},
+            },
+        },
+    ),
+    **_five(
         "olmo2",
         {
             "grouped": {"style": 4, "rope_theta": 500000.0},
@@ -80,6 +124,7 @@ CASES: dict[str, dict[str, Any]] = {
                 "num_hidden_layers": 4,
                 "sliding_window": 9,
                 "sliding_window_pattern": "LLLG",
+                "layer_types": [*["sliding_attention"] * 3, "full_attention"],
                 "rope_theta": 1000000.0,
                 "rope_scaling": {k: v for k, v in LLAMA3.items() if k != "rope_theta"},
             },

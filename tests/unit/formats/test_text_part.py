@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from sphere_edge.engines import weights
 from sphere_edge.errors import ModelCorruptError
 from sphere_edge.formats import text_part
 from sphere_edge.formats.config import ModelConfig
@@ -88,6 +89,17 @@ def test_the_head_is_tied_where_either_config_says_so(
     text = {**TEXT, "model_type": "gemma3_text", **inner}
     config = ModelConfig({"model_type": "gemma3", "text_config": text, **outer})
     assert config.take("tie_word_embeddings", bool) is tied
+
+
+def test_packaging_says_what_it_leaves_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint(tmp_path, "language_model.model.norm.weight", "vision_tower.x.weight")
+    config = ModelConfig({"model_type": "llava", "text_config": TEXT})
+    opened = weights.opened(tmp_path, config, None)
+    assert list(opened.tensors) == ["model.norm.weight"]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "only the text part of this llava is packaged, without vision_tower: 1 tensors" in said
 
 
 def test_inspect_says_what_is_left_out(tmp_path: Path) -> None:
