@@ -146,13 +146,22 @@ def test_a_chat_template_that_is_none_is_refused(tmp_path: Path, value: Any) -> 
         chat_template.read(tmp_path)
 
 
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
+
+
 def test_an_unknown_split_is_named(tmp_path: Path) -> None:
     trained.write_byte_level(tmp_path, "qwen2")
-    odd = {"type": "Split", "pattern": {"Regex": r"\w{2}odd"}, "behavior": "Isolated"}
+    odd = {"type": "CharDelimiterSplit", "delimiter": "x"}
     edit(
         tmp_path, pre_tokenizer={"type": "Sequence", "pretokenizers": [odd, {"type": "ByteLevel"}]}
     )
-    refused(tmp_path, UnsupportedError, r"split \w{2}odd, then gpt2")
+    refused(tmp_path, UnsupportedError, "CharDelimiterSplit {'delimiter': 'x'}, then gpt2")
+    merged = {"type": "Split", "pattern": {"Regex": "x"}, "behavior": "MergedWithNext"}
+    edit(tmp_path, pre_tokenizer={"type": "Sequence", "pretokenizers": [merged, BYTES]})
+    refused(tmp_path, UnsupportedError, "MergedWithNext")
+    digits = {"type": "Digits", "individual_digits": True}
+    edit(tmp_path, pre_tokenizer={"type": "Sequence", "pretokenizers": [BYTES, digits]})
+    refused(tmp_path, UnsupportedError, "bytes, then digit")
     edit(tmp_path, pre_tokenizer={"type": "ByteLevel", "add_prefix_space": True})
     refused(tmp_path, UnsupportedError, "add_prefix_space")
 
