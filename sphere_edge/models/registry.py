@@ -36,7 +36,9 @@ FAMILIES: dict[str, str] = {
     "granite": "granite",
     "ministral3": "ministral3",
     "olmo2": "olmo2",
+    "olmo3": "olmo3",
     "seed_oss": "seed_oss",
+    "stablelm": "stablelm",
     "starcoder2": "starcoder2",
 }
 

@@ -39,6 +39,7 @@ EACH_FAMILY = [
     "ministral3_as_published",
     "nemotron_grouped",
     "olmo2_grouped",
+    "olmo3_as_published",
     "phi3_longrope_long",
     "phi_full_heads",
     "qwen2_upper_layers_slide",
@@ -46,6 +47,7 @@ EACH_FAMILY = [
     "qwen3_moe_grouped",
     "seed_oss_grouped",
     "smollm3_still_layers_slide",
+    "stablelm_as_published",
     "starcoder2_window",
 ]
 

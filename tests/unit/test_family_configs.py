@@ -33,6 +33,7 @@ EPSILON = {
     "nemotron": "norm_eps",
     "cohere": "layer_norm_eps",
     "cohere2": "layer_norm_eps",
+    "stablelm": "layer_norm_eps",
     "starcoder2": "norm_epsilon",
 }
 

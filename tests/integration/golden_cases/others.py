@@ -75,10 +75,9 @@ CASES: dict[str, dict[str, Any]] = {
         "ministral3",
         {
             "as_published": {
-                "max_position_embeddings": 256,
                 "head_dim": 16,
                 "tie_word_embeddings": True,
-                "rope_parameters": _MINISTRAL,
+                "rope_parameters": {**_MINISTRAL, "original_max_position_embeddings": 16384},
             },
             "full_heads_window": {
                 "max_position_embeddings": 256,
@@ -114,6 +113,75 @@ CASES: dict[str, dict[str, Any]] = {
             },
             "odd_heads_linear": {**_ODD, "vocab_size": 101, "rope_parameters": _LINEAR},
             "wide_heads_llama3": {**_FIVE, "head_dim": 24, "rope_parameters": LLAMA3},
+        },
+    ),
+    **_five(
+        "olmo3",
+        {
+            "as_published": {
+                "style": 4,
+                "num_hidden_layers": 4,
+                "sliding_window": 9,
+                "rope_theta": 500000.0,
+                "rope_scaling": {**OLD_YARN, "attention_factor": 1.2},
+            },
+            "layer_types_biases": {
+                "num_key_value_heads": 4,
+                "attention_bias": True,
+                "sliding_window": 6,
+                "layer_types": ["full_attention", "sliding_attention"],
+                "tie_word_embeddings": True,
+                "rope_parameters": {
+                    "full_attention": LLAMA3,
+                    "sliding_attention": {"rope_type": "default", "rope_theta": 1000.0},
+                },
+            },
+            "odd_heads_all_slide": {
+                **_ODD,
+                "sliding_window": 12,
+                "vocab_size": 101,
+                "rope_parameters": {
+                    "full_attention": {"rope_type": "default", "rope_theta": 10000.0},
+                    "sliding_attention": _LINEAR,
+                },
+            },
+            "no_window_longrope": {
+                **_FIVE,
+                "sliding_window": 64,
+                "layer_types": ["full_attention", "full_attention"],
+                "rope_parameters": {
+                    "full_attention": _LONGROPE,
+                    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+                },
+            },
+        },
+    ),
+    **_five(
+        "stablelm",
+        {
+            "as_published": {
+                "style": 4,
+                "use_qkv_bias": True,
+                "num_key_value_heads": 4,
+                "partial_rotary_factor": 0.25,
+                "rope_theta": 10000.0,
+            },
+            "parallel": {
+                "use_parallel_residual": True,
+                "tie_word_embeddings": True,
+                "rope_parameters": {**LLAMA3, "partial_rotary_factor": 0.5},
+            },
+            "odd_heads_yarn": {
+                **_ODD,
+                "vocab_size": 101,
+                "rope_parameters": {**YARN, "partial_rotary_factor": 0.5},
+            },
+            "one_kv_head_linear": {
+                **_FIVE,
+                "use_qkv_bias": True,
+                "use_parallel_residual": True,
+                "rope_parameters": {**_LINEAR, "partial_rotary_factor": 1.0},
+            },
         },
     ),
     **_five(
