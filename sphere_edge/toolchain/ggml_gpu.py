@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sphere_edge import errors
+from sphere_edge.backends import GPU_APIS
 from sphere_edge.bundle.manifest import Manifest
-from sphere_edge.run import run
-from sphere_edge.toolchain import compilers
+from sphere_edge.console import Progress
+from sphere_edge.toolchain import vulkan_shaders
 from sphere_edge.toolchain.targets import Target
 
-BACKENDS = ("vulkan", "metal")
-# Why ggml's others are not built here.
+# Why one of ggml's backends is not built here.
 _REFUSED = {
-    "cuda": "it needs NVIDIA's toolkit; ggml's Vulkan backend runs on the same GPUs",
-    "opencl": "it needs a phone vendor's library to link with; models compiled from safetensors "
-    "run through OpenCL",
+    "cuda": "it needs NVIDIA's compiler, for 189 files, and cuBLAS; ggml's Vulkan backend runs on "
+    "the same GPUs, and models compiled from safetensors run on CUDA itself",
+    "opencl": "it is for Adreno alone, and nobody has built it here; models compiled from "
+    "safetensors run through OpenCL",
 }
+BACKENDS = tuple(name for name in GPU_APIS if name not in _REFUSED)
 _VULKAN_HINT = (
     "install them (Debian: apt-get install glslc libvulkan-dev spirv-headers), or set "
     "VULKAN_SDK to the folder of an SDK"
 )
+
+
+def _nothing(progress: Progress) -> None:
+    """Most backends come as sources alone."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,8 @@ class Parts:
     folders: dict[str, str] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     pins: dict[str, str] = field(default_factory=dict)
+    # Makes what `folders` name, once the sources are there.
+    prepare: Callable[[Progress], object] = field(default=_nothing, compare=False)
 
 
 def wanted(path: Path, manifest: Manifest | None, backend: str | None) -> str | None:
@@ -64,23 +74,22 @@ def parts(name: str, target: Target) -> Parts:
         message = f"the runtime for `{target.name}` has no `{name}`"
         why = "a program that is one static file loads no driver" if target.is_static else None
         raise errors.UnsupportedError(message, hint=why)
-    definitions = {"SE_GGML_GPU": name}
-    return Parts(definitions) if name == "metal" else _vulkan(definitions)
+    definitions: dict[str, str] = {"SE_GGML_GPU": name}
+    return _vulkan(definitions) if name == "vulkan" else Parts(definitions)
 
 
 def _vulkan(definitions: dict[str, str]) -> Parts:
     glslc, headers = _glslc(), _headers()
-    said = run([glslc, "--version"], timeout_s=60).stdout
+    shaders = vulkan_shaders.folder(vulkan_shaders.version(glslc))
     return Parts(
         definitions,
         folders={
-            "SE_GLSLC": str(glslc),
             "SE_VULKAN_INCLUDE_DIR": str(headers),
-            # Shaders are packed by a program of ggml's that runs on this machine.
-            "SE_HOST_CXX": f"{compilers.zig()};c++",
+            "SE_VULKAN_SHADERS_DIR": str(shaders),
         },
         sources=("ggml_vulkan",),
-        pins={"glslc": said.splitlines()[0] if said else "", "vulkan": _version(headers)},
+        pins={"shaders": shaders.name, "vulkan": _version(headers)},
+        prepare=functools.partial(vulkan_shaders.make, glslc),
     )
 
 

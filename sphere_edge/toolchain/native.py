@@ -92,6 +92,8 @@ def build(
             sources.fetch(name, progress)
         if not (target.is_tvm_from_source or _installed_tvm_serves(target)):
             wheels.fetch_tvm_runtime(target.architecture, progress)
+        if gpu is not None:
+            ggml_gpu.parts(gpu, target).prepare(progress)
     folder = build_project(project, target, progress)
     return NativeBuild(
         folder=folder,

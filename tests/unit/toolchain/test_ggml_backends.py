@@ -9,28 +9,32 @@ import pytest
 
 from sphere_edge import profiles
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, UnsupportedError
-from sphere_edge.toolchain import ggml_gpu, targets
+from sphere_edge.toolchain import ggml_gpu, targets, vulkan_shaders
 
 HOST = targets.Target("host", "linux", None, "native")
 MAC = dataclasses.replace(HOST, system="macos")
 
 
-@pytest.mark.parametrize("name", ["cuda", "opencl"])
-def test_backends_that_are_not_built_are_refused_with_the_reason(name: str) -> None:
+@pytest.mark.parametrize(("name", "reason"), [("cuda", "cuBLAS"), ("opencl", "Adreno alone")])
+def test_backends_that_are_not_built_are_refused_with_the_reason(name: str, reason: str) -> None:
     with pytest.raises(UnsupportedError, match=f"ggml's `{name}`") as refused:
         ggml_gpu.parts(name, HOST)
-    assert "it needs" in str(refused.value.hint)
+    assert reason in str(refused.value.hint)
 
 
 def test_an_unknown_backend_names_those_that_there_are() -> None:
     with pytest.raises(InvalidArgumentError, match="`sycl`") as refused:
         ggml_gpu.parts("sycl", HOST)
-    assert refused.value.hint == "choose one of: vulkan, metal"
+    assert refused.value.hint == "choose one of: metal, vulkan"
 
 
 @pytest.mark.parametrize(
     ("name", "target"),
-    [("metal", HOST), ("vulkan", MAC), ("vulkan", targets.NAMED["musl-arm64"])],
+    [
+        ("metal", HOST),
+        ("vulkan", MAC),
+        ("vulkan", targets.NAMED["musl-arm64"]),
+    ],
 )
 def test_a_target_without_the_interface_is_refused(name: str, target: targets.Target) -> None:
     with pytest.raises(UnsupportedError, match=f"`{target.name}` has no `{name}`"):
@@ -66,15 +70,17 @@ def test_tools_come_from_the_sdk_that_the_user_names(
     spirv.touch()
     monkeypatch.setenv("VULKAN_SDK", str(tmp_path))
     found = ggml_gpu.parts("vulkan", HOST)
-    assert found.folders["SE_GLSLC"] == str(program)
+    shaders = vulkan_shaders.folder("shaderc v2026.1")
+    assert found.folders["SE_VULKAN_SHADERS_DIR"] == str(shaders)
     assert found.folders["SE_VULKAN_INCLUDE_DIR"] == str(tmp_path / "include")
     assert found.sources == ("ggml_vulkan",)
-    assert found.pins == {"glslc": "shaderc v2026.1", "vulkan": "#define VK_HEADER_VERSION 999"}
+    assert found.pins == {"shaders": shaders.name, "vulkan": "#define VK_HEADER_VERSION 999"}
+    assert vulkan_shaders.folder("shaderc v2026.2") != shaders
 
 
 def test_only_a_gguf_wants_a_backend_of_ggml() -> None:
     assert ggml_gpu.wanted(Path("model.gguf"), None, "vulkan") == "vulkan"
-    assert ggml_gpu.wanted(Path("model.gguf"), None, "opencl") is None
+    assert ggml_gpu.wanted(Path("model.gguf"), None, "cuda") is None
     assert ggml_gpu.wanted(Path("model.gguf"), None, None) is None
     assert ggml_gpu.wanted(Path("bundle"), None, "vulkan") is None
 
@@ -84,5 +90,15 @@ def test_a_profile_with_a_backend_that_its_gpu_lacks_is_refused() -> None:
     with pytest.raises(ValueError, match="gguf backend vulkan without a GPU for it"):
         profiles.DeviceProfile.model_validate({**known, "gguf_backends": ("vulkan", "cpu")})
     boards = profiles.load("raspberry-pi-5").model_dump(exclude_unset=True)
-    with pytest.raises(ValueError, match="gguf backend metal without"):
-        profiles.DeviceProfile.model_validate({**boards, "gguf_backends": ("metal", "cpu")})
+    for missing in ("metal", "opencl"):
+        with pytest.raises(ValueError, match=f"gguf backend {missing} without"):
+            profiles.DeviceProfile.model_validate({**boards, "gguf_backends": (missing, "cpu")})
+
+
+def test_many_shaders_go_to_one_call_with_their_macros_inside(tmp_path: Path) -> None:
+    source = tmp_path / "add.comp"
+    source.write_text('#version 450\n#include "types.glsl"\n')
+    shader = vulkan_shaders.Shader("add_f16", ("-O",), source, ("A_TYPE=float16_t", "UNROLL="))
+    assert shader.text() == (
+        '#version 450\n#define A_TYPE float16_t\n#define UNROLL \n#include "types.glsl"\n'
+    )
