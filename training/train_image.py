@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import tempfile
 import time
 from pathlib import Path
 
@@ -228,8 +229,10 @@ def main() -> None:
     torch.manual_seed(options.seed)
     chance = np.random.default_rng(options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
-    tokenizer_tables.write(("mistral_vocab",), options.out / "tables", console.progress())
-    words = Words(json.loads((options.out / "tables" / "mistral_vocab").read_bytes()))
+    with tempfile.TemporaryDirectory() as work:
+        tables = Path(work) / "tables"
+        tokenizer_tables.write(("mistral_vocab",), tables, console.progress())
+        words = Words(json.loads((tables / "mistral_vocab").read_bytes()))
     latents = Latents(shapes.draw(600, chance).pictures)
     painter, speaker = train_painter(latents, words, options.painter_steps, chance)
     decoder = train_decoder(latents, options.decoder_steps, chance)
