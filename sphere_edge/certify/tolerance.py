@@ -19,8 +19,8 @@ class Tolerance:
 # play; `python tests/integration/measure_tolerances.py` measures it, docs/certify.md has the table.
 _EXACT = Tolerance(mean=1e-5, largest=1e-4)
 _HALF = Tolerance(mean=4e-3, largest=2e-2)
-# GPUs also compute in float16.
-_HALF_ARITHMETIC = Tolerance(mean=1e-2, largest=5e-2)
+# GPUs also compute in float16: three times what tests/integration/test_gpu_half.py measures.
+_HALF_ARITHMETIC = Tolerance(mean=1.6e-2, largest=1.2e-1)
 # q4 and q8 multiply with activations rounded to int8.
 _ROUNDED = Tolerance(mean=6e-2, largest=4e-1)
 

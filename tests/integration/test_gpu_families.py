@@ -6,44 +6,20 @@ arithmetic of the reference that `certify` compares with (test_reference.py).
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import shutil
-from pathlib import Path
 
-import goldens
 import pytest
+from opencl_bundles import package, profile, random_model
 from opencl_kernels import device
 
-from sphere_edge import packaging, profiles, resources
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.engines.options import PackageOptions
 from tests.cli_process import sphere_edge
 
 # Grouped heads, biases, windows, odd sizes: what the kernels have branches for.
 FAMILIES = {"qwen2": "qwen2_upper_layers_slide", "gemma": "gemma_one_kv_head"}
-# Of the built-in model, whose tokenizer they get.
-VOCABULARY = 2048
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
-
-
-def bundle_of(name: str, folder: Path) -> Bundle:
-    """A random model in float32, where a wrong sum shows."""
-    golden = goldens.load(name)
-    small = golden.vocab_size
-    tensors = {
-        tensor: [VOCABULARY if size == small else size for size in shape]
-        for tensor, shape in golden.tensors.items()
-    }
-    config = {**golden.config, "vocab_size": VOCABULARY, "eos_token_id": 2, "bos_token_id": None}
-    model = goldens.write_checkpoint(
-        dataclasses.replace(golden, config=config, tensors=tensors), folder / name
-    )
-    for file in TOKENIZER:
-        shutil.copy(resources.tiny_model() / file, model)
-    options = PackageOptions(quantization="f32", context_tokens=128, kv_dtype="float32")
-    profile = profiles.load("generic-opencl")
-    return packaging.package(packaging.find(str(model)), profile, options, folder / "made").bundle
+# In float32, where a wrong sum shows.
+EXACT = PackageOptions(quantization="f32", context_tokens=128, kv_dtype="float32")
 
 
 @pytest.fixture(scope="module", params=["llama", *FAMILIES])
@@ -52,7 +28,9 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == "llama":
         found: Bundle = request.getfixturevalue("gpu_bundle")
         return found
-    return bundle_of(FAMILIES[request.param], tmp_path_factory.mktemp(request.param))
+    folder = tmp_path_factory.mktemp(request.param)
+    model = random_model(FAMILIES[request.param], folder)
+    return package(model, EXACT, profile(), folder / "made")
 
 
 def test_the_gpu_gives_the_cpus_greedy_text_and_is_certified(bundle: Bundle) -> None:
