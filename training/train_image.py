@@ -35,6 +35,13 @@ _VOCABULARY = 131072
 _QUERY, _KEY, _TEXT_FEED_FORWARD = 4096, 1024, 64
 _NOTHING_SAID = 0.1
 _DECAY = 0.998
+# What it paints best with; packaging keeps it in the bundle.
+_ADVISED = {
+    "width": shapes.SIDE,
+    "height": shapes.SIDE,
+    "num_inference_steps": 10,
+    "guidance_scale": 2.0,
+}
 
 
 class Latents:
@@ -237,6 +244,7 @@ def main() -> None:
     painter, speaker = train_painter(latents, words, options.painter_steps, chance)
     decoder = train_decoder(latents, options.decoder_steps, chance)
     save_file(tensors(painter, speaker, decoder, words), options.out / "model.safetensors")
+    (options.out / "generation_config.json").write_text(json.dumps(_ADVISED) + "\n")
 
 
 if __name__ == "__main__":
