@@ -18,6 +18,10 @@ _SIZES = {
 }
 # What is special about a family, with heads of 16 features, not of 8 as the sizes would have it.
 _FAMILIES: dict[str, dict[str, Any]] = {
+    "cohere": {},
+    "cohere2": {"sliding_window": 9, "layer_types": ["sliding_attention", "full_attention"]},
+    "ernie4_5": {},
+    "exaone4": {"sliding_window": 9, "layer_types": ["sliding_attention", "full_attention"]},
     "gemma": {},
     "gemma2": {"sliding_window": 9, "query_pre_attn_scalar": 16},
     "gemma3_text": {
@@ -28,9 +32,12 @@ _FAMILIES: dict[str, dict[str, Any]] = {
     "glm": {},
     "glm4": {},
     "gpt_oss": {"sliding_window": 9, "num_local_experts": 3, "num_experts_per_tok": 2},
+    "granite": {"attention_multiplier": 0.2, "residual_multiplier": 0.5},
     "llama": {},
     "mistral": {"sliding_window": 50},
     "nemotron": {},
+    "olmo2": {},
+    "olmo3": {"sliding_window": 9, "layer_types": ["sliding_attention", "full_attention"]},
     "phi": {},
     # It checks its factors against features by heads, whatever its heads have.
     "phi3": {
@@ -41,11 +48,15 @@ _FAMILIES: dict[str, dict[str, Any]] = {
     "qwen2": {},
     "qwen3": {},
     "qwen3_moe": {"moe_intermediate_size": 16, "num_experts": 3, "num_experts_per_tok": 2},
+    "seed_oss": {},
+    # Its heads fill the hidden size.
+    "stablelm": {"hidden_size": 64},
+    "starcoder2": {},
     "smollm3": {"no_rope_layers": [0, 1]},
 }
 _PAIRS = 8
 # These rotate a part of each head.
-_PARTIAL = ("glm", "glm4", "nemotron", "phi", "phi3")
+_PARTIAL = ("glm", "glm4", "nemotron", "phi", "phi3", "stablelm")
 _KINDS: dict[str, dict[str, Any]] = {
     "default": {},
     "linear": {"factor": 2.5},
@@ -73,13 +84,23 @@ _KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+# Families of which golden_cases has the other kinds; transformers' Phi-3 knows no others.
+_SOME = {
+    **dict.fromkeys(("cohere", "cohere2", "ernie4_5", "exaone4"), ("dynamic", "longrope")),
+    **dict.fromkeys(("olmo2", "stablelm", "starcoder2"), ("dynamic", "longrope")),
+    **dict.fromkeys(("granite", "seed_oss"), ("dynamic", "linear")),
+    "olmo3": ("dynamic",),
+    "phi3": ("default", "longrope"),
+}
+
+
 def _parameters(family: str, kind: str) -> dict[str, Any]:
     table: dict[str, Any] = {"rope_type": kind, "rope_theta": 10000.0, **_KINDS[kind]}
     if family in _PARTIAL:
         table["partial_rotary_factor"] = 0.5
         lists = ("short_factor", "long_factor")
         table |= {key: table[key][: _PAIRS // 2] for key in lists if key in table}
-    if family == "gemma3_text":
+    if family in ("gemma3_text", "olmo3"):
         local = {"rope_type": "linear", "rope_theta": 1000.0, "factor": 2.0}
         return {"full_attention": table, "sliding_attention": local}
     return table
@@ -95,6 +116,5 @@ CASES: dict[str, dict[str, Any]] = {
     }
     for family, special in _FAMILIES.items()
     for kind in _KINDS
-    # transformers' Phi-3 knows no others.
-    if family != "phi3" or kind in ("default", "longrope")
+    if kind in _SOME.get(family, _KINDS)
 }

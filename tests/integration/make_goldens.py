@@ -1,6 +1,6 @@
 """Makes tests/data/goldens with transformers: `python tests/integration/make_goldens.py [name…]`.
 
-Needs the `train` dependency group (torch, transformers). What they are stands in golden_cases.py.
+Needs the `train` dependency group (torch, transformers). What they are stands in golden_cases/.
 """
 
 from __future__ import annotations

@@ -25,14 +25,19 @@ _OPTIONS = {
 }
 # What transformers' class of the family does not have.
 _NEVER = {
+    "exaone4": {"biases"},
+    "ministral3": {"biases"},
     "mistral": {"biases"},
     "phi": {"no biases"},
     # Its check of LongRoPE's factors knows no other size of heads.
     "phi3": {"biases", "head size of its own"},
     "qwen2": {"no biases"},
+    "stablelm": {"head size of its own"},
 }
+# The kinds of RoPE that transformers' class of the family can compute, where these are not all.
+_KINDS = {"ministral3": {"yarn"}, "phi3": {"default", "longrope"}}
 _SLIDES = {"gemma2", "gemma3_text", "gpt_oss", "mistral", "phi3", "qwen2", "qwen3", "qwen3_moe"}
-_SLIDES |= {"smollm3"}
+_SLIDES |= {"cohere2", "exaone4", "ministral3", "olmo3", "smollm3", "starcoder2"}
 
 
 def goldens(family: str) -> list[dict[str, Any]]:
@@ -78,7 +83,6 @@ def test_a_family_has_goldens_with_every_awkward_option_and_kind_of_rope(family:
     found = goldens(family)
     assert len(found) >= 4
     assert set().union(*map(options, found)) - {""} == _OPTIONS - _NEVER.get(family, set())
-    wanted = {"default", "longrope"} if family == "phi3" else _ROPES
-    assert set().union(*map(ropes, found)) >= wanted
+    assert set().union(*map(ropes, found)) >= _KINDS.get(family, _ROPES)
     assert any(map(slides, found)) == (family in _SLIDES)
     assert all(len(golden["token_ids"]) == golden["prompt_tokens"] + 200 for golden in found)
