@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import opencl_driver
+import opencl_faults
 import pytest
 from opencl_bundles import package, profile, random_model
 from opencl_kernels import HALF_ON_POCL
 
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.engines.options import PackageOptions
+from sphere_edge.errors import Status
 from sphere_edge.packaging import TINY
 from tests.cli_process import sphere_edge
 
@@ -83,6 +85,16 @@ def test_a_float16_bundle_gives_the_cpus_greedy_text_and_is_certified(
     assert told["largest"] <= LARGEST
     # It was float16 indeed: float32 kernels come nearer by far.
     assert told["mean"] > 1.3 * MEAN_OF_FLOAT32
+
+
+def test_a_wrong_constant_is_caught_though_float16_is_allowed_more(
+    bundle: Bundle, library: Path, tmp_path: Path
+) -> None:
+    broken = opencl_faults.broken(bundle, tmp_path, opencl_faults.WRONG_CONSTANT)
+    words = ("certify", broken.folder, "--backend", "opencl", "--repeat", "1")
+    refused = sphere_edge(*words, **with_half(library))
+    assert refused.returncode == Status.LOAD_FAILED, refused.stderr
+    assert "first wrong: `attend_many`" in refused.stderr
 
 
 def test_without_float16_the_bundle_takes_the_cpu_and_says_so(bundle: Bundle) -> None:
