@@ -16,7 +16,7 @@ import tvm_ffi
 from sphere_edge import profiles
 from sphere_edge.compiler import opencl_source, pipeline
 from sphere_edge.compiler.target import CpuTarget, GpuFamily, GpuTarget
-from sphere_edge.toolchain import native, targets
+from sphere_edge.runtime.library import load
 from sphere_edge.toolchain.link import link_shared
 
 
@@ -33,8 +33,9 @@ def device() -> Any:
         ctypes.CDLL("libOpenCL.so.1")
     except OSError:
         pytest.skip("no OpenCL here (Debian: pocl-opencl-icd, ocl-icd-libopencl1)")
-    # Loading it registers the device with TVM's runtime.
-    ctypes.CDLL(str(native.build(targets.host()).library))
+    # Loading it registers the device with TVM's runtime. The one that bundles are opened with: a
+    # second build in this process would have a second device, and buffers that are not the first's.
+    load()
     found = tvm.device("opencl", 0)
     if not found.exist:
         pytest.skip("OpenCL finds no device here (Debian: pocl-opencl-icd)")

@@ -155,10 +155,10 @@ def test_a_driver_that_makes_no_images_gets_buffers(driver: Driver, fault: dict[
 LOGGED = """
 import ctypes, sys
 from sphere_edge import TextManager
-from sphere_edge.toolchain import native, targets
+from sphere_edge.runtime.library import load
 SAY = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 say = SAY(lambda level, message, data: print(level, message.decode()) if level >= 2 else None)
-loaded = ctypes.CDLL(str(native.build(targets.host()).library))
+loaded = ctypes.CDLL(str(load().path))
 loaded.se_log_set(say, None)
 TextManager.open(sys.argv[1], backend="opencl").close()
 """
