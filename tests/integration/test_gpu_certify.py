@@ -10,32 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opencl_faults import FAULTS, WRONG_CONSTANT, broken
+from opencl_faults import FAULTS, WRONG_CONSTANT, broken, certified
 
-from sphere_edge.bundle import reference as references
 from sphere_edge.bundle.read import Bundle
-from sphere_edge.certify import here, on_device
-from sphere_edge.certify.verdict import Verdict
+from sphere_edge.certify import on_device
 from sphere_edge.devices.local import LocalDevice
 from sphere_edge.devices.store import Store
 from sphere_edge.errors import LoadFailedError
 from sphere_edge.runtime.text import TextManager
 from tests.cli_process import sphere_edge
-
-
-def certified(bundle: Bundle, *, repeat: int = 2, short: bool = False) -> Verdict:
-    folder = here.reference_folder(bundle)
-    reference = references.read(folder)
-    assert reference is not None
-    return on_device.certify(
-        LocalDevice(),
-        here.in_place(bundle, folder),
-        bundle.manifest,
-        reference,
-        repeat=repeat,
-        short=short,
-        backend="opencl",
-    )
 
 
 def test_right_kernels_are_certified(gpu_bundle: Bundle) -> None:
