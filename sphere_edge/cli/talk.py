@@ -69,7 +69,12 @@ def run(
     return action
 
 
-@app.command(epilog=example("sphere-edge chat dist/tiny.host"))
+@app.command(
+    epilog=example(
+        "sphere-edge chat dist/tiny.host",
+        "sphere-edge chat dist/qwen3.host --chat-template-kwargs '{\"enable_thinking\": false}'",
+    )
+)
 def chat(
     bundle: ModelPath,
     system: Annotated[str | None, typer.Option(help="System message.")] = None,

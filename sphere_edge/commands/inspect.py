@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 from sphere_edge import console, fit, packaging, profiles
 from sphere_edge.bundle import archive
-from sphere_edge.bundle.manifest import Manifest, Quality
+from sphere_edge.bundle.manifest import Manifest, Memory, Quality
 from sphere_edge.bundle.read import is_bundle, read_manifest
 from sphere_edge.engines import diffusion_fit, whisper_fit
 from sphere_edge.engines.llama import model_spec, purpose
@@ -29,6 +30,8 @@ from sphere_edge.roofline import roofline
 
 # Of a metadata value, in the table; --json has all of it.
 _VALUE_WIDTH = 80
+# Devices, each with the best format that fits there; None: none does.
+_Best = list[tuple[profiles.DeviceProfile, str | None]]
 
 
 def inspect(
@@ -83,8 +86,12 @@ def _show_whisper(source: ModelSource, as_json: bool) -> None:
     """Its sizes, and on which devices it fits in which format."""
     sizes = whisper_fit.sizes(source.path)
     languages = whisper.languages(sizes.vocab_size)
-    fits = [(profile, sizes.best(profile)) for profile in map(profiles.load, profiles.names())]
+    fits: _Best = [(one, sizes.best(one)) for one in map(profiles.load, profiles.names())]
     smallest = min(sizes.weights_bytes, key=lambda name: sizes.weights_bytes[name])
+
+    def memory(best: str | None) -> Memory:
+        return sizes.memory(best or smallest)
+
     if as_json:
         told = {
             "name": source.name,
@@ -94,16 +101,7 @@ def _show_whisper(source: ModelSource, as_json: bool) -> None:
             "parameters": sizes.parameters,
             "languages": languages,
             "weights_bytes": dict(sizes.weights_bytes),
-            "fit": [
-                {
-                    "profile": profile.name,
-                    "usable_bytes": profile.memory.usable_bytes,
-                    "fits": best is not None,
-                    "quantization": best,
-                    "memory": sizes.memory(best or smallest).model_dump(mode="json"),
-                }
-                for profile, best in fits
-            ],
+            "fit": _best_as_json(fits, memory),
         }
         console.write_json(told)
         return
@@ -118,19 +116,7 @@ def _show_whisper(source: ModelSource, as_json: bool) -> None:
         *((f"as {n}", console.human_bytes(size)) for n, size in sizes.weights_bytes.items()),
     ]
     console.write_table(("", ""), rows)
-    console.write("")
-    console.write_table(
-        ("PROFILE", "NEEDS →", "MAY USE →", "FITS"),
-        [
-            (
-                profile.name,
-                console.human_bytes(sizes.memory(best or smallest).peak_bytes),
-                console.human_bytes(profile.memory.usable_bytes),
-                best or "no",
-            )
-            for profile, best in fits
-        ],
-    )
+    _show_best(fits, memory, "NEEDS →")
 
 
 def _show_image_model(source: ModelSource, as_json: bool) -> None:
@@ -148,7 +134,11 @@ def _show_image_model(source: ModelSource, as_json: bool) -> None:
         for part in diffusion.parts(source.path)
     ]
     sizes = diffusion_fit.sizes(source.path)
-    fits = [(profile, sizes.fits(profile)) for profile in map(profiles.load, profiles.names())]
+    fits: _Best = [(one, sizes.fits(one)) for one in map(profiles.load, profiles.names())]
+
+    def memory(best: str | None) -> Memory:
+        return sizes.memory(best or "q4_K")
+
     if as_json:
         told = {
             "name": source.name,
@@ -156,16 +146,7 @@ def _show_image_model(source: ModelSource, as_json: bool) -> None:
             "parts": found,
             "weights_bytes": dict(sizes.weights_bytes),
             "side": sizes.side,
-            "fit": [
-                {
-                    "profile": profile.name,
-                    "usable_bytes": profile.memory.usable_bytes,
-                    "fits": best is not None,
-                    "quantization": best,
-                    "memory": sizes.memory(best or "q4_K").model_dump(mode="json"),
-                }
-                for profile, best in fits
-            ],
+            "fit": _best_as_json(fits, memory),
         }
         console.write_json(told)
         return
@@ -179,13 +160,30 @@ def _show_image_model(source: ModelSource, as_json: bool) -> None:
         for part in found
     ]
     console.write_table(("PART", "FILE", "PARAMETERS →", "SIZE →"), rows)
+    _show_best(fits, memory, f"{sizes.side}x{sizes.side} NEEDS →")
+
+
+def _best_as_json(fits: _Best, memory: Callable[[str | None], Memory]) -> list[dict[str, Any]]:
+    return [
+        {
+            "profile": profile.name,
+            "usable_bytes": profile.memory.usable_bytes,
+            "fits": best is not None,
+            "quantization": best,
+            "memory": memory(best).model_dump(mode="json"),
+        }
+        for profile, best in fits
+    ]
+
+
+def _show_best(fits: _Best, memory: Callable[[str | None], Memory], needs: str) -> None:
     console.write("")
     console.write_table(
-        ("PROFILE", f"{sizes.side}x{sizes.side} NEEDS →", "MAY USE →", "FITS"),
+        ("PROFILE", needs, "MAY USE →", "FITS"),
         [
             (
                 profile.name,
-                console.human_bytes(sizes.memory(best or "q4_K").peak_bytes),
+                console.human_bytes(memory(best).peak_bytes),
                 console.human_bytes(profile.memory.usable_bytes),
                 best or "no",
             )
