@@ -14,25 +14,17 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Literal
 
-import goldens
+import golden_gpu_code
 import opencl_in_library
+from golden_gpu_code import MODELS, KvDtype
 
 from sphere_edge import profiles
-from sphere_edge.compiler.target import CpuTarget, GpuFamily
-from sphere_edge.console import SILENT
-from sphere_edge.engines import compiled_code
-from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.graph import Limits
-from sphere_edge.models.registry import family
+from sphere_edge.compiler.target import GpuFamily
 from sphere_edge.run import run
 
 FAMILIES: tuple[GpuFamily, ...] = ("mali", "adreno")
 PHONES: dict[GpuFamily, str] = {"mali": "pixel8", "adreno": "galaxy-s24"}
-KvDtype = Literal["float16", "float32"]
-# One configuration of each family: grouped heads, biases, windows, softcaps.
-MODELS = ("llama_odd_sizes", "qwen2_upper_layers_slide", "gemma_one_kv_head", "gemma2_alternating")
 _COMPILERS = ("clang-19", "clang-18", "clang-17", "clang-16", "clang")
 _FLAGS = (
     *("-x", "cl", "-cl-std=CL1.2", "-target", "spir64-unknown-unknown", "-c", "-emit-llvm"),
@@ -59,16 +51,10 @@ def source(
 ) -> str:
     """All kernels in the library that a bundle of the golden `name` holds for a phone's GPU."""
     phone = phone or profiles.load(PHONES[gpu])
-    host = CpuTarget.of(phone.triple, phone.cpu.features)
     with tempfile.TemporaryDirectory() as folder:
-        path = goldens.write_checkpoint(goldens.load(name), Path(folder))
-        made = family(ModelConfig.read(path), 512)
-        limits = Limits(512, 64, 32, kv_dtype)
-        weights = host.weight_format(fmt)
-        code = compiled_code.for_gpu(made, weights, limits, phone, Path(folder), name, SILENT)
-        assert code is not None
+        code, library = golden_gpu_code.compiled(name, fmt, phone, Path(folder), kv_dtype)
         assert (code.backend, code.arithmetic) == ("opencl", "float16")
-        return opencl_in_library.source(Path(folder) / Path(code.library).name)
+        return opencl_in_library.source(library)
 
 
 def complaints(text: str, clang: str, *flags: str) -> list[str]:
