@@ -39,7 +39,10 @@ def runtime_build(
     ] = "text,audio",
     ggml_gpu: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="GPU backend for GGUF models: vulkan, or metal (Macs)."),
+        typer.Option(
+            metavar="NAME",
+            help="GPU backend for GGUF: vulkan, opencl (Adreno), metal (Macs).",
+        ),
     ] = None,
     json: Json = False,
 ) -> Action:

@@ -20,8 +20,6 @@ from sphere_edge.toolchain.targets import Target
 _REFUSED = {
     "cuda": "it needs NVIDIA's compiler, for 189 files, and cuBLAS; ggml's Vulkan backend runs on "
     "the same GPUs, and models compiled from safetensors run on CUDA itself",
-    "opencl": "it is for Adreno alone, and nobody has built it here; models compiled from "
-    "safetensors run through OpenCL",
 }
 BACKENDS = tuple(name for name in GPU_APIS if name not in _REFUSED)
 _VULKAN_HINT = (
@@ -75,6 +73,7 @@ def parts(name: str, target: Target) -> Parts:
         why = "a program that is one static file loads no driver" if target.is_static else None
         raise errors.UnsupportedError(message, hint=why)
     definitions: dict[str, str] = {"SE_GGML_GPU": name}
+    # The others' sources lie among llama.cpp's own, and what they load is found on the device.
     return _vulkan(definitions) if name == "vulkan" else Parts(definitions)
 
 

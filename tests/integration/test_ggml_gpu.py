@@ -88,6 +88,31 @@ def test_the_gpu_gives_the_cpus_text(bundle: Bundle, with_vulkan: Path) -> None:
     assert said["text"] == told(with_vulkan, chat(bundle, "--backend", "cpu"))["text"]
 
 
+@pytest.fixture(scope="module")
+def with_opencl() -> Path:
+    """The runner of a runtime with ggml's OpenCL, which is for Adreno alone."""
+    return native.build(targets.host(), gpu="opencl").runner
+
+
+def test_opencl_without_an_adreno_leaves_the_cpu_and_says_so(
+    with_opencl: Path, tmp_path: Path
+) -> None:
+    options = PackageOptions(quantization="q8_0", context_tokens=512, as_gguf=True)
+    profile = profiles.load("galaxy-s24")
+    tiny = packaging.find(packaging.TINY)
+    bundle = packaging.package(tiny, profile, options, tmp_path / "tiny").bundle
+    assert bundle.manifest.backends == ("opencl", "cpu")
+    nothing = library_of_nothing(tmp_path / "lib", "libOpenCL.so", "libOpenCL.so.1")
+    # With whatever OpenCL this machine has, as PoCL, and with none at all.
+    environments: tuple[dict[str, str], ...] = ({}, {"LD_LIBRARY_PATH": str(nothing)})
+    for environment in environments:
+        measured = told(with_opencl, bench(bundle), **environment)
+        assert measured["backend"] == "cpu", environment
+        assert "`opencl` finds no GPU here" in measured["backend_reason"]
+    asked = bench(bundle, "--backend", "opencl")
+    assert told(with_opencl, asked, exit_code=Status.UNSUPPORTED)["error"]["hint"]
+
+
 def library_of_nothing(folder: Path, *names: str) -> Path:
     """A folder with libraries that hide the system's of the same names and hold nothing."""
     folder.mkdir()

@@ -1,29 +1,14 @@
 // Finds the OpenCL library where vendors put it.
 #include "opencl_api.h"
 
-#include <array>
 #include <cstdlib>
 #include <map>
 
 #include "driver_library.h"
+#include "opencl_places.h"
 
 namespace se::cl {
 namespace {
-
-// Android's vendors each have a place of their own; an app reaches them after naming libOpenCL.so and
-// libOpenCL-pixel.so as <uses-native-library> in its manifest.
-constexpr std::array kPlaces = {
-    "libOpenCL.so",
-    "libOpenCL.so.1",
-    "libOpenCL-pixel.so",
-    "/vendor/lib64/libOpenCL.so",
-    "/system/vendor/lib64/libOpenCL.so",
-    "/vendor/lib64/libOpenCL-pixel.so",
-    "/vendor/lib64/egl/libGLES_mali.so",
-    "/vendor/lib64/egl/libOpenCL.so",
-    "/system/lib64/libOpenCL.so",
-    "/vendor/lib64/libPVROCL.so",
-};
 
 bool load(const char *place, Api &api) {
   DriverLibrary library(place);
