@@ -22,6 +22,10 @@ _REFUSED = {
     "the same GPUs, and models compiled from safetensors run on CUDA itself",
 }
 BACKENDS = tuple(name for name in GPU_APIS if name not in _REFUSED)
+_STATIC = (
+    "a program that is one static file loads no driver; with the NDK (`ANDROID_NDK_HOME`) phones "
+    "get one that does"
+)
 _VULKAN_HINT = (
     "install them (Debian: apt-get install glslc libvulkan-dev spirv-headers), or set "
     "VULKAN_SDK to the folder of an SDK"
@@ -70,7 +74,7 @@ def parts(name: str, target: Target) -> Parts:
     is_apple = target.system in ("macos", "ios")
     if is_apple != (name == "metal") or target.is_static:
         message = f"the runtime for `{target.name}` has no `{name}`"
-        why = "a program that is one static file loads no driver" if target.is_static else None
+        why = _STATIC if target.is_static else None
         raise errors.UnsupportedError(message, hint=why)
     definitions: dict[str, str] = {"SE_GGML_GPU": name}
     # The others' sources lie among llama.cpp's own, and what they load is found on the device.

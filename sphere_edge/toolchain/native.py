@@ -127,7 +127,8 @@ def build_for(
         try:
             return build(target, progress, MANAGERS, gpu)
         except (errors.NotFoundError, errors.UnsupportedError, errors.InternalError) as error:
-            console.warn(f"the runtime is built without `{gpu}`: {error.message}")
+            why = f"{error.message} ({error.hint})" if error.hint else error.message
+            console.warn(f"the runtime is built without `{gpu}`: {why}")
     whole = task not in MANAGERS or find(target, ALL_MANAGERS) is not None
     return build(target, progress, ALL_MANAGERS if whole else MANAGERS)
 
