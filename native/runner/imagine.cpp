@@ -126,6 +126,7 @@ void run_imagine(const Arguments &arguments) {
   }
   print_json({{"images", painting.images},
               {"engine", info["engine"]},
+              {"backend", info["backend"]},
               {"family", info["family"]},
               {"quantization", info["quantization"]},
               {"threads", info["threads"]},

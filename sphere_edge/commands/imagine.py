@@ -78,7 +78,7 @@ def imagine(
                 loras=wanted,
                 on_progress=on_progress,
             )
-        family, load_seconds = image.info.family, image.info.load_seconds
+        opened = image.info
     paths = [_numbered(output, index, batch) for index in range(batch)]
     for picture, place in zip(pictures, paths, strict=True):
         picture.save(place)
@@ -90,8 +90,9 @@ def imagine(
                     {"path": str(place), **picture.parameters}
                     for picture, place in zip(pictures, paths, strict=True)
                 ],
-                "family": family,
-                "load_seconds": load_seconds,
+                "family": opened.family,
+                "backend": opened.backend,
+                "load_seconds": opened.load_seconds,
                 "total_seconds": result.total_seconds,
                 "step_seconds": result.step_seconds,
             }

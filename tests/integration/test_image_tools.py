@@ -30,7 +30,7 @@ def test_the_runner_paints_what_python_paints(image_bundle: Path, tmp_path: Path
     with Image.open(told["images"][0]["path"]) as read:
         assert read.tobytes() == painted
         assert json.loads(read.info["parameters"]) == {"prompt": "a fox", "seed": 5}
-    assert told["steps"] == 2
+    assert (told["steps"], told["backend"]) == (2, "cpu")
     assert told["peak_rss_bytes"] > told["weights_bytes"] > 0
     with pytest.raises(ProgramFailedError) as caught:
         run([*words, "--steps", "0"], timeout_s=60)

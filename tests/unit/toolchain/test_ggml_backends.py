@@ -115,3 +115,9 @@ def test_the_catalogue_asks_for_opencl_on_an_adreno_alone() -> None:
     for profile in map(profiles.load, profiles.names()):
         is_adreno = profile.gpu is not None and "Adreno" in profile.gpu.name
         assert ("opencl" in profile.gguf_backends) == is_adreno, profile.name
+
+
+def test_the_catalogue_asks_for_metal_wherever_there_is_metal() -> None:
+    for profile in map(profiles.load, profiles.names()):
+        has_metal = profile.os in ("ios", "macos")
+        assert ("metal" in profile.gguf_backends) == has_metal, profile.name
