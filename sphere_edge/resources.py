@@ -24,6 +24,11 @@ def folder(name: Literal["native", "device_profiles", "templates"]) -> Path:
     raise InternalError(message, hint="install sphere-edge again")
 
 
+def code() -> Path:
+    """The folder of this package's own modules."""
+    return _PACKAGE
+
+
 def tiny_model() -> Path:
     """The built-in model: a folder with config.json, model.safetensors and tokenizer.json."""
     path = _PACKAGE / "data" / "tiny"

@@ -13,8 +13,8 @@ from sphere_edge.cli.flags import (
     Backend,
     DeviceUri,
     Json,
-    ModelPath,
     StoreFolder,
+    TextModel,
     Threads,
     example,
     help_unless_invoked,
@@ -66,7 +66,7 @@ def bench(context: typer.Context) -> None:
     ),
 )
 def bench_run(
-    bundle: ModelPath,
+    bundle: TextModel,
     device: DeviceUri = "local",
     prompt_tokens: PromptTokens = "128",
     new_tokens: NewTokens = 64,

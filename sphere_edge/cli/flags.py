@@ -45,6 +45,14 @@ BundlePath = Annotated[
 ModelPath = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="Bundle folder, .sphere file or .gguf file.")
 ]
+TextModel = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="Bundle folder, .sphere or .gguf file; or a model folder or `tiny`, which is "
+        "packaged for this machine at its first use.",
+    ),
+]
 Threads = Annotated[
     int, typer.Option(min=0, max=1024, help="CPU threads; 0: all performance cores.")
 ]

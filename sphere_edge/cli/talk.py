@@ -13,10 +13,10 @@ from sphere_edge.cli.flags import (
     ContextTokens,
     Json,
     MaxTokens,
-    ModelPath,
     Seed,
     Temperature,
     TemplateVariables,
+    TextModel,
     Threads,
     example,
 )
@@ -26,12 +26,12 @@ app = typer.Typer()
 
 @app.command(
     epilog=example(
-        'sphere-edge run dist/tiny.host "What colour is the sky?"',
+        'sphere-edge run tiny "What colour is the sky?"',
         "sphere-edge run dist/tiny.host - --temperature 0 --json < question.txt",
     )
 )
 def run(
-    bundle: ModelPath,
+    bundle: TextModel,
     prompt: Annotated[str, typer.Argument(help="What to say to the model; - reads it from stdin.")],
     raw: Annotated[
         bool, typer.Option("--raw", help="Continue the text, no chat template.")
@@ -76,7 +76,7 @@ def run(
     )
 )
 def chat(
-    bundle: ModelPath,
+    bundle: TextModel,
     system: Annotated[str | None, typer.Option(help="System message.")] = None,
     chat_template_kwargs: TemplateVariables = None,
     max_tokens: MaxTokens = 0,
@@ -117,7 +117,7 @@ def transcribe(
     bundle: Annotated[
         Path,
         typer.Argument(
-            metavar="BUNDLE", help="Bundle folder, .sphere or whisper .bin file; or tiny-whisper."
+            metavar="BUNDLE", help="Bundle, model folder or whisper .bin file; or tiny-whisper."
         ),
     ],
     file: Annotated[Path, typer.Argument(help="Audio: wav, flac, ogg, mp3, or m4a (an extra).")],
@@ -174,9 +174,7 @@ def imagine(
     prompt: Annotated[str, typer.Argument(help="What to paint.")],
     bundle: Annotated[
         Path,
-        typer.Argument(
-            metavar="BUNDLE", help="Bundle folder or .sphere of an image model; or tiny-image."
-        ),
+        typer.Argument(metavar="BUNDLE", help="Bundle or folder of an image model; or tiny-image."),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="PNG file; several get numbers.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sphere_edge import bench as benchmark
-from sphere_edge import console
+from sphere_edge import console, packaged_once
 from sphere_edge.bench import audio, pictures, runs_report, tables
 from sphere_edge.bench import report as reports
 from sphere_edge.bench.measurement import AtMost, Measurement
@@ -45,6 +45,8 @@ def bench(
     """
     for path in report:
         reports.check(path)
+    if uri == "local":
+        bundle = packaged_once.bundle_of(bundle, console.progress())
     if pictures.is_for_images(bundle):
         _bench_images(
             bundle, uri, store, pictures.plan_of(repeat, threads, image_size, steps), report, form

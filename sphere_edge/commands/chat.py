@@ -7,8 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sphere_edge import console, profiles
-from sphere_edge.bundle.read import runnable
+from sphere_edge import console, packaged_once
 from sphere_edge.engines.options import check_context
 from sphere_edge.errors import CancelledError, InvalidArgumentError, UnsupportedError
 
@@ -29,7 +28,7 @@ def chat(
 ) -> None:
     """Reads lines until /exit or the end of input; each answer builds on all that was said."""
     check_context(context_tokens)
-    path = runnable(bundle, profiles.host(), console.progress())
+    path = packaged_once.opened(bundle, console.progress())
 
     from sphere_edge.certify import here
     from sphere_edge.runtime.text import TextManager

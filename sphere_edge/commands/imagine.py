@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from sphere_edge import console, packaging, profiles
-from sphere_edge.bundle.read import runnable
-from sphere_edge.engines.options import PackageOptions
+from sphere_edge import console, packaged_once
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
 
 
@@ -59,7 +54,8 @@ def imagine(
 
     wanted = [Lora(*_lora(text)) for text in loras]
     batch = wish.batch
-    with _bundle(bundle) as path, ImageManager.open(path, threads=threads) as image:
+    path = packaged_once.opened(bundle, console.progress())
+    with ImageManager.open(path, threads=threads) as image:
         total = (wish.steps or image.info.steps) * batch
         with console.progress().step("painting", total) as step:
             done = 0
@@ -105,19 +101,6 @@ def imagine(
         f"in {result.total_seconds:.1f} s, {result.step_seconds:.2f} s a step, "
         f"seed {result.seed}"
     )
-
-
-@contextmanager
-def _bundle(path: Path) -> Iterator[Path]:
-    """What is opened for `path`: its folder, or a bundle of the built-in model for this once."""
-    if str(path) != packaging.TINY_IMAGE or path.exists():
-        yield runnable(path, profiles.host(), console.progress())
-        return
-    with tempfile.TemporaryDirectory() as work:
-        output = Path(work) / f"{packaging.TINY_IMAGE}.host"
-        source, progress = packaging.built_in_image(), console.progress()
-        packaging.package(source, profiles.host(), PackageOptions(), output, progress=progress)
-        yield output
 
 
 def _numbered(output: Path, index: int, batch: int) -> Path:

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sphere_edge import console, profiles
-from sphere_edge.bundle.read import runnable
+from sphere_edge import console, packaged_once
 from sphere_edge.engines.options import check_context
 from sphere_edge.errors import InvalidArgumentError
 
@@ -39,7 +38,7 @@ def run(
             message = f"{name} is for the chat template, which --raw leaves out"
             raise InvalidArgumentError(message, hint=f"leave out --raw or {name}")
     check_context(context_tokens)
-    path = runnable(bundle, profiles.host(), console.progress())
+    path = packaged_once.opened(bundle, console.progress())
 
     from sphere_edge.certify import here
     from sphere_edge.runtime.text import TextManager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sphere_edge import console, profiles, resources
-from sphere_edge.bundle.read import is_bundle, runnable
+from sphere_edge import console, packaged_once, resources
+from sphere_edge.bundle.read import is_bundle
 from sphere_edge.errors import InvalidArgumentError, NotFoundError
 from sphere_edge.packaging import TINY_WHISPER
 
@@ -37,7 +37,7 @@ def transcribe(
     if str(bundle) == TINY_WHISPER and not bundle.exists():
         path = resources.tiny_whisper()
     elif bundle.is_dir() or is_bundle(bundle):
-        path = runnable(bundle, profiles.host(), console.progress())
+        path = packaged_once.opened(bundle, console.progress())
 
     from sphere_edge.runtime.audio import AudioManager
     from sphere_edge.runtime.transcript import FORMATS
