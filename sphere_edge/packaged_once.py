@@ -10,6 +10,7 @@ from sphere_edge import console, profiles, resources
 from sphere_edge.bundle.read import MANIFEST, runnable
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines.options import PackageOptions
+from sphere_edge.errors import ModelCorruptError, NotFoundError
 from sphere_edge.toolchain import cache
 
 _BUILT_IN = ("tiny", "tiny-image")
@@ -22,6 +23,14 @@ def opened(path: Path, progress: Progress = SILENT) -> Path:
 
     Raises what `bundle_of` and `runnable` raise.
     """
+    bundle = bundle_of(path, progress)
+    try:
+        return runnable(bundle, profiles.host(), progress)
+    except (ModelCorruptError, NotFoundError):
+        if bundle == path:
+            raise
+    # Something has happened to the cache; what lies there can be made again.
+    shutil.rmtree(bundle.parent)
     return runnable(bundle_of(path, progress), profiles.host(), progress)
 
 
@@ -37,7 +46,8 @@ def bundle_of(path: Path, progress: Progress = SILENT) -> Path:
 
     source = packaging.find(str(path), progress=progress)
     place = cache.folder() / "packaged" / f"{source.name}-{_key(str(source.path.resolve()))}"
-    folder = place / _key(_code(), *_state(source.path))
+    host = profiles.host().model_dump_json()
+    folder = place / _key(_code(), host, *_state(source.path))
     bundle = folder / f"{source.name}.host"
     waits = f"waiting for another process that packages `{source.name}`"
     with cache.made_once(folder, on_wait=lambda: console.say(waits)) as made:

@@ -54,6 +54,11 @@ def test_a_model_is_packaged_once_and_again_when_it_changes(
     (second,) = made_of("capitals")
     assert second.parent != first.parent
 
+    largest = max(second.iterdir(), key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-1])
+    assert __main__.main(words) == 0
+    assert SAID in capsys.readouterr().err
+
 
 def test_what_cannot_be_packaged_leaves_nothing_in_the_cache(
     model: Path, capsys: pytest.CaptureFixture[str]
