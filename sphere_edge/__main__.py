@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A Latin-1 terminal shows a question mark for an emoji instead of ending the answer.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    console.show_log()
     try:
         return _run(words)
     except BrokenPipeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -87,6 +88,9 @@ _data = rich.console.Console(highlight=False, soft_wrap=True)
 _talk = rich.console.Console(highlight=False, soft_wrap=True, stderr=True)
 
 
+_WARNING = ("warning: ", "bold yellow")
+
+
 def progress() -> Progress:
     """Bars on a terminal, one line per step elsewhere."""
     return _BarProgress() if _talk.is_terminal else _LineProgress()
@@ -128,7 +132,33 @@ def say(text: str, *, style: str | None = None) -> None:
 
 def warn(text: str) -> None:
     """Something the user should know, but which stops nothing."""
-    _talk.print(rich.text.Text.assemble(("warning: ", "bold yellow"), text))
+    _talk.print(rich.text.Text.assemble(_WARNING, text))
+
+
+class _LogLines(logging.Handler):
+    """Each log line as a line of talk; one that comes at every opening of a model only once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text in self._shown:
+            return
+        self._shown.add(text)
+        head = ("error: ", "bold red") if record.levelno >= logging.ERROR else _WARNING
+        _talk.print(rich.text.Text.assemble(head, text))
+
+
+_LOG_LINES = _LogLines()
+
+
+def show_log() -> None:
+    """From now on what the runtime warns of is talk, like our own warnings."""
+    logger = logging.getLogger("sphere_edge")
+    logger.addHandler(_LOG_LINES)
+    logger.propagate = False
 
 
 def error(message: str, hint: str | None = None) -> None:

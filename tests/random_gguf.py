@@ -30,6 +30,7 @@ def write(
     architecture: str = "llama",
     tensors_a_part: int = 0,
     chat_template: str = TEMPLATE,
+    name: str = "random",
 ) -> Path:
     """Writes the file; the same arguments give the same bytes.
 
@@ -37,7 +38,7 @@ def write(
     """
     tokens = [*_byte_characters(), "th", "the", *SPECIAL]
     writer = gguf.GGUFWriter(path, architecture, split_max_tensors=tensors_a_part)
-    writer.add_name("random")
+    writer.add_name(name)
     writer.add_context_length(context)
     writer.add_embedding_length(_HIDDEN)
     writer.add_block_count(layers)

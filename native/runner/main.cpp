@@ -135,6 +135,12 @@ void print_error(const std::string &message, const std::string &hint) {
   if (!hint.empty()) std::cerr << "\nhint: " << hint << "\n";
 }
 
+// What the core warns of, such as a backend that does not work here, while it goes on. From any thread, so in one piece.
+void show_warning(se_log_level level, const char *message, void *) {
+  if (level < SE_LOG_WARNING) return;
+  std::cerr << (level == SE_LOG_ERROR ? "error: " : "warning: ") + std::string(message) + "\n";
+}
+
 int report(const Failure &failure, bool as_json) {
   std::cout << std::flush;
   if (as_json) {
@@ -204,6 +210,7 @@ void print_json(const Json &value) {
 
 int main(int count, char **words) {
   runner::cancel_on_signals();
+  se_log_set(runner::show_warning, nullptr);
   try {
     return runner::run(std::vector<std::string>(words + 1, words + count));
   } catch (const runner::UsageError &error) {

@@ -7,15 +7,18 @@
 #endif
 
 #include <mutex>
+#include <shared_mutex>
 #include <stdexcept>
 #include <utility>
 
 namespace se {
 namespace {
 
-std::mutex mutex;
+// Held while the callback runs, so that none is running any more when it has been exchanged.
+std::shared_mutex mutex;
 se_log_fn callback = nullptr;
 void *callback_data = nullptr;
+thread_local bool is_logging = false;
 thread_local EngineErrors *collector = nullptr;
 thread_local std::string pending;
 thread_local ggml_log_level pending_level = GGML_LOG_LEVEL_INFO;
@@ -42,8 +45,10 @@ void take_fragment(ggml_log_level level, const char *text, void *) {
     const std::string line = pending.substr(0, end);
     pending.erase(0, end + 1);
     if (line.empty()) continue;
-    if (collector != nullptr && pending_level == GGML_LOG_LEVEL_ERROR) collector->add(line);
-    log(level_of(pending_level), line);
+    const bool is_cause = collector != nullptr && pending_level == GGML_LOG_LEVEL_ERROR;
+    if (is_cause) collector->add(line);
+    // The status of the call will tell of it.
+    log(is_cause ? SE_LOG_INFO : level_of(pending_level), line);
   }
 }
 
@@ -54,21 +59,34 @@ void refuse_to_abort(const char *message) {
   log(SE_LOG_ERROR, message);
 }
 
+// Engines quote models, whose words must neither steer a terminal nor make two lines of one.
+std::string one_line(const std::string &message) {
+  std::string line;
+  for (size_t i = 0; i < message.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(message[i]);
+    // U+0080 to U+009F in UTF-8 are control characters, too.
+    const auto next = static_cast<unsigned char>(i + 1 < message.size() ? message[i + 1] : 0);
+    const bool is_wide_control = byte == 0xC2 && next >= 0x80 && next < 0xA0;
+    line += byte < 0x20 || byte == 0x7F || is_wide_control ? ' ' : message[i];
+    if (is_wide_control) ++i;
+  }
+  return line;
+}
+
 }  // namespace
 
 void log(se_log_level level, const std::string &message) {
-  se_log_fn function;
-  void *user_data;
-  {
-    const std::lock_guard lock(mutex);
-    function = callback;
-    user_data = callback_data;
-  }
-  if (function != nullptr) function(level, message.c_str(), user_data);
+  // A callback that comes back here would never end.
+  if (is_logging) return;
+  const std::shared_lock lock(mutex);
+  if (callback == nullptr) return;
+  is_logging = true;
+  callback(level, one_line(message).c_str(), callback_data);
+  is_logging = false;
 }
 
 void set_log(se_log_fn function, void *user_data) {
-  const std::lock_guard lock(mutex);
+  const std::unique_lock lock(mutex);
   callback = function;
   callback_data = user_data;
 }

@@ -36,8 +36,9 @@ def chat(
     backend, refused = here.trusted(path, backend)
     opened = TextManager.open(path, context_tokens=context_tokens, threads=threads, backend=backend)
     with opened as text:
-        if reason := text.info.backend_reason or refused:
-            console.warn(f"{reason}; running on `{text.info.backend}`")
+        # What the runtime found out itself it has warned of.
+        if refused:
+            console.warn(f"{refused}; going on with `{text.info.backend}`")
         if not text.info.has_chat_template:
             message = f"the model of `{bundle}` has no chat template"
             raise UnsupportedError(message, hint=f"continue a text: sphere-edge run {bundle} '…'")

@@ -47,8 +47,9 @@ def run(
     opened = TextManager.open(path, context_tokens=context_tokens, threads=threads, backend=backend)
     with opened as text:
         reason = text.info.backend_reason or refused
-        if reason:
-            console.warn(f"{reason}; running on `{text.info.backend}`")
+        # What the runtime found out itself it has warned of.
+        if refused:
+            console.warn(f"{refused}; going on with `{text.info.backend}`")
         options: dict[str, Any] = {
             "max_tokens": max_tokens,
             "temperature": temperature,

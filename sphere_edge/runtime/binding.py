@@ -188,6 +188,9 @@ StreamFunction = CFUNCTYPE(c_bool, POINTER(AudioSegment), c_bool, c_void_p)
 # bool on_piece(const char *piece, size_t piece_bytes, void *user_data); the piece is no C string.
 PieceFunction = CFUNCTYPE(c_bool, c_void_p, c_size_t, c_void_p)
 
+# void log(se_log_level level, const char *message, void *user_data)
+LogFunction = CFUNCTYPE(None, c_int, c_char_p, c_void_p)
+
 _TEXT = c_void_p
 _AUDIO = c_void_p
 _STREAM = c_void_p
@@ -241,6 +244,7 @@ _PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "se_last_error": (c_char_p, ()),
     "se_last_hint": (c_char_p, ()),
     "se_string_free": (None, (c_void_p,)),
+    "se_log_set": (None, (LogFunction, c_void_p)),
     "se_text_close": (None, (_TEXT,)),
     "se_text_cancel": (None, (_TEXT,)),
     "se_audio_close": (None, (_AUDIO,)),
@@ -294,6 +298,13 @@ class Library:
             return _decoded(ctypes.string_at(out.value or 0))
         finally:
             self._c.se_string_free(out)
+
+    def log_to(self, receive: Any) -> None:
+        """Passes log lines to the LogFunction `receive`, which stays alive; None: to nobody.
+
+        When it returns, the one before is called no more.
+        """
+        self._c.se_log_set(receive or LogFunction(), None)
 
     def tell(self, name: str, pointer: c_void_p) -> None:
         """Calls one of the cancel and close functions, which cannot fail."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from sphere_edge import console, errors
 from sphere_edge.bundle.manifest import RUNTIME_ABI
+from sphere_edge.runtime import log
 from sphere_edge.runtime.binding import Library
 from sphere_edge.toolchain import native, targets
 
@@ -80,4 +81,5 @@ def _load(path: Path) -> Library:
     if abi != RUNTIME_ABI:
         message = f"the native runtime has ABI {abi}, this package needs {RUNTIME_ABI}"
         raise errors.FormatMismatchError(message, hint="install sphere-edge again")
+    log.adopt(library)
     return library

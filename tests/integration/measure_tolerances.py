@@ -2,7 +2,7 @@
 
 One random model per family in every weight format, compiled for this machine's best instructions;
 prints the mean and the largest difference of logits as parts of their standard deviation. The
-tolerances of sphere_edge/certify/tolerance.py are four times the largest of a format.
+tolerances of sphere_edge/certify/tolerance.py are multiples of the largest of a format.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from pathlib import Path
 
 import goldens
 import numpy as np
+from both_sides import reference_logits
 from compiled import LIMITS, Compiled
-from test_reference import reference_of
 
 from sphere_edge import profiles
 from sphere_edge.compiler.target import CpuTarget
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.models.registry import family
 
 FORMATS = ("f32", "f16", "q8", "q4")
 
@@ -28,12 +30,17 @@ def measure(name: str, fmt: str, folder: Path) -> tuple[float, float]:
     host = profiles.host()
     target = CpuTarget.of(host.triple, host.cpu.features)
     golden = goldens.load(name)
-    reference, right = reference_of(golden, folder, target.weight_format(fmt))
+    checkpoint = goldens.write_checkpoint(golden, folder / "checkpoint")
     # As bundles are made: an exact cache for exact weights, half the memory for all others.
     limits = replace(LIMITS, kv_dtype="float32" if fmt == "f32" else "float16")
-    model = Compiled(folder / "checkpoint", folder / "compiled", fmt, target, limits)
+    model = Compiled(checkpoint, folder / "compiled", fmt, target, limits)
+    config = ModelConfig.read(checkpoint)
+    made = family(config, min(LIMITS.context_tokens, config.take("max_position_embeddings", int)))
+    lengths = [position + 1 for position in golden.positions]
+    weights = target.weight_format(fmt)
+    right = reference_logits(made, weights, model.stored, golden.token_ids, lengths)
     found = model.score(golden.token_ids, 0)[golden.positions]
-    apart = np.abs(found - right) / reference.deviation
+    apart = np.abs(found - right) / right.std(axis=1).mean()
     return float(apart.mean(axis=1).max()), float(apart.max())
 
 

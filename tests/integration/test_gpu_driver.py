@@ -5,7 +5,9 @@ An OpenCL library of our own stands between the runtime and the real one: opencl
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from opencl_driver import PROMPT, Driver
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.errors import Status
 from sphere_edge.run import run
+from sphere_edge.toolchain import native, targets
+from tests.cli_process import COMMAND
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,56 @@ def test_an_answer_says_which_backend_gave_it_and_why(driver: Driver, verb: str)
     assert told["backend"] == "cpu"
     assert "makes buffers of up to `100000` bytes" in told["backend_reason"]
     assert driver(*words, "--backend", "cpu")["backend_reason"] == ""
+
+
+def test_a_person_reads_once_on_stderr_why_the_gpu_is_not_used(driver: Driver) -> None:
+    environment = driver.environment(LARGEST=100_000)
+    runner = str(native.build(targets.host()).runner)
+    # The runtime of this Python comes from the usual cache.
+    of_python = {name: environment[name] for name in environment if name != "SPHERE_EDGE_CACHE"}
+    for command, chosen in (
+        ([runner, "generate", str(driver.bundle), PROMPT, "--max-tokens", "2"], environment),
+        ([*COMMAND, "run", str(driver.bundle), PROMPT, "--max-tokens", "2"], of_python),
+    ):
+        for form in ([], ["--json"]):
+            done = run([*command, *form], timeout_s=300, env=chosen)
+            (line,) = done.stderr.splitlines()
+            assert line.startswith("warning: the backend `opencl` does not work here: ")
+            assert "makes buffers of up to `100000` bytes" in line
+            assert line.endswith("; going on with `cpu`")
+            assert "does not work" not in done.stdout or form
+    assert json.loads(done.stdout)["backend"] == "cpu"
+
+
+TWO = """
+import ctypes, sys
+from sphere_edge import TextManager, errors
+from sphere_edge.toolchain import native, targets
+for library in native.tvm_libraries(targets.host()):
+    ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+ctypes.CDLL(sys.argv[2])
+try:
+    TextManager.open(sys.argv[1], backend="opencl")
+except errors.UnsupportedError as error:
+    print(error.message)
+with TextManager.open(sys.argv[1]) as text:
+    print(text.info.backend, len("".join(text.generate("Hello", max_tokens=2))) > 0)
+"""
+
+
+def test_a_second_copy_of_the_runtime_in_a_process_leaves_the_gpu_to_the_first(
+    gpu_bundle: Bundle, tmp_path: Path
+) -> None:
+    library = native.build(targets.host()).library
+    assert library is not None
+    copy = Path(shutil.copy(library, tmp_path))
+    command = [sys.executable, "-c", TWO, str(gpu_bundle.folder), str(copy)]
+    done = run(command, timeout_s=300)
+    why = "another copy of this runtime has OpenCL in this process"
+    assert done.stdout.splitlines() == [why, "cpu True"]
+    # Python shows what nobody listens to.
+    warning = f"the backend `opencl` does not work here: {why}; going on with `cpu`"
+    assert done.stderr.splitlines() == [warning]
 
 
 LOST = """

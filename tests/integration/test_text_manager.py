@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
 import threading
 import time
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +56,30 @@ def test_it_says_what_was_opened(text: TextManager) -> None:
     assert info.has_chat_template
     assert info.weights_bytes > 4 * 64 * info.vocab_size
     assert info.kv_cache_bytes > 0
+
+
+def test_the_log_has_one_line_for_each_message_whatever_the_model_says(tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    hostile = "random\x1b[2J\x07\u009b31m\r!"
+    path = random_gguf.write(tmp_path / "model.gguf", name=hostile)
+    logger, kept = logging.getLogger("sphere_edge"), Kept()
+    before = logger.level
+    logger.addHandler(kept)
+    logger.setLevel(logging.DEBUG)
+    try:
+        TextManager.open(path).close()
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(kept)
+    named = [line for line in lines if "general.name" in line]
+    assert named
+    assert all(line.endswith("random [2J  31m !") for line in named)
+    assert not any(unicodedata.category(character) == "Cc" for character in "".join(lines))
 
 
 def test_the_pieces_are_the_answer_and_the_account_is_right(text: TextManager) -> None:

@@ -100,3 +100,18 @@ def test_an_error_as_json_has_code_status_message_and_hint() -> None:
     found = console.error_as_json(NotFoundError("no such thing", hint="look"))
     assert found["error"]["status"] == "NOT_FOUND"
     assert found["error"]["code"] == 11
+
+
+def test_what_the_library_logs_is_talk_and_each_line_comes_once() -> None:
+    script = (
+        "import logging\n"
+        "from sphere_edge import console\n"
+        "console.show_log(); console.show_log()\n"
+        "log = logging.getLogger('sphere_edge')\n"
+        "for _ in range(2): log.warning('no [b]GPU[/b]'); log.info('details'); log.error('lost')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
+    assert done.stderr == "warning: no [b]GPU[/b]\nerror: lost\n"

@@ -18,12 +18,15 @@ std::unique_ptr<Engine> open_on_first_backend(const Bundle *bundle, const std::s
   }
   std::string reason;
   for (const std::string &backend : order) {
+    const auto go_on = [&](const std::string &why) {
+      reason = "the backend " + ticked(backend) + why;
+      log(SE_LOG_WARNING, reason + "; going on with " + ticked(order.back()));
+    };
     // Whoever asks for one backend gets it, to certify it again.
     const bool is_last = backend == order.back();
     const auto refused = is_last || bundle == nullptr ? std::nullopt : refusal(*bundle, backend);
     if (refused) {
-      reason = "the backend " + ticked(backend) + " is not used here: " + *refused;
-      log(SE_LOG_WARNING, reason);
+      go_on(" is not used here: " + *refused);
       continue;
     }
     try {
@@ -33,8 +36,7 @@ std::unique_ptr<Engine> open_on_first_backend(const Bundle *bundle, const std::s
     } catch (const Error &error) {
       // A damaged bundle is no better elsewhere.
       if (is_last || error.status == SE_MODEL_CORRUPT) throw;
-      reason = "the backend " + ticked(backend) + " does not work here: " + error.message;
-      log(SE_LOG_WARNING, reason);
+      go_on(" does not work here: " + error.message);
     }
   }
   throw Error(SE_INTERNAL, "no backend was tried");

@@ -4,7 +4,10 @@
 namespace se {
 namespace {
 
-[[maybe_unused]] const bool is_registered = register_gpu<OpenclTraits>();
+const bool is_registered = register_gpu<OpenclTraits>();
 
 }  // namespace
+
+bool opencl_is_ours() { return is_registered; }
+
 }  // namespace se

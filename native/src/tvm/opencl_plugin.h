@@ -16,4 +16,7 @@ struct OpenclTraits {
   using Programs = cl::KernelSet;
 };
 
+// Whether TVM's runtime took the device from this library: no other copy of it in the process came first.
+bool opencl_is_ours();
+
 }  // namespace se

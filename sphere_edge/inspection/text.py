@@ -1,0 +1,203 @@
+"""A text model: its shape and sizes, and how it fits each device with what context and speed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from sphere_edge import fit, profiles
+from sphere_edge.console import human_bytes
+from sphere_edge.engines.llama import model_spec
+from sphere_edge.fit import Choice, Fit, ModelSpec
+from sphere_edge.formats import gguf, quantized, text_part
+from sphere_edge.formats.config import ModelConfig
+from sphere_edge.formats.safetensors import Checkpoint
+from sphere_edge.formats.source import Kind, ModelSource
+from sphere_edge.inspection import gguf_header
+from sphere_edge.inspection.description import Description, Table, facts
+from sphere_edge.models.registry import check_known
+from sphere_edge.models.shape import Shape
+from sphere_edge.quantization.weights import FORMATS
+from sphere_edge.roofline import roofline
+
+
+def describe(source: ModelSource, context_tokens: int | None) -> Description:
+    """Of a GGUF or a safetensors folder; `context_tokens` None: each profile's own.
+
+    Raises what reading it does, and UnsupportedError for a family that is not known.
+    """
+    if source.kind == "gguf":
+        file = gguf.read(source.path)
+        spec = model_spec(source.name, file)
+        described = _described(source, file.architecture, spec, context_tokens, None)
+        return Description(
+            described.tables + gguf_header.tables(file),
+            {**described.as_json, **gguf_header.as_json(file)},
+        )
+    family, spec, beside = _safetensors(source)
+    described = _described(source, family, spec, context_tokens, beside.get("left_out"))
+    return dataclasses.replace(described, as_json={**described.as_json, **beside})
+
+
+def _described(
+    source: ModelSource,
+    family: str,
+    spec: ModelSpec,
+    context_tokens: int | None,
+    left_out: str | None,
+) -> Description:
+    fits = [
+        _fit(spec, profiles.load(name), context_tokens, source.kind) for name in profiles.names()
+    ]
+    tables = (_facts(source, family, spec, left_out), _fit_table(family, spec, fits))
+    return Description(tables, _as_json(source, family, spec, fits))
+
+
+def _safetensors(source: ModelSource) -> tuple[str, ModelSpec, dict[str, Any]]:
+    """Family and sizes by config.json and the headers of the weights, without the compiler.
+
+    Of a multimodal model those of its text part; the third says what is beside it.
+    """
+    config = ModelConfig.read(source.path)
+    # Sizes of an unknown family would be guesses.
+    check_known(config)
+    shape = Shape.read(config)
+    # As numbers: a packed matrix has fewer and other elements than weights.
+    checkpoint = Checkpoint.open(source.path)
+    tensors = quantized.opened(checkpoint, config).tensors.values()
+    used = [t for t in tensors if not (shape.tied and t.name == "lm_head.weight")]
+    matrices = sum(t.elements for t in used if len(t.shape) == 2)
+    vectors = sum(t.elements for t in used if len(t.shape) != 2)
+    # Experts that are in mxfp4 stay so.
+    kept = sum(t.elements for t in used if len(t.shape) == 2 and t.dtype == "u8")
+    kept_bytes = int(kept * FORMATS["mxfp4"] / 8)
+    experts = config.take("num_experts_per_tok", int, 0)
+    expert = config.take("moe_intermediate_size", int, shape.intermediate)
+    spec = ModelSpec(
+        name=source.name,
+        parameters=matrices + vectors,
+        weights_bytes={
+            name: int((matrices - kept) * bits / 8) + kept_bytes + 4 * vectors
+            for name, bits in FORMATS.items()
+        },
+        layers=shape.layers,
+        query_heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        key_dim=shape.head_dim,
+        value_dim=shape.head_dim,
+        hidden=shape.hidden,
+        intermediate=expert if experts else shape.intermediate,
+        experts_per_token=experts,
+        vocab=shape.vocab,
+        context_tokens=shape.context_tokens,
+    )
+    if config.wrapper is None:
+        return config.model_type, spec, {}
+    left_out = text_part.parts(checkpoint).note
+    return config.model_type, spec, {"wrapper": config.wrapper, "left_out": left_out}
+
+
+def _fit(
+    spec: ModelSpec, profile: profiles.DeviceProfile, context_tokens: int | None, kind: Kind
+) -> Fit:
+    usual = context_tokens or profile.defaults.context_tokens
+    formats = tuple(spec.weights_bytes)
+    quantization = profile.defaults.quantization if kind == "safetensors" else formats[0]
+    choice = Choice(quantization, min(usual, spec.context_tokens), "float16")
+    backends = profile.backends if kind == "safetensors" else profile.gguf_backends
+    return fit.fit(spec, choice, profile, backends[0])
+
+
+def _facts(source: ModelSource, family: str, spec: ModelSpec, left_out: str | None) -> Table:
+    attention = f"{spec.query_heads} query and {spec.kv_heads} key heads of {spec.key_dim}"
+    return facts(
+        [
+            ("model", source.name),
+            ("format", source.kind),
+            ("family", family),
+            ("parameters", f"{spec.parameters:,}"),
+            *([("left out", left_out)] if left_out is not None else []),
+            ("layers", f"{spec.layers}, {attention}, hidden {spec.hidden}"),
+            ("vocabulary", f"{spec.vocab:,}"),
+            ("context", f"{spec.context_tokens:,} tokens"),
+            *((f"as {name}", human_bytes(size)) for name, size in spec.weights_bytes.items()),
+        ]
+    )
+
+
+def _fit_table(family: str, spec: ModelSpec, fits: list[Fit]) -> Table:
+    return Table(
+        (
+            "PROFILE",
+            "WEIGHTS",
+            "CONTEXT →",
+            "NEEDS →",
+            "MAY USE →",
+            "ON THE GPU →",
+            "FITS",
+            "LONGEST CONTEXT →",
+            "DECODE ≤",
+            "PREFILL ≤",
+        ),
+        [
+            (
+                one.profile.name,
+                one.choice.quantization,
+                str(one.choice.context_tokens),
+                human_bytes(one.memory.peak_bytes),
+                human_bytes(one.profile.memory.usable_bytes),
+                _on_gpu(one),
+                "yes" if one.fits else "no",
+                str(one.longest_context) if one.longest_context else "-",
+                *_speeds(family, spec, one),
+            )
+            for one in fits
+        ],
+    )
+
+
+def _on_gpu(one: Fit) -> str:
+    """What it takes of the GPU's own memory, and how much it may."""
+    if one.gpu_room_bytes is None:
+        return "-"
+    needed, room = (human_bytes(size) for size in (one.memory.gpu_bytes, one.gpu_room_bytes))
+    return f"{needed} of {room}"
+
+
+def _speeds(family: str, spec: ModelSpec, one: Fit) -> tuple[str, str]:
+    """What the device could do at most, in tokens per second."""
+    if not one.fits:
+        return "-", "-"
+    bounds = roofline(family, spec, one.choice, one.profile)
+    shown = [f"{value:,.0f} t/s" if value else "-" for value in (bounds.decode, bounds.prefill)]
+    return shown[0], shown[1]
+
+
+def _as_json(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fit]) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "format": source.kind,
+        "revision": source.revision,
+        "family": family,
+        "parameters": spec.parameters,
+        "layers": spec.layers,
+        "vocab_size": spec.vocab,
+        "context_tokens": spec.context_tokens,
+        "weights_bytes": dict(spec.weights_bytes),
+        "fit": [
+            {
+                "profile": one.profile.name,
+                "quantization": one.choice.quantization,
+                "context_tokens": one.choice.context_tokens,
+                "kv_dtype": one.choice.kv_dtype,
+                "memory": one.memory.model_dump(mode="json"),
+                "usable_bytes": one.profile.memory.usable_bytes,
+                "gpu_bytes": None if one.gpu_room_bytes is None else one.memory.gpu_bytes,
+                "gpu_room_bytes": one.gpu_room_bytes,
+                "fits": one.fits,
+                "longest_context": one.longest_context,
+                "roofline": dataclasses.asdict(roofline(family, spec, one.choice, one.profile)),
+            }
+            for one in fits
+        ],
+    }
