@@ -115,6 +115,20 @@ def _check_attention(isa, dtype, spec, n, position):
 
 
 @every_isa
+def test_what_a_token_may_not_see_has_no_weight_at_all(isa):
+    """Norms make a thousand times as much of a row that is nearly zero: 1e-38 would be seen."""
+    spec, n, position, seen = reference.spec(4, 2, 64), 37, 3, 11
+    keys, values = reference.cache(spec, "float32")
+    values[:, :seen], values[:, seen:] = 0, 1e30
+    q = np.random.default_rng(3).standard_normal((n, 4, 64)).astype(np.float32)
+    y = untouched(n, 256)
+    kernel = prefill_attention(ISAS[isa], spec, "float32")
+    call(kernel, isa, q, np.array([position], np.int32), keys, values, y)
+    assert np.array_equal(y[: seen - position], np.zeros((seen - position, 256)))
+    assert y[seen - position :].min() > 1e20
+
+
+@every_isa
 def test_scores_of_any_size_end_in_finite_outputs(isa):
     spec = reference.spec(4, 2, 64)
     keys, values = reference.cache(spec, "float32")

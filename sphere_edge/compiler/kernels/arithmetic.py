@@ -13,15 +13,16 @@ _LN2_LOW = -2.12194440e-4
 _EXP = (1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0)
 _ROUND = 12582912.0
 _ROUND_BITS = 0x4B400000
-# exp of less is 0 in practice and of more infinite; both ends keep the exponent field in range.
-_EXP_LOWEST, _EXP_HIGHEST = -87.0, 88.0
+# exp of more is infinite in practice. At the lower end the exponent field is 0 and so is the value:
+# keys that are masked weigh nothing at all, not 1e-38.
+_EXP_LOWEST, _EXP_HIGHEST = -88.0, 88.0
 # Abramowitz and Stegun 7.1.26: |error of erf| <= 1.5e-7.
 _ERF_P = 0.3275911
 _ERF = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
 
 
 def exp(x: Value, lanes: int) -> Value:
-    """Powers of e: relative error below 3e-7 for x in -87..88, beyond it the nearer end's value."""
+    """Powers of e: relative error below 3e-7 for x in -87..88; 0 from -88 down, exp(88) beyond."""
     x = tir.minimum(x, tir.const(_EXP_HIGHEST, lanes=lanes))
     x = tir.bind(tir.maximum(x, tir.const(_EXP_LOWEST, lanes=lanes)))
     shifted = x * tir.const(_LOG2_E, lanes=lanes) + tir.const(_ROUND, lanes=lanes)
