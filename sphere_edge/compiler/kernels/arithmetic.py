@@ -22,7 +22,7 @@ _ERF = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
 
 
 def exp(x: Value, lanes: int) -> Value:
-    """Powers of e: relative error below 3e-7 for x in -87..88; 0 from -88 down, exp(88) beyond."""
+    """Powers of e: relative error below 3e-7 in -87..88; 0 from -88 down, the same from 88 up."""
     x = tir.minimum(x, tir.const(_EXP_HIGHEST, lanes=lanes))
     x = tir.bind(tir.maximum(x, tir.const(_EXP_LOWEST, lanes=lanes)))
     shifted = x * tir.const(_LOG2_E, lanes=lanes) + tir.const(_ROUND, lanes=lanes)
