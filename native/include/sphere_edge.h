@@ -74,7 +74,8 @@ typedef enum se_log_level { SE_LOG_DEBUG = 0, SE_LOG_INFO = 1, SE_LOG_WARNING = 
 /* May be called from any thread; `message` is one line without control characters, valid during the call only. What a
  * call's status tells anyway is no more than SE_LOG_INFO. */
 typedef void (*se_log_fn)(se_log_level level, const char *message, void *user_data);
-/* NULL silences the log (the default). When it returns, the function before is called no more; not from inside of one. */
+/* NULL silences the log (the default). When it returns, the function before is called no more; not from inside of one.
+ */
 SE_API void se_log_set(se_log_fn log, void *user_data);
 
 /* What this machine offers, as JSON: runtime version and abi, CPU architecture and features, memory bytes,

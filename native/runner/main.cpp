@@ -135,7 +135,8 @@ void print_error(const std::string &message, const std::string &hint) {
   if (!hint.empty()) std::cerr << "\nhint: " << hint << "\n";
 }
 
-// What the core warns of, such as a backend that does not work here, while it goes on. From any thread, so in one piece.
+// What the core warns of, such as a backend that does not work here, while it goes on. From any thread, so in one
+// piece.
 void show_warning(se_log_level level, const char *message, void *) {
   if (level < SE_LOG_WARNING) return;
   std::cerr << (level == SE_LOG_ERROR ? "error: " : "warning: ") + std::string(message) + "\n";
