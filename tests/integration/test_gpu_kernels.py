@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 from opencl_kernels import Library, device, target
 
-from sphere_edge.compiler.kernels import gpu_attention, gpu_elementwise, gpu_linear
+from sphere_edge.compiler.kernels import (
+    gpu_decode_attention,
+    gpu_elementwise,
+    gpu_linear,
+    gpu_prefill_attention,
+)
 from sphere_edge.compiler.kernels.gpu_tir import Arithmetic
 from sphere_edge.compiler.kernels.gpu_tuning import TUNINGS
 from sphere_edge.compiler.kernels.linear import Shape
@@ -64,14 +69,16 @@ def _kernels(family, half):
         for name in _ACTIVATIONS:
             made[f"{name}_{columns}"] = gpu_elementwise.gated(tuning, columns, n == 1, name)
     for number, spec in enumerate(reference.SPECS.values()):
-        made[f"merge_{number}"] = gpu_attention.merge(tuning, spec)
+        made[f"merge_{number}"] = gpu_decode_attention.merge(tuning, spec)
         for dtype in _DTYPES:
             common = (arithmetic, tuning, spec)
             made[f"rotate_{number}_{dtype}"] = gpu_elementwise.rotate_and_store(
                 *common, False, 1.25, dtype
             )
-            made[f"stretches_{number}_{dtype}"] = gpu_attention.stretches(*common, dtype)
-            made[f"prefill_{number}_{dtype}"] = gpu_attention.prefill_attention(*common, dtype)
+            made[f"stretches_{number}_{dtype}"] = gpu_decode_attention.stretches(*common, dtype)
+            made[f"prefill_{number}_{dtype}"] = gpu_prefill_attention.prefill_attention(
+                *common, dtype
+            )
     return made
 
 

@@ -7,7 +7,12 @@ from typing import Any, NoReturn
 
 from tvm.relax.frontend.nn import Tensor, op
 
-from sphere_edge.compiler.kernels import gpu_attention, gpu_elementwise, gpu_linear
+from sphere_edge.compiler.kernels import (
+    gpu_decode_attention,
+    gpu_elementwise,
+    gpu_linear,
+    gpu_prefill_attention,
+)
 from sphere_edge.compiler.kernels.gpu_tir import Arithmetic
 from sphere_edge.compiler.kernels.gpu_tuning import Tuning
 from sphere_edge.compiler.kernels.linear import Shape
@@ -105,17 +110,19 @@ class GpuKernels:
         dtype = str(cache[0].dtype)
         out = float32(n, heads * spec.head_dim)
         if not is_one(n):
-            kernel = gpu_attention.prefill_attention(self.arithmetic, self.tuning, spec, dtype)
+            kernel = gpu_prefill_attention.prefill_attention(
+                self.arithmetic, self.tuning, spec, dtype
+            )
             return op.tensor_ir_op(kernel, "attend_many", [q, position, *cache], out)
         stretch = self.tuning.stretch
         count = (cache[0].shape[1] + (stretch - 1)) // stretch
         parts = op.tensor_ir_op(
-            gpu_attention.stretches(self.arithmetic, self.tuning, spec, dtype),
+            gpu_decode_attention.stretches(self.arithmetic, self.tuning, spec, dtype),
             "attend_one",
             [q, position, *cache],
             [float32(count, heads, spec.head_dim), float32(count, heads), float32(count, heads)],
         )
-        kernel = gpu_attention.merge(self.tuning, spec)
+        kernel = gpu_decode_attention.merge(self.tuning, spec)
         return op.tensor_ir_op(kernel, "attend_merge", [position, *parts], out)
 
     def route(self, logits: Tensor, top: int, *, normalized: bool) -> tuple[Tensor, Tensor]:

@@ -1,11 +1,7 @@
-"""Attention on GPUs over the plain KV cache, in float32 whatever the type of the cache.
+"""Attention of many new tokens on GPUs, in float32 whatever the type of the KV cache.
 
-One new token: a group of threads takes one KV head and one stretch of the context, for all query
-heads that share it; a second kernel merges the stretches (split softmax: Milakov and Gimelshein
-2018). How long the text is only the GPU knows: groups beyond its end return at once.
-
-Many new tokens: a group takes some queries of one KV head and goes over the keys a tile at a time
-with a running maximum and sum (Dao et al. 2022, FlashAttention).
+A group takes some queries of one KV head and goes over the keys a tile at a time with a running
+maximum and sum (Dao et al. 2022, FlashAttention).
 """
 
 from __future__ import annotations
@@ -19,6 +15,7 @@ from tvm import tirx
 from sphere_edge.compiler.kernels import gpu_tir as gpu
 from sphere_edge.compiler.kernels import tir
 from sphere_edge.compiler.kernels.decode_attention import MASKED
+from sphere_edge.compiler.kernels.gpu_decode_attention import capped
 from sphere_edge.compiler.kernels.gpu_tir import Arithmetic
 from sphere_edge.compiler.kernels.gpu_tuning import Tuning
 from sphere_edge.compiler.kernels.tir import Buffer, PrimFunc, Value
@@ -27,153 +24,6 @@ from sphere_edge.models.kernels import Attention
 # Queries of a group; fewer where the features of a head are many.
 _QUERIES = 16
 _WIDE_HEAD = 128
-
-
-def _capped(score: Value, spec: Attention) -> Value:
-    if spec.softcap is None:
-        return score
-    return tirx.tanh(score * tir.const(1 / spec.softcap)) * tir.const(spec.softcap)
-
-
-@cache
-def stretches(
-    arithmetic: Arithmetic, tuning: Tuning, spec: Attention, cache_dtype: str
-) -> PrimFunc:
-    """f(q [1, query_heads, head_dim], position [1], K, V, partial, largest, total).
-
-    partial [stretches, query_heads, head_dim]: outputs that are not normalized; largest and total
-    [stretches, query_heads]: largest score, and sum of exp(score - largest).
-    """
-    group = spec.query_heads // spec.kv_heads
-    stretch, threads = tuning.stretch, tuning.attention_threads
-    lanes = gcd(spec.head_dim, 4)
-
-    def body() -> None:
-        context = tir.symbol("context")
-        count = (context + (stretch - 1)) // stretch
-        q = tir.parameter("q", (1, spec.query_heads, spec.head_dim), "float32")
-        position = tir.parameter("position", (1,), "int32")
-        cache_shape = (spec.kv_heads, context, spec.head_dim)
-        keys = tir.parameter("keys", cache_shape, cache_dtype)
-        values = tir.parameter("values", cache_shape, cache_dtype)
-        partial = tir.parameter("partial", (count, spec.query_heads, spec.head_dim), "float32")
-        largest = tir.parameter("largest", (count, spec.query_heads), "float32")
-        total = tir.parameter("total", (count, spec.query_heads), "float32")
-
-        launch = gpu.launch((count, spec.kv_heads), (threads,))
-        with tir.code(), launch as (number, kv_head, thread):
-            queries = gpu.shared(group * spec.head_dim)
-            scores = gpu.shared(group * stretch)
-            tops = gpu.shared(group)
-            end = tir.bind(tir.load(position, 0) + 1)
-            first = tir.bind(_start(spec, end) + tir.cast(number, "int32", 1) * stretch)
-            head = tir.bind(kv_head * group)
-            with tir.when(first < end):
-                here = tir.bind(tir.minimum(end - first, stretch))
-                with gpu.share(group * spec.head_dim, thread, threads) as index:
-                    value = tir.load(q, (0, head + index // spec.head_dim, index % spec.head_dim))
-                    tir.store(queries, index, value * tir.const(spec.scale))
-                gpu.barrier()
-                with tir.serial(-(-stretch // threads)) as turn:
-                    key = tir.bind(turn * threads + thread)
-                    with tir.when(key < here):
-                        sums = tir.local(group * lanes)
-                        for member in range(group):
-                            tir.store(sums, member * lanes, tir.zeros(lanes), lanes)
-                        with tir.serial(spec.head_dim // lanes) as part:
-                            place = (kv_head, first + key, part * lanes)
-                            row = arithmetic.load(keys, place, lanes)
-                            for member in range(group):
-                                at = member * spec.head_dim + part * lanes
-                                product = tir.load(queries, at, lanes) * row
-                                before = tir.load(sums, member * lanes, lanes)
-                                tir.store(sums, member * lanes, before + product, lanes)
-                        for member in range(group):
-                            score = gpu.sum_lanes(sums, member * lanes, lanes)
-                            tir.store(scores, member * stretch + key, _capped(score, spec))
-                gpu.barrier()
-                with gpu.share(group, thread, threads) as member:
-                    top = tir.local(1)
-                    tir.store(top, 0, tir.const(MASKED))
-                    with tir.serial(here) as key:
-                        score = tir.load(scores, member * stretch + key)
-                        tir.store(top, 0, tir.maximum(tir.load(top, 0), score))
-                    tir.store(tops, member, tir.load(top, 0))
-                    tir.store(largest, (number, head + member), tir.load(top, 0))
-                gpu.barrier()
-                scored = gpu.share(group * stretch, thread, threads)
-                with scored as index, tir.when(index % stretch < here):
-                    score = tir.load(scores, index) - tir.load(tops, index // stretch)
-                    tir.store(scores, index, tirx.exp(score))
-                gpu.barrier()
-                with gpu.share(group, thread, threads) as member:
-                    added = tir.local(1)
-                    tir.store(added, 0, tir.const(0.0))
-                    with tir.serial(here) as key:
-                        weight = tir.load(scores, member * stretch + key)
-                        tir.store(added, 0, tir.load(added, 0) + weight)
-                    tir.store(total, (number, head + member), tir.load(added, 0))
-                with gpu.share(spec.head_dim, thread, threads) as feature:
-                    outputs = tir.local(group)
-                    for member in range(group):
-                        tir.store(outputs, member, tir.const(0.0))
-                    with tir.serial(here) as key:
-                        value = arithmetic.load(values, (kv_head, first + key, feature))
-                        for member in range(group):
-                            weight = tir.load(scores, member * stretch + key)
-                            before = tir.load(outputs, member)
-                            tir.store(outputs, member, before + weight * value)
-                    for member in range(group):
-                        place = (number, head + member, feature)
-                        tir.store(partial, place, tir.load(outputs, member))
-
-    return tir.function(body)
-
-
-@cache
-def merge(tuning: Tuning, spec: Attention) -> PrimFunc:
-    """f(position [1], partial, largest, total, y [1, query_heads head_dim]); see `stretches`."""
-    threads = tuning.attention_threads
-
-    def body() -> None:
-        count = tir.symbol("count")
-        position = tir.parameter("position", (1,), "int32")
-        partial = tir.parameter("partial", (count, spec.query_heads, spec.head_dim), "float32")
-        largest = tir.parameter("largest", (count, spec.query_heads), "float32")
-        total = tir.parameter("total", (count, spec.query_heads), "float32")
-        y = tir.parameter("y", (1, spec.query_heads * spec.head_dim), "float32")
-        groups = (-(-spec.head_dim // threads), spec.query_heads)
-        with tir.code(), gpu.launch(groups, (threads,)) as (part, head, thread):
-            feature = tir.bind(part * threads + thread)
-            with tir.when(feature < spec.head_dim):
-                end = tir.bind(tir.load(position, 0) + 1)
-                seen = end - _start(spec, end)
-                used = tir.bind((seen + (tuning.stretch - 1)) // tuning.stretch)
-                state = tir.local(3)
-                tir.store(state, 0, tir.const(MASKED))
-                with tir.serial(used) as number:
-                    top = tir.load(largest, (number, head))
-                    tir.store(state, 0, tir.maximum(tir.load(state, 0), top))
-                tir.store(state, 1, tir.const(0.0))
-                tir.store(state, 2, tir.const(0.0))
-                with tir.serial(used) as number:
-                    top = tir.load(largest, (number, head))
-                    factor = tir.bind(tirx.exp(top - tir.load(state, 0)))
-                    added = tir.load(total, (number, head)) * factor
-                    tir.store(state, 1, tir.load(state, 1) + added)
-                    value = tir.load(partial, (number, head, feature)) * factor
-                    tir.store(state, 2, tir.load(state, 2) + value)
-                value = tir.load(state, 2) / tir.load(state, 1)
-                tir.store(y, (0, head * spec.head_dim + feature), value)
-
-    return tir.function(body)
-
-
-def _start(spec: Attention, end: Value) -> Value:
-    """The first key that the token before `end` sees."""
-    if spec.window is None:
-        return tir.const(0, "int32")
-    return tir.bind(tir.maximum(tir.const(0, "int32"), end - spec.window))
 
 
 @cache
@@ -350,7 +200,7 @@ class _Block:
                 at = row * self.spec.head_dim + part * lanes
                 product = tir.load(self.q, at, lanes) * self._row(key, part)
                 tir.store(sums, 0, tir.load(sums, 0, lanes) + product, lanes)
-            score = tir.bind(_capped(gpu.sum_lanes(sums, 0, lanes), self.spec))
+            score = tir.bind(capped(gpu.sum_lanes(sums, 0, lanes), self.spec))
             place, own = tir.bind(first + key), self._position(row)
             sees = place <= own
             if self.spec.window is not None:
