@@ -87,8 +87,13 @@ target_include_directories(sphere_edge PUBLIC include)
 target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/src")
 target_compile_definitions(sphere_edge PRIVATE SE_VERSION="${PROJECT_VERSION}")
 # Outside the batches, so that those are the same whichever backend ggml has.
+set(ggml_gpu SE_GGML_GPU="${SE_GGML_GPU}")
+if(SE_GGML_GPU STREQUAL "cuda")
+  list(APPEND ggml_gpu SE_WITH_GGML_CUDA)
+  target_link_libraries(sphere_edge PRIVATE ggml-cuda)
+endif()
 set_source_files_properties(src/engines/ggml_device.cpp PROPERTIES
-                            SKIP_UNITY_BUILD_INCLUSION ON COMPILE_DEFINITIONS SE_GGML_GPU="${SE_GGML_GPU}")
+                            SKIP_UNITY_BUILD_INCLUSION ON COMPILE_DEFINITIONS "${ggml_gpu}")
 target_link_libraries(sphere_edge PRIVATE se_llama_common llama ggml)
 
 if(SE_TVM_DIR)

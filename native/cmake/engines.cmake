@@ -41,7 +41,7 @@ foreach(part COMMON TESTS TOOLS EXAMPLES SERVER APP UI)
   set(LLAMA_BUILD_${part} OFF)
 endforeach()
 add_subdirectory("${SE_LLAMA_CPP_DIR}" engines/llama EXCLUDE_FROM_ALL)
-if(SE_GGML_GPU STREQUAL "vulkan" OR SE_GGML_GPU STREQUAL "opencl")
+if(SE_GGML_GPU MATCHES "^(vulkan|opencl|cuda)$")
   include(cmake/ggml_${SE_GGML_GPU}.cmake)
 endif()
 # llama.cpp compiles its models in batches, which read the headers once; these files get along in one, too.

@@ -43,6 +43,8 @@ void read_target(JsonObject target, Bundle &bundle) {
   bundle.triple = target.string("triple");
   bundle.cpu_features = strings(target, "cpu_features");
   bundle.backend = one_of(target, "backend", {"cpu", "opencl", "metal", "cuda", "vulkan"});
+  // Of code for CUDA that the runtime has; for those who build that.
+  if (target.has("gpu_architecture")) target.skip("gpu_architecture");
   target.finish();
 }
 

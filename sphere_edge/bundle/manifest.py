@@ -47,6 +47,8 @@ class Target(Part):
     cpu_features: tuple[str, ...] = ()
     # Of a GGUF: ggml's own backend for GPUs.
     backend: GgufBackend = "cpu"
+    # Of a GGUF on CUDA: what GPU the runtime's kernels are made for, as `sm_87`.
+    gpu_architecture: Annotated[str, Field(pattern=r"^sm_[0-9]{2,3}$")] | None = None
 
 
 class Sampling(Part):
@@ -205,14 +207,20 @@ class ManifestDraft(Part):
 
     @property
     def ggml_gpu(self) -> str | None:
-        """The backend of ggml that a runtime for this bundle should have, if it is a GGUF's."""
-        is_gpu = self.engine == "llama" and self.target.backend != "cpu"
-        return self.target.backend if is_gpu else None
+        """The backend of ggml that a runtime for this bundle should have, if it is a GGUF's.
+
+        As `vulkan`, or as `cuda:sm_87` where the runtime's code is for one kind of GPU.
+        """
+        if self.engine != "llama" or self.target.backend == "cpu":
+            return None
+        of = self.target.gpu_architecture
+        return self.target.backend if of is None else f"{self.target.backend}:{of}"
 
 
 # Parts that came after the first bundles: a manifest that has none of one does not name it, so that
 # what was a bundle's id stays its id.
 LATER_PARTS = frozenset({"audio", "image", "quality"})
+LATER_TARGET = frozenset({"gpu_architecture"})
 LATER_TVM = frozenset({"gpu", "rope_switch"})
 LATER_IMAGE = frozenset({"flow_shift"})
 
@@ -244,6 +252,7 @@ class Manifest(ManifestDraft):
 def document_of(manifest: ManifestDraft) -> dict[str, Any]:
     """`manifest` as the JSON object that is hashed and written."""
     absent: dict[str, Any] = {name: True for name in LATER_PARTS if getattr(manifest, name) is None}
+    absent["target"] = {name for name in LATER_TARGET if getattr(manifest.target, name) is None}
     if manifest.tvm is not None:
         absent["tvm"] = {name for name in LATER_TVM if getattr(manifest.tvm, name) is None}
     if manifest.image is not None:

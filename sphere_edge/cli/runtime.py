@@ -24,6 +24,7 @@ def runtime(context: typer.Context) -> None:
         "sphere-edge runtime build --profile raspberry-pi-5 --managers all",
         "sphere-edge runtime build --target linux-arm64-dotprod --managers text",
         "sphere-edge runtime build --ggml-gpu vulkan",
+        "sphere-edge runtime build --ggml-gpu cuda --profile jetson-orin-nano",
     ),
 )
 def runtime_build(
@@ -41,7 +42,7 @@ def runtime_build(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="GPU backend for GGUF: vulkan, opencl (Adreno), metal (Macs).",
+            help="GPU backend for GGUF: cuda (or cuda:sm_87), vulkan, opencl, metal.",
         ),
     ] = None,
     json: Json = False,

@@ -14,11 +14,14 @@ def build(
 ) -> dict[str, Any]:
     """Builds the runtime for a target, or a device profile's; tells where it lies.
 
-    `managers`: what it is to be able to do, as `text,audio`, or `all`. `gpu`: ggml's backend.
+    `managers`: what it is to be able to do, as `text,audio`, or `all`. `gpu`: ggml's backend;
+    `cuda` is for the profile's GPU, `cuda:sm_87` for that one.
     """
     from sphere_edge.toolchain import native
 
     chosen = _target(profile, target)
+    if gpu == "cuda" and target is None:
+        gpu = _cuda_of(profile)
     wanted = tuple(name.strip() for name in managers.split(","))
     if wanted == ("all",):
         wanted = native.ALL_MANAGERS
@@ -82,6 +85,15 @@ def _target(profile: str, name: str | None) -> Target:
         hint = f"choose one of: host, {', '.join(targets.NAMED)}"
         raise errors.NotFoundError(message, hint=hint)
     return targets.NAMED[name]
+
+
+def _cuda_of(profile: str) -> str:
+    """`cuda` for the GPU that the profile names; if it names none, for that of this machine."""
+    from sphere_edge import profiles
+
+    gpu = profiles.load(profile).gpu
+    is_known = gpu is not None and gpu.api == "cuda" and gpu.architecture is not None
+    return f"cuda:{gpu.architecture}" if gpu is not None and is_known else "cuda"
 
 
 def _ask_ours() -> dict[str, Any]:

@@ -89,7 +89,7 @@ def build(
         quantization=file.quantization,
         parameters=file.parameters,
         profile=profile.name,
-        target=Target(triple=profile.triple, backend=profile.gguf_backends[0]),
+        target=_target(profile),
         text=Text(
             vocab_size=spec.vocab,
             context_tokens=choice.context_tokens,
@@ -100,6 +100,12 @@ def build(
         memory=memory,
         provenance=made_from,
     )
+
+
+def _target(profile: DeviceProfile) -> Target:
+    backend = profile.gguf_backends[0]
+    gpu = profile.gpu.architecture if profile.gpu is not None and backend == "cuda" else None
+    return Target(triple=profile.triple, backend=backend, gpu_architecture=gpu)
 
 
 def _placed(folder: Path) -> Path:

@@ -35,7 +35,7 @@ def load(
     with _lock:
         # The first one that can: it is the one that registered its OpenCL device with TVM.
         for (managers, backends), library in _loaded.items():
-            if task in managers and (gpu is None or gpu in backends):
+            if task in managers and (gpu is None or gpu.partition(":")[0] in backends):
                 return library
         built = native.build_for(task, targets.host(), progress or _default_progress(), gpu)
         assert built.library is not None  # only targets without a loader have none

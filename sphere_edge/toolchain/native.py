@@ -125,6 +125,8 @@ def build_for(
     """
     if gpu is not None:
         try:
+            if target.name == "host":
+                ggml_gpu.require_device(gpu)
             return build(target, progress, MANAGERS, gpu)
         except (errors.NotFoundError, errors.UnsupportedError, errors.InternalError) as error:
             why = f"{error.message} ({error.hint})" if error.hint else error.message

@@ -75,6 +75,15 @@ SOURCES = {
     "llama_cpp": _LLAMA_CPP,
     # The same archive; apart, so that builds without Vulkan do not depend on it.
     "ggml_vulkan": replace(_LLAMA_CPP, keep=("LICENSE", "ggml/src/ggml-vulkan"), leave_out=()),
+    # ggml's headers lie beside its own, as they expect.
+    "ggml_cuda": replace(
+        _LLAMA_CPP,
+        keep=(
+            *("LICENSE", "ggml/include", "ggml/src/ggml-cuda", "ggml/src/ggml-impl.h"),
+            *("ggml/src/ggml-common.h", "ggml/src/ggml-backend-impl.h"),
+        ),
+        leave_out=(),
+    ),
     "whisper_cpp": _WHISPER_CPP,
     # The same archive; apart, so that it is no input of native builds.
     "voice_detector": replace(

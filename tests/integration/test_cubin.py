@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import struct
-from dataclasses import dataclass
 
 import pytest
 from catalogue_bundles import Bundles
+from cuda_code import elf
 
 from sphere_edge.bundle.manifest import GpuCode
 from sphere_edge.compiler import cubin
@@ -17,41 +16,7 @@ if importlib.util.find_spec("nvidia") is None:
     pytest.skip("the extra `cuda` is not installed", allow_module_level=True)
 
 _EM_CUDA, _EM_AARCH64 = 190, 183
-_SYMBOLS, _FUNCTION = 2, 2
 _DOUBLE = 'extern "C" __global__ void twice(float *x) { x[threadIdx.x] *= 2.0f; }'
-
-
-@dataclass(frozen=True)
-class Elf:
-    """The part of an ELF file that says what it is for, and its functions' names.
-
-    `abi`: 7 for machine code that drivers of CUDA 12.0 and newer take, 8 for later kinds.
-    """
-
-    machine: int
-    abi: int
-    architecture: int
-    functions: set[str]
-
-
-def elf(code: bytes) -> Elf:
-    """Reads a little-endian 64-bit ELF file (System V ABI, chapter 4; cubins: flags hold sm_XY)."""
-    abi = code[8]
-    assert code[:6] == b"\x7fELF\x02\x01"
-    (machine,) = struct.unpack_from("<H", code, 18)
-    (table,) = struct.unpack_from("<Q", code, 40)
-    (flags,) = struct.unpack_from("<I", code, 48)
-    size, count = struct.unpack_from("<HH", code, 58)
-    sections = [struct.unpack_from("<IIQQQQIIQQ", code, table + i * size) for i in range(count)]
-    functions = set()
-    for section in (one for one in sections if one[1] == _SYMBOLS):
-        names = sections[section[6]][4]
-        for place in range(section[4], section[4] + section[5], 24):
-            name, info = struct.unpack_from("<IB", code, place)
-            if info & 15 == _FUNCTION:
-                end = code.index(b"\0", names + name)
-                functions.add(code[names + name : end].decode())
-    return Elf(machine, abi, flags >> (8 if abi == 8 else 0) & 0xFF, functions)
 
 
 # Jetson Orin, Jetson Thor, and PCs from Turing to Blackwell.

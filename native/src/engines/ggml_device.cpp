@@ -2,6 +2,9 @@
 #include "ggml_device.h"
 
 #include "../status.h"
+#if defined(SE_WITH_GGML_CUDA)
+#include "ggml_cuda.h"
+#endif
 
 namespace se {
 
@@ -15,6 +18,9 @@ ggml_backend_dev_t ggml_gpu(const std::string &backend) {
                     ", not on " + ticked(backend),
                 "build one that does: sphere-edge runtime build --ggml-gpu " + backend);
   }
+#if defined(SE_WITH_GGML_CUDA)
+  if (const auto refusal = refused_by_cuda()) throw Error(SE_UNSUPPORTED, refusal->reason, refusal->hint);
+#endif
   for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
     ggml_backend_dev_t device = ggml_backend_dev_get(i);
     const enum ggml_backend_dev_type type = ggml_backend_dev_type(device);

@@ -138,6 +138,19 @@ def test_only_the_wanted_files_of_a_wheel_are_written(tmp_path: Path) -> None:
     assert files(tmp_path / "out") == {"a/lib/one.so": b"one"}
 
 
+def test_a_whole_folder_of_a_wheel_is_written(tmp_path: Path) -> None:
+    inside = {"a/include/one.h": b"one", "a/include/deep/two.h": b"two", "a/includes.h": b"three"}
+    wheel = make_wheel(tmp_path / "a.whl", inside)
+    (tmp_path / "out").mkdir()
+    unpack_wheel(wheel, tmp_path / "out", keep=("a/include/",))
+    assert set(files(tmp_path / "out")) == {"a/include/one.h", "a/include/deep/two.h"}
+    with pytest.raises(errors.ModelCorruptError, match="holds no `a/lib/`"):
+        unpack_wheel(wheel, tmp_path / "out", keep=("a/lib/",))
+    hostile = make_wheel(tmp_path / "b.whl", {"a/include/../../../one.h": b"one"})
+    with pytest.raises(errors.ModelCorruptError, match="names a path outside itself"):
+        unpack_wheel(hostile, tmp_path / "out", keep=("a/include/",))
+
+
 def test_a_wheel_without_the_wanted_file_and_a_damaged_one_are_told(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path / "a.whl", {"a/lib/one.so": bytes(1000)})
     with pytest.raises(errors.ModelCorruptError, match="holds no `a/lib/two.so`"):
