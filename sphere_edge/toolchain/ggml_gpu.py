@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -58,12 +59,16 @@ def wanted(path: Path, manifest: Manifest | None, backend: str | None) -> str | 
 
 
 def require_device(name: str) -> None:
-    """Raises NotFoundError where this machine has no GPU for what takes half an hour to build.
+    """Raises NotFoundError where this machine has no GPU that a build would serve.
 
-    The other backends are built in a minute or two, and find out themselves.
+    CUDA's takes half an hour, and Adrenos are in machines with ARM alone. The others are built in a
+    minute or two, and find out themselves.
     """
     if name.partition(":")[0] == "cuda":
         ggml_cuda.architecture_here()
+    if name == "opencl" and platform.machine() != "aarch64":
+        message = f"ggml's OpenCL is for Adreno, and this machine is `{platform.machine()}`"
+        raise errors.NotFoundError(message)
 
 
 def parts(name: str, target: Target) -> Parts:

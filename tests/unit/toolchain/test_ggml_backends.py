@@ -115,3 +115,15 @@ def test_the_catalogue_asks_for_metal_wherever_there_is_metal() -> None:
     for profile in map(profiles.load, profiles.names()):
         has_metal = profile.os in ("ios", "macos")
         assert ("metal" in profile.gguf_backends) == has_metal, profile.name
+
+
+@pytest.mark.parametrize(("machine", "may_have_one"), [("x86_64", False), ("aarch64", True)])
+def test_opencl_for_adreno_is_not_built_where_no_adreno_can_be(
+    machine: str, may_have_one: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    if may_have_one:
+        ggml_gpu.require_device("opencl")
+        return
+    with pytest.raises(NotFoundError, match="for Adreno"):
+        ggml_gpu.require_device("opencl")
