@@ -13,6 +13,7 @@ from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import ModelCorruptError, NotFoundError
 from sphere_edge.toolchain import cache
 
+# `packaging` has these names, too, and takes half a second to import.
 _BUILT_IN = ("tiny", "tiny-image")
 # One of them is in the folder of a model; a bundle has its manifest.
 _MODEL_FILES = ("config.json", "model_index.json")

@@ -17,7 +17,6 @@ from sphere_edge.console import Progress
 from sphere_edge.toolchain import ggml_cuda, vulkan_shaders
 from sphere_edge.toolchain.targets import Target
 
-BACKENDS = tuple(GPU_APIS)
 _STATIC = (
     "a program that is one static file loads no driver; with the NDK (`ANDROID_NDK_HOME`) phones "
     "get one that does"
@@ -52,7 +51,7 @@ def wanted(path: Path, manifest: Manifest | None, backend: str | None) -> str | 
     if backend is None:
         return manifest.ggml_gpu if manifest is not None else None
     is_gguf = manifest.engine == "llama" if manifest is not None else path.suffix == ".gguf"
-    if not is_gguf or backend not in BACKENDS:
+    if not is_gguf or backend not in GPU_APIS:
         return None
     own = manifest.ggml_gpu if manifest is not None else None
     return own if own is not None and own.partition(":")[0] == backend else backend
@@ -79,9 +78,9 @@ def parts(name: str, target: Target) -> Parts:
     (tools of this machine that are missing).
     """
     name, _, architecture = name.partition(":")
-    if name not in BACKENDS:
+    if name not in GPU_APIS:
         message = f"no such backend of ggml: `{name}`"
-        raise errors.InvalidArgumentError(message, hint=f"choose one of: {', '.join(BACKENDS)}")
+        raise errors.InvalidArgumentError(message, hint=f"choose one of: {', '.join(GPU_APIS)}")
     is_apple = target.system in ("macos", "ios")
     is_phone_with_cuda = name == "cuda" and target.system != "linux"
     if is_apple != (name == "metal") or target.is_static or is_phone_with_cuda:

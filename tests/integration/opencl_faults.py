@@ -8,11 +8,7 @@ from pathlib import Path
 
 import opencl_in_library
 
-from sphere_edge.bundle import reference as references
 from sphere_edge.bundle.read import Bundle
-from sphere_edge.certify import here, on_device
-from sphere_edge.certify.verdict import Verdict
-from sphere_edge.devices.local import LocalDevice
 
 # 1 / sqrt(32), as it stands in the kernels of the built-in model; and 15 % more.
 SCALE, WRONG_SCALE = "1.767767e-01f", "2.032932e-01f"
@@ -43,21 +39,3 @@ def broken(bundle: Bundle, folder: Path, change: Change) -> Bundle:
     copy = shutil.copytree(bundle.folder, folder / "broken")
     opencl_in_library.exchange(copy / "lib" / "model-opencl.so", change)
     return Bundle(copy, bundle.manifest)
-
-
-def certified(
-    bundle: Bundle, *, repeat: int = 2, short: bool = False, **environment: str
-) -> Verdict:
-    """The verdict on the GPU's code, which is not kept: the right bundle has the same id."""
-    folder = here.reference_folder(bundle)
-    reference = references.read(folder)
-    assert reference is not None
-    return on_device.certify(
-        LocalDevice(environment),
-        here.in_place(bundle, folder),
-        bundle.manifest,
-        reference,
-        repeat=repeat,
-        short=short,
-        backend="opencl",
-    )

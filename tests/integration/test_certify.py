@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from verdict_here import certified
 
 from sphere_edge import packaging, profiles
 from sphere_edge.bundle import reference as references
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.certify import here, on_device
-from sphere_edge.certify.verdict import Verdict
 from sphere_edge.commands.certify import certify
 from sphere_edge.commands.deploy import deploy
 from sphere_edge.compiler import kernels
@@ -48,20 +48,6 @@ def faulty_math(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [compilers.zig(), "cc", "-O2", "-fno-builtin", "-shared", "-fPIC", "-o", library]
     run([*command, source, "-lm"], timeout_s=300, env=compilers.environment())
     return library
-
-
-def certified(bundle: Bundle, *, repeat: int = 2, short: bool = False, **environment) -> Verdict:
-    folder = here.reference_folder(bundle)
-    reference = references.read(folder)
-    assert reference is not None
-    return on_device.certify(
-        LocalDevice(environment),
-        here.in_place(bundle, folder),
-        bundle.manifest,
-        reference,
-        repeat=repeat,
-        short=short,
-    )
 
 
 def test_a_right_bundle_is_certified_in_full_and_in_short(bundle):

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opencl_faults import FAULTS, WRONG_CONSTANT, broken, certified
+from opencl_faults import FAULTS, WRONG_CONSTANT, broken
+from verdict_here import certified
 
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.certify import on_device
@@ -22,7 +23,7 @@ from tests.cli_process import sphere_edge
 
 
 def test_right_kernels_are_certified(gpu_bundle: Bundle) -> None:
-    verdict = certified(gpu_bundle)
+    verdict = certified(gpu_bundle, backend="opencl")
     assert verdict.certified, verdict.reasons
     assert (verdict.backend, verdict.agreement, verdict.repeats) == ("opencl", 1, True)
 
@@ -30,7 +31,8 @@ def test_right_kernels_are_certified(gpu_bundle: Bundle) -> None:
 def test_a_wrong_constant_is_caught_and_its_kernel_named(
     gpu_bundle: Bundle, tmp_path: Path
 ) -> None:
-    verdict = certified(broken(gpu_bundle, tmp_path, FAULTS["wrong constant"]), repeat=1)
+    wrong = broken(gpu_bundle, tmp_path, FAULTS["wrong constant"])
+    verdict = certified(wrong, repeat=1, backend="opencl")
     assert not verdict.certified
     assert verdict.kernel is not None
     assert verdict.kernel.startswith("`attend_many`, attend (after layers.0.self_attn.qkv_proj)")
@@ -39,7 +41,8 @@ def test_a_wrong_constant_is_caught_and_its_kernel_named(
 def test_a_dropped_barrier_is_caught_and_its_kernel_named(
     gpu_bundle: Bundle, tmp_path: Path
 ) -> None:
-    verdict = certified(broken(gpu_bundle, tmp_path, FAULTS["dropped barrier"]), repeat=1)
+    wrong = broken(gpu_bundle, tmp_path, FAULTS["dropped barrier"])
+    verdict = certified(wrong, repeat=1, backend="opencl")
     assert not verdict.certified
     assert verdict.kernel is not None
     assert "rms_norm" in verdict.kernel
@@ -48,7 +51,8 @@ def test_a_dropped_barrier_is_caught_and_its_kernel_named(
 def test_a_nan_is_caught_though_it_comes_only_at_far_positions(
     gpu_bundle: Bundle, tmp_path: Path
 ) -> None:
-    verdict = certified(broken(gpu_bundle, tmp_path, FAULTS["nan at far positions"]), repeat=1)
+    wrong = broken(gpu_bundle, tmp_path, FAULTS["nan at far positions"])
+    verdict = certified(wrong, repeat=1, backend="opencl")
     assert not verdict.certified
     assert verdict.non_finite > 0
 
@@ -56,7 +60,8 @@ def test_a_nan_is_caught_though_it_comes_only_at_far_positions(
 def test_a_kernel_that_fails_one_time_in_twenty_is_caught(
     gpu_bundle: Bundle, tmp_path: Path
 ) -> None:
-    verdict = certified(broken(gpu_bundle, tmp_path, FAULTS["one call in twenty"]), repeat=5)
+    wrong = broken(gpu_bundle, tmp_path, FAULTS["one call in twenty"])
+    verdict = certified(wrong, repeat=5, backend="opencl")
     assert not verdict.certified
     assert not verdict.repeats
 

@@ -19,6 +19,7 @@ from typing import Any
 import opencl_driver
 import opencl_faults
 import pytest
+import verdict_here
 from opencl_bundles import package, profile, random_model
 from opencl_kernels import HALF_ON_POCL
 
@@ -90,7 +91,7 @@ def test_a_wrong_constant_is_caught_though_float16_is_allowed_more(
     bundle: Bundle, library: Path, tmp_path: Path
 ) -> None:
     broken = opencl_faults.broken(bundle, tmp_path, opencl_faults.WRONG_CONSTANT)
-    found = opencl_faults.certified(broken, repeat=1, **with_half(library))
+    found = verdict_here.certified(broken, repeat=1, backend="opencl", **with_half(library))
     assert not found.certified
     assert found.kernel is not None
     assert found.kernel.startswith("`attend_many`")
