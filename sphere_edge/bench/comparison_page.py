@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sphere_edge.bench import comparison_report, report, tables
+from sphere_edge.bench import comparison_tables, report_file, tables
 from sphere_edge.bench.compare import Comparison
 from sphere_edge.bench.drawing import INK, SERIES, figure, styled, svg
 from sphere_edge.bench.measurement import Measurement
@@ -21,17 +21,17 @@ def render(baseline: Measurement, comparisons: list[Comparison]) -> str:
     for number, one in enumerate(comparisons, 1):
         sections.append(
             Section(
-                f"Run {number}: {comparison_report.name(one.measurement)}",
+                f"Run {number}: {comparison_tables.name(one.measurement)}",
                 None,
-                tables.plain(comparison_report.COLUMNS),
-                comparison_report.rows(one),
-                note=comparison_report.NOTE
+                tables.plain(comparison_tables.COLUMNS),
+                comparison_tables.rows(one),
+                note=comparison_tables.NOTE
                 + (f" Differs: {'; '.join(one.differs)}." if one.differs else ""),
             )
         )
-    raw = report.dumped(comparison_report.as_json(baseline, comparisons, {}))
+    raw = report_file.json_text(comparison_tables.as_json(baseline, comparisons, {}))
     title = f"{baseline.model}, {len(comparisons) + 1} runs compared"
-    return page(title, f"baseline: {comparison_report.name(baseline)}", figures, sections, raw)
+    return page(title, f"baseline: {comparison_tables.name(baseline)}", figures, sections, raw)
 
 
 @styled

@@ -1,82 +1,14 @@
-"""A comparison as tables, JSON, Markdown and a page with the runs beside each other."""
+"""Writes a comparison of runs as HTML, Markdown or JSON."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from sphere_edge.bench import report, tables
-from sphere_edge.bench.compare import CONFIDENCE, Comparison, Ratio
+from sphere_edge.bench import comparison_tables, report_file, tables
+from sphere_edge.bench.compare import Comparison
 from sphere_edge.bench.measurement import Measurement
-from sphere_edge.console import human_bytes
 
-COLUMNS = ("MEASURED", "BASELINE →", "OTHER →", "UNIT", "RATIO →", "95 % INTERVAL →", "VERDICT")
 FORMATS = (".html", ".md", ".json")
-NOTE = (
-    f"Ratio: above 1 is better, for times too. The interval is a bootstrap of the ratio of the "
-    f"medians at {CONFIDENCE:.0%}; where 1 lies inside, chance alone explains the difference."
-)
-
-
-def rows(comparison: Comparison) -> tables.Rows:
-    """One row per series and one for memory, as in `COLUMNS`."""
-    found: tables.Rows = [
-        (
-            one.title,
-            tables.number(one.baseline),
-            tables.number(one.other),
-            one.unit,
-            f"{one.ratio:.3f}",
-            interval(one),
-            one.verdict,
-        )
-        for one in comparison.ratios
-    ]
-    peak = comparison.measurement.memory.peak_rss_bytes
-    before = peak / comparison.memory
-    sizes = human_bytes(before), human_bytes(peak)
-    found.append(("peak memory", *sizes, "", f"{1 / comparison.memory:.3f}", "", ""))
-    return found
-
-
-def interval(one: Ratio) -> str:
-    """`0.95 … 1.02`."""
-    if one.low is None or one.high is None:
-        return tables.NOT_TOLD
-    return f"{one.low:.3f} … {one.high:.3f}"
-
-
-def as_json(
-    baseline: Measurement, comparisons: list[Comparison], failed: dict[str, list[str]]
-) -> dict[str, Any]:
-    """What was compared, each ratio with its interval, and what failed."""
-    return {
-        "schema_version": 1,
-        "confidence": CONFIDENCE,
-        "baseline": _who(baseline),
-        "runs": [
-            {
-                **_who(one.measurement),
-                "differs": list(one.differs),
-                "memory_ratio": one.memory,
-                "ratios": [
-                    {
-                        "title": ratio.title,
-                        "unit": ratio.unit,
-                        "baseline": ratio.baseline,
-                        "other": ratio.other,
-                        "ratio": ratio.ratio,
-                        "low": ratio.low,
-                        "high": ratio.high,
-                        "verdict": ratio.verdict,
-                    }
-                    for ratio in one.ratios
-                ],
-            }
-            for one in comparisons
-        ],
-        "failed": failed,
-    }
 
 
 def write(
@@ -86,38 +18,24 @@ def write(
     path: Path,
 ) -> None:
     """Writes the comparison in the format of `path`'s suffix."""
-    report.check(path, FORMATS)
+    report_file.check(path, FORMATS)
     if path.suffix == ".json":
-        text = report.dumped(as_json(baseline, comparisons, failed))
+        text = report_file.json_text(comparison_tables.as_json(baseline, comparisons, failed))
     elif path.suffix == ".md":
         text = markdown(baseline, comparisons)
     else:
         from sphere_edge.bench import comparison_page
 
         text = comparison_page.render(baseline, comparisons)
-    report.save(text, path)
+    report_file.save(text, path)
 
 
 def markdown(baseline: Measurement, comparisons: list[Comparison]) -> str:
     """One table per run."""
-    parts = [f"# {baseline.model}, runs compared\n\n{NOTE}\n"]
+    parts = [f"# {baseline.model}, runs compared\n\n{comparison_tables.NOTE}\n"]
     for one in comparisons:
         differs = f"Differs: {'; '.join(one.differs)}\n\n" if one.differs else ""
-        table = [tables.plain(COLUMNS), *rows(one)]
-        parts.append(f"## {name(one.measurement)}\n\n{differs}{report.markdown_table(table)}")
+        table = [tables.plain(comparison_tables.COLUMNS), *comparison_tables.rows(one)]
+        title = comparison_tables.name(one.measurement)
+        parts.append(f"## {title}\n\n{differs}{report_file.markdown_table(table)}")
     return "\n".join(parts)
-
-
-def name(measurement: Measurement) -> str:
-    """What tells runs apart for people."""
-    return f"{measurement.model} on {measurement.device.title}, {measurement.measured_at}"
-
-
-def _who(measurement: Measurement) -> dict[str, Any]:
-    return {
-        "model": measurement.model,
-        "bundle_id": measurement.bundle_id,
-        "device": measurement.device.title,
-        "measured_at": measurement.measured_at,
-        "peak_rss_bytes": measurement.memory.peak_rss_bytes,
-    }

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from sphere_edge import __version__, errors, profiles, roofline
+from sphere_edge import __version__, errors, profiles
 from sphere_edge.bench import conditions, measurement, tegrastats
 from sphere_edge.bench.cooling import thermometers, wait_until_cool
 from sphere_edge.bench.measurement import AtMost, Measurement, Part, Series, Sustained
@@ -24,6 +24,7 @@ from sphere_edge.devices import payload
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.probe import Probe, probe
 from sphere_edge.devices.sensors import Sensor
+from sphere_edge.fit import roofline
 from sphere_edge.run import Completed
 
 

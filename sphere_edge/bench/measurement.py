@@ -112,7 +112,7 @@ class Memory(Part):
 class AtMost(Part):
     """Upper bounds in tokens per second on the device that the bundle was made for.
 
-    From its bandwidth and its arithmetic, see sphere_edge/roofline.py; None where unknown.
+    From its bandwidth and its arithmetic, see sphere_edge/fit/roofline.py; None where unknown.
     """
 
     decode: Positive | None = None

@@ -4,55 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from sphere_edge.bench import tables
+from sphere_edge.bench import report_file, tables
 from sphere_edge.bench.measurement import Measurement
-from sphere_edge.errors import InvalidArgumentError
-from sphere_edge.whole_file import written_whole
-
-FORMATS = (".html", ".md", ".csv", ".json")
-
-
-def check(path: Path, formats: tuple[str, ...] = FORMATS) -> None:
-    """InvalidArgumentError unless `path` ends in one of `formats` and has a folder to go to."""
-    if path.suffix not in formats:
-        message = f"a report cannot be written as `{path.name}`"
-        raise InvalidArgumentError(message, hint=f"end its name in one of: {', '.join(formats)}")
-    if not path.parent.is_dir():
-        message = f"there is no folder `{path.parent}` for the report"
-        raise InvalidArgumentError(message)
 
 
 def write(measurement: Measurement, path: Path) -> None:
     """Writes the report in the format of `path`'s suffix."""
-    check(path)
+    report_file.check(path)
     forms: dict[str, Callable[[Measurement], str]] = {
         ".html": html,
         ".md": markdown,
         ".csv": comma_separated,
         ".json": as_json,
     }
-    save(forms[path.suffix](measurement), path)
-
-
-def save(text: str, path: Path) -> None:
-    """Writes `text` with its line ends as they are."""
-    with written_whole(path) as beside:
-        beside.write_text(text, encoding="utf-8", newline="")
+    report_file.save(forms[path.suffix](measurement), path)
 
 
 def as_json(measurement: Measurement) -> str:
     """One JSON document, as docs/bench.md describes it."""
-    return dumped(measurement.as_json())
-
-
-def dumped(document: Any) -> str:
-    """`document` as every JSON report is written."""
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return report_file.json_text(measurement.as_json())
 
 
 def comma_separated(measurement: Measurement) -> str:
@@ -92,18 +65,12 @@ def markdown(measurement: Measurement) -> str:
         [tables.plain(tables.CONDITIONS), *tables.conditions(measurement)],
     ]
     heading = f"# {measurement.model}\n\n{tables.subtitle(measurement)}\n"
-    return "\n".join([heading, *map(markdown_table, parts)])
-
-
-def markdown_table(table: list[tuple[str, ...]]) -> str:
-    """Header and rows; what would end a cell is escaped."""
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]
-    return "\n".join([lines[0], "|" + "---|" * len(table[0]), *lines[1:]]) + "\n"
+    return "\n".join([heading, *map(report_file.markdown_table, parts)])
 
 
 def html(measurement: Measurement) -> str:
     """One page with its plots in it, readable offline, light or dark."""
     # Drawing takes a second to import; the other formats need nothing of it.
-    from sphere_edge.bench import page
+    from sphere_edge.bench import measurement_page
 
-    return page.of_measurement(measurement)
+    return measurement_page.render(measurement)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sphere_edge.bench import report
+from sphere_edge.bench import report_file
 
 _HEADER = ("MEASURED", "MEDIAN")
 
@@ -35,13 +35,13 @@ class Runs:
 
 
 def write(runs: Runs, path: Path) -> None:
-    """Writes the report in the format of `path`'s suffix. Raises what `report.check` raises."""
-    report.check(path)
-    report.save(rendered(runs, path.suffix), path)
+    """Writes the report in the format of `path`'s suffix; raises as `report_file.check`."""
+    report_file.check(path)
+    report_file.save(rendered(runs, path.suffix), path)
 
 
 def rendered(runs: Runs, suffix: str) -> str:
-    """The report's text; `suffix` is one of `report.FORMATS`."""
+    """The report's text; `suffix` is one of `report_file.FORMATS`."""
     forms: dict[str, Callable[[Runs], str]] = {
         ".html": html,
         ".md": markdown,
@@ -53,7 +53,7 @@ def rendered(runs: Runs, suffix: str) -> str:
 
 def as_json(runs: Runs) -> str:
     """One JSON document, as docs/bench.md describes it."""
-    return report.dumped(runs.document)
+    return report_file.json_text(runs.document)
 
 
 def comma_separated(runs: Runs) -> str:
@@ -68,7 +68,7 @@ def comma_separated(runs: Runs) -> str:
 
 def markdown(runs: Runs) -> str:
     """One table."""
-    table = report.markdown_table([_HEADER, *runs.medians])
+    table = report_file.markdown_table([_HEADER, *runs.medians])
     return f"# {runs.name}\n\n{runs.subtitle}\n\n{table}"
 
 

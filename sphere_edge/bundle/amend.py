@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sphere_edge.bundle.manifest import Manifest, Quality, bundle_id, document_of, render
 from sphere_edge.bundle.read import MANIFEST, manifest_bytes, parse
-from sphere_edge.errors import InvalidArgumentError, StorageError
+from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.files import atomic_write
 
 
 def record_quality(folder: Path, quality: Quality) -> Manifest:
@@ -23,16 +24,9 @@ def record_quality(folder: Path, quality: Quality) -> Manifest:
     document = document_of(before.model_copy(update={"quality": quality}))
     document["id"] = bundle_id(document)
     amended = Manifest.model_validate(document)
-    partial = folder / f".{MANIFEST}.partial"
-    try:
-        with partial.open("wb") as out:
-            out.write(render(document))
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(folder / MANIFEST)
-    except OSError as error:
-        message = f"`{folder / MANIFEST}` cannot be written: {error.strerror}"
-        raise StorageError(message, hint="make the folder writable, or copy the bundle") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    hint = "make the folder writable, or copy the bundle"
+    with atomic_write(folder / MANIFEST, hint=hint) as partial, partial.open("wb") as out:
+        out.write(render(document))
+        out.flush()
+        os.fsync(out.fileno())
     return amended

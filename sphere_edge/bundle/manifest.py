@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sphere_edge.backends import CompiledGpu, GgufBackend
+from sphere_edge.profiles.backends import CompiledGpu, GgufBackend
 
 SCHEMA_VERSION: Final = 1
 # The same number as SE_RUNTIME_ABI in native/include/sphere_edge.h.

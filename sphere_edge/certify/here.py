@@ -17,9 +17,9 @@ from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices.items import Item
 from sphere_edge.devices.payload import item
 from sphere_edge.errors import UnsupportedError
+from sphere_edge.files import atomic_write
 from sphere_edge.runtime.text import TextManager
 from sphere_edge.toolchain import native, targets
-from sphere_edge.whole_file import written_whole
 
 # Tokens of one call of the engine that gives every row.
 _SCORE_TOKENS = 32
@@ -67,8 +67,8 @@ def keep(bundle: Bundle, verdict: Verdict) -> None:
     """Keeps a verdict about this machine; the bundle itself stays as it is."""
     path = _verdict_path(bundle)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as beside:
-        beside.write_text(as_text(kept(bundle).with_one(verdict)), encoding="utf-8")
+    with atomic_write(path) as partial:
+        partial.write_text(as_text(kept(bundle).with_one(verdict)), encoding="utf-8")
 
 
 def kept(bundle: Bundle) -> Verdicts:

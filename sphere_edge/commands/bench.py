@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sphere_edge import bench as benchmark
 from sphere_edge import console, packaged_once
-from sphere_edge.bench import audio, pictures, runs_report, tables
+from sphere_edge.bench import audio, pictures, report_file, runs_report, tables
 from sphere_edge.bench import report as reports
 from sphere_edge.bench.measurement import AtMost, Measurement
 from sphere_edge.bench.plan import plan_of
@@ -44,7 +44,7 @@ def bench(
     `form`: json, csv or markdown on stdout instead of tables.
     """
     for path in report:
-        reports.check(path)
+        report_file.check(path)
     if uri == "local":
         bundle = packaged_once.bundle_of(bundle, console.progress())
     if pictures.is_for_images(bundle):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sphere_edge import console
 from sphere_edge.bench import comparison_report as reports
-from sphere_edge.bench import measurement, report
+from sphere_edge.bench import comparison_tables, measurement, report_file
 from sphere_edge.bench.compare import LEAST_SAMPLES, Comparison, compare
 from sphere_edge.errors import InvalidArgumentError
 
@@ -24,7 +24,7 @@ def compare_reports(
     Raises InvalidArgumentError if `fail_below` is given and a run has too few samples to judge it.
     """
     for path in to:
-        report.check(path, reports.FORMATS)
+        report_file.check(path, reports.FORMATS)
     baseline, *others = (measurement.read(path) for path in files)
     compared = compare(baseline, others)
     failed = _failed(files[1:], compared, fail_below)
@@ -32,7 +32,7 @@ def compare_reports(
         reports.write(baseline, compared, failed, path)
         console.say(f"report: {path}")
     if as_json:
-        console.write_json(reports.as_json(baseline, compared, failed))
+        console.write_json(comparison_tables.as_json(baseline, compared, failed))
     else:
         _show(files, compared)
     if failed:
@@ -79,4 +79,4 @@ def _show(files: Sequence[Path], compared: Sequence[Comparison]) -> None:
         console.say(f"{file} beside {files[0]}")
         if one.differs:
             console.say(f"  differs: {'; '.join(one.differs)}")
-        console.write_table(reports.COLUMNS, reports.rows(one))
+        console.write_table(comparison_tables.COLUMNS, comparison_tables.rows(one))

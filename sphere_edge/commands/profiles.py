@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sphere_edge import console, profile_toml, profiles
+from sphere_edge import console, profiles
 from sphere_edge.devices.described import profile_of
 from sphere_edge.devices.matching import Match, matches
 from sphere_edge.devices.open import opened
 from sphere_edge.devices.probe import probe
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
-from sphere_edge.profiles import DeviceProfile
-from sphere_edge.whole_file import written_whole
+from sphere_edge.files import atomic_write
+from sphere_edge.profiles import DeviceProfile, toml_file
 
 
 def list_profiles(
@@ -113,10 +113,10 @@ def new_profile(uri: str | None, like: str | None, name: str | None, output: Pat
     if path.exists():
         message = f"`{path}` exists"
         raise StorageError(message, hint="choose another file with --output")
-    text = profile_toml.render(made)
+    text = toml_file.render(made)
     profiles.parse(text, f"{path.stem}.toml")
-    with written_whole(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8")
     if uri is not None:
         console.say("what it does not tell is left out: bandwidth, API limits, what apps may use")
     console.write(str(path))

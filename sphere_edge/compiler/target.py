@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import tvm
 
-from sphere_edge.backends import CompiledGpu
 from sphere_edge.errors import UnsupportedError
 from sphere_edge.profiles import DeviceProfile, GpuLimits
+from sphere_edge.profiles.backends import CompiledGpu
 from sphere_edge.quantization.weights import WeightFormat
 
 IsaName = Literal["avx512vnni", "avx2", "neon_i8mm", "neon_dotprod", "generic"]

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sphere_edge import errors, host
+from sphere_edge import errors
 from sphere_edge.devices import sensors
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.sensors import Sensor
+from sphere_edge.profiles import host_probe
 
 # The last section of one script are the sensors; nothing may come after them but the end.
 _SCRIPT = Path(__file__).with_name("probe.sh").read_text("utf-8") + sensors.SCRIPT + "section end\n"
@@ -246,7 +247,7 @@ def _features(
         )
     if machine not in ("aarch64", "x86_64"):
         return ()
-    return host.linux_cpu("\n".join(told.get("cpuinfo", [])), machine == "aarch64")[1]
+    return host_probe.linux_cpu("\n".join(told.get("cpuinfo", [])), machine == "aarch64")[1]
 
 
 def _auxv(lines: list[str]) -> dict[int, int]:

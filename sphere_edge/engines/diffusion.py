@@ -15,7 +15,7 @@ from sphere_edge.engines.diffusion_fit import QUANTIZATIONS, predict
 from sphere_edge.engines.options import PackageOptions, refuse_text_options
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import InvalidArgumentError
-from sphere_edge.fit import too_much
+from sphere_edge.fit.memory import too_much
 from sphere_edge.formats import diffusers, diffusion, generation
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.profiles import DeviceProfile

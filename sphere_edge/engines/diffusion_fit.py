@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sphere_edge.bundle.manifest import Memory
-from sphere_edge.fit import RUNTIME_BYTES
+from sphere_edge.fit.memory import RUNTIME_BYTES
 from sphere_edge.formats import diffusion
 from sphere_edge.profiles import DeviceProfile
 

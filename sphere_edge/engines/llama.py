@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sphere_edge import console, fit
+from sphere_edge import console
 from sphere_edge.bundle.manifest import ManifestDraft, Memory, Target, Text
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.console import Progress
@@ -12,6 +12,7 @@ from sphere_edge.engines.options import PackageOptions, context_tokens
 from sphere_edge.engines.place import place
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import InvalidArgumentError, ModelCorruptError, UnsupportedError
+from sphere_edge.fit import memory as fit
 from sphere_edge.formats import gguf, gguf_parts, quantized
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.gguf import GgufFile

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sphere_edge import console, fit
+from sphere_edge import console
 from sphere_edge.bundle.manifest import ManifestDraft, RopeSwitch, Target, Text, Tvm
 from sphere_edge.bundle.reference_plan import PASSAGE
 from sphere_edge.bundle.write import BundleWriter
@@ -19,6 +19,7 @@ from sphere_edge.engines import compiled_code, mixed, weights
 from sphere_edge.engines.options import PackageOptions, context_tokens
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import ModelCorruptError
+from sphere_edge.fit import memory as fit
 from sphere_edge.formats import quantized, tokenizer
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.generation import sampling_defaults

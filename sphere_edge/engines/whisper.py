@@ -15,7 +15,7 @@ from sphere_edge.engines import whisper_fit
 from sphere_edge.engines.options import PackageOptions, refuse_text_options
 from sphere_edge.engines.place import place
 from sphere_edge.engines.provenance import provenance
-from sphere_edge.fit import too_much
+from sphere_edge.fit.memory import too_much
 from sphere_edge.formats import whisper, whisper_folder, whisper_write
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.profiles import DeviceProfile

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sphere_edge.bundle.manifest import Memory
-from sphere_edge.fit import RUNTIME_BYTES
+from sphere_edge.fit.memory import RUNTIME_BYTES
 from sphere_edge.formats import whisper, whisper_folder
 from sphere_edge.formats.whisper import WhisperFile
 from sphere_edge.profiles import DeviceProfile

@@ -9,7 +9,7 @@ import numpy as np
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.evaluation.comparison import Comparison
 from sphere_edge.evaluation.figures import BLOCK_TOKENS, Interval
-from sphere_edge.whole_file import written_whole
+from sphere_edge.files import atomic_write
 
 COLUMNS = ("MEASURED", "VALUE →", "95 % INTERVAL →")
 PLOTS = (".svg", ".png")
@@ -55,8 +55,8 @@ def plot(comparison: Comparison, path: Path) -> None:
     axes.set_ylabel("KL divergence (nats)")
     axes.set_title(f"{comparison.candidate} against {comparison.reference}")
     axes.legend(loc="upper right", fontsize=8)
-    with written_whole(path) as beside:
-        figure.savefig(beside)
+    with atomic_write(path) as partial:
+        figure.savefig(partial)
 
 
 def _cells(one: Interval, *, percent: bool = False) -> tuple[str, str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sphere_edge import fit, profiles
+from sphere_edge import profiles
 from sphere_edge.console import human_bytes
 from sphere_edge.engines.llama import model_spec
-from sphere_edge.fit import Choice, Fit, ModelSpec
+from sphere_edge.fit import memory as fit
+from sphere_edge.fit.memory import Choice, Fit, ModelSpec
+from sphere_edge.fit.roofline import roofline
 from sphere_edge.formats import gguf, quantized, text_part
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
@@ -18,7 +20,6 @@ from sphere_edge.inspection.description import Description, Table, facts
 from sphere_edge.models.registry import check_known
 from sphere_edge.models.shape import Shape
 from sphere_edge.quantization.weights import FORMATS
-from sphere_edge.roofline import roofline
 
 
 def describe(source: ModelSource, context_tokens: int | None) -> Description:

@@ -16,11 +16,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from sphere_edge import errors
+from sphere_edge.files import atomic_write
 from sphere_edge.runtime import binding_image, library, options
 from sphere_edge.runtime.binding import SEED_RANDOM
 from sphere_edge.runtime.handle import Handle
 from sphere_edge.runtime.interruptible import interruptible
-from sphere_edge.whole_file import written_whole
 
 _UINT32 = 0xFFFFFFFF
 _GREATEST_SEED = 0x7FFFFFFF
@@ -76,12 +76,12 @@ class GeneratedImage:
     def save(self, path: str | Path) -> None:
         """Writes `png()`, or another format by the ending. Raises StorageError."""
         place = Path(path)
-        with written_whole(place) as beside:
+        with atomic_write(place) as partial:
             if place.suffix.lower() == ".png":
-                beside.write_bytes(self.png())
+                partial.write_bytes(self.png())
                 return
             try:
-                self.image.save(beside)
+                self.image.save(partial)
             except ValueError as error:
                 message = f"no picture format has the ending `{place.suffix}`"
                 raise errors.InvalidArgumentError(message, hint="take .png") from error

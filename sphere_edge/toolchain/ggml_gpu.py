@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sphere_edge import errors
-from sphere_edge.backends import GPU_APIS
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.console import Progress
+from sphere_edge.profiles.backends import GPU_APIS
 from sphere_edge.toolchain import ggml_cuda, vulkan_shaders
 from sphere_edge.toolchain.targets import Target
 

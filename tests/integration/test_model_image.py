@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import tvm_ffi
 
-from sphere_edge import host, resources
+from sphere_edge import resources
 from sphere_edge.errors import Status
+from sphere_edge.profiles import host_probe
 from sphere_edge.run import run
 from sphere_edge.toolchain import compilers
 from sphere_edge.toolchain.link import link_shared
@@ -56,12 +57,12 @@ def library(folder: Path, code: str, triple: str) -> Path:
 def test_code_data_and_imports_of_a_library_are_put_in_place(
     loader: Path, tmp_path: Path, system: str
 ) -> None:
-    made = library(tmp_path, CODE, f"{host.probe().triple.split('-')[0]}-{system}")
+    made = library(tmp_path, CODE, f"{host_probe.probe().triple.split('-')[0]}-{system}")
     assert run([loader, "f", made], timeout_s=60).stdout.split() == [f"{math.e + 0.25:.6f}", "1"]
 
 
 def test_a_function_that_the_runtime_lacks_is_an_error(loader: Path, tmp_path: Path) -> None:
-    triple = host.probe().triple
+    triple = host_probe.probe().triple
     sound = library(tmp_path, CODE, triple)
     (tmp_path / "other").mkdir()
     code = "int getppid(void);\nint f(void) { return getppid(); }\n"
@@ -71,7 +72,7 @@ def test_a_function_that_the_runtime_lacks_is_an_error(loader: Path, tmp_path: P
 
 
 def test_no_damaged_library_brings_the_process_down(loader: Path, tmp_path: Path) -> None:
-    sound = library(tmp_path, CODE, host.probe().triple)
+    sound = library(tmp_path, CODE, host_probe.probe().triple)
     content = sound.read_bytes()
     damaged = []
     for seed in range(MUTATIONS):

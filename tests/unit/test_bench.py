@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sphere_edge.bench import measurement, report
+from sphere_edge.bench import measurement, report, report_file
 from sphere_edge.bench.measure import at_most
 from sphere_edge.bench.measurement import Series
 from sphere_edge.bench.plan import seconds
@@ -123,9 +123,9 @@ def test_the_same_measurement_gives_the_same_report(tmp_path: Path) -> None:
 
 def test_an_unknown_report_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match=r"bench\.pdf"):
-        report.check(Path("bench.pdf"))
+        report_file.check(Path("bench.pdf"))
     with pytest.raises(InvalidArgumentError, match="folder"):
-        report.check(tmp_path / "missing" / "bench.html")
+        report_file.check(tmp_path / "missing" / "bench.html")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sphere_edge.errors import OutOfMemoryError, Status
-from sphere_edge.fit import Choice, ModelSpec, changes, check, fit, predict
+from sphere_edge.fit.memory import Choice, ModelSpec, changes, check, fit, predict
 from sphere_edge.profiles import DeviceProfile, Gpu
 
 GIB = 2**30

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sphere_edge import host, profile_toml, profiles
+from sphere_edge import profiles
 from sphere_edge.errors import InvalidArgumentError, NotFoundError
+from sphere_edge.profiles import host_probe, toml_file
 from sphere_edge.toolchain import targets
 
 CATALOGUE = Path(__file__).parents[2] / "device_profiles"
@@ -164,7 +165,7 @@ def test_the_catalogue_knows_thirty_devices_and_each_shared_chip_is_used() -> No
 @pytest.mark.parametrize("name", profiles.names())
 def test_a_profile_survives_being_written(name: str) -> None:
     profile = profiles.load(name)
-    assert profiles.parse(profile_toml.render(profile), f"{name}.toml") == profile
+    assert profiles.parse(toml_file.render(profile), f"{name}.toml") == profile
 
 
 def test_sizes_may_be_written_with_units(tmp_path: Path) -> None:
@@ -173,12 +174,12 @@ def test_sizes_may_be_written_with_units(tmp_path: Path) -> None:
 
 def test_cpu_features_are_those_that_every_core_has() -> None:
     cpuinfo = "processor: 0\nFeatures: fp asimd asimddp i8mm\n\nprocessor: 1\nFeatures: fp asimd\n"
-    assert host.linux_cpu(cpuinfo, arm=True)[1] == ("neon",)
+    assert host_probe.linux_cpu(cpuinfo, arm=True)[1] == ("neon",)
     x86 = "model name : A CPU\nflags : avx2 fma f16c avx512f avx512bw avx512vl avx512dq avx512_vnni"
-    title, features = host.linux_cpu(x86, arm=False)
+    title, features = host_probe.linux_cpu(x86, arm=False)
     assert title == "A CPU"
     assert set(features) == {"avx2", "fma", "f16c", "avx512vnni"}
-    assert "avx512vnni" not in host.linux_cpu(x86.replace("avx512vl", ""), arm=False)[1]
+    assert "avx512vnni" not in host_probe.linux_cpu(x86.replace("avx512vl", ""), arm=False)[1]
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="CPU affinity is a Linux thing")
@@ -186,7 +187,7 @@ def test_only_cores_this_process_may_use_are_counted() -> None:
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(allowed)})
-        assert host.performance_cores() == 1
+        assert host_probe.performance_cores() == 1
     finally:
         os.sched_setaffinity(0, allowed)
 
@@ -202,21 +203,21 @@ def test_small_cores_and_second_threads_are_not_counted(
         (topology / "physical_package_id").write_text("0\n")
         (topology / "core_id").write_text(f"{cpu // 2 if cpu < 4 else cpu}\n")
         (tmp_path / f"cpu{cpu}" / "cpu_capacity").write_text("1024\n" if cpu < 4 else "280\n")
-    monkeypatch.setattr(host, "_CPUS", tmp_path)
+    monkeypatch.setattr(host_probe, "_CPUS", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(allowed), raising=False)
-    monkeypatch.setattr(host, "_CGROUP", tmp_path)
+    monkeypatch.setattr(host_probe, "_CGROUP", tmp_path)
     (tmp_path / "cpu.max").write_text("800000 100000\n")
-    assert host.performance_cores() == 2
+    assert host_probe.performance_cores() == 2
     (tmp_path / "cpu.max").write_text("100000 100000\n")
-    assert host.performance_cores() == 1
+    assert host_probe.performance_cores() == 1
 
 
 def test_a_container_limit_counts_as_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host, "_CGROUP", tmp_path)
-    whole = host.memory_bytes()
+    monkeypatch.setattr(host_probe, "_CGROUP", tmp_path)
+    whole = host_probe.memory_bytes()
     (tmp_path / "memory.max").write_text("1073741824\n")
-    assert host.memory_bytes() == 2**30 < whole
+    assert host_probe.memory_bytes() == 2**30 < whole
     (tmp_path / "memory.max").write_text("max\n")
-    assert host.memory_bytes() == whole
+    assert host_probe.memory_bytes() == whole

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sphere_edge import profiles
-from sphere_edge.fit import Choice, ModelSpec, predict
-from sphere_edge.roofline import Roofline, operations_per_s, roofline
+from sphere_edge.fit.memory import Choice, ModelSpec, predict
+from sphere_edge.fit.roofline import Roofline, operations_per_s, roofline
 
 SPEC = ModelSpec(
     name="half a billion",

@@ -15,9 +15,9 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from sphere_edge.backends import CompiledGpu
 from sphere_edge.compiler.kernels import tir
 from sphere_edge.compiler.kernels.tir import Buffer, Value
+from sphere_edge.profiles.backends import CompiledGpu
 
 _AXES = "xyz"
 # What a parameter that is read as texels is called; `compiler.opencl_source` makes an image of it.

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from sphere_edge.errors import StorageError
-from sphere_edge.whole_file import written_whole
+from sphere_edge.files import atomic_write
 
 
 def test_the_file_is_there_when_the_block_is_done(tmp_path: Path) -> None:
     path = tmp_path / "report.md"
-    with written_whole(path) as beside:
-        beside.write_text("new", encoding="utf-8")
+    with atomic_write(path) as partial:
+        partial.write_text("new", encoding="utf-8")
         assert not path.exists()
     assert path.read_text(encoding="utf-8") == "new"
     assert list(tmp_path.iterdir()) == [path]
@@ -25,8 +25,8 @@ def test_an_older_file_stays_when_the_block_is_left(
 ) -> None:
     path = tmp_path / "report.md"
     path.write_text("old", encoding="utf-8")
-    with pytest.raises(stop), written_whole(path) as beside:
-        beside.write_text("half", encoding="utf-8")
+    with pytest.raises(stop), atomic_write(path) as partial:
+        partial.write_text("half", encoding="utf-8")
         raise stop
     assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -36,6 +36,6 @@ def test_what_the_system_refuses_is_said_of_the_file_itself(tmp_path: Path) -> N
     path = tmp_path / "absent" / "report.md"
     with (
         pytest.raises(StorageError, match="`.*/absent/report.md` cannot be written: No such file"),
-        written_whole(path) as beside,
+        atomic_write(path) as partial,
     ):
-        beside.write_text("text", encoding="utf-8")
+        partial.write_text("text", encoding="utf-8")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sphere_edge.profiles import DeviceProfile
+from sphere_edge.profiles.profile import DeviceProfile
 
 _UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 

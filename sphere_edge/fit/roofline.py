@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass
 
 from sphere_edge.bundle.manifest import Memory
-from sphere_edge.fit import Choice, ModelSpec, predict
+from sphere_edge.fit.memory import Choice, ModelSpec, predict
 from sphere_edge.profiles import DeviceProfile, Gpu
 
 # Operations (a multiplication and an addition are two) that one core starts per cycle.

@@ -1,31 +1,14 @@
-"""Device profiles: what is known of a device that models are packaged for, one TOML file each.
-
-Where several devices share a system on a chip, its CPU, GPU and memory bandwidth stand once, in
-`device_profiles/socs/NAME.toml`; a profile that says `soc = "NAME"` takes them from there, and may
-say otherwise figure by figure.
-"""
+"""What a device profile holds, and what makes it invalid."""
 
 from __future__ import annotations
 
-import difflib
-import functools
 import re
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from sphere_edge import host as this_host
-from sphere_edge import resources
-from sphere_edge.backends import CompiledBackend, GgufBackend, GpuApi
-from sphere_edge.errors import InvalidArgumentError, NotFoundError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from sphere_edge.profiles.backends import CompiledBackend, GgufBackend, GpuApi
 
 Feature = Literal["avx512vnni", "avx2", "fma", "f16c", "neon", "dotprod", "i8mm", "fp16"]
 Quantization = Literal["q4", "q8", "f16", "f32"]
@@ -38,7 +21,6 @@ _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 10**3, "MB": 10**6, "G
 _SYSTEMS = {"android": "Android API", "ios": "iOS", "macos": "macOS"}
 # As in sphere_edge/toolchain/targets.py.
 _OLDEST_GLIBC = {"arm64": "2.27", "x86-64": "2.28"}
-_HOST_SOURCE = "probed on this machine"
 
 
 def _parse_bytes(value: Any) -> Any:
@@ -232,128 +214,3 @@ class DeviceProfile(_Part):
     def is_arm(self) -> bool:
         """Whether its CPU is a 64-bit ARM."""
         return self.triple.startswith(("aarch64", "arm64"))
-
-
-def names() -> tuple[str, ...]:
-    """All profile names, `host` first."""
-    files = resources.folder("device_profiles").glob("*.toml")
-    return ("host", *sorted(file.stem for file in files))
-
-
-def load(name: str) -> DeviceProfile:
-    """The profile `name`, or that in the file `name` if it ends in `.toml`.
-
-    Raises NotFoundError with the nearest names when there is none, and what `read` raises.
-    """
-    if name.endswith(".toml"):
-        return read(Path(name))
-    known = names()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        message = f"no device profile named `{name}`"
-        raise NotFoundError(message, hint=f"choose one of: {', '.join(near or known)}")
-    if name == "host":
-        return host()
-    return read(resources.folder("device_profiles") / f"{name}.toml")
-
-
-def read(path: Path) -> DeviceProfile:
-    """The profile in the TOML file `path`; InvalidArgumentError says what is wrong with it."""
-    return parse(_text(path), path)
-
-
-def parse(text: str, path: Path | str) -> DeviceProfile:
-    """The profile in `text`, the content of the file `path`; raises as `read` does."""
-    path = Path(path)
-    try:
-        profile = DeviceProfile.model_validate(_with_soc(_toml(text, path)))
-    except ValidationError as error:
-        message = f"`{path}` is no device profile: {describe(error)}"
-        hint = "`sphere-edge profiles show pixel8` shows what belongs into one"
-        raise InvalidArgumentError(message, hint=hint) from error
-    if profile.name != path.stem:
-        message = f"`{path}` calls itself `{profile.name}`: file and name must be the same"
-        raise InvalidArgumentError(message, hint=f"rename it to `{profile.name}.toml`")
-    return profile
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        message = f"there is no file `{path}`"
-        raise NotFoundError(message, hint="a profile is a TOML file") from error
-    except UnicodeDecodeError as error:
-        message = f"`{path}` is no TOML file: {error}"
-        raise InvalidArgumentError(message) from error
-
-
-def _toml(text: str, path: Path) -> dict[str, Any]:
-    try:
-        fields: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message = f"`{path}` is no TOML file: {error}"
-        hint = "`sphere-edge profiles show pixel8` shows what belongs into one"
-        raise InvalidArgumentError(message, hint=hint) from error
-    return fields
-
-
-def _with_soc(fields: dict[str, Any]) -> dict[str, Any]:
-    """`fields` with what is known of its system on a chip, where `soc` names a file of ours."""
-    soc = fields.get("soc")
-    folder = resources.folder("device_profiles") / "socs"
-    # A name is looked up in a listing, so it can never be a path.
-    known = {path.stem: path for path in folder.glob("*.toml")}
-    if not isinstance(soc, str) or soc not in known:
-        return fields
-    shared = _toml(_text(known[soc]), known[soc])
-    parts = {
-        part: _merged(shared.get(part, {}), given)
-        for part in ("cpu", "memory", "gpu", "sources")
-        if (given := fields.get(part, {})) or part in shared
-    }
-    return {**fields, **parts, "soc": shared.get("title", soc)}
-
-
-def _merged(shared: Any, given: Any) -> Any:
-    """`given`, and what only `shared` says, table by table."""
-    if not isinstance(shared, dict) or not isinstance(given, dict):
-        return given
-    return {
-        **shared,
-        **{key: _merged(shared.get(key), value) for key, value in given.items()},
-    }
-
-
-def describe(error: ValidationError) -> str:
-    """What is wrong, as `cpu.features.0: input should be …`, one part per field."""
-    return "; ".join(
-        ": ".join(
-            filter(
-                None, (".".join(map(str, item["loc"])), item["msg"][:1].lower() + item["msg"][1:])
-            )
-        )
-        for item in error.errors(include_url=False)
-    )
-
-
-@functools.cache
-def host() -> DeviceProfile:
-    """The machine we run on. A fifth of its memory is left to the system."""
-    found = this_host.probe()
-    return DeviceProfile.model_validate(
-        {
-            "name": "host",
-            "title": f"this machine ({found.title})",
-            "os": found.os,
-            "triple": found.triple,
-            "cpu": {"features": found.features, "performance_cores": found.performance_cores},
-            "memory": {
-                "total_bytes": found.memory_bytes,
-                "usable_bytes": found.memory_bytes * 4 // 5,
-            },
-            "defaults": {"quantization": "q4", "context_tokens": 4096},
-            "verification": "run",
-            "sources": {"cpu": _HOST_SOURCE, "memory": _HOST_SOURCE},
-        }
-    )

@@ -1,0 +1,21 @@
+"""Device profiles: what is known of a device that models are packaged for, one TOML file each.
+
+Where several devices share a system on a chip, its CPU, GPU and memory bandwidth stand once, in
+`device_profiles/socs/NAME.toml`; a profile that says `soc = "NAME"` takes them from there, and may
+say otherwise figure by figure.
+"""
+
+from sphere_edge.profiles.loading import describe, host, load, names, parse, read
+from sphere_edge.profiles.profile import DeviceProfile, Gpu, GpuLimits
+
+__all__ = [
+    "DeviceProfile",
+    "Gpu",
+    "GpuLimits",
+    "describe",
+    "host",
+    "load",
+    "names",
+    "parse",
+    "read",
+]
