@@ -17,7 +17,7 @@ from sphere_edge.console import Progress, human_bytes
 from sphere_edge.errors import UnsupportedError
 from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.graph import Graph, Limits, trace
-from sphere_edge.models.layers import origins
+from sphere_edge.models.layers import weight_mappings
 from sphere_edge.models.registry import Family
 from sphere_edge.profiles import DeviceProfile
 from sphere_edge.quantization.weights import WeightFormat
@@ -99,8 +99,8 @@ def check_buffers(model: Decoder, limits: Limits, target: GpuTarget) -> None:
     cache *= np.dtype(limits.kv_dtype).itemsize
     tensors = {"the KV cache of one layer": cache} | {
         f"`{name}`": prod(sizes) * np.dtype(dtype).itemsize
-        for origin in origins(model)
-        for name, dtype, sizes in origin.arrays()
+        for mapping in weight_mappings(model)
+        for name, dtype, sizes in mapping.arrays()
     }
     largest = max(tensors, key=lambda name: tensors[name])
     if tensors[largest] > most:

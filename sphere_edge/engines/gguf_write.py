@@ -19,10 +19,10 @@ from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.formats.tensors import Tensors
 from sphere_edge.formats.tokenizer import Vocabulary, add_vocabulary
-from sphere_edge.models.layers import origins
-from sphere_edge.models.origin import Origin
+from sphere_edge.models.layers import weight_mappings
 from sphere_edge.models.registry import Family, family
 from sphere_edge.models.shape import Shape
+from sphere_edge.models.weight_mapping import WeightMapping
 from sphere_edge.quantization.weights import WeightFormat
 
 # Types that weights are stored in and GGUF has, too; everything else becomes float32.
@@ -34,7 +34,7 @@ class _Piece:
     """One tensor of the GGUF: where it comes from, its shape and the type it gets."""
 
     name: str
-    part: str
+    source: str
     shape: tuple[int, ...]
     dtype: str
     offset: float
@@ -56,8 +56,8 @@ def write(
     """
     made = family(config, config.take("max_position_embeddings", int))
     known = gguf_families.architecture(made, config)
-    # Only the origins of its parameters are asked for, so no kernels are needed.
-    needed = list(origins(made.model(made.config, None, WeightFormat("f32", 1))))
+    # Only the mappings of its parameters are asked for, so no kernels are needed.
+    needed = list(weight_mappings(made.model(made.config, None, WeightFormat("f32", 1))))
     weights.check(checkpoint, needed)
     if made.unread:
         console.warn(f"config.json has keys that are not understood: {', '.join(made.unread)}")
@@ -113,31 +113,31 @@ def _written(
 
 
 def _pieces(
-    needed: list[Origin], checkpoint: Tensors, known: Architecture, dtype: str | None
+    needed: list[WeightMapping], checkpoint: Tensors, known: Architecture, dtype: str | None
 ) -> Iterator[_Piece]:
-    for origin in needed:
-        for part in origin.parts:
-            entry = checkpoint.entry(part.name)
+    for mapping in needed:
+        for source in mapping.sources:
+            entry = checkpoint.entry(source.name)
             kept = entry.dtype if entry.dtype in _KEPT else "f32"
             yield _Piece(
-                name=gguf_families.tensor_name(known, part.name),
-                part=part.name,
+                name=gguf_families.tensor_name(known, source.name),
+                source=source.name,
                 shape=entry.shape,
-                dtype="f32" if origin.columns is None else dtype or kept,
-                offset=origin.offset,
+                dtype="f32" if mapping.columns is None else dtype or kept,
+                offset=mapping.offset,
             )
 
 
 def _values(piece: _Piece, checkpoint: Tensors, known: Architecture, made: Family) -> Any:
     """The tensor as it is written; bfloat16 as its bits."""
-    values = checkpoint.read(piece.part)
+    values = checkpoint.read(piece.source)
     if piece.offset:
         values += np.float32(piece.offset)
     values = gguf_families.arranged(known, made, piece.name, values)
     limit = np.finfo(np.float16 if piece.dtype == "f16" else np.float32).max
     # Not `>`: NaN is no number either.
     if not np.abs(values).max(initial=0) <= limit:
-        message = f"tensor `{piece.part}` holds numbers that {piece.dtype} cannot"
+        message = f"tensor `{piece.source}` holds numbers that {piece.dtype} cannot"
         raise ModelCorruptError(message, hint="--quant f32 has room for all finite ones")
     if piece.dtype == "bf16":
         import ml_dtypes

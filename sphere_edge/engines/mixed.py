@@ -22,7 +22,7 @@ from sphere_edge.engines import weights
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.formats.tensors import Tensors
 from sphere_edge.models.decoder import Decoder
-from sphere_edge.models.layers import matrices, origins, store_as
+from sphere_edge.models.layers import matrices, store_as, weight_mappings
 from sphere_edge.models.registry import Family
 from sphere_edge.quantization.weights import FORMATS, WeightFormat
 
@@ -139,15 +139,19 @@ def _rounded(
 ) -> Callable[[str], Any]:
     """Gives the parameters in float32; matrices at paths that `is_rounded` as q4 leaves them."""
     model: Decoder = made.model(made.config, None, _PLAIN)
-    places = {name: origin for origin in origins(model) for name in origin.stored}
+    places = {name: mapping for mapping in weight_mappings(model) for name in mapping.stored}
     q4 = WeightFormat("q4", 1)
 
     def load(name: str) -> npt.NDArray[np.generic]:
-        origin = places[name]
-        array = weights.packed(checkpoint, origin)[name]
-        if origin.fmt is None or origin.columns is None or not is_rounded(name.split(".weight")[0]):
+        mapping = places[name]
+        array = weights.packed(checkpoint, mapping)[name]
+        if (
+            mapping.fmt is None
+            or mapping.columns is None
+            or not is_rounded(name.split(".weight")[0])
+        ):
             return array
-        values = _PLAIN.unpack({"data": array}, origin.rows, origin.columns)
+        values = _PLAIN.unpack({"data": array}, mapping.rows, mapping.columns)
         return _PLAIN.pack(q4.unpack(q4.pack(values), *values.shape))["data"]
 
     return load

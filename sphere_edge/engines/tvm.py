@@ -27,10 +27,10 @@ from sphere_edge.formats.source import ModelSource
 from sphere_edge.formats.tensors import Tensors
 from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.graph import Limits
-from sphere_edge.models.layers import BEYOND, origins
-from sphere_edge.models.origin import Origin
+from sphere_edge.models.layers import BEYOND, weight_mappings
 from sphere_edge.models.registry import Family, family
 from sphere_edge.models.shape import Shape
+from sphere_edge.models.weight_mapping import WeightMapping
 from sphere_edge.profiles import DeviceProfile
 from sphere_edge.quantization.weights import FORMATS, WeightFormat
 
@@ -70,7 +70,7 @@ def build(
         made, in_q8 = mixed.refine(made, checkpoint, page, options.bits, progress)
         quantization = mixed.NAME if in_q8 else quantization
     model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
-    needed = list(origins(model))
+    needed = list(weight_mappings(model))
     _warn(made, weights.check(checkpoint, needed))
 
     choice = fit.Choice(quantization, context, options.kv_dtype or _kv_dtype(fmt))
@@ -170,21 +170,23 @@ def rope_switch(model: Decoder) -> RopeSwitch | None:
     )
 
 
-def _spec(name: str, model: Decoder, needed: list[Origin], quantization: str) -> fit.ModelSpec:
+def _spec(
+    name: str, model: Decoder, needed: list[WeightMapping], quantization: str
+) -> fit.ModelSpec:
     """The sizes that decide memory, as the weights are and in every format they could be had in."""
     shape, mixture = model.shape, model.mixture
-    row_block = next(origin.fmt.row_block for origin in needed if origin.fmt is not None)
+    row_block = next(mapping.fmt.row_block for mapping in needed if mapping.fmt is not None)
     return fit.ModelSpec(
         name=name,
         parameters=weights.parameters(needed),
         weights_bytes={
             **{
                 other: sum(
-                    _stored_bytes(origin, WeightFormat(other, row_block)) for origin in needed
+                    _stored_bytes(mapping, WeightFormat(other, row_block)) for mapping in needed
                 )
                 for other in FORMATS
             },
-            quantization: sum(_stored_bytes(origin, origin.fmt) for origin in needed),
+            quantization: sum(_stored_bytes(mapping, mapping.fmt) for mapping in needed),
         },
         layers=shape.layers,
         query_heads=shape.heads,
@@ -199,9 +201,9 @@ def _spec(name: str, model: Decoder, needed: list[Origin], quantization: str) ->
     )
 
 
-def _stored_bytes(origin: Origin, fmt: WeightFormat | None) -> int:
-    if fmt is None or origin.fmt is None or origin.columns is None or origin.kept:
-        arrays = [(shape, dtype) for _, dtype, shape in origin.arrays()]
+def _stored_bytes(mapping: WeightMapping, fmt: WeightFormat | None) -> int:
+    if fmt is None or mapping.fmt is None or mapping.columns is None or mapping.kept:
+        arrays = [(shape, dtype) for _, dtype, shape in mapping.arrays()]
     else:
-        arrays = list(fmt.parameters(origin.rows, origin.columns).values())
+        arrays = list(fmt.parameters(mapping.rows, mapping.columns).values())
     return sum(prod(shape) * np.dtype(dtype).itemsize for shape, dtype in arrays)

@@ -22,7 +22,7 @@ from sphere_edge.formats.adapter import Adapted
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint, Writer
 from sphere_edge.formats.tensors import Tensors
-from sphere_edge.models.origin import Origin, Part
+from sphere_edge.models.weight_mapping import SourceTensor, WeightMapping
 
 SHARD_LIMIT_BYTES = 1 << 30
 # Room for the header, so that a shard with it stays below the limit.
@@ -50,21 +50,21 @@ def opened(folder: Path, config: ModelConfig, adapter: Path | None) -> Tensors:
     return tensors if adapter is None else Adapted(tensors, adapter)
 
 
-def check(checkpoint: Tensors, origins: Sequence[Origin]) -> tuple[str, ...]:
+def check(checkpoint: Tensors, mappings: Sequence[WeightMapping]) -> tuple[str, ...]:
     """Compares the checkpoint with what the model needs; returns the names it does not use.
 
     Raises ModelCorruptError naming the first tensor that is missing or of another shape, or that
     belongs to a layer of the model (a bias, an adapter) without having a place there.
     """
     used = set()
-    for origin in origins:
-        for part in origin.parts:
-            used.add(part.name)
-            expected = (part.rows,) if origin.columns is None else (part.rows, origin.columns)
-            found = checkpoint.entry(part.name).shape
+    for mapping in mappings:
+        for source in mapping.sources:
+            used.add(source.name)
+            expected = (source.rows,) if mapping.columns is None else (source.rows, mapping.columns)
+            found = checkpoint.entry(source.name).shape
             if found != expected:
                 message = (
-                    f"tensor `{part.name}` has shape `{found}`, but config.json means {expected}"
+                    f"tensor `{source.name}` has shape `{found}`, but config.json means {expected}"
                 )
                 raise ModelCorruptError(
                     message, hint="config.json and weights do not belong together"
@@ -78,9 +78,11 @@ def check(checkpoint: Tensors, origins: Sequence[Origin]) -> tuple[str, ...]:
     return tuple(left)
 
 
-def parameters(origins: Sequence[Origin]) -> int:
+def parameters(mappings: Sequence[WeightMapping]) -> int:
     """How many numbers of the checkpoint the model is made of."""
-    return sum(part.rows * (origin.columns or 1) for origin in origins for part in origin.parts)
+    return sum(
+        source.rows * (mapping.columns or 1) for mapping in mappings for source in mapping.sources
+    )
 
 
 def differ(checkpoint: Tensors, one: str, other: str) -> bool:
@@ -97,14 +99,14 @@ def differ(checkpoint: Tensors, one: str, other: str) -> bool:
 
 
 def convert(
-    checkpoint: Tensors, origins: Sequence[Origin], folder: Path, progress: Progress
+    checkpoint: Tensors, mappings: Sequence[WeightMapping], folder: Path, progress: Progress
 ) -> list[Path]:
     """Writes `weights-00001.safetensors` … into `folder`, each at most 1 GiB; returns their paths.
 
     A single parameter beyond that has a file of its own. The same checkpoint gives the same bytes.
     Raises ModelCorruptError for numbers that are not finite, StorageError for a full disk.
     """
-    shards = _shards([tensor for origin in origins for tensor in origin.arrays()])
+    shards = _shards([tensor for mapping in mappings for tensor in mapping.arrays()])
     paths = [folder / f"weights-{number:05d}.safetensors" for number in range(1, len(shards) + 1)]
     with ExitStack() as stack:
         place: dict[str, Writer] = {}
@@ -112,24 +114,24 @@ def convert(
             writer = stack.enter_context(Writer(path, tensors))
             place |= {name: writer for name, _, _ in tensors}
         step = stack.enter_context(
-            progress.step("converting weights", total=parameters(origins) * 4, unit="bytes")
+            progress.step("converting weights", total=parameters(mappings) * 4, unit="bytes")
         )
         with ThreadPoolExecutor(_THREADS) as pool:
-            for packed in _in_order(pool, checkpoint, origins):
+            for packed in _in_order(pool, checkpoint, mappings):
                 for name, array in packed.arrays.items():
                     place[name].write(name, array)
                 step.advance(packed.elements * 4)
     return paths
 
 
-def packed(checkpoint: Tensors, origin: Origin) -> dict[str, Array]:
-    """All arrays of one origin by their stored names; raises as convert."""
-    return _pack(checkpoint, _Slice(origin, 0, origin.rows)).arrays
+def packed(checkpoint: Tensors, mapping: WeightMapping) -> dict[str, Array]:
+    """All arrays of one mapping by their stored names; raises as convert."""
+    return _pack(checkpoint, _Slice(mapping, 0, mapping.rows)).arrays
 
 
 @dataclass(frozen=True)
 class _Slice:
-    origin: Origin
+    mapping: WeightMapping
     start: int
     stop: int
 
@@ -164,10 +166,10 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, checkpoint: Tensors, origins: Sequence[Origin]
+    pool: ThreadPoolExecutor, checkpoint: Tensors, mappings: Sequence[WeightMapping]
 ) -> Iterator[_PackedSlice]:
     """Packs slices on all threads, a few ahead, and yields them in the order they are written."""
-    slices = iter([piece for origin in origins for piece in _slices(origin)])
+    slices = iter([piece for mapping in mappings for piece in _slices(mapping)])
     waiting: list[Future[_PackedSlice]] = []
     for piece in islice(slices, 2 * _THREADS):
         waiting.append(pool.submit(_pack, checkpoint, piece))
@@ -177,63 +179,63 @@ def _in_order(
             waiting.append(pool.submit(_pack, checkpoint, piece))
 
 
-def _slices(origin: Origin) -> Iterator[_Slice]:
-    if origin.fmt is None or origin.columns is None:
-        yield _Slice(origin, 0, origin.rows)
+def _slices(mapping: WeightMapping) -> Iterator[_Slice]:
+    if mapping.fmt is None or mapping.columns is None:
+        yield _Slice(mapping, 0, mapping.rows)
         return
-    block = origin.fmt.row_block
-    step = max(1, _SLICE_ELEMENTS // (origin.columns * block)) * block
-    for start in range(0, origin.rows, step):
-        yield _Slice(origin, start, min(start + step, origin.rows))
+    block = mapping.fmt.row_block
+    step = max(1, _SLICE_ELEMENTS // (mapping.columns * block)) * block
+    for start in range(0, mapping.rows, step):
+        yield _Slice(mapping, start, min(start + step, mapping.rows))
 
 
 def _pack(checkpoint: Tensors, piece: _Slice) -> _PackedSlice:
-    origin = piece.origin
-    if origin.constant is not None:
-        return _PackedSlice({origin.stored[0]: origin.constant}, 0)
-    values = _rows(checkpoint, origin.parts, piece.start, piece.stop)
-    if origin.offset:
-        values += np.float32(origin.offset)
+    mapping = piece.mapping
+    if mapping.constant is not None:
+        return _PackedSlice({mapping.stored[0]: mapping.constant}, 0)
+    values = _rows(checkpoint, mapping.sources, piece.start, piece.stop)
+    if mapping.offset:
+        values += np.float32(mapping.offset)
     try:
         if not np.isfinite(values).all():
             message = "not every number is finite"
             raise ModelCorruptError(message)
-        if origin.fmt is None:
-            return _PackedSlice({origin.stored[0]: values}, values.size)
-        steps = _steps(checkpoint, origin, piece)
-        packed = origin.fmt.pack(values, steps).values()
+        if mapping.fmt is None:
+            return _PackedSlice({mapping.stored[0]: values}, values.size)
+        scales = _scales_of(checkpoint, mapping, piece)
+        packed = mapping.fmt.pack(values, scales).values()
     except ModelCorruptError as error:
-        names = ", ".join(part.name for part in origin.parts)
+        names = ", ".join(source.name for source in mapping.sources)
         message = f"tensor `{names}`: {error.message}"
         raise ModelCorruptError(message, hint="download the model again") from error
-    return _PackedSlice(dict(zip(origin.stored, packed, strict=True)), values.size)
+    return _PackedSlice(dict(zip(mapping.stored, packed, strict=True)), values.size)
 
 
-def _steps(checkpoint: Tensors, origin: Origin, piece: _Slice) -> Floats | None:
-    """The steps of a checkpoint that is quantized already; rounding again would lose more."""
-    if origin.fmt is None or not origin.fmt.is_quantized or origin.offset:
+def _scales_of(checkpoint: Tensors, mapping: WeightMapping, piece: _Slice) -> Floats | None:
+    """The scales of a checkpoint that is already quantized; rounding again would lose more."""
+    if mapping.fmt is None or not mapping.fmt.is_quantized or mapping.offset:
         return None
     pieces = []
-    for name, rows in _within(origin.parts, piece.start, piece.stop):
-        steps = checkpoint.steps(name, rows)
-        if steps is None:
+    for name, rows in _within(mapping.sources, piece.start, piece.stop):
+        scales = checkpoint.scales(name, rows)
+        if scales is None:
             return None
-        pieces.append(steps)
+        pieces.append(scales)
     return np.concatenate(pieces)
 
 
-def _rows(checkpoint: Tensors, parts: Sequence[Part], start: int, stop: int) -> Floats:
-    """Rows start..stop-1 of the parts stacked on one another."""
-    pieces = [checkpoint.read(name, rows) for name, rows in _within(parts, start, stop)]
+def _rows(checkpoint: Tensors, sources: Sequence[SourceTensor], start: int, stop: int) -> Floats:
+    """Rows start..stop-1 of the source tensors stacked on one another."""
+    pieces = [checkpoint.read(name, rows) for name, rows in _within(sources, start, stop)]
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
-def _within(parts: Sequence[Part], start: int, stop: int) -> Iterator[tuple[str, slice]]:
-    """The tensors, and the rows in each, that rows start..stop-1 of the stacked parts lie in."""
-    for part in parts:
-        if start < part.rows and stop > 0:
-            yield part.name, slice(max(start, 0), min(stop, part.rows))
-        start, stop = start - part.rows, stop - part.rows
+def _within(sources: Sequence[SourceTensor], start: int, stop: int) -> Iterator[tuple[str, slice]]:
+    """The tensors, and the rows in each, that rows start..stop-1 of the stack are in."""
+    for source in sources:
+        if start < source.rows and stop > 0:
+            yield source.name, slice(max(start, 0), min(stop, source.rows))
+        start, stop = start - source.rows, stop - source.rows
 
 
 def _folders(name: str) -> Iterator[str]:

@@ -78,11 +78,11 @@ class Adapted:
         touched = name in self._replaced or name in self._scales
         return self.read(name, rows) if touched else self._base.read_stored(name, rows)
 
-    def steps(self, name: str, rows: slice | None = None) -> Floats | None:
-        """As Tensors.steps: none where the adapter has added to the weights."""
+    def scales(self, name: str, rows: slice | None = None) -> Floats | None:
+        """As Tensors.scales: none where the adapter has added to the weights."""
         if name in self._replaced or name in self._scales:
             return None
-        return self._base.steps(name, rows)
+        return self._base.scales(name, rows)
 
     def _place(self, name: str, config: dict[str, Any]) -> None:
         """Finds what the adapter's tensor `name` changes; every second one is a lora_B."""

@@ -91,7 +91,7 @@ class SeparateExperts:
         octets = stored[own][wanted]
         codes = np.stack([octets & 15, octets >> 4], axis=-1).reshape(*octets.shape[:2], _GROUP)
         numbers: Floats = mxfp4.INTEGERS[codes]
-        numbers *= self._steps(place, wanted)[..., None]
+        numbers *= self._scales_of(place, wanted)[..., None]
         return numbers.reshape(len(numbers), -1)
 
     def read_stored(self, name: str, rows: slice | None = None) -> npt.NDArray[Any]:
@@ -100,20 +100,20 @@ class SeparateExperts:
             return self.read(name, rows)
         return self._checkpoint.read_stored(name, rows)
 
-    def steps(self, name: str, rows: slice | None = None) -> Floats | None:
-        """As Tensors.steps."""
+    def scales(self, name: str, rows: slice | None = None) -> Floats | None:
+        """As Tensors.scales."""
         place = self._places.get(name)
         if place is None or place.kind != "mxfp4":
             return None
-        return self._steps(place, rows or slice(None))
+        return self._scales_of(place, rows or slice(None))
 
-    def _steps(self, place: _Place, rows: slice) -> Floats:
+    def _scales_of(self, place: _Place, rows: slice) -> Floats:
         name = place.fused.removesuffix("_blocks") + "_scales"
         scale = self._stored(name, place.expert)[place.first :: place.step][rows]
         if (scale == _NOT_A_NUMBER).any():
             message = f"a scale of `{name}` is not a number"
             raise ModelCorruptError(message, hint="download the model again")
-        return mxfp4.steps(scale)
+        return mxfp4.scales(scale)
 
     def _stored(self, name: str, expert: int) -> npt.NDArray[Any]:
         """All of one expert in one tensor, in the type it is stored in."""

@@ -138,12 +138,12 @@ class Unpacked:
             return self.read(name, rows)
         return self._checkpoint.read_stored(name, rows)
 
-    def steps(self, name: str, rows: slice | None = None) -> Floats | None:
-        """As Tensors.steps: known where groups are whole multiples of 32 columns in order."""
+    def scales(self, name: str, rows: slice | None = None) -> Floats | None:
+        """As Tensors.scales: known where groups are whole multiples of 32 columns in order."""
         if not self._is_packed(name):
             return None
-        steps = self._matrix(name)[1]
-        return None if steps is None else steps[rows or slice(None)]
+        scales = self._matrix(name)[1]
+        return None if scales is None else scales[rows or slice(None)]
 
     def _is_packed(self, name: str) -> bool:
         return name.removesuffix(".weight") in self._groups
@@ -179,7 +179,7 @@ class Unpacked:
         )
 
     def _matrix(self, name: str) -> tuple[Floats, Floats | None]:
-        """The numbers [out, in] and their steps, kept for the next slice."""
+        """The numbers [out, in] and their scales, kept for the next slice."""
         with self._lock:
             if name in self._kept:
                 self._kept.move_to_end(name)
@@ -256,8 +256,8 @@ class Scaled:
         """As Tensors.read_stored."""
         return self._checkpoint.read_stored(name, rows)
 
-    def steps(self, name: str, rows: slice | None = None) -> Floats | None:
-        """As Tensors.steps: fp8 numbers are no multiples of one step."""
+    def scales(self, name: str, rows: slice | None = None) -> Floats | None:
+        """As Tensors.scales: fp8 numbers are not whole multiples of a scale."""
         return None
 
 

@@ -143,8 +143,8 @@ class Checkpoint:
         entry = self.entry(name)
         return _read(entry, rows, DTYPES[entry.dtype])
 
-    def steps(self, name: str, rows: slice | None = None) -> None:
-        """As sphere_edge.formats.tensors.Tensors.steps: the numbers may be any."""
+    def scales(self, name: str, rows: slice | None = None) -> None:
+        """As sphere_edge.formats.tensors.Tensors.scales: the numbers are not quantized."""
 
 
 def _read(entry: TensorEntry, rows: slice | None, into: np.dtype[Any]) -> npt.NDArray[Any]:

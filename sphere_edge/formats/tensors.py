@@ -1,4 +1,4 @@
-"""What conversion reads from: a checkpoint as it lies on disk, or one worked out from it."""
+"""What conversion reads from: a checkpoint as it is on disk, or one computed from it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Tensors(Protocol):
     def read_stored(self, name: str, rows: slice | None = None) -> npt.NDArray[Any]:
         """The same in the type it is stored in."""
 
-    def steps(self, name: str, rows: slice | None = None) -> npt.NDArray[np.float32] | None:
-        """Where `read`'s rows are whole multiples of a step per group of 32 columns: the steps.
+    def scales(self, name: str, rows: slice | None = None) -> npt.NDArray[np.float32] | None:
+        """The scale of each group of 32 columns, where `read`'s rows are whole multiples of it.
 
         float32 [rows, columns / 32]; None where they are any numbers.
         """

@@ -14,8 +14,8 @@ from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import Tensor, op
 
 from sphere_edge.models.kernels import Attention, Experts, Kernels
-from sphere_edge.models.origin import Origin, Part
 from sphere_edge.models.rope import Rotation
+from sphere_edge.models.weight_mapping import SourceTensor, WeightMapping
 from sphere_edge.quantization.weights import WeightFormat
 
 # K and V of one layer.
@@ -53,12 +53,12 @@ class Linear(nn.Module):  # type: ignore[misc]
         """[n, columns] → [n, rows]."""
         return self.kernels.linear(x, self.weight.arrays(), self.fmt, self.rows, self.bias)
 
-    def origins(self, path: str) -> Iterator[Origin]:
-        """Where weight and bias come from."""
-        weight = _parts(path, self.parts, "weight")
-        yield Origin(self.weight.names(path), weight, self.columns, self.fmt, kept=self.kept)
+    def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
+        """The sources of weight and bias."""
+        weight = _sources(path, self.parts, "weight")
+        yield WeightMapping(self.weight.names(path), weight, self.columns, self.fmt, kept=self.kept)
         if self.bias is not None:
-            yield Origin((f"{path}.bias",), _parts(path, self.parts, "bias"))
+            yield WeightMapping((f"{path}.bias",), _sources(path, self.parts, "bias"))
 
 
 class ExpertLinear(nn.Module):  # type: ignore[misc]
@@ -87,17 +87,17 @@ class ExpertLinear(nn.Module):  # type: ignore[misc]
         arrays = self.weight.arrays()
         return self.kernels.experts(x, chosen, arrays, self.fmt, self.shape, self.bias)
 
-    def origins(self, path: str) -> Iterator[Origin]:
-        """Where weights and biases come from."""
-        names, parts = self.weight.names(path), self._parts(path, "weight")
-        yield Origin(names, parts, self.shape.columns, self.fmt, kept=self.kept)
+    def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
+        """The sources of weights and biases."""
+        names, sources = self.weight.names(path), self._sources(path, "weight")
+        yield WeightMapping(names, sources, self.shape.columns, self.fmt, kept=self.kept)
         if self.bias is not None:
-            yield Origin((f"{path}.bias",), self._parts(path, "bias"))
+            yield WeightMapping((f"{path}.bias",), self._sources(path, "bias"))
 
-    def _parts(self, path: str, leaf: str) -> tuple[Part, ...]:
+    def _sources(self, path: str, leaf: str) -> tuple[SourceTensor, ...]:
         folder = path.rpartition(".")[0]
-        own = (_parts(f"{folder}.{e}.x", self.parts, leaf) for e in range(self.shape.count))
-        return tuple(part for parts in own for part in parts)
+        own = (_sources(f"{folder}.{e}.x", self.parts, leaf) for e in range(self.shape.count))
+        return tuple(source for sources in own for source in sources)
 
 
 class Sinks(nn.Module):  # type: ignore[misc]
@@ -107,9 +107,9 @@ class Sinks(nn.Module):  # type: ignore[misc]
         self.heads = heads
         self.weight = nn.Parameter((heads,), "float32")
 
-    def origins(self, path: str) -> Iterator[Origin]:
+    def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
         """Where the scores come from."""
-        yield Origin((f"{path}.weight",), (Part(f"{_ROOT}{path}", self.heads),))
+        yield WeightMapping((f"{path}.weight",), (SourceTensor(f"{_ROOT}{path}", self.heads),))
 
 
 class Embedding(nn.Module):  # type: ignore[misc]
@@ -139,12 +139,12 @@ class Embedding(nn.Module):  # type: ignore[misc]
         """[n, columns] → [n, rows], with the embedding as the head."""
         return self.kernels.linear(x, self.weight.arrays(), self.fmt, self.rows, self.bias)
 
-    def origins(self, path: str) -> Iterator[Origin]:
+    def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
         """Where the weight comes from, and the head's bias."""
-        parts = _parts(path, {path.rpartition(".")[2]: self.rows}, "weight")
-        yield Origin(self.weight.names(path), parts, self.columns, self.fmt)
+        sources = _sources(path, {path.rpartition(".")[2]: self.rows}, "weight")
+        yield WeightMapping(self.weight.names(path), sources, self.columns, self.fmt)
         if self.bias is not None:
-            yield Origin((f"{path}.bias",), _parts(_HEAD, {_HEAD: self.rows}, "bias"))
+            yield WeightMapping((f"{path}.bias",), _sources(_HEAD, {_HEAD: self.rows}, "bias"))
 
 
 class RmsNorm(nn.Module):  # type: ignore[misc]
@@ -162,10 +162,10 @@ class RmsNorm(nn.Module):  # type: ignore[misc]
         result: Any = self.kernels.rms_norm(x, self.weight, self.epsilon, residual)
         return (result, x) if residual is None else result
 
-    def origins(self, path: str) -> Iterator[Origin]:
+    def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
         """Where the weight comes from."""
-        parts = _parts(path, {path.rpartition(".")[2]: self.features}, "weight")
-        yield Origin((f"{path}.weight",), parts, offset=self.offset)
+        sources = _sources(path, {path.rpartition(".")[2]: self.features}, "weight")
+        yield WeightMapping((f"{path}.weight",), sources, offset=self.offset)
 
 
 class LayerNorm(nn.Module):  # type: ignore[misc]
@@ -195,14 +195,14 @@ class LayerNorm(nn.Module):  # type: ignore[misc]
             x = op.add(x, residual)
         return op.layer_norm(x, self.features, self.weight, self.bias, self.epsilon), x
 
-    def origins(self, path: str) -> Iterator[Origin]:
-        """Where weight and bias come from."""
+    def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
+        """The sources of weight and bias."""
         rows = {self.name or path.rpartition(".")[2]: self.features}
-        yield Origin((f"{path}.weight",), _parts(path, rows, "weight"), offset=self.offset)
+        yield WeightMapping((f"{path}.weight",), _sources(path, rows, "weight"), offset=self.offset)
         if self.has_bias:
-            yield Origin((f"{path}.bias",), _parts(path, rows, "bias"))
+            yield WeightMapping((f"{path}.bias",), _sources(path, rows, "bias"))
         else:
-            yield Origin((f"{path}.bias",), constant=np.zeros(self.features, np.float32))
+            yield WeightMapping((f"{path}.bias",), constant=np.zeros(self.features, np.float32))
 
 
 class Rope(nn.Module):  # type: ignore[misc]
@@ -213,12 +213,12 @@ class Rope(nn.Module):  # type: ignore[misc]
         self.magnitude = rotation.magnitude
         self.inverse_frequencies = nn.Parameter((rotation.rotary_dim // 2,), "float32")
 
-    def origins(self, path: str) -> Iterator[Origin]:
+    def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
         """The frequencies, worked out from config.json."""
         name = f"{path}.inverse_frequencies"
-        yield Origin((name,), constant=self.rotation.inverse_frequencies)
+        yield WeightMapping((name,), constant=self.rotation.inverse_frequencies)
         if self.rotation.beyond is not None:
-            yield Origin((f"{path}.{BEYOND}",), constant=self.rotation.beyond)
+            yield WeightMapping((f"{path}.{BEYOND}",), constant=self.rotation.beyond)
 
 
 class Packed(nn.Module):  # type: ignore[misc]
@@ -280,13 +280,13 @@ def normalize_rows(qkv: Tensor, q_norm: RmsNorm, k_norm: RmsNorm, spec: Attentio
 Owner = Linear | ExpertLinear | Embedding | RmsNorm | LayerNorm | Rope | Sinks
 
 
-def origins(model: nn.Module, path: str = "") -> Iterator[Origin]:
-    """The origins of all parameters below `model`, in the order of its attributes."""
+def weight_mappings(model: nn.Module, path: str = "") -> Iterator[WeightMapping]:
+    """The mappings of all parameters below `model`, in the order of its attributes."""
     for below, child in _children(model, path):
         if isinstance(child, Owner):
-            yield from child.origins(below)
+            yield from child.weight_mappings(below)
         elif isinstance(child, nn.Module | nn.ModuleList):
-            yield from origins(child, below)
+            yield from weight_mappings(child, below)
 
 
 def _children(model: nn.Module, path: str) -> Iterator[tuple[str, Any]]:
@@ -295,9 +295,9 @@ def _children(model: nn.Module, path: str) -> Iterator[tuple[str, Any]]:
         yield f"{path}.{name}" if path else str(name), child
 
 
-def _parts(path: str, rows: dict[str, int], leaf: str) -> tuple[Part, ...]:
+def _sources(path: str, rows: dict[str, int], leaf: str) -> tuple[SourceTensor, ...]:
     """Checkpoint tensors beside the layer at `path`."""
     folder = path.rpartition(".")[0]
     root = "" if path.startswith(_HEAD) else _ROOT
     prefix = f"{root}{folder}." if folder else root
-    return tuple(Part(f"{prefix}{name}.{leaf}", count) for name, count in rows.items())
+    return tuple(SourceTensor(f"{prefix}{name}.{leaf}", count) for name, count in rows.items())

@@ -1,7 +1,7 @@
-"""Numbers of mxfp4: four-bit floats (E2M1) whose groups of 32 share a power of two (E8M0).
+"""mxfp4: four-bit floats (E2M1) in groups of 32 that share a power of two (E8M0) as their scale.
 
 From the OCP Microscaling Formats specification 1.0. Bit 3 is the sign, bits 0..2 choose one of
-HALVES; a weight is half * step with step = 2^(scale - 127) / 2.
+HALVES; a weight is half * scale with scale = 2^(stored - 127) / 2.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 Octets = NDArray[np.uint8]
 
 HALVES = (0, 1, 2, 3, 4, 6, 8, 12)
-# What each of the 16 codes stands for, in steps.
+# The value of each of the 16 codes, as a multiple of the scale.
 INTEGERS: Floats = np.array([*HALVES, *(-half for half in HALVES)], np.float32)
 _BETWEEN = np.array([(a + b) / 2 for a, b in zip(HALVES, HALVES[1:], strict=False)], np.float32)
 # The code of each magnitude; 255 where there is none.
@@ -27,14 +27,14 @@ _SCALE_OF_ONE = 127
 _LARGEST_SCALE = 254
 
 
-def steps(scale: NDArray[Any]) -> Floats:
-    """The step of each scale: 2^(scale - 128)."""
-    powers: Floats = np.ldexp(np.float32(1), scale.astype(np.int32) - (_SCALE_OF_ONE + 1))
+def scales(stored: NDArray[Any]) -> Floats:
+    """The scale of each stored exponent: 2^(stored - 128)."""
+    powers: Floats = np.ldexp(np.float32(1), stored.astype(np.int32) - (_SCALE_OF_ONE + 1))
     return powers
 
 
 def quantize(groups: Floats) -> tuple[Octets, Octets]:
-    """Codes [..., 32] and scales [...] of groups [..., 32].
+    """Codes [..., 32] and stored exponents [...] of groups [..., 32].
 
     Of the two powers of two around largest / 6 the one with the smaller squared error is taken.
     """
@@ -42,22 +42,22 @@ def quantize(groups: Floats) -> tuple[Octets, Octets]:
     # largest <= 12 * 2^exponent, and above half of that.
     _, exponent = np.frexp(largest / np.float32(HALVES[-1]))
     best: Octets = np.zeros(groups.shape, np.uint8)
-    chosen: Octets = np.zeros(largest.shape, np.uint8)
+    exponents: Octets = np.zeros(largest.shape, np.uint8)
     lost = np.full(largest.shape, np.inf, np.float32)
     for finer in (0, 1):
-        scale = np.clip(exponent - finer + _SCALE_OF_ONE + 1, 0, _LARGEST_SCALE).astype(np.uint8)
-        step = steps(scale)
-        codes = _rounded(groups / step[..., None])
-        error = np.square(INTEGERS[codes] * step[..., None] - groups).sum(axis=-1)
+        stored = np.clip(exponent - finer + _SCALE_OF_ONE + 1, 0, _LARGEST_SCALE).astype(np.uint8)
+        scale = scales(stored)
+        codes = _rounded(groups / scale[..., None])
+        error = np.square(INTEGERS[codes] * scale[..., None] - groups).sum(axis=-1)
         better = error < lost
         lost = np.where(better, error, lost)
-        chosen = np.where(better, scale, chosen)
+        exponents = np.where(better, stored, exponents)
         np.copyto(best, codes, where=better[..., None])
-    return best, chosen
+    return best, exponents
 
 
 def keep(groups: Floats, known: Floats) -> tuple[Octets, Octets]:
-    """Codes and scales of groups [..., 32] that are steps `known` [...] times INTEGERS already.
+    """Codes and stored exponents of groups [..., 32] that are `known` scales [...] times INTEGERS.
 
     Raises ModelCorruptError where they are not.
     """
@@ -70,7 +70,7 @@ def keep(groups: Floats, known: Floats) -> tuple[Octets, Octets]:
     codes = _CODES[np.minimum(magnitude, HALVES[-1]).astype(np.uint8)]
     sound = (magnitude == INTEGERS[codes & 7]).all() and (codes != 255).all()
     if not sound or not np.isin(mantissa, (0, 0.5)).all() or exponent.max() > _LARGEST_SCALE:
-        message = "the weights are no mxfp4 numbers"
+        message = "the weights are not mxfp4 numbers"
         raise ModelCorruptError(message)
     return codes | np.where(whole < 0, np.uint8(8), np.uint8(0)), exponent.astype(np.uint8)
 

@@ -60,7 +60,7 @@ class WeightFormat:
             message = f"no weight format named `{self.name}`"
             raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(FORMATS)}")
         if self.row_block < 1:
-            message = f"a row block of `{self.row_block}` rows cannot be"
+            message = f"a row block of `{self.row_block}` rows is too small; expected at least 1"
             raise InvalidArgumentError(message)
 
     @property
@@ -87,11 +87,11 @@ class WeightFormat:
             "scale": ((blocks, groups, self.row_block), "uint8" if is_mxfp4 else "float16"),
         }
 
-    def pack(self, weight: Floats, steps: Floats | None = None) -> dict[str, Array]:
+    def pack(self, weight: Floats, scales: Floats | None = None) -> dict[str, Array]:
         """The arrays of `parameters` for a float32 [rows, columns] matrix.
 
-        `steps` [rows, columns / 32]: weights are whole multiples of them, which are kept as they
-        are. Raises ModelCorruptError where a weight is not finite or too large for the format.
+        `scales` [rows, columns / 32]: the weights are whole multiples of them and stay exactly as
+        they are. Raises ModelCorruptError where a weight is not finite or too large for the format.
         """
         if weight.ndim != 2 or 0 in weight.shape:
             message = f"a weight of shape `{weight.shape}` is not a matrix"
@@ -103,8 +103,8 @@ class WeightFormat:
         }
         for blocks, part in self._slices(weight):
             known = None
-            if steps is not None and self.is_quantized:
-                taken = steps[blocks.start * self.row_block : blocks.stop * self.row_block]
+            if scales is not None and self.is_quantized:
+                taken = scales[blocks.start * self.row_block : blocks.stop * self.row_block]
                 known = np.pad(taken, ((0, part.shape[0] - taken.shape[0]), (0, 0)))
             for suffix, array in self._pack_slice(part, known).items():
                 packed[suffix][blocks] = array
@@ -130,7 +130,7 @@ class WeightFormat:
             integers = octets.astype(np.float32) - np.float32(8)
         else:
             integers = mxfp4.INTEGERS[octets]
-            scale = mxfp4.steps(packed["scale"])
+            scale = mxfp4.scales(packed["scale"])
         integers *= scale[:, :, None, :, None]
         blocks, groups = data.shape[:2]
         return _rows_first(integers.reshape(blocks, groups * 8, self.row_block, 4))[:rows, :columns]
@@ -147,7 +147,7 @@ class WeightFormat:
             part = np.pad(part, padding) if any(after for _, after in padding) else part
             yield slice(first, first + blocks), np.ascontiguousarray(part, np.float32)
 
-    def _pack_slice(self, weight: Floats, steps: Floats | None) -> dict[str, Array]:
+    def _pack_slice(self, weight: Floats, scales: Floats | None) -> dict[str, Array]:
         rows, columns = weight.shape
         blocks = rows // self.row_block
         if not self.is_quantized:
@@ -157,8 +157,8 @@ class WeightFormat:
             by_block = weight.astype(dtype).reshape(blocks, self.row_block, columns)
             return {"data": by_block.transpose(0, 2, 1)}
         groups = weight.reshape(rows, columns // GROUP, GROUP)
-        if steps is not None:
-            octets, scale = self._keep(groups, steps)
+        if scales is not None:
+            octets, scale = self._keep(groups, scales)
         else:
             octets, scale = _QUANTIZE[self.name](groups)
         if self.name != "q8":
@@ -169,9 +169,9 @@ class WeightFormat:
             "scale": scale.reshape(blocks, self.row_block, -1).transpose(0, 2, 1),
         }
 
-    def _keep(self, groups: Floats, steps: Floats) -> tuple[NDArray[np.uint8], Array]:
+    def _keep(self, groups: Floats, scales: Floats) -> tuple[NDArray[np.uint8], Array]:
         return (
-            mxfp4.keep(groups, steps) if self.name == "mxfp4" else _keep(groups, steps, self.name)
+            mxfp4.keep(groups, scales) if self.name == "mxfp4" else _keep(groups, scales, self.name)
         )
 
 
@@ -256,16 +256,16 @@ _QUANTIZE: Mapping[str, Callable[[Floats], tuple[NDArray[np.uint8], Array]]] = {
 
 
 def _keep(
-    groups: Floats, steps: Floats, name: str
+    groups: Floats, scales: Floats, name: str
 ) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
-    """Integers and scales of groups [..., 32] that are whole multiples of `steps` [...]."""
-    scale = steps.astype(np.float16)
-    integers = np.rint(groups * _inverse(steps)[..., None])
+    """Integers and scales of groups [..., 32] that are whole multiples of `scales` [...]."""
+    scale = scales.astype(np.float16)
+    integers = np.rint(groups * _inverse(scales)[..., None])
     low, high = (-8, 7) if name == "q4" else (-127, 127)
     kept = integers * scale.astype(np.float32)[..., None]
     # Scales in bfloat16 lose a bit or two as float16; nothing else may be lost.
     if integers.min() < low or integers.max() > high or not np.allclose(kept, groups, rtol=1e-3):
-        message = f"the quantized weights are no whole numbers from {low} to {high} of their scales"
+        message = f"the quantized weights are not whole multiples, {low} to {high}, of their scales"
         raise ModelCorruptError(message)
     if name == "q4":
         return (integers + np.float32(8)).astype(np.uint8), scale

@@ -27,7 +27,7 @@ from sphere_edge.formats import quantized
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.models.graph import Limits, trace
-from sphere_edge.models.layers import origins
+from sphere_edge.models.layers import weight_mappings
 from sphere_edge.models.registry import family
 
 Logits = NDArray[np.float32]
@@ -166,7 +166,10 @@ class Compiled(Machine):
             compile_module(graph.module, target, work / "model.so")
             self._libraries[key] = work / "model.so"
         library = self._libraries[key]
-        checkpoint, needed = quantized.opened(Checkpoint.open(folder), config), list(origins(model))
+        checkpoint, needed = (
+            quantized.opened(Checkpoint.open(folder), config),
+            list(weight_mappings(model)),
+        )
         assert weights.check(checkpoint, needed) == ()
         weights.convert(checkpoint, needed, work, SILENT)
         switch = rope_switch(model)

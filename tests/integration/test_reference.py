@@ -12,7 +12,7 @@ from sphere_edge.engines import weights
 from sphere_edge.formats import quantized
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
-from sphere_edge.models.layers import origins
+from sphere_edge.models.layers import weight_mappings
 from sphere_edge.models.registry import family
 from sphere_edge.quantization.weights import WeightFormat
 
@@ -21,7 +21,7 @@ def stored_weights(made, config, folder, fmt):
     """The arrays of a bundle made of the checkpoint in `folder`."""
     checkpoint = quantized.opened(Checkpoint.open(folder / "checkpoint"), config)
     (folder / "made").mkdir()
-    needed = list(origins(made.model(made.config, ReferenceKernels(), fmt)))
+    needed = list(weight_mappings(made.model(made.config, ReferenceKernels(), fmt)))
     weights.convert(checkpoint, needed, folder / "made", SILENT)
     stored = {}
     for path in (folder / "made").glob("*.safetensors"):

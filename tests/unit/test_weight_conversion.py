@@ -11,7 +11,7 @@ from sphere_edge.console import SILENT
 from sphere_edge.engines import weights
 from sphere_edge.errors import ModelCorruptError
 from sphere_edge.formats.safetensors import Checkpoint, read_header
-from sphere_edge.models.origin import Origin, Part
+from sphere_edge.models.weight_mapping import SourceTensor, WeightMapping
 from sphere_edge.quantization.weights import WeightFormat
 
 Q4 = WeightFormat("q4", 4)
@@ -21,9 +21,11 @@ def stacked(fmt=Q4):
     """Two matrices of 6 and 5 rows on one another, a norm with an offset, and a constant."""
     suffixes = tuple(f"qkv.{suffix}" for suffix in fmt.parameters(11, 40))
     return [
-        Origin(suffixes, (Part("q.weight", 6), Part("k.weight", 5)), 40, fmt),
-        Origin(("norm.weight",), (Part("norm.weight", 5),), offset=1.0),
-        Origin(("rope",), constant=np.arange(3, dtype=np.float32)),
+        WeightMapping(
+            suffixes, (SourceTensor("q.weight", 6), SourceTensor("k.weight", 5)), 40, fmt
+        ),
+        WeightMapping(("norm.weight",), (SourceTensor("norm.weight", 5),), offset=1.0),
+        WeightMapping(("rope",), constant=np.arange(3, dtype=np.float32)),
     ]
 
 
@@ -140,9 +142,9 @@ def test_memory_does_not_grow_with_the_model(tmp_path, monkeypatch):
         folder = tmp_path / str(rows)
         (folder / "out").mkdir(parents=True)
         source = checkpoint(folder, {"w": np.ones((rows, 256), np.float32)})
-        origin = Origin(("w.data", "w.scale"), (Part("w", rows),), 256, Q4)
+        mapping = WeightMapping(("w.data", "w.scale"), (SourceTensor("w", rows),), 256, Q4)
         tracemalloc.start()
-        weights.convert(source, [origin], folder / "out", SILENT)
+        weights.convert(source, [mapping], folder / "out", SILENT)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     # Eight times the weights (8 MiB of them), and yet no more than a few slices.

@@ -63,14 +63,14 @@ def test_q4_leaves_less_error_than_the_largest_magnitude_as_minus_eight():
 def test_mxfp4_keeps_numbers_that_are_mxfp4_already_to_the_bit():
     random = np.random.default_rng(5)
     halves = np.array([0, 1, 2, 3, 4, 6, 8, 12], np.float32)
-    steps = np.ldexp(np.float32(0.5), random.integers(-40, 40, (20, 2))).astype(np.float32)
+    scales = np.ldexp(np.float32(0.5), random.integers(-40, 40, (20, 2))).astype(np.float32)
     numbers = random.choice(halves, (20, 2, 32)) * random.choice([-1.0, 1.0], (20, 2, 32))
-    weight = (numbers * steps[..., None]).astype(np.float32).reshape(20, 64)
+    weight = (numbers * scales[..., None]).astype(np.float32).reshape(20, 64)
     fmt = WeightFormat("mxfp4", 16)
-    assert np.array_equal(fmt.unpack(fmt.pack(weight, steps), 20, 64), weight)
+    assert np.array_equal(fmt.unpack(fmt.pack(weight, scales), 20, 64), weight)
     weight[3, 40] *= 1.25
     with pytest.raises(ModelCorruptError, match="mxfp4"):
-        fmt.pack(weight, steps)
+        fmt.pack(weight, scales)
 
 
 @pytest.mark.parametrize("name", ["q8", "q4"])

@@ -14,7 +14,7 @@ from sphere_edge.errors import ModelCorruptError, UnsupportedError
 from sphere_edge.formats import quantized
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
-from sphere_edge.models.origin import Origin, Part
+from sphere_edge.models.weight_mapping import SourceTensor, WeightMapping
 from sphere_edge.quantization.weights import WeightFormat
 
 ROOT = "model.layers.0.mlp.experts"
@@ -72,22 +72,22 @@ def test_experts_in_floats_are_stored_transposed(tmp_path):
     tensors = opened(tmp_path, stored, {"model_type": "gpt_oss"})
     assert np.array_equal(tensors.read(f"{ROOT}.2.up_proj.weight"), both[2, :, 1::2].T)
     assert np.array_equal(tensors.read(f"{ROOT}.1.down_proj.weight", slice(5, 7)), down[1].T[5:7])
-    assert tensors.steps(f"{ROOT}.1.down_proj.weight") is None
+    assert tensors.scales(f"{ROOT}.1.down_proj.weight") is None
     assert np.array_equal(tensors.read("model.norm.weight"), down)
 
 
-def origin(count, inner, hidden):
+def mapping(count, inner, hidden):
     parts = tuple(
-        Part(f"{ROOT}.{expert}.{half}_proj.weight", inner)
+        SourceTensor(f"{ROOT}.{expert}.{half}_proj.weight", inner)
         for expert in range(count)
         for half in ("gate", "up")
     )
-    return Origin(("w.data", "w.scale"), parts, hidden, WeightFormat("mxfp4", 16), kept=True)
+    return WeightMapping(("w.data", "w.scale"), parts, hidden, WeightFormat("mxfp4", 16), kept=True)
 
 
 def test_a_bundle_holds_the_checkpoints_four_bits_to_the_bit(tmp_path):
     stored = packed()
-    needed = [origin(COUNT, INNER, HIDDEN)]
+    needed = [mapping(COUNT, INNER, HIDDEN)]
     weights.convert(opened(tmp_path, stored), needed, tmp_path, SILENT)
     found = load_file(tmp_path / "weights-00001.safetensors")
     expected = meant(stored[f"{ROOT}.gate_up_proj_blocks"], stored[f"{ROOT}.gate_up_proj_scales"])
@@ -104,7 +104,7 @@ def test_packaging_unpacks_a_slice_at_a_time(tmp_path):
     count, inner, hidden = 48, 256, 1024
     tensors = opened(tmp_path, packed(count, inner, hidden))
     tracemalloc.start()
-    weights.convert(tensors, [origin(count, inner, hidden)], tmp_path, SILENT)
+    weights.convert(tensors, [mapping(count, inner, hidden)], tmp_path, SILENT)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < count * 2 * inner * hidden * 4 / 2

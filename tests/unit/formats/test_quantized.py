@@ -78,7 +78,7 @@ def test_act_order_follows_its_index(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         tensors.read(f"{NAME}.weight"), made.meant(*numbers, index), rtol=1e-6
     )
-    assert tensors.steps(f"{NAME}.weight") is None
+    assert tensors.scales(f"{NAME}.weight") is None
     with pytest.raises(UnsupportedError, match="sorted by activation"):
         quantized.check_format(tensors, "q4")
     quantized.check_format(tensors, "f16")
@@ -92,9 +92,9 @@ def test_symmetric_weights_are_kept_to_the_bit_in_q4(tmp_path: Path, row_block: 
     said = {"quant_method": "gptq", "bits": 4, "group_size": 64}
     tensors = read(tmp_path, made.gptq(NAME, *numbers), **said)
     quantized.check_format(tensors, "q4")
-    weight, steps = (read(f"{NAME}.weight") for read in (tensors.read, tensors.steps))
+    weight, scales = (read(f"{NAME}.weight") for read in (tensors.read, tensors.scales))
     fmt = WeightFormat("q4", row_block)
-    kept = fmt.unpack(fmt.pack(weight, steps), ROWS, COLUMNS)
+    kept = fmt.unpack(fmt.pack(weight, scales), ROWS, COLUMNS)
     np.testing.assert_array_equal(kept, weight)
     # Rounding them again would not have.
     assert not np.array_equal(fmt.unpack(fmt.pack(weight), ROWS, COLUMNS), weight)
@@ -108,14 +108,14 @@ def test_zero_points_are_kept_in_q8_and_refused_in_q4(tmp_path: Path) -> None:
         quantized.check_format(tensors, "q4")
     assert "--quant q8" in str(refusal.value.hint)
     quantized.check_format(tensors, "q8")
-    weight, steps = (read(f"{NAME}.weight") for read in (tensors.read, tensors.steps))
+    weight, scales = (read(f"{NAME}.weight") for read in (tensors.read, tensors.scales))
     fmt = WeightFormat("q8", 8)
-    np.testing.assert_array_equal(fmt.unpack(fmt.pack(weight, steps), ROWS, COLUMNS), weight)
+    np.testing.assert_array_equal(fmt.unpack(fmt.pack(weight, scales), ROWS, COLUMNS), weight)
 
 
-def test_steps_that_are_none_are_noticed() -> None:
+def test_scales_that_do_not_fit_the_weights_are_an_error() -> None:
     weight = np.random.default_rng(1).normal(size=(16, 32)).astype(np.float32)
-    with pytest.raises(ModelCorruptError, match="no whole numbers"):
+    with pytest.raises(ModelCorruptError, match="not whole multiples"):
         WeightFormat("q4", 16).pack(weight, np.full((16, 1), 0.1, np.float32))
 
 

@@ -1,4 +1,4 @@
-"""Where a model's parameters come from: what ties a traced graph to the checkpoint's tensors."""
+"""Which of the checkpoint's tensors each parameter of a traced graph is made of."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
-class Part:
-    """One checkpoint tensor and how many rows it brings."""
+class SourceTensor:
+    """One checkpoint tensor and how many rows it has."""
 
     name: str
     rows: int
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What one group of stored parameters is made of.
+class WeightMapping:
+    """The source tensors of one group of stored parameters.
 
     `stored`: the parameters' names, one per array of the format, in the kernels' order.
-    `parts`: checkpoint tensors, stacked on their rows; vectors where `columns` is None.
-    `fmt`: None for float32 as it is; `kept`: it is the same whatever the rest of the model is in.
+    `sources`: checkpoint tensors, stacked on their rows; vectors where `columns` is None.
+    `fmt`: None for float32; `kept`: the format does not follow that of the rest of the model.
     `offset` is added to every number.
-    `constant`: the value itself, for what no checkpoint holds.
+    `constant`: the value, for a parameter that is not in the checkpoint.
     """
 
     stored: tuple[str, ...]
-    parts: tuple[Part, ...] = ()
+    sources: tuple[SourceTensor, ...] = ()
     columns: int | None = None
     fmt: WeightFormat | None = None
     offset: float = 0.0
@@ -39,8 +39,8 @@ class Origin:
 
     @property
     def rows(self) -> int:
-        """Rows of all parts together."""
-        return sum(part.rows for part in self.parts)
+        """Rows of all source tensors together."""
+        return sum(source.rows for source in self.sources)
 
     def arrays(self) -> list[tuple[str, str, tuple[int, ...]]]:
         """Name, dtype and shape of each stored parameter."""
