@@ -14,8 +14,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sphere_edge import errors
-from sphere_edge.bench.place import placed
 from sphere_edge.bench.runs_report import Runs
+from sphere_edge.bench.target import bench_target
 from sphere_edge.console import SILENT, Progress, human_bytes
 from sphere_edge.devices import payload
 from sphere_edge.devices.device import Device
@@ -162,7 +162,7 @@ def measure(
     words = ["-", "--language", "en", "--no-fallback", "--repeat", str(repeat + 1)]
     words += ["--threads", str(threads)] if threads else []
     there = probe(device, folder=store)
-    with placed(device, there, path, store, progress) as model, progress.step("measuring"):
+    with bench_target(device, there, path, store, progress) as model, progress.step("measuring"):
         argv = model.command("transcribe", words)
         done = device.run(argv, timeout_s=_TIMEOUT_S, stdin=recording)
     if done.exit_code != 0:

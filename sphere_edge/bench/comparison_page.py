@@ -38,20 +38,20 @@ def render(baseline: Measurement, comparisons: list[Comparison]) -> str:
 def _ratios(comparisons: list[Comparison]) -> str:
     titles = list(dict.fromkeys(one.title for some in comparisons for one in some.ratios))
     step = 1 / (len(comparisons) + 1)
-    made, (place,) = figure(9, 0.8 + 0.28 * len(titles) * (len(comparisons) + 1), 1)
+    made, (axes,) = figure(9, 0.8 + 0.28 * len(titles) * (len(comparisons) + 1), 1)
     for number, (color, comparison) in enumerate(zip(SERIES * 9, comparisons, strict=False)):
         for one in comparison.ratios:
             at = titles.index(one.title) + (number + 1) * step - 0.5
             if one.low is not None and one.high is not None:
-                place.plot([one.low, one.high], [at, at], color=color, linewidth=2)
+                axes.plot([one.low, one.high], [at, at], color=color, linewidth=2)
             first = one is comparison.ratios[0]
             label = f"run {number + 1}" if first else None
-            place.plot(one.ratio, at, "o", color=color, markersize=6, label=label)
-    place.axvline(1, color=INK, linewidth=1)
-    place.set_yticks(range(len(titles)), titles)
-    place.set_ylim(len(titles) - 0.5, -0.5)
-    place.set_xlabel("times the baseline; right of 1 is better")
-    place.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+            axes.plot(one.ratio, at, "o", color=color, markersize=6, label=label)
+    axes.axvline(1, color=INK, linewidth=1)
+    axes.set_yticks(range(len(titles)), titles)
+    axes.set_ylim(len(titles) - 0.5, -0.5)
+    axes.set_xlabel("times the baseline; right of 1 is better")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     said = "; ".join(
         f"run {number} {one.title} {one.ratio:.3f}"
         for number, comparison in enumerate(comparisons, 1)

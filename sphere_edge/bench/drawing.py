@@ -67,13 +67,13 @@ def styled(plot: Plot) -> Plot:
 
 
 def figure(width: float, height: float, rows: int, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of `width` × `height` inches with `rows` × `columns` places, row by row."""
+    """A figure of `width` × `height` inches with `rows` × `columns` all_axes, row by row."""
     made = Figure(figsize=(width, height), layout="constrained")
     made.set_facecolor("none")
-    places = made.subplots(rows, columns, squeeze=False).flatten()
-    for place in places:
-        place.set_facecolor("none")
-    return made, list(places)
+    all_axes = made.subplots(rows, columns, squeeze=False).flatten()
+    for axes in all_axes:
+        axes.set_facecolor("none")
+    return made, list(all_axes)
 
 
 def svg(made: Figure, name: str, description: str) -> str:
@@ -89,6 +89,6 @@ def svg(made: Figure, name: str, description: str) -> str:
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
 
 
-def line(place: Axes, xs: Sequence[float], ys: Sequence[float], color: str, **how: Any) -> None:
+def line(axes: Axes, xs: Sequence[float], ys: Sequence[float], color: str, **how: Any) -> None:
     """A line; one point alone is drawn as such."""
-    place.plot(xs, ys, color=color, marker="o" if len(xs) < 40 else None, markersize=3.5, **how)
+    axes.plot(xs, ys, color=color, marker="o" if len(xs) < 40 else None, markersize=3.5, **how)

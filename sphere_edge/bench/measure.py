@@ -15,9 +15,9 @@ from sphere_edge import __version__, errors, profiles
 from sphere_edge.bench import conditions, measurement, tegrastats
 from sphere_edge.bench.cooling import thermometers, wait_until_cool
 from sphere_edge.bench.measurement import AtMost, Measurement, Part, Series, Sustained
-from sphere_edge.bench.place import Placed, placed
 from sphere_edge.bench.plan import Plan
 from sphere_edge.bench.recording import INTERVAL_S, Recording, Sample, record
+from sphere_edge.bench.target import BenchTarget, bench_target
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices import payload
@@ -64,7 +64,7 @@ def measure(
     if plan.cool_below_c is not None:
         # Said before anything is sent or loaded.
         thermometers(device.uri, there.sensors)
-    with placed(device, there, path, store, progress, plan.backend) as model:
+    with bench_target(device, there, path, store, progress, plan.backend) as model:
         loads = _load_again(device, model, plan, progress)
         if plan.cool_below_c is not None:
             wait_until_cool(device, there.sensors, plan.cool_below_c, progress)
@@ -72,7 +72,7 @@ def measure(
     return _measurement(device, there, model, plan, report, loads, recording)
 
 
-def _load_again(device: Device, model: Placed, plan: Plan, progress: Progress) -> list[Series]:
+def _load_again(device: Device, model: BenchTarget, plan: Plan, progress: Progress) -> list[Series]:
     """Loads of processes of their own: a second one in the same process would be easier."""
     argv = model.command("bench", plan.load_words())
     loads = []
@@ -85,7 +85,7 @@ def _load_again(device: Device, model: Placed, plan: Plan, progress: Progress) -
 
 
 def _run(
-    device: Device, model: Placed, plan: Plan, sensors: Sequence[Sensor], progress: Progress
+    device: Device, model: BenchTarget, plan: Plan, sensors: Sequence[Sensor], progress: Progress
 ) -> tuple[_Report, Recording]:
     started = time.monotonic()
     shown = 0.0
@@ -117,7 +117,7 @@ def _report(device: Device, recording: Recording) -> _Report:
 def _measurement(
     device: Device,
     there: Probe,
-    model: Placed,
+    model: BenchTarget,
     plan: Plan,
     report: _Report,
     loads: Sequence[Series],

@@ -34,10 +34,10 @@ class Part(BaseModel):
 def percentile(samples: Sequence[float], percent: float) -> float:
     """Linear between the two nearest samples (NIST Engineering Statistics Handbook 7.2.6.2)."""
     ordered = sorted(samples)
-    place = (len(ordered) - 1) * percent / 100
-    low = math.floor(place)
+    position = (len(ordered) - 1) * percent / 100
+    low = math.floor(position)
     high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
 
 
 class Series(Part):

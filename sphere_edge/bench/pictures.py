@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from sphere_edge.bench.place import placed
 from sphere_edge.bench.runs_report import Runs
+from sphere_edge.bench.target import bench_target
 from sphere_edge.bundle.manifest import Memory
 from sphere_edge.bundle.read import is_bundle, read_manifest
 from sphere_edge.console import SILENT, Progress, human_bytes
@@ -180,7 +180,7 @@ def measure(
     Raises what opening and sending raise, and the runner's own errors with their codes.
     """
     samples = []
-    with placed(device, probe(device, folder=store), path, store, progress) as model:
+    with bench_target(device, probe(device, folder=store), path, store, progress) as model:
         if model.manifest is None:
             message = f"`{path}` is no bundle"
             raise InternalError(message)

@@ -29,17 +29,17 @@ def samples(measurement: Measurement) -> str:
     """Every sample of every series, with its median."""
     series = measurement.series
     rows = -(-len(series) // _ACROSS)
-    made, places = figure(9, 2.0 * rows, rows, _ACROSS)
-    for one, place in zip(series, places, strict=False):
+    made, all_axes = figure(9, 2.0 * rows, rows, _ACROSS)
+    for one, axes in zip(series, all_axes, strict=False):
         numbers = range(1, len(one.samples) + 1)
-        place.axhline(one.median, color=SERIES[1], linewidth=1.2)
-        place.scatter(numbers, one.samples, color=SERIES[0], s=16, zorder=3)
-        place.set_title(f"{one.title}: {number(one.median)} {one.unit}")
-        place.set_ylim(0, 1.15 * max(one.samples))
-        place.set_xlim(0.5, len(one.samples) + 0.5)
-        place.set_xticks([1, len(one.samples)] if len(one.samples) > 1 else [1])
-    for place in places[len(series) :]:
-        place.set_axis_off()
+        axes.axhline(one.median, color=SERIES[1], linewidth=1.2)
+        axes.scatter(numbers, one.samples, color=SERIES[0], s=16, zorder=3)
+        axes.set_title(f"{one.title}: {number(one.median)} {one.unit}")
+        axes.set_ylim(0, 1.15 * max(one.samples))
+        axes.set_xlim(0.5, len(one.samples) + 0.5)
+        axes.set_xticks([1, len(one.samples)] if len(one.samples) > 1 else [1])
+    for axes in all_axes[len(series) :]:
+        axes.set_axis_off()
     said = "; ".join(f"{one.title} {number(one.median)} {one.unit}" for one in series)
     return svg(made, "samples", f"Samples in the order taken. Medians: {said}.")
 
@@ -48,8 +48,8 @@ def samples(measurement: Measurement) -> str:
 def memory(measurement: Measurement) -> str:
     """The predicted parts in one bar, the measured peak in another."""
     told = measurement.memory
-    made, (place,) = figure(9, 1.9, 1)
-    place.barh(0, told.peak_rss_bytes / _MIB, color=SERIES[0], height=0.5)
+    made, (axes,) = figure(9, 1.9, 1)
+    axes.barh(0, told.peak_rss_bytes / _MIB, color=SERIES[0], height=0.5)
     names = ["measured"]
     if told.predicted is not None:
         parts = told.predicted
@@ -68,13 +68,13 @@ def memory(measurement: Measurement) -> str:
             strict=False,
         ):
             width = size / _MIB
-            place.barh(1, width, left=left, height=0.5, color=color, label=name)
+            axes.barh(1, width, left=left, height=0.5, color=color, label=name)
             left += width
-        place.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
+        axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
         names.append("predicted")
-    place.set_yticks(range(len(names)), names)
-    place.grid(axis="y", visible=False)
-    place.set_xlabel("MiB")
+    axes.set_yticks(range(len(names)), names)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("MiB")
     predicted = human_bytes(told.predicted.peak_bytes) if told.predicted else "not available"
     measured = human_bytes(told.peak_rss_bytes)
     return svg(made, "memory", f"Peak memory: measured {measured}, predicted {predicted}.")
@@ -89,15 +89,15 @@ def over_time(measurement: Measurement) -> str | None:
         panels += [*_readings(sensors, measurement)]
     if not panels:
         return None
-    made, places = figure(9, 1.7 * len(panels) + 0.4, len(panels))
-    for panel, place in zip(panels, places, strict=True):
-        panel.draw(place)
-        place.set_title(panel.title)
-        place.sharex(places[-1])
-        place.tick_params(labelbottom=place is places[-1])
+    made, all_axes = figure(9, 1.7 * len(panels) + 0.4, len(panels))
+    for panel, axes in zip(panels, all_axes, strict=True):
+        panel.draw(axes)
+        axes.set_title(panel.title)
+        axes.sharex(all_axes[-1])
+        axes.tick_params(labelbottom=axes is all_axes[-1])
         if sensors is not None:
-            place.axvspan(sensors.started_s, sensors.ended_s, color=GRID, alpha=0.25, linewidth=0)
-    places[-1].set_xlabel("seconds; shaded while measuring")
+            axes.axvspan(sensors.started_s, sensors.ended_s, color=GRID, alpha=0.25, linewidth=0)
+    all_axes[-1].set_xlabel("seconds; shaded while measuring")
     titles = ", ".join(panel.title for panel in panels)
     return svg(
         made, "time", f"Over time, one below the other: {titles}. The tables have the numbers."
@@ -105,16 +105,16 @@ def over_time(measurement: Measurement) -> str | None:
 
 
 def _speed(measurement: Measurement) -> list[_Panel]:
-    def sustained(place: Axes) -> None:
+    def sustained(axes: Axes) -> None:
         at = [one.ended_s for one in measurement.sustained]
-        line(place, at, [one.decode for one in measurement.sustained], SERIES[0])
-        place.set_ylim(bottom=0)
+        line(axes, at, [one.decode for one in measurement.sustained], SERIES[0])
+        axes.set_ylim(bottom=0)
 
-    def single(place: Axes) -> None:
+    def single(axes: Axes) -> None:
         for color, one in zip(SERIES, timed, strict=False):
-            place.scatter(one.ended_s, one.samples, color=color, s=14, label=one.title, zorder=3)
-        place.set_ylim(bottom=0)
-        place.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+            axes.scatter(one.ended_s, one.samples, color=color, s=14, label=one.title, zorder=3)
+        axes.set_ylim(bottom=0)
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
     if measurement.sustained:
         return [_Panel("decode, sustained (tokens/s)", sustained)]
@@ -125,21 +125,21 @@ def _speed(measurement: Measurement) -> list[_Panel]:
 def _readings(sensors: Sensors, measurement: Measurement) -> list[_Panel]:
     panels = []
     if hot := _hottest(sensors):
-        panels.append(_Panel("temperature (°C)", lambda place: _tracks(place, hot, sensors)))
+        panels.append(_Panel("temperature (°C)", lambda axes: _tracks(axes, hot, sensors)))
     if found := power.curve(sensors):
         source, curve = found
 
-        def watts(place: Axes) -> None:
-            line(place, [at for at, _ in curve], [value for _, value in curve], SERIES[2])
-            place.set_ylim(bottom=0)
+        def watts(axes: Axes) -> None:
+            line(axes, [at for at, _ in curve], [value for _, value in curve], SERIES[2])
+            axes.set_ylim(bottom=0)
 
         panels.append(_Panel(f"power (W): {source}", watts))
     if clocks := conditions.of_kind(sensors, "clock"):
-        panels.append(_Panel("clock (MHz)", lambda place: _tracks(place, clocks, sensors)))
+        panels.append(_Panel("clock (MHz)", lambda axes: _tracks(axes, clocks, sensors)))
     if gpu := conditions.of_kind(sensors, "gpu_clock"):
-        panels.append(_Panel("GPU clock (MHz)", lambda place: _tracks(place, gpu, sensors)))
+        panels.append(_Panel("GPU clock (MHz)", lambda axes: _tracks(axes, gpu, sensors)))
     if any(one is not None for one in sensors.resident_bytes):
-        panels.append(_Panel("memory (MiB)", lambda place: _resident(place, sensors, measurement)))
+        panels.append(_Panel("memory (MiB)", lambda axes: _resident(axes, sensors, measurement)))
     return panels
 
 
@@ -153,7 +153,7 @@ def _hottest(sensors: Sensors) -> list[Track]:
     return sorted(found, key=peak, reverse=True)[:_MOST_LINES]
 
 
-def _tracks(place: Axes, tracks: Sequence[Track], sensors: Sensors) -> None:
+def _tracks(axes: Axes, tracks: Sequence[Track], sensors: Sensors) -> None:
     for color, track in zip(SERIES, tracks, strict=False):
         points = [
             (at, value)
@@ -161,23 +161,23 @@ def _tracks(place: Axes, tracks: Sequence[Track], sensors: Sensors) -> None:
             if value is not None
         ]
         line(
-            place, [at for at, _ in points], [value for _, value in points], color, label=track.name
+            axes, [at for at, _ in points], [value for _, value in points], color, label=track.name
         )
-    place.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 
-def _resident(place: Axes, sensors: Sensors, measurement: Measurement) -> None:
+def _resident(axes: Axes, sensors: Sensors, measurement: Measurement) -> None:
     points = [
         (at, size / _MIB)
         for at, size in zip(sensors.at_s, sensors.resident_bytes, strict=True)
         if size is not None
     ]
-    line(place, [at for at, _ in points], [size for _, size in points], SERIES[3], label="measured")
+    line(axes, [at for at, _ in points], [size for _, size in points], SERIES[3], label="measured")
     if predicted := measurement.memory.predicted:
         peak = predicted.peak_bytes / _MIB
-        place.axhline(peak, color=MUTED, linestyle="--", linewidth=1.2, label="predicted peak")
-    place.axhline(
+        axes.axhline(peak, color=MUTED, linestyle="--", linewidth=1.2, label="predicted peak")
+    axes.axhline(
         measurement.memory.peak_rss_bytes / _MIB, color=INK, linewidth=0.8, label="measured peak"
     )
-    place.set_ylim(bottom=0)
-    place.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))

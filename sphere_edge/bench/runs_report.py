@@ -88,14 +88,14 @@ def _plot(runs: Runs) -> str:
     from sphere_edge.bench import drawing
 
     def drawn() -> str:
-        made, places = drawing.figure(9, 2.2, 1, len(runs.plotted))
+        made, all_axes = drawing.figure(9, 2.2, 1, len(runs.plotted))
         numbers = range(1, len(runs.samples) + 1)
-        for place, (column, title) in zip(places, runs.plotted.items(), strict=True):
+        for axes, (column, title) in zip(all_axes, runs.plotted.items(), strict=True):
             values = [sample[runs.columns.index(column)] for sample in runs.samples]
-            place.scatter(numbers, values, color=drawing.SERIES[0], s=16, zorder=3)
-            place.set_ylim(0, 1.15 * max(values) or 1)
-            place.set_xticks([1, len(values)] if len(values) > 1 else [1])
-            place.set_title(title)
+            axes.scatter(numbers, values, color=drawing.SERIES[0], s=16, zorder=3)
+            axes.set_ylim(0, 1.15 * max(values) or 1)
+            axes.set_xticks([1, len(values)] if len(values) > 1 else [1])
+            axes.set_title(title)
         return drawing.svg(made, "runs", f"{', '.join(map(': '.join, runs.medians))}.")
 
     return str(drawing.styled(drawn)())

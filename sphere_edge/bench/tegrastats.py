@@ -1,4 +1,4 @@
-"""What NVIDIA's `tegrastats` says on a Jetson: its rails, temperatures and GPU, as tracks.
+"""The output of NVIDIA's `tegrastats` on a Jetson: rails, temperatures and GPU, as tracks.
 
 Source of the format: NVIDIA's developer guides, "Reported Statistics" of the tegrastats utility.
 JetPack 4 writes `RAIL 1834/1834` in mW and `GR3D_FREQ 12%@921`, later ones `RAIL 4584mW/4584mW` and
@@ -14,11 +14,11 @@ from collections.abc import Collection, Iterator, Sequence
 from sphere_edge.bench.measurement import Track
 from sphere_edge.devices.sensors import SensorKind, Unit
 
-# Now and on average since it started; only now counts.
+# The current value and the average since the start; only the current one is used.
 _RAIL = re.compile(r"(?<!\S)([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+) (\d{1,6})(?:mW)?/\d{1,6}(?:mW)?(?!\S)")
 _TEMPERATURE = re.compile(r"(?<!\S)([A-Za-z][A-Za-z0-9_-]{0,30})@(-?\d{1,3}(?:\.\d{1,3})?)C(?!\S)")
 _GPU = re.compile(r"(?<!\S)GR3D_FREQ (\d{1,3})%(?:@\[?(\d{1,5}))?")
-# Nothing that still answers is colder or hotter; parts that are off say -256.
+# A working part is never colder or hotter; parts that are off report -256.
 _COLDEST_C, _HOTTEST_C = -40.0, 150.0
 _UNITS: dict[SensorKind, Unit] = {
     "milliwatts": "W",
@@ -26,7 +26,7 @@ _UNITS: dict[SensorKind, Unit] = {
     "gpu_clock": "MHz",
     "gpu_load": "%",
 }
-# What the kernel's own files may have told already, by what is told here.
+# Kinds of the kernel's own files that report the same as a kind of tegrastats.
 _SAME: dict[SensorKind, tuple[SensorKind, ...]] = {
     "milliwatts": ("milliwatts", "power", "current"),
     "temperature": ("temperature",),
@@ -41,8 +41,8 @@ Key = tuple[SensorKind, str]
 
 
 def parse(line: str) -> dict[Key, float]:
-    """What one line tells, in W, °C, MHz and %; nothing that could not be true."""
-    return dict(_told(line))
+    """The readings in one line, in W, °C, MHz and %; implausible ones are left out."""
+    return dict(_readings(line))
 
 
 def tracks(
@@ -50,28 +50,30 @@ def tracks(
 ) -> list[Track]:
     """One value per moment of `at_s` from the last line before it; lines come with their times.
 
-    What files have told (`known`) is left out.
+    Kinds that the kernel's files report (`known`) are left out.
     """
-    told = [parse(line) for _, line in lines]
-    # Per moment the last line before it, none where that one is old.
-    places = [_before(lines, moment) for moment in at_s]
+    parsed = [parse(line) for _, line in lines]
+    # Per moment the readings of the last line before it, none where that one is old.
+    current = [_before(lines, parsed, moment) for moment in at_s]
     found: list[Track] = []
-    for kind, name in dict.fromkeys(key for values in told for key in values):
+    for kind, name in dict.fromkeys(key for readings in parsed for key in readings):
         if any(same in known for same in _SAME[kind]) or len(found) == _MOST_TRACKS:
             continue
-        values = tuple(None if place is None else told[place].get((kind, name)) for place in places)
+        values = tuple(readings.get((kind, name)) for readings in current)
         unit = _UNITS[kind]
         if any(value is not None for value in values):
             found.append(Track(kind=kind, name=name, unit=unit, path="tegrastats", values=values))
     return found
 
 
-def _before(lines: Sequence[tuple[float, str]], moment: float) -> int | None:
-    place = bisect.bisect_right(lines, moment, key=lambda line: line[0]) - 1
-    return place if place >= 0 and moment - lines[place][0] <= _VALID_S else None
+def _before(
+    lines: Sequence[tuple[float, str]], parsed: Sequence[dict[Key, float]], moment: float
+) -> dict[Key, float]:
+    last = bisect.bisect_right(lines, moment, key=lambda line: line[0]) - 1
+    return parsed[last] if last >= 0 and moment - lines[last][0] <= _VALID_S else {}
 
 
-def _told(line: str) -> Iterator[tuple[Key, float]]:
+def _readings(line: str) -> Iterator[tuple[Key, float]]:
     for rail, milliwatts in _RAIL.findall(line):
         yield ("milliwatts", rail), int(milliwatts) / 1000
     for zone, degrees in _TEMPERATURE.findall(line):

@@ -84,13 +84,21 @@ def simulate(
 
     def action() -> None:
         from sphere_edge.commands import simulate as command
+        from sphere_edge.simulate.simulated_device import Faults, Options
 
-        where = command.Where(root, arm, cpu, here, port, android)
-        faults = command.Faults(_bytes(cut_after), cuts, delay, _bytes(speed), loss)
+        options = Options(
+            root=root,
+            arm=arm,
+            android=android,
+            on_host=here,
+            cpu=cpu,
+            port=port,
+            faults=Faults(_bytes(cut_after), cuts, delay, _bytes(speed), loss),
+        )
         if kind is Kind.adb:
-            command.simulate_adb(where, faults, owner.value, as_json=json)
+            command.simulate_adb(options, owner.value, as_json=json)
         else:
-            command.simulate_ssh(where, faults, as_json=json)
+            command.simulate_ssh(options, as_json=json)
 
     return action
 

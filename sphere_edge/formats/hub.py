@@ -20,7 +20,7 @@ from sphere_edge.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from sphere_edge.formats import beginnings, gguf_parts, json_object, task
+from sphere_edge.formats import gguf_parts, json_object, remote_headers, task
 from sphere_edge.formats.download import Download, RemoteFile, list_files
 from sphere_edge.formats.shards import index_files, safetensors_files
 
@@ -184,7 +184,7 @@ def _fetch_headers(
             (folder / path.name).symlink_to(path.resolve())
     with hub.progress.step("reading headers", len(weights)) as step:
         for file in weights:
-            beginnings.fetch(download, file, folder / file.name)
+            remote_headers.fetch(download, file, folder / file.name)
             step.advance()
     return Snapshot(folder, folder.name)
 

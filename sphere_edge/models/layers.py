@@ -108,7 +108,7 @@ class Sinks(nn.Module):  # type: ignore[misc]
         self.weight = nn.Parameter((heads,), "float32")
 
     def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
-        """Where the scores come from."""
+        """The source of the scores."""
         yield WeightMapping((f"{path}.weight",), (SourceTensor(f"{_ROOT}{path}", self.heads),))
 
 
@@ -140,7 +140,7 @@ class Embedding(nn.Module):  # type: ignore[misc]
         return self.kernels.linear(x, self.weight.arrays(), self.fmt, self.rows, self.bias)
 
     def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
-        """Where the weight comes from, and the head's bias."""
+        """The sources of the weight and of the head's bias."""
         sources = _sources(path, {path.rpartition(".")[2]: self.rows}, "weight")
         yield WeightMapping(self.weight.names(path), sources, self.columns, self.fmt)
         if self.bias is not None:
@@ -163,7 +163,7 @@ class RmsNorm(nn.Module):  # type: ignore[misc]
         return (result, x) if residual is None else result
 
     def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
-        """Where the weight comes from."""
+        """The source of the weight."""
         sources = _sources(path, {path.rpartition(".")[2]: self.features}, "weight")
         yield WeightMapping((f"{path}.weight",), sources, offset=self.offset)
 

@@ -1,6 +1,6 @@
 """A simulated phone for the real adb server: speaks adb's transport protocol, with authorization.
 
-It stands for a phone's adbd. Source: AOSP packages/modules/adb, protocol.txt.
+It takes the place of a phone's adbd. Source: AOSP packages/modules/adb, protocol.txt.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPubli
 
 from sphere_edge import errors
 from sphere_edge.simulate.adb_services import Service, Shell, Stream, Sync
-from sphere_edge.simulate.place import HostPlace, Place
+from sphere_edge.simulate.environment import Environment, HostEnvironment
 from sphere_edge.simulate.programs import kill_sessions
 
 _VERSION = 0x01000001
@@ -39,24 +39,24 @@ FEATURES = "shell_v2,cmd,stat_v2,ls_v2,fixed_push_mkdir,sendrecv_v2"
 class AdbDaemon:
     """Listens on a loopback port from `start` to `stop`; `port` 0 becomes a free one.
 
-    `owner` is who sits at the phone: "nobody" has switched authorization off, "willing" accepts
-    the first key, "unwilling" lets the question stand.
+    `owner`: "nobody" has authorization switched off, "willing" accepts the first key, "unwilling"
+    does not answer the question.
     """
 
-    place: Place = field(default_factory=HostPlace)
+    environment: Environment = field(default_factory=HostEnvironment)
     owner: Owner = "nobody"
     features: str = FEATURES
     model: str = "Sphere Test"
-    # While set, what is written to files there differs from what was sent.
+    # While set, files are written with bytes that differ from what was sent.
     flips_bytes: bool = False
     port: int = 0
     keys: list[RSAPublicKey] = field(default_factory=list)
     programs: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    # Told each service that the host asks for.
+    # Called with each service that the host asks for.
     on_service: Callable[[str], object] = lambda _: None
 
     def start(self) -> None:
-        """Listens; StorageError if the port is taken."""
+        """Starts listening; StorageError if the port is taken."""
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
         self._failure: OSError | None = None
@@ -75,9 +75,9 @@ class AdbDaemon:
         self._thread.join(_START_TIMEOUT_S)
 
     def restart(self) -> None:
-        """What a phone's restart does: all programs and connections end, `/tmp` is empty."""
+        """Does what a phone's restart does: programs and connections end, `/tmp` becomes empty."""
         self.stop()
-        self.place.restarted()
+        self.environment.on_restart()
         self.start()
 
     def kill_programs(self) -> None:
@@ -118,13 +118,13 @@ class AdbDaemon:
         await connection.close()
 
     def service(self, name: str) -> Service | None:
-        """What serves `name`, as in `sync:`; None for what this phone does not do."""
+        """The service `name`, as in `sync:`; None if this phone does not have it."""
         self.on_service(name)
         kind, _, rest = name.partition(":")
         if kind == "sync":
-            return Sync(self.place, lambda: self.flips_bytes).serve
+            return Sync(self.environment, lambda: self.flips_bytes).serve
         if kind.startswith("shell,v2"):
-            return Shell(self.place, rest, self.programs.append).serve
+            return Shell(self.environment, rest, self.programs.append).serve
         if kind == "reboot":
             return self._reboot
         return None
@@ -142,7 +142,7 @@ class AdbDaemon:
         return False
 
     def accepts(self, offered: bytes) -> bool:
-        """Whether the owner lets the host with this key in, from now on."""
+        """Whether the owner accepts the host with this key, from now on."""
         if self.owner != "willing":
             return False
         # Android's own layout: word count, n0inv, modulus and r² (little-endian), exponent.
@@ -233,7 +233,7 @@ class _Connection:
             known = first == _AUTH_SIGNATURE and self._daemon.knows(self._token, data)
             accepted = first == _AUTH_PUBLIC_KEY and self._daemon.accepts(data)
             self._is_authorized = known or accepted
-            # An offered key is not answered until the owner taps the dialog.
+            # An offered key gets no answer until the owner confirms the dialog.
             if self._is_authorized or first == _AUTH_SIGNATURE:
                 await self._greet()
         elif word == b"OPEN" and self._is_authorized:

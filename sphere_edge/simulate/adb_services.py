@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from sphere_edge.simulate.place import Place, start
+from sphere_edge.simulate.environment import Environment, start
 
 _STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = range(5)
 _SYNC_DATA_BYTES = 64 << 10
 _PATH_LIMIT_BYTES = 1024
-# Nothing but `none` of sync_send_v2.flags: no feature promises a compression.
+# `none` of sync_send_v2.flags: no feature of ours announces compression.
 _PLAIN = 0
 _LOW_32 = 0xFFFFFFFF
 
@@ -43,23 +43,23 @@ Service = Callable[[Stream], Awaitable[None]]
 
 @dataclass
 class Shell:
-    """The service `shell,v2,raw:LINE`; `started` is told each program."""
+    """The service `shell,v2,raw:LINE`; `started` is fields each program."""
 
-    place: Place
+    environment: Environment
     line: str
     started: Callable[[subprocess.Popen[bytes]], object]
 
     async def serve(self, stream: Stream) -> None:
         """Runs the line to its end."""
-        # Not asyncio's own subprocesses: they want the main thread's loop.
-        process = start(self.place, self.line)
+        # Not asyncio's subprocesses: they need the main thread's loop.
+        process = start(self.environment, self.line)
         self.started(process)
         with process:
             feeding = asyncio.create_task(self._feed(stream, process.stdin))
             try:
                 await asyncio.gather(
-                    self._tell(stream, process.stdout, _STDOUT),
-                    self._tell(stream, process.stderr, _STDERR),
+                    self._forward(stream, process.stdout, _STDOUT),
+                    self._forward(stream, process.stderr, _STDERR),
                 )
                 code = await asyncio.to_thread(process.wait)
                 code = code if code >= 0 else 128 - code
@@ -72,7 +72,7 @@ class Shell:
                 await asyncio.to_thread(process.wait)
 
     @staticmethod
-    async def _tell(stream: Stream, pipe: IO[bytes] | None, kind: int) -> None:
+    async def _forward(stream: Stream, pipe: IO[bytes] | None, kind: int) -> None:
         while pipe and (piece := await asyncio.to_thread(os.read, pipe.fileno(), 32 << 10)):
             if not stream.is_closed:
                 with suppress(EOFError):
@@ -103,19 +103,19 @@ def _write(pipe: IO[bytes], data: bytes) -> None:
         pipe.flush()
 
 
-class SyncRefusedError(Exception):
-    """The host asked for something that a phone refuses, with this reason."""
+class SyncRejectedError(Exception):
+    """The host asked for something that a phone rejects, with this reason."""
 
 
 @dataclass
 class Sync:
-    """The service `sync:`; while `flips_bytes`, files arrive with their first bits flipped."""
+    """The service `sync:`; while `flips_bytes`, files are written with their first bits flipped."""
 
-    place: Place
+    environment: Environment
     flips_bytes: Callable[[], bool]
 
     async def serve(self, stream: Stream) -> None:
-        """Answers requests until the host is done."""
+        """Answers requests until the host quits."""
         answers: dict[bytes, Callable[[Stream, str], Awaitable[None]]] = {
             b"SEND": self._take_v1,
             b"SND2": self._take_v2,
@@ -134,9 +134,9 @@ class Sync:
             try:
                 if word not in answers or length > _PATH_LIMIT_BYTES:
                     message = f"unknown request {word!r}"
-                    raise SyncRefusedError(message)
+                    raise SyncRejectedError(message)
                 await answers[word](stream, (await stream.exactly(length)).decode())
-            except (OSError, SyncRefusedError) as error:
+            except (OSError, SyncRejectedError) as error:
                 if isinstance(error, ConnectionError):
                     raise
                 reason = str(getattr(error, "strerror", None) or error).encode()
@@ -154,7 +154,7 @@ class Sync:
         await self._take(stream, path, mode)
 
     async def _take(self, stream: Stream, remote: str, mode: int) -> None:
-        path = self.place.path(remote, to_write=True)
+        path = self.environment.path(remote, to_write=True)
         path.unlink(missing_ok=True)
         with path.open("wb", buffering=0) as file:
             while True:
@@ -163,7 +163,7 @@ class Sync:
                     break
                 if word != b"DATA" or length > _SYNC_DATA_BYTES:
                     message = f"invalid data message {word!r}"
-                    raise SyncRefusedError(message)
+                    raise SyncRejectedError(message)
                 data = await stream.exactly(length)
                 if self.flips_bytes():
                     data = bytes([data[0] ^ 1]) + data[1:]
@@ -177,44 +177,44 @@ class Sync:
         await self._give(stream, remote)
 
     async def _give(self, stream: Stream, remote: str) -> None:
-        with self.place.path(remote).open("rb") as file:
+        with self.environment.path(remote).open("rb") as file:
             while data := file.read(_SYNC_DATA_BYTES):
                 await stream.write(struct.pack("<4sI", b"DATA", len(data)) + data)
         await stream.write(struct.pack("<4sI", b"DONE", 0))
 
     async def _stat(self, stream: Stream, remote: str) -> None:
-        found = _found(self.place.path(remote), follow=False)
-        told = (found.st_mode, found.st_size, int(found.st_mtime)) if found else (0, 0, 0)
+        found = _found(self.environment.path(remote), follow=False)
+        fields = (found.st_mode, found.st_size, int(found.st_mtime)) if found else (0, 0, 0)
         # 32 bits: a file of 5 GiB says that it has 1 GiB, as on every phone.
-        await stream.write(struct.pack("<4s3I", b"STAT", *(number & _LOW_32 for number in told)))
+        await stream.write(struct.pack("<4s3I", b"STAT", *(number & _LOW_32 for number in fields)))
 
     async def _stat_v2(self, stream: Stream, remote: str) -> None:
-        told = _stat_v2(_found(self.place.path(remote), follow=True))
-        await stream.write(struct.pack("<4s", b"STA2") + told)
+        fields = _stat_v2(_found(self.environment.path(remote), follow=True))
+        await stream.write(struct.pack("<4s", b"STA2") + fields)
 
     async def _stat_v2_of_links(self, stream: Stream, remote: str) -> None:
-        told = _stat_v2(_found(self.place.path(remote), follow=False))
-        await stream.write(struct.pack("<4s", b"LST2") + told)
+        fields = _stat_v2(_found(self.environment.path(remote), follow=False))
+        await stream.write(struct.pack("<4s", b"LST2") + fields)
 
     async def _list(self, stream: Stream, remote: str) -> None:
-        for path, found in _entries(self.place.path(remote)):
+        for path, found in _entries(self.environment.path(remote)):
             name = path.name.encode()
-            told = (found.st_mode, found.st_size & _LOW_32, int(found.st_mtime) & _LOW_32)
-            await stream.write(struct.pack("<4s4I", b"DENT", *told, len(name)) + name)
+            fields = (found.st_mode, found.st_size & _LOW_32, int(found.st_mtime) & _LOW_32)
+            await stream.write(struct.pack("<4s4I", b"DENT", *fields, len(name)) + name)
         await stream.write(struct.pack("<4s4I", b"DONE", 0, 0, 0, 0))
 
     async def _list_v2(self, stream: Stream, remote: str) -> None:
-        for path, found in _entries(self.place.path(remote)):
+        for path, found in _entries(self.environment.path(remote)):
             name = path.name.encode()
-            told = _stat_v2(found) + struct.pack("<I", len(name)) + name
-            await stream.write(struct.pack("<4s", b"DNT2") + told)
+            fields = _stat_v2(found) + struct.pack("<I", len(name)) + name
+            await stream.write(struct.pack("<4s", b"DNT2") + fields)
         await stream.write(struct.pack("<4s", b"DONE") + bytes(72))
 
 
 def _require_plain(flags: int) -> None:
     if flags != _PLAIN:
-        message = f"compression flags {flags} were not promised"
-        raise SyncRefusedError(message)
+        message = f"compression flags {flags} were not announced"
+        raise SyncRejectedError(message)
 
 
 def _entries(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -1,8 +1,8 @@
 """A small Linux system for 64-bit ARM in a folder, whose programs run here through qemu.
 
-It is Debian's own C and C++ libraries and busybox, fetched by the machine's apt with a state of its
-own, so nothing of the machine's is changed; entering it takes an unprivileged namespace in which
-the kernel hands programs for ARM to qemu. glibc programs run as they would on a board, very slowly.
+It holds Debian's C and C++ libraries and busybox, downloaded by the machine's apt with a separate
+state, so the machine itself is not changed. Programs run in an unprivileged namespace in which the
+kernel passes ARM programs to qemu. glibc programs run as they would on a board, but very slowly.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from sphere_edge import console, errors
@@ -24,7 +25,7 @@ _PACKAGES = ("libc6", "libgcc-s1", "libstdc++6", "busybox-static")
 _LEFT_OUT = ("usr/share", "usr/lib/aarch64-linux-gnu/gconv", "lib/aarch64-linux-gnu/gconv")
 _FOLDERS = ("dev", "etc", "home", "mnt", "proc", "root", "run", "sys", "tmp", "usr/bin", "var/tmp")
 _DEVICE_FILES = ("null", "zero", "full", "random", "urandom", "tty")
-# What would stop the machine that simulates: the user in the namespace may be its real root.
+# These would stop the simulating machine: the user in the namespace may be its real root.
 _TOO_STRONG = ("halt", "init", "linuxrc", "poweroff", "reboot")
 _APT_TIMEOUT_S = 600.0
 _STEP_TIMEOUT_S = 60.0
@@ -54,19 +55,25 @@ exec "$@"
 
 
 def make(progress: console.Progress = console.SILENT) -> Path:
-    """The root's folder, from the cache or made now (seconds), proven to run programs.
+    """The root's folder, from the cache or made now (seconds), checked to run programs.
 
-    Everybody on this machine shares it: write to a `copy` only. Raises NotFoundError (no qemu),
-    UnavailableError (apt cannot be had or has no packages for ARM), UnsupportedError (this kernel
-    or its settings do not let us in), StorageError.
+    All users of the cache share it: write to a `copy` only. Raises NotFoundError (no qemu),
+    UnavailableError (no apt, or no packages for ARM), UnsupportedError (this kernel or its
+    settings do not allow it), StorageError.
     """
     qemu = _qemu()
     target = cache.folder() / "roots" / f"debian-arm64-{_RECIPE}"
-    waits = "waiting for another process that makes the ARM system"
-    with cache.made_once(target, on_wait=lambda: console.say(waits)) as made:
+    title = "waiting for another process that makes the ARM system"
+    with (
+        ExitStack() as waiting,
+        cache.made_once(
+            target, on_wait=lambda: waiting.enter_context(progress.step(title))
+        ) as made,
+    ):
+        waiting.close()
         if made is not None:
             _fill(made, qemu, progress)
-    _prove(target)
+    _check(target)
     return target
 
 
@@ -79,8 +86,8 @@ def copy(into: Path, progress: console.Progress = console.SILENT) -> Path:
 def namespace(root: Path, cpu: str | None = None) -> list[str]:
     """The words before a program of this machine after which it can `chroot` into `root`.
 
-    For one that lives long, such as a server. `cpu`: one of qemu's models, such as `cortex-a76`;
-    None: all that qemu can do. Everything mounted goes with the program's last process.
+    For long-running programs, such as a server. `cpu`: one of qemu's models, such as `cortex-a76`;
+    None: all features that qemu has. The mounts end with the program's last process.
     """
     model = [] if cpu is None else ["env", f"QEMU_CPU={cpu}"]
     script = ["sh", "-c", _ENTER, "sh", str(root), _qemu()]
@@ -181,12 +188,12 @@ def _apt(argv: Sequence[str | Path], folder: Path | None = None) -> Completed:
         raise errors.UnavailableError(message, hint=hint) from error
 
 
-def _prove(root: Path) -> None:
+def _check(root: Path) -> None:
     try:
-        said = run([*enter(root), "/bin/uname", "-m"], timeout_s=_STEP_TIMEOUT_S).stdout.strip()
+        output = run([*enter(root), "/bin/uname", "-m"], timeout_s=_STEP_TIMEOUT_S).stdout.strip()
     except ProgramFailedError as error:
-        said = error.completed.last_lines
-    if said != "aarch64":
-        message = f"programs for ARM cannot be run in a namespace here:\n{said}"
+        output = error.completed.last_lines
+    if output != "aarch64":
+        message = f"programs for ARM cannot be run in a namespace here:\n{output}"
         hint = "Linux 6.7 or newer with unprivileged user namespaces is needed"
         raise errors.UnsupportedError(message, hint=hint)

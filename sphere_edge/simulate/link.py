@@ -12,20 +12,20 @@ from collections.abc import Callable
 from contextlib import suppress
 
 _PIECE_BYTES = 64 << 10
-# What Ethernet carries of TCP at a time, and how many more make a gap known (RFC 5681).
-_PACKET_BYTES, _PACKETS_THAT_TELL = 1448, 3
-# The least that Linux waits before it sends again unasked.
+# TCP payload of an Ethernet frame, and how many later packets reveal a gap (RFC 5681).
+_PACKET_BYTES, _DUPLICATE_ACKS = 1448, 3
+# Linux waits at least this long before it retransmits on its own.
 _RESEND_TIMER_S = 0.2
-# How much a delayed link holds on its way before its sender has to wait.
-_ON_ITS_WAY_BYTES = 4 << 20
+# How much a delayed link buffers before its sender has to wait.
+_IN_FLIGHT_BYTES = 4 << 20
 
 
 class Link:
-    """Connect to `port`; what is sent goes on to `target_port` until the link is told to fail.
+    """Connect to `port`; what is sent goes on to `target_port` until the link is made to fail.
 
     `bytes_per_s` and `delay_s` (one way) hold for each direction of each connection. `loss` is the
-    share of packets that are held up as TCP holds up what it has to send again: nothing is lost
-    here, as nothing is to the two ends of a TCP connection.
+    fraction of packets delayed as TCP delays what it sends again: as on any TCP connection, the two
+    ends lose nothing.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Link:
                     end.shutdown(socket.SHUT_RDWR)
 
     def stall(self) -> None:
-        """From now on nothing moves, and nobody is told."""
+        """From now on nothing moves, without an error on either side."""
         self._flows.clear()
 
     def flow(self) -> None:
@@ -134,12 +134,12 @@ class Link:
         source.close()
 
     def _held_up_s(self, size: int) -> float:
-        """How long the packets of `size` bytes wait for those that are sent again."""
+        """How long `size` bytes wait for packets that are sent again."""
         packets = math.ceil(size / _PACKET_BYTES)
         if self._chance.random() >= 1 - (1 - self.loss) ** packets:
             return 0.0
-        # Packets that follow tell of the gap after a round trip; of a last one only the timer does.
-        return 2 * self.delay_s if packets > _PACKETS_THAT_TELL else _RESEND_TIMER_S
+        # Later packets reveal the gap after a round trip; for a last one only the timer does.
+        return 2 * self.delay_s if packets > _DUPLICATE_ACKS else _RESEND_TIMER_S
 
     def _is_cut_by(self, piece: bytes, sink: socket.socket) -> bool:
         with self._lock:
@@ -173,7 +173,7 @@ class _Onward:
 
     def sendall(self, piece: bytes) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._held < _ON_ITS_WAY_BYTES or self._failure)
+            self._changed.wait_for(lambda: self._held < _IN_FLIGHT_BYTES or self._failure)
             if self._failure is not None:
                 raise self._failure
             self._pieces.append((time.monotonic() + self._delay_s, piece))

@@ -16,30 +16,30 @@ from pathlib import Path
 
 from sphere_edge import errors
 from sphere_edge.run import run
-from sphere_edge.simulate.place import HostPlace, Place
+from sphere_edge.simulate.environment import Environment, HostEnvironment
 from sphere_edge.simulate.programs import kill_tree
 
 _START_TIMEOUT_S = 15
 _HOW_TO_GET = "apt install openssh-server, brew install openssh"
-# Debian's own place for what only root's sshd asks for.
+# Debian's folder that sshd needs when it runs as root.
 _PRIVILEGE_SEPARATION = Path("/run/sshd")
 
 
 @dataclass
 class Sshd:
-    """Lets one key in: `folder/id`. Keys, settings and logs lie in `folder`.
+    """Accepts one key: `folder/id`. Keys, settings and logs are in `folder`.
 
     `settings` are lines for sshd_config. Port 0 becomes a free one.
     """
 
     folder: Path
-    place: Place = field(default_factory=HostPlace)
+    environment: Environment = field(default_factory=HostEnvironment)
     port: int = 0
     settings: Sequence[str] = ()
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Raises NotFoundError (no sshd here), UnavailableError (it does not start)."""
+        """Raises NotFoundError (sshd is not installed), UnavailableError (it does not start)."""
         program = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
         if program is None or shutil.which("ssh-keygen") is None:
             message = "there is no sshd on this machine"
@@ -59,9 +59,9 @@ class Sshd:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not _listens(self.port):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                said = log.read_text("utf-8", errors="replace").strip() if log.exists() else ""
+                output = log.read_text("utf-8", errors="replace").strip() if log.exists() else ""
                 self.stop()
-                message = f"sshd does not start: {said or 'it says nothing'}"
+                message = f"sshd does not start: {output or 'it printed nothing'}"
                 raise errors.UnavailableError(message)
             time.sleep(0.02)
 
@@ -73,9 +73,9 @@ class Sshd:
             process.wait()
 
     def restart(self) -> None:
-        """What a board's restart does: all programs and connections end, `/tmp` is empty."""
+        """Does what a board's restart does: programs and connections end, `/tmp` becomes empty."""
         self.stop()
-        self.place.restarted()
+        self.environment.on_restart()
         self.start()
 
     def config(self, port: int, *lines: str) -> Path:
@@ -116,19 +116,19 @@ class Sshd:
             "KbdInteractiveAuthentication no",
             "MaxStartups 100",
             "Subsystem sftp internal-sftp",
-            # This machine's .bashrc is no part of a simulated board; bash reads it at SHLVL 0.
+            # This machine's .bashrc is not part of a simulated board; bash reads it at SHLVL 0.
             "SetEnv SHLVL=2",
             *self.settings,
         ]
-        if not isinstance(self.place, HostPlace):
-            lines.append(f"ForceCommand {self._landing()}")
+        if not isinstance(self.environment, HostEnvironment):
+            lines.append(f"ForceCommand {self._forced_command()}")
         return lines
 
-    def _landing(self) -> Path:
-        """A script that starts what the client asked for in the device's own place."""
-        script = self.folder / "land.sh"
-        # The client's line is the last word of what starts a shell.
-        *words, _ = self.place.argv("")
+    def _forced_command(self) -> Path:
+        """A script that runs what the client asked for in the device's environment."""
+        script = self.folder / "enter.sh"
+        # The last word of a shell's argv is the command line.
+        *words, _ = self.environment.argv("")
         line = '"${SSH_ORIGINAL_COMMAND:-exec /bin/sh -l}"'
         script.write_text(f"#!/bin/sh\nexec {shlex.join(words)} {line}\n", "utf-8")
         script.chmod(0o755)

@@ -34,8 +34,8 @@ def elf(code: bytes) -> Elf:
     functions = set()
     for section in (one for one in sections if one[1] == _SYMBOLS):
         names = sections[section[6]][4]
-        for place in range(section[4], section[4] + section[5], 24):
-            name, info = struct.unpack_from("<IB", code, place)
+        for position in range(section[4], section[4] + section[5], 24):
+            name, info = struct.unpack_from("<IB", code, position)
             if info & 15 == _FUNCTION:
                 end = code.index(b"\0", names + name)
                 functions.add(code[names + name : end].decode())

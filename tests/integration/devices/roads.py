@@ -22,8 +22,8 @@ from sphere_edge.devices.items import Item
 from sphere_edge.devices.local import LocalDevice
 from sphere_edge.devices.open import open_device
 from sphere_edge.simulate.adb_daemon import AdbDaemon
+from sphere_edge.simulate.environment import HostEnvironment
 from sphere_edge.simulate.link import Link
-from sphere_edge.simulate.place import HostPlace
 from sphere_edge.simulate.sshd import Sshd
 
 # Programs that Android's toybox has and Debian's leaves out.
@@ -158,7 +158,7 @@ def open_road(
     else:
         request.getfixturevalue("adb_server")
         shell = f"{path}/sh" if programs else "/bin/sh"
-        daemon = AdbDaemon(HostPlace(path, shell))
+        daemon = AdbDaemon(HostEnvironment(path, shell))
         daemon.start()
         link = Link(daemon.port)
         serial = f"127.0.0.1:{link.port}"

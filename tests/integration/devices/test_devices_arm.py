@@ -17,7 +17,7 @@ from sphere_edge.bench.plan import Plan
 from sphere_edge.devices.open import open_device
 from sphere_edge.devices.probe import probe
 from sphere_edge.engines.options import PackageOptions
-from sphere_edge.simulate import place
+from sphere_edge.simulate import environment
 from sphere_edge.simulate.adb_daemon import AdbDaemon
 from sphere_edge.simulate.sshd import Sshd
 from tests import random_diffusion, random_gguf
@@ -27,17 +27,17 @@ CPU = "cortex-a76"
 
 
 @pytest.fixture(scope="module")
-def board(arm_root: Path, tmp_path_factory: pytest.TempPathFactory) -> place.RootPlace:
+def board(arm_root: Path, tmp_path_factory: pytest.TempPathFactory) -> environment.RootEnvironment:
     """A board's root of its own, which both roads reach."""
     try:
         folder = tmp_path_factory.mktemp("board") / "root"
-        return place.arm(folder, CPU, console.SILENT)
+        return environment.arm(folder, CPU, console.SILENT)
     except errors.SphereEdgeError as error:
         pytest.skip(error.message)
 
 
 @pytest.fixture
-def adb_uri(board: place.RootPlace, adb_server: int) -> Iterator[str]:
+def adb_uri(board: environment.RootEnvironment, adb_server: int) -> Iterator[str]:
     daemon = AdbDaemon(board)
     daemon.start()
     yield f"adb:127.0.0.1:{daemon.port}"
@@ -47,7 +47,7 @@ def adb_uri(board: place.RootPlace, adb_server: int) -> Iterator[str]:
 
 @pytest.fixture
 def ssh_uri(
-    board: place.RootPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    board: environment.RootEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
     server = Sshd(tmp_path / "sshd", board)
     try:
@@ -155,7 +155,7 @@ _INA3221 = {
 
 @pytest.mark.parametrize("rails", ["tegrastats", "INA3221"])
 def test_an_emulated_jetson_tells_its_power_by_files_or_by_tegrastats(
-    board: place.RootPlace, ssh_uri: str, compiled: Path, rails: str
+    board: environment.RootEnvironment, ssh_uri: str, compiled: Path, rails: str
 ) -> None:
     program, sysfs = board.folder / "usr/bin/tegrastats", board.folder / f"sys-{rails}"
     program.write_text(_TEGRASTATS)

@@ -11,7 +11,7 @@ import adbutils
 import pytest
 
 from sphere_edge import __main__, console, errors
-from sphere_edge.simulate import android, place
+from sphere_edge.simulate import android, environment
 from sphere_edge.simulate.adb_daemon import AdbDaemon
 from sphere_edge.toolchain import compilers
 from tests import random_gguf
@@ -28,7 +28,7 @@ def phone(
     """Its URI."""
     monkeypatch.delenv(compilers.NDK_VARIABLE, raising=False)
     try:
-        root = place.arm(tmp_path / "root", CPU, console.SILENT)
+        root = environment.arm(tmp_path / "root", CPU, console.SILENT)
     except errors.SphereEdgeError as error:
         pytest.skip(error.message)
     android.furnish(root.folder)

@@ -21,10 +21,10 @@ from sphere_edge import errors
 from sphere_edge.devices.adb import AdbDevice
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.open import open_device
-from sphere_edge.simulate import place
+from sphere_edge.simulate import environment
 from sphere_edge.simulate.adb_daemon import AdbDaemon
+from sphere_edge.simulate.environment import RootEnvironment
 from sphere_edge.simulate.link import Link
-from sphere_edge.simulate.place import RootPlace
 from sphere_edge.simulate.sshd import Sshd
 
 Start = Callable[..., "Simulated"]
@@ -88,16 +88,16 @@ def simulate(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="module")
-def rooted(tmp_path_factory: pytest.TempPathFactory) -> RootPlace:
+def rooted(tmp_path_factory: pytest.TempPathFactory) -> RootEnvironment:
     """A root of its own with this machine's programs."""
     try:
-        return place.this_machine(tmp_path_factory.mktemp("root"))
+        return environment.this_machine(tmp_path_factory.mktemp("root"))
     except (errors.UnsupportedError, errors.NotFoundError) as error:
         pytest.skip(error.message)
 
 
 @pytest.fixture
-def phone(adb_server: int, rooted: RootPlace) -> Iterator[AdbDaemon]:
+def phone(adb_server: int, rooted: RootEnvironment) -> Iterator[AdbDaemon]:
     daemon = AdbDaemon(rooted)
     daemon.start()
     yield daemon
@@ -111,7 +111,7 @@ def real_adb(port: int, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_plays_a_phone_until_it_is_interrupted(
-    adb_server: int, rooted: RootPlace, simulate: Start, tmp_path: Path
+    adb_server: int, rooted: RootEnvironment, simulate: Start, tmp_path: Path
 ) -> None:
     simulated = simulate("adb")
     device = open_device(str(simulated.told["uri"]))
@@ -123,7 +123,7 @@ def test_the_command_plays_a_phone_until_it_is_interrupted(
     said = simulated.end(signal.SIGINT)
     adbutils.AdbClient(port=adb_server).disconnect(device.uri[4:])
     assert "restart: done" in said
-    assert "is gone" in said
+    assert "has stopped" in said
     assert (tmp_path / "sphere-edge/simulate/adb-root/data/local/tmp/a").exists()
 
 
@@ -136,7 +136,7 @@ def seen(device: Device, path: str) -> str | None:
 
 
 def test_the_command_plays_a_board(
-    rooted: RootPlace, simulate: Start, monkeypatch: pytest.MonkeyPatch
+    rooted: RootEnvironment, simulate: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulated = simulate("ssh", "--delay-ms", "5")
     for name, value in simulated.told["environment"].items():
@@ -176,11 +176,11 @@ class AdbTaken:
 
 def test_a_folder_without_a_shell_is_no_root(tmp_path: Path) -> None:
     with pytest.raises(errors.NotFoundError, match="no /bin/sh"):
-        place.another_machine(tmp_path)
+        environment.another_machine(tmp_path)
 
 
 def test_a_devices_links_are_followed_within_its_root(tmp_path: Path) -> None:
-    device = RootPlace(tmp_path)
+    device = RootEnvironment(tmp_path)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "up").symlink_to("../../../../etc")
     (tmp_path / "absolute").symlink_to("/data/file")
@@ -189,7 +189,7 @@ def test_a_devices_links_are_followed_within_its_root(tmp_path: Path) -> None:
     assert device.path("/absolute") == tmp_path / "data" / "file"
     assert device.path("../../x") == tmp_path / "x"
     assert device.path("/loop").parent == tmp_path
-    shared = RootPlace(tmp_path, shared=(Path("/usr"),))
+    shared = RootEnvironment(tmp_path, shared=(Path("/usr"),))
     assert shared.path("/data/../usr/bin/sh") == Path("/usr/bin/sh")
     with pytest.raises(OSError, match="Read-only"):
         shared.path("/usr/no", to_write=True)
@@ -221,7 +221,7 @@ def test_googles_own_adb_pushes_pulls_and_lists(
 
 
 def test_version_2_of_sync_knows_files_beyond_32_bits(
-    phone: AdbDaemon, adb_server: int, rooted: RootPlace
+    phone: AdbDaemon, adb_server: int, rooted: RootEnvironment
 ) -> None:
     serial = f"127.0.0.1:{phone.port}"
     real_adb(adb_server, "connect", serial)
@@ -266,7 +266,7 @@ def ls(device: Device) -> str:
         return "here"
 
 
-def test_a_board_restarts_on_the_same_port(rooted: RootPlace, tmp_path: Path) -> None:
+def test_a_board_restarts_on_the_same_port(rooted: RootEnvironment, tmp_path: Path) -> None:
     server = Sshd(tmp_path, rooted)
     try:
         server.start()

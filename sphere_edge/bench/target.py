@@ -20,7 +20,7 @@ from sphere_edge.toolchain import ggml_gpu, native, targets
 
 
 @dataclass(frozen=True)
-class Placed:
+class BenchTarget:
     """A model that can be run now; `command` makes the runner's words. A .gguf has no manifest."""
 
     name: str
@@ -29,14 +29,14 @@ class Placed:
 
 
 @contextmanager
-def placed(
+def bench_target(
     device: Device,
     there: Probe,
     path: Path,
     store: str | None,
     progress: Progress,
     backend: str | None = None,
-) -> Iterator[Placed]:
+) -> Iterator[BenchTarget]:
     """The model at `path` on `device`, until the end.
 
     On this machine it runs from where it lies. Elsewhere it is taken from the store if it was
@@ -56,20 +56,20 @@ def placed(
     runtime = payload.runtime_items(there, device.uri, progress, task=manifest.task, gpu=gpu)
     items = [*payload.bundle_items(bundle), *runtime]
     with Store(device, store).staged(items, progress) as folder:
-        yield Placed(
+        yield BenchTarget(
             bundle.manifest.name,
             bundle.manifest,
             lambda verb, words: payload.runner(folder, verb, words),
         )
 
 
-def _here(path: Path, progress: Progress, backend: str | None) -> Placed:
+def _here(path: Path, progress: Progress, backend: str | None) -> BenchTarget:
     opened = runnable(path, profiles.host(), progress)
     manifest = read_manifest(opened) if opened.is_dir() else None
     task = manifest.task if manifest else "text"
     gpu = ggml_gpu.wanted(opened, manifest, backend)
     runner = native.build_for(task, targets.host(), progress, gpu).runner
-    return Placed(
+    return BenchTarget(
         manifest.name if manifest else path.stem,
         manifest,
         lambda verb, words: [str(runner), verb, str(opened), *words, "--json"],

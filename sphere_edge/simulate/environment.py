@@ -1,4 +1,4 @@
-"""Where the programs of a simulated device run: on this machine, or in a root folder of its own."""
+"""The environment that a simulated device's programs run in: this machine, or a root folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sphere_edge.run import run
 from sphere_edge.simulate import arm_root
 
 _ENTER = Path(__file__).with_name("enter.sh")
-_ENVIRONMENT = (
+_VARIABLES = (
     "HOME=/root",
     "USER=root",
     "TMPDIR=/tmp",
@@ -30,94 +30,94 @@ _SHARED = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "etc")
 _CHECK_TIMEOUT_S = 60
 
 
-class Place(Protocol):
-    """Where a simulated device's programs run and its files lie."""
+class Environment(Protocol):
+    """What a simulated device's programs run in, and where its files are."""
 
     def argv(self, line: str) -> list[str]:
-        """The command, for this machine, that has the device's shell run `line`."""
+        """The command on this machine that runs `line` in the device's shell."""
 
     def path(self, remote: str, *, to_write: bool = False) -> Path:
-        """Where the device's file `remote` lies on this machine.
+        """Where the device's file `remote` is on this machine.
 
         Raises OSError if it is `to_write` and may not be written.
         """
 
-    def restarted(self) -> None:
-        """Forgets what a device forgets when it restarts."""
+    def on_restart(self) -> None:
+        """Deletes what a device loses when it restarts."""
 
 
 @dataclass(frozen=True)
-class HostPlace:
+class HostEnvironment:
     """Programs and files are this machine's own; `programs` replaces the PATH."""
 
     programs: str | None = None
     shell: str = "/bin/sh"
 
     def argv(self, line: str) -> list[str]:
-        """See Place.argv."""
+        """See Environment.argv."""
         path = [] if self.programs is None else ["env", f"PATH={self.programs}"]
         return [*path, self.shell, "-c", line]
 
     def path(self, remote: str, *, to_write: bool = False) -> Path:
-        """See Place.path."""
+        """See Environment.path."""
         return Path(remote)
 
-    def restarted(self) -> None:
-        """Nothing: this machine does not restart."""
+    def on_restart(self) -> None:
+        """Does nothing: this machine does not restart."""
 
 
 @dataclass(frozen=True)
-class RootPlace:
+class RootEnvironment:
     """`folder` is the device's `/`; its kernel is this machine's.
 
-    `entering` are the words before a program of this machine that make it one of the device.
+    `entering`: the words before a program that make it run inside the root.
     Needs no privileges, only user namespaces.
     """
 
     folder: Path
     entering: tuple[str, ...] = ()
-    # The CPU that is emulated, in the emulator's words.
+    # The emulated CPU, as the emulator names it.
     cpu: str | None = None
     # Folders of this machine that the device sees, too, read-only.
     shared: tuple[Path, ...] = ()
 
     def argv(self, line: str) -> list[str]:
-        """See Place.argv; nothing of this machine's environment is the device's."""
+        """See Environment.argv; this machine's environment variables are not passed on."""
         cpu = [] if self.cpu is None else [f"QEMU_CPU={self.cpu}"]
-        return [*self.entering, "/usr/bin/env", "-i", *_ENVIRONMENT, *cpu, "/bin/sh", "-c", line]
+        return [*self.entering, "/usr/bin/env", "-i", *_VARIABLES, *cpu, "/bin/sh", "-c", line]
 
     def path(self, remote: str, *, to_write: bool = False) -> Path:
-        """See Place.path; links are followed as the device sees them."""
+        """See Environment.path; links are followed as the device sees them."""
         waiting = [word for word in reversed(remote.split("/")) if word not in ("", ".")]
-        place, links = self.folder, 0
+        path, links = self.folder, 0
         while waiting:
             word = waiting.pop()
             if word == "..":
-                place = place.parent if place != self.folder else place
+                path = path.parent if path != self.folder else path
                 continue
-            step = place / word
+            step = path / word
             if not step.is_symlink() or links > _LINKS_LIMIT:
-                place = step
+                path = step
                 continue
             links += 1
             target = str(step.readlink())
-            place = self.folder if target.startswith("/") else place
+            path = self.folder if target.startswith("/") else path
             waiting += [part for part in reversed(target.split("/")) if part not in ("", ".")]
-        here = Path("/") / place.relative_to(self.folder)
+        here = Path("/") / path.relative_to(self.folder)
         if any(here.is_relative_to(one) for one in (*self.shared, *_KERNELS)):
             if to_write:
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS))
             return here
-        return place
+        return path
 
-    def restarted(self) -> None:
-        """See Place.restarted: `/tmp` and `/run` are in memory."""
+    def on_restart(self) -> None:
+        """See Environment.on_restart: `/tmp` and `/run` are in memory."""
         for name in ("tmp", "run"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
             (self.folder / name).mkdir()
 
 
-def this_machine(folder: Path) -> RootPlace:
+def this_machine(folder: Path) -> RootEnvironment:
     """A root in `folder` with this machine's programs and nothing else of its files."""
     shared = []
     for name in _SHARED:
@@ -128,49 +128,49 @@ def this_machine(folder: Path) -> RootPlace:
             (folder / name).symlink_to(here.readlink())
         elif here.is_dir():
             shared.append(here)
-    words = ("unshare", "--map-root-user", "--mount", "sh", str(_ENTER), str(folder))
-    entering = (*words, ":".join(map(str, shared)))
-    return _made(RootPlace(folder, entering, shared=tuple(shared)))
+    argv = ("unshare", "--map-root-user", "--mount", "sh", str(_ENTER), str(folder))
+    entering = (*argv, ":".join(map(str, shared)))
+    return _made(RootEnvironment(folder, entering, shared=tuple(shared)))
 
 
-def arm(folder: Path, cpu: str | None, progress: console.Progress) -> RootPlace:
+def arm(folder: Path, cpu: str | None, progress: console.Progress) -> RootEnvironment:
     """The small ARM system in `folder`, made there if it is missing; raises as arm_root.make."""
     if not folder.exists():
         arm_root.copy(folder, progress)
     return another_machine(folder, cpu)
 
 
-def another_machine(folder: Path, cpu: str | None = None) -> RootPlace:
+def another_machine(folder: Path, cpu: str | None = None) -> RootEnvironment:
     """The root that the user unpacked in `folder`; ARM code is emulated where it has to be.
 
-    Raises NotFoundError (there is no root, or no emulator), UnsupportedError.
+    Raises NotFoundError (no root there, or no emulator), UnsupportedError.
     """
-    shell = RootPlace(folder).path("/bin/sh")
+    shell = RootEnvironment(folder).path("/bin/sh")
     if not shell.is_file():
-        message = f"`{folder}` is no root of a device: it has no /bin/sh"
+        message = f"`{folder}` is not a device's root folder: it has no /bin/sh"
         hint = "`debootstrap --arch=arm64 --variant=minbase bookworm FOLDER` makes one"
         raise errors.NotFoundError(message, hint=hint)
-    return _made(RootPlace(folder, tuple(arm_root.enter(folder, cpu)), cpu))
+    return _made(RootEnvironment(folder, tuple(arm_root.enter(folder, cpu)), cpu))
 
 
-def _made(place: RootPlace) -> RootPlace:
-    for name in (*_FOLDERS, *(str(here).lstrip("/") for here in place.shared)):
-        (place.folder / name).mkdir(parents=True, exist_ok=True)
-    completed = run(place.argv("echo started"), timeout_s=_CHECK_TIMEOUT_S, check=False)
+def _made(environment: RootEnvironment) -> RootEnvironment:
+    for name in (*_FOLDERS, *(str(here).lstrip("/") for here in environment.shared)):
+        (environment.folder / name).mkdir(parents=True, exist_ok=True)
+    completed = run(environment.argv("echo started"), timeout_s=_CHECK_TIMEOUT_S, check=False)
     if completed.stdout.strip() != "started":
-        message = f"no program can be started in `{place.folder}`: {completed.last_lines}"
+        message = f"no program can be started in `{environment.folder}`: {completed.last_lines}"
         hint = (
             "user namespaces have to be allowed (`sysctl kernel.unprivileged_userns_clone`, "
             "`kernel.apparmor_restrict_unprivileged_userns`), and Linux 6.7 for ARM programs"
         )
         raise errors.UnsupportedError(message, hint=hint)
-    return place
+    return environment
 
 
-def start(place: Place, line: str) -> subprocess.Popen[bytes]:
+def start(environment: Environment, line: str) -> subprocess.Popen[bytes]:
     """A program of the device with pipes to all three streams, in a session of its own."""
     return subprocess.Popen(
-        place.argv(line),
+        environment.argv(line),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
