@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup test lint format native-test clean
+.PHONY: help quickstart setup test test-all lint format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -17,9 +17,16 @@ quickstart: setup ## install, build the runtime, package the built-in model, ask
 
 setup: $(VENV)/installed ## install into .venv, nothing else
 
-test: $(VENV)/installed-dev ## lint, then every test; what cannot run here is listed as skipped
+test: $(VENV)/installed-dev ## lint, then the tests; lists what was skipped here, and left out as unchanged
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+
+test-all: $(VENV)/installed-dev ## lint, then every test; make test-NAME: the group NAME of tests/groups.py
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --all-groups --record-groups
+
+test-%: $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --group $* --record-groups
 
 lint: $(VENV)/installed-dev ## ruff, mypy, import-linter, clang-format
 	$(BIN)/ruff check .

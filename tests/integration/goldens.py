@@ -18,6 +18,35 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 FOLDER = Path(__file__).parents[1] / "data" / "goldens"
+# One configuration of each family, with as much as one has of what is special about the family.
+EACH_FAMILY = (
+    "cohere2_as_published",
+    "cohere_as_published",
+    "ernie4_5_grouped_tied",
+    "exaone4_mixed",
+    "gemma2_alternating",
+    "gemma3_heads_and_scale",
+    "gemma_one_kv_head",
+    "glm4_grouped",
+    "glm_grouped",
+    "gpt_oss_full_heads_mxfp4",
+    "granite_as_published",
+    "llama_odd_sizes",
+    "mistral_window",
+    "ministral3_as_published",
+    "nemotron_grouped",
+    "olmo2_grouped",
+    "olmo3_as_published",
+    "phi3_longrope_long",
+    "phi_full_heads",
+    "qwen2_upper_layers_slide",
+    "qwen3_biases_layer_types",
+    "qwen3_moe_grouped",
+    "seed_oss_grouped",
+    "smollm3_still_layers_slide",
+    "stablelm_as_published",
+    "starcoder2_window",
+)
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def run(name: str, config: dict[str, Any]) -> tuple[goldens.Golden, torch.nn.Mod
         * model.config.get_text_config().vocab_size
     )
     token_ids = [int(value) for value in drawn]
-    usual, switch = {0, 6, 20, PROMPT - 1, PROMPT, PROMPT + 8, count - 1}, _switch(config)
+    usual, switch = {0, 6, 20, PROMPT - 1, PROMPT, PROMPT + 8, count - 1}, switch_tokens(config)
     positions = sorted(usual | _around(switch, count))
     rows = _rows(model, token_ids, positions, switch)
     golden = goldens.Golden(
@@ -120,7 +120,7 @@ def run(name: str, config: dict[str, Any]) -> tuple[goldens.Golden, torch.nn.Mod
     return golden, model
 
 
-def _switch(config: dict[str, Any]) -> int | None:
+def switch_tokens(config: dict[str, Any]) -> int | None:
     """The length of the longest text with LongRoPE's short factors; None: not LongRoPE."""
     table = config.get("rope_parameters") or config.get("rope_scaling") or {}
     for part in (table, *(part for part in table.values() if isinstance(part, dict))):

@@ -9,6 +9,7 @@ import pytest
 from sphere_edge.run import run
 from sphere_edge.toolchain import compilers, native, sources, targets
 
+pytestmark = pytest.mark.group("android")
 # The stand-in's toolchain file notes what it was given, as the real one reads it (NDK, "CMake").
 # Its compiler is zig's clang, which takes what the NDK's takes and has no headers of Android.
 _TOOLCHAIN = """

@@ -18,6 +18,7 @@ from sphere_edge.errors import UnavailableError
 from sphere_edge.run import run
 from sphere_edge.toolchain import compilers, cuda_wheels, ggml_cuda, sources, targets
 
+pytestmark = pytest.mark.group("cuda")
 _EM_CUDA = 190
 _MACHINES = {"x86_64": 62, "aarch64": 183}
 HERE = Path(__file__).parent

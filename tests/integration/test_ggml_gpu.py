@@ -79,6 +79,7 @@ def test_a_runtime_without_it_takes_the_cpu_and_says_why(bundle: Bundle) -> None
     assert "--ggml-gpu vulkan" in failed["error"]["hint"]
 
 
+@pytest.mark.group("vulkan")
 def test_the_gpu_gives_the_cpus_text(bundle: Bundle, with_vulkan: Path) -> None:
     measured = told(with_vulkan, bench(bundle))
     assert (measured["backend"], measured["backend_reason"]) == ("vulkan", "")
@@ -94,6 +95,7 @@ def with_opencl() -> Path:
     return native.build(targets.host(), gpu="opencl").runner
 
 
+@pytest.mark.group("opencl")
 def test_opencl_without_an_adreno_leaves_the_cpu_and_says_so(
     with_opencl: Path, tmp_path: Path
 ) -> None:
@@ -123,6 +125,7 @@ def library_of_nothing(folder: Path, *names: str) -> Path:
     return folder
 
 
+@pytest.mark.group("vulkan")
 def test_without_a_gpu_or_a_driver_or_vulkan_itself_the_cpu_is_taken(
     bundle: Bundle, with_vulkan: Path, tmp_path: Path
 ) -> None:
@@ -138,6 +141,7 @@ def test_without_a_gpu_or_a_driver_or_vulkan_itself_the_cpu_is_taken(
         assert "`vulkan` finds no GPU here" in measured["backend_reason"]
 
 
+@pytest.mark.group("vulkan")
 def test_each_backend_gets_a_verdict(bundle: Bundle, with_vulkan: Path, tmp_path: Path) -> None:
     assert with_vulkan.is_file()
     environment = {"VK_ICD_FILENAMES": str(LAVAPIPE[0]), "GGML_VK_VISIBLE_DEVICES": "0"}

@@ -16,9 +16,12 @@ from sphere_edge.run import Completed, run
 from sphere_edge.toolchain import native, targets
 from tests import random_gguf
 
-pytestmark = pytest.mark.skipif(
-    emulator.QEMU is None, reason="needs qemu-aarch64 (Debian: qemu-user-static)"
-)
+pytestmark = [
+    pytest.mark.group("musl"),
+    pytest.mark.skipif(
+        emulator.QEMU is None, reason="needs qemu-aarch64 (Debian: qemu-user-static)"
+    ),
+]
 TARGET = targets.NAMED["musl-arm64-dotprod"]
 PROMPT = "Once upon a time"
 

@@ -16,6 +16,7 @@ from sphere_edge.simulate.adb_daemon import AdbDaemon
 from sphere_edge.toolchain import compilers
 from tests import random_gguf
 
+pytestmark = pytest.mark.group("musl")
 # Dot products, as phones since 2019 have them.
 CPU = "cortex-a76"
 SHORT = ("--prompt-tokens", "8", "--new-tokens", "4", "--repeat", "1")

@@ -1,0 +1,126 @@
+"""Groups of expensive tests, which run when a file that they test has changed since they passed.
+
+`tests/full_runs.json` holds, for each group, the hash of its inputs at the last run in which all of
+its tests passed. An input is a file of this repository: what git, the clock or the machine say does
+not matter. A group whose inputs have another hash runs with `make test`; every group runs with
+`make test-all`, one of them with `make test-NAME`, and both write the hashes of those that passed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RECORD = ROOT / "tests" / "full_runs.json"
+# Pins the compilers and TVM.
+_PINS = ("constraints.txt",)
+# All that decides a runtime for another machine, and what its tests have in common.
+_RUNTIMES = (
+    *_PINS,
+    "native",
+    "sphere_edge/toolchain",
+    "sphere_edge/simulate",
+    "sphere_edge/devices",
+    "tests/integration/emulator.py",
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """`inputs` are files, folders with all that is in them, and patterns, below the repository."""
+
+    tests: str
+    inputs: tuple[str, ...]
+
+
+GROUPS: Mapping[str, Group] = {
+    "goldens": Group(
+        "every configuration of every text family, compiled and compared with transformers",
+        (
+            *_PINS,
+            "sphere_edge/models",
+            "sphere_edge/compiler",
+            "sphere_edge/engines",
+            "sphere_edge/quantization",
+            "sphere_edge/formats",
+            "tests/data/goldens",
+            "tests/integration/compiled.py",
+            "tests/integration/golden*.py",
+            "tests/integration/test_families*.py",
+        ),
+    ),
+    "musl": Group(
+        "the static runner for 64-bit ARM, on boards and phones without an NDK",
+        (*_RUNTIMES, "tests/integration/test_runtime_static.py", "tests/integration/devices"),
+    ),
+    "vulkan": Group(
+        "GGUF models on ggml's Vulkan backend",
+        (*_RUNTIMES, "tests/integration/test_ggml_gpu.py"),
+    ),
+    "opencl": Group(
+        "GGUF models on a runtime with ggml's OpenCL backend",
+        (*_RUNTIMES, "tests/integration/test_ggml_gpu.py"),
+    ),
+    "cuda": Group(
+        "ggml's CUDA files compiled for Jetsons and PCs",
+        (*_RUNTIMES, "tests/integration/test_ggml_cuda.py", "tests/integration/cuda_code.py"),
+    ),
+    "android": Group(
+        "the configuration of a build with the NDK",
+        (*_RUNTIMES, "tests/integration/test_android_build.py"),
+    ),
+}
+
+
+def is_changed(name: str, record: Mapping[str, str]) -> bool:
+    """Whether the group's inputs differ from those with which it passed."""
+    try:
+        return record.get(name) != fingerprint(GROUPS[name].inputs)
+    except FileNotFoundError:
+        # tests/unit/test_groups.py names the input that has gone.
+        return True
+
+
+def fingerprint(inputs: Iterable[str], root: Path = ROOT) -> str:
+    """SHA-256 over names and contents of all files of `inputs`; FileNotFoundError for one of none.
+
+    An input that has been moved must be named anew: without it the group would never run again.
+    """
+    files: set[Path] = set()
+    for entry in inputs:
+        found = set(_files(root, entry))
+        if not found:
+            message = f"no file of this repository is `{entry}`, an input of a group of tests"
+            raise FileNotFoundError(message)
+        files |= found
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _files(root: Path, entry: str) -> Iterator[Path]:
+    for path in root.glob(entry):
+        found = path.rglob("*") if path.is_dir() else [path]
+        yield from (one for one in found if one.is_file() and "__pycache__" not in one.parts)
+
+
+def recorded(path: Path) -> dict[str, str]:
+    """The hash of each group's inputs when it last passed; nothing where there is no record."""
+    if not path.is_file():
+        return {}
+    record: dict[str, str] = json.loads(path.read_text())
+    return record
+
+
+def record(passed: Iterable[str], path: Path) -> None:
+    """Writes that these groups passed with their inputs as they are now."""
+    hashes = {**recorded(path), **{name: fingerprint(GROUPS[name].inputs) for name in passed}}
+    known = {name: hashes[name] for name in sorted(hashes) if name in GROUPS}
+    path.write_text(json.dumps(known, indent=2) + "\n")
