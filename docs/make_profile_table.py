@@ -15,7 +15,7 @@ def table() -> str:
     """The catalogue as Markdown, one line per device."""
     columns = (
         *("profile", "device", "chip", "system", "RAM", "for an app", "bandwidth"),
-        *("GPU", "its work groups", "backends"),
+        *("GPU", "work groups", "backends"),
     )
     lines = [" | ".join(columns), "|".join("---" for _ in columns)]
     for name in profiles.names()[1:]:
@@ -40,16 +40,14 @@ def table() -> str:
 
 
 def _groups(limits: profiles.GpuLimits) -> str:
-    """`1024 threads in 16s, 32.0 KiB; buffers up to 1.00 GiB`, as far as it is known."""
-    threads = f"{limits.group_threads} threads" if limits.group_threads else ""
-    steps = f" in {limits.subgroup_threads}s" if limits.subgroup_threads else ""
-    memory = human_bytes(limits.group_memory_bytes) if limits.group_memory_bytes else ""
-    buffer = (
-        f"buffers up to {human_bytes(limits.allocation_bytes)}" if limits.allocation_bytes else ""
+    """`1024 threads, subgroups of 16, 32.0 KiB, buffers up to 1.00 GiB`, as far as it is known."""
+    known = (
+        f"{limits.group_threads} threads" if limits.group_threads else "",
+        f"subgroups of {limits.subgroup_threads}" if limits.subgroup_threads else "",
+        human_bytes(limits.group_memory_bytes) if limits.group_memory_bytes else "",
+        f"buffers up to {human_bytes(limits.allocation_bytes)}" if limits.allocation_bytes else "",
     )
-    return (
-        "; ".join(filter(None, (", ".join(filter(None, (threads + steps, memory))), buffer))) or "-"
-    )
+    return ", ".join(filter(None, known)) or "-"
 
 
 def page(text: str) -> str:
