@@ -1,8 +1,8 @@
 """Draws docs/images/architecture.svg from the code: `python docs/make_architecture_map.py`.
 
-The boxes are the packages of sphere_edge/ and the folders of native/src, each with the first line of its
-own documentation. An arrow means "imports" (Python) or "includes" (C++); arrows that follow from others
-are left out. Each box stands below everything that uses it.
+The boxes are the packages of sphere_edge/ and the folders of native/src, each with the first line
+of its own documentation. An arrow means "imports" (Python) or "includes" (C++); arrows that follow
+from others are left out. Each box is below everything that uses it.
 """
 
 from __future__ import annotations
