@@ -33,6 +33,12 @@ class Progress(Protocol):
     ) -> AbstractContextManager[Step]:
         """Announces a step, `title` as in `hashing files`; `total` None: how long is not known."""
 
+    def say(self, text: str) -> None:
+        """A line about what is happening, where no step says it."""
+
+    def warn(self, text: str) -> None:
+        """Something the user should know, but which stops nothing."""
+
 
 class _SilentStep:
     def advance(self, amount: float = 1) -> None:
@@ -44,11 +50,27 @@ class _SilentProgress:
     def step(self, title: str, total: float | None = None, unit: Unit = "items") -> Iterator[Step]:
         yield _SilentStep()
 
+    def say(self, text: str) -> None:
+        """Says nothing."""
+
+    def warn(self, text: str) -> None:
+        """Says nothing."""
+
 
 SILENT: Progress = _SilentProgress()
 
 
-class _LineProgress:
+class _SpokenProgress:
+    """Lines of talk between the steps, which both kinds of output write alike."""
+
+    def say(self, text: str) -> None:
+        say(text)
+
+    def warn(self, text: str) -> None:
+        warn(text)
+
+
+class _LineProgress(_SpokenProgress):
     """One line per step, for logs and pipes, where a bar would be thousands of lines."""
 
     @contextmanager
@@ -57,7 +79,7 @@ class _LineProgress:
         yield _SilentStep()
 
 
-class _BarProgress:
+class _BarProgress(_SpokenProgress):
     @contextmanager
     def step(self, title: str, total: float | None = None, unit: Unit = "items") -> Iterator[Step]:
         from rich import progress as bars

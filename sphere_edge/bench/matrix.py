@@ -54,6 +54,12 @@ class _Stoppable:
         self.advance()
         yield self
 
+    def say(self, text: str) -> None:
+        """Shows nothing."""
+
+    def warn(self, text: str) -> None:
+        """Shows nothing."""
+
     def advance(self, amount: float = 1) -> None:
         if self._stopped.is_set():
             message = "cancelled"
