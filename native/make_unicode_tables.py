@@ -1,4 +1,4 @@
-"""Writes src/unicode_tables.h from Python's unicodedata: `python native/make_unicode_tables.py`.
+"""Writes src/text/unicode_tables.h from Python's unicodedata; takes no arguments.
 
 General categories, canonical decompositions, compositions and combining classes, as tokenizers need
 them (Unicode Standard Annexes 15 and 44). Run with a newer Python for a newer Unicode.
@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-TABLES = Path(__file__).parent / "src" / "unicode_tables.h"
+TABLES = Path(__file__).parent / "src" / "text" / "unicode_tables.h"
 # In the order of the bits that `CategorySet` has; sphere_edge's runtime reads names from this list.
 CATEGORIES = [
     "Lu",

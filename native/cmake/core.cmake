@@ -39,7 +39,7 @@ if(NOT SE_BASELINE_FLAGS)
     set(SE_BASELINE_FLAGS -march=x86-64)
   endif()
 endif()
-set_source_files_properties(src/cpu_features.c src/library_gate.c runner/cpu_gate.c PROPERTIES
+set_source_files_properties(src/base/cpu_features.c src/base/library_gate.c runner/cpu_gate.c PROPERTIES
                             COMPILE_OPTIONS "${SE_BASELINE_FLAGS};-fno-builtin")
 
 if(SE_STATIC)
@@ -49,40 +49,40 @@ else()
   set(library_kind SHARED)
 endif()
 add_library(sphere_edge ${library_kind}
-  src/answer.cpp
-  src/bundle.cpp
-  src/chat_template.cpp
-  src/cpu.cpp
-  src/cpu_features.c
-  src/cpu_features_needed.c
+  src/api/info.cpp
+  src/api/text_calls.cpp
+  src/base/cpu.cpp
+  src/base/cpu_features.c
+  src/base/cpu_features_needed.c
+  src/base/file.cpp
+  src/base/json.cpp
+  src/base/library_gate.c
+  src/base/log.cpp
+  src/base/status.cpp
+  src/base/utf8.cpp
   src/engines/backend_order.cpp
   src/engines/ggml_device.cpp
   src/engines/llama_engine.cpp
-  src/file.cpp
-  src/ggml_reader.cpp
-  src/gguf.cpp
-  src/info.cpp
-  src/json.cpp
-  src/library_gate.c
-  src/log.cpp
-  src/safetensors.cpp
-  src/sampler.cpp
-  src/sphere_edge.cpp
-  src/status.cpp
-  src/text.cpp
-  src/pattern.cpp
-  src/pre_tokenizer.cpp
-  src/tokenizer.cpp
-  src/unicode.cpp
-  src/utf8.cpp
-  src/verdict.cpp
-  src/whisper_file.cpp)
+  src/formats/bundle.cpp
+  src/formats/ggml_reader.cpp
+  src/formats/gguf.cpp
+  src/formats/safetensors.cpp
+  src/formats/validation_result.cpp
+  src/formats/whisper_file.cpp
+  src/text/chat_template.cpp
+  src/text/output_stream.cpp
+  src/text/pattern.cpp
+  src/text/pre_tokenizer.cpp
+  src/text/sampler.cpp
+  src/text/text_manager.cpp
+  src/text/tokenizer.cpp
+  src/text/unicode.cpp)
 se_own_target(sphere_edge)
 # Headers are most of the work: read once per batch, they take a third of the time. So names in unnamed namespaces are
 # unique in all of src/.
 set_target_properties(sphere_edge PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib"
                                              UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
-target_include_directories(sphere_edge PUBLIC include)
+target_include_directories(sphere_edge PUBLIC include PRIVATE src)
 # Two of our files read tables that llama.cpp does not export: its architectures and its grammar parser.
 target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/src")
 target_compile_definitions(sphere_edge PRIVATE SE_VERSION="${PROJECT_VERSION}")
@@ -98,45 +98,45 @@ target_link_libraries(sphere_edge PRIVATE se_llama_common llama ggml)
 
 if(SE_TVM_DIR)
   target_sources(sphere_edge PRIVATE
-    src/engines/tvm_engine.cpp
-    src/engines/tvm_library.cpp
-    src/engines/tvm_loops.cpp
-    src/engines/tvm_objects.cpp
-    src/engines/tvm_place.cpp
-    src/engines/tvm_watch.cpp
-    src/thread_pool.cpp
+    src/base/thread_pool.cpp
     src/tvm/cuda_api.cpp
+    src/tvm/cuda_backend.cpp
     src/tvm/cuda_device.cpp
-    src/tvm/cuda_place.cpp
     src/tvm/cuda_program.cpp
+    src/tvm/device_backend.cpp
     src/tvm/gpu_cache.cpp
     src/tvm/gpu_code.cpp
     src/tvm/gpu_failure.cpp
+    src/tvm/kernel_trace.cpp
+    src/tvm/library.cpp
+    src/tvm/loops.cpp
+    src/tvm/objects.cpp
     src/tvm/opencl_api.cpp
+    src/tvm/opencl_backend.cpp
     src/tvm/opencl_device.cpp
     src/tvm/opencl_kernels.cpp
-    src/tvm/opencl_place.cpp
     src/tvm/opencl_plugin.cpp
-    src/tvm/opencl_program.cpp)
+    src/tvm/opencl_program.cpp
+    src/tvm/tvm_engine.cpp)
   if(APPLE)
-    set(metal_sources src/tvm/metal_api.cpp src/tvm/metal_device.cpp src/tvm/metal_place.cpp src/tvm/metal_program.cpp)
+    set(metal_sources src/tvm/metal_api.cpp src/tvm/metal_backend.cpp src/tvm/metal_device.cpp src/tvm/metal_program.cpp)
     target_sources(sphere_edge PRIVATE ${metal_sources})
   endif()
   # Their short names in unnamed namespaces need not be unique in all of src/.
   set_source_files_properties(
-    src/engines/tvm_place.cpp src/tvm/cuda_api.cpp src/tvm/cuda_device.cpp src/tvm/cuda_place.cpp
+    src/tvm/device_backend.cpp src/tvm/cuda_api.cpp src/tvm/cuda_device.cpp src/tvm/cuda_backend.cpp
     src/tvm/cuda_program.cpp src/tvm/gpu_cache.cpp src/tvm/gpu_code.cpp src/tvm/gpu_failure.cpp src/tvm/opencl_api.cpp
-    src/tvm/opencl_device.cpp src/tvm/opencl_kernels.cpp src/tvm/opencl_place.cpp src/tvm/opencl_plugin.cpp
+    src/tvm/opencl_device.cpp src/tvm/opencl_kernels.cpp src/tvm/opencl_backend.cpp src/tvm/opencl_plugin.cpp
     src/tvm/opencl_program.cpp ${metal_sources}
     PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_TVM_FFI_DIR}/include" "${SE_TVM_DIR}/include")
   target_compile_definitions(sphere_edge PRIVATE SE_WITH_TVM)
 else()
-  target_sources(sphere_edge PRIVATE src/engines/tvm_engine_absent.cpp)
+  target_sources(sphere_edge PRIVATE src/tvm/tvm_engine_absent.cpp)
 endif()
 if(SE_TVM_DIR AND SE_TVM_FROM_SOURCE)
   include(cmake/tvm_runtime.cmake)
-  target_sources(sphere_edge PRIVATE src/engines/model_image.cpp)
+  target_sources(sphere_edge PRIVATE src/tvm/elf_loader.cpp)
   target_compile_definitions(sphere_edge PRIVATE SE_TVM_FROM_SOURCE TVM_FFI_CMAKE_LITTLE_ENDIAN=1)
   if(NOT SE_STATIC)
     se_link_tvm_runtime(sphere_edge)
@@ -148,26 +148,26 @@ elseif(SE_TVM_DIR)
 endif()
 
 if(SE_WHISPER_CPP_DIR)
-  target_sources(sphere_edge PRIVATE 
-    src/audio.cpp
-    src/audio_calls.cpp
-    src/audio_stream.cpp
-    src/transcript_run.cpp
-    src/vad_file.cpp)
+  target_sources(sphere_edge PRIVATE
+    src/api/audio_calls.cpp
+    src/audio/audio_manager.cpp
+    src/audio/audio_stream.cpp
+    src/audio/transcript_run.cpp
+    src/formats/vad_file.cpp)
   target_compile_definitions(sphere_edge PRIVATE SE_WITH_WHISPER)
   target_link_libraries(sphere_edge PRIVATE se_whisper)
 else()
-  target_sources(sphere_edge PRIVATE src/audio_absent.cpp)
+  target_sources(sphere_edge PRIVATE src/api/audio_absent.cpp)
 endif()
 
 if(SE_STABLE_DIFFUSION_CPP_DIR)
-  target_sources(sphere_edge PRIVATE src/image.cpp src/image_calls.cpp)
+  target_sources(sphere_edge PRIVATE src/image/image_manager.cpp src/api/image_calls.cpp)
   target_link_libraries(sphere_edge PRIVATE se_diffusion)
 else()
-  target_sources(sphere_edge PRIVATE src/image_absent.cpp)
+  target_sources(sphere_edge PRIVATE src/api/image_absent.cpp)
 endif()
 # Outside the batches, so that those are the same with and without images.
-set_source_files_properties(src/image.cpp src/image_calls.cpp src/image_absent.cpp PROPERTIES
+set_source_files_properties(src/image/image_manager.cpp src/api/image_calls.cpp src/api/image_absent.cpp PROPERTIES
                             SKIP_UNITY_BUILD_INCLUSION ON)
 
 # zig makes its C++ library when it links for the first time, mostly on one core. Begun first, that runs beside the
@@ -211,11 +211,12 @@ add_executable(sphere-edge-run
   runner/wav.cpp)
 if(NOT SE_STATIC)
   # The library does not export these; a static one has them already.
-  target_sources(sphere-edge-run PRIVATE src/cpu.cpp src/cpu_features.c src/cpu_features_needed.c)
+  target_sources(sphere-edge-run PRIVATE src/base/cpu.cpp src/base/cpu_features.c src/base/cpu_features_needed.c)
 endif()
 se_own_target(sphere-edge-run)
 set_target_properties(sphere-edge-run PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin"
                                                  UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
+target_include_directories(sphere-edge-run PRIVATE src)
 target_include_directories(sphere-edge-run SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/vendor")
 target_link_libraries(sphere-edge-run PRIVATE sphere_edge)
 if(SE_STATIC)
@@ -292,13 +293,13 @@ if(SE_TESTS)
     endif()
   endif()
 
-  add_executable(thread-pool-test tests/test_thread_pool.cpp src/thread_pool.cpp)
+  add_executable(thread-pool-test tests/test_thread_pool.cpp src/base/thread_pool.cpp)
   se_own_target(thread-pool-test)
   set_target_properties(thread-pool-test PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
   target_include_directories(thread-pool-test PRIVATE src)
   target_link_libraries(thread-pool-test PRIVATE Threads::Threads)
 
-  add_executable(answer-test tests/test_answer.cpp src/answer.cpp src/utf8.cpp)
+  add_executable(answer-test tests/test_answer.cpp src/text/output_stream.cpp src/base/utf8.cpp)
   se_own_target(answer-test)
   set_target_properties(answer-test PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
   target_include_directories(answer-test PRIVATE src)

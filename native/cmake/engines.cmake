@@ -53,8 +53,8 @@ foreach(part adapter arch batch chat context cparams graph hparams impl io kv-ca
 endforeach()
 
 # Of llama.cpp's `common` only the chat template engine and the JSON schema converter are wanted. The converter needs
-# four string functions of common.cpp, which would bring argument parsing and downloads along; src/common_strings.cpp
-# stands in for them.
+# four string functions of common.cpp, which would bring argument parsing and downloads along;
+# src/engines/common_strings.cpp stands in for them.
 set(llama_common "${SE_LLAMA_CPP_DIR}/common")
 add_library(se_llama_common STATIC
   # In one batch these two come first: they specialize templates that the others use.
@@ -69,7 +69,7 @@ add_library(se_llama_common STATIC
   "${llama_common}/json-schema-to-grammar.cpp"
   "${llama_common}/trie.cpp"
   "${llama_common}/unicode.cpp"
-  src/common_strings.cpp)
+  src/engines/common_strings.cpp)
 target_include_directories(se_llama_common SYSTEM PUBLIC "${llama_common}" "${SE_LLAMA_CPP_DIR}/vendor")
 target_compile_features(se_llama_common PUBLIC cxx_std_17)
 set_target_properties(se_llama_common PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
@@ -84,6 +84,7 @@ if(SE_WHISPER_CPP_DIR)
   find_package(Threads REQUIRED)
   add_library(se_whisper STATIC src/engines/whisper_state.cpp)
   target_include_directories(se_whisper SYSTEM PUBLIC "${SE_WHISPER_CPP_DIR}/include" PRIVATE "${SE_WHISPER_CPP_DIR}/src")
+  target_include_directories(se_whisper PRIVATE src)
   target_compile_features(se_whisper PRIVATE cxx_std_20)
   target_compile_options(se_whisper PRIVATE -w)
   target_compile_definitions(se_whisper PRIVATE WHISPER_VERSION="1.8.5")
@@ -110,14 +111,13 @@ if(SE_STABLE_DIFFUSION_CPP_DIR)
     src/engines/diffusion_file.cpp
     src/engines/diffusion_model.cpp
     src/engines/diffusion_tables.cpp
-    src/sha256.cpp)
+    src/base/sha256.cpp)
   target_include_directories(se_diffusion SYSTEM PRIVATE "${SE_STABLE_DIFFUSION_CPP_DIR}"
     "${SE_STABLE_DIFFUSION_CPP_DIR}/src" "${SE_STABLE_DIFFUSION_CPP_DIR}/include"
     "${SE_STABLE_DIFFUSION_CPP_DIR}/thirdparty"
     # One file includes ../ggml/src/ggml-impl.h, which must be the one of our ggml.
     "${SE_LLAMA_CPP_DIR}/include")
-  # Not `src`: both have a gguf.h.
-  target_include_directories(se_diffusion PRIVATE include)
+  target_include_directories(se_diffusion PRIVATE include src)
   target_compile_features(se_diffusion PRIVATE cxx_std_20)
   target_compile_options(se_diffusion PRIVATE -w)
   if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")

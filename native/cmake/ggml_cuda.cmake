@@ -12,7 +12,7 @@ endif()
 set_source_files_properties(${kernels} PROPERTIES EXTERNAL_OBJECT ON)
 
 add_library(ggml-cuda STATIC ${kernels} src/engines/ggml_cuda.cpp)
-target_include_directories(ggml-cuda PRIVATE src/engines/cuda_headers)
+target_include_directories(ggml-cuda PRIVATE src src/engines/cuda_headers)
 target_compile_features(ggml-cuda PRIVATE cxx_std_20)
 target_compile_definitions(ggml-cuda PRIVATE SE_CUDA_ARCHITECTURE="${SE_CUDA_ARCHITECTURE}")
 target_compile_options(ggml-cuda PRIVATE -Wall -Wextra -Werror)

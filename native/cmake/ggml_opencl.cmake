@@ -18,6 +18,7 @@ add_library(ggml-opencl STATIC "${opencl}/ggml-opencl.cpp" "${opencl}/cl-program
                                src/engines/ggml_opencl_loader.cpp)
 # Before the system's, which may have a CL/cl.h.
 target_include_directories(ggml-opencl BEFORE PRIVATE src/engines/opencl_headers)
+target_include_directories(ggml-opencl PRIVATE src)
 target_include_directories(ggml-opencl SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/ggml/src" "${kernels}")
 target_compile_features(ggml-opencl PRIVATE cxx_std_17)
 target_compile_definitions(ggml-opencl PRIVATE GGML_OPENCL_SOA_Q GGML_OPENCL_EMBED_KERNELS

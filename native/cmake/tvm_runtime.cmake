@@ -1,8 +1,8 @@
 # TVM's runtime from the sources in its wheels, for systems that it has no libraries for: only what compiled models need.
 #
-# The copy makes their relative includes find the headers that the wheels lack (src/tvm_runtime).
+# The copy makes their relative includes find the headers that the wheels lack (src/tvm/runtime).
 set(tvm "${CMAKE_BINARY_DIR}/tvm/src")
-file(COPY "${SE_TVM_DIR}/src/runtime" "${CMAKE_CURRENT_SOURCE_DIR}/src/tvm_runtime/support" DESTINATION "${tvm}")
+file(COPY "${SE_TVM_DIR}/src/runtime" "${CMAKE_CURRENT_SOURCE_DIR}/src/tvm/runtime/support" DESTINATION "${tvm}")
 set(ffi "${SE_TVM_FFI_DIR}/src/ffi")
 
 # Without TVM's thread pool: tvm_loops.cpp has the one function that models call.
@@ -35,7 +35,7 @@ add_library(se_tvm_runtime OBJECT
   "${tvm}/runtime/vm/vm.cc"
   "${tvm}/runtime/workspace_pool.cc")
 set(tvm_includes
-  "${CMAKE_CURRENT_SOURCE_DIR}/src/tvm_runtime/include"
+  "${CMAKE_CURRENT_SOURCE_DIR}/src/tvm/runtime/include"
   "${SE_TVM_FFI_DIR}/include"
   "${SE_TVM_FFI_DIR}/include/dlpack"
   "${SE_TVM_DIR}/include")
@@ -47,7 +47,7 @@ target_compile_options(se_tvm_runtime PRIVATE -w)
 
 # Puts the runtime and our way to load models into it into a program or library.
 function(se_link_tvm_runtime target)
-  target_sources(${target} PRIVATE $<TARGET_OBJECTS:se_tvm_runtime> src/tvm_runtime/load_model.cpp)
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:se_tvm_runtime> src/tvm/runtime/load_model.cpp)
   target_include_directories(${target} SYSTEM PRIVATE ${tvm_includes} "${ffi}/extra")
   target_compile_definitions(${target} PRIVATE TVM_FFI_CMAKE_LITTLE_ENDIAN=1)
 endfunction()

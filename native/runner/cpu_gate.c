@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
-#include "../src/cpu_features.h"
+#include "base/cpu_features.h"
 #include "sphere_edge.h"
 
 static char text[512];

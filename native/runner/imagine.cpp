@@ -4,7 +4,7 @@
 #include <iostream>
 #include <vector>
 
-#include "../src/cpu.h"
+#include "base/cpu.h"
 #include "png.h"
 #include "verbs.h"
 

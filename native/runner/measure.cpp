@@ -7,7 +7,7 @@
 #include <numeric>
 #include <utility>
 
-#include "../src/cpu.h"
+#include "base/cpu.h"
 #include "verbs.h"
 
 namespace runner {

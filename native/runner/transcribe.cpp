@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <iostream>
 
-#include "../src/cpu.h"
+#include "base/cpu.h"
 #include "verbs.h"
 #include "wav.h"
 

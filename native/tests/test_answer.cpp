@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "answer.h"
+#include "base/utf8.h"
 #include "check.h"
-#include "utf8.h"
+#include "text/output_stream.h"
 
 namespace {
 

@@ -49,8 +49,8 @@ def walk(folder: Path) -> Iterator[str]:
 def open_inside(folder: Path, relative: str, sha256: str | None = None) -> IO[bytes]:
     """Opens `folder/relative` for reading; ModelCorruptError if that is no file inside `folder`.
 
-    One way out is allowed, the same as in native/src/file.h: a link to `blobs/SHA256` of a device's
-    store, named after the very content (`sha256`) that the file must have.
+    One way out is allowed, the same as in native/src/base/file.h: a link to `blobs/SHA256` of a
+    device's store, named after the very content (`sha256`) that the file must have.
     """
     path = folder / relative
     try:

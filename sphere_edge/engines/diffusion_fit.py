@@ -6,7 +6,7 @@ weights    stable-diffusion.cpp reads them into memory of its own
 workspace  the larger of two: the widest convolution of the VAE at full size (unrolled in float16,
            with its input and output in float32), and the widest attention of the diffusion model
            with the layers around it. The runtime refuses by the same figures
-           (native/src/image.cpp), and by ggml's own plan before each step
+           (native/src/image/image_manager.cpp), and by ggml's own plan before each step
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Names and expressions: src/llama-vocab.cpp of the llama.cpp that we build (`llm_
 Its own converter knows tokenizers by the hash of an encoded text and refuses all others; the
 structure is the same for every model trained with it. Some of its expressions are not quite those
 of the tokenizers (case and combining marks in tekken and o200k, unusual spaces in deepseek-coder):
-these, and all that it does not know, native/src/pattern.cpp matches exactly.
+these, and all that it does not know, native/src/text/pattern.cpp matches exactly.
 """
 
 from __future__ import annotations

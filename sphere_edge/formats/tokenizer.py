@@ -189,14 +189,14 @@ def _add(writer: Any, table: TokenTable, special: SpecialTokens, template: str |
         writer.add_token_merges(table.merges)
     if table.model == "llama":
         writer.add_add_space_prefix(table.space_prefix == "each")
-    # These llama.cpp does not know, our runtime does (native/src/pre_tokenizer.cpp).
+    # These llama.cpp does not know, our runtime does (native/src/text/pre_tokenizer.cpp).
     if table.normalization is not None:
         writer.add_string("sphere_edge.normalization", table.normalization)
     if table.expressions:
         split = {"expressions": table.expressions, "whole_words": int(table.whole_words)}
         writer.add_string("sphere_edge.split", json.dumps(split))
     if table.space_prefix == "first":
-        # llama.cpp does not know it; our runtime does (native/src/tokenizer.cpp).
+        # llama.cpp does not know it; our runtime does (native/src/text/tokenizer.cpp).
         writer.add_string("sphere_edge.space_prefix", "first")
     writer.add_add_bos_token(special.adds_bos)
     writer.add_add_eos_token(special.adds_eos)

@@ -1,6 +1,6 @@
 """The names of what models run on: one list for profiles, manifests, builds and flags.
 
-The core knows them too: `one_of` in native/src/bundle.cpp.
+The core knows them too: `one_of` in native/src/formats/bundle.cpp.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 /* What is left of the runner where the CPU check lets it start: the names of the features that it found. */
 #include <stdio.h>
 
-#include "../../native/src/cpu_features.h"
+#include "base/cpu_features.h"
 
 int main(void) {
   for (int i = 0; se_cpu_feature_name(i) != NULL; ++i) {

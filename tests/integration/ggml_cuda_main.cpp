@@ -1,5 +1,5 @@
 // Says why CUDA code of the runtime cannot run here, or what cuBLAS answers to a product of matrices.
-#include "ggml_cuda.h"
+#include "engines/ggml_cuda.h"
 
 #include <cublas_v2.h>
 

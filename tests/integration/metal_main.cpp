@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "../../native/src/tvm/gpu_cache.h"
-#include "../../native/src/tvm/metal_program.h"
+#include "tvm/gpu_cache.h"
+#include "tvm/metal_program.h"
 
 namespace {
 

@@ -3,8 +3,8 @@
 
 #include <cstdio>
 
-#include "../../native/src/engines/model_image.h"
-#include "../../native/src/status.h"
+#include "base/status.h"
+#include "tvm/elf_loader.h"
 
 extern "C" void TVMFFIErrorSetRaisedFromCStrParts(const char *, const char **, int32_t) {}
 

@@ -30,12 +30,12 @@ def compiled(target: targets.Target, out: Path) -> Path:
     native = resources.folder("native")
     out.mkdir()
     words = [compilers.zig(), "cc", "-target", "aarch64-linux-musl", "-O2", "-g0"]
-    words += [f"-mcpu={target.cpu}", "-std=c99", "-I", str(native / "include")]
+    words += [f"-mcpu={target.cpu}", "-std=c99", f"-I{native / 'include'}", f"-I{native / 'src'}"]
     baseline = ["-mcpu=baseline", "-fno-builtin"]
     sources = {
         Path(__file__).with_name("cpu_gate_main.c"): [],
-        native / "src/cpu_features_needed.c": [],
-        native / "src/cpu_features.c": baseline,
+        native / "src/base/cpu_features_needed.c": [],
+        native / "src/base/cpu_features.c": baseline,
         native / "runner/cpu_gate.c": baseline,
     }
     for source, flags in sources.items():

@@ -93,7 +93,7 @@ def asks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiled("cc", "-shared", stand_in, "-o", str(folder / "libcublas.so.12"))
     compiled("cc", "-DSE_RUNTIME", "-c", stand_in, "-o", runtime)
     files = (str(HERE / "ggml_cuda_main.cpp"), str(engines / "ggml_cuda.cpp"), runtime)
-    include = (f"-I{engines}", f"-I{engines / 'cuda_headers'}")
+    include = (f"-I{engines.parent}", f"-I{engines / 'cuda_headers'}")
     made_for = '-DSE_CUDA_ARCHITECTURE="sm_86"'
     words = ("-std=c++20", made_for, *include, *files, "-ldl", "-o", str(folder / "asks"))
     compiled("c++", *words)

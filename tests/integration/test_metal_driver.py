@@ -29,7 +29,8 @@ def headers() -> list[str]:
     """Where the headers of ours and of TVM lie, as the compiler takes them."""
     folders = native.core_project(targets.host()).folders
     known = (folders[name] for name in ("SE_TVM_DIR", "SE_TVM_FFI_DIR"))
-    return [f"-I{TVM.parents[1] / 'include'}", *(f"-isystem{folder}/include" for folder in known)]
+    ours = (TVM.parent, TVM.parents[1] / "include")
+    return [*(f"-I{folder}" for folder in ours), *(f"-isystem{folder}/include" for folder in known)]
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_failures_keep_their_status(
 
 
 def test_the_plugin_compiles_for_macs(tmp_path: Path) -> None:
-    for name in ("metal_place.cpp", *SOURCES):
+    for name in ("metal_backend.cpp", *SOURCES):
         out = tmp_path / f"{name}.o"
         words = ["-target", "aarch64-macos.13.0", "-c", TVM / name, "-o", out]
         command = [compilers.zig(), *WORDS, *headers(), *words]

@@ -36,10 +36,19 @@ def loader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     native = resources.folder("native")
     sources = [
         Path(__file__).with_name("model_image_main.cpp"),
-        native / "src/engines/model_image.cpp",
+        native / "src/tvm/elf_loader.cpp",
     ]
     include = Path(tvm_ffi.__file__).parent / "include"
-    includes = ["-I", native / "include", "-isystem", include, "-isystem", include / "dlpack"]
+    includes = [
+        "-I",
+        native / "include",
+        "-I",
+        native / "src",
+        "-isystem",
+        include,
+        "-isystem",
+        include / "dlpack",
+    ]
     words = [compilers.zig(), "c++", "-std=c++20", "-O1", "-g0", "-Wall", "-Wextra", "-Werror"]
     run([*words, *includes, *sources, "-o", out], timeout_s=600, env=compilers.environment())
     return out

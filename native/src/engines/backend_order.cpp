@@ -1,12 +1,12 @@
 // Tries backends in order; verdicts beside the bundle rule one out.
-#include "backend_order.h"
+#include "engines/backend_order.h"
 
 #include <optional>
 #include <vector>
 
-#include "../log.h"
-#include "../status.h"
-#include "../verdict.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "formats/validation_result.h"
 
 namespace se {
 

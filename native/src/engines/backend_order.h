@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "../bundle.h"
-#include "engine.h"
+#include "engines/engine.h"
+#include "formats/bundle.h"
 
 namespace se {
 

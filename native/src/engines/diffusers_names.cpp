@@ -1,12 +1,12 @@
 // Renames and joins tensors of diffusers' folders.
-#include "diffusers_names.h"
+#include "engines/diffusers_names.h"
 
 #include <algorithm>
 #include <array>
 #include <sstream>
 #include <utility>
 
-#include "../status.h"
+#include "base/status.h"
 
 namespace se {
 namespace {

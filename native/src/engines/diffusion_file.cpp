@@ -1,5 +1,5 @@
 // Reads and writes files of image models through stable-diffusion.cpp's table of tensor names.
-#include "diffusion_file.h"
+#include "engines/diffusion_file.h"
 
 #include <ggml.h>
 #include <gguf.h>
@@ -10,10 +10,10 @@
 #include <memory>
 #include <optional>
 
-#include "../gguf.h"
-#include "../safetensors.h"
-#include "../status.h"
-#include "diffusers_names.h"
+#include "base/status.h"
+#include "engines/diffusers_names.h"
+#include "formats/gguf.h"
+#include "formats/safetensors.h"
 #include "model.h"
 #include "name_conversion.h"
 

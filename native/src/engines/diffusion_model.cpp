@@ -1,7 +1,7 @@
 // stable-diffusion.cpp itself, compiled as part of this file: it ends the process where it is surprised, takes working
 // memory without asking whether there is any, and cannot be stopped, and none of that can be helped from outside. The
 // macros below put our own functions in the places of the ones that it calls.
-#include "diffusion_model.h"
+#include "engines/diffusion_model.h"
 
 #include <ggml-alloc.h>
 #include <ggml-backend.h>
@@ -12,10 +12,10 @@
 #include <cmath>
 #include <mutex>
 
-#include "../log.h"
-#include "../status.h"
-#include "diffusion_file.h"
-#include "diffusion_tables.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "engines/diffusion_file.h"
+#include "engines/diffusion_tables.h"
 
 namespace se {
 namespace {

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "diffusion_file.h"
+#include "engines/diffusion_file.h"
 
 namespace se {
 

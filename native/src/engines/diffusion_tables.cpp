@@ -1,12 +1,12 @@
 // Takes the place of stable-diffusion.cpp's tokenizers/vocab/vocab.cpp (130 MB of source text), and of its readers of
 // PyTorch's pickles, which have no place in a runtime.
-#include "diffusion_tables.h"
+#include "engines/diffusion_tables.h"
 
 #include <vector>
 
-#include "../file.h"
-#include "../sha256.h"
-#include "../status.h"
+#include "base/file.h"
+#include "base/sha256.h"
+#include "base/status.h"
 #include "model_io/torch_legacy_io.h"
 #include "model_io/torch_zip_io.h"
 #include "tokenizers/vocab/vocab.h"

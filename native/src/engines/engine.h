@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "../interrupt.h"
-#include "../status.h"
+#include "base/interrupt.h"
+#include "base/status.h"
 #include "sphere_edge.h"
 
 namespace se {

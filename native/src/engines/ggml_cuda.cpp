@@ -1,5 +1,5 @@
 // Finds cuBLAS on the device and passes on what ggml calls of it; looks whether the GPU takes the code of this build.
-#include "ggml_cuda.h"
+#include "engines/ggml_cuda.h"
 
 #include <cublas_v2.h>
 #include <dlfcn.h>

@@ -1,9 +1,9 @@
 // ggml lists the devices of all its backends; the first that is no CPU is the GPU.
-#include "ggml_device.h"
+#include "engines/ggml_device.h"
 
-#include "../status.h"
+#include "base/status.h"
 #if defined(SE_WITH_GGML_CUDA)
-#include "ggml_cuda.h"
+#include "engines/ggml_cuda.h"
 #endif
 
 namespace se {

@@ -3,7 +3,7 @@
 #include <CL/cl.h>
 #include <dlfcn.h>
 
-#include "../tvm/opencl_places.h"
+#include "base/opencl_libraries.h"
 
 namespace {
 

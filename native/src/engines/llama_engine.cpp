@@ -1,5 +1,5 @@
 // Drives llama.cpp: load, batches, thread pool, abort, memory of the sequence.
-#include "llama_engine.h"
+#include "engines/llama_engine.h"
 
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
@@ -8,11 +8,11 @@
 #include <algorithm>
 #include <string>
 
-#include "../cpu.h"
-#include "../gguf.h"
-#include "../log.h"
-#include "../status.h"
-#include "ggml_device.h"
+#include "base/cpu.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "engines/ggml_device.h"
+#include "formats/gguf.h"
 
 namespace se {
 namespace {

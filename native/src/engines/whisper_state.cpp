@@ -1,6 +1,6 @@
 // whisper.cpp itself, compiled as part of this file: its state is hidden, and neither its abort callback (asked only
 // between whole computations) nor its random numbers (they run on from call to call) can be helped from outside.
-#include "whisper_state.h"
+#include "engines/whisper_state.h"
 
 #include <ggml-cpu.h>
 

@@ -1,9 +1,9 @@
 // Finds the driver's library where Linux and NVIDIA's boards have it.
-#include "cuda_api.h"
+#include "tvm/cuda_api.h"
 
 #include <array>
 
-#include "driver_library.h"
+#include "tvm/driver_library.h"
 
 namespace se::cuda {
 namespace {

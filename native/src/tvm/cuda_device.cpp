@@ -1,5 +1,5 @@
 // Opens an NVIDIA GPU through its driver and moves memory.
-#include "cuda_device.h"
+#include "tvm/cuda_device.h"
 
 namespace se::cuda {
 

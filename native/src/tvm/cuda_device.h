@@ -4,8 +4,8 @@
 #include <atomic>
 #include <string>
 
-#include "cuda_api.h"
-#include "gpu_device.h"
+#include "tvm/cuda_api.h"
+#include "tvm/gpu_device.h"
 
 namespace se::cuda {
 

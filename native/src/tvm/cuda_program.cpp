@@ -1,5 +1,5 @@
 // Hands cubins to the driver and starts what is in them.
-#include "cuda_program.h"
+#include "tvm/cuda_program.h"
 
 namespace se::cuda {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "cuda_device.h"
-#include "gpu_code.h"
+#include "tvm/cuda_device.h"
+#include "tvm/gpu_code.h"
 
 namespace se::cuda {
 

@@ -5,7 +5,7 @@
 
 #include <mutex>
 
-#include "../status.h"
+#include "base/status.h"
 
 namespace se {
 

@@ -1,5 +1,5 @@
 // Finds the folder where the app, the environment or the system says.
-#include "gpu_cache.h"
+#include "tvm/gpu_cache.h"
 
 #include <cstdlib>
 #include <mutex>

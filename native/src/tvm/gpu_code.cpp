@@ -1,11 +1,11 @@
 // Reads it strictly: every count and size is compared with what is there.
-#include "gpu_code.h"
+#include "tvm/gpu_code.h"
 
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
-#include "../status.h"
+#include "base/status.h"
 
 namespace se {
 namespace {

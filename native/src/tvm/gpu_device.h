@@ -7,8 +7,8 @@
 #include <mutex>
 #include <string>
 
-#include "../status.h"
-#include "gpu_types.h"
+#include "base/status.h"
+#include "tvm/gpu_types.h"
 
 namespace se {
 

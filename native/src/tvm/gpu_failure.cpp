@@ -1,5 +1,5 @@
 // One failure per thread.
-#include "gpu_failure.h"
+#include "tvm/gpu_failure.h"
 
 #include <utility>
 

@@ -4,7 +4,7 @@
 #include <exception>
 #include <optional>
 
-#include "../status.h"
+#include "base/status.h"
 
 namespace se {
 

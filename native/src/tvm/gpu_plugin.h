@@ -19,9 +19,9 @@
 #include <utility>
 #include <vector>
 
-#include "gpu_code.h"
-#include "gpu_failure.h"
-#include "gpu_types.h"
+#include "tvm/gpu_code.h"
+#include "tvm/gpu_failure.h"
+#include "tvm/gpu_types.h"
 
 namespace se {
 

@@ -1,9 +1,9 @@
 // Finds Objective-C's runtime and Metal where Apple's systems have them.
-#include "metal_api.h"
+#include "tvm/metal_api.h"
 
 #include <array>
 
-#include "driver_library.h"
+#include "tvm/driver_library.h"
 
 namespace se::metal {
 namespace {

@@ -1,5 +1,5 @@
 // Opens the device, keeps memory, and encodes work: many kernels a command buffer, as each has a price.
-#include "metal_device.h"
+#include "tvm/metal_device.h"
 
 #include <algorithm>
 #include <cstring>

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "gpu_device.h"
-#include "metal_api.h"
+#include "tvm/gpu_device.h"
+#include "tvm/metal_api.h"
 
 namespace se::metal {
 

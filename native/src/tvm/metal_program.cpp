@@ -1,9 +1,9 @@
 // Compiles and caches; an archive that cannot be read or written costs time and nothing else.
-#include "metal_program.h"
+#include "tvm/metal_program.h"
 
 #include <unistd.h>
 
-#include "gpu_cache.h"
+#include "tvm/gpu_cache.h"
 
 namespace se::metal {
 namespace fs = std::filesystem;

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "gpu_code.h"
-#include "metal_device.h"
+#include "tvm/gpu_code.h"
+#include "tvm/metal_device.h"
 
 namespace se::metal {
 

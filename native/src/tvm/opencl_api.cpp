@@ -1,11 +1,11 @@
 // Finds the OpenCL library where vendors put it.
-#include "opencl_api.h"
+#include "tvm/opencl_api.h"
 
 #include <cstdlib>
 #include <map>
 
-#include "driver_library.h"
-#include "opencl_places.h"
+#include "base/opencl_libraries.h"
+#include "tvm/driver_library.h"
 
 namespace se::cl {
 namespace {

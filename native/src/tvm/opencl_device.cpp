@@ -1,11 +1,11 @@
 // Opens an OpenCL device and moves memory; the queue is never waited for except by `read` and `finish`.
-#include "opencl_device.h"
+#include "tvm/opencl_device.h"
 
 #include <algorithm>
 #include <cstring>
 #include <memory>
 
-#include "../log.h"
+#include "base/log.h"
 
 namespace se::cl {
 namespace {

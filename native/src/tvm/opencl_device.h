@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "gpu_device.h"
-#include "opencl_api.h"
+#include "tvm/gpu_device.h"
+#include "tvm/opencl_api.h"
 
 namespace se::cl {
 

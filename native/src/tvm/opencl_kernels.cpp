@@ -1,11 +1,11 @@
 // A kernel whose weights do not become an image is taken from the program built without them; the log says why.
-#include "opencl_kernels.h"
+#include "tvm/opencl_kernels.h"
 
 #include <cctype>
 #include <string_view>
 #include <utility>
 
-#include "../log.h"
+#include "base/log.h"
 
 namespace se::cl {
 namespace {

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "gpu_code.h"
-#include "gpu_types.h"
-#include "opencl_program.h"
+#include "tvm/gpu_code.h"
+#include "tvm/gpu_types.h"
+#include "tvm/opencl_program.h"
 
 namespace se::cl {
 

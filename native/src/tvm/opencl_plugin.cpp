@@ -1,5 +1,5 @@
 // Registers when this library is loaded, which needs no GPU.
-#include "opencl_plugin.h"
+#include "tvm/opencl_plugin.h"
 
 namespace se {
 namespace {

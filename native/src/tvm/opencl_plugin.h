@@ -1,8 +1,8 @@
 // Gives TVM's runtime, whose wheels bring none, the device `opencl` and modules of OpenCL C.
 #pragma once
 
-#include "gpu_plugin.h"
-#include "opencl_kernels.h"
+#include "tvm/gpu_plugin.h"
+#include "tvm/opencl_kernels.h"
 
 namespace se {
 

@@ -1,12 +1,12 @@
 // Builds programs and caches their binaries; a cache that cannot be read or written costs time and nothing else.
-#include "opencl_program.h"
+#include "tvm/opencl_program.h"
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
 
-#include "gpu_cache.h"
+#include "tvm/gpu_cache.h"
 
 namespace se::cl {
 namespace fs = std::filesystem;

@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-#include "opencl_device.h"
+#include "tvm/opencl_device.h"
 
 namespace se::cl {
 

@@ -1,0 +1,265 @@
+// Reads bundle manifests, schema version 1 (docs/bundle.md).
+#include "formats/bundle.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "base/cpu.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/status.h"
+
+namespace se {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr uint64_t kSchemaVersion = 1;
+constexpr uint64_t kLargestManifest = 16 << 20;
+constexpr uint64_t kMost32 = INT32_MAX;
+
+bool is_sha256(const std::string &text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+std::string one_of(JsonObject &object, const std::string &key, std::initializer_list<const char *> choices) {
+  const std::string value = object.string(key);
+  if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
+    object.fail("has an unknown " + ticked(key) + ": " + ticked(value));
+  }
+  return value;
+}
+
+std::vector<std::string> strings(JsonObject &object, const std::string &key) {
+  std::vector<std::string> values;
+  for (const Json &value : object.array(key)) {
+    if (!value.is_string()) object.fail("has something else than strings in " + ticked(key));
+    values.push_back(value.get<std::string>());
+  }
+  return values;
+}
+
+void read_target(JsonObject target, Bundle &bundle) {
+  bundle.triple = target.string("triple");
+  bundle.cpu_features = strings(target, "cpu_features");
+  bundle.backend = one_of(target, "backend", {"cpu", "opencl", "metal", "cuda", "vulkan"});
+  // Of code for CUDA that the runtime has; for those who build that.
+  if (target.has("gpu_architecture")) target.skip("gpu_architecture");
+  target.finish();
+}
+
+void read_sampling(JsonObject sampling, SamplingDefaults &defaults) {
+  defaults.temperature = static_cast<float>(sampling.number("temperature", 0, 1e6));
+  defaults.top_k = static_cast<int32_t>(sampling.count("top_k", 0, kMost32));
+  defaults.top_p = static_cast<float>(sampling.number("top_p", 1e-6, 1));
+  defaults.min_p = static_cast<float>(sampling.number("min_p", 0, 1));
+  defaults.repeat_penalty = static_cast<float>(sampling.number("repeat_penalty", 1e-6, 1e6));
+  sampling.finish();
+}
+
+void read_text(JsonObject text, Bundle &bundle) {
+  bundle.vocab_size = static_cast<uint32_t>(text.count("vocab_size", 1, kMost32));
+  bundle.context_tokens = static_cast<uint32_t>(text.count("context_tokens", 1, kMost32));
+  bundle.kv_dtype = one_of(text, "kv_dtype", {"float32", "float16"});
+  read_sampling(text.object("sampling"), bundle.sampling);
+  if (text.has("chat_template")) bundle.chat_template = text.string("chat_template");
+  text.skip("chat_template");
+  text.finish();
+}
+
+// What it says of the model is in the model's file too, where AudioManager reads it.
+void check_audio(JsonObject audio) {
+  audio.count("sample_rate", SE_AUDIO_SAMPLE_RATE, SE_AUDIO_SAMPLE_RATE);
+  for (const char *key : {"mel_bins", "vocab_size", "languages", "audio_layers", "text_layers", "width"}) {
+    audio.count(key, 1, kMost32);
+  }
+  audio.finish();
+}
+
+ImageDefaults read_image(JsonObject image) {
+  ImageDefaults defaults;
+  defaults.width = static_cast<uint32_t>(image.count("width", 1, 1 << 16));
+  defaults.height = static_cast<uint32_t>(image.count("height", 1, 1 << 16));
+  defaults.steps = static_cast<uint32_t>(image.count("steps", 1, 1 << 16));
+  defaults.cfg_scale = static_cast<float>(image.number("cfg_scale", 0, 100));
+  defaults.guidance = static_cast<float>(image.number("guidance", 0, 100));
+  if (image.has("flow_shift")) defaults.flow_shift = static_cast<float>(image.number("flow_shift", 0, 100));
+  image.finish();
+  return defaults;
+}
+
+CompiledText read_compiled(JsonObject tvm) {
+  CompiledText compiled;
+  compiled.parameters = strings(tvm, "parameters");
+  const Json &layers = tvm.array("cache");
+  for (size_t i = 0; i < layers.size(); ++i) {
+    JsonObject layer(layers[i], tvm.path() + ".cache[" + std::to_string(i) + "]", SE_MODEL_CORRUPT);
+    const auto extent = [&](const char *key) { return static_cast<int64_t>(layer.count(key, 1, 1 << 20)); };
+    compiled.cache.push_back({extent("kv_heads"), extent("key_dim"), extent("value_dim")});
+    layer.finish();
+  }
+  if (compiled.parameters.empty() || compiled.cache.empty()) tvm.fail("names no parameters or no cache");
+  compiled.prefill_tokens = static_cast<uint32_t>(tvm.count("prefill_tokens", 1, 1 << 20));
+  compiled.score_tokens = static_cast<uint32_t>(tvm.count("score_tokens", 1, 1 << 20));
+  if (tvm.has("gpu")) {
+    JsonObject gpu = tvm.object("gpu");
+    compiled.gpu = GpuCode{one_of(gpu, "backend", {"opencl", "metal", "cuda"}), gpu.string("library"),
+                           one_of(gpu, "arithmetic", {"float16", "float32"}) == "float16"};
+    gpu.finish();
+  }
+  tvm.skip("gpu");
+  if (tvm.has("rope_switch")) {
+    JsonObject rope = tvm.object("rope_switch");
+    const auto tokens = static_cast<uint32_t>(rope.count("tokens", 1, kMost32));
+    compiled.rope_switch = RopeSwitch{tokens, rope.string("parameter"), rope.string("beyond")};
+    rope.finish();
+  }
+  tvm.skip("rope_switch");
+  tvm.finish();
+  return compiled;
+}
+
+BundleFile read_file_entry(const Json &value, size_t index, const fs::path &folder) {
+  JsonObject entry(value, "bundle.json.files[" + std::to_string(index) + "]", SE_MODEL_CORRUPT);
+  BundleFile file;
+  file.relative = entry.string("path");
+  const std::string sha256 = entry.string("sha256");
+  if (!is_sha256(sha256)) entry.fail("has no sha256");
+  file.path = path_inside(folder, file.relative, sha256);
+  file.bytes = entry.count("bytes");
+  file.role =
+      one_of(entry, "role", {"weights", "model", "library", "tokenizer", "license", "reference", "voice-detector"});
+  entry.finish();
+  return file;
+}
+
+void check_files(const Bundle &bundle) {
+  std::set<std::string> seen;
+  for (const BundleFile &file : bundle.files) {
+    const std::string name = "bundle file " + ticked(file.relative);
+    if (!seen.insert(file.relative).second) throw Error(SE_MODEL_CORRUPT, name + " is listed twice");
+    std::error_code error;
+    const uint64_t bytes = fs::is_regular_file(file.path, error) ? fs::file_size(file.path, error) : 0;
+    if (error || !fs::is_regular_file(file.path)) {
+      throw Error(SE_MODEL_CORRUPT, name + " is missing", "package or push the model again");
+    }
+    if (bytes != file.bytes) {
+      throw Error(
+          SE_MODEL_CORRUPT,
+          name + " has " + ticked(std::to_string(bytes)) + " bytes instead of " + ticked(std::to_string(file.bytes)),
+          "package or push the model again");
+    }
+  }
+}
+
+void check_versions(JsonObject &manifest) {
+  const uint64_t schema = manifest.count("schema_version");
+  if (schema != kSchemaVersion) {
+    throw Error(SE_FORMAT_MISMATCH,
+                "the bundle has schema version " + ticked(std::to_string(schema)) + " and this runtime reads " +
+                    ticked(std::to_string(kSchemaVersion)),
+                "package the model again with the sphere-edge that this runtime belongs to");
+  }
+  const uint64_t abi = manifest.count("runtime_abi");
+  if (abi != SE_RUNTIME_ABI) {
+    throw Error(SE_FORMAT_MISMATCH,
+                "the bundle was made for runtime abi " + ticked(std::to_string(abi)) + " and this runtime has " +
+                    ticked(std::to_string(SE_RUNTIME_ABI)),
+                "package the model again with the sphere-edge that this runtime belongs to");
+  }
+}
+
+}  // namespace
+
+const BundleFile &Bundle::file(const std::string &role) const {
+  const BundleFile *found = nullptr;
+  for (const BundleFile &file : files) {
+    if (file.role != role) continue;
+    if (found != nullptr) throw Error(SE_MODEL_CORRUPT, "the bundle has two files of the role " + ticked(role));
+    found = &file;
+  }
+  if (found == nullptr) throw Error(SE_MODEL_CORRUPT, "the bundle has no file of the role " + ticked(role));
+  return *found;
+}
+
+void Bundle::require_code(const std::string &backend) const {
+  if (backend == "cpu" || (compiled && compiled->gpu && compiled->gpu->backend == backend)) return;
+  throw Error(SE_UNSUPPORTED, "the bundle has no code for the backend " + ticked(backend),
+              "package the model for a profile with that backend");
+}
+
+bool Bundle::is_linked_in() const {
+  return std::any_of(files.begin(), files.end(),
+                     [](const BundleFile &file) { return file.role == "library" && file.relative.ends_with(".o"); });
+}
+
+const BundleFile &Bundle::library(const std::string &backend) const {
+  require_code(backend);
+  const BundleFile *found = nullptr;
+  for (const BundleFile &file : files) {
+    const bool is_gpus = compiled && compiled->gpu && file.relative == compiled->gpu->library;
+    if (file.role != "library" || is_gpus != (backend != "cpu")) continue;
+    if (found != nullptr) throw Error(SE_MODEL_CORRUPT, "the bundle has two libraries for " + ticked(backend));
+    found = &file;
+  }
+  if (found == nullptr) throw Error(SE_MODEL_CORRUPT, "the bundle has no library for " + ticked(backend));
+  return *found;
+}
+
+Bundle read_bundle(const fs::path &folder) {
+  const fs::path path = folder / "bundle.json";
+  const Json document = parse_json(read_file(path, kLargestManifest), ticked(path.string()), SE_MODEL_CORRUPT);
+  JsonObject manifest(document, "bundle.json", SE_MODEL_CORRUPT);
+  check_versions(manifest);
+  Bundle bundle;
+  bundle.folder = folder;
+  bundle.id = manifest.string("id");
+  if (!is_sha256(bundle.id)) manifest.fail("has no sha256 as its `id`");
+  bundle.name = manifest.string("name");
+  bundle.task = one_of(manifest, "task", {"text", "audio", "image"});
+  bundle.engine = one_of(manifest, "engine", {"tvm", "llama", "whisper", "diffusion"});
+  bundle.family = manifest.string("family");
+  bundle.quantization = manifest.string("quantization");
+  bundle.parameters = manifest.count("parameters", 1);
+  bundle.profile = manifest.string("profile");
+  read_target(manifest.object("target"), bundle);
+  if (manifest.has("text")) read_text(manifest.object("text"), bundle);
+  if (manifest.has("tvm")) bundle.compiled = read_compiled(manifest.object("tvm"));
+  if (manifest.has("audio")) check_audio(manifest.object("audio"));
+  if (manifest.has("image")) bundle.image = read_image(manifest.object("image"));
+  // What was measured of the bundle is for people.
+  for (const char *key : {"text", "tvm", "audio", "image", "quality"}) manifest.skip(key);
+  JsonObject memory = manifest.object("memory");
+  for (const char *key : {"weights_bytes", "kv_cache_bytes", "workspace_bytes"}) memory.count(key);
+  bundle.predicted_peak_bytes = memory.count("peak_bytes");
+  memory.finish();
+  const Json &files = manifest.array("files");
+  for (size_t i = 0; i < files.size(); ++i) bundle.files.push_back(read_file_entry(files[i], i, folder));
+  manifest.object("provenance");
+  manifest.finish();
+  if (bundle.task == "text" && bundle.context_tokens == 0) manifest.fail("has no `text`");
+  if (bundle.engine == "tvm" && !bundle.compiled) manifest.fail("has no `tvm`");
+  if (bundle.task == "image" && !bundle.image) manifest.fail("has no `image`");
+  check_files(bundle);
+  return bundle;
+}
+
+void check_runs_here(const Bundle &bundle) {
+  const std::string architecture = cpu_architecture();
+  const std::string wanted = bundle.triple.substr(0, bundle.triple.find('-'));
+  const bool same = wanted == architecture || (wanted == "arm64" && architecture == "aarch64");
+  const std::string hint = "package the model for this machine's profile (`--profile host` when it is this computer)";
+  if (!same) {
+    throw Error(SE_FORMAT_MISMATCH,
+                "the bundle was compiled for " + ticked(wanted) + " and this machine is " + ticked(architecture), hint);
+  }
+  const std::vector<std::string> have = cpu_features();
+  for (const std::string &feature : bundle.cpu_features) {
+    if (std::find(have.begin(), have.end(), feature) == have.end()) {
+      throw Error(SE_FORMAT_MISMATCH,
+                  "the bundle needs the CPU feature " + ticked(feature) + ", which this machine lacks", hint);
+    }
+  }
+}
+
+}  // namespace se

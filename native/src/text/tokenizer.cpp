@@ -1,0 +1,207 @@
+// Calls llama.cpp's tokenizer with checked arguments.
+#include "text/tokenizer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "formats/gguf.h"
+
+namespace se {
+namespace {
+
+constexpr size_t kLongestText = 1 << 28;
+constexpr const char *kBosKey = "tokenizer.ggml.bos_token_id";
+// Written by sphere_edge/formats/tokenizer.py.
+constexpr const char *kSpacePrefixKey = "sphere_edge.space_prefix";
+
+}  // namespace
+
+Tokenizer::Tokenizer(std::shared_ptr<llama_model> model)
+    : model_(std::move(model)), vocabulary_(llama_model_get_vocab(model_.get())) {
+  char number[16];
+  has_bos_ = llama_vocab_type(vocabulary_) != LLAMA_VOCAB_TYPE_BPE ||
+             llama_model_meta_val_str(model_.get(), kBosKey, number, sizeof number) >= 0;
+  char scheme[8] = "";
+  space_first_ = llama_model_meta_val_str(model_.get(), kSpacePrefixKey, scheme, sizeof scheme) == 5 &&
+                 std::string_view(scheme) == "first";
+  before_ = PreTokenizer::of(model_.get());
+  if (!space_first_ && !before_) return;
+  constexpr int kSpecial = LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN | LLAMA_TOKEN_ATTR_USER_DEFINED;
+  for (int32_t token = 0; token < llama_vocab_n_tokens(vocabulary_); ++token) {
+    const int attributes = llama_vocab_get_attr(vocabulary_, token);
+    if ((attributes & kSpecial) == 0) {
+      if (before_ && before_->keeps_whole_words()) by_text_.push_back(token);
+      continue;
+    }
+    specials_.push_back({text_of(token), token, (attributes & LLAMA_TOKEN_ATTR_USER_DEFINED) != 0});
+  }
+  for (const Special &special : specials_) {
+    if (!special.text.empty()) begins_special_[static_cast<unsigned char>(special.text.front())] = true;
+  }
+  const auto is_longer = [](const Special &a, const Special &b) { return a.text.size() > b.text.size(); };
+  std::stable_sort(specials_.begin(), specials_.end(), is_longer);
+  const auto is_before = [this](int32_t a, int32_t b) { return token_text(a) < token_text(b); };
+  std::sort(by_text_.begin(), by_text_.end(), is_before);
+}
+
+Tokenizer Tokenizer::from_file(const std::filesystem::path &path) {
+  adopt_engine_logs();
+  check_gguf_vocabulary(read_gguf(path), path);
+  llama_model_params parameters = llama_model_default_params();
+  parameters.vocab_only = true;
+  const EngineErrors errors;
+  std::shared_ptr<llama_model> model(llama_model_load_from_file(path.c_str(), parameters), llama_model_free);
+  if (!model) {
+    throw Error(SE_LOAD_FAILED, "cannot load the tokenizer " + ticked(path.string()) + ": " + errors.first());
+  }
+  return Tokenizer(std::move(model));
+}
+
+std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special, bool parse_special) const {
+  require(text.size() <= kLongestText,
+          "the text has " + ticked(std::to_string(text.size())) + " bytes, more than can be tokenized at once");
+  std::string spaced;
+  if (lacks_space(text, parse_special)) {
+    spaced.reserve(text.size() + 1);
+    spaced.append(" ").append(text);
+    text = spaced;
+  }
+  std::vector<int32_t> tokens;
+  if (!before_) {
+    append(tokens, text, add_special, parse_special);
+    return tokens;
+  }
+  if (add_special && llama_vocab_get_add_bos(vocabulary_)) tokens.push_back(llama_vocab_bos(vocabulary_));
+  size_t begin = 0;
+  for (size_t at = 0; at < text.size();) {
+    const Special *special = special_at(text.substr(at), parse_special);
+    if (special == nullptr) {
+      ++at;
+      continue;
+    }
+    append_prepared(tokens, text.substr(begin, at - begin));
+    tokens.push_back(special->token);
+    begin = at += special->text.size();
+  }
+  append_prepared(tokens, text.substr(begin));
+  if (add_special && llama_vocab_get_add_eos(vocabulary_)) tokens.push_back(llama_vocab_eos(vocabulary_));
+  return tokens;
+}
+
+void Tokenizer::append(std::vector<int32_t> &tokens, std::string_view text, bool add_special,
+                       bool parse_special) const {
+  const size_t before = tokens.size();
+  tokens.resize(before + text.size() + 8);
+  const auto call = [&] {
+    return llama_tokenize(vocabulary_, text.data(), static_cast<int32_t>(text.size()), tokens.data() + before,
+                          static_cast<int32_t>(tokens.size() - before), add_special, parse_special);
+  };
+  int32_t count = call();
+  if (count == INT32_MIN) throw Error(SE_INVALID_ARGUMENT, "the text has too many tokens");
+  if (count < 0) {
+    tokens.resize(before + static_cast<size_t>(-count));
+    count = call();
+  }
+  if (count < 0) throw Error(SE_INTERNAL, "the tokenizer contradicts itself");
+  tokens.resize(before + static_cast<size_t>(count));
+}
+
+void Tokenizer::append_prepared(std::vector<int32_t> &tokens, std::string_view text) const {
+  if (text.empty()) return;
+  if (!before_->cuts()) {
+    append(tokens, before_->composed(text), false, false);
+    return;
+  }
+  // Such a vocabulary's `pre` is `whitespace`: llama.cpp cuts at spaces, of which spelled words have none, and drops
+  // the newlines between them, which are spelled otherwise in its tokens.
+  std::string words;
+  for (const std::string &word : before_->words(text)) {
+    const std::optional<int32_t> whole = whole_word(word);
+    if (!whole) {
+      words += word + "\n";
+      continue;
+    }
+    if (!words.empty()) append(tokens, words, false, false);
+    words.clear();
+    tokens.push_back(*whole);
+  }
+  if (!words.empty()) append(tokens, words, false, false);
+}
+
+const Tokenizer::Special *Tokenizer::special_at(std::string_view text, bool parse_special) const {
+  if (text.empty() || !begins_special_[static_cast<unsigned char>(text.front())]) return nullptr;
+  for (const Special &special : specials_) {
+    if ((parse_special || special.always) && !special.text.empty() && text.starts_with(special.text)) return &special;
+  }
+  return nullptr;
+}
+
+std::optional<int32_t> Tokenizer::whole_word(const std::string &word) const {
+  const auto is_before = [this](int32_t token, const std::string &text) { return token_text(token) < text; };
+  const auto found = std::lower_bound(by_text_.begin(), by_text_.end(), word, is_before);
+  if (found == by_text_.end() || token_text(*found) != word) return std::nullopt;
+  return *found;
+}
+
+bool Tokenizer::lacks_space(std::string_view text, bool parse_special) const {
+  if (!space_first_ || text.empty() || text.front() == ' ' || text.starts_with("\u2581")) return false;
+  return special_at(text, parse_special) == nullptr;
+}
+
+std::string Tokenizer::detokenize(std::span<const int32_t> tokens, bool keep_special) const {
+  check(tokens);
+  std::string text(tokens.size() * 8 + 16, '\0');
+  const auto call = [&] {
+    return llama_detokenize(vocabulary_, tokens.data(), static_cast<int32_t>(tokens.size()), text.data(),
+                            static_cast<int32_t>(text.size()), !keep_special, keep_special);
+  };
+  int32_t count = call();
+  if (count < 0) {
+    text.resize(static_cast<size_t>(-count));
+    count = call();
+  }
+  if (count < 0) throw Error(SE_INTERNAL, "the tokenizer contradicts itself");
+  text.resize(static_cast<size_t>(count));
+  return text;
+}
+
+std::string Tokenizer::piece(int32_t token) const {
+  std::string bytes(64, '\0');
+  const auto call = [&] {
+    return llama_token_to_piece(vocabulary_, token, bytes.data(), static_cast<int32_t>(bytes.size()), 0, false);
+  };
+  int32_t count = call();
+  if (count < 0) {
+    bytes.resize(static_cast<size_t>(-count));
+    count = call();
+  }
+  bytes.resize(static_cast<size_t>(count < 0 ? 0 : count));
+  return bytes;
+}
+
+std::string Tokenizer::chat_template() const {
+  const char *text = llama_model_chat_template(model_.get(), nullptr);
+  return text == nullptr ? "" : text;
+}
+
+void Tokenizer::check(std::span<const int32_t> tokens) const {
+  require(tokens.size() <= kLongestText, "there are more tokens than can be handled at once");
+  for (const int32_t token : tokens) {
+    require(token >= 0 && static_cast<uint32_t>(token) < size(), "token id " + ticked(std::to_string(token)) +
+                                                                     " is not in the vocabulary of " +
+                                                                     ticked(std::to_string(size())) + " tokens");
+  }
+}
+
+std::string Tokenizer::text_of(int32_t token) const {
+  return token == LLAMA_TOKEN_NULL ? "" : std::string(token_text(token));
+}
+
+std::string_view Tokenizer::token_text(int32_t token) const {
+  const char *text = llama_vocab_get_text(vocabulary_, token);
+  return text == nullptr ? "" : text;
+}
+
+}  // namespace se

@@ -1,0 +1,91 @@
+// A compiled model on a GPU: weights and KV cache are copied there once, logits come back.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tvm/device_backend.h"
+#include "tvm/gpu_failure.h"
+#include "tvm/gpu_plugin.h"
+
+namespace se {
+
+// `Traits` as in gpu_plugin.h; a Device here also has name, driver, memory_bytes, used_bytes, fill_with_zeros, trim,
+// profile and kernel_times.
+template <typename Traits>
+class GpuPlace final : public TvmPlace {
+  using Device = typename Traits::Device;
+  using Buffer = typename Traits::Buffer;
+
+ public:
+  explicit GpuPlace(Device &gpu) : gpu_(gpu) { take_gpu_failure(); }
+  ~GpuPlace() override {
+    gpu_.profile(false);
+    gpu_.trim();
+  }
+
+  DLDevice device() const override { return {Traits::kDevice, 0}; }
+  std::string device_name() const override { return gpu_.name() + ", " + gpu_.driver(); }
+  // Each buffer is given back to the device's pool by us, not kept by TVM.
+  int64_t allocator() const override { return 1; }
+
+  void require(uint64_t weights_bytes, uint64_t cache_bytes, uint64_t context) const override {
+    const uint64_t needed = weights_bytes + cache_bytes + gpu_.used_bytes();
+    if (needed <= gpu_.memory_bytes()) return;
+    throw Error(SE_OOM_VRAM,
+                "weights and a KV cache for " + ticked(std::to_string(context)) + " tokens need " +
+                    ticked(std::to_string(needed)) + " bytes and the GPU " + ticked(gpu_.name()) + " has " +
+                    ticked(std::to_string(gpu_.memory_bytes())),
+                "open with a shorter context or close other programs");
+  }
+
+  TvmValue tensor(const void *data, size_t bytes, DLDataType dtype, const std::vector<int64_t> &shape,
+                  const std::shared_ptr<void> &) override {
+    const auto buffer = memory(bytes);
+    gpu_.write(*buffer, 0, data, bytes);
+    return tvm_tensor(buffer.get(), device(), dtype, shape, buffer);
+  }
+
+  TvmValue zeros(size_t bytes, DLDataType dtype, const std::vector<int64_t> &shape) override {
+    const auto buffer = memory(bytes);
+    gpu_.fill_with_zeros(*buffer);
+    return tvm_tensor(buffer.get(), device(), dtype, shape, buffer);
+  }
+
+  const void *content(const DLTensor &tensor, size_t bytes) override {
+    content_.resize(bytes);
+    gpu_.read(*static_cast<const Buffer *>(tensor.data), tensor.byte_offset, content_.data(), bytes);
+    return content_.data();
+  }
+
+  std::optional<Error> take_failure() override { return take_gpu_failure(); }
+  void measure_kernels(bool on) override { gpu_.profile(on); }
+  std::vector<KernelSeconds> kernel_seconds() override {
+    std::vector<KernelSeconds> all;
+    for (const auto &[name, time] : gpu_.kernel_times()) {
+      all.push_back({name, time.calls, static_cast<double>(time.nanoseconds) * 1e-9});
+    }
+    return all;
+  }
+
+ private:
+  std::shared_ptr<Buffer> memory(size_t bytes) {
+    Device &gpu = gpu_;
+    return {gpu.allocate(bytes), [&gpu](Buffer *buffer) { gpu.release(buffer); }};
+  }
+
+  Device &gpu_;
+  std::vector<std::byte> content_;
+};
+
+// The device of an interface that TVM may have a runtime of its own for: registered at the first call, not earlier, as
+// TVM's, loaded after ours, ends the process if the names are taken. `taken` is thrown if they are.
+template <typename Traits>
+std::unique_ptr<TvmPlace> late_gpu_place(const Error &taken) {
+  static const bool is_ours = register_gpu<Traits>();
+  if (!is_ours) throw Error(taken);
+  return std::make_unique<GpuPlace<Traits>>(Traits::Device::open());
+}
+
+}  // namespace se
