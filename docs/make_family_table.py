@@ -19,7 +19,10 @@ _BEGIN, _END = "<!-- families -->", "<!-- end of families -->"
 # Families with one window for all layers.
 _ALL_SLIDE = ("mistral", "phi3")
 _KINDS = ("first token", "200 decoded", "in pieces", "after a rewind")
-_COLUMNS = ("family", "configurations", "heads: query / key", "windows", "RoPE", "also", *_KINDS)
+_COLUMNS = (
+    *("family", "configurations", "heads (query / KV)", "windows", "RoPE", "options"),
+    *("first token", "200 tokens later", "prompt in pieces", "after a rewind"),
+)
 
 
 def configurations() -> dict[str, list[tuple[str, dict[str, Any], list[str]]]]:
@@ -95,7 +98,7 @@ def _also(config: dict[str, Any], tensors: list[str]) -> list[str]:
     usual = config["hidden_size"] / heads
     return [
         "odd number of heads" if heads % 2 else "",
-        "head size of its own" if (config.get("head_dim") or usual) != usual else "",
+        "explicit head size" if (config.get("head_dim") or usual) != usual else "",
         "untied" if any(name.endswith("lm_head.weight") for name in tensors) else "tied",
         "biases" if any(_BIAS.search(name) for name in tensors) else "",
         "mxfp4" if any(name.endswith("_blocks") for name in tensors) else "",
