@@ -1,6 +1,6 @@
 """Kills pushes at random moments and looks at what is left: `python benchmarks/kill_push.py`.
 
-Per road (local, ssh, adb) a bundle is deployed again and again while something is killed: the
+Per transport (local, ssh, adb) a bundle is deployed again and again while something is killed: the
 deploying program, the link, the device's server, or the whole device (its programs end, `/tmp` is
 empty, what was not yet on the flash is lost). After each kill the bundle in use on the device must
 be the old or the new one, with every hash right; and the next deploy must come to its end. Told:
@@ -56,7 +56,7 @@ PROCESSES = multiprocessing.get_context("forkserver")
 
 
 @dataclass
-class Road:
+class Transport:
     """How a device is reached (`uri`), and how it and the link to it are killed."""
 
     name: str
@@ -68,9 +68,9 @@ class Road:
 
 @dataclass
 class Result:
-    """What was seen on one road."""
+    """What was seen on one transport."""
 
-    road: str
+    transport: str
     kills: int = 0
     by_kind: dict[str, int] = field(default_factory=dict)
     # The kill came when nothing was under way any more; not among `kills`.
@@ -91,8 +91,8 @@ class Result:
 def main() -> None:
     """Kills, looks, tells."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=200, help="per road")
-    parser.add_argument("--roads", default="local,ssh,adb")
+    parser.add_argument("--kills", type=int, default=200, help="per transport")
+    parser.add_argument("--transports", default="local,ssh,adb")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="keep the totals there, after every deploy")
     given = parser.parse_args()
@@ -102,16 +102,16 @@ def main() -> None:
     def told(result: Result) -> None:
         if given.json:
             keep(given.json, [*done, result])
-        if result.kills // SAY_EVERY > said.get(result.road, 0):
-            said[result.road] = result.kills // SAY_EVERY
+        if result.kills // SAY_EVERY > said.get(result.transport, 0):
+            said[result.transport] = result.kills // SAY_EVERY
             say(result)
 
     said: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="kill-push-") as folder:
-        for name in given.roads.split(","):
-            with ROADS[name](Path(folder)) as road:
+        for name in given.transports.split(","):
+            with TRANSPORTS[name](Path(folder)) as transport:
                 chance = random.Random(f"{given.seed} {name}")
-                done.append(torment(road, Path(folder) / name, given.kills, chance, told))
+                done.append(torment(transport, Path(folder) / name, given.kills, chance, told))
             print("the end:", end=" ", file=sys.stderr)
             say(done[-1])
     sys.exit(any(one.failures for one in done))
@@ -126,10 +126,10 @@ def keep(path: Path, results: list[Result]) -> None:
 
 
 def say(result: Result) -> None:
-    """One road's totals for people, on stderr."""
+    """One transport's totals for people, on stderr."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(result.by_kind.items()))
     print(
-        f"{result.road}: {result.kills} kills ({kinds}), {result.too_late} more came too late; "
+        f"{result.transport}: {result.kills} kills ({kinds}), {result.too_late} too late; "
         f"{result.deploys} deploys came to their "
         f"end, {result.went_on_by_itself} of them by themselves; "
         f"{result.resent_bytes_per_kill / MIB:.1f} MiB sent again per kill; "
@@ -142,13 +142,13 @@ def say(result: Result) -> None:
 
 
 @contextmanager
-def local(folder: Path) -> Iterator[Road]:
+def local(folder: Path) -> Iterator[Transport]:
     """The machine we run on."""
-    yield Road("local", "local", {})
+    yield Transport("local", "local", {})
 
 
 @contextmanager
-def ssh(folder: Path) -> Iterator[Road]:
+def ssh(folder: Path) -> Iterator[Transport]:
     """A real sshd behind a link."""
     server = Sshd(folder / "sshd")
     server.start()
@@ -156,14 +156,14 @@ def ssh(folder: Path) -> Iterator[Road]:
     os.environ["SPHERE_EDGE_SSH_CONFIG"] = str(server.config(link.port))
     kinds = {"link cut": link.cut, "server killed": server.restart}
     try:
-        yield Road("ssh", "ssh://board", kinds, server)
+        yield Transport("ssh", "ssh://board", kinds, server)
     finally:
         link.take_down()
         server.stop()
 
 
 @contextmanager
-def adb(folder: Path) -> Iterator[Road]:
+def adb(folder: Path) -> Iterator[Transport]:
     """A simulated phone behind the real adb server."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
@@ -180,18 +180,18 @@ def adb(folder: Path) -> Iterator[Road]:
         "adb server killed": lambda: subprocess.run(restart_adb, capture_output=True, check=False),
     }
     try:
-        yield Road("adb", f"adb:127.0.0.1:{link.port}", kinds, daemon)
+        yield Transport("adb", f"adb:127.0.0.1:{link.port}", kinds, daemon)
     finally:
         link.take_down()
         daemon.stop()
         subprocess.run([*program, "kill-server"], check=False, capture_output=True)
 
 
-ROADS = {"local": local, "ssh": ssh, "adb": adb}
+TRANSPORTS = {"local": local, "ssh": ssh, "adb": adb}
 
 
 def torment(
-    road: Road,
+    transport: Transport,
     folder: Path,
     kills: int,
     chance: random.Random,
@@ -200,11 +200,11 @@ def torment(
     """Deploys and kills until `kills` were made; `told` hears the totals after each deploy."""
     folder.mkdir()
     root = folder / "store"
-    result = Result(road.name)
+    result = Result(transport.name)
     version = 0
     old = make(folder, version, chance)
     began = time.monotonic()
-    if deploy(road, root, old, result).exitcode != 0:
+    if deploy(transport, root, old, result).exitcode != 0:
         result.failures.append("the undisturbed first deploy failed")
         return result
     # Of an undisturbed deploy that sends everything: kills fall anywhere in there, or just after.
@@ -214,10 +214,10 @@ def torment(
         new = make(folder, version, chance)
         result.new_bytes += sum(item.bytes for item in new)
         while True:
-            kind = chance.choice(["program killed", "device restarted", *road.kinds])
-            process = start(road, root, new, result)
+            kind = chance.choice(["program killed", "device restarted", *transport.kinds])
+            process = start(transport, root, new, result)
             time.sleep(chance.uniform(0, 1.1 * whole_s))
-            kill(kind, road, root, process, result, chance)
+            kill(kind, transport, root, process, result, chance)
             finish(process, kind, result)
             current = check(root, old, new, f"{kind}, kill {result.kills}", result)
             if current == bundle_id(new):
@@ -225,7 +225,7 @@ def torment(
                 break
             # Three disturbed ones in a row are enough; then it has to get there.
             if chance.random() < 0.3 or result.kills >= kills:
-                if deploy(road, root, new, result).exitcode != 0:
+                if deploy(transport, root, new, result).exitcode != 0:
                     result.failures.append(f"did not go on after {kind}, kill {result.kills}")
                     break
                 check(root, new, new, f"after {kind}, kill {result.kills}", result)
@@ -259,7 +259,7 @@ def remove(items: list[Item]) -> None:
 
 @dataclass
 class Deploying:
-    """A deploying process; `sent` is how much it has handed to the road."""
+    """A deploying process; `sent` is how much it has handed to the transport."""
 
     process: Any
     sent: Any
@@ -272,20 +272,20 @@ class Deploying:
         return code
 
 
-def start(road: Road, root: Path, items: list[Item], result: Result) -> Deploying:
+def start(transport: Transport, root: Path, items: list[Item], result: Result) -> Deploying:
     """A deploy in a process of its own."""
     sent = PROCESSES.Value("q", 0)
     names = ("SPHERE_EDGE_SSH_CONFIG", "ANDROID_ADB_SERVER_PORT", "ADB_MDNS")
     environment = {name: os.environ[name] for name in names if name in os.environ}
-    words = (road.uri, str(root), items, sent, environment)
+    words = (transport.uri, str(root), items, sent, environment)
     process = PROCESSES.Process(target=child, args=words, daemon=True)
     process.start()
     return Deploying(process, sent, result)
 
 
-def deploy(road: Road, root: Path, items: list[Item], result: Result) -> Deploying:
+def deploy(transport: Transport, root: Path, items: list[Item], result: Result) -> Deploying:
     """An undisturbed deploy, to its end."""
-    deploying = start(road, root, items, result)
+    deploying = start(transport, root, items, result)
     finish(deploying, "nothing", result)
     return deploying
 
@@ -316,7 +316,12 @@ def child(uri: str, root: str, items: list[Item], sent: Any, environment: dict[s
 
 
 def kill(
-    kind: str, road: Road, root: Path, deploying: Deploying, result: Result, chance: random.Random
+    kind: str,
+    transport: Transport,
+    root: Path,
+    deploying: Deploying,
+    result: Result,
+    chance: random.Random,
 ) -> None:
     """Kills what `kind` says; it counts only if the deploy was still under way."""
     if deploying.process.is_alive():
@@ -327,16 +332,16 @@ def kill(
     if kind == "program killed":
         deploying.process.kill()
     elif kind == "device restarted":
-        if road.server is None:
+        if transport.server is None:
             # Here the deploying program is one of the device's programs.
             kill_tree(deploying.process.pid)
         else:
-            road.server.stop()
+            transport.server.stop()
         lose_what_was_not_written(root, chance)
-        if road.server is not None:
-            road.server.start()
+        if transport.server is not None:
+            transport.server.start()
     else:
-        road.kinds[kind]()
+        transport.kinds[kind]()
 
 
 def lose_what_was_not_written(root: Path, chance: random.Random) -> None:

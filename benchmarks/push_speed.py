@@ -38,23 +38,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mib", type=int, default=500, help="size of the blob")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--roads", default="ssh,adb")
+    parser.add_argument("--transports", default="ssh,adb")
     parser.add_argument("--json", type=Path, help="also write all samples there")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="push-speed-") as folder:
         source = Path(folder) / "blob"
         item = make_blob(source, given.mib * MIB)
         measured = {
-            road: ROADS[road](Path(folder) / road, item, given.rounds)
-            for road in given.roads.split(",")
+            transport: TRANSPORTS[transport](Path(folder) / transport, item, given.rounds)
+            for transport in given.transports.split(",")
         }
-    for road, ways in measured.items():
+    for transport, ways in measured.items():
         peer = next(iter(ways))
         for way, seconds in ways.items():
             speed = given.mib / statistics.median(seconds)
             ratio = statistics.median(ways[peer]) / statistics.median(seconds)
             print(
-                f"{road:4} {way:18} {speed:7.0f} MiB/s  {ratio:5.2f}x of {peer}  "
+                f"{transport:4} {way:18} {speed:7.0f} MiB/s  {ratio:5.2f}x of {peer}  "
                 f"(median of {len(seconds)}: {', '.join(f'{one:.2f}' for one in seconds)} s)"
             )
     if given.json:
@@ -119,7 +119,7 @@ def over_adb(folder: Path, item: Item, rounds: int) -> dict[str, list[float]]:
         subprocess.run([adbutils.adb_path(), "-P", port, "kill-server"], check=False)
 
 
-ROADS = {"ssh": over_ssh, "adb": over_adb}
+TRANSPORTS = {"ssh": over_ssh, "adb": over_adb}
 
 
 def take_turns(

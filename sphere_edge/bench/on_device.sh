@@ -58,7 +58,7 @@ samples() { # $1 of them without a program
 stopped=
 trap 'stopped=1' TERM
 (
-  # Both roads give each command a process group of its own, so this ends the program with us.
+  # Both transports (adb, SSH) give each command a process group of its own, so this ends the program with us.
   trap '' TERM
   while read -r _ <&3; do :; done
   kill -TERM 0

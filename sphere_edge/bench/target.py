@@ -59,7 +59,7 @@ def bench_target(
         yield BenchTarget(
             bundle.manifest.name,
             bundle.manifest,
-            lambda verb, words: payload.runner(folder, verb, words),
+            lambda command, words: payload.runner(folder, command, words),
         )
 
 
@@ -72,5 +72,5 @@ def _here(path: Path, progress: Progress, backend: str | None) -> BenchTarget:
     return BenchTarget(
         manifest.name if manifest else path.stem,
         manifest,
-        lambda verb, words: [str(runner), verb, str(opened), *words, "--json"],
+        lambda command, words: [str(runner), command, str(opened), *words, "--json"],
     )

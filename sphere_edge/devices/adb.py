@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from sphere_edge import errors
 from sphere_edge.devices import adb_wire
@@ -110,26 +109,6 @@ class AdbDevice:
             code = adb_wire.Shell(connection).feed(pieces, said.extend)
         if code != 0:
             raise failed_write(self.uri, remote, code, said.decode(errors="replace"))
-
-    def pull(self, remote: str, target: Path) -> None:
-        """See Device.pull."""
-        # A missing path would come back as an empty success.
-        if self.run(["test", "-f", remote]).exit_code != 0:
-            message = f"there is no file `{remote}` on {self.uri}"
-            raise errors.NotFoundError(message)
-        with TemporaryDirectory(dir=target.parent, prefix=".pull-") as beside:
-            arrived = Path(beside) / "file"
-            with (
-                arrived.open("wb") as file,
-                self._translated(finite=False),
-                self._sync() as connection,
-            ):
-                try:
-                    adb_wire.pull(connection, remote, file.write)
-                except adb_wire.SyncFailedError as error:
-                    message = f"cannot read `{remote}` on {self.uri}: {error}"
-                    raise errors.NotFoundError(message) from error
-            arrived.replace(target)
 
     def reconnect(self) -> None:
         """See Device.reconnect."""

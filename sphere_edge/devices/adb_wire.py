@@ -116,24 +116,6 @@ def push(connection: socket.socket, remote: str, mode: int, pieces: Iterator[byt
     _reply(connection)
 
 
-def pull(connection: socket.socket, remote: str, sink: Sink) -> None:
-    """Hands the contents of `remote` to `sink`. Raises SyncFailedError, EOFError, OSError."""
-    name = remote.encode()
-    connection.settimeout(_STALL_S)
-    connection.sendall(_SYNC_HEADER.pack(b"RECV", len(name)) + name)
-    while True:
-        word, length = _SYNC_HEADER.unpack(_exactly(connection, _SYNC_HEADER.size))
-        if word == b"DONE":
-            return
-        if length > SYNC_DATA_BYTES or word not in (b"DATA", b"FAIL"):
-            message = f"unexpected `{word!r}` in a file transfer"
-            raise SyncFailedError(message)
-        payload = _exactly(connection, length)
-        if word == b"FAIL":
-            raise SyncFailedError(payload.decode(errors="replace"))
-        sink(payload)
-
-
 def _reply(connection: socket.socket) -> None:
     word, length = _SYNC_HEADER.unpack(_exactly(connection, _SYNC_HEADER.size))
     if word == b"FAIL":

@@ -1,4 +1,4 @@
-"""What every way to reach a device can do, and how failures read whatever the road."""
+"""What every transport to a device can do, and the same error messages for all of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Device(Protocol):
     """A phone, a board or this machine.
 
     Every method raises UnavailableError when the device does not answer (any more); after
-    `reconnect` it can be used again. Words of `argv` reach the program unchanged on every road.
+    `reconnect` it can be used again. `argv` reaches the program unchanged on every transport.
     """
 
     @property
@@ -78,12 +78,6 @@ class Device(Protocol):
         Raises StorageError: full, read-only, not allowed, no such folder.
         """
 
-    def pull(self, remote: str, target: Path) -> None:
-        """Copies the file `remote` to `target`, which appears only when complete.
-
-        Raises NotFoundError: there is no such file.
-        """
-
     def reconnect(self) -> None:
         """Drops the connection, if there is one, and makes a new one."""
 
@@ -92,9 +86,9 @@ class Device(Protocol):
 
 
 def remote_line(argv: Sequence[str]) -> str:
-    """The one command line of `argv` for roads that hand a line to a shell (adb, SSH).
+    """`argv` as one command line, for transports that pass a line to a shell (adb, SSH).
 
-    The outer `sh` makes death by signal N the exit code 128 + N, which both roads report.
+    The outer `sh` turns death by signal N into the exit code 128 + N, which both report.
     """
     return shlex.join(["sh", "-c", '"$@"; exit $?', "sh", *argv])
 

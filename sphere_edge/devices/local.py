@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -79,15 +77,6 @@ class LocalDevice:
                             sent(len(piece))
             except OSError as error:
                 raise storage_error(self.uri, remote, error.strerror or str(error)) from error
-
-    def pull(self, remote: str, target: Path) -> None:
-        """See Device.pull."""
-        if not Path(remote).is_file():
-            message = f"there is no file `{remote}` on {self.uri}"
-            raise errors.NotFoundError(message)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pull-") as beside:
-            shutil.copyfile(remote, Path(beside) / "file")
-            (Path(beside) / "file").replace(target)
 
     def reconnect(self) -> None:
         """Nothing to do: this machine is always there."""

@@ -68,7 +68,7 @@ def _parse_ssh(uri: str) -> DeviceUri:
     return DeviceUri("ssh", user=parts.username, host=host, port=port)
 
 
-# The roads are imported when one is taken: paramiko and adbutils each take 0.2 s to import.
+# A transport is imported only when it is used: paramiko and adbutils each take 0.2 s to import.
 def _open_local(uri: DeviceUri, ask: Ask | None) -> Device:
     from sphere_edge.devices.local import LocalDevice
 

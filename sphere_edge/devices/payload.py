@@ -55,9 +55,9 @@ def runtime_items(
     ]
 
 
-def runner(folder: str, verb: str, words: Sequence[str]) -> list[str]:
-    """The command line that lets the runner in `folder` do `verb` with the bundle beside it."""
-    return [*starting(folder), verb, f"{folder}/bundle", *words, "--json"]
+def runner(folder: str, command: str, words: Sequence[str]) -> list[str]:
+    """The command line that lets the runner in `folder` do `command` with the bundle beside it."""
+    return [*starting(folder), command, f"{folder}/bundle", *words, "--json"]
 
 
 def starting(folder: str) -> list[str]:

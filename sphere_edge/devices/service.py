@@ -135,8 +135,8 @@ def remove(device: Device, name: str) -> None:
     _require(device, name, _call(device, "remove", unit_name(name)))
 
 
-def _call(device: Device, verb: str, *words: str) -> Completed:
-    argv = ["sh", "-s", "--", verb, *words]
+def _call(device: Device, action: str, *words: str) -> Completed:
+    argv = ["sh", "-s", "--", action, *words]
     return device.run(argv, stdin=_SCRIPT, timeout_s=_TIMEOUT_S)
 
 

@@ -1,8 +1,8 @@
-# A deployed bundle as a systemd user service. $1 verb, $2 unit's name, then the verb's own.
+# A deployed bundle as a systemd user service. $1 action, $2 unit's name, then the action's own.
 # Exit codes: 20 cannot write, 27 no systemd for this user, 28 no such service, else systemctl's.
 set -uf
 export LC_ALL=C
-verb=$1 unit=$2
+action=$1 unit=$2
 # A session without PAM is not told where the user's systemd listens.
 : "${XDG_RUNTIME_DIR:=/run/user/$(id -u)}"
 export XDG_RUNTIME_DIR
@@ -11,7 +11,7 @@ folder=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
 ctl() { systemctl --user --no-pager "$@"; }
 present() { [ -f "$folder/$unit" ] || exit 28; }
 
-case $verb in
+case $action in
   ready)
     command -v systemctl >/dev/null || exit 27
     ctl show --property=Version >/dev/null || exit 27

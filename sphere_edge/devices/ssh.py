@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import paramiko
 
@@ -109,16 +108,6 @@ class SshDevice:
         )
         if code != 0:
             raise failed_write(self.uri, remote, code, said)
-
-    def pull(self, remote: str, target: Path) -> None:
-        """See Device.pull."""
-        with TemporaryDirectory(dir=target.parent, prefix=".pull-") as beside:
-            with (Path(beside) / "file").open("wb") as file:
-                code, said = self._exchange(["cat", remote], iter(()), file.write)
-            if code != 0:
-                message = f"cannot read `{remote}` on {self.uri}: {said.strip()}"
-                raise errors.NotFoundError(message)
-            (Path(beside) / "file").replace(target)
 
     def reconnect(self) -> None:
         """See Device.reconnect."""

@@ -20,12 +20,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sphere_edge import console, errors
-from sphere_edge.devices import survey, verbs
+from sphere_edge.devices import inventory, store_script
 from sphere_edge.devices.device import Device
+from sphere_edge.devices.inventory import Inventory
 from sphere_edge.devices.items import Item, bundle_id, check, listing
 from sphere_edge.devices.lock import Lock, release
 from sphere_edge.devices.probe import sections
-from sphere_edge.devices.survey import Survey
 from sphere_edge.devices.transfer import PATIENCE_S, Blob, send_blob
 
 # Room for the part on its way, links and pointers.
@@ -86,7 +86,7 @@ class Store:
         self.device = device
         self._patience_s = patience_s
         self.root = _absolute(device, root or device.default_store)
-        self.verbs = verbs.Verbs(device, self.root)
+        self.script = store_script.StoreScript(device, self.root)
 
     def plan(self, items: Sequence[Item], *, measure: bool = False) -> Plan:
         """What is missing there. Changes nothing; `measure` times the link for an estimate."""
@@ -109,21 +109,21 @@ class Store:
         allowed), UnavailableError (device gone for good, another deploy under way).
         """
         check(items)
-        if not survey.NAME.fullmatch(name):
+        if not inventory.NAME.fullmatch(name):
             message = f"`{name}` cannot be the name of a bundle"
             raise errors.InvalidArgumentError(message)
         with self._locked() as lock:
-            self.verbs.call("prepare")
+            self.script.call("prepare")
             plan = self._plan(items)
             self.require_room(plan)
             if any(item.is_program for item in items):
-                self.verbs.call("executable")
+                self.script.call("executable")
             sent_bytes = self._send(plan, lock, progress)
             self._link(plan.bundle, items, lock)
             folder = f"{self.root}/bundles/{plan.bundle}"
             if smoke is not None:
                 smoke(folder)
-            self.verbs.call("switch", name, plan.bundle, lock=lock, timeout_s=_SWITCH_TIMEOUT_S)
+            self.script.call("switch", name, plan.bundle, lock=lock, timeout_s=_SWITCH_TIMEOUT_S)
         return Deployed(plan.bundle, folder, sent_bytes, plan.total_bytes)
 
     @contextmanager
@@ -136,10 +136,10 @@ class Store:
         """
         check(items)
         with self._locked() as lock:
-            self.verbs.call("prepare")
+            self.script.call("prepare")
             plan = self._plan(items)
             self.require_room(plan)
-            self.verbs.call("executable")
+            self.script.call("executable")
             self._send(plan, lock, progress)
             self._link(plan.bundle, items, lock)
         try:
@@ -159,12 +159,12 @@ class Store:
             message = f"`{name}` on {self.device.uri} has no bundle before this one"
             raise errors.NotFoundError(message)
         with self._locked() as lock:
-            self.verbs.call("back", name, lock=lock, timeout_s=_SWITCH_TIMEOUT_S)
+            self.script.call("back", name, lock=lock, timeout_s=_SWITCH_TIMEOUT_S)
         return self.find(name)
 
     def installed(self) -> list[Installed]:
         """Every name with what it uses now. A pointer that cannot be read counts as none."""
-        found = self._survey()
+        found = self._inventory()
         current = [bundle for bundle, _ in found.current.values() if bundle in found.bundles]
         blobs = self._blobs_of(current)
         return [
@@ -195,12 +195,12 @@ class Store:
         """Forgets `name` and frees what only it used; the bytes freed. Raises NotFoundError."""
         self.find(name)
         with self._locked() as lock:
-            self.verbs.call("forget", name, lock=lock)
+            self.script.call("forget", name, lock=lock)
             return self._collect(lock)
 
     def gc(self) -> int:
         """Deletes what neither a current nor a previous bundle needs; the bytes freed."""
-        found = self._survey()
+        found = self._inventory()
         if not (found.bundles or found.blobs or found.incoming):
             return 0
         with self._locked() as lock:
@@ -225,11 +225,11 @@ class Store:
         finally:
             release(lock)
 
-    def _survey(self) -> Survey:
-        return survey.parse(self.verbs.call("survey").stdout)
+    def _inventory(self) -> Inventory:
+        return inventory.parse(self.script.call("inventory").stdout)
 
     def _plan(self, items: Sequence[Item]) -> Plan:
-        found = self._survey()
+        found = self._inventory()
         wanted = {item.sha256: item for item in items}
         there = [item for item in wanted.values() if found.blobs.get(item.sha256) == item.bytes]
         # A blob that is there may have been damaged since: it is proved before it counts.
@@ -246,9 +246,9 @@ class Store:
         for some in _chunks(items):
             timeout_s = 60 + sum(item.bytes for item in some) / _HASH_BYTES_PER_S
             words = [item.sha256 for item in some]
-            completed = self.verbs.attempt("hash", *words, timeout_s=timeout_s)
-            if completed.exit_code == verbs.NO_SHA256:
-                self.verbs.require(completed)
+            completed = self.script.attempt("hash", *words, timeout_s=timeout_s)
+            if completed.exit_code == store_script.NO_SHA256:
+                self.script.require(completed)
             for line in completed.stdout.splitlines():
                 pair = line.split()
                 if len(pair) == 2 and pair[0] == pair[1]:
@@ -289,34 +289,34 @@ class Store:
         # A blob that was there already as a plain file may be a program in this bundle.
         programs = sorted({item.sha256 for item in items if item.is_program})
         for words in _chunks(programs):
-            self.verbs.call("mode", "555", *words)
+            self.script.call("mode", "555", *words)
         with TemporaryDirectory(prefix="sphere-edge-") as folder:
             written = Path(folder) / "files.sha256"
             written.write_bytes(listing(items))
             self.device.push(written, f"{self.root}/incoming/{bundle}.files")
-        self.verbs.call("link", bundle, lock=lock)
+        self.script.call("link", bundle, lock=lock)
 
     def _blobs_of(self, bundles: Sequence[str]) -> dict[str, set[str]]:
         """The blobs that each of `bundles` is made of; none for one whose list is lost."""
         found: dict[str, set[str]] = {}
         for some in _chunks(list(dict.fromkeys(bundles))):
-            found |= survey.blobs_by_bundle(self.verbs.call("listings", *some).stdout)
+            found |= inventory.blobs_by_bundle(self.script.call("listings", *some).stdout)
         return {bundle: found.get(bundle, set()) for bundle in bundles}
 
     def _unstage(self, plan: Plan) -> None:
-        found = self._survey()
+        found = self._inventory()
         if any(plan.bundle in pair for pair in found.current.values()):
             return
         others = self._blobs_of([bundle for bundle in found.bundles if bundle != plan.bundle])
         needed = {blob for blobs in others.values() for blob in blobs}
         sent = [item.sha256 for item in plan.missing if item.sha256 not in needed]
         with self._locked() as lock:
-            self.verbs.call("delete", "bundles", plan.bundle, lock=lock)
+            self.script.call("delete", "bundles", plan.bundle, lock=lock)
             for words in _chunks(sent):
-                self.verbs.call("delete", "blobs", *words, lock=lock)
+                self.script.call("delete", "blobs", *words, lock=lock)
 
     def _collect(self, lock: Lock) -> int:
-        found = self._survey()
+        found = self._inventory()
         pointed = {one for pair in found.current.values() for one in pair if one}
         # Read before anything is deleted: what cannot be read stops here, with everything whole.
         kept = self._blobs_of([bundle for bundle in found.bundles if bundle in pointed])
@@ -332,8 +332,8 @@ class Store:
             ("incoming", list(found.incoming)),
         ):
             for words in _chunks(names):
-                self.verbs.call("delete", kind, *words, lock=lock)
-        self.verbs.call("sweep", lock=lock)
+                self.script.call("delete", kind, *words, lock=lock)
+        self.script.call("sweep", lock=lock)
         return sum(found.blobs[blob] for blob in unused) + sum(found.incoming.values())
 
 
@@ -347,21 +347,21 @@ class _Arrival:
         return self._item.sha256 in self._store.proved([self._item])
 
     def arrived_bytes(self) -> int:
-        completed = self._store.verbs.call("size", self._item.sha256)
-        return survey.files(completed.stdout.splitlines()).get(self._item.sha256, 0)
+        completed = self._store.script.call("size", self._item.sha256)
+        return inventory.files(completed.stdout.splitlines()).get(self._item.sha256, 0)
 
     def finish(self) -> bool:
         mode = "555" if self._item.is_program else "444"
-        finished = self._store.verbs.attempt(
+        finished = self._store.script.attempt(
             "finish",
             self._item.sha256,
             mode,
             lock=self._lock,
             timeout_s=60 + self._item.bytes / _HASH_BYTES_PER_S,
         )
-        if finished.exit_code == verbs.DAMAGED:
+        if finished.exit_code == store_script.DAMAGED:
             return False
-        self._store.verbs.require(finished)
+        self._store.script.require(finished)
         return True
 
 

@@ -1,10 +1,10 @@
-# What the store needs done on the device. $1 verb, $2 store, $3 token of the lock's holder, then the
-# verb's own. Needs a POSIX shell and the small programs of toybox, busybox or coreutils.
+# What the store needs done on the device. $1 action, $2 store, $3 token of the lock's holder, then the
+# action's own. Needs a POSIX shell and the small programs of toybox, busybox or coreutils.
 # Exit codes: 20 cannot write, 21 programs cannot be started here, 22 the lock is no longer ours,
 # 23 a blob arrived damaged, 24 a blob is missing, 25 no program for sha256, 26 no such bundle.
 set -uf
 export LC_ALL=C
-verb=$1 root=$2 token=$3
+action=$1 root=$2 token=$3
 shift 3
 
 die() {
@@ -68,7 +68,7 @@ replace() { # in every bundle, the damaged file that was linked to blob $1
   done
 }
 
-case $verb in
+case $action in
   prepare)
     mkdir -p "$root/blobs" "$root/bundles" "$root/current" "$root/incoming" || fail 20
     # The folders may be there already on a file system that has become read-only since.
@@ -82,7 +82,7 @@ case $verb in
     "$root/incoming/.run" 2>/dev/null || die 21 'programs cannot be started there'
     rm -f "$root/incoming/.run"
     ;;
-  survey)
+  inventory)
     folder=$root
     while [ ! -d "$folder" ]; do
       case $folder in */?*) folder=${folder%/*} ;; *) folder=. ;; esac

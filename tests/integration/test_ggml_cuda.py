@@ -1,7 +1,7 @@
 """ggml's CUDA backend without a GPU: a file of it compiled whole, and what is asked of the device.
 
-The rest of its 141 files is the same road, for half an hour. What compiles them is fetched where it
-is not in the cache: wheels of NVIDIA and clang's headers, 90 MB.
+The rest of its 141 files compiles the same way, for half an hour. The compilers are fetched where
+they are not in the cache: wheels of NVIDIA and clang's headers, 90 MB.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sphere_edge import errors
-from sphere_edge.devices import verbs
+from sphere_edge.devices import store_script
 from sphere_edge.devices.device import failed_write
 
 
@@ -26,9 +26,9 @@ def test_other_codes_are_about_storage() -> None:
     assert "full" in failure.message
 
 
-@pytest.mark.parametrize(("program", "verb"), [("mkdir", "prepare"), ("mv", "finish")])
+@pytest.mark.parametrize(("program", "action"), [("mkdir", "prepare"), ("mv", "finish")])
 def test_the_devices_script_tells_a_killed_program_from_a_refused_write(
-    tmp_path: Path, program: str, verb: str
+    tmp_path: Path, program: str, action: str
 ) -> None:
     """As when a phone restarts: init kills what runs, `mkdir` before the waiting shell."""
     store = tmp_path / "store"
@@ -41,9 +41,9 @@ def test_the_devices_script_tells_a_killed_program_from_a_refused_write(
     programs.mkdir()
     (programs / program).write_text("#!/bin/sh\nkill -9 $$\n")
     (programs / program).chmod(0o755)
-    script = Path(verbs.__file__).with_name("store.sh")
+    script = Path(store_script.__file__).with_name("store.sh")
     ended = subprocess.run(
-        ["sh", script, verb, store, "token", digest, "644"],
+        ["sh", script, action, store, "token", digest, "644"],
         env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
         capture_output=True,
         timeout=30,

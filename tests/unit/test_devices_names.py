@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sphere_edge import errors
-from sphere_edge.devices import survey
+from sphere_edge.devices import inventory
 from sphere_edge.devices.device import exit_code_of_shell, remote_line, storage_error
 from sphere_edge.devices.items import Item, bundle_id, check, listing
 from sphere_edge.devices.open import KINDS, DeviceUri, parse_uri
@@ -108,7 +108,7 @@ def test_plain_paths_are_taken() -> None:
 
 
 def test_a_survey_is_read_and_what_is_odd_in_it_is_not() -> None:
-    told = survey.parse(
+    told = inventory.parse(
         "banner of a shell\n== df\nFilesystem 1024-blocks Used Available Capacity Mounted on\n"
         "/dev/a-long-name\n  100 40 60 40% /data\n== blobs\ntotal 8\n"
         f"-r--r--r-- 1 2000 2000 1234 2024-01-01 10:00 {BLOB}\n"
@@ -127,4 +127,4 @@ def test_a_survey_is_read_and_what_is_odd_in_it_is_not() -> None:
     "noise", ["", "\0\xff", "== \n== df\n%\n", "== current\n\n \n", "== df\nx\n"]
 )
 def test_noise_is_an_empty_survey(noise: str) -> None:
-    assert survey.parse(noise) == survey.Survey(None, {}, {}, (), {})
+    assert inventory.parse(noise) == inventory.Inventory(None, {}, {}, (), {})

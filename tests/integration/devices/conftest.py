@@ -1,5 +1,5 @@
-"""The fixtures of roads.py for all tests here."""
+"""The fixtures of transports.py for all tests here."""
 
-from roads import adb_server, cuttable_road, make_item, road, sshd
+from transports import adb_server, cuttable_transport, make_item, sshd, transport
 
-__all__ = ["adb_server", "cuttable_road", "make_item", "road", "sshd"]
+__all__ = ["adb_server", "cuttable_transport", "make_item", "transport", "sshd"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import adbutils
 import pytest
-from roads import wait_until
+from transports import wait_until
 
 from sphere_edge import __main__, errors
 from sphere_edge.devices import adb, adb_host

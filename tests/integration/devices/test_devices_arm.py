@@ -28,7 +28,7 @@ CPU = "cortex-a76"
 
 @pytest.fixture(scope="module")
 def board(arm_root: Path, tmp_path_factory: pytest.TempPathFactory) -> environment.RootEnvironment:
-    """A board's root of its own, which both roads reach."""
+    """A board's root of its own, which both transports reach."""
     try:
         folder = tmp_path_factory.mktemp("board") / "root"
         return environment.arm(folder, CPU, console.SILENT)

@@ -1,4 +1,4 @@
-"""`bench` on each road: the runner is really run there, beside a sampler that reads real files."""
+"""`bench` on each transport: the runner really runs there, with a sampler that reads real files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from roads import Road, Sshd, open_road, wait_until
+from transports import Sshd, Transport, open_transport, wait_until
 
 from sphere_edge import __main__, errors, packaging, profiles
 from sphere_edge.bench import cooling, recording
@@ -61,24 +61,24 @@ def sysfs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=["local-mksh", "local-busybox", "ssh", "adb", "adb-toybox"])
-def shell_road(
+def shell_transport(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Road]:
+) -> Iterator[Transport]:
     if request.param == "local-mksh":
         # Android's shell, with coreutils beside it.
-        yield from mksh_road(tmp_path)
+        yield from mksh_transport(tmp_path)
     else:
-        yield from open_road(request, request.param, tmp_path, monkeypatch)
+        yield from open_transport(request, request.param, tmp_path, monkeypatch)
 
 
 @pytest.fixture(params=["local-busybox", "ssh", "adb"])
-def some_road(
+def some_transport(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Road]:
-    yield from open_road(request, request.param, tmp_path, monkeypatch)
+) -> Iterator[Transport]:
+    yield from open_transport(request, request.param, tmp_path, monkeypatch)
 
 
-def mksh_road(tmp_path: Path) -> Iterator[Road]:
+def mksh_transport(tmp_path: Path) -> Iterator[Transport]:
     import shutil
 
     shell = shutil.which("mksh")
@@ -88,7 +88,7 @@ def mksh_road(tmp_path: Path) -> Iterator[Road]:
     tools.mkdir()
     (tools / "sh").symlink_to(shell)
     path = f"{tools}:/usr/bin:/bin"
-    yield Road("local-mksh", lambda: LocalDevice({"PATH": path}), tmp_path / "store")
+    yield Transport("local-mksh", lambda: LocalDevice({"PATH": path}), tmp_path / "store")
 
 
 def lives(words: str) -> bool:
@@ -103,8 +103,10 @@ def lives(words: str) -> bool:
     return False
 
 
-def test_a_program_is_recorded_with_the_sensors_beside_it(shell_road: Road, sysfs: Path) -> None:
-    device = shell_road.device()
+def test_a_program_is_recorded_with_the_sensors_beside_it(
+    shell_transport: Transport, sysfs: Path
+) -> None:
+    device = shell_transport.device()
     sensors = probe(device, sysfs=str(sysfs)).sensors
     kinds = {sensor.kind for sensor in sensors}
     assert {"temperature", "cooling", "current", "voltage", "clock", "governor"} <= kinds
@@ -130,9 +132,9 @@ def test_a_program_is_recorded_with_the_sensors_beside_it(shell_road: Road, sysf
 
 
 def test_a_sensor_that_vanishes_and_one_that_talks_nonsense_are_not_zero(
-    shell_road: Road, sysfs: Path
+    shell_transport: Transport, sysfs: Path
 ) -> None:
-    device = shell_road.device()
+    device = shell_transport.device()
     sensors = probe(device, sysfs=str(sysfs)).sensors
     (sysfs / "class/thermal/thermal_zone0/temp").unlink()
     (sysfs / "class/hwmon/hwmon0/curr1_input").write_text("\x1b[31m $(reboot) `x`\n")
@@ -146,7 +148,7 @@ def test_a_sensor_that_vanishes_and_one_that_talks_nonsense_are_not_zero(
 
 
 def test_a_program_that_ends_at_once_ends_the_recording(tmp_path: Path) -> None:
-    device = next(mksh_road(tmp_path)).device()
+    device = next(mksh_transport(tmp_path)).device()
     # One time in some hundred the sampler was told to end before it could hear it, and never did.
     for _ in range(300):
         seen: list[recording.Sample] = []
@@ -158,8 +160,8 @@ def test_a_program_that_ends_at_once_ends_the_recording(tmp_path: Path) -> None:
         recording.record(device, ["true"], [], interval_s=0.02, before=0, after=0, told=told)
 
 
-def test_what_runs_on_the_device_ends_with_us(shell_road: Road, tmp_path: Path) -> None:
-    device = shell_road.device()
+def test_what_runs_on_the_device_ends_with_us(shell_transport: Transport, tmp_path: Path) -> None:
+    device = shell_transport.device()
     mark = f"{tmp_path.name}-{os.getpid()}"
     started = threading.Event()
 
@@ -179,13 +181,13 @@ def test_what_runs_on_the_device_ends_with_us(shell_road: Road, tmp_path: Path) 
     wait_until(lambda: not lives(mark), seconds=10)
 
 
-def test_a_cut_link_ends_what_runs_there(cuttable_road: Road, tmp_path: Path) -> None:
-    device = cuttable_road.device()
+def test_a_cut_link_ends_what_runs_there(cuttable_transport: Transport, tmp_path: Path) -> None:
+    device = cuttable_transport.device()
     mark = f"{tmp_path.name}-{os.getpid()}"
 
     def cut(sample: recording.Sample) -> None:
-        if sample.resident_pages is not None and cuttable_road.link is not None:
-            cuttable_road.link.take_down()
+        if sample.resident_pages is not None and cuttable_transport.link is not None:
+            cuttable_transport.link.take_down()
 
     script = f": cut-with-us {mark}; while :; do sleep 1; done"
     with pytest.raises(errors.UnavailableError):
@@ -193,12 +195,12 @@ def test_a_cut_link_ends_what_runs_there(cuttable_road: Road, tmp_path: Path) ->
     wait_until(lambda: not lives(mark), seconds=10)
 
 
-def test_a_bundle_is_measured_on_each_road_and_nothing_stays(
-    some_road: Road, bundle: Path, sysfs: Path
+def test_a_bundle_is_measured_on_each_transport_and_nothing_stays(
+    some_transport: Transport, bundle: Path, sysfs: Path
 ) -> None:
-    road = some_road
-    device = road.device()
-    found = measure(device, bundle, SHORT, store=str(road.root), sysfs=str(sysfs))
+    transport = some_transport
+    device = transport.device()
+    found = measure(device, bundle, SHORT, store=str(transport.root), sysfs=str(sysfs))
     names = [(one.name, len(one.samples)) for one in found.series]
     assert names == [("load", 2), ("prefill", 2), ("first_token", 2), ("decode", 2)]
     assert found.memory.predicted is not None
@@ -210,7 +212,11 @@ def test_a_bundle_is_measured_on_each_road_and_nothing_stays(
     assert (heat.most, found.conditions.throttled) in ((None, None), (41.0, False))
     assert found.sensors is not None
     assert found.sensors.started_s > 0
-    left = [path for path in road.root.rglob("*") if path.is_file()] if road.root.exists() else []
+    left = (
+        [path for path in transport.root.rglob("*") if path.is_file()]
+        if transport.root.exists()
+        else []
+    )
     assert [path.name for path in left] in ([], [".writable"])
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from roads import Road, open_road
+from transports import Transport, open_transport
 
 from benchmarks import kill_push
 from sphere_edge import errors
@@ -20,7 +20,7 @@ from sphere_edge.devices.store import Store
 
 MakeItem = Callable[..., Item]
 
-# benchmarks/kill_push.py makes 200 on each road.
+# benchmarks/kill_push.py makes 200 on each transport.
 KILLS = 4
 
 
@@ -64,10 +64,10 @@ def test_a_device_that_fills_up_on_the_way_keeps_the_old_bundle(
 ) -> None:
     folder = mount("size=80m")
     for name in ("local", "ssh", "adb"):
-        roads = open_road(request, name, tmp_path / name, monkeypatch)
+        transports = open_transport(request, name, tmp_path / name, monkeypatch)
         (tmp_path / name).mkdir()
-        road: Road = next(roads)
-        store = Store(road.device(), str(folder / name))
+        transport: Transport = next(transports)
+        store = Store(transport.device(), str(folder / name))
         store.deploy("demo", [make_item("a", b"first")])
         # Room for what the plan asks, but taken by another program after it was asked for.
         large = [make_item("a", 33 << 20), make_item("b", 10)]
@@ -81,7 +81,7 @@ def test_a_device_that_fills_up_on_the_way_keeps_the_old_bundle(
         (folder / "taken").unlink()
         assert store.installed()[0].bundle == bundle_id([make_item("a", b"first")])
         store.gc()
-        for rest in roads:
+        for rest in transports:
             pytest.fail(str(rest))
 
 
@@ -112,8 +112,8 @@ def test_pushes_killed_at_any_moment_leave_the_old_or_the_new_bundle_and_go_on(
         monkeypatch.setenv(variable, "0")
         monkeypatch.delenv(variable)
     try:
-        with kill_push.ROADS[name](tmp_path) as road:
-            found = kill_push.torment(road, tmp_path / name, KILLS, random.Random(name))
+        with kill_push.TRANSPORTS[name](tmp_path) as transport:
+            found = kill_push.torment(transport, tmp_path / name, KILLS, random.Random(name))
     except errors.NotFoundError as error:
         pytest.skip(error.message)
     assert not found.failures, capfd.readouterr().err

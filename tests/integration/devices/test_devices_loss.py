@@ -18,12 +18,12 @@ from sphere_edge.devices.items import Item
 from sphere_edge.devices.open import open_device
 from sphere_edge.devices.store import Store
 from benchmarks import kill_push
-road, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+transport, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 source = folder / "source"
 content = os.urandom(12 << 20)
 source.write_bytes(content)
 digest = hashlib.sha256(content).hexdigest()
-with kill_push.ROADS[road](folder) as reached:
+with kill_push.TRANSPORTS[transport](folder) as reached:
     store = Store(open_device(reached.uri), str(folder / "store"))
     deployed = store.deploy("demo", [Item("weights", source, len(content), digest)])
     arrived = (pathlib.Path(deployed.folder) / "weights").read_bytes()
@@ -42,13 +42,13 @@ _NETEM = "netem delay 10ms loss 1% limit 10000"
 
 
 @pytest.mark.parametrize("nature", [_QUEUE, _NETEM], ids=["queue", "netem"])
-@pytest.mark.parametrize("road", ["ssh", "adb"])
+@pytest.mark.parametrize("transport", ["ssh", "adb"])
 def test_a_push_over_a_link_that_loses_packets_arrives_whole_and_once(
-    road: str, nature: str, tmp_path: Path
+    transport: str, nature: str, tmp_path: Path
 ) -> None:
     if os.geteuid() != 0 or not (shutil.which("tc") and shutil.which("unshare")):
         pytest.skip("a link that loses packets needs root, unshare and tc (apt install iproute2)")
-    program = [sys.executable, "-c", _PUSH, road, str(tmp_path)]
+    program = [sys.executable, "-c", _PUSH, transport, str(tmp_path)]
     ended = subprocess.run(
         ["unshare", "--net", "sh", "-c", _THIN, "sh", nature, *program],
         capture_output=True,
@@ -65,5 +65,5 @@ def test_a_push_over_a_link_that_loses_packets_arrives_whole_and_once(
     counted = re.search(r"Sent \d+ bytes (\d+) pkt \(dropped (\d+)", ended.stdout)
     assert counted is not None
     sent, dropped = int(counted[1]), int(counted[2])
-    print(f"{road}, {nature}: {dropped} of {sent} packets dropped")
+    print(f"{transport}, {nature}: {dropped} of {sent} packets dropped")
     assert dropped >= 0.002 * sent

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from roads import start_sshd, wait_until
+from transports import start_sshd, wait_until
 
 from sphere_edge import errors
 from sphere_edge.devices import service
@@ -70,7 +70,7 @@ def board(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Device]:
-    """This machine with a systemd for its user, reached on each road that services are for."""
+    """This machine with a systemd for its user, reached on each transport that services are for."""
     if request.param == "local":
         yield LocalDevice(environment)
         return

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import paramiko
 import pytest
-from roads import start_sshd
+from transports import start_sshd
 
 from sphere_edge import errors
 from sphere_edge.devices import ssh_config

@@ -1,4 +1,4 @@
-"""The transaction on every road: what arrives, what is sent, and that failures change nothing."""
+"""The transaction on every transport: what arrives, what is sent; failures change nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from roads import Road
+from transports import Transport
 
 from sphere_edge import errors
 from sphere_edge.devices import adb_wire, ssh
@@ -28,8 +28,8 @@ MakeItem = Callable[..., Item]
 
 
 @pytest.fixture
-def store(road: Road) -> Store:
-    return Store(road.device(), str(road.root))
+def store(transport: Transport) -> Store:
+    return Store(transport.device(), str(transport.root))
 
 
 def bundle(make_item: MakeItem, version: int, *, weights: int = 300_000) -> list[Item]:
@@ -91,13 +91,13 @@ def test_one_changed_tensor_sends_its_shard_only(store: Store, make_item: MakeIt
     assert store.deploy("demo", sharded(7001)).sent_bytes == 7001
 
 
-def test_a_plan_changes_nothing(store: Store, road: Road, make_item: MakeItem) -> None:
+def test_a_plan_changes_nothing(store: Store, transport: Transport, make_item: MakeItem) -> None:
     items = bundle(make_item, 1)
     plan = store.plan(items, measure=True)
     assert plan.send_bytes == plan.total_bytes == sum(item.bytes for item in items)
     assert plan.seconds is not None
     assert plan.seconds > 0
-    assert not road.root.exists()
+    assert not transport.root.exists()
 
 
 def test_a_bundle_that_fails_its_trial_is_not_used(store: Store, make_item: MakeItem) -> None:
@@ -141,7 +141,7 @@ def test_only_what_nothing_needs_is_collected(store: Store, make_item: MakeItem)
 
 
 def test_removing_the_last_name_frees_everything(
-    store: Store, road: Road, make_item: MakeItem
+    store: Store, transport: Transport, make_item: MakeItem
 ) -> None:
     shared = make_item("bundle/weights/model.safetensors", 5000)
     store.deploy("demo", [make_item("bundle/bundle.json", b"1"), shared])
@@ -150,18 +150,18 @@ def test_removing_the_last_name_frees_everything(
     assert [one.name for one in store.installed()] == ["other"]
     assert contents(store.folder("other"))[shared.path] == shared.sha256
     assert store.remove("other") == 5001
-    assert not list((road.root / "blobs").iterdir())
+    assert not list((transport.root / "blobs").iterdir())
     with pytest.raises(errors.NotFoundError, match="demo"):
         store.remove("demo")
 
 
 def test_a_byte_that_flipped_on_the_device_is_found_and_mended(
-    store: Store, road: Road, make_item: MakeItem
+    store: Store, transport: Transport, make_item: MakeItem
 ) -> None:
     items, others = bundle(make_item, 1), bundle(make_item, 2)
     store.deploy("other", others)
     store.deploy("demo", items)
-    blob = road.root / "blobs" / items[1].sha256
+    blob = transport.root / "blobs" / items[1].sha256
     blob.chmod(0o600)
     content = bytearray(blob.read_bytes())
     content[1000] ^= 1
@@ -172,10 +172,10 @@ def test_a_byte_that_flipped_on_the_device_is_found_and_mended(
 
 
 def test_a_push_that_was_cut_off_goes_on_at_the_last_whole_part(
-    store: Store, road: Road, make_item: MakeItem
+    store: Store, transport: Transport, make_item: MakeItem
 ) -> None:
     items = bundle(make_item, 1, weights=2 * PART_BYTES + 1000)
-    incoming = road.root / "incoming"
+    incoming = transport.root / "incoming"
     incoming.mkdir(parents=True)
     source = items[1].source.read_bytes()
     (incoming / items[1].sha256).write_bytes(source[: PART_BYTES + 77_777])
@@ -184,30 +184,34 @@ def test_a_push_that_was_cut_off_goes_on_at_the_last_whole_part(
     assert is_whole(store, items)
 
 
-def test_what_arrived_damaged_is_sent_again(store: Store, road: Road, make_item: MakeItem) -> None:
+def test_what_arrived_damaged_is_sent_again(
+    store: Store, transport: Transport, make_item: MakeItem
+) -> None:
     items = bundle(make_item, 1)
-    incoming = road.root / "incoming"
+    incoming = transport.root / "incoming"
     incoming.mkdir(parents=True)
     (incoming / items[1].sha256).write_bytes(b"\0" * items[1].bytes)
     store.deploy("demo", items)
     assert is_whole(store, items)
 
 
-def test_two_deploys_at_once_do_not_meet(store: Store, road: Road, make_item: MakeItem) -> None:
+def test_two_deploys_at_once_do_not_meet(
+    store: Store, transport: Transport, make_item: MakeItem
+) -> None:
     store.deploy("demo", bundle(make_item, 0))
-    other = Lock(road.device(), str(road.root))
+    other = Lock(transport.device(), str(transport.root))
     with pytest.raises(errors.UnavailableError, match="another deploy .* is under way, by "):
         store.deploy("demo", bundle(make_item, 1))
     with pytest.raises(errors.UnavailableError, match="another deploy"):
         store.gc()
     other.close()
     store.deploy("demo", bundle(make_item, 1))
-    assert not (road.root / "lock").is_symlink()
+    assert not (transport.root / "lock").is_symlink()
 
 
 @pytest.mark.parametrize("died", ["process is gone", "device restarted", "process number reused"])
 def test_the_lock_of_a_dead_deploy_is_taken_over(
-    store: Store, road: Road, make_item: MakeItem, died: str
+    store: Store, transport: Transport, make_item: MakeItem, died: str
 ) -> None:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     holder = {
@@ -215,21 +219,21 @@ def test_the_lock_of_a_dead_deploy_is_taken_over(
         "device restarted": "elsewhere-1-ab:1:5:another-boot",
         "process number reused": f"elsewhere-1-ab:1:1234567:{boot}",
     }[died]
-    road.root.mkdir(parents=True)
-    (road.root / "lock").symlink_to(f"{holder}:someone@elsewhere")
+    transport.root.mkdir(parents=True)
+    (transport.root / "lock").symlink_to(f"{holder}:someone@elsewhere")
     store.deploy("demo", bundle(make_item, 1))
-    assert not (road.root / "lock").is_symlink()
+    assert not (transport.root / "lock").is_symlink()
 
 
 def test_a_deploy_whose_lock_was_taken_over_does_not_switch(
-    store: Store, road: Road, make_item: MakeItem
+    store: Store, transport: Transport, make_item: MakeItem
 ) -> None:
     first = bundle(make_item, 1)
     store.deploy("demo", first)
 
     def smoke(folder: str) -> None:
-        (road.root / "lock").unlink()
-        (road.root / "lock").symlink_to("thief-1-ab:1:1:x:thief")
+        (transport.root / "lock").unlink()
+        (transport.root / "lock").symlink_to("thief-1-ab:1:1:x:thief")
 
     with pytest.raises(errors.UnavailableError, match="taken over by another deploy"):
         store.deploy("demo", bundle(make_item, 2), smoke=smoke)
@@ -237,12 +241,12 @@ def test_a_deploy_whose_lock_was_taken_over_does_not_switch(
 
 
 def test_a_clock_that_jumps_changes_nothing(
-    store: Store, road: Road, make_item: MakeItem, monkeypatch: pytest.MonkeyPatch
+    store: Store, transport: Transport, make_item: MakeItem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = bundle(make_item, 1), bundle(make_item, 2)
     store.deploy("demo", first)
     # The device's clock was reset: what is there comes from the future, or from 1980.
-    for number, path in enumerate(path for path in road.root.rglob("*") if path.is_file()):
+    for number, path in enumerate(path for path in transport.root.rglob("*") if path.is_file()):
         os.utime(path, (4e9, 4e9) if number % 2 else (3e8, 3e8))
     assert store.deploy("demo", first).sent_bytes == 0
     # And the clock here goes forth and back while it works. paramiko counts its timeouts by it.
@@ -251,7 +255,7 @@ def test_a_clock_that_jumps_changes_nothing(
     try:
         store.deploy("demo", second)
     except (errors.UnavailableError, errors.TimeoutError):
-        assert road.name == "ssh"
+        assert transport.name == "ssh"
     monkeypatch.undo()
     store.device.reconnect()
     assert is_whole(store, first) or is_whole(store, second)
@@ -263,17 +267,17 @@ def test_a_clock_that_jumps_changes_nothing(
 
 
 def test_a_pointer_that_is_rubbish_counts_as_none(
-    store: Store, road: Road, make_item: MakeItem
+    store: Store, transport: Transport, make_item: MakeItem
 ) -> None:
     store.deploy("demo", bundle(make_item, 1))
-    (road.root / "current" / "demo").write_text("../../etc/passwd\n$(reboot)\n")
+    (transport.root / "current" / "demo").write_text("../../etc/passwd\n$(reboot)\n")
     assert store.installed() == []
     store.deploy("demo", bundle(make_item, 1))
     assert is_whole(store, bundle(make_item, 1))
 
 
 def test_a_lost_list_stops_gc_before_anything_is_deleted(
-    store: Store, road: Road, make_item: MakeItem
+    store: Store, transport: Transport, make_item: MakeItem
 ) -> None:
     items = bundle(make_item, 1)
     deployed = store.deploy("demo", items)
@@ -305,12 +309,16 @@ def test_a_file_that_is_also_a_folder_is_refused(make_item: MakeItem) -> None:
         Store(LocalDevice(), "/nonexistent").deploy("demo", items)
 
 
-def test_a_push_goes_on_by_itself_after_cuts(cuttable_road: Road, make_item: MakeItem) -> None:
-    store = Store(cuttable_road.device(), str(cuttable_road.root), patience_s=(0.1, 0.5, 2, 4))
+def test_a_push_goes_on_by_itself_after_cuts(
+    cuttable_transport: Transport, make_item: MakeItem
+) -> None:
+    store = Store(
+        cuttable_transport.device(), str(cuttable_transport.root), patience_s=(0.1, 0.5, 2, 4)
+    )
     items = bundle(make_item, 1, weights=3 * PART_BYTES + 1000)
-    assert cuttable_road.link is not None
+    assert cuttable_transport.link is not None
     # An sshd drops what it has not yet handed on, up to the 2 MiB window.
-    cuttable_road.link.cut_after(PART_BYTES + 6_000_000, times=2)
+    cuttable_transport.link.cut_after(PART_BYTES + 6_000_000, times=2)
     deployed = store.deploy("demo", items)
     # Each cut costs at most one part, which the adb server may hold whole when the link breaks.
     assert deployed.total_bytes < deployed.sent_bytes <= deployed.total_bytes + 2 * PART_BYTES
@@ -318,13 +326,15 @@ def test_a_push_goes_on_by_itself_after_cuts(cuttable_road: Road, make_item: Mak
 
 
 def test_a_push_goes_on_after_a_link_that_was_dead_without_a_word(
-    cuttable_road: Road, make_item: MakeItem, monkeypatch: pytest.MonkeyPatch
+    cuttable_transport: Transport, make_item: MakeItem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (adb_wire, ssh):
         monkeypatch.setattr(module, "_STALL_S", 1.0)
-    store = Store(cuttable_road.device(), str(cuttable_road.root), patience_s=(0.1, 1, 2, 4, 8))
+    store = Store(
+        cuttable_transport.device(), str(cuttable_transport.root), patience_s=(0.1, 1, 2, 4, 8)
+    )
     items = bundle(make_item, 1, weights=3 * PART_BYTES)
-    link = cuttable_road.link
+    link = cuttable_transport.link
     assert link is not None
     link.cut_after(PART_BYTES)
     # Instead of a cut: nothing moves for a while, and nobody is told.
@@ -338,12 +348,12 @@ def test_a_push_goes_on_after_a_link_that_was_dead_without_a_word(
 
 
 def test_a_device_that_stays_away_leaves_the_old_bundle_and_the_next_deploy_goes_on(
-    cuttable_road: Road, make_item: MakeItem
+    cuttable_transport: Transport, make_item: MakeItem
 ) -> None:
-    store = Store(cuttable_road.device(), str(cuttable_road.root), patience_s=(0, 0.1))
+    store = Store(cuttable_transport.device(), str(cuttable_transport.root), patience_s=(0, 0.1))
     first, second = bundle(make_item, 1), bundle(make_item, 2, weights=2 * PART_BYTES)
     store.deploy("demo", first)
-    link = cuttable_road.link
+    link = cuttable_transport.link
     assert link is not None
     # An sshd drops what it has not yet handed on, up to the 2 MiB window.
     link.cut_after(PART_BYTES + 6_000_000)

@@ -15,7 +15,7 @@ from typing import Any
 
 import adbutils
 import pytest
-from roads import wait_until
+from transports import wait_until
 
 from sphere_edge import errors
 from sphere_edge.devices.adb import AdbDevice

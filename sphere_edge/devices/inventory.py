@@ -13,7 +13,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
 
 
 @dataclass(frozen=True)
-class Survey:
+class Inventory:
     """A store at one moment: blobs with their bytes, bundles, and per name (current, previous)."""
 
     free_bytes: int | None
@@ -23,15 +23,15 @@ class Survey:
     current: dict[str, tuple[str, str | None]]
 
 
-def parse(text: str) -> Survey:
-    """Reads what the verb `survey` of store.sh printed."""
+def parse(text: str) -> Inventory:
+    """Reads what the action `inventory` of store.sh printed."""
     told = sections(text)
     current: dict[str, tuple[str, str | None]] = {}
     for line in told.get("current", []):
         name, *ids = line.split()
         if NAME.fullmatch(name) and ids and all(_SHA256.fullmatch(one) for one in ids):
             current[name] = (ids[0], ids[1] if len(ids) > 1 else None)
-    return Survey(
+    return Inventory(
         free_bytes=free_storage(told.get("df", [])),
         blobs=files(told.get("blobs", [])),
         incoming=files(told.get("incoming", [])),
@@ -57,7 +57,7 @@ def files(lines: Sequence[str]) -> dict[str, int]:
 
 
 def blobs_by_bundle(text: str) -> dict[str, set[str]]:
-    """The blobs of each bundle, from what the verb `listings` of store.sh printed."""
+    """The blobs of each bundle, from what the action `listings` of store.sh printed."""
     return {
         bundle: {line[:64] for line in lines if _SHA256.fullmatch(line[:64])}
         for bundle, lines in sections(text).items()

@@ -1,4 +1,4 @@
-"""The verbs of store.sh: runs one on the device and says what its exit code means."""
+"""The actions of store.sh: runs one on the device and says what its exit code means."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_SHA256 = 25
 NO_BUNDLE = 26
 
 
-class Verbs:
+class StoreScript:
     """store.sh for the store `root` on `device`."""
 
     def __init__(self, device: Device, root: str) -> None:
@@ -26,23 +26,23 @@ class Verbs:
         self.root = root
 
     def call(
-        self, verb: str, *words: str, lock: Lock | None = None, timeout_s: float = 120
+        self, action: str, *words: str, lock: Lock | None = None, timeout_s: float = 120
     ) -> Completed:
-        """Runs a verb that has to succeed; `lock` for those that change something."""
-        completed = self.attempt(verb, *words, lock=lock, timeout_s=timeout_s)
+        """Runs a action that has to succeed; `lock` for those that change something."""
+        completed = self.attempt(action, *words, lock=lock, timeout_s=timeout_s)
         self.require(completed)
         return completed
 
     def attempt(
-        self, verb: str, *words: str, lock: Lock | None = None, timeout_s: float = 120
+        self, action: str, *words: str, lock: Lock | None = None, timeout_s: float = 120
     ) -> Completed:
-        """Runs a verb that may fail in a way the caller knows about."""
+        """Runs a action that may fail in a way the caller knows about."""
         token = lock.token if lock is not None else "-"
-        argv = ["sh", "-s", "--", verb, self.root, token, *words]
+        argv = ["sh", "-s", "--", action, self.root, token, *words]
         return self.device.run(argv, stdin=_SCRIPT, timeout_s=timeout_s)
 
     def require(self, completed: Completed) -> None:
-        """Raises what a failed verb means to the user."""
+        """Raises what a failed action means to the user."""
         code, said = completed.exit_code, completed.last_lines
         uri = self.device.uri
         if code == 0:

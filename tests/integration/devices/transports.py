@@ -1,4 +1,4 @@
-"""The roads to a device, each with its real server: this machine, an sshd, an adb server."""
+"""The transports to a device, each with its real server: this machine, an sshd, an adb server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ exit 1
 
 
 @dataclass
-class Road:
+class Transport:
     """A way to a device: `link` can be cut, where there is one; `root` is a folder there."""
 
     name: str
@@ -124,36 +124,36 @@ def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @pytest.fixture(params=["local", "local-busybox", "ssh", "adb", "adb-toybox"])
-def road(
+def transport(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Road]:
-    yield from open_road(request, request.param, tmp_path, monkeypatch)
+) -> Iterator[Transport]:
+    yield from open_transport(request, request.param, tmp_path, monkeypatch)
 
 
 @pytest.fixture(params=["ssh", "adb"])
-def cuttable_road(
+def cuttable_transport(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Road]:
-    yield from open_road(request, request.param, tmp_path, monkeypatch)
+) -> Iterator[Transport]:
+    yield from open_transport(request, request.param, tmp_path, monkeypatch)
 
 
-def open_road(
+def open_transport(
     request: pytest.FixtureRequest, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Road]:
+) -> Iterator[Transport]:
     kind, _, programs = name.partition("-")
     path = tools(tmp_path / "tools", programs or "coreutils")
     root = tmp_path / "device" / "store"
     root.parent.mkdir()
     if kind == "local":
-        road = Road(name, lambda: LocalDevice({"PATH": path}), root)
-        yield road
+        transport = Transport(name, lambda: LocalDevice({"PATH": path}), root)
+        yield transport
     elif kind == "ssh":
         server: Sshd = request.getfixturevalue("sshd")
         link = Link(server.port)
         monkeypatch.setenv("SPHERE_EDGE_SSH_CONFIG", str(server.config(link.port)))
-        road = Road(name, lambda: open_device("ssh://board"), root, link)
-        yield road
-        road.close()
+        transport = Transport(name, lambda: open_device("ssh://board"), root, link)
+        yield transport
+        transport.close()
         link.take_down()
     else:
         request.getfixturevalue("adb_server")
@@ -162,8 +162,8 @@ def open_road(
         daemon.start()
         link = Link(daemon.port)
         serial = f"127.0.0.1:{link.port}"
-        road = Road(name, lambda: open_device(f"adb:{serial}"), root, link)
-        yield road
+        transport = Transport(name, lambda: open_device(f"adb:{serial}"), root, link)
+        yield transport
         adbutils.AdbClient(port=int(os.environ["ANDROID_ADB_SERVER_PORT"])).disconnect(serial)
         link.take_down()
         daemon.stop()
