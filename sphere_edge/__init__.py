@@ -29,12 +29,15 @@ from sphere_edge.errors import (
 )
 
 if TYPE_CHECKING:
-    # For type checkers; at run time __getattr__ imports it when it is first asked for, since numpy
-    # and the loader of the native core have no place in `sphere-edge --help`.
+    # For type checkers; at run time __getattr__ imports each when it is first asked for, so that
+    # `sphere-edge --help` loads neither numpy nor the native core.
     from sphere_edge import resources
     from sphere_edge.runtime.audio import AudioManager
     from sphere_edge.runtime.image import ImageManager
+    from sphere_edge.runtime.image_request import ImageRequest
     from sphere_edge.runtime.text import TextManager
+    from sphere_edge.runtime.text_request import TextRequest
+    from sphere_edge.runtime.transcription_request import TranscriptionRequest
 
 __version__ = "0.1.0"
 
@@ -43,6 +46,7 @@ __all__ = [
     "CancelledError",
     "FormatMismatchError",
     "ImageManager",
+    "ImageRequest",
     "InternalError",
     "InvalidArgumentError",
     "LoadFailedError",
@@ -53,28 +57,30 @@ __all__ = [
     "Status",
     "StorageError",
     "TextManager",
+    "TextRequest",
     "TimeoutError",
+    "TranscriptionRequest",
     "UnavailableError",
     "UnsupportedError",
     "__version__",
     "resources",
 ]
 
+# In which module of ours a name is that is imported only when it is used.
+_MODULES = {
+    "AudioManager": "runtime.audio",
+    "ImageManager": "runtime.image",
+    "ImageRequest": "runtime.image_request",
+    "TextManager": "runtime.text",
+    "TextRequest": "runtime.text_request",
+    "TranscriptionRequest": "runtime.transcription_request",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "AudioManager":
-        from sphere_edge.runtime.audio import AudioManager
-
-        return AudioManager
-    if name == "ImageManager":
-        from sphere_edge.runtime.image import ImageManager
-
-        return ImageManager
     if name == "resources":
         return importlib.import_module("sphere_edge.resources")
-    if name == "TextManager":
-        from sphere_edge.runtime.text import TextManager
-
-        return TextManager
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"sphere_edge.{_MODULES[name]}"), name)
     message = f"module `{__name__}` has no attribute `{name}`"
     raise AttributeError(message)

@@ -145,9 +145,9 @@ def _build(
         from sphere_edge.engines import diffusion
 
         # Its converter knows the names of all families' tensors, and is compiled with its engine.
-        from sphere_edge.runtime.image import convert
+        from sphere_edge.runtime.image_conversion import merge
 
-        return diffusion.build(source, profile, options, writer, progress, convert)
+        return diffusion.build(source, profile, options, writer, progress, merge)
     with progress.step("loading the compiler"):
         from sphere_edge.engines import tvm
 
@@ -166,7 +166,7 @@ def _compare_tokenizers(
 ) -> None:
     """ModelCorruptError where our tokenizer and the model's own differ, with the first sample."""
     from sphere_edge.formats import tokenizer
-    from sphere_edge.runtime.text import Vocabulary
+    from sphere_edge.runtime.vocabulary import Vocabulary
 
     with (
         progress.step("comparing tokenizers"),
@@ -198,7 +198,7 @@ def _keep_reference(
     from sphere_edge.bundle.reference_plan import PASSAGE
     from sphere_edge.engines import reference
     from sphere_edge.formats import gguf
-    from sphere_edge.runtime.text import Vocabulary
+    from sphere_edge.runtime.vocabulary import Vocabulary
 
     path = folder / "tokenizer.gguf"
     with progress.step("computing the reference"):

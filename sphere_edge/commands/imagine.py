@@ -50,7 +50,9 @@ def imagine(
         raise StorageError(message)
     first, masked = _picture(init), _picture(mask)
 
-    from sphere_edge.runtime.image import ImageManager, Lora, PaintingProgress
+    from sphere_edge.runtime.image import ImageManager
+    from sphere_edge.runtime.image_generation import ImageProgress
+    from sphere_edge.runtime.image_request import Lora
 
     wanted = [Lora(*_lora(text)) for text in loras]
     batch = wish.batch
@@ -60,9 +62,9 @@ def imagine(
         with console.progress().step("painting", total) as step:
             done = 0
 
-            def on_progress(told: PaintingProgress) -> None:
+            def on_progress(at: ImageProgress) -> None:
                 nonlocal done
-                reached = told.picture * (total // batch) + told.step
+                reached = at.image * (total // batch) + at.step
                 step.advance(max(0, min(reached, total) - done))
                 done = max(done, reached)
 

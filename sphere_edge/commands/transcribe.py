@@ -51,7 +51,7 @@ def transcribe(
             beam_size=beam_size,
             word_timestamps=words,
             max_segment_characters=max_length,
-            voice_detection=vad,
+            vad=vad,
         )
         for part in FORMATS[format](transcription):
             console.write(part, end="")

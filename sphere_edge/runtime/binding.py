@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from sphere_edge import errors
-from sphere_edge.runtime import binding_image
+from sphere_edge.runtime.binding_image import ImageFunctions
+from sphere_edge.runtime.c_function import CFunction, Checked, Plain
 
 # SE_SEED_RANDOM of the header: a fresh seed, told in the result.
 SEED_RANDOM = 0xFFFFFFFF
@@ -196,61 +197,66 @@ _AUDIO = c_void_p
 _STREAM = c_void_p
 _GENERATE_TAIL = (POINTER(GenerateOptions), PieceFunction, c_void_p, POINTER(Result))
 
-# Functions that return an se_status.
-_CHECKED: dict[str, tuple[Any, ...]] = {
-    "se_system_info": (POINTER(c_void_p),),
-    "se_gpu_info": (POINTER(c_void_p),),
-    "se_model_info": (c_char_p, POINTER(c_void_p)),
-    "se_text_open": (c_char_p, POINTER(OpenOptions), POINTER(_TEXT)),
-    "se_text_open_vocabulary": (c_char_p, POINTER(_TEXT)),
-    "se_text_info": (_TEXT, POINTER(c_void_p)),
-    "se_text_default_options": (_TEXT, POINTER(GenerateOptions)),
-    "se_text_generate": (_TEXT, c_char_p, *_GENERATE_TAIL),
-    "se_text_generate_tokens": (_TEXT, POINTER(c_int32), c_size_t, *_GENERATE_TAIL),
-    "se_text_chat": (_TEXT, c_char_p, *_GENERATE_TAIL),
-    "se_text_render_chat": (_TEXT, c_char_p, POINTER(c_void_p)),
-    "se_text_logits": (_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float), c_size_t),
-    "se_text_next_logits": (_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float), c_size_t),
-    "se_text_watch": (_TEXT, KernelFunction, c_void_p),
-    "se_text_score": (_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float)),
-    "se_text_tokenize": (
+
+class C(ImageFunctions):
+    """The functions of the header, by their own names."""
+
+    se_system_info = Checked(POINTER(c_void_p))
+    se_gpu_info = Checked(POINTER(c_void_p))
+    se_model_info = Checked(c_char_p, POINTER(c_void_p))
+    se_status_name = Plain(c_int, returns=c_char_p)
+    se_version = Plain(returns=c_char_p)
+    se_last_error = Plain(returns=c_char_p)
+    se_last_hint = Plain(returns=c_char_p)
+    se_string_free = Plain(c_void_p)
+    se_log_set = Plain(LogFunction, c_void_p)
+
+    se_text_open = Checked(c_char_p, POINTER(OpenOptions), POINTER(_TEXT))
+    se_text_open_vocabulary = Checked(c_char_p, POINTER(_TEXT))
+    se_text_info = Checked(_TEXT, POINTER(c_void_p))
+    se_text_default_options = Checked(_TEXT, POINTER(GenerateOptions))
+    se_text_generate = Checked(_TEXT, c_char_p, *_GENERATE_TAIL)
+    se_text_generate_tokens = Checked(_TEXT, POINTER(c_int32), c_size_t, *_GENERATE_TAIL)
+    se_text_chat = Checked(_TEXT, c_char_p, *_GENERATE_TAIL)
+    se_text_render_chat = Checked(_TEXT, c_char_p, POINTER(c_void_p))
+    se_text_logits = Checked(_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float), c_size_t)
+    se_text_next_logits = Checked(_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float), c_size_t)
+    se_text_watch = Checked(_TEXT, KernelFunction, c_void_p)
+    se_text_score = Checked(_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float))
+    se_text_tokenize = Checked(
         *(_TEXT, c_char_p, c_size_t, c_bool, c_bool),
         *(POINTER(c_int32), c_size_t, POINTER(c_size_t)),
-    ),
-    "se_text_detokenize": (
+    )
+    se_text_detokenize = Checked(
         *(_TEXT, POINTER(c_int32), c_size_t, c_bool),
         *(POINTER(c_void_p), POINTER(c_size_t)),
-    ),
-    "se_text_reset": (_TEXT,),
-    "se_audio_open": (c_char_p, POINTER(AudioOpenOptions), POINTER(_AUDIO)),
-    "se_audio_info": (_AUDIO, POINTER(c_void_p)),
-    "se_audio_default_options": (POINTER(TranscribeOptions),),
-    "se_audio_transcribe": (
+    )
+    se_text_reset = Checked(_TEXT)
+    se_text_close = Plain(_TEXT)
+    se_text_cancel = Plain(_TEXT)
+
+    se_audio_open = Checked(c_char_p, POINTER(AudioOpenOptions), POINTER(_AUDIO))
+    se_audio_info = Checked(_AUDIO, POINTER(c_void_p))
+    se_audio_default_options = Checked(POINTER(TranscribeOptions))
+    se_audio_transcribe = Checked(
         *(_AUDIO, POINTER(c_float), c_size_t, POINTER(TranscribeOptions)),
         *(SegmentFunction, c_void_p, POINTER(AudioResult)),
-    ),
-    "se_audio_stream_default_options": (POINTER(StreamOptions),),
-    "se_audio_stream_open": (
+    )
+    se_audio_close = Plain(_AUDIO)
+    se_audio_cancel = Plain(_AUDIO)
+
+    se_audio_stream_default_options = Checked(POINTER(StreamOptions))
+    se_audio_stream_open = Checked(
         *(_AUDIO, POINTER(StreamOptions), StreamFunction, c_void_p, POINTER(_STREAM)),
-    ),
-    "se_audio_stream_push": (_STREAM, POINTER(c_float), c_size_t),
-    "se_audio_stream_finish": (_STREAM,),
-    **binding_image.CHECKED,
-}
-# Functions that cannot fail: what they return, what they take.
-_PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "se_status_name": (c_char_p, (c_int,)),
-    "se_version": (c_char_p, ()),
-    "se_last_error": (c_char_p, ()),
-    "se_last_hint": (c_char_p, ()),
-    "se_string_free": (None, (c_void_p,)),
-    "se_log_set": (None, (LogFunction, c_void_p)),
-    "se_text_close": (None, (_TEXT,)),
-    "se_text_cancel": (None, (_TEXT,)),
-    "se_audio_close": (None, (_AUDIO,)),
-    "se_audio_cancel": (None, (_AUDIO,)),
-    "se_audio_stream_close": (None, (_STREAM,)),
-    **binding_image.PLAIN,
+    )
+    se_audio_stream_push = Checked(_STREAM, POINTER(c_float), c_size_t)
+    se_audio_stream_finish = Checked(_STREAM)
+    se_audio_stream_close = Plain(_STREAM)
+
+
+# Every function, by its name.
+FUNCTIONS: dict[str, CFunction] = {
+    name: function for name in dir(C) if isinstance(function := getattr(C, name), CFunction)
 }
 
 
@@ -260,56 +266,53 @@ class Library:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._c = ctypes.CDLL(str(path))
-        for name, arguments in _CHECKED.items():
+        for name, declared in FUNCTIONS.items():
             function = getattr(self._c, name)
-            function.restype, function.argtypes = c_int, list(arguments)
-        for name, (result, arguments) in _PLAIN.items():
-            function = getattr(self._c, name)
-            function.restype, function.argtypes = result, list(arguments)
+            function.restype, function.argtypes = declared.returns, list(declared.arguments)
 
     @property
     def version(self) -> str:
         """Version of the native core."""
-        return _decoded(self._c.se_version())
+        return _decoded(self.run(C.se_version))
 
-    def status(self, name: str, *arguments: Any) -> errors.SphereEdgeError | None:
-        """Calls a function that returns a status; its failure is returned, None if there is none.
+    def status(self, function: Checked, *arguments: Any) -> errors.SphereEdgeError | None:
+        """Calls `function`; its failure is returned, None if there is none.
 
-        The library keeps the words of a failure for each thread, so they are fetched here, on the
+        The library keeps the message of a failure for each thread, so it is fetched here, on the
         thread that made the call.
         """
-        code = getattr(self._c, name)(*arguments)
+        code = getattr(self._c, function.name)(*arguments)
         if code == errors.Status.OK:
             return None
-        message = _decoded(self._c.se_last_error())
-        return errors.from_status(code, message, _decoded(self._c.se_last_hint()) or None)
+        message = _decoded(self.run(C.se_last_error))
+        return errors.from_status(code, message, _decoded(self.run(C.se_last_hint)) or None)
 
-    def call(self, name: str, *arguments: Any) -> None:
-        """The same, but raises the failure."""
-        failure = self.status(name, *arguments)
+    def call(self, function: Checked, *arguments: Any) -> None:
+        """Calls `function`; its failure is raised."""
+        failure = self.status(function, *arguments)
         if failure is not None:
             raise failure
 
-    def string(self, name: str, *arguments: Any) -> str:
-        """Calls a function whose last argument is an out_ string, which is copied and freed."""
+    def string(self, function: Checked, *arguments: Any) -> str:
+        """Calls `function`, whose last argument is an out_ string, which is copied and freed."""
         out = c_void_p()
-        self.call(name, *arguments, ctypes.byref(out))
+        self.call(function, *arguments, ctypes.byref(out))
         try:
             return _decoded(ctypes.string_at(out.value or 0))
         finally:
-            self._c.se_string_free(out)
+            self.run(C.se_string_free, out)
+
+    def run(self, function: Plain, *arguments: Any) -> Any:
+        """Calls a function that cannot fail, and returns what it returns."""
+        return getattr(self._c, function.name)(*arguments)
 
     def log_to(self, receive: Any) -> None:
         """Passes log lines to the LogFunction `receive`, which stays alive; None: to nobody.
 
-        When it returns, the one before is called no more.
+        When it returns, the previous one is not called again.
         """
-        self._c.se_log_set(receive or LogFunction(), None)
-
-    def tell(self, name: str, pointer: c_void_p) -> None:
-        """Calls one of the cancel and close functions, which cannot fail."""
-        getattr(self._c, name)(pointer)
+        self.run(C.se_log_set, receive or LogFunction(), None)
 
 
-def _decoded(words: bytes | None) -> str:
-    return (words or b"").decode("utf-8", "replace")
+def _decoded(text: bytes | None) -> str:
+    return (text or b"").decode("utf-8", "replace")

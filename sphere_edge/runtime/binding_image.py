@@ -17,7 +17,8 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
-from typing import Any
+
+from sphere_edge.runtime.c_function import Checked, Plain
 
 _IMAGE = c_void_p
 
@@ -117,20 +118,19 @@ class ImagePart(ctypes.Structure):
     _fields_ = [("path", c_char_p), ("prefix", c_char_p)]
 
 
-CHECKED: dict[str, tuple[Any, ...]] = {
-    "se_image_open": (c_char_p, POINTER(ImageOpenOptions), POINTER(_IMAGE)),
-    "se_image_info": (_IMAGE, POINTER(c_void_p)),
-    "se_image_default_options": (_IMAGE, POINTER(ImageGenerateOptions)),
-    "se_image_generate": (
+class ImageFunctions:
+    """The `se_image_*` functions of the header, by their own names."""
+
+    se_image_open = Checked(c_char_p, POINTER(ImageOpenOptions), POINTER(_IMAGE))
+    se_image_info = Checked(_IMAGE, POINTER(c_void_p))
+    se_image_default_options = Checked(_IMAGE, POINTER(ImageGenerateOptions))
+    se_image_generate = Checked(
         *(_IMAGE, c_char_p, POINTER(ImageGenerateOptions)),
         *(PictureFunction, c_void_p, POINTER(ImageResult)),
-    ),
-    "se_image_convert": (
+    )
+    se_image_convert = Checked(
         *(POINTER(ImagePart), c_size_t, c_char_p, c_char_p),
         *(ConvertFunction, c_void_p, POINTER(c_void_p)),
-    ),
-}
-PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "se_image_close": (None, (_IMAGE,)),
-    "se_image_cancel": (None, (_IMAGE,)),
-}
+    )
+    se_image_close = Plain(_IMAGE)
+    se_image_cancel = Plain(_IMAGE)

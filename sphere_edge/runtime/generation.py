@@ -1,4 +1,4 @@
-"""A text while it is being written: pieces as they come, and the account at the end."""
+"""A text while it is being generated: pieces as they come, and the figures at the end."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from sphere_edge.errors import SphereEdgeError, Status
 from sphere_edge.runtime import binding
-from sphere_edge.runtime.work import Answer, Work
+from sphere_edge.runtime.engine_task import EngineTask
+from sphere_edge.runtime.output_stream import OutputStream
 
 FinishReason = Literal["stop", "length", "cancelled"]
-# Runs the engine with a piece function and the struct for its account; returns its failure.
+# Runs the engine with a piece function and the struct for its figures; returns its failure.
 Call = Callable[[Any, binding.Result], SphereEdgeError | None]
 # In the order of se_finish_reason.
 _FINISH_REASONS: tuple[FinishReason, ...] = ("stop", "length", "cancelled")
@@ -24,7 +25,7 @@ class Result:
     `length` (max_tokens, or the context is full) or `cancelled`.
 
     `cached_tokens` of the `prompt_tokens` had been computed by the call before and were not again.
-    `seed` repeats the answer. `first_token_seconds` runs from the call to the first token.
+    `seed` repeats the text. `first_token_seconds` runs from the call to the first token.
     """  # noqa: D205  the first sentence needs the list that follows it
 
     finish_reason: FinishReason
@@ -37,34 +38,31 @@ class Result:
     decode_seconds: float
 
 
-class Generation(Answer[str, Result]):
-    """An answer in text: iterate for its pieces (whole characters), then read `result`.
+class Generation(OutputStream[str, Result]):
+    """Generated text: iterate for its pieces (whole characters), then read `result`.
 
-    The rest is as with every Answer; after a cancel `result` says `cancelled`.
+    The rest is as with every OutputStream; after a cancel `result` says `cancelled`.
     """
 
     def __init__(self, call: Call, cancel: Callable[[], None]) -> None:
         """Made by TextManager, from the engine's call and the function that cancels it."""
-        super().__init__(lambda work: _run(call, work), cancel)
+        super().__init__(lambda task: _run(call, task), cancel)
 
     def text(self) -> str:
-        """Waits for the end; the whole answer, with what was read before."""
+        """Waits for the end; the whole text, with what was read before."""
         for _ in self:
             pass
-        return "".join(self._said)
-
-    def __enter__(self) -> Generation:
-        return self
+        return "".join(self._items)
 
 
-def _run(call: Call, work: Work[str, Result]) -> SphereEdgeError | None:
+def _run(call: Call, task: EngineTask[str, Result]) -> SphereEdgeError | None:
     def on_piece(address: int, size: int, _: int | None) -> bool:
-        return work.put(ctypes.string_at(address, size).decode("utf-8", "replace"))
+        return task.put(ctypes.string_at(address, size).decode("utf-8", "replace"))
 
     filled = binding.Result(size=ctypes.sizeof(binding.Result))
     failure = call(binding.PieceFunction(on_piece), filled)
     if failure is None or failure.code in (Status.CANCELLED, Status.TIMEOUT):
-        work.result = _result(filled)
+        task.result = _result(filled)
     return failure
 
 

@@ -1,102 +1,91 @@
-"""One opened model of the C API: a pointer that is closed once, and what all kinds of it do."""
+"""Handle: one opened model of the C API, a pointer that is closed once; the same for every kind."""
 
 from __future__ import annotations
 
 import ctypes
+import dataclasses
+import json
 import threading
-from collections.abc import Sequence
-from ctypes import c_int32, c_size_t, c_void_p
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable
+from ctypes import c_void_p
+from typing import Any, TypeVar
 
 from sphere_edge import errors
-from sphere_edge.runtime import binding, options
+from sphere_edge.runtime.binding import C, Library
+from sphere_edge.runtime.c_function import Checked, Plain
 from sphere_edge.runtime.interruptible import interruptible
 
-TokenIds = Sequence[int] | npt.NDArray[np.int32]
+Info = TypeVar("Info")
 
-_GREATEST_TOKEN = 0x7FFFFFFF
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """The functions that every kind of model has; `open` ends with the out_ pointer."""
+
+    open: Checked
+    info: Checked
+    cancel: Plain
+    close: Plain
+
+
+TEXT = Kind(C.se_text_open, C.se_text_info, C.se_text_cancel, C.se_text_close)
+VOCABULARY = dataclasses.replace(TEXT, open=C.se_text_open_vocabulary)
+AUDIO = Kind(C.se_audio_open, C.se_audio_info, C.se_audio_cancel, C.se_audio_close)
+IMAGE = Kind(C.se_image_open, C.se_image_info, C.se_image_cancel, C.se_image_close)
 
 
 class Handle:
     """An `se_text`, `se_audio` or `se_image`; only `cancel` may be called from a second thread."""
 
-    def __init__(self, core: binding.Library, opener: str, *arguments: Any) -> None:
-        """Opens by the C function `opener`, whose last argument is the out_ pointer."""
-        self._core = core
-        # "se_text" of "se_text_open".
-        self._kind = "_".join(opener.split("_")[:2])
-        # Reentrant: the collector may end a Generation, which cancels, inside any line of ours.
+    def __init__(self, library: Library, kind: Kind, *arguments: Any) -> None:
+        """Opens it with `arguments`. Raises what the core reports."""
+        self.library = library
+        self._kind = kind
+        # Reentrant: the collector may end an OutputStream, which cancels, inside any line of ours.
         self._lock = threading.RLock()
         self._pointer: c_void_p | None = None
         pointer = c_void_p()
         interruptible(
-            lambda: core.call(opener, *arguments, ctypes.byref(pointer)),
-            dropped=lambda: core.tell(f"{self._kind}_close", pointer),
+            lambda: library.call(kind.open, *arguments, ctypes.byref(pointer)),
+            dropped=lambda: library.run(kind.close, pointer),
         )
         self._pointer = pointer
 
-    @property
-    def core(self) -> binding.Library:
-        """The library that opened it, for what belongs to the model."""
-        return self._core
+    def info(self, into: Callable[..., Info], name: str) -> Info:
+        """What was opened: the dataclass `into`, from the core's JSON and the model's `name`."""
+        values = json.loads(self.string(self._kind.info))
+        names = {field.name for field in dataclasses.fields(into)} - {"name"}  # type: ignore[arg-type]
+        return into(name=name, **{key: values[key] for key in names})
 
-    def status(self, name: str, *arguments: Any) -> errors.SphereEdgeError | None:
-        """Calls `name(pointer, …)`; its failure is returned."""
-        return self._core.status(name, self._open_pointer(), *arguments)
+    def status(self, function: Checked, *arguments: Any) -> errors.SphereEdgeError | None:
+        """Calls `function(pointer, …)`; its failure is returned."""
+        return self.library.status(function, self._open_pointer(), *arguments)
 
-    def call(self, name: str, *arguments: Any) -> None:
-        """Calls `name(pointer, …)`; its failure is raised."""
-        self._core.call(name, self._open_pointer(), *arguments)
+    def call(self, function: Checked, *arguments: Any) -> None:
+        """Calls `function(pointer, …)`; its failure is raised."""
+        self.library.call(function, self._open_pointer(), *arguments)
 
-    def long_call(self, name: str, *arguments: Any) -> None:
+    def long_call(self, function: Checked, *arguments: Any) -> None:
         """The same for a call that computes: Ctrl-C cancels it."""
         pointer = self._open_pointer()
-        interruptible(lambda: self._core.call(name, pointer, *arguments), cancel=self.cancel)
+        interruptible(lambda: self.library.call(function, pointer, *arguments), cancel=self.cancel)
 
-    def string(self, name: str, *arguments: Any) -> str:
-        """Calls `name(pointer, …, out_string)`."""
-        return self._core.string(name, self._open_pointer(), *arguments)
-
-    def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
-        """Token ids of `text`."""
-        encoded = options.utf8("the text", text)
-        count = c_size_t()
-        # Nearly always enough; when not, the core has told how many there are.
-        capacity = len(encoded) // 2 + 16
-        while True:
-            ids = (c_int32 * capacity)()
-            arguments = (encoded, len(encoded), add_special, parse_special, ids, capacity)
-            self.call("se_text_tokenize", *arguments, ctypes.byref(count))
-            if count.value <= capacity:
-                return list(ids[: count.value])
-            capacity = count.value
-
-    def detokenize(self, token_ids: TokenIds, keep_special: bool) -> str:
-        """The text of these tokens."""
-        ids, count = as_array(token_ids)
-        text, size = c_void_p(), c_size_t()
-        arguments = (ids, count, keep_special, ctypes.byref(text), ctypes.byref(size))
-        self.call("se_text_detokenize", *arguments)
-        try:
-            return ctypes.string_at(text, size.value).decode("utf-8", "replace")
-        finally:
-            self._core.tell("se_string_free", text)
+    def string(self, function: Checked, *arguments: Any) -> str:
+        """Calls `function(pointer, …, out_string)`."""
+        return self.library.string(function, self._open_pointer(), *arguments)
 
     def cancel(self) -> None:
         """Cancels a running call; does nothing to a closed handle."""
         with self._lock:
             if self._pointer is not None:
-                self._core.tell(f"{self._kind}_cancel", self._pointer)
+                self.library.run(self._kind.cancel, self._pointer)
 
     def close(self) -> None:
         """Frees the model; the second time nothing."""
         with self._lock:
             pointer, self._pointer = self._pointer, None
         if pointer is not None:
-            self._core.tell(f"{self._kind}_close", pointer)
+            self.library.run(self._kind.close, pointer)
 
     def __del__(self) -> None:
         if getattr(self, "_pointer", None) is not None:
@@ -107,23 +96,3 @@ class Handle:
             message = "the model has been closed"
             raise errors.InvalidArgumentError(message, hint="open it again")
         return self._pointer
-
-
-def as_array(token_ids: TokenIds) -> tuple[Any, int]:
-    """A C array of int32 and its length. Raises InvalidArgumentError for anything but ids."""
-    try:
-        ids = np.asarray(token_ids)
-    except ValueError as error:
-        message = "token ids are not one list of whole numbers"
-        raise errors.InvalidArgumentError(message) from error
-    if ids.size == 0:
-        ids = ids.astype(np.int32)
-    if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
-        message = f"token ids are not one list of whole numbers, but {ids.ndim}-d `{ids.dtype}`"
-        raise errors.InvalidArgumentError(message)
-    if ids.size and (ids.min() < 0 or ids.max() > _GREATEST_TOKEN):
-        message = "a token id is out of range"
-        raise errors.InvalidArgumentError(message)
-    ids = np.ascontiguousarray(ids, dtype=np.int32)
-    pointer = ids.ctypes.data_as(ctypes.POINTER(c_int32))
-    return pointer, ids.size

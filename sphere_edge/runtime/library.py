@@ -11,8 +11,8 @@ from typing import Any
 
 from sphere_edge import console, errors
 from sphere_edge.bundle.manifest import RUNTIME_ABI
-from sphere_edge.runtime import log
-from sphere_edge.runtime.binding import Library
+from sphere_edge.runtime import arguments, log
+from sphere_edge.runtime.binding import C, Library
 from sphere_edge.toolchain import native, targets
 
 _lock = threading.Lock()
@@ -40,26 +40,23 @@ def load(
         built = native.build_for(task, targets.host(), progress or _default_progress(), gpu)
         assert built.library is not None  # only targets without a loader have none
         library = _load(built.library)
-        told = system_info(library)
-        _loaded[tuple(told["managers"]), tuple(told["gguf_backends"])] = library
+        able = system_info(library)
+        _loaded[tuple(able["managers"]), tuple(able["gguf_backends"])] = library
         return library
 
 
 def system_info(library: Library) -> dict[str, Any]:
     """What the native core says about itself and this machine (see `se_system_info`)."""
-    info: dict[str, Any] = json.loads(library.string("se_system_info"))
+    info: dict[str, Any] = json.loads(library.string(C.se_system_info))
     return info
 
 
 def model_info(path: Path, library: Library | None = None) -> dict[str, Any]:
     """What a bundle folder or .gguf file holds, without loading it (see `se_model_info`)."""
-    info: dict[str, Any] = json.loads((library or load()).string("se_model_info", encoded(path)))
+    info: dict[str, Any] = json.loads(
+        (library or load()).string(C.se_model_info, arguments.path(path))
+    )
     return info
-
-
-def encoded(path: Path) -> bytes:
-    """A path for the C API."""
-    return str(path).encode("utf-8", "surrogateescape")
 
 
 def _default_progress() -> console.Progress:

@@ -10,7 +10,8 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator
 
-from sphere_edge.runtime.transcription import Segment, Transcription
+from sphere_edge.runtime.segment import Segment
+from sphere_edge.runtime.transcription import Transcription
 
 
 def as_text(segments: Iterable[Segment]) -> Iterator[str]:
@@ -39,19 +40,19 @@ def as_vtt(segments: Iterable[Segment]) -> Iterator[str]:
 def as_json(transcription: Transcription) -> Iterator[str]:
     """One document: text, language, segments and timings."""
     segments = list(transcription)
-    told = {
+    document = {
         "text": "".join(segment.text for segment in segments).strip(),
         **dataclasses.asdict(transcription.result),
         "segments": [dataclasses.asdict(segment) for segment in segments],
     }
-    yield json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    yield json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def as_verbose_json(transcription: Transcription) -> Iterator[str]:
     """One document with the fields of OpenAI's `verbose_json`: seconds, tokens, words."""
     segments = list(transcription)
     result = transcription.result
-    told = {
+    document = {
         "task": "transcribe",
         "language": result.language,
         "duration": result.audio_seconds,
@@ -74,7 +75,7 @@ def as_verbose_json(transcription: Transcription) -> Iterator[str]:
             for word in segment.words
         ],
     }
-    yield json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    yield json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _mean_log(segment: Segment) -> float:

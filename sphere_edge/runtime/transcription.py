@@ -1,4 +1,4 @@
-"""A transcript while it is being made: segments as they are found, and the account at the end.
+"""A transcript while it is being made: segments as they are found, and the figures at the end.
 
 Audio goes through the engine in windows of ten minutes, so that hours take no more memory. The last
 segment of a window may have been cut off: it is dropped, and the next window begins where it did.
@@ -18,61 +18,16 @@ import numpy as np
 from sphere_edge import errors
 from sphere_edge.errors import SphereEdgeError, Status
 from sphere_edge.runtime import binding, sound
+from sphere_edge.runtime.engine_task import EngineTask
+from sphere_edge.runtime.output_stream import OutputStream
+from sphere_edge.runtime.segment import Segment, segment_of
 from sphere_edge.runtime.sound import Samples
-from sphere_edge.runtime.work import Answer, Work
+from sphere_edge.runtime.transcription_request import TranscriptionRequest, filled
 
 WINDOW_SECONDS = 600
-# Whisper takes at most half of its 448 tokens as what was said before.
+# Whisper takes at most half of its 448 tokens as the prompt.
 _PROMPT_CHARACTERS = 600
 _MS_PER_SAMPLE = 1000 / sound.SAMPLE_RATE
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word of a segment; `probability` is the mean of its tokens'."""
-
-    start_ms: int
-    end_ms: int
-    text: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class Token:
-    """A token of a segment; bytes in `text` that alone are no UTF-8 are U+FFFD."""
-
-    id: int
-    text: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A piece of the transcript: a phrase or a sentence. Times are from the beginning of the audio.
-
-    `no_speech_probability`: that nobody speaks there. `words` only if they were asked for.
-    """
-
-    start_ms: int
-    end_ms: int
-    text: str
-    language: str
-    probability: float
-    no_speech_probability: float
-    words: tuple[Word, ...] = ()
-    tokens: tuple[Token, ...] = ()
-
-    def later(self, offset_ms: int) -> Segment:
-        """The same, `offset_ms` later."""
-        return replace(
-            self,
-            start_ms=self.start_ms + offset_ms,
-            end_ms=self.end_ms + offset_ms,
-            words=tuple(
-                replace(word, start_ms=word.start_ms + offset_ms, end_ms=word.end_ms + offset_ms)
-                for word in self.words
-            ),
-        )
 
 
 @dataclass(frozen=True)
@@ -98,59 +53,49 @@ class TranscriptionResult:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the caller wants; the core checks the ranges."""
+class Job:
+    """What to transcribe and how; `sample_rate` of an array, None: 16 kHz."""
 
     audio: sound.Audio
-    sample_rate: int | None
-    language: str | None
-    translate: bool
-    prompt: str | None
-    temperature: float
-    temperature_step: float
-    beam_size: int
-    word_timestamps: bool
-    max_segment_characters: int
-    voice_detection: bool
-    timeout_s: float | None
-    on_progress: Callable[[float], object] | None
+    request: TranscriptionRequest
+    sample_rate: int | None = None
+    on_progress: Callable[[float], object] | None = None
     window_seconds: int = WINDOW_SECONDS
 
 
-# Runs the engine on samples with options, a segment function and the struct for its account.
+# Runs the engine on samples with options, a segment function and the struct for its figures.
 Call = Callable[
     [Samples, binding.TranscribeOptions, Any, binding.AudioResult], SphereEdgeError | None
 ]
 
 
-class Transcription(Answer[Segment, TranscriptionResult]):
-    """A transcript: iterate for its segments, then read `result`; the rest as with every Answer."""
+class Transcription(OutputStream[Segment, TranscriptionResult]):
+    """A transcript: iterate for its segments, then read `result`, as with every OutputStream."""
 
-    def __init__(self, call: Call, cancel: Callable[[], None], asked: Asked) -> None:
+    def __init__(self, call: Call, cancel: Callable[[], None], job: Job) -> None:
         """Made by AudioManager, from the engine's call and the function that cancels it."""
-        super().__init__(lambda work: _Run(call, asked, work).run(), cancel)
+        super().__init__(lambda task: _Run(call, job, task).run(), cancel)
 
     def text(self) -> str:
-        """Waits for the end; all that was said, with what was read before."""
+        """Waits for the end; the whole transcript, with what was read before."""
         for _ in self:
             pass
-        return "".join(segment.text for segment in self._said).strip()
-
-    def __enter__(self) -> Transcription:
-        return self
+        return "".join(segment.text for segment in self._items).strip()
 
 
 class _Run:
     """One transcription, window by window, on the engine's thread."""
 
-    def __init__(self, call: Call, asked: Asked, work: Work[Segment, TranscriptionResult]) -> None:
+    def __init__(
+        self, call: Call, job: Job, task: EngineTask[Segment, TranscriptionResult]
+    ) -> None:
         self._call = call
-        self._asked = asked
-        self._work = work
+        self._job = job
+        self._task = task
         self._began = time.monotonic()
-        self._language = asked.language
-        self._prompt = asked.prompt or ""
-        self._account = TranscriptionResult("", 0.0, False, 0.0, 0.0, 0.0, 0.0, 0.0)
+        self._language = job.request.language
+        self._prompt = job.request.prompt or ""
+        self._result = TranscriptionResult("", 0.0, False, 0.0, 0.0, 0.0, 0.0, 0.0)
         self._first_segment_seconds: float | None = None
         # What the caller's on_progress raised: ctypes would only print it.
         self._raised: BaseException | None = None
@@ -158,30 +103,30 @@ class _Run:
     def run(self) -> SphereEdgeError | None:
         """Until the end of the audio, a failure or a cancel."""
         failure: SphereEdgeError | None = None
-        with sound.opened(self._asked.audio, self._asked.sample_rate) as opened:
-            windows = Windows(self._until_cancelled(opened), self._asked.window_seconds)
+        with sound.opened(self._job.audio, self._job.sample_rate) as opened:
+            windows = Windows(self._until_cancelled(opened), self._job.window_seconds)
             while failure is None and (samples := windows.next()) is not None:
-                if self._work.is_cancelled:
+                if self._task.is_cancelled:
                     failure = errors.CancelledError("the call was cancelled")
                     break
                 total = opened.seconds or math.inf
                 failure, done = self._window(samples, windows.offset, windows.is_last, total)
                 windows.advance(done)
-            heard = windows.offset / sound.SAMPLE_RATE
+            seconds = windows.offset / sound.SAMPLE_RATE
         if failure is None or failure.code in (Status.CANCELLED, Status.TIMEOUT):
-            self._work.result = replace(
-                self._account,
+            self._task.result = replace(
+                self._result,
                 cancelled=failure is not None and failure.code is Status.CANCELLED,
-                audio_seconds=heard,
+                audio_seconds=seconds,
                 first_segment_seconds=self._first_segment_seconds or 0.0,
                 total_seconds=time.monotonic() - self._began,
             )
         return failure
 
     def _until_cancelled(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
-        """To decode ten minutes takes a second, in which the engine is not asked."""
+        """Decoding ten minutes takes a second, in which the engine is not there to be cancelled."""
         for block in blocks:
-            if self._work.is_cancelled:
+            if self._task.is_cancelled:
                 return
             yield block
 
@@ -202,30 +147,30 @@ class _Run:
 
         def on_progress(done: float, _: int | None) -> bool:
             at = (offset + done * len(samples)) / sound.SAMPLE_RATE
-            self._tell(1.0 if is_last and done >= 1 else min(at / total_seconds, 1.0))
-            return self._raised is None and not self._work.is_cancelled
+            self._report(1.0 if is_last and done >= 1 else min(at / total_seconds, 1.0))
+            return self._raised is None and not self._task.is_cancelled
 
-        filled = binding.AudioResult(size=ctypes.sizeof(binding.AudioResult))
+        result = binding.AudioResult(size=ctypes.sizeof(binding.AudioResult))
         options = self._options(binding.ProgressFunction(on_progress))
         if isinstance(options, SphereEdgeError):
             return options, 0
-        failure = self._call(samples, options, binding.SegmentFunction(on_segment), filled)
+        failure = self._call(samples, options, binding.SegmentFunction(on_segment), result)
         if self._raised is not None:
             raise self._raised
-        self._add(filled)
+        self._add(result)
         if failure is not None or is_last or held is None:
             return failure, len(samples)
         begin = round((held.start_ms - offset_ms) / _MS_PER_SAMPLE)
         if begin < len(samples) // 2:
-            # A segment as long as that is no phrase; to hear it again would take for ever.
+            # A segment as long as that is not a phrase; transcribing it again would never end.
             self._put(held)
             return None, len(samples)
         return None, begin
 
-    def _tell(self, done: float) -> None:
-        if self._asked.on_progress is not None:
+    def _report(self, done: float) -> None:
+        if self._job.on_progress is not None:
             try:
-                self._asked.on_progress(done)
+                self._job.on_progress(done)
             except BaseException as error:
                 self._raised = error
 
@@ -233,44 +178,36 @@ class _Run:
         if self._first_segment_seconds is None:
             self._first_segment_seconds = time.monotonic() - self._began
         self._prompt = (self._prompt + segment.text)[-_PROMPT_CHARACTERS:]
-        return self._work.put(segment)
+        return self._task.put(segment)
 
     def _options(self, on_progress: Any) -> binding.TranscribeOptions | SphereEdgeError:
-        asked = self._asked
-        options = binding.TranscribeOptions(
-            size=ctypes.sizeof(binding.TranscribeOptions),
-            language=self._language.encode() if self._language else None,
-            translate=asked.translate,
-            prompt=self._prompt.encode() if self._prompt else None,
-            temperature=asked.temperature,
-            temperature_step=asked.temperature_step,
-            beam_size=asked.beam_size,
-            word_timestamps=asked.word_timestamps,
-            max_segment_characters=asked.max_segment_characters,
-            voice_detection=asked.voice_detection,
-            on_progress=on_progress,
+        """The request, with what the windows before have shown and the time that is left."""
+        request = replace(
+            self._job.request, language=self._language or None, prompt=self._prompt or None
         )
-        if asked.timeout_s is not None:
-            left = asked.timeout_s - (time.monotonic() - self._began)
+        if request.timeout_s is not None:
+            left = request.timeout_s - (time.monotonic() - self._began)
             if left <= 0:
-                message = f"the call took longer than the {asked.timeout_s:g} s it was allowed"
+                message = f"the call took longer than the {request.timeout_s:g} s it was allowed"
                 return errors.TimeoutError(message, hint="allow more time")
-            options.timeout_ms = math.ceil(left * 1000)
+            request = replace(request, timeout_s=left)
+        options = filled(request)
+        options.on_progress = on_progress
         return options
 
-    def _add(self, filled: binding.AudioResult) -> None:
-        account = self._account
-        language = filled.language.decode()
-        if not account.language and language:
-            # What the first window is in, the others are in.
+    def _add(self, window: binding.AudioResult) -> None:
+        result = self._result
+        language = window.language.decode()
+        if not result.language and language:
+            # All windows are taken to be in the language of the first.
             self._language = language
-            account = replace(
-                account, language=language, language_probability=filled.language_probability
+            result = replace(
+                result, language=language, language_probability=window.language_probability
             )
-        self._account = replace(
-            account,
-            encode_seconds=account.encode_seconds + filled.encode_seconds,
-            decode_seconds=account.decode_seconds + filled.decode_seconds,
+        self._result = replace(
+            result,
+            encode_seconds=result.encode_seconds + window.encode_seconds,
+            decode_seconds=result.decode_seconds + window.decode_seconds,
         )
 
 
@@ -304,28 +241,3 @@ class Windows:
         """The first `done` samples of the window are done."""
         self.offset += done
         self._kept = self._kept[done:]
-
-
-def segment_of(filled: binding.AudioSegment) -> Segment:
-    """A copy of what the library shows."""
-    return Segment(
-        start_ms=filled.start_ms,
-        end_ms=filled.end_ms,
-        text=filled.text.decode("utf-8", "replace"),
-        language=filled.language.decode(),
-        probability=filled.probability,
-        no_speech_probability=filled.no_speech_probability,
-        words=tuple(
-            Word(
-                word.start_ms,
-                word.end_ms,
-                word.text.decode("utf-8", "replace"),
-                word.probability,
-            )
-            for word in filled.words[: filled.word_count]
-        ),
-        tokens=tuple(
-            Token(token.id, token.text.decode("utf-8", "replace"), token.probability)
-            for token in filled.tokens[: filled.token_count]
-        ),
-    )

@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.published_images import flux, joint
 from sphere_edge import console
 from sphere_edge.formats import diffusion, gguf
-from sphere_edge.runtime import image
+from sphere_edge.runtime import image_conversion
 from tests import diffusers_folders
 
 _PAINTER, _VAE = "model.diffusion_model.", "first_stage_model."
@@ -109,7 +109,7 @@ def _converted(case: _Case) -> set[str]:
     with tempfile.TemporaryDirectory() as work:
         folder, output = form.write(Path(work) / "folder"), Path(work) / "model.gguf"
         files = [(one.path, one.prefix) for one in diffusion.parts(folder)]
-        image.convert(files, output, None, lambda _done, _total: True)
+        image_conversion.merge(files, output, None, lambda _done, _total: True)
         names = gguf.read(output, needs_architecture=False).tensors
     return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
 

@@ -19,6 +19,7 @@ from sphere_edge.engines.options import PackageOptions
 from sphere_edge.packaging import find, package
 from sphere_edge.run import ProgramFailedError, run
 from sphere_edge.runtime import transcription
+from sphere_edge.runtime.transcription_request import TranscriptionRequest
 from sphere_edge.toolchain import native, targets
 from tests import random_whisper
 
@@ -67,7 +68,7 @@ def test_the_language_is_found_out_or_taken_as_given(
     found.text()
     assert 0 < found.result.language_probability < 1
     given = audio.transcribe(noise, language=found.result.language, temperature_step=0.0)
-    assert [segment.language for segment in given] == [found.result.language] * len(given._said)
+    assert [segment.language for segment in given] == [found.result.language] * len(given._items)
     assert given.text() == found.text()
     assert given.result.language_probability == 1
 
@@ -309,23 +310,10 @@ def test_hearing_and_writing_at_once_gives_what_each_gives_alone(
 
 
 def test_long_audio_goes_through_in_windows(audio: AudioManager) -> None:
-    asked = transcription.Asked(
-        audio=(np.random.default_rng(3).standard_normal(12 * RATE) * 0.05).astype(np.float32),
-        sample_rate=None,
-        language="en",
-        translate=False,
-        prompt=None,
-        temperature=0.0,
-        temperature_step=0.0,
-        beam_size=0,
-        word_timestamps=False,
-        max_segment_characters=0,
-        voice_detection=False,
-        timeout_s=None,
-        on_progress=None,
-        window_seconds=5,
-    )
-    found = transcription.Transcription(audio._run, audio._handle.cancel, asked)
+    samples = (np.random.default_rng(3).standard_normal(12 * RATE) * 0.05).astype(np.float32)
+    request = TranscriptionRequest(language="en", temperature_step=0.0)
+    job = transcription.Job(samples, request, window_seconds=5)
+    found = transcription.Transcription(audio._run, audio._handle.cancel, job)
     starts = [segment.start_ms for segment in found]
     assert found.result.audio_seconds == pytest.approx(12)
     assert starts == sorted(starts)
@@ -338,6 +326,7 @@ from pathlib import Path
 
 import soxr, soundfile
 from sphere_edge.runtime import sound, transcription
+from sphere_edge.runtime.transcription_request import TranscriptionRequest
 
 def peak_mib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -354,13 +343,10 @@ heard = []
 def engine(samples, options, on_segment, result):
     heard.append(len(samples))
 
-asked = transcription.Asked(
-    audio=path, sample_rate=None, language="en", translate=False, prompt=None, temperature=0.0,
-    temperature_step=0.0, beam_size=0, word_timestamps=False, max_segment_characters=0,
-    voice_detection=False, timeout_s=None, on_progress=None,
-)
+request = TranscriptionRequest(language="en", temperature_step=0.0)
+job = transcription.Job(path, request)
 before = peak_mib()
-transcription.Transcription(engine, lambda: None, asked).text()
+transcription.Transcription(engine, lambda: None, job).text()
 print(sum(heard) // sound.SAMPLE_RATE, max(heard) // sound.SAMPLE_RATE, peak_mib() - before)
 """
 

@@ -10,14 +10,14 @@ from safetensors.numpy import load_file, save_file
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
 from sphere_edge.formats import diffusion, gguf
-from sphere_edge.runtime import image
+from sphere_edge.runtime import image_conversion
 from tests import diffusers_folders
 
 
 def converted(model: Path, output: Path) -> tuple[dict[str, bytes], dict[str, object]]:
     """All tensors of the model by their names in a bundle, and what the core tells of it."""
     files = [(part.path, part.prefix) for part in diffusion.parts(model)]
-    told = image.convert(files, output, None, lambda _done, _total: True)
+    told = image_conversion.merge(files, output, None, lambda _done, _total: True)
     found = gguf.read(output, needs_architecture=False)
     content = output.read_bytes()
     tensors = {

@@ -19,7 +19,7 @@ from sphere_edge.engines.options import PackageOptions
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.source import open_source
 from sphere_edge.models.registry import family
-from sphere_edge.runtime import TextManager
+from sphere_edge.runtime.text import TextManager
 
 VOCABULARY, CONTEXT = speaking.TOKENS, 640
 # What the others differ from: windows, norms of heads, experts, another rotation of long texts.

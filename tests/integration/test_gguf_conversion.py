@@ -19,7 +19,7 @@ from sphere_edge.errors import (
     UnsupportedError,
 )
 from sphere_edge.formats.source import open_source
-from sphere_edge.runtime import TextManager
+from sphere_edge.runtime.text import TextManager
 from tests import random_gguf
 
 CONVERTED = (

@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 
 from sphere_edge import AudioManager, ImageManager, TextManager, errors
 from sphere_edge.runtime import library
-from sphere_edge.runtime.image import Lora, PaintingProgress
+from sphere_edge.runtime.image_generation import ImageProgress
+from sphere_edge.runtime.image_request import Lora
 from tests import random_diffusion, random_gguf, random_whisper
 from tests.painting import SIDE, SMALL, packaged, pixels
 
@@ -77,13 +78,13 @@ def test_a_png_says_what_it_was_painted_from(image: ImageManager, tmp_path: Path
 def test_steps_are_reported_and_what_the_receiver_raises_ends_the_call(
     image: ImageManager,
 ) -> None:
-    seen: list[PaintingProgress] = []
+    seen: list[ImageProgress] = []
     image.generate("a fox", **SMALL, batch=2, on_progress=seen.append)
-    assert [(told.picture, told.step, told.steps) for told in seen] == [
+    assert [(at.image, at.step, at.steps) for at in seen] == [
         *((0, 1, 2), (0, 2, 2), (1, 1, 2), (1, 2, 2))
     ]
 
-    def refuse(_: PaintingProgress) -> None:
+    def refuse(_: ImageProgress) -> None:
         raise KeyError("enough")  # noqa: EM101  the test's own
 
     with pytest.raises(KeyError, match="enough"):
@@ -91,15 +92,15 @@ def test_steps_are_reported_and_what_the_receiver_raises_ends_the_call(
 
 
 def test_a_picture_cannot_be_asked_for_while_one_is_reported(image: ImageManager) -> None:
-    def again(_: PaintingProgress) -> None:
+    def again(_: ImageProgress) -> None:
         pixels(image)
 
-    with pytest.raises(errors.InvalidArgumentError, match="is painting the picture"):
+    with pytest.raises(errors.InvalidArgumentError, match="busy with another call"):
         image.generate("a fox", **SMALL, on_progress=again)
 
 
 def test_previews_come_with_the_steps(image: ImageManager) -> None:
-    seen: list[PaintingProgress] = []
+    seen: list[ImageProgress] = []
     first = pixels(image)
     assert pixels(image, preview=True, on_progress=seen.append) == first
     assert all(told.preview is not None and told.preview.mode == "RGB" for told in seen)
@@ -165,8 +166,8 @@ def resident_bytes() -> int:
 
 
 def test_memory_does_not_grow_with_the_pictures(image: ImageManager) -> None:
-    def stop(told: PaintingProgress) -> None:
-        raise KeyError(told.step)
+    def stop(at: ImageProgress) -> None:
+        raise KeyError(at.step)
 
     def paint() -> None:
         pixels(image)
@@ -194,14 +195,14 @@ def test_memory_does_not_grow_with_the_pictures(image: ImageManager) -> None:
         ({"cfg_scale": -1.0}, "the cfg scale is not from 0 to 100"),
         ({"guidance": 1e9}, "the guidance is not from 0 to 100"),
         ({"guidance": 3.0}, "the model has not learnt to be guided"),
-        ({"strength": 0.5}, "a strength needs a picture to start from"),
+        ({"strength": 0.5}, "a strength needs an image to start from"),
         ({"sampler": "magic"}, "no such sampler: `magic`"),
         ({"schedule": "magic"}, "no such schedule: `magic`"),
         ({"schedule": "gits", "steps": 1}, "the schedule `gits` needs two steps or more"),
         ({"schedule": "ays"}, "is for the families sd1 and sdxl, not for `ernie-image`"),
         ({"prompt": "x" * 100_000}, "the prompt has `100000` bytes, more than 8192"),
         ({"prompt": "a\0b"}, "holds a NUL character"),
-        ({"prompt": "\ud800"}, "holds a character that is no character"),
+        ({"prompt": "\ud800"}, "holds an invalid character"),
         ({"negative_prompt": "x" * 100_000}, "the negative prompt has `100000` bytes"),
         ({"negative_prompt": "grey", "cfg_scale": 1}, "a negative prompt needs a cfg scale other"),
         ({"seed": -1}, "seed is not a whole number"),

@@ -18,7 +18,7 @@ from sphere_edge.console import SILENT
 from sphere_edge.engines import tvm as engine
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.formats.source import open_source
-from sphere_edge.runtime import TextManager
+from sphere_edge.runtime.text import TextManager
 
 GOLDEN = goldens.load("phi3_longrope_long")
 # The last position with the short factors.

@@ -20,7 +20,7 @@ from sphere_edge.formats.source import open_source
 from sphere_edge.models.layers import matrices
 from sphere_edge.models.registry import family
 from sphere_edge.quantization.weights import WeightFormat
-from sphere_edge.runtime import TextManager
+from sphere_edge.runtime.text import TextManager
 
 DAMAGED = "layers.1.mlp.down_proj"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")

@@ -14,7 +14,7 @@ from sphere_edge import AudioManager, __main__, errors, packaging, profiles, res
 from sphere_edge.bundle.read import read_manifest
 from sphere_edge.bundle.verify import verify
 from sphere_edge.engines.options import PackageOptions
-from sphere_edge.runtime.listening import Heard
+from sphere_edge.runtime.audio_stream import StreamSegment
 from training.evaluate_speech import wrong_words
 
 RATE = 16000
@@ -53,38 +53,40 @@ def test_the_bundle_holds_a_voice_detector_and_is_sound(bundle: Path, audio: Aud
 
 def test_where_nobody_speaks_nothing_is_heard(audio: AudioManager) -> None:
     noise = np.random.default_rng(1).standard_normal(2 * RATE).astype(np.float32) * 0.001
-    assert audio.transcribe(noise, voice_detection=True).text() == ""
+    assert audio.transcribe(noise, vad=True).text() == ""
 
 
 def test_the_detector_finds_speech_late_in_silence(audio: AudioManager) -> None:
     text, sound = ("close the door", samples()["close the door"])
     late = np.concatenate([np.zeros(8 * RATE, dtype=np.float32), sound])
-    segments = list(audio.transcribe(late, voice_detection=True))
+    segments = list(audio.transcribe(late, vad=True))
     assert segments[0].start_ms > 7500
     assert "".join(segment.text for segment in segments).strip() == text
 
 
-def test_live_audio_is_heard_while_it_comes(audio: AudioManager) -> None:
+def test_live_audio_is_transcribed_while_it_comes(audio: AudioManager) -> None:
     text, sound = ("close the door", samples()["close the door"])
-    with audio.listen(language="en", silence_ms=400) as listening:
-        heard = listening.push(sound)
+    with audio.stream(language="en", silence_ms=400) as stream:
+        found = stream.push(sound)
         for _ in range(3):
-            heard += listening.push(np.zeros(RATE // 2, dtype=np.int16))
-        heard += listening.finish()
-        assert "".join(one.segment.text for one in heard if one.is_final).strip() == text
+            found += stream.push(np.zeros(RATE // 2, dtype=np.int16))
+        found += stream.finish()
+        assert "".join(one.segment.text for one in found if one.is_final).strip() == text
         with pytest.raises(errors.InvalidArgumentError):
-            listening.push(np.full(10, np.nan, dtype=np.float32))
+            stream.push(np.full(10, np.nan, dtype=np.float32))
     with pytest.raises(errors.InvalidArgumentError, match="closed"):
-        listening.push(sound)
+        stream.push(sound)
 
 
-def arrivals(audio: AudioManager, sound: np.ndarray, **options: int) -> list[tuple[float, Heard]]:
-    """All that is heard of the sound, each with the second of it at which it came."""
+def arrivals(
+    audio: AudioManager, sound: np.ndarray, **options: int
+) -> list[tuple[float, StreamSegment]]:
+    """All segments of the sound, each with the second of it at which it came."""
     found = []
-    with audio.listen(language="en", **options) as listening:
+    with audio.stream(language="en", **options) as stream:
         for at in range(0, len(sound), RATE // 10):
             block = sound[at : at + RATE // 10]
-            found += [((at + len(block)) / RATE, one) for one in listening.push(block)]
+            found += [((at + len(block)) / RATE, one) for one in stream.push(block)]
     return found
 
 
@@ -178,7 +180,7 @@ def test_voices_are_not_looked_for_without_a_detector(tmp_path: Path) -> None:
     with AudioManager.open(resources.tiny_whisper()) as deaf:
         silence = np.zeros(RATE, dtype=np.float32)
         with pytest.raises(errors.InvalidArgumentError, match="no voice detector"):
-            deaf.transcribe(silence, voice_detection=True).text()
+            deaf.transcribe(silence, vad=True).text()
 
 
 def test_eight_bit_wav_and_a_header_that_promises_ten_hours(

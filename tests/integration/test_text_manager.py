@@ -18,7 +18,9 @@ import pytest
 
 from sphere_edge import errors
 from sphere_edge.run import run
-from sphere_edge.runtime import Generation, TextManager, Vocabulary
+from sphere_edge.runtime.generation import Generation
+from sphere_edge.runtime.text import TextManager
+from sphere_edge.runtime.vocabulary import Vocabulary
 from tests import random_gguf
 
 CHAT = [{"role": "user", "content": "the sky"}]
@@ -214,7 +216,7 @@ def test_leaving_an_answer_frees_the_model(text: TextManager) -> None:
 def test_a_model_that_answers_refuses_other_calls(text: TextManager) -> None:
     answer = endless(text)
     next(answer)
-    with pytest.raises(errors.InvalidArgumentError, match="still making an answer"):
+    with pytest.raises(errors.InvalidArgumentError, match="busy with another call"):
         text.tokenize("the")
     caught: list[errors.SphereEdgeError] = []
 
@@ -236,7 +238,7 @@ def test_a_slow_reader_loses_nothing(text: TextManager) -> None:
     whole = text.generate("the", max_tokens=600, **GREEDY).text()
     answer = text.generate("the", max_tokens=600, **GREEDY)
     # The engine has filled the queue and waits.
-    while not answer.work.pieces.full():
+    while not answer.task.items.full():
         assert answer.is_running
         time.sleep(0.01)
     assert answer.text() == whole
@@ -315,6 +317,8 @@ def test_closing_twice_is_fine_and_a_closed_model_says_so(model: Path) -> None:
     text.close()
     text.cancel()
     assert not answer.is_running
+    # What it had said is lost, but reading on does not wait for ever.
+    assert list(answer) == []
     for call in (lambda: text.tokenize("the"), lambda: text.generate("the"), text.reset):
         with pytest.raises(errors.InvalidArgumentError, match="has been closed"):
             call()

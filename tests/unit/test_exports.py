@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import get_type_hints
+
+import pytest
 
 import sphere_edge
 from sphere_edge import errors
 from sphere_edge.run import run
+from sphere_edge.runtime import image_request, text_request, transcription_request
+from sphere_edge.runtime.request import requested
+from sphere_edge.runtime.text_request import TextRequest
+from sphere_edge.runtime.transcription_request import TranscriptionRequest
 
 EXPORTED = [
     "AudioManager",
     "CancelledError",
     "FormatMismatchError",
     "ImageManager",
+    "ImageRequest",
     "InternalError",
     "InvalidArgumentError",
     "LoadFailedError",
@@ -25,7 +33,9 @@ EXPORTED = [
     "Status",
     "StorageError",
     "TextManager",
+    "TextRequest",
     "TimeoutError",
+    "TranscriptionRequest",
     "UnavailableError",
     "UnsupportedError",
     "__version__",
@@ -56,3 +66,29 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     code = "import json, sys, sphere_edge; print(json.dumps(list(sys.modules)))"
     imported = json.loads(run([sys.executable, "-c", code], timeout_s=60).stdout)
     assert [name for name in HEAVY if name in imported] == []
+
+
+@pytest.mark.parametrize(
+    ("request_type", "keywords"),
+    [
+        (text_request.TextRequest, text_request.TextOptions),
+        (transcription_request.TranscriptionRequest, transcription_request.TranscriptionOptions),
+        (image_request.ImageRequest, image_request.ImageOptions),
+    ],
+)
+def test_the_keywords_of_a_call_are_the_fields_of_its_request(
+    request_type: type, keywords: type
+) -> None:
+    assert get_type_hints(request_type) == get_type_hints(keywords)
+
+
+def test_an_old_keyword_still_works_and_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="`voice_detection` is now `vad`"):
+        changed = requested(TranscriptionRequest(), None, {"voice_detection": True})
+    assert changed == TranscriptionRequest(vad=True)
+
+
+def test_a_keyword_that_no_request_has_is_refused_with_those_there_are() -> None:
+    with pytest.raises(errors.InvalidArgumentError, match="no such option: `top_q`") as caught:
+        requested(TextRequest(), None, {"top_q": 3})
+    assert "top_p" in str(caught.value.hint)

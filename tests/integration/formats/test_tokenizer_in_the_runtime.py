@@ -12,7 +12,7 @@ import pytest
 
 from sphere_edge.errors import UnsupportedError
 from sphere_edge.formats.tokenizer import Mismatch, compare, write_vocabulary
-from sphere_edge.runtime import Vocabulary
+from sphere_edge.runtime.vocabulary import Vocabulary
 from tests import trained_tokenizers as trained
 
 

@@ -1,0 +1,79 @@
+"""Checks of single arguments, which become what the C API takes; each raises InvalidArgumentError.
+
+ctypes would cut numbers that are too large and end strings at their first NUL, without a word.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+
+from sphere_edge.errors import InvalidArgumentError
+
+UINT32 = 0xFFFFFFFF
+INT32 = 0x7FFFFFFF
+MAX_THREADS = 512
+
+
+def string(name: str, text: str) -> bytes:
+    """UTF-8 for a C string, which ends at its first NUL."""
+    if not isinstance(text, str):
+        message = f"{name} is not a string: `{text!r}`"
+        raise InvalidArgumentError(message)
+    if "\0" in text:
+        message = f"{name} holds a NUL character"
+        raise InvalidArgumentError(message)
+    return utf8(name, text)
+
+
+def optional_string(name: str, text: str | None) -> bytes | None:
+    """The same; None stays None, a NULL in C."""
+    return None if text is None else string(name, text)
+
+
+def utf8(name: str, text: str) -> bytes:
+    """UTF-8 of `text`; half a surrogate pair has none."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        message = f"{name} holds an invalid character: `{text[error.start]!a}`"
+        raise InvalidArgumentError(message) from error
+
+
+def path(value: str | os.PathLike[str]) -> bytes:
+    """A path for the C API."""
+    return os.fspath(value).encode("utf-8", "surrogateescape")
+
+
+def json_text(name: str, value: object) -> str:
+    """JSON of `value`, ASCII only, so that every string in it survives."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        message = f"{name} cannot be written as JSON: {error}"
+        raise InvalidArgumentError(message) from error
+
+
+def count(name: str, value: object, greatest: int, *, least: int = 0) -> int:
+    """`value` if it is a whole number from `least` to `greatest`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= greatest:
+        message = f"{name} is not a whole number from {least} to {greatest}: `{value!r}`"
+        raise InvalidArgumentError(message)
+    return value
+
+
+def number(name: str, value: object) -> float:
+    """`value` if it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        message = f"{name} is not a number: `{value!r}`"
+        raise InvalidArgumentError(message)
+    return float(value)
+
+
+def milliseconds(name: str, seconds: float) -> int:
+    """`seconds` in milliseconds; 0 stands for no timeout in C, so it is not allowed here."""
+    if not 0 < number(name, seconds) <= UINT32 / 1000:
+        message = f"{name} is not above 0 and up to {UINT32 // 1000}: `{seconds!r}`"
+        raise InvalidArgumentError(message, hint="leave it out for no timeout")
+    return math.ceil(seconds * 1000)
