@@ -14,13 +14,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from sphere_edge.errors import CancelledError, InvalidArgumentError, SphereEdgeError
+from sphere_edge.files import atomic_write
 from sphere_edge.runtime import arguments, binding_image, image_request
 from sphere_edge.runtime.binding import C
 from sphere_edge.runtime.engine_task import EngineTask
 from sphere_edge.runtime.handle import Handle
 from sphere_edge.runtime.image_request import ImageRequest
 from sphere_edge.runtime.output_stream import OutputStream
-from sphere_edge.files import atomic_write
 
 
 @dataclass(frozen=True)
