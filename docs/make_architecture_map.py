@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ast
 import re
+import statistics
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -24,10 +25,10 @@ SOURCES = ROOT / "native" / "src"
 
 Uses = Mapping[str, frozenset[str]]
 
-_WIDTH, _HEIGHT = 196, 78
+_WIDTH, _HEIGHT = 214, 78
 _GAP_X, _GAP_Y = 16, 34
 _MARGIN, _TITLE = 20, 34
-_COLUMNS = 34
+_COLUMNS = 33
 _LINES = 3
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
@@ -116,8 +117,12 @@ rect { stroke: #57606a; rx: 6px; }
 .python { fill: #ddf4ff; }
 .native { fill: #fff8c5; }
 path { fill: none; stroke: #8c959f; stroke-width: 1.2; }
+.arrow { marker-end: url(#tip); }
 .bridge { stroke: #24292f; stroke-dasharray: 5 4; }
 </style>
+<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+<polygon points="0,0 8,4 0,8" fill="#8c959f"/>
+</marker>
 <rect class="page" width="100%" height="100%"/>"""
 
 
@@ -149,16 +154,20 @@ def _rows(uses: Uses) -> list[list[str]]:
     return [sorted(n for n in uses if heights[n] == row) for row in range(top, -1, -1)]
 
 
-def _placed(uses: Uses, summary_of: object, left: int) -> dict[str, Box]:
-    assert callable(summary_of)
+def _placed(uses: Uses, summary_of: Callable[[str], str], left: int) -> dict[str, Box]:
     rows = _rows(uses)
     widest = max(len(row) for row in rows)
-    boxes = {}
+    boxes: dict[str, Box] = {}
+
+    def middle_of_users(name: str) -> float:
+        return statistics.fmean([boxes[user].x for user in boxes if name in uses[user]] or [left])
+
     for number, row in enumerate(rows):
         start = left + (widest - len(row)) * (_WIDTH + _GAP_X) // 2
-        for column, name in enumerate(row):
+        y = _TITLE + number * (_HEIGHT + _GAP_Y)
+        for column, name in enumerate(sorted(row, key=middle_of_users)):
             x = start + column * (_WIDTH + _GAP_X)
-            boxes[name] = Box(name, summary_of(name), x, _TITLE + number * (_HEIGHT + _GAP_Y))
+            boxes[name] = Box(name, summary_of(name), x, y)
     return boxes
 
 
@@ -169,14 +178,14 @@ def _python_summary(name: str) -> str:
 
 
 def _native_summary(name: str) -> str:
-    """What native/src/README.md says of the folder, in the line that begins with its name."""
+    """What the table in native/src/README.md says of the folder."""
     readme = (SOURCES / "README.md").read_text("utf-8")
-    line = re.search(rf"^\W*`{name}/`\W+(.+?)\W*$", readme, re.MULTILINE)
-    return _first_sentence(line[1]) if line else ""
+    row = re.search(rf"^\| `{name}/` \| ([^|]+) \|", readme, re.MULTILINE)
+    return _first_sentence(row[1]) if row else ""
 
 
 def _first_sentence(text: str) -> str:
-    return text.partition("\n")[0].rstrip(".")
+    return text.partition("\n")[0].replace("`", "").rstrip(".")
 
 
 def _arrows(boxes: Mapping[str, Box], uses: Uses) -> Iterable[str]:
@@ -185,8 +194,8 @@ def _arrows(boxes: Mapping[str, Box], uses: Uses) -> Iterable[str]:
             above, below = boxes[name], boxes[used]
             x1, y1 = above.x + _WIDTH // 2, above.y + _HEIGHT
             x2, y2 = below.x + _WIDTH // 2, below.y
-            bend = _GAP_Y
-            yield f'<path d="M{x1} {y1}C{x1} {y1 + bend} {x2} {y2 - bend} {x2} {y2}"/>'
+            curve = f"M{x1} {y1}C{x1} {y1 + _GAP_Y} {x2} {y2 - _GAP_Y} {x2} {y2}"
+            yield f'<path class="arrow" d="{curve}"/>'
 
 
 def _bridge(runtime: Box, api: Box) -> Iterable[str]:
@@ -198,7 +207,9 @@ def _bridge(runtime: Box, api: Box) -> Iterable[str]:
 
 
 def _drawn(box: Box, title: str, kind: str) -> str:
-    lines = textwrap.wrap(box.summary, _COLUMNS, max_lines=_LINES, placeholder=" …")
+    lines = textwrap.wrap(
+        box.summary, _COLUMNS, max_lines=_LINES, placeholder=" …", break_on_hyphens=False
+    )
     texts = [f'<text class="name" x="{box.x + 8}" y="{box.y + 19}">{escape(title)}</text>']
     for number, line in enumerate(lines):
         texts.append(f'<text x="{box.x + 8}" y="{box.y + 36 + 14 * number}">{escape(line)}</text>')

@@ -1,1 +1,1 @@
-"""."""
+"""Builds the native core and links models: pinned sources, compilers, targets, the cache."""
