@@ -15,7 +15,7 @@ from sphere_edge.errors import InternalError
 _SUDDENLY = 4
 _KINDS = ("take", "linear", "rms_norm", "add_rms_norm", "gated", "rotate_and_store", "attend")
 
-# GPUs attend from one token in stretches of the context, and merge them.
+# For one token GPUs compute attention in KV splits, and merge them.
 _SECOND_STEP = "attend_merge"
 
 

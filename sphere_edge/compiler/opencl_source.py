@@ -20,10 +20,10 @@ _REFUSAL = (
 _TEXTURES = f"""#ifndef {TEXELS}
 #ifdef SE_BUFFERS
 #define {TEXELS} __global const uint4 *restrict
-#define se_texel(texels, place) (texels)[place]
+#define se_texel(texels, index) (texels)[index]
 #else
 #define {TEXELS} __read_only image1d_buffer_t
-#define se_texel(texels, place) read_imageui(texels, place)
+#define se_texel(texels, index) read_imageui(texels, index)
 #endif
 #endif
 """

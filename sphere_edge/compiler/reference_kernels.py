@@ -145,26 +145,28 @@ class ReferenceKernels:
         learned = [] if sinks is None else [sinks]
         return self.call("attend", attend, [q, position, *cache, *learned], out)
 
-    def route(self, logits: Tensor, top: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
-        """The experts of each token, and their shares."""
+    def route(self, logits: Tensor, top_k: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
+        """The experts of each token, and their routing weights."""
 
         def route(logits: Floats) -> tuple[Any, Floats]:
-            chosen = np.argsort(-logits, axis=1, kind="stable")[:, :top]
-            largest = np.take_along_axis(logits, chosen, axis=1)
+            expert_indices = np.argsort(-logits, axis=1, kind="stable")[:, :top_k]
+            largest = np.take_along_axis(logits, expert_indices, axis=1)
             weights = np.exp(largest - largest[:, :1])
             among = largest if normalized else logits
-            shares: Floats = weights / np.exp(among - largest[:, :1]).sum(axis=1, keepdims=True)
-            return chosen.astype(np.int32), shares
+            routing_weights: Floats = weights / np.exp(among - largest[:, :1]).sum(
+                axis=1, keepdims=True
+            )
+            return expert_indices.astype(np.int32), routing_weights
 
         n = logits.shape[0]
-        out = [Tensor.placeholder([n, top], "int32"), _placeholder(n, top)]
-        chosen, shares = self.call("route", route, [logits], out)
-        return chosen, shares
+        out = [Tensor.placeholder([n, top_k], "int32"), _placeholder(n, top_k)]
+        expert_indices, routing_weights = self.call("route", route, [logits], out)
+        return expert_indices, routing_weights
 
     def experts(
         self,
         x: Tensor,
-        chosen: Tensor,
+        expert_indices: Tensor,
         weight: list[Tensor],
         fmt: WeightFormat,
         shape: Experts,
@@ -174,9 +176,9 @@ class ReferenceKernels:
         arrays, has_bias = len(weight), bias is not None
         blocks = shape.rows // fmt.row_block
 
-        def multiply(x: Floats, chosen: Any, *given: Any) -> Floats:
-            wanted = chosen.reshape(-1)
-            rows = x if len(x) == wanted.size else np.repeat(x, shape.top, axis=0)
+        def multiply(x: Floats, expert_indices: Any, *given: Any) -> Floats:
+            wanted = expert_indices.reshape(-1)
+            rows = x if len(x) == wanted.size else np.repeat(x, shape.top_k, axis=0)
             y = np.empty((wanted.size, shape.rows))
             for expert in np.unique(wanted):
                 part = slice(expert * blocks, (expert + 1) * blocks)
@@ -184,19 +186,21 @@ class ReferenceKernels:
                 y[wanted == expert] = _multiply(rows[wanted == expert], fmt, own, shape.rows)
             return y + given[-1].reshape(shape.count, -1)[wanted] if has_bias else y
 
-        arguments = [x, chosen, *weight, bias] if has_bias else [x, chosen, *weight]
-        out = _placeholder(chosen.shape[0] * shape.top, shape.rows)
+        arguments = [x, expert_indices, *weight, bias] if has_bias else [x, expert_indices, *weight]
+        out = _placeholder(expert_indices.shape[0] * shape.top_k, shape.rows)
         return self.call("experts", multiply, arguments, out)
 
-    def combine(self, rows: Tensor, shares: Tensor) -> Tensor:
-        """Each token's rows by shares."""
+    def combine(self, rows: Tensor, routing_weights: Tensor) -> Tensor:
+        """The sum of each token's rows, weighted by `routing_weights`."""
 
-        def combine(rows: Floats, shares: Floats) -> Floats:
-            total: Floats = np.einsum("ntc,nt->nc", rows.reshape(*shares.shape, -1), shares)
+        def combine(rows: Floats, routing_weights: Floats) -> Floats:
+            total: Floats = np.einsum(
+                "ntc,nt->nc", rows.reshape(*routing_weights.shape, -1), routing_weights
+            )
             return total
 
-        out = _placeholder(shares.shape[0], rows.shape[1])
-        return self.call("combine", combine, [rows, shares], out)
+        out = _placeholder(routing_weights.shape[0], rows.shape[1])
+        return self.call("combine", combine, [rows, routing_weights], out)
 
     def call(self, kind: str, function: Function, arguments: list[Any], out: Any) -> Any:
         """A node of the graph that `function` computes."""

@@ -195,7 +195,7 @@ def _spec(
         value_dim=shape.head_dim,
         hidden=shape.hidden,
         intermediate=shape.intermediate if mixture is None else mixture.intermediate,
-        experts_per_token=0 if mixture is None else mixture.top,
+        experts_per_token=0 if mixture is None else mixture.top_k,
         vocab=shape.vocab,
         context_tokens=shape.context_tokens,
     )

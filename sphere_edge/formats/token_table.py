@@ -31,9 +31,9 @@ _OWN_TOKENIZER = "a GGUF of the model brings its own tokenizer"
 class TokenTable:
     """`model` is llama.cpp's kind: `gpt2` (byte-level BPE, with merges) or `llama` (with scores).
 
-    `kinds` are GGUF's token types. `space_prefix`: where a space is put in front: `never`; before
-    `each` stretch between special tokens; or before the `first` of a text alone, and not if it
-    begins with a space. `normalization`: what the tokenizer does to a text before all else, `nfc`
+    `kinds` are GGUF's token types. `space_prefix`: where a space is added: `never`; before `each`
+    piece of text between special tokens; or only before the `first` piece, unless it begins with
+    a space. `normalization`: what the tokenizer does to a text before all else, `nfc`
     or nothing. `strips_after_special`: special tokens swallow the whitespace after them, as in
     Phi-3. `expressions`, `whole_words`: as in pre_tokenizers.Splitting.
     """

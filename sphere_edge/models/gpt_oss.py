@@ -67,13 +67,13 @@ def _rope(config: ModelConfig) -> RopeParameters:
 
 
 def _mixture(config: ModelConfig, shape: Shape) -> MixtureShape:
-    top = config.take("num_experts_per_tok", int, 4)
-    if config.take("experts_per_token", int, top) != top:
+    top_k = config.take("num_experts_per_tok", int, 4)
+    if config.take("experts_per_token", int, top_k) != top_k:
         message = "`experts_per_token` and `num_experts_per_tok` in config.json differ"
         raise ModelCorruptError(message)
     return MixtureShape(
         experts=config.take("num_local_experts", int, 128),
-        top=top,
+        top_k=top_k,
         hidden=shape.hidden,
         intermediate=shape.intermediate,
         normalized=True,

@@ -51,13 +51,13 @@ class ClampedSwiglu:
 
 @dataclass(frozen=True)
 class Experts:
-    """`count` matrices [rows, columns] stacked on their rows, of which each token takes `top`.
+    """`count` matrices [rows, columns] stacked on their rows, `top_k` of them per token.
 
-    `exact`: mxfp4 weights meet float32 activations, not int8: for models that shall be float.
+    `exact`: mxfp4 weights meet float32 activations, not int8: for models kept in floats.
     """
 
     count: int
-    top: int
+    top_k: int
     rows: int
     columns: int
     exact: bool
@@ -123,27 +123,27 @@ class Kernels(Protocol):
         Returns float32 [n, query_heads * head_dim].
         """
 
-    def route(self, logits: Tensor, top: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
-        """The `top` largest of `logits` [n, experts]: int32 [n, top], largest first, and shares.
+    def route(self, logits: Tensor, top_k: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
+        """The `top_k` largest of `logits` [n, experts], int32 [n, top_k], and their weights.
 
-        Shares, float32 [n, top], are their softmax: among themselves where `normalized`, else
-        among all experts.
+        The routing weights, float32 [n, top_k], are their softmax: over the `top_k` where
+        `normalized`, else over all experts.
         """
 
     def experts(
         self,
         x: Tensor,
-        chosen: Tensor,
+        expert_indices: Tensor,
         weight: list[Tensor],
         fmt: WeightFormat,
         shape: Experts,
         bias: Tensor | None,
     ) -> Tensor:
-        """Products with each token's `chosen` [n, top] experts: float32 [n top, rows].
+        """Products with each token's experts, `expert_indices` [n, top_k]: float32 [n top_k, rows].
 
-        `x` is [n, columns], or [n top, columns] with a row for each pair of token and expert.
+        `x` is [n, columns], or [n top_k, columns] with a row for each pair of token and expert.
         `bias`: [count rows].
         """
 
-    def combine(self, rows: Tensor, shares: Tensor) -> Tensor:
-        """The sum of each token's `rows` [n top, columns] by `shares` [n, top]: [n, columns]."""
+    def combine(self, rows: Tensor, routing_weights: Tensor) -> Tensor:
+        """[n, columns]: the sum of each token's `rows` [n top_k, columns], by `routing_weights`."""

@@ -82,10 +82,10 @@ class ExpertLinear(nn.Module):  # type: ignore[misc]
         self.weight = Packed(fmt, shape.count * shape.rows, shape.columns)
         self.bias = nn.Parameter((shape.count * shape.rows,), "float32") if bias else None
 
-    def forward(self, x: Tensor, chosen: Tensor) -> Tensor:
-        """[n, columns] or [n top, columns], and the experts of each token → [n top, rows]."""
+    def forward(self, x: Tensor, expert_indices: Tensor) -> Tensor:
+        """[n, columns] or [n top_k, columns], and the experts of each token → [n top_k, rows]."""
         arrays = self.weight.arrays()
-        return self.kernels.experts(x, chosen, arrays, self.fmt, self.shape, self.bias)
+        return self.kernels.experts(x, expert_indices, arrays, self.fmt, self.shape, self.bias)
 
     def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
         """The sources of weights and biases."""

@@ -18,20 +18,20 @@ _ROWS = 16
 
 @dataclass(frozen=True)
 class MixtureShape:
-    """`top` of `experts` gated MLPs from `hidden` through `intermediate` features.
+    """`top_k` of `experts` gated MLPs from `hidden` through `intermediate` features.
 
-    `normalized`: the shares of the chosen experts add up to 1.
+    `normalized`: the routing weights of a token add up to 1.
     """
 
     experts: int
-    top: int
+    top_k: int
     hidden: int
     intermediate: int
     normalized: bool
 
     def __post_init__(self) -> None:
-        if not 0 < self.top <= self.experts < 1 << 12:
-            message = f"config.json means `{self.top}` of `{self.experts}` experts per token"
+        if not 0 < self.top_k <= self.experts < 1 << 12:
+            message = f"config.json means `{self.top_k}` of `{self.experts}` experts per token"
             raise ModelCorruptError(message)
         for rows in (self.hidden, 2 * self.intermediate):
             if rows % _ROWS:
@@ -40,7 +40,7 @@ class MixtureShape:
 
 
 class Mixture(nn.Module):  # type: ignore[misc]
-    """The router, float32 as it is tiny and decides, and the experts in `fmt`, or in mxfp4.
+    """The router, in float32 as it is small and sensitive, and the experts in `fmt` or in mxfp4.
 
     `router`: what the checkpoint calls it; `bias`: of router and experts; `mxfp4`: that is what the
     checkpoint's experts are, which costs four bits in every format and is as exact as `fmt`.
@@ -69,8 +69,10 @@ class Mixture(nn.Module):  # type: ignore[misc]
         """[n, hidden] → [n, hidden]."""
         logits = self.router(x)
         normalized = self.shape.normalized
-        chosen, shares = self.kernels.route(logits, self.shape.top, normalized=normalized)
-        return self.kernels.combine(self.experts(x, chosen), shares)
+        expert_indices, routing_weights = self.kernels.route(
+            logits, self.shape.top_k, normalized=normalized
+        )
+        return self.kernels.combine(self.experts(x, expert_indices), routing_weights)
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,14 @@ class _Experts(nn.Module):  # type: ignore[misc]
         self.kernels, self.activation = kernels, activation
         bias, kept, exact = settings.bias, settings.kept, settings.exact
         inner, outer = shape.intermediate, shape.hidden
-        both = Experts(shape.experts, shape.top, 2 * inner, outer, exact)
-        down = Experts(shape.experts, shape.top, outer, inner, exact)
+        both = Experts(shape.experts, shape.top_k, 2 * inner, outer, exact)
+        down = Experts(shape.experts, shape.top_k, outer, inner, exact)
         halves = {"gate_proj": inner, "up_proj": inner}
         self.gate_up_proj = ExpertLinear(kernels, fmt, both, halves, bias=bias, kept=kept)
         rows = {"down_proj": outer}
         self.down_proj = ExpertLinear(kernels, fmt, down, rows, bias=bias, kept=kept)
 
-    def forward(self, x: Tensor, chosen: Tensor) -> Tensor:
-        """[n, hidden] and the experts of each token [n, top] → [n top, hidden]."""
-        product = self.kernels.gated(self.gate_up_proj(x, chosen), self.activation)
-        return self.down_proj(product, chosen)
+    def forward(self, x: Tensor, expert_indices: Tensor) -> Tensor:
+        """[n, hidden] and the experts of each token [n, top_k] → [n top_k, hidden]."""
+        product = self.kernels.gated(self.gate_up_proj(x, expert_indices), self.activation)
+        return self.down_proj(product, expert_indices)

@@ -49,7 +49,7 @@ def _mixture(config: ModelConfig, shape: Shape) -> MixtureShape:
     local = config.take("num_local_experts", int, 128)
     return MixtureShape(
         experts=config.take("num_experts", int, local),
-        top=config.take("num_experts_per_tok", int, 8),
+        top_k=config.take("num_experts_per_tok", int, 8),
         hidden=shape.hidden,
         intermediate=config.take("moe_intermediate_size", int, 768),
         normalized=config.take("norm_topk_prob", bool, False),

@@ -75,7 +75,7 @@ def _kernels(family, half):
             made[f"rotate_{number}_{dtype}"] = gpu_elementwise.rotate_and_store(
                 *common, False, 1.25, dtype
             )
-            made[f"stretches_{number}_{dtype}"] = gpu_decode_attention.stretches(*common, dtype)
+            made[f"kv_splits_{number}_{dtype}"] = gpu_decode_attention.kv_splits(*common, dtype)
             made[f"prefill_{number}_{dtype}"] = gpu_prefill_attention.prefill_attention(
                 *common, dtype
             )
@@ -195,10 +195,10 @@ def test_one_token_attends_to_all_that_it_may_see(library, family, number, dtype
     spec = list(reference.SPECS.values())[number]
     q = _random(1, spec.query_heads, spec.head_dim)
     keys, values = _only_seen(spec, dtype, position + 1)
-    count = -(-reference.CONTEXT // TUNINGS[family].stretch)
+    count = -(-reference.CONTEXT // TUNINGS[family].split_keys)
     heads, start = spec.query_heads, np.array([position], np.int32)
     parts = [_untouched(count, heads, spec.head_dim), *(_untouched(count, heads) for _ in "mt")]
-    library.call(f"stretches_{number}_{dtype}", q, start, keys, values, *parts)
+    library.call(f"kv_splits_{number}_{dtype}", q, start, keys, values, *parts)
     y = _untouched(1, heads * spec.head_dim)
     library.call(f"merge_{number}", start, *parts, y)
     exact = reference.attended(q, position, keys, values, spec)

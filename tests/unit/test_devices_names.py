@@ -107,7 +107,7 @@ def test_plain_paths_are_taken() -> None:
     check([item("bundle/weights/model-00001.safetensors"), item("..a/b..c"), item(".hidden")])
 
 
-def test_a_survey_is_read_and_what_is_odd_in_it_is_not() -> None:
+def test_an_inventory_is_read_without_what_is_odd_in_it() -> None:
     told = inventory.parse(
         "banner of a shell\n== df\nFilesystem 1024-blocks Used Available Capacity Mounted on\n"
         "/dev/a-long-name\n  100 40 60 40% /data\n== blobs\ntotal 8\n"
@@ -126,5 +126,5 @@ def test_a_survey_is_read_and_what_is_odd_in_it_is_not() -> None:
 @pytest.mark.parametrize(
     "noise", ["", "\0\xff", "== \n== df\n%\n", "== current\n\n \n", "== df\nx\n"]
 )
-def test_noise_is_an_empty_survey(noise: str) -> None:
+def test_noise_is_an_empty_inventory(noise: str) -> None:
     assert inventory.parse(noise) == inventory.Inventory(None, {}, {}, (), {})

@@ -12,13 +12,13 @@ from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.models.kernels import ClampedSwiglu
 
 every_isa = pytest.mark.parametrize("isa", HERE)
-COUNT, TOP, ROWS, COLUMNS = 5, 3, 32, 70
+COUNT, TOP_K, ROWS, COLUMNS = 5, 3, 32, 70
 
 
-def _chosen(n):
+def _expert_indices(n):
     """Every token's experts: some experts many, one none."""
     random = np.random.default_rng(n)
-    ranked = random.random((n, COUNT - 1)).argsort(axis=1)[:, :TOP]
+    ranked = random.random((n, COUNT - 1)).argsort(axis=1)[:, :TOP_K]
     return np.where(ranked == 2, COUNT - 1, ranked).astype(np.int32)
 
 
@@ -34,15 +34,17 @@ def test_each_pair_is_multiplied_with_its_own_expert(isa, name, shared, n):
     packed = fmt.pack(weight)
     stored = fmt.unpack(packed, *weight.shape).reshape(COUNT, ROWS, COLUMNS)
     bias = random.standard_normal(COUNT * ROWS).astype(np.float32)
-    chosen = _chosen(n)
-    x = random.standard_normal((n if shared else n * TOP, COLUMNS)).astype(np.float32)
-    y = untouched(n * TOP, ROWS)
-    shape = experts.Shape(COUNT, TOP, ROWS, COLUMNS, n == 1, shared, bias=True)
+    expert_indices = _expert_indices(n)
+    x = random.standard_normal((n if shared else n * TOP_K, COLUMNS)).astype(np.float32)
+    y = untouched(n * TOP_K, ROWS)
+    shape = experts.Shape(COUNT, TOP_K, ROWS, COLUMNS, n == 1, shared, bias=True)
     kernel = experts.experts_linear(ISAS[isa], fmt, shape)
-    call(kernel, isa, chosen, x, *packed.values(), bias, y)
-    each = np.repeat(x, TOP, axis=0) if shared else x
-    own = stored[chosen.reshape(-1)]
-    exact = np.einsum("pk,prk->pr", each, own) + bias.reshape(COUNT, ROWS)[chosen.reshape(-1)]
+    call(kernel, isa, expert_indices, x, *packed.values(), bias, y)
+    each = np.repeat(x, TOP_K, axis=0) if shared else x
+    own = stored[expert_indices.reshape(-1)]
+    exact = (
+        np.einsum("pk,prk->pr", each, own) + bias.reshape(COUNT, ROWS)[expert_indices.reshape(-1)]
+    )
     step = np.abs(x).max() / 127 if fmt.is_quantized else 1e-5
     assert np.abs(y - exact).max() <= 4 * step / np.sqrt(12) * np.linalg.norm(own, axis=2).max()
 
@@ -51,35 +53,35 @@ def test_each_pair_is_multiplied_with_its_own_expert(isa, name, shared, n):
 @pytest.mark.parametrize("n", [1, 6])
 def test_the_largest_logits_are_chosen_and_shared_by_their_softmax(normalized, n):
     logits = np.random.default_rng(3).standard_normal((n, 11)).astype(np.float32) * 4
-    chosen, shares = np.full((n, 4), -1, np.int32), untouched(n, 4)
+    expert_indices, routing_weights = np.full((n, 4), -1, np.int32), untouched(n, 4)
     kernel = experts.route(11, 4, n == 1, normalized)
-    call(kernel, HERE[0], logits, chosen, shares)
+    call(kernel, HERE[0], logits, expert_indices, routing_weights)
     expected = np.argsort(-logits, axis=1)[:, :4]
-    assert np.array_equal(chosen, expected)
+    assert np.array_equal(expert_indices, expected)
     weights = np.exp(logits.astype(float))
     picked = np.take_along_axis(weights, expected, axis=1)
     total = (picked if normalized else weights).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(shares, picked / total, rtol=1e-5)
+    np.testing.assert_allclose(routing_weights, picked / total, rtol=1e-5)
 
 
 def test_router_logits_that_are_no_numbers_choose_experts_that_exist():
     logits = np.full((2, 7), np.nan, np.float32)
     logits[1] = -np.inf
-    chosen, shares = np.full((2, 3), -1, np.int32), untouched(2, 3)
-    call(experts.route(7, 3, False, True), HERE[0], logits, chosen, shares)
-    assert chosen.min() >= 0
-    assert chosen.max() < 7
+    expert_indices, routing_weights = np.full((2, 3), -1, np.int32), untouched(2, 3)
+    call(experts.route(7, 3, False, True), HERE[0], logits, expert_indices, routing_weights)
+    assert expert_indices.min() >= 0
+    assert expert_indices.max() < 7
 
 
 @every_isa
 @pytest.mark.parametrize("n", [1, 3])
 def test_rows_are_added_up_by_their_shares(isa, n):
     random = np.random.default_rng(4)
-    rows = random.standard_normal((n * TOP, 37)).astype(np.float32)
-    shares = random.random((n, TOP)).astype(np.float32)
+    rows = random.standard_normal((n * TOP_K, 37)).astype(np.float32)
+    routing_weights = random.random((n, TOP_K)).astype(np.float32)
     y = untouched(n, 37)
-    call(experts.combine(ISAS[isa], 37, TOP, n == 1), isa, shares, rows, y)
-    exact = np.einsum("ntc,nt->nc", rows.reshape(n, TOP, 37), shares)
+    call(experts.combine(ISAS[isa], 37, TOP_K, n == 1), isa, routing_weights, rows, y)
+    exact = np.einsum("ntc,nt->nc", rows.reshape(n, TOP_K, 37), routing_weights)
     np.testing.assert_allclose(y, exact, rtol=1e-5, atol=1e-6)
 
 

@@ -32,7 +32,7 @@ class QuantizedRows:
     groups: int
     tile: int
 
-    def place(self, tile: Value, group: Value, row: int | Value) -> Value:
+    def slot(self, tile: Value, group: Value, row: int | Value) -> Value:
         """Index of a row's group in `scale` and `correction`; times 8 in `words`."""
         return (tile * self.groups + group) * self.tile + row
 
@@ -53,12 +53,12 @@ def quantize_rows(
     steps = GROUP // isa.lanes
     with tir.parallel(n) as row:
         with tir.serial(columns // GROUP) as group:
-            place = tir.bind(rows.place(row // tile, group, row % tile))
+            slot = tir.bind(rows.slot(row // tile, group, row % tile))
             parts = [
                 tir.bind(tir.load(x, (row, group * GROUP + step * isa.lanes), isa.lanes))
                 for step in range(steps)
             ]
-            _quantize_group(isa, rows, place, parts, offset)
+            _quantize_group(isa, rows, slot, parts, offset)
         if columns % GROUP:
             whole = columns // GROUP
             rest = tir.local(GROUP)
@@ -67,13 +67,13 @@ def quantize_rows(
             with tir.serial(columns % GROUP) as column:
                 tir.store(rest, column, tir.load(x, (row, whole * GROUP + column)))
             parts = [tir.bind(tir.load(rest, step * isa.lanes, isa.lanes)) for step in range(steps)]
-            place = tir.bind(rows.place(row // tile, whole, row % tile))
-            _quantize_group(isa, rows, place, parts, offset)
+            slot = tir.bind(rows.slot(row // tile, whole, row % tile))
+            _quantize_group(isa, rows, slot, parts, offset)
     return rows
 
 
 def _quantize_group(
-    isa: Isa, rows: QuantizedRows, place: Value, parts: list[Value], offset: int
+    isa: Isa, rows: QuantizedRows, slot: Value, parts: list[Value], offset: int
 ) -> None:
     lanes = isa.lanes
     largest = tir.bits(tir.lane_maximum(_magnitudes(parts, lanes), lanes), "float32", 1)
@@ -86,11 +86,11 @@ def _quantize_group(
         number = tir.bind(number)
         total = number if total is None else tir.bind(total + number)
         words = tir.bits(tir.cast(number, "int8", lanes), "int32", lanes // 4)
-        tir.store(rows.words, place * 8 + step * (lanes // 4), words, lanes // 4)
-    tir.store(rows.scale, place, largest * tir.const(1 / 127))
+        tir.store(rows.words, slot * 8 + step * (lanes // 4), words, lanes // 4)
+    tir.store(rows.scale, slot, largest * tir.const(1 / 127))
     if offset:
         correction = tir.lane_sum(total, lanes) * tir.const(-offset, "int32")
-        tir.store(rows.correction, place, correction)
+        tir.store(rows.correction, slot, correction)
 
 
 def _magnitudes(parts: list[Value], lanes: int) -> Value:

@@ -1,8 +1,8 @@
-"""Attention of one new token: each task takes one KV head and one stretch of the context.
+"""Attention of one new token: each task takes one KV head and one split of the KV cache.
 
 All query heads of the group read a key or value while it is in registers, so K and V are read once.
-A stretch ends in unnormalized outputs, the largest score and the sum of exponentials of each head,
-which are then merged (split softmax: Milakov and Gimelshein 2018).
+A split ends in unnormalized outputs, the largest score and the sum of exponentials of each head,
+which are then merged (online softmax: Milakov and Gimelshein 2018).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sphere_edge.compiler.kernels.tir import Buffer, PrimFunc, Value
 from sphere_edge.models.kernels import Attention
 
 # Keys per task: small enough to occupy all threads early, large enough to pay for the merge.
-_STRETCH = 128
+_SPLIT_KEYS = 128
 # Less than any score: such a key gets no weight.
 MASKED = -1e30
 
@@ -37,36 +37,36 @@ def decode_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
         y = tir.parameter("y", (1, heads * spec.head_dim), "float32")
 
         with tir.code():
-            stretches = (context + (_STRETCH - 1)) // _STRETCH
-            partial = tir.scratch(stretches * (heads * spec.head_dim))
-            largest = tir.scratch(stretches * heads)
-            total = tir.scratch(stretches * heads)
+            kv_splits = (context + (_SPLIT_KEYS - 1)) // _SPLIT_KEYS
+            partial = tir.scratch(kv_splits * (heads * spec.head_dim))
+            largest = tir.scratch(kv_splits * heads)
+            total = tir.scratch(kv_splits * heads)
             end = tir.bind(tir.load(position, 0) + 1)
             start = tir.const(0, "int32")
             if spec.window is not None:
                 start = tir.bind(tir.maximum(start, end - spec.window))
-            count = tir.bind((end - start + (_STRETCH - 1)) // _STRETCH)
+            count = tir.bind((end - start + (_SPLIT_KEYS - 1)) // _SPLIT_KEYS)
             with tir.parallel(count * spec.kv_heads) as task:
-                first = tir.bind(start + task // spec.kv_heads * _STRETCH)
-                stretch = _Stretch(
+                first = tir.bind(start + task // spec.kv_heads * _SPLIT_KEYS)
+                split = _KvSplit(
                     isa=isa,
                     spec=spec,
                     kv_head=tir.bind(task % spec.kv_heads),
                     first=first,
-                    count=tir.bind(tir.minimum(end - first, _STRETCH)),
-                    scores=tir.local(spec.query_heads // spec.kv_heads * _STRETCH),
+                    count=tir.bind(tir.minimum(end - first, _SPLIT_KEYS)),
+                    scores=tir.local(spec.query_heads // spec.kv_heads * _SPLIT_KEYS),
                 )
-                place = tir.bind(task // spec.kv_heads * heads)
-                stretch.score(q, keys)
-                stretch.exponentiate(place, largest, total)
-                stretch.weigh(values, place, partial)
+                base = tir.bind(task // spec.kv_heads * heads)
+                split.score(q, keys)
+                split.exponentiate(base, largest, total)
+                split.weigh(values, base, partial)
             _merge(isa, spec, count, partial, largest, total, sinks, y)
 
     return tir.function(body)
 
 
 @dataclass(frozen=True)
-class _Stretch:
+class _KvSplit:
     """Keys first..first+count-1 of one KV head, for the query heads that share it."""
 
     isa: Isa
@@ -74,7 +74,7 @@ class _Stretch:
     kv_head: Value
     first: Value
     count: Value
-    # [group, _STRETCH]
+    # [group, _SPLIT_KEYS]
     scores: Buffer
 
     @property
@@ -89,7 +89,7 @@ class _Stretch:
     def score(self, q: Buffer, keys: Buffer) -> None:
         """Dot products of every query of the group with every key."""
         lanes, chunks = self.lanes, self.spec.head_dim // self.lanes
-        with tir.serial(self.group * _STRETCH // self.isa.lanes) as step:
+        with tir.serial(self.group * _SPLIT_KEYS // self.isa.lanes) as step:
             masked = tir.const(MASKED, lanes=self.isa.lanes)
             tir.store(self.scores, step * self.isa.lanes, masked, self.isa.lanes)
         with tir.serial(self.count) as index:
@@ -102,9 +102,9 @@ class _Stretch:
                     product = term if product is None else tir.bind(product + term)
                 score = tir.fold(tir.bind(product), lanes, lambda a, b: a + b)
                 score = score * tir.const(self.spec.scale)
-                tir.store(self.scores, head * _STRETCH + index, score)
+                tir.store(self.scores, head * _SPLIT_KEYS + index, score)
 
-    def exponentiate(self, place: Value, largest: Buffer, total: Buffer) -> None:
+    def exponentiate(self, base: Value, largest: Buffer, total: Buffer) -> None:
         """Scores become exp(score - largest of the head)."""
         lanes = self.isa.lanes
         steps = tir.bind((self.count + (lanes - 1)) // lanes)
@@ -112,7 +112,7 @@ class _Stretch:
             state = tir.local(lanes)
             tir.store(state, 0, tir.const(MASKED, lanes=lanes), lanes)
             with tir.serial(steps) as step:
-                at = head * _STRETCH + step * lanes
+                at = head * _SPLIT_KEYS + step * lanes
                 score = tir.load(self.scores, at, lanes)
                 if self.spec.softcap is not None:
                     score = tir.bind(score)
@@ -122,20 +122,20 @@ class _Stretch:
                     score = tir.bind(tir.choose(masked, score, capped))
                     tir.store(self.scores, at, score, lanes)
                 tir.store(state, 0, tir.maximum(tir.load(state, 0, lanes), score), lanes)
-            top = tir.fold(tir.bind(tir.load(state, 0, lanes)), lanes, tir.maximum)
+            highest = tir.fold(tir.bind(tir.load(state, 0, lanes)), lanes, tir.maximum)
             tir.store(state, 0, tir.zeros(lanes), lanes)
             with tir.serial(steps) as step:
-                at = head * _STRETCH + step * lanes
-                score = tir.load(self.scores, at, lanes) - tir.splat(top, lanes)
+                at = head * _SPLIT_KEYS + step * lanes
+                score = tir.load(self.scores, at, lanes) - tir.splat(highest, lanes)
                 weight = arithmetic.exp(score, lanes)
                 tir.store(self.scores, at, weight, lanes)
                 tir.store(state, 0, tir.load(state, 0, lanes) + weight, lanes)
-            query = place + self.kv_head * self.group + head
-            tir.store(largest, query, top)
+            query = base + self.kv_head * self.group + head
+            tir.store(largest, query, highest)
             added = tir.fold(tir.bind(tir.load(state, 0, lanes)), lanes, lambda a, b: a + b)
             tir.store(total, query, added)
 
-    def weigh(self, values: Buffer, place: Value, partial: Buffer) -> None:
+    def weigh(self, values: Buffer, base: Value, partial: Buffer) -> None:
         """Sums of the values, weighted by the scores, into `partial`."""
         lanes, chunks = self.lanes, self.spec.head_dim // self.lanes
         # As many heads at a time as sums fit into registers.
@@ -148,13 +148,13 @@ class _Stretch:
             with tir.serial(self.count) as index:
                 value = [self._row(values, index, chunk * lanes, lanes) for chunk in range(chunks)]
                 for number, member in enumerate(part):
-                    score = tir.bind(tir.load(self.scores, member * _STRETCH + index))
+                    score = tir.bind(tir.load(self.scores, member * _SPLIT_KEYS + index))
                     for chunk in range(chunks):
                         at = (number * chunks + chunk) * lanes
                         term = value[chunk] * tir.splat(score, lanes)
                         tir.store(sums, at, tir.load(sums, at, lanes) + term, lanes)
             for number, member in enumerate(part):
-                row = (place + self.kv_head * self.group + member) * self.spec.head_dim
+                row = (base + self.kv_head * self.group + member) * self.spec.head_dim
                 for chunk in range(chunks):
                     value = tir.load(sums, (number * chunks + chunk) * lanes, lanes)
                     tir.store(partial, row + chunk * lanes, value, lanes)
@@ -187,17 +187,17 @@ def _merge(
     sinks: Buffer | None,
     y: Buffer,
 ) -> None:
-    """Adds up the stretches of each head, each scaled to the largest score of all.
+    """Adds up the splits of each head, each scaled to the largest score of all.
 
-    A sink is one more stretch, which has a score and no value.
+    A sink is one more split, which has a score and no value.
     """
     lanes = isa.divisor_lanes(spec.head_dim)
     with tir.serial(spec.query_heads) as head:
         state = tir.local(2)
         tir.store(state, 0, tir.const(MASKED) if sinks is None else tir.load(sinks, head))
-        with tir.serial(count) as stretch:
-            top = tir.load(largest, stretch * spec.query_heads + head)
-            tir.store(state, 0, tir.maximum(tir.load(state, 0), top))
+        with tir.serial(count) as split:
+            highest = tir.load(largest, split * spec.query_heads + head)
+            tir.store(state, 0, tir.maximum(tir.load(state, 0), highest))
         begin = tir.const(0.0)
         if sinks is not None:
             begin = arithmetic.exp(tir.load(sinks, head) - tir.load(state, 0), 1)
@@ -205,8 +205,8 @@ def _merge(
         sums = tir.local(spec.head_dim)
         for chunk in range(spec.head_dim // lanes):
             tir.store(sums, chunk * lanes, tir.zeros(lanes), lanes)
-        with tir.serial(count) as stretch:
-            row = tir.bind(stretch * spec.query_heads + head)
+        with tir.serial(count) as split:
+            row = tir.bind(split * spec.query_heads + head)
             factor = arithmetic.exp(tir.load(largest, row) - tir.load(state, 0), 1)
             tir.store(state, 1, tir.load(state, 1) + tir.load(total, row) * factor)
             for chunk in range(spec.head_dim // lanes):

@@ -42,8 +42,8 @@ def rms_norm(isa: Isa, columns: int, single: bool, epsilon: float, residual: boo
                 value = tir.bind(value)
                 if added is not None:
                     tir.store(added, (token, column), value, lanes)
-                sums, place = (squares, chain * isa.lanes) if lanes > 1 else (rest, 0)
-                tir.store(sums, place, tir.load(sums, place, lanes) + value * value, lanes)
+                sums, lane = (squares, chain * isa.lanes) if lanes > 1 else (rest, 0)
+                tir.store(sums, lane, tir.load(sums, lane, lanes) + value * value, lanes)
 
             along(isa, columns, square)
             total = tir.load(squares, 0, isa.lanes)

@@ -1,9 +1,8 @@
-"""Mixture of experts (Shazeer et al. 2017): each token is multiplied with a few matrices of many.
+"""Mixture of experts (Shazeer et al. 2017): each token is multiplied with a few of many matrices.
 
 The experts' matrices are stacked on their rows, each in whole row blocks. A pair is a token with
-one of the experts it chose; pair p belongs to token p // top. Many tokens are counted out by expert
-first, so that a row block is read once for all tokens that want it; with one token, each of its
-experts is read and no other.
+one of its experts; pair p belongs to token p // top_k. Many tokens are sorted by expert first, so
+that a row block is read once for all tokens that use it; with one token, only its experts are read.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Shape:
-    """`experts` matrices [rows, columns], `top` of them per token.
+    """`experts` matrices [rows, columns], `top_k` of them per token.
 
     `single`: one token, else their number is symbolic. `shared`: all pairs of a token take the
     token's one row, else each pair has its own. `bias`: one number per row of every expert.
@@ -33,7 +32,7 @@ class Shape:
     """
 
     experts: int
-    top: int
+    top_k: int
     rows: int
     columns: int
     single: bool
@@ -43,32 +42,32 @@ class Shape:
 
 
 @cache
-def route(experts: int, top: int, single: bool, normalized: bool) -> PrimFunc:
-    """f(logits [n, experts], chosen int32 [n, top], shares [n, top]): the largest, by softmax.
+def route(experts: int, top_k: int, single: bool, normalized: bool) -> PrimFunc:
+    """f(logits [n, experts], expert_indices int32 [n, top_k], routing_weights).
 
-    `normalized`: over the chosen ones, so that shares add up to 1; else over all experts.
+    `normalized`: the softmax is over these `top_k`, so that their weights sum to 1; else over all.
     """
 
     def body() -> None:
         n = 1 if single else tir.symbol("n")
         logits = tir.parameter("logits", (n, experts), "float32")
-        chosen = tir.parameter("chosen", (n, top), "int32")
-        shares = tir.parameter("shares", (n, top), "float32")
+        expert_indices = tir.parameter("expert_indices", (n, top_k), "int32")
+        routing_weights = tir.parameter("routing_weights", (n, top_k), "float32")
         with tir.code(), tir.parallel(n) as token:
             left, best, total = tir.local(experts), tir.local(1, "int32"), tir.local(1)
             with tir.serial(experts) as expert:
                 tir.store(left, expert, tir.load(logits, (token, expert)))
-            with tir.serial(top) as place:
+            with tir.serial(top_k) as rank:
                 tir.store(best, 0, tir.const(0, "int32"))
                 with tir.serial(experts) as expert:
                     largest = tir.load(left, tir.load(best, 0))
                     with tir.when(tir.load(left, expert) > largest):
                         tir.store(best, 0, tir.cast(expert, "int32", 1))
                 number = tir.bind(tir.load(best, 0))
-                tir.store(chosen, (token, place), number)
-                tir.store(shares, (token, place), tir.load(left, number))
+                tir.store(expert_indices, (token, rank), number)
+                tir.store(routing_weights, (token, rank), tir.load(left, number))
                 tir.store(left, number, tir.const(MASKED))
-            largest = tir.bind(tir.load(shares, (token, 0)))
+            largest = tir.bind(tir.load(routing_weights, (token, 0)))
             tir.store(total, 0, tir.const(0.0))
 
             def add(logit: Value) -> None:
@@ -76,29 +75,30 @@ def route(experts: int, top: int, single: bool, normalized: bool) -> PrimFunc:
                 tir.store(total, 0, tir.load(total, 0) + weight)
 
             if normalized:
-                with tir.serial(top) as place:
-                    add(tir.load(shares, (token, place)))
+                with tir.serial(top_k) as rank:
+                    add(tir.load(routing_weights, (token, rank)))
             else:
                 with tir.serial(experts) as expert:
                     add(tir.load(logits, (token, expert)))
-            with tir.serial(top) as place:
-                weight = arithmetic.exp(tir.load(shares, (token, place)) - largest, 1)
-                tir.store(shares, (token, place), weight / tir.load(total, 0))
+            with tir.serial(top_k) as rank:
+                weight = arithmetic.exp(tir.load(routing_weights, (token, rank)) - largest, 1)
+                tir.store(routing_weights, (token, rank), weight / tir.load(total, 0))
 
     return tir.function(body)
 
 
 @cache
 def experts_linear(isa: Isa, fmt: WeightFormat, shape: Shape) -> PrimFunc:
-    """f(chosen int32 [n, top], x, packed weight…, bias [experts rows] if any, y [n top, rows]).
+    """f(expert_indices int32 [n, top_k], x, packed weight…, bias?, y [n top_k, rows]).
 
-    x is [n, columns] where `shared`, else [n top, columns]. Rows must be whole row blocks.
+    x is [n, columns] where `shared`, else [n top_k, columns]. Bias is [experts rows]. Rows must be
+    whole row blocks.
     """
 
     def body() -> None:
         n = 1 if shape.single else tir.symbol("n")
-        chosen = tir.parameter("chosen", (n, shape.top), "int32")
-        x = tir.parameter("x", (n if shape.shared else n * shape.top, shape.columns), "float32")
+        expert_indices = tir.parameter("expert_indices", (n, shape.top_k), "int32")
+        x = tir.parameter("x", (n if shape.shared else n * shape.top_k, shape.columns), "float32")
         weight = [
             tir.parameter(suffix, size, dtype)
             for suffix, (size, dtype) in fmt.parameters(
@@ -108,10 +108,10 @@ def experts_linear(isa: Isa, fmt: WeightFormat, shape: Shape) -> PrimFunc:
         bias = None
         if shape.bias:
             bias = tir.parameter("bias", (shape.experts * shape.rows,), "float32")
-        y = tir.parameter("y", (n * shape.top, shape.rows), "float32")
+        y = tir.parameter("y", (n * shape.top_k, shape.rows), "float32")
         with tir.code():
             sums = _sums(isa, fmt, shape, n, x, weight)
-            work = _Work(isa, shape, n, chosen, bias, y, sums)
+            work = _Work(isa, shape, n, expert_indices, bias, y, sums)
             if shape.single:
                 work.one_token()
             else:
@@ -131,13 +131,13 @@ def _sums(
         return lambda block, rows: floating_sums(
             isa, fmt, weight, block, x, rows, single=shape.single
         )
-    count = n if shape.shared else n * shape.top
+    count = n if shape.shared else n * shape.top_k
     # Tiles of one row: whichever rows an expert's pairs name can be taken together.
     kept = quantize_rows(isa, x, count, shape.columns, 1, isa.dot(fmt.name).offset)
 
     def quantized(block: Value, rows: list[Value]) -> list[Value]:
         def places(group: Value) -> list[Value]:
-            return [tir.bind(kept.place(row, group, 0)) for row in rows]
+            return [tir.bind(kept.slot(row, group, 0)) for row in rows]
 
         return quantized_sums(isa, fmt, kept, weight, block, places, len(rows))
 
@@ -149,7 +149,7 @@ class _Work:
     isa: Isa
     shape: Shape
     n: Any
-    chosen: Buffer
+    expert_indices: Buffer
     bias: Buffer | None
     y: Buffer
     sums: _Sums
@@ -160,10 +160,10 @@ class _Work:
         return self.shape.rows // self.isa.lanes
 
     def one_token(self) -> None:
-        """A task per row block of each chosen expert."""
-        with tir.parallel(self.shape.top * self.blocks) as task:
+        """A task per row block of each of the token's experts."""
+        with tir.parallel(self.shape.top_k * self.blocks) as task:
             pair, part = tir.bind(task // self.blocks), tir.bind(task % self.blocks)
-            expert = tir.bind(tir.load(self.chosen, (0, pair)))
+            expert = tir.bind(tir.load(self.expert_indices, (0, pair)))
             source = tir.const(0, "int32") if self.shape.shared else pair
             (value,) = self.sums(tir.bind(expert * self.blocks + part), [source])
             self._write(pair, expert, part, value)
@@ -183,26 +183,26 @@ class _Work:
                 places = [
                     tir.bind(begin + step * self.isa.tile + first + row) for row in range(count)
                 ]
-                pairs = [tir.bind(tir.load(order, tir.minimum(place, end - 1))) for place in places]
+                pairs = [tir.bind(tir.load(order, tir.minimum(rank, end - 1))) for rank in places]
                 rows = pairs
                 if self.shape.shared:
-                    rows = [tir.bind(pair // self.shape.top) for pair in pairs]
-                for place, pair, value in zip(places, pairs, self.sums(block, rows), strict=True):
-                    with tir.when(place < end):
+                    rows = [tir.bind(pair // self.shape.top_k) for pair in pairs]
+                for rank, pair, value in zip(places, pairs, self.sums(block, rows), strict=True):
+                    with tir.when(rank < end):
                         self._write(pair, expert, part, value)
 
             each_tile(tir.bind(end - begin), self.isa.tile, multiply)
 
     def _sorted(self) -> tuple[Buffer, Buffer]:
         """Where each expert's pairs start, [experts + 1], in the pairs sorted by expert."""
-        top, experts = self.shape.top, self.shape.experts
-        pairs = self.n * top
+        top_k, experts = self.shape.top_k, self.shape.experts
+        pairs = self.n * top_k
         starts = tir.scratch(experts + 1, "int32")
         free, order = tir.scratch(experts, "int32"), tir.scratch(pairs, "int32")
         one = tir.const(1, "int32")
 
         def wanted(pair: Value) -> Value:
-            return tir.bind(tir.load(self.chosen, (pair // top, pair % top)))
+            return tir.bind(tir.load(self.expert_indices, (pair // top_k, pair % top_k)))
 
         with tir.serial(experts + 1) as expert:
             tir.store(starts, expert, tir.const(0, "int32"))
@@ -215,9 +215,9 @@ class _Work:
             tir.store(starts, expert + 1, tir.load(starts, expert + 1) + start)
         with tir.serial(pairs) as pair:
             expert = wanted(pair)
-            place = tir.bind(tir.load(free, expert))
-            tir.store(order, place, tir.cast(pair, "int32", 1))
-            tir.store(free, expert, place + one)
+            rank = tir.bind(tir.load(free, expert))
+            tir.store(order, rank, tir.cast(pair, "int32", 1))
+            tir.store(free, expert, rank + one)
         return starts, order
 
     def _write(self, pair: Value, expert: Value, part: Value, value: Value) -> None:
@@ -229,21 +229,21 @@ class _Work:
 
 
 @cache
-def combine(isa: Isa, columns: int, top: int, single: bool) -> PrimFunc:
-    """f(rows [n top, columns], shares [n, top], y [n, columns]): each token's rows by shares."""
+def combine(isa: Isa, columns: int, top_k: int, single: bool) -> PrimFunc:
+    """f(rows [n top_k, columns], routing_weights [n, top_k], y [n, columns]): weighted sums."""
 
     def body() -> None:
         n = 1 if single else tir.symbol("n")
-        shares = tir.parameter("shares", (n, top), "float32")
-        rows = tir.parameter("rows", (n * top, columns), "float32")
+        routing_weights = tir.parameter("routing_weights", (n, top_k), "float32")
+        rows = tir.parameter("rows", (n * top_k, columns), "float32")
         y = tir.parameter("y", (n, columns), "float32")
         with tir.code(), tir.parallel(n) as token:
 
             def add(column: Value, _chain: int, lanes: int) -> None:
                 total = None
-                for place in range(top):
-                    share = tir.splat(tir.load(shares, (token, place)), lanes)
-                    term = tir.load(rows, (token * top + place, column), lanes) * share
+                for rank in range(top_k):
+                    routing_weight = tir.splat(tir.load(routing_weights, (token, rank)), lanes)
+                    term = tir.load(rows, (token * top_k + rank, column), lanes) * routing_weight
                     total = term if total is None else tir.bind(total + term)
                 tir.store(y, (token, column), total, lanes)
 

@@ -1,8 +1,8 @@
 """Attention of one new token on GPUs, in float32 whatever the type of the KV cache.
 
-A group of threads takes one KV head and one stretch of the context, for all query heads that share
-it; a second kernel merges the stretches (split softmax: Milakov and Gimelshein 2018). How long the
-text is only the GPU knows: groups beyond its end return at once.
+A group of threads takes one KV head and one split of the context, for all its query heads;
+a second kernel merges the splits (online softmax: Milakov and Gimelshein 2018). Only the GPU knows
+the length of the text: groups beyond its end return at once.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ def capped(score: Value, spec: Attention) -> Value:
 
 
 @cache
-def stretches(
+def kv_splits(
     arithmetic: Arithmetic, tuning: Tuning, spec: Attention, cache_dtype: str
 ) -> PrimFunc:
     """f(q [1, query_heads, head_dim], position [1], K, V, partial, largest, total).
 
-    partial [stretches, query_heads, head_dim]: outputs that are not normalized; largest and total
-    [stretches, query_heads]: largest score, and sum of exp(score - largest).
+    partial [splits, query_heads, head_dim]: outputs that are not normalized; largest and total
+    [splits, query_heads]: largest score, and sum of exp(score - largest).
     """
     group = spec.query_heads // spec.kv_heads
-    stretch, threads = tuning.stretch, tuning.attention_threads
+    split_keys, threads = tuning.split_keys, tuning.attention_threads
     lanes = gcd(spec.head_dim, 4)
 
     def body() -> None:
         context = tir.symbol("context")
-        count = (context + (stretch - 1)) // stretch
+        count = (context + (split_keys - 1)) // split_keys
         q = tir.parameter("q", (1, spec.query_heads, spec.head_dim), "float32")
         position = tir.parameter("position", (1,), "int32")
         cache_shape = (spec.kv_heads, context, spec.head_dim)
@@ -56,26 +56,26 @@ def stretches(
         launch = gpu.launch((count, spec.kv_heads), (threads,))
         with tir.code(), launch as (number, kv_head, thread):
             queries = gpu.shared(group * spec.head_dim)
-            scores = gpu.shared(group * stretch)
-            tops = gpu.shared(group)
+            scores = gpu.shared(group * split_keys)
+            highest_of = gpu.shared(group)
             end = tir.bind(tir.load(position, 0) + 1)
-            first = tir.bind(first_seen(spec, end) + tir.cast(number, "int32", 1) * stretch)
+            first = tir.bind(first_seen(spec, end) + tir.cast(number, "int32", 1) * split_keys)
             head = tir.bind(kv_head * group)
             with tir.when(first < end):
-                here = tir.bind(tir.minimum(end - first, stretch))
+                here = tir.bind(tir.minimum(end - first, split_keys))
                 with gpu.share(group * spec.head_dim, thread, threads) as index:
                     value = tir.load(q, (0, head + index // spec.head_dim, index % spec.head_dim))
                     tir.store(queries, index, value * tir.const(spec.scale))
                 gpu.barrier()
-                with tir.serial(-(-stretch // threads)) as turn:
-                    key = tir.bind(turn * threads + thread)
+                with tir.serial(-(-split_keys // threads)) as step:
+                    key = tir.bind(step * threads + thread)
                     with tir.when(key < here):
                         sums = tir.local(group * lanes)
                         for member in range(group):
                             tir.store(sums, member * lanes, tir.zeros(lanes), lanes)
                         with tir.serial(spec.head_dim // lanes) as part:
-                            place = (kv_head, first + key, part * lanes)
-                            row = arithmetic.load(keys, place, lanes)
+                            element = (kv_head, first + key, part * lanes)
+                            row = arithmetic.load(keys, element, lanes)
                             for member in range(group):
                                 at = member * spec.head_dim + part * lanes
                                 product = tir.load(queries, at, lanes) * row
@@ -83,27 +83,27 @@ def stretches(
                                 tir.store(sums, member * lanes, before + product, lanes)
                         for member in range(group):
                             score = gpu.sum_lanes(sums, member * lanes, lanes)
-                            tir.store(scores, member * stretch + key, capped(score, spec))
+                            tir.store(scores, member * split_keys + key, capped(score, spec))
                 gpu.barrier()
                 with gpu.share(group, thread, threads) as member:
-                    top = tir.local(1)
-                    tir.store(top, 0, tir.const(MASKED))
+                    highest = tir.local(1)
+                    tir.store(highest, 0, tir.const(MASKED))
                     with tir.serial(here) as key:
-                        score = tir.load(scores, member * stretch + key)
-                        tir.store(top, 0, tir.maximum(tir.load(top, 0), score))
-                    tir.store(tops, member, tir.load(top, 0))
-                    tir.store(largest, (number, head + member), tir.load(top, 0))
+                        score = tir.load(scores, member * split_keys + key)
+                        tir.store(highest, 0, tir.maximum(tir.load(highest, 0), score))
+                    tir.store(highest_of, member, tir.load(highest, 0))
+                    tir.store(largest, (number, head + member), tir.load(highest, 0))
                 gpu.barrier()
-                scored = gpu.share(group * stretch, thread, threads)
-                with scored as index, tir.when(index % stretch < here):
-                    score = tir.load(scores, index) - tir.load(tops, index // stretch)
+                scored = gpu.share(group * split_keys, thread, threads)
+                with scored as index, tir.when(index % split_keys < here):
+                    score = tir.load(scores, index) - tir.load(highest_of, index // split_keys)
                     tir.store(scores, index, tirx.exp(score))
                 gpu.barrier()
                 with gpu.share(group, thread, threads) as member:
                     added = tir.local(1)
                     tir.store(added, 0, tir.const(0.0))
                     with tir.serial(here) as key:
-                        weight = tir.load(scores, member * stretch + key)
+                        weight = tir.load(scores, member * split_keys + key)
                         tir.store(added, 0, tir.load(added, 0) + weight)
                     tir.store(total, (number, head + member), tir.load(added, 0))
                 with gpu.share(spec.head_dim, thread, threads) as feature:
@@ -113,19 +113,19 @@ def stretches(
                     with tir.serial(here) as key:
                         value = arithmetic.load(values, (kv_head, first + key, feature))
                         for member in range(group):
-                            weight = tir.load(scores, member * stretch + key)
+                            weight = tir.load(scores, member * split_keys + key)
                             before = tir.load(outputs, member)
                             tir.store(outputs, member, before + weight * value)
                     for member in range(group):
-                        place = (number, head + member, feature)
-                        tir.store(partial, place, tir.load(outputs, member))
+                        element = (number, head + member, feature)
+                        tir.store(partial, element, tir.load(outputs, member))
 
     return tir.function(body)
 
 
 @cache
 def merge(tuning: Tuning, spec: Attention) -> PrimFunc:
-    """f(position [1], partial, largest, total, y [1, query_heads head_dim]); see `stretches`."""
+    """f(position [1], partial, largest, total, y [1, query_heads head_dim]); see `kv_splits`."""
     threads = tuning.attention_threads
 
     def body() -> None:
@@ -141,17 +141,17 @@ def merge(tuning: Tuning, spec: Attention) -> PrimFunc:
             with tir.when(feature < spec.head_dim):
                 end = tir.bind(tir.load(position, 0) + 1)
                 seen = end - first_seen(spec, end)
-                used = tir.bind((seen + (tuning.stretch - 1)) // tuning.stretch)
+                used = tir.bind((seen + (tuning.split_keys - 1)) // tuning.split_keys)
                 state = tir.local(3)
                 tir.store(state, 0, tir.const(MASKED))
                 with tir.serial(used) as number:
-                    top = tir.load(largest, (number, head))
-                    tir.store(state, 0, tir.maximum(tir.load(state, 0), top))
+                    highest = tir.load(largest, (number, head))
+                    tir.store(state, 0, tir.maximum(tir.load(state, 0), highest))
                 tir.store(state, 1, tir.const(0.0))
                 tir.store(state, 2, tir.const(0.0))
                 with tir.serial(used) as number:
-                    top = tir.load(largest, (number, head))
-                    factor = tir.bind(tirx.exp(top - tir.load(state, 0)))
+                    highest = tir.load(largest, (number, head))
+                    factor = tir.bind(tirx.exp(highest - tir.load(state, 0)))
                     added = tir.load(total, (number, head)) * factor
                     tir.store(state, 1, tir.load(state, 1) + added)
                     value = tir.load(partial, (number, head, feature)) * factor

@@ -38,8 +38,8 @@ def rms_norm(
             squares = gpu.shared(threads)
             total = tir.local(1)
             tir.store(total, 0, tir.const(0.0))
-            with tir.serial(-(-columns // threads)) as turn:
-                column = tir.bind(turn * threads + thread)
+            with tir.serial(-(-columns // threads)) as step:
+                column = tir.bind(step * threads + thread)
                 with tir.when(column < columns):
                     value = tir.load(x, (token, column))
                     if other is not None:
@@ -54,8 +54,8 @@ def rms_norm(
             scale = tir.bind(tir.const(1.0) / tir.sqrt(mean + tir.const(epsilon)))
             # Each thread reads only what it has written itself.
             source = x if added is None else added
-            with tir.serial(-(-columns // threads)) as turn:
-                column = tir.bind(turn * threads + thread)
+            with tir.serial(-(-columns // threads)) as step:
+                column = tir.bind(step * threads + thread)
                 with tir.when(column < columns):
                     value = tir.load(source, (token, column)) * scale
                     tir.store(y, (token, column), value * tir.load(weight, column))
@@ -182,7 +182,7 @@ def rotate_and_store(
         groups = (-(-spec.head_dim // threads), heads, n)
         with tir.code(), gpu.launch(groups, (threads,)) as (part, head, token, thread):
             feature = tir.bind(part * threads + thread)
-            place = tir.bind(tir.load(position, 0) + tir.cast(token, "int32", 1))
+            token_position = tir.bind(tir.load(position, 0) + tir.cast(token, "int32", 1))
             with tir.when(feature < spec.head_dim):
                 first = tir.bind(head * spec.head_dim)
                 number = tir.local(1)
@@ -191,7 +191,7 @@ def rotate_and_store(
                     with tir.when((head < rotated_heads) & (feature < spec.rotary_dim)):
                         pair = tir.bind(feature // 2 if spec.interleaved else feature % half)
                         angle = tir.bind(
-                            tir.cast(place, "float32", 1) * tir.load(frequencies, pair)
+                            tir.cast(token_position, "float32", 1) * tir.load(frequencies, pair)
                         )
                         cosine = tir.cos(angle) * tir.const(magnitude)
                         sine = tir.sin(angle) * tir.const(magnitude)
@@ -209,10 +209,10 @@ def rotate_and_store(
                 with tir.when(head < spec.query_heads):
                     tir.store(q, (token, head, feature), value)
                 with tir.when((head >= spec.query_heads) & (head < rotated_heads)):
-                    index = (head - spec.query_heads, place, feature)
+                    index = (head - spec.query_heads, token_position, feature)
                     arithmetic.store(keys, index, value)
                 with tir.when(head >= rotated_heads):
-                    index = (head - rotated_heads, place, feature)
+                    index = (head - rotated_heads, token_position, feature)
                     arithmetic.store(values, index, value)
 
     return tir.function(body)

@@ -3,7 +3,7 @@
 A thread takes four rows of W at a time, which lie side by side in the packed layout whatever the
 size of its row blocks, so that the GPU reads the CPU's weights with loads of 16 bytes.
 
-One token: a group works on a few fours of rows; its threads share the columns group by group and
+One token: a group works on a few quads of rows; its threads share the columns group by group and
 add up what they have at the end. Reading the weights takes the time, so all sums are float32. With
 `Arithmetic.textures` the stored words of quantized weights come as texels of an image over the same
 memory: four words of 32 bits, which is what a thread reads at once anyway.
@@ -63,7 +63,7 @@ def linear(arithmetic: Arithmetic, tuning: Tuning, fmt: WeightFormat, shape: Sha
 
 @dataclass(frozen=True)
 class Weight:
-    """A packed matrix, read four rows at a time: rows 4 * four … 4 * four + 3."""
+    """A packed matrix, read four rows at a time: rows 4 * quad to 4 * quad + 3."""
 
     arithmetic: Arithmetic
     fmt: WeightFormat
@@ -73,7 +73,7 @@ class Weight:
     textures: bool = False
 
     @property
-    def fours(self) -> int:
+    def row_quads(self) -> int:
         """Fours of rows, those that only pad the last ones included."""
         return int(self.arrays[0].shape[0]) * (self.fmt.row_block // LANES)
 
@@ -82,30 +82,30 @@ class Weight:
         """Groups of 32 columns."""
         return -(-self.shape.columns // GROUP)
 
-    def _place(self, four: Value) -> tuple[Value, Value]:
+    def _block_and_lane(self, quad: Value) -> tuple[Value, Value]:
         per_block = self.fmt.row_block // LANES
-        return four // per_block, four % per_block * LANES
+        return quad // per_block, quad % per_block * LANES
 
-    def scales(self, four: Value, group: Value) -> Value:
+    def scales(self, quad: Value, group: Value) -> Value:
         """The four rows' scales, float32; only for quantized formats."""
-        block, lane = self._place(four)
+        block, lane = self._block_and_lane(quad)
         return self.arithmetic.load(self.arrays[1], (block, group, lane), LANES)
 
-    def words(self, four: Value, group: Value, word: Value) -> Value:
+    def words(self, quad: Value, group: Value, word: Value) -> Value:
         """One stored word of each of the four rows; only for quantized formats."""
-        block, lane = self._place(four)
-        place = (block, group, word, lane)
+        block, lane = self._block_and_lane(quad)
+        position = (block, group, word, lane)
         read = gpu.texel if self.textures else tir.load
-        return tir.bind(read(self.arrays[0], place, LANES))
+        return tir.bind(read(self.arrays[0], position, LANES))
 
-    def column(self, four: Value, column: Value) -> Value:
+    def column(self, quad: Value, column: Value) -> Value:
         """One column of the four rows, float32; only for formats that are not quantized."""
-        block, lane = self._place(four)
+        block, lane = self._block_and_lane(quad)
         return self.arithmetic.load(self.arrays[0], (block, column, lane), LANES)
 
     @property
     def words_per_group(self) -> int:
-        """Stored words per row and group of 32 columns; plain numbers come as eight fours."""
+        """Stored words per row and group of 32 columns; other formats: eight of four numbers."""
         return 4 if self.fmt.name == "q4" else 8
 
     @property
@@ -147,11 +147,11 @@ class _Kernel:
     def shape(self) -> Shape:
         return self.weight.shape
 
-    def write(self, token: Value, four: Value, sums: Buffer, first: Value) -> None:
+    def write(self, token: Value, quad: Value, sums: Buffer, first: Value) -> None:
         """The finished numbers of four rows, at `first` of `sums`; rows beyond are left out."""
         lanes = LANES if self.shape.rows % LANES == 0 else 1
         for lane in range(0, LANES, lanes):
-            row = four * LANES + lane
+            row = quad * LANES + lane
             with tir.when(row < self.shape.rows):
                 total = tir.load(sums, first + lane, lanes)
                 if self.bias is not None:
@@ -161,42 +161,42 @@ class _Kernel:
 
 def _one_token(kernel: _Kernel) -> None:
     weight, shape, tuning = kernel.weight, kernel.shape, kernel.tuning
-    split, fours = tuning.vector_split, tuning.vector_rows
+    split, row_quads = tuning.vector_split, tuning.vector_rows
     steps = weight.groups if weight.fmt.is_quantized else -(-shape.columns // PIECE)
-    with gpu.launch((-(-weight.fours // fours),), (split, fours)) as (block, part, row):
-        partial = gpu.shared(fours * split * LANES)
+    with gpu.launch((-(-weight.row_quads // row_quads),), (split, row_quads)) as (block, part, row):
+        partial = gpu.shared(row_quads * split * LANES)
         total = tir.local(LANES)
         tir.store(total, 0, tir.zeros(LANES), LANES)
-        four = tir.bind(block * fours + row)
-        with tir.when(four < weight.fours), tir.serial(-(-steps // split)) as turn:
-            step = tir.bind(turn * split + part)
+        quad = tir.bind(block * row_quads + row)
+        with tir.when(quad < weight.row_quads), tir.serial(-(-steps // split)) as round_:
+            step = tir.bind(round_ * split + part)
             with tir.when(step < steps):
                 if weight.fmt.is_quantized:
-                    _add_group(kernel, four, step, total)
+                    _add_group(kernel, quad, step, total)
                 else:
-                    _add_columns(kernel, four, step, total)
-        place = tir.bind((row * split + part) * LANES)
-        tir.store(partial, place, tir.load(total, 0, LANES), LANES)
+                    _add_columns(kernel, quad, step, total)
+        position = tir.bind((row * split + part) * LANES)
+        tir.store(partial, position, tir.load(total, 0, LANES), LANES)
         distance = split // 2
         while distance:
             gpu.barrier()
             with tir.when(part < distance):
-                other = tir.load(partial, place + distance * LANES, LANES)
-                tir.store(partial, place, tir.load(partial, place, LANES) + other, LANES)
+                other = tir.load(partial, position + distance * LANES, LANES)
+                tir.store(partial, position, tir.load(partial, position, LANES) + other, LANES)
             distance //= 2
         gpu.barrier()
-        with tir.when((part == 0) & (four < weight.fours)):
-            kernel.write(0, four, partial, place)
+        with tir.when((part == 0) & (quad < weight.row_quads)):
+            kernel.write(0, quad, partial, position)
 
 
-def _add_group(kernel: _Kernel, four: Value, group: Value, total: Buffer) -> None:
+def _add_group(kernel: _Kernel, quad: Value, group: Value, total: Buffer) -> None:
     """Adds the products of 32 columns of four rows to `total`."""
     weight = kernel.weight
     xs = tir.local(GROUP)
     _load_x(kernel, 0, group * GROUP, GROUP, xs)
     sums = tir.zeros(LANES)
     for word in range(weight.words_per_group):
-        words = weight.words(four, group, word)
+        words = weight.words(quad, group, word)
         for part in range(weight.parts):
             product = weight.stored(words, part, "float32") * tir.splat(
                 tir.load(xs, weight.column_of(word, part)), LANES
@@ -209,16 +209,16 @@ def _add_group(kernel: _Kernel, four: Value, group: Value, total: Buffer) -> Non
             added = added + tir.load(xs, column)
         offset = tir.bind(added * tir.const(weight.offset))
         sums = sums - tir.splat(offset, LANES)
-    scaled = sums * weight.scales(four, group)
+    scaled = sums * weight.scales(quad, group)
     tir.store(total, 0, tir.load(total, 0, LANES) + scaled, LANES)
 
 
-def _add_columns(kernel: _Kernel, four: Value, step: Value, total: Buffer) -> None:
+def _add_columns(kernel: _Kernel, quad: Value, step: Value, total: Buffer) -> None:
     """Adds the products of 16 columns of four rows that are not quantized to `total`."""
     with tir.serial(PIECE) as index:
         column = tir.bind(step * PIECE + index)
         with tir.when(column < kernel.shape.columns):
-            product = kernel.weight.column(four, column) * tir.splat(
+            product = kernel.weight.column(quad, column) * tir.splat(
                 tir.load(kernel.x, (0, column)), LANES
             )
             tir.store(total, 0, tir.load(total, 0, LANES) + product, LANES)
@@ -248,34 +248,34 @@ def _many_tokens(kernel: _Kernel) -> None:
         fast=kernel.arithmetic.fast if weight.fmt.is_quantized else "float32",
     )
     tiles = (kernel.n + (tile.tokens - 1)) // tile.tokens
-    groups = (-(-weight.fours // tile.rows), tiles)
+    groups = (-(-weight.row_quads // tile.rows), tiles)
     threads = (tuning.matrix_rows, tuning.matrix_tokens)
     with gpu.launch(groups, threads) as (row_block, token_block, row, column):
         tile_w = gpu.shared(GROUP * tile.rows * LANES, tile.fast)
         tile_x = gpu.shared(GROUP * tile.tokens, tile.fast)
         scales_x = gpu.shared(GROUP // PIECE * tile.tokens)
         thread = tir.bind(column * tile.rows + row)
-        first_four = tir.bind(row_block * tile.rows)
+        first_quad = tir.bind(row_block * tile.rows)
         first_token = tir.bind(tir.cast(token_block, "int32", 1) * tile.tokens)
-        four = tir.bind(tir.minimum(first_four + row, weight.fours - 1))
+        quad = tir.bind(tir.minimum(first_quad + row, weight.row_quads - 1))
         total = tir.local(each * LANES)
         for token in range(each):
             tir.store(total, token * LANES, tir.zeros(LANES), LANES)
         with tir.serial(weight.groups) as group:
-            tile.load_weights(thread, first_four, group, tile_w)
+            tile.load_weights(thread, first_quad, group, tile_w)
             tile.load_activations(thread, first_token, group, tile_x, scales_x)
             gpu.barrier()
-            tile.multiply(row, column, tile_w, tile_x, scales_x, (four, group), total)
+            tile.multiply(row, column, tile_w, tile_x, scales_x, (quad, group), total)
             gpu.barrier()
         for token in range(each):
-            place = tir.bind(first_token + column * each + token)
-            with tir.when((place < kernel.n) & (first_four + row < weight.fours)):
-                kernel.write(place, four, total, token * LANES)
+            position = tir.bind(first_token + column * each + token)
+            with tir.when((position < kernel.n) & (first_quad + row < weight.row_quads)):
+                kernel.write(position, quad, total, token * LANES)
 
 
 @dataclass(frozen=True)
 class _Tile:
-    """`rows` fours of rows times `tokens` tokens, 32 columns at a time, as type `fast`."""
+    """`rows` quads of rows times `tokens` tokens, 32 columns at a time, as type `fast`."""
 
     kernel: _Kernel
     rows: int
@@ -287,17 +287,17 @@ class _Tile:
         return -(-count // threads), threads
 
     def load_weights(self, thread: Value, first: Value, group: Value, to: Buffer) -> None:
-        """[32 columns, fours, 4] into local memory; a task is one stored word of a four."""
+        """[32 columns, row_quads, 4] into local memory; a task is one stored word of a quad."""
         weight, rows = self.kernel.weight, self.rows
         count = rows * weight.words_per_group
-        turns, threads = self._tasks(count)
-        with tir.serial(turns) as turn:
-            task = tir.bind(turn * threads + thread)
+        rounds, threads = self._tasks(count)
+        with tir.serial(rounds) as round_:
+            task = tir.bind(round_ * threads + thread)
             with tir.when(task < count):
                 row, word = tir.bind(task % rows), tir.bind(task // rows)
-                four = tir.bind(tir.minimum(first + row, weight.fours - 1))
+                quad = tir.bind(tir.minimum(first + row, weight.row_quads - 1))
                 if weight.fmt.is_quantized:
-                    words = weight.words(four, group, word)
+                    words = weight.words(quad, group, word)
                     for part in range(weight.parts):
                         number = weight.stored(words, part, self.fast)
                         number = number - tir.const(weight.offset, self.fast, LANES)
@@ -306,20 +306,20 @@ class _Tile:
                     return
                 for part in range(weight.parts):
                     column = tir.bind(word * weight.parts + part)
-                    place = tir.bind(group * GROUP + column)
+                    position = tir.bind(group * GROUP + column)
                     target = tir.bind((column * rows + row) * LANES)
                     tir.store(to, target, tir.zeros(LANES), LANES)
-                    with tir.when(place < weight.shape.columns):
-                        tir.store(to, target, weight.column(four, place), LANES)
+                    with tir.when(position < weight.shape.columns):
+                        tir.store(to, target, weight.column(quad, position), LANES)
 
     def load_activations(
         self, thread: Value, first: Value, group: Value, to: Buffer, scales: Buffer
     ) -> None:
         """[32 columns, tokens] into local memory; a task is 16 columns of a token."""
         count = self.tokens * (GROUP // PIECE)
-        turns, threads = self._tasks(count)
-        with tir.serial(turns) as turn:
-            task = tir.bind(turn * threads + thread)
+        rounds, threads = self._tasks(count)
+        with tir.serial(rounds) as round_:
+            task = tir.bind(round_ * threads + thread)
             with tir.when(task < count):
                 token, piece = tir.bind(task % self.tokens), tir.bind(task // self.tokens)
                 last = tir.cast(self.kernel.n, "int32", 1) - 1
@@ -352,7 +352,7 @@ class _Tile:
         tile_w: Buffer,
         tile_x: Buffer,
         scales_x: Buffer,
-        place: tuple[Value, Value],
+        position: tuple[Value, Value],
         total: Buffer,
     ) -> None:
         """Adds the products of the tiles in local memory to the thread's sums."""
@@ -381,7 +381,7 @@ class _Tile:
                     added = added * tir.splat(scale, LANES)
                 before = tir.load(sums, token * LANES, LANES)
                 tir.store(sums, token * LANES, before + added, LANES)
-        scales = self.kernel.weight.scales(*place) if quantized else None
+        scales = self.kernel.weight.scales(*position) if quantized else None
         for token in range(each):
             added = tir.load(sums, token * LANES, LANES)
             if scales is not None:

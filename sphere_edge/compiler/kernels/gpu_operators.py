@@ -114,10 +114,10 @@ class GpuKernels:
                 self.arithmetic, self.tuning, spec, dtype
             )
             return op.tensor_ir_op(kernel, "attend_many", [q, position, *cache], out)
-        stretch = self.tuning.stretch
-        count = (cache[0].shape[1] + (stretch - 1)) // stretch
+        split_keys = self.tuning.split_keys
+        count = (cache[0].shape[1] + (split_keys - 1)) // split_keys
         parts = op.tensor_ir_op(
-            gpu_decode_attention.stretches(self.arithmetic, self.tuning, spec, dtype),
+            gpu_decode_attention.kv_splits(self.arithmetic, self.tuning, spec, dtype),
             "attend_one",
             [q, position, *cache],
             [float32(count, heads, spec.head_dim), float32(count, heads), float32(count, heads)],
@@ -125,14 +125,14 @@ class GpuKernels:
         kernel = gpu_decode_attention.merge(self.tuning, spec)
         return op.tensor_ir_op(kernel, "attend_merge", [position, *parts], out)
 
-    def route(self, logits: Tensor, top: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
+    def route(self, logits: Tensor, top_k: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
         """Refused: see experts."""
         _refuse("mixtures of experts")
 
     def experts(
         self,
         x: Tensor,
-        chosen: Tensor,
+        expert_indices: Tensor,
         weight: list[Tensor],
         fmt: WeightFormat,
         shape: Experts,
@@ -141,7 +141,7 @@ class GpuKernels:
         """Refused: such models run on the CPU."""
         _refuse("mixtures of experts")
 
-    def combine(self, rows: Tensor, shares: Tensor) -> Tensor:
+    def combine(self, rows: Tensor, routing_weights: Tensor) -> Tensor:
         """Refused: see experts."""
         _refuse("mixtures of experts")
 

@@ -117,7 +117,7 @@ class _Block:
         return self.spec.head_dim // self.lanes
 
     @property
-    def turns(self) -> int:
+    def rounds(self) -> int:
         """Vectors of the output that a thread works on."""
         return -(-self.rows * self.parts // self.threads)
 
@@ -141,9 +141,9 @@ class _Block:
         with gpu.share(self.rows, self.thread, self.threads) as row:
             tir.store(self.largest, row, tir.const(MASKED))
             tir.store(self.total, row, tir.const(0.0))
-        outputs = tir.local(self.turns * lanes)
-        for turn in range(self.turns):
-            tir.store(outputs, turn * lanes, tir.zeros(lanes), lanes)
+        outputs = tir.local(self.rounds * lanes)
+        for step in range(self.rounds):
+            tir.store(outputs, step * lanes, tir.zeros(lanes), lanes)
         gpu.barrier()
         end = tir.bind(self._position(tir.const(self.rows - 1, "int32")) + 1)
         begin = tir.const(0, "int32")
@@ -163,24 +163,24 @@ class _Block:
             gpu.barrier()
             self._weigh(outputs)
             gpu.barrier()
-        for turn in range(self.turns):
-            index = tir.bind(self.thread + turn * self.threads)
+        for step in range(self.rounds):
+            index = tir.bind(self.thread + step * self.threads)
             row, part = tir.bind(index // self.parts), tir.bind(index % self.parts)
             with tir.when((row < self.rows) & (self.first + row < self.queries)):
                 query = tir.bind(self.first + row)
                 head = self.kv_head * self.group + query % self.group
                 inverse = tir.bind(tir.const(1.0) / tir.load(self.total, row))
-                value = tir.load(outputs, turn * lanes, lanes) * tir.splat(inverse, lanes)
-                place = (query // self.group, head * dim + part * lanes)
-                tir.store(y, place, value, lanes)
+                value = tir.load(outputs, step * lanes, lanes) * tir.splat(inverse, lanes)
+                element = (query // self.group, head * dim + part * lanes)
+                tir.store(y, element, value, lanes)
 
     def _load(self, cache: Buffer, key: Value, end: Value) -> None:
         """Keys or values from `key` on into `tile`; those from `end` on repeat the last."""
         lanes = self.lanes
         with gpu.share(self.keys * self.parts, self.thread, self.threads) as index:
             row, part = tir.bind(index // self.parts), tir.bind(index % self.parts)
-            place = (self.kv_head, tir.minimum(key + row, end - 1), part * lanes)
-            value = self.arithmetic.load(cache, place, lanes)
+            element = (self.kv_head, tir.minimum(key + row, end - 1), part * lanes)
+            value = self.arithmetic.load(cache, element, lanes)
             at = row * self.spec.head_dim + part * lanes
             tir.store(self.tile, at, tir.cast(value, self.arithmetic.fast, lanes), lanes)
 
@@ -201,10 +201,10 @@ class _Block:
                 product = tir.load(self.q, at, lanes) * self._row(key, part)
                 tir.store(sums, 0, tir.load(sums, 0, lanes) + product, lanes)
             score = tir.bind(capped(gpu.sum_lanes(sums, 0, lanes), self.spec))
-            place, own = tir.bind(first + key), self._position(row)
-            sees = place <= own
+            key_position, own = tir.bind(first + key), self._position(row)
+            sees = key_position <= own
             if self.spec.window is not None:
-                sees = sees & (place > own - self.spec.window)
+                sees = sees & (key_position > own - self.spec.window)
             tir.store(self.scores, index, tir.choose(sees, score, tir.const(MASKED)))
 
     def _exponentiate(self) -> None:
@@ -238,15 +238,15 @@ class _Block:
     def _weigh(self, outputs: Buffer) -> None:
         """Adds the values of the tile, weighted by the scores, to the thread's outputs."""
         lanes = self.lanes
-        for turn in range(self.turns):
-            index = tir.bind(self.thread + turn * self.threads)
+        for step in range(self.rounds):
+            index = tir.bind(self.thread + step * self.threads)
             row = tir.bind(tir.minimum(index // self.parts, self.rows - 1))
             part = tir.bind(index % self.parts)
             factor = tir.bind(tir.load(self.factor, row))
-            before = tir.load(outputs, turn * lanes, lanes)
-            tir.store(outputs, turn * lanes, before * tir.splat(factor, lanes), lanes)
+            before = tir.load(outputs, step * lanes, lanes)
+            tir.store(outputs, step * lanes, before * tir.splat(factor, lanes), lanes)
             with tir.serial(self.keys) as key:
                 weight = tir.bind(tir.load(self.scores, row * self.keys + key))
                 product = self._row(key, part) * tir.splat(weight, lanes)
-                before = tir.load(outputs, turn * lanes, lanes)
-                tir.store(outputs, turn * lanes, before + product, lanes)
+                before = tir.load(outputs, step * lanes, lanes)
+                tir.store(outputs, step * lanes, before + product, lanes)

@@ -50,8 +50,8 @@ class Arithmetic:
         if self.half or self.kind != "opencl":
             return tir.bind(tir.cast(tir.load(buffer, index, lanes), "float32", lanes))
         name = f"vload_half{_suffix(lanes)}"
-        place = _pointer(buffer, index, "r")
-        return tir.bind(T.call_pure_extern(name, 0, place, dtype=tir.typed("float32", lanes)))
+        pointer = _pointer(buffer, index, "r")
+        return tir.bind(T.call_pure_extern(name, 0, pointer, dtype=tir.typed("float32", lanes)))
 
     def store(self, buffer: Buffer, index: Any, value: Value, lanes: int = 1) -> None:
         """float32 numbers into a float16 or float32 buffer in memory."""
@@ -61,18 +61,18 @@ class Arithmetic:
             tir.store(buffer, index, tir.cast(value, "float16", lanes), lanes)
         else:
             name = f"vstore_half{_suffix(lanes)}_rte"
-            place = _pointer(buffer, index, "w")
-            T.evaluate(T.call_extern(name, value, 0, place, dtype="void"))
+            pointer = _pointer(buffer, index, "w")
+            T.evaluate(T.call_extern(name, value, 0, pointer, dtype="void"))
 
 
 def texel(buffer: Buffer, index: Any, lanes: int = 4) -> Value:
     """Four neighbours of a uint32 buffer that is a parameter called `TEXELS`, by the texture unit.
 
-    The place of the first is a multiple of four.
+    The index of the first is a multiple of four.
     """
-    place = tirx.floordiv(_offset(buffer, index), lanes)
+    texel_index = tirx.floordiv(_offset(buffer, index), lanes)
     # Not told to be pure: TVM would write a pure call again wherever its result is used.
-    return T.call_extern("se_texel", buffer.data, place, dtype=tir.typed("uint32", lanes))
+    return T.call_extern("se_texel", buffer.data, texel_index, dtype=tir.typed("uint32", lanes))
 
 
 def _suffix(lanes: int) -> str:
@@ -137,8 +137,8 @@ def reduce_group(
 @contextmanager
 def share(count: int, thread: Value, threads: int) -> Iterator[Value]:
     """A loop over `count` indices whose iterations the threads of a group take in turn."""
-    with tir.serial(-(-count // threads)) as turn:
-        index = tir.bind(turn * threads + thread)
+    with tir.serial(-(-count // threads)) as step:
+        index = tir.bind(step * threads + thread)
         if count % threads == 0:
             yield index
         else:

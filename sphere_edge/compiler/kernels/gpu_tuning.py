@@ -24,7 +24,7 @@ class Tuning:
     A thread of either multiplication works on four rows of the weight.
     """
 
-    # Decode: fours of rows per group, and threads that share the columns of each.
+    # Decode: quads of rows per group, and threads that share the columns of each.
     vector_rows: int
     vector_split: int
     # Prefill: threads along rows and along tokens, and tokens per thread (a multiple of 4).
@@ -32,7 +32,7 @@ class Tuning:
     matrix_tokens: int
     tokens_per_thread: int
     # Attention of one token: keys per group; of many: threads per group and largest tile of keys.
-    stretch: int
+    split_keys: int
     attention_threads: int
     attention_keys: int
     # Threads on one row of a norm or on single numbers.
@@ -46,7 +46,7 @@ TUNINGS: Mapping[GpuFamily, Tuning] = {
         matrix_rows=8,
         matrix_tokens=8,
         tokens_per_thread=4,
-        stretch=128,
+        split_keys=128,
         attention_threads=64,
         attention_keys=16,
         row_threads=64,
@@ -57,7 +57,7 @@ TUNINGS: Mapping[GpuFamily, Tuning] = {
         matrix_rows=16,
         matrix_tokens=8,
         tokens_per_thread=8,
-        stretch=128,
+        split_keys=128,
         attention_threads=128,
         attention_keys=16,
         row_threads=128,
@@ -68,7 +68,7 @@ TUNINGS: Mapping[GpuFamily, Tuning] = {
         matrix_rows=16,
         matrix_tokens=16,
         tokens_per_thread=4,
-        stretch=128,
+        split_keys=128,
         attention_threads=128,
         attention_keys=32,
         row_threads=256,
@@ -79,7 +79,7 @@ TUNINGS: Mapping[GpuFamily, Tuning] = {
         matrix_rows=8,
         matrix_tokens=8,
         tokens_per_thread=4,
-        stretch=128,
+        split_keys=128,
         attention_threads=128,
         attention_keys=16,
         row_threads=128,
@@ -90,7 +90,7 @@ TUNINGS: Mapping[GpuFamily, Tuning] = {
         matrix_rows=8,
         matrix_tokens=4,
         tokens_per_thread=4,
-        stretch=64,
+        split_keys=64,
         attention_threads=32,
         attention_keys=8,
         row_threads=32,

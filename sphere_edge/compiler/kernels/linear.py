@@ -117,11 +117,11 @@ def _quantized(
     with tir.parallel(-(-shape.rows // lanes)) as block:
 
         def multiply(step: Value, first: Value, count: int) -> None:
-            def places(group: Value) -> list[Value]:
-                place = activations.place(step, group, first)
-                return [tir.bind(place + row) for row in range(count)]
+            def slots(group: Value) -> list[Value]:
+                slot = activations.slot(step, group, first)
+                return [tir.bind(slot + row) for row in range(count)]
 
-            sums = quantized_sums(isa, fmt, activations, weight, block, places, count)
+            sums = quantized_sums(isa, fmt, activations, weight, block, slots, count)
             for row, value in enumerate(sums):
                 output.write(step * tile + first + row, block, value)
 
@@ -134,16 +134,16 @@ def quantized_sums(
     activations: QuantizedRows,
     weight: list[Buffer],
     block: Value,
-    places: Callable[[Value], list[Value]],
+    slots: Callable[[Value], list[Value]],
     count: int,
 ) -> list[Value]:
-    """The products of a row block with `count` rows, which stand at `places` of each group."""
+    """The products of a row block with `count` rows, which stand at `slots` of each group."""
     lanes = isa.lanes
     total = tir.local(count * lanes)
     for row in range(count):
         tir.store(total, row * lanes, tir.zeros(lanes), lanes)
     with tir.serial(activations.groups) as group:
-        _add_group(isa, fmt, activations, weight, (block, group), places(group), total)
+        _add_group(isa, fmt, activations, weight, (block, group), slots(group), total)
     return [tir.bind(tir.load(total, row * lanes, lanes)) for row in range(count)]
 
 
@@ -168,17 +168,17 @@ def _add_group(
     activations: QuantizedRows,
     weight: list[Buffer],
     position: tuple[Value, Value],
-    places: list[Value],
+    slots: list[Value],
     total: Buffer,
 ) -> None:
-    """Adds the products of one group of 32 columns to the sums of the rows at `places`."""
+    """Adds the products of one group of 32 columns to the sums of the rows at `slots`."""
     (block, group), scale = position, weight[1]
     lanes = isa.lanes
-    sums_of = _sums if isa.pair is None or len(places) == 1 else _sums_by_pairs
-    exact = sums_of(isa, fmt, activations, weight[0], position, places)
+    sums_of = _sums if isa.pair is None or len(slots) == 1 else _sums_by_pairs
+    exact = sums_of(isa, fmt, activations, weight[0], position, slots)
     scales = tir.bind(_scales(isa, fmt, scale, (block, group, 0)))
-    for row, place in enumerate(places):
-        factor = scales * tir.splat(tir.load(activations.scale, place), lanes)
+    for row, slot in enumerate(slots):
+        factor = scales * tir.splat(tir.load(activations.scale, slot), lanes)
         before = tir.load(total, row * lanes, lanes)
         products = tir.cast(exact[row], "float32", lanes) * factor
         tir.store(total, row * lanes, before + products, lanes)
@@ -197,14 +197,14 @@ def _sums(
     activations: QuantizedRows,
     data: Buffer,
     position: tuple[Value, Value],
-    places: list[Value],
+    slots: list[Value],
 ) -> list[Value]:
-    """The integer sums of a group for the rows at `places`, each with all rows of a block."""
+    """The integer sums of a group for the rows at `slots`, each with all rows of a block."""
     lanes, dot = isa.lanes, isa.dot(fmt.name)
-    rows = range(len(places))
-    corrections = _corrections(isa, fmt, activations, places)
+    rows = range(len(slots))
+    corrections = _corrections(isa, fmt, activations, slots)
     sums = [dot.start(correction) for correction in corrections]
-    spread = [isa.spread(activations.words, place * 8) for place in places]
+    spread = [isa.spread(activations.words, slot * 8) for slot in slots]
     for stored in range(int(data.shape[2])):
         words = tir.bind(tir.load(data, (*position, stored, 0), lanes))
         for word, weights in _columns(fmt, stored, words, lanes):
@@ -219,13 +219,13 @@ def _sums_by_pairs(
     activations: QuantizedRows,
     data: Buffer,
     position: tuple[Value, Value],
-    places: list[Value],
+    slots: list[Value],
 ) -> list[Value]:
     """The same for an even number of rows, two at a time."""
     dot, lanes, prepare = isa.pair, isa.lanes, isa.dot(fmt.name).prepare
     assert dot is not None
-    pairs = list(zip(places[0::2], places[1::2], strict=True))
-    corrections = _corrections(isa, fmt, activations, places)
+    pairs = list(zip(slots[0::2], slots[1::2], strict=True))
+    corrections = _corrections(isa, fmt, activations, slots)
     sums = [dot.start(*pair) for pair in zip(corrections[0::2], corrections[1::2], strict=True)]
     for stored in range(0, int(data.shape[2]), 2):
         first, second = (
@@ -235,17 +235,17 @@ def _sums_by_pairs(
         for (word, low), (_, high) in zip(first, second, strict=True):
             rows = dot.rows(prepare(low), prepare(high))
             for number, pair in enumerate(pairs):
-                both = (tir.load(activations.words, place * 8 + word, 2) for place in pair)
+                both = (tir.load(activations.words, slot * 8 + word, 2) for slot in pair)
                 sums[number] = dot.step(sums[number], rows, dot.activations(*both))
     return [exact for pair in sums for exact in dot.finish(pair)]
 
 
 def _corrections(
-    isa: Isa, fmt: WeightFormat, activations: QuantizedRows, places: list[Value]
+    isa: Isa, fmt: WeightFormat, activations: QuantizedRows, slots: list[Value]
 ) -> list[Value]:
     if not isa.dot(fmt.name).offset:
-        return [tir.const(0, "int32") for _ in places]
-    return [tir.load(activations.correction, place) for place in places]
+        return [tir.const(0, "int32") for _ in slots]
+    return [tir.load(activations.correction, slot) for slot in slots]
 
 
 def _columns(fmt: WeightFormat, stored: int, words: Value, lanes: int) -> list[tuple[int, Value]]:

@@ -96,28 +96,30 @@ class CpuKernels:
         learned = [] if sinks is None else [sinks]
         return op.tensor_ir_op(kernel, f"attend{suffix(n)}", [q, position, *cache, *learned], out)
 
-    def route(self, logits: Tensor, top: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
-        """The experts of each token, and their shares."""
+    def route(self, logits: Tensor, top_k: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
+        """The experts of each token, and their routing weights."""
         n, count = logits.shape
-        kernel = experts.route(int(count), top, is_one(n), normalized)
-        out = [Tensor.placeholder([n, top], "int32"), float32(n, top)]
-        chosen, shares = op.tensor_ir_op(kernel, f"route{suffix(n)}", [logits], out)
-        return chosen, shares
+        kernel = experts.route(int(count), top_k, is_one(n), normalized)
+        out = [Tensor.placeholder([n, top_k], "int32"), float32(n, top_k)]
+        expert_indices, routing_weights = op.tensor_ir_op(
+            kernel, f"route{suffix(n)}", [logits], out
+        )
+        return expert_indices, routing_weights
 
     def experts(
         self,
         x: Tensor,
-        chosen: Tensor,
+        expert_indices: Tensor,
         weight: list[Tensor],
         fmt: WeightFormat,
         shape: Experts,
         bias: Tensor | None,
     ) -> Tensor:
         """Products with each token's experts."""
-        n = chosen.shape[0]
+        n = expert_indices.shape[0]
         given = experts.Shape(
             experts=shape.count,
-            top=shape.top,
+            top_k=shape.top_k,
             rows=shape.rows,
             columns=shape.columns,
             single=is_one(n),
@@ -125,20 +127,24 @@ class CpuKernels:
             bias=bias is not None,
             exact=shape.exact,
         )
-        arguments = [chosen, x, *weight] if bias is None else [chosen, x, *weight, bias]
+        arguments = (
+            [expert_indices, x, *weight] if bias is None else [expert_indices, x, *weight, bias]
+        )
         return op.tensor_ir_op(
             experts.experts_linear(self.isa, fmt, given),
             f"experts_{fmt.name}_{shape.rows}_{shape.columns}{suffix(n)}",
             arguments,
-            float32(n * shape.top, shape.rows),
+            float32(n * shape.top_k, shape.rows),
         )
 
-    def combine(self, rows: Tensor, shares: Tensor) -> Tensor:
-        """Each token's rows by shares."""
-        n, top = shares.shape
+    def combine(self, rows: Tensor, routing_weights: Tensor) -> Tensor:
+        """The sum of each token's rows, weighted by `routing_weights`."""
+        n, top_k = routing_weights.shape
         columns = int(rows.shape[1])
-        kernel = experts.combine(self.isa, columns, int(top), is_one(n))
-        return op.tensor_ir_op(kernel, f"combine{suffix(n)}", [shares, rows], float32(n, columns))
+        kernel = experts.combine(self.isa, columns, int(top_k), is_one(n))
+        return op.tensor_ir_op(
+            kernel, f"combine{suffix(n)}", [routing_weights, rows], float32(n, columns)
+        )
 
 
 def in_place_rotation(

@@ -195,14 +195,14 @@ class _Block:
             with tir.serial(_KEYS) as key:
                 score = tir.load(self.scores, key * self.rows + vector, lanes)
                 tir.store(state, 0, tir.maximum(tir.load(state, 0, lanes), score), lanes)
-            top = tir.bind(tir.load(state, 0, lanes))
-            factor = arithmetic.exp(before - top, lanes)
-            tir.store(self.largest, vector, top, lanes)
+            highest = tir.bind(tir.load(state, 0, lanes))
+            factor = arithmetic.exp(before - highest, lanes)
+            tir.store(self.largest, vector, highest, lanes)
             tir.store(self.factor, vector, factor, lanes)
             tir.store(state, 0, tir.load(self.total, vector, lanes) * factor, lanes)
             with tir.serial(_KEYS) as key:
                 at = key * self.rows + vector
-                weight = arithmetic.exp(tir.load(self.scores, at, lanes) - top, lanes)
+                weight = arithmetic.exp(tir.load(self.scores, at, lanes) - highest, lanes)
                 tir.store(self.scores, at, weight, lanes)
                 tir.store(state, 0, tir.load(state, 0, lanes) + weight, lanes)
             tir.store(self.total, vector, tir.load(state, 0, lanes), lanes)

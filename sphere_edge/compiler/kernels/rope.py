@@ -35,17 +35,17 @@ def rotate_and_store(
         q = tir.parameter("q", (n, spec.query_heads, spec.head_dim), "float32")
 
         with tir.code(), tir.parallel(n) as token:
-            place = tir.bind(tir.load(position, 0) + tir.cast(token, "int32", 1))
+            token_position = tir.bind(tir.load(position, 0) + tir.cast(token, "int32", 1))
             rotation = _Rotation(isa, spec, tir.local(max(half, 1)), tir.local(max(half, 1)))
             if frequencies is not None:
-                rotation.prepare(place, frequencies, magnitude)
+                rotation.prepare(token_position, frequencies, magnitude)
             with tir.serial(spec.query_heads) as head:
                 rotation.rotate(qkv, (token, head * spec.head_dim), q, (token, head, 0))
             with tir.serial(spec.kv_heads) as head:
                 source = (spec.query_heads + head) * spec.head_dim
-                rotation.rotate(qkv, (token, source), keys, (head, place, 0))
+                rotation.rotate(qkv, (token, source), keys, (head, token_position, 0))
                 source = source + spec.kv_heads * spec.head_dim
-                rotation.copy(qkv, (token, source), values, (head, place, 0), 0)
+                rotation.copy(qkv, (token, source), values, (head, token_position, 0), 0)
 
     return tir.function(body)
 
@@ -62,9 +62,9 @@ class _Rotation:
     cosines: Buffer
     sines: Buffer
 
-    def prepare(self, place: Value, frequencies: Buffer, magnitude: float) -> None:
-        """Fills cos and sin for position `place`; the angle is float32, as in transformers."""
-        number = tir.bind(tir.cast(place, "float32", 1))
+    def prepare(self, token_position: Value, frequencies: Buffer, magnitude: float) -> None:
+        """Fills cos and sin for `token_position`; the angle is float32, as in transformers."""
+        number = tir.bind(tir.cast(token_position, "float32", 1))
         with tir.serial(self.spec.rotary_dim // 2) as index:
             angle = tir.bind(number * tir.load(frequencies, index))
             tir.store(self.cosines, index, tir.cos(angle) * tir.const(magnitude))
@@ -107,9 +107,9 @@ class _Rotation:
             return
         lanes = self.isa.divisor_lanes(rest)
         with tir.serial(rest // lanes) as step:
-            place = first + step * lanes
-            value = tir.load(source, _shifted(start, place), lanes)
-            self._put(target, _shifted(to, place), value, lanes)
+            column = first + step * lanes
+            value = tir.load(source, _shifted(start, column), lanes)
+            self._put(target, _shifted(to, column), value, lanes)
 
     def _put(self, target: Buffer, index: Index, value: Value, lanes: int) -> None:
         if str(target.dtype) == "float16":
