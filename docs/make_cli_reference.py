@@ -53,7 +53,9 @@ def _commands(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str,
         yield words, command
         return
     for name, child in children.items():
-        yield from _commands((*words, name), child)
+        # A hidden one is the former name of another.
+        if not child.hidden:
+            yield from _commands((*words, name), child)
 
 
 def _section(words: tuple[str, ...], command: Any) -> str:

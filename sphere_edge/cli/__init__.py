@@ -1,7 +1,7 @@
 """The command line: names, flags and help only; what a command does lives in sphere_edge/commands/.
 
-One file per group of verbs, each with its own Typer. A command function returns its work instead of
-doing it. So Typer only ever parses, `__main__` alone decides how work ends, and `--help` imports
+One file per group of commands, each with its own Typer. A command function returns its work instead
+of doing it. So Typer only ever parses, `__main__` alone decides how work ends, and `--help` imports
 nothing heavy.
 """
 

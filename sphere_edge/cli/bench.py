@@ -1,4 +1,4 @@
-"""The group that measures: bench, which is short for bench run, and what is done with results."""
+"""The group bench: run (`bench BUNDLE` for short), compare and matrix."""
 
 from __future__ import annotations
 
@@ -36,20 +36,25 @@ app = typer.Typer(cls=_Bench, invoke_without_command=True)
 
 PromptTokens = Annotated[str, typer.Option(metavar="N,N", help="Prompt lengths to measure.")]
 NewTokens = Annotated[int, typer.Option(min=1, help="Tokens to generate.")]
-Repeat = Annotated[int, typer.Option(min=1, max=1000, help="Samples of each.")]
+Repeat = Annotated[int, typer.Option(min=1, max=1000, help="Samples per measurement.")]
 Sustain = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="Then answer after answer for so long: 90s, 10m, 1h."),
+    typer.Option(metavar="TIME", help="Then generate continuously for this long: 90s, 10m, 1h."),
 ]
 CoolBelow = Annotated[
     float | None,
-    typer.Option(min=0, max=120, metavar="°C", help="First wait until the processor is as cool."),
+    typer.Option(
+        min=0, max=120, metavar="°C", help="First wait until the CPU is below this temperature."
+    ),
 ]
 
 
 @app.callback()
 def bench(context: typer.Context) -> None:
-    """Measure speed, memory, heat and power; `bench BUNDLE` is short for `bench run BUNDLE`."""
+    """Measure speed, memory, heat and power.
+
+    `bench BUNDLE` is short for `bench run BUNDLE`.
+    """
     help_unless_invoked(context)
 
 
@@ -76,17 +81,18 @@ def bench_run(
     cool_below: CoolBelow = None,
     backend: Backend = None,
     kernels: Annotated[
-        bool, typer.Option("--kernels", help="Also time each kernel of a GPU; slows it down.")
+        bool, typer.Option("--kernels", help="Also time each GPU kernel; this slows it down.")
     ] = False,
     audio: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Speech models hear this, else half a minute of noise."),
+        typer.Option(metavar="FILE", help="Audio for speech models. Default: 30 s of noise."),
     ] = None,
     image_size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Of image models; default: their own.")
+        str | None, typer.Option(metavar="WxH", help="Image size. Default: the model's.")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Of image models; default: their own.")
+        int | None,
+        typer.Option(min=1, help="Sampling steps of image models. Default: the model's."),
     ] = None,
     store: StoreFolder = None,
     report: Annotated[
@@ -99,7 +105,7 @@ def bench_run(
         bool, typer.Option("--markdown", help="Write Markdown tables to stdout.")
     ] = False,
 ) -> Action:
-    """Measure a bundle on a device, where it is put for the time if it is not there."""
+    """Measure a bundle on a device; it is copied there for the run if needed."""
 
     def action() -> None:
         from sphere_edge.commands import bench as command
@@ -143,7 +149,7 @@ def bench_compare(
         typer.Option(
             min=0,
             metavar="RATIO",
-            help="End with exit code 65 if a speed is surely below RATIO times the baseline.",
+            help="Exit with code 65 if a speed is significantly below RATIO times the baseline.",
         ),
     ] = None,
     report: Annotated[
@@ -152,7 +158,7 @@ def bench_compare(
     ] = None,
     json: Json = False,
 ) -> Action:
-    """Set runs beside a baseline, with what chance could do."""
+    """Compare runs with a baseline, with the uncertainty of each ratio."""
     if len(files) < 2:
         message = "at least two reports are needed"
         raise typer.BadParameter(message)
@@ -189,11 +195,11 @@ def bench_matrix(
     store: StoreFolder = None,
     reports: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for a .json and a .html report of each."),
+        typer.Option(metavar="DIR", help="Folder for a .json and a .html report per run."),
     ] = None,
     json: Json = False,
 ) -> Action:
-    """Measure bundles on devices, all devices at once, in one table."""
+    """Measure bundles on several devices in parallel, in one table."""
 
     def action() -> None:
         from sphere_edge.bench.plan import plan_of

@@ -1,4 +1,4 @@
-"""Verbs that reach devices: devices, deploy, rollback, and the group device."""
+"""Commands that reach devices: devices, deploy, rollback, and the group device."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ device_app.add_typer(service_app, name="service")
 def devices(
     uris: Annotated[
         list[str] | None,
-        typer.Argument(metavar="URI", help="Say what these are and have instead."),
+        typer.Argument(metavar="URI", help="Probe these devices instead."),
     ] = None,
     gpu: Annotated[
-        bool, typer.Option("--gpu", help="Have our runner there ask the GPUs' drivers, too.")
+        bool,
+        typer.Option("--gpu", help="Also query the GPU drivers, with the runner on the device."),
     ] = False,
     json: Json = False,
 ) -> Action:
@@ -61,20 +62,27 @@ def deploy(
     bundle: BundlePath,
     device: DeviceUri,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be sent; change nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be sent; change nothing.")
     ] = False,
     allow_uncertified: Annotated[
         bool,
-        typer.Option("--allow-uncertified", help="Use it although it answers wrongly there."),
+        typer.Option(
+            "--allow-uncertified", help="Use it even if it does not match its reference there."
+        ),
     ] = False,
     service: Annotated[
         bool,
-        typer.Option("--service", help="Have its systemd check it at each start (Linux, SSH)."),
+        typer.Option(
+            "--service", help="Install a systemd unit that checks it at each boot (Linux, SSH)."
+        ),
     ] = False,
     store: StoreFolder = None,
     json: Json = False,
 ) -> Action:
-    """Put a bundle and the runtime on a device, try it there, then use it."""
+    """Put a bundle on a device, test it, activate it.
+
+    The runtime is sent along. A bundle that fails its test is not activated.
+    """
 
     def action() -> None:
         from sphere_edge.commands import deploy as command
@@ -96,7 +104,7 @@ def deploy(
 def rollback(
     name: InstalledName, device: DeviceUri, store: StoreFolder = None, json: Json = False
 ) -> Action:
-    """Use the bundle before the current one again."""
+    """Activate the previous bundle again."""
 
     def action() -> None:
         from sphere_edge.commands import devices as command
@@ -108,7 +116,7 @@ def rollback(
 
 @device_app.callback()
 def device(context: typer.Context) -> None:
-    """What is deployed on a device: list, remove, gc, service; pair with a phone."""
+    """Manage deployed bundles; pair with a phone."""
     help_unless_invoked(context)
 
 
@@ -116,10 +124,10 @@ def device(context: typer.Context) -> None:
 def device_pair(
     address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="As the phone shows it.")],
     code: Annotated[
-        str | None, typer.Option(metavar="DIGITS", help="The phone's code; asked for if not given.")
+        str | None, typer.Option(metavar="DIGITS", help="Pairing code; asked for if not given.")
     ] = None,
 ) -> Action:
-    """Pair once with a phone whose wireless debugging is on (Android 11 or newer)."""
+    """Pair with a phone over Wi-Fi (wireless debugging, Android 11 or newer)."""
 
     def action() -> None:
         from sphere_edge.commands import devices as command
@@ -143,7 +151,7 @@ def device_list(device: DeviceUri, store: StoreFolder = None, json: Json = False
 
 @device_app.command("remove", epilog=example("sphere-edge device remove tiny --device local"))
 def device_remove(name: InstalledName, device: DeviceUri, store: StoreFolder = None) -> Action:
-    """Take a bundle off a device."""
+    """Remove a bundle from a device."""
 
     def action() -> None:
         from sphere_edge.commands import devices as command
@@ -155,7 +163,7 @@ def device_remove(name: InstalledName, device: DeviceUri, store: StoreFolder = N
 
 @device_app.command("gc", epilog=example("sphere-edge device gc --device local"))
 def device_gc(device: DeviceUri, store: StoreFolder = None) -> Action:
-    """Free what neither a current nor a previous bundle on a device uses."""
+    """Delete files that no current or previous bundle on a device uses."""
 
     def action() -> None:
         from sphere_edge.commands import devices as command
@@ -167,7 +175,7 @@ def device_gc(device: DeviceUri, store: StoreFolder = None) -> Action:
 
 @service_app.callback()
 def service(context: typer.Context) -> None:
-    """The service that `deploy --service` installed: status, remove."""
+    """Manage the service that `deploy --service` installed."""
     help_unless_invoked(context)
 
 
@@ -175,7 +183,7 @@ def service(context: typer.Context) -> None:
     "status", epilog=example("sphere-edge device service status tiny --device ssh://me@board")
 )
 def service_status(name: InstalledName, device: DeviceUri, json: Json = False) -> Action:
-    """Show whether the service of a deployed bundle runs, and what it said."""
+    """Show the state and the log of a deployed bundle's service."""
 
     def action() -> None:
         from sphere_edge.commands import devices as command
@@ -189,7 +197,7 @@ def service_status(name: InstalledName, device: DeviceUri, json: Json = False) -
     "remove", epilog=example("sphere-edge device service remove tiny --device ssh://me@board")
 )
 def service_remove(name: InstalledName, device: DeviceUri) -> Action:
-    """Stop the service of a deployed bundle and forget it; the bundle stays."""
+    """Stop and remove the service of a deployed bundle; the bundle stays."""
 
     def action() -> None:
         from sphere_edge.commands import devices as command

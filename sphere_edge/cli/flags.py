@@ -1,4 +1,4 @@
-"""What the verb groups share: what a command is, its examples, flags that mean one thing."""
+"""What the command groups share: what a command is, its examples, flags with one meaning."""
 
 from __future__ import annotations
 
@@ -26,14 +26,24 @@ def help_unless_invoked(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
+def warn_renamed(context: typer.Context, name: str) -> None:
+    """Warns whoever typed a command's former name, which works for one release."""
+    if context.info_name != name:
+        from sphere_edge import console
+
+        console.warn(
+            f"`{context.info_name}` is now `{name}`; the old name goes with the next release"
+        )
+
+
 def json_object(text: str) -> dict[str, Any]:
-    """An option that is a JSON object; what is none is a wrong command line."""
+    """An option that is a JSON object; anything else is a usage error."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        message = f'`{text}` is no JSON object, such as {{"name": false}}.'
+        message = f'`{text}` is not a JSON object such as {{"name": false}}.'
         raise typer.BadParameter(message)
     return value
 
@@ -50,7 +60,7 @@ TextModel = Annotated[
     typer.Argument(
         metavar="MODEL",
         help="Bundle folder, .sphere or .gguf file; or a model folder or `tiny`, which is "
-        "packaged for this machine at its first use.",
+        "packaged for this machine on first use.",
     ),
 ]
 Threads = Annotated[
@@ -65,7 +75,9 @@ Backend = Annotated[
 ]
 ContextTokens = Annotated[
     int | None,
-    typer.Option("--context", metavar="TOKENS", help="Room for prompt and answer together."),
+    typer.Option(
+        "--context", metavar="TOKENS", help="Context length: prompt and response together."
+    ),
 ]
 TemplateVariables = Annotated[
     dict[str, Any] | None,
@@ -73,18 +85,21 @@ TemplateVariables = Annotated[
         "--chat-template-kwargs",
         metavar="JSON",
         parser=json_object,
-        help='What the chat template reads beside the messages: {"enable_thinking": false}.',
+        help='Variables of the chat template: {"enable_thinking": false}.',
     ),
 ]
 MaxTokens = Annotated[
-    int, typer.Option("--max-tokens", min=0, help="Longest answer; 0: until the model stops.")
+    int,
+    typer.Option(
+        "--max-tokens", min=0, help="Tokens to generate at most; 0: until the model stops."
+    ),
 ]
 Temperature = Annotated[
     float | None,
-    typer.Option(min=0, help="0: always the likeliest token. Default: the bundle's own."),
+    typer.Option(min=0, help="0: always the most likely token. Default: the model's."),
 ]
 Seed = Annotated[
-    int | None, typer.Option(min=0, max=0xFFFFFFFE, help="Same seed, same answer. Default: random.")
+    int | None, typer.Option(min=0, max=0xFFFFFFFE, help="Same seed, same output. Default: random.")
 ]
 DeviceUri = Annotated[
     str,
@@ -94,7 +109,9 @@ DeviceUri = Annotated[
 ]
 StoreFolder = Annotated[
     str | None,
-    typer.Option("--store", metavar="DIR", help="Folder on the device; default: the usual one."),
+    typer.Option(
+        "--store", metavar="DIR", help="Store folder on the device. Default: the standard one."
+    ),
 ]
 InstalledName = Annotated[
     str, typer.Argument(metavar="NAME", help="Name from `sphere-edge device list`.")

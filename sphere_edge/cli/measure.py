@@ -1,4 +1,4 @@
-"""The verbs that prove: certify and eval."""
+"""Commands that check results: certify and eval."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def certify(
             "--device",
             "-d",
             metavar="URI",
-            help="Where it has been deployed. Default: here, where the bundle lies.",
+            help="Device that it was deployed to. Default: this machine.",
         ),
     ] = None,
-    repeat: Annotated[int, typer.Option(min=1, max=10000, help="How often.")] = 5,
-    short: Annotated[
-        bool, typer.Option("--short", help="Fewer steps, as deploy does by itself.")
-    ] = False,
+    repeat: Annotated[int, typer.Option(min=1, max=10000, help="Number of runs.")] = 5,
+    short: Annotated[bool, typer.Option("--short", help="Fewer steps, as in deploy.")] = False,
     threads: Threads = 0,
     backend: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Only this one. Default: each that it has code for."),
+        typer.Option(
+            metavar="NAME", help="Only this backend. Default: every backend of the bundle."
+        ),
     ] = None,
     store: StoreFolder = None,
     json: Json = False,
 ) -> Action:
-    """Prove that a bundle answers on a device as its reference says."""
+    """Check a bundle's results against its reference."""
 
     def action() -> None:
         from sphere_edge.commands import certify as command
@@ -83,26 +83,29 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Source folder, hub id, .gguf or other bundle. Default: what it was made from.",
+            help="Source folder, hub id, .gguf or other bundle. Default: its source model.",
         ),
     ] = None,
     text: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Text, or chats as .jsonl; default: a built-in text."),
+        typer.Option(metavar="FILE", help="Text, or chats as .jsonl. Default: a built-in text."),
     ] = None,
     window: Annotated[
-        int | None, typer.Option(metavar="TOKENS", help="Context of a prediction; default: 512.")
+        int | None, typer.Option(metavar="TOKENS", help="Context window. Default: 512.")
     ] = None,
     threads: Threads = 0,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also plot the divergence: .svg or .png.")
     ] = None,
     record: Annotated[
-        bool, typer.Option("--record", help="Write the figures into the bundle.")
+        bool, typer.Option("--record", help="Store the results in the bundle.")
     ] = False,
     json: Json = False,
 ) -> Action:
-    """Say what quantization costs: perplexity, KL divergence and agreement with the source."""
+    """Measure what quantization costs.
+
+    Perplexity, KL divergence and agreement with the source model.
+    """
 
     def action() -> None:
         from sphere_edge.commands import evaluate as command

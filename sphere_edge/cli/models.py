@@ -1,4 +1,4 @@
-"""Verbs that make and check bundles: package, inspect, verify."""
+"""Commands that make and check bundles: package, inspect, verify."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def package(
     model: Annotated[
         str,
         typer.Argument(
-            help="Hub id (owner/name), model folder, .gguf or whisper .bin file; `tiny`"
+            help="Hub id (owner/name), model folder, .gguf or whisper .bin file; or tiny."
         ),
     ],
     profile: Annotated[
@@ -35,30 +35,30 @@ def package(
         typer.Option(
             "--profile",
             "-p",
-            help="Of `profiles list`, or a .toml file of yours; auto: --device itself.",
+            help="Name from `profiles list`, or a .toml file; auto: made from --device.",
         ),
     ] = "host",
     device: Annotated[
         str | None,
-        typer.Option("--device", "-d", metavar="URI", help="Device that --profile auto asks."),
+        typer.Option("--device", "-d", metavar="URI", help="Device for --profile auto."),
     ] = None,
     quant: Annotated[
         str | None,
         typer.Option(
-            help="Weights as q4, q8, f16 or f32; of a GGUF as q4_0, q4_k_m, q5_k_m, q6_k or q8_0. "
-            "Default: the profile's; a GGUF as it is."
+            help="Weight format: q4, q8, f16 or f32; for GGUF q4_0, q4_k_m, q5_k_m, q6_k or q8_0. "
+            "Default: the profile's; GGUF files stay as they are."
         ),
     ] = None,
     bits: Annotated[
         float | None,
         typer.Option(
             metavar="BITS",
-            help="Bits per weight: q4 (4.5), and q8 for the matrices that need it most.",
+            help="Average bits per weight: q4 (4.5), with q8 for the most sensitive matrices.",
         ),
     ] = None,
     context: ContextTokens = None,
     kv: Annotated[
-        str | None, typer.Option(help="Type of the KV cache: f16 or f32. Default: the engine's.")
+        str | None, typer.Option(help="KV cache type: f16 or f32. Default: the engine's.")
     ] = None,
     format: Annotated[
         str | None,
@@ -83,15 +83,15 @@ def package(
         bool,
         typer.Option(
             "--allow-tokenizer-mismatch",
-            help="Go on although our tokenizer differs from the model's.",
+            help="Continue even if our tokenizer differs from the model's.",
         ),
     ] = False,
     zip: Annotated[
-        bool, typer.Option("--zip", help="Write one .sphere file, not a folder.")
+        bool, typer.Option("--zip", help="Write one .sphere file instead of a folder.")
     ] = False,
     json: Json = False,
 ) -> Action:
-    """Turn a model into a bundle that fits a device."""
+    """Package a model as a bundle for a device."""
 
     def action() -> None:
         from sphere_edge.commands import package as command
@@ -133,7 +133,7 @@ def inspect(
     revision: Annotated[str | None, typer.Option(help="Hub branch, tag or commit.")] = None,
     json: Json = False,
 ) -> Action:
-    """Say what a model or bundle is, and which devices it fits."""
+    """Show what a model or bundle is, and which devices it fits."""
 
     def action() -> None:
         from sphere_edge.commands import inspect as command
@@ -147,7 +147,7 @@ def inspect(
 
 @app.command(epilog=example("sphere-edge verify dist/tiny.host"))
 def verify(bundle: BundlePath, json: Json = False) -> Action:
-    """Prove that every byte of a bundle is as it was made."""
+    """Verify the checksum of every file in a bundle."""
 
     def action() -> None:
         from sphere_edge.commands import verify as command

@@ -14,7 +14,7 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def profiles(context: typer.Context) -> None:
-    """Device profiles: list, show, compare, match, new, validate."""
+    """List, show, compare, match and make profiles."""
     help_unless_invoked(context)
 
 
@@ -31,10 +31,10 @@ def profiles_list(
         str | None, typer.Option(help="Only with this GPU API: opencl, metal, cuda, vulkan, none.")
     ] = None,
     soc: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Only where the chip's name has this in it.")
+        str | None, typer.Option(metavar="TEXT", help="Only if the chip's name contains this.")
     ] = None,
     memory: Annotated[
-        str | None, typer.Option(metavar="GIB", help="Only with at least so much RAM.")
+        str | None, typer.Option(metavar="GIB", help="Only with at least this much RAM.")
     ] = None,
     json: Json = False,
 ) -> Action:
@@ -79,14 +79,16 @@ def profiles_new(
     ] = None,
     profile: Annotated[
         str | None,
-        typer.Option("--from", metavar="PROFILE", help="Instead: one to change, copied whole."),
+        typer.Option("--from", metavar="PROFILE", help="Or a profile to copy."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Default: made of the device's own.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Default: derived from the device's name.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: NAME.toml")
     ] = None,
 ) -> Action:
-    """Write a profile of what a device tells about itself, or one like another."""
+    """Write a profile from what a device reports, or a copy of another profile."""
 
     def action() -> None:
         from sphere_edge.commands import profiles as command
@@ -100,7 +102,7 @@ def profiles_new(
 def profiles_show(
     name: Annotated[str, typer.Argument(help="Name from `profiles list`.")], json: Json = False
 ) -> Action:
-    """Show all that is known of a device, with sources."""
+    """Show everything known about a device, with sources."""
 
     def action() -> None:
         from sphere_edge.commands import profiles as command
@@ -112,7 +114,7 @@ def profiles_show(
 
 @app.command("match", epilog=example("sphere-edge profiles match --device ssh://orin"))
 def profiles_match(device: DeviceUri, json: Json = False) -> Action:
-    """Name the profile that suits a device best, and what differs from it."""
+    """Find the profile that matches a device best, and the differences."""
 
     def action() -> None:
         from sphere_edge.commands import profiles as command
@@ -124,9 +126,7 @@ def profiles_match(device: DeviceUri, json: Json = False) -> Action:
 
 @app.command("validate", epilog=example("sphere-edge profiles validate my-board.toml"))
 def profiles_validate(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE…", help="Profile files of your own.")
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Profile files.")],
     json: Json = False,
 ) -> Action:
     """Check profile files against the schema."""

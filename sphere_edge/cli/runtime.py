@@ -13,7 +13,7 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def runtime(context: typer.Context) -> None:
-    """The native runtime: build it, ask about it."""
+    """The native runtime: build it, show what it can do."""
     help_unless_invoked(context)
 
 
@@ -33,7 +33,7 @@ def runtime_build(
     ] = "host",
     target: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What to build it for, instead; see `runtime targets`."),
+        typer.Option(metavar="NAME", help="Target instead of a profile; see `runtime targets`."),
     ] = None,
     managers: Annotated[
         str, typer.Option(metavar="NAME,NAME", help="What it can do: text, audio, image, or all.")
@@ -66,11 +66,11 @@ def runtime_build(
 def runtime_info(
     target: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A runtime for something else; see `runtime targets`."),
+        typer.Option(metavar="NAME", help="Another target; see `runtime targets`."),
     ] = None,
     json: Json = False,
 ) -> Action:
-    """Say what the runtime on this machine is and can do, and how large it is."""
+    """Show the version, capabilities and size of the runtime."""
 
     def action() -> None:
         from sphere_edge.commands import runtime as command
@@ -82,7 +82,7 @@ def runtime_info(
 
 @app.command("targets", epilog=example("sphere-edge runtime targets"))
 def runtime_targets(json: Json = False) -> Action:
-    """List what the runtime can be built for: systems, and CPU levels that use more features."""
+    """List the targets that the runtime can be built for: systems and CPU feature levels."""
 
     def action() -> None:
         from sphere_edge.commands import runtime as command

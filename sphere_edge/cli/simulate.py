@@ -1,4 +1,4 @@
-"""The verb that plays a device on this machine: simulate adb, simulate ssh."""
+"""The command that simulates a device on this machine: simulate adb, simulate ssh."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Kind(str, Enum):
 
 
 class Owner(str, Enum):
-    """Who sits at the phone, for `--owner`."""
+    """How the phone's owner answers, for `--owner`."""
 
     nobody = "nobody"
     willing = "willing"
@@ -37,50 +37,48 @@ class Owner(str, Enum):
     )
 )
 def simulate(
-    kind: Annotated[Kind, typer.Argument(help="A phone that adb reaches, or a board with sshd.")],
-    arm: Annotated[
-        bool, typer.Option("--arm", help="Its programs are a small ARM system's, run by qemu.")
-    ] = False,
+    kind: Annotated[Kind, typer.Argument(help="A phone with adb, or a board with sshd.")],
+    arm: Annotated[bool, typer.Option("--arm", help="Run a small ARM system, with qemu.")] = False,
     android: Annotated[
-        bool, typer.Option("--android", help="With --arm: it answers as an Android phone does.")
+        bool, typer.Option("--android", help="With --arm: behave like an Android phone.")
     ] = False,
     root: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="The device's `/`, which lies there already."),
+        typer.Option(metavar="FOLDER", help="Existing folder that becomes the device's `/`."),
     ] = None,
     cpu: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Emulated CPU of ARM programs, as qemu names it."),
     ] = None,
     here: Annotated[
-        bool, typer.Option("--here", help="Its programs and files are this machine's own.")
+        bool, typer.Option("--here", help="Use this machine's own programs and files.")
     ] = False,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Loopback port; 0: any free one.")
     ] = 0,
     owner: Annotated[
-        Owner, typer.Option(help="Who answers the phone's question about USB debugging.")
+        Owner, typer.Option(help="Answer to the phone's USB debugging prompt.")
     ] = Owner.nobody,
     cut_after: Annotated[
         float | None,
-        typer.Option("--cut-after-mib", min=0, help="Cut the link after so many MiB to it."),
+        typer.Option("--cut-after-mib", min=0, help="Cut the connection after this many MiB."),
     ] = None,
-    cuts: Annotated[int, typer.Option(min=1, help="How often --cut-after-mib cuts.")] = 1,
+    cuts: Annotated[int, typer.Option(min=1, help="Number of cuts.")] = 1,
     delay: Annotated[
-        float, typer.Option("--delay-ms", min=0, help="Latency of the link, one way.")
+        float, typer.Option("--delay-ms", min=0, help="Latency of the connection, one way.")
     ] = 0.0,
     speed: Annotated[
-        float | None, typer.Option("--mib-per-second", min=0.001, help="Speed of the link.")
+        float | None, typer.Option("--mib-per-second", min=0.001, help="Speed of the connection.")
     ] = None,
     loss: Annotated[
         float,
         typer.Option(
-            "--loss-percent", min=0, max=50, help="So many packets come late, as if sent again."
+            "--loss-percent", min=0, max=50, help="Share of packets that arrive late, as if resent."
         ),
     ] = 0.0,
     json: Json = False,
 ) -> Action:
-    """Play a phone or a board on this machine, until Ctrl-C, for trying things out without one."""
+    """Simulate a phone or a board on this machine, until Ctrl-C."""
 
     def action() -> None:
         from sphere_edge.commands import simulate as command

@@ -1,4 +1,4 @@
-"""Verbs for the first minutes: doctor, quickstart."""
+"""Commands for the first minutes: doctor, quickstart."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ app = typer.Typer()
 
 @app.command(epilog=example("sphere-edge doctor", "sphere-edge doctor --json"))
 def doctor(json: Json = False) -> Action:
-    """Say what is there, what is missing and what to do next.
+    """Check the installation; say what to do next.
 
-    Ends with code 11 (NOT_FOUND) when something is missing that is needed.
+    Exits with code 11 (NOT_FOUND) if something required is missing.
     """
 
     def action() -> Status | None:
@@ -32,14 +32,14 @@ def doctor(json: Json = False) -> Action:
 @app.command(epilog=example("sphere-edge quickstart", "sphere-edge quickstart --no-images"))
 def quickstart(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Where the bundle goes.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the bundles.")
     ] = Path("dist"),
     images: Annotated[
         bool,
-        typer.Option(help="Paint, too, which takes some minutes to compile, once."),
+        typer.Option(help="Also generate images, which takes some minutes to compile once."),
     ] = True,
 ) -> Action:
-    """See it all work on the built-in tiny models."""
+    """Try everything on the built-in tiny models."""
 
     def action() -> None:
         from sphere_edge.commands import quickstart as command

@@ -1,4 +1,4 @@
-"""Verbs that use a model here: run, chat, transcribe, imagine."""
+"""Commands that use a model on this machine: run, chat, transcribe, generate-image."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from sphere_edge.cli.flags import (
     TextModel,
     Threads,
     example,
+    warn_renamed,
 )
 
 app = typer.Typer()
@@ -32,9 +33,9 @@ app = typer.Typer()
 )
 def run(
     bundle: TextModel,
-    prompt: Annotated[str, typer.Argument(help="What to say to the model; - reads it from stdin.")],
+    prompt: Annotated[str, typer.Argument(help="Prompt; - reads it from stdin.")],
     raw: Annotated[
-        bool, typer.Option("--raw", help="Continue the text, no chat template.")
+        bool, typer.Option("--raw", help="Continue the prompt, without the chat template.")
     ] = False,
     system: Annotated[str | None, typer.Option(help="System message.")] = None,
     chat_template_kwargs: TemplateVariables = None,
@@ -50,19 +51,18 @@ def run(
 
     def action() -> None:
         from sphere_edge.commands import run as command
+        from sphere_edge.packaged_once import Opening
+        from sphere_edge.runtime.text_request import TextRequest
 
         command.run(
-            bundle,
-            prompt,
-            raw=raw,
-            system=system,
-            chat_template_kwargs=chat_template_kwargs,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            seed=seed,
-            context_tokens=context,
-            threads=threads,
-            backend=backend,
+            Opening(bundle, threads, context, backend),
+            command.Prompt(prompt, system, raw),
+            TextRequest(
+                max_tokens=max_tokens,
+                temperature=temperature,
+                seed=seed,
+                chat_template_kwargs=chat_template_kwargs,
+            ),
             as_json=json,
         )
 
@@ -86,22 +86,23 @@ def chat(
     threads: Threads = 0,
     backend: Backend = None,
 ) -> Action:
-    """Talk with a model; Ctrl-C stops the answer, /exit the program."""
+    """Chat with a model in the terminal.
+
+    Ctrl-C stops a response, /reset starts over, /exit ends the program.
+    """
 
     def action() -> None:
         from sphere_edge.commands import chat as command
+        from sphere_edge.packaged_once import Opening
+        from sphere_edge.runtime.text_request import TextRequest
 
-        command.chat(
-            bundle,
-            system=system,
-            chat_template_kwargs=chat_template_kwargs,
+        request = TextRequest(
             max_tokens=max_tokens,
             temperature=temperature,
             seed=seed,
-            context_tokens=context,
-            threads=threads,
-            backend=backend,
+            chat_template_kwargs=chat_template_kwargs,
         )
+        command.chat(Opening(bundle, threads, context, backend), request, system=system)
 
     return action
 
@@ -117,96 +118,101 @@ def transcribe(
     bundle: Annotated[
         Path,
         typer.Argument(
-            metavar="BUNDLE", help="Bundle, model folder or whisper .bin file; or tiny-whisper."
+            metavar="MODEL",
+            help="Bundle, whisper.cpp .bin file or model folder; or tiny-whisper.",
         ),
     ],
     file: Annotated[Path, typer.Argument(help="Audio: wav, flac, ogg, mp3, or m4a (an extra).")],
     language: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Such as en or de. Default: found out.")
+        str | None, typer.Option(metavar="CODE", help="Such as en or de. Default: auto-detected.")
     ] = None,
-    translate: Annotated[bool, typer.Option("--translate", help="Into English.")] = False,
+    translate: Annotated[bool, typer.Option("--translate", help="Translate into English.")] = False,
     format: Annotated[str, typer.Option(help="text, json, verbose-json, srt or vtt.")] = "text",
     prompt: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Words and names that may come.")
+        str | None, typer.Option(metavar="TEXT", help="Words and names that may occur.")
     ] = None,
-    beam_size: Annotated[int, typer.Option(min=0, max=8, help="0: greedy.")] = 0,
-    words: Annotated[
-        bool, typer.Option("--words", help="With the times of each word, for JSON.")
-    ] = False,
+    beam_size: Annotated[int, typer.Option(min=0, max=8, help="Beam search width; 0: greedy.")] = 0,
+    words: Annotated[bool, typer.Option("--words", help="Word timestamps, for JSON.")] = False,
     max_length: Annotated[
-        int, typer.Option(min=0, metavar="CHARACTERS", help="Of a segment; 0: as they come.")
+        int, typer.Option(min=0, metavar="CHARACTERS", help="Longest segment; 0: no limit.")
     ] = 0,
     vad: Annotated[
-        bool, typer.Option("--vad", help="Hear only where somebody speaks (voice detection).")
+        bool, typer.Option("--vad", help="Transcribe only speech (voice activity detection).")
     ] = False,
     threads: Threads = 0,
 ) -> Action:
-    """Write down what is said in an audio file."""
+    """Transcribe an audio file."""
 
     def action() -> None:
         from sphere_edge.commands import transcribe as command
+        from sphere_edge.packaged_once import Opening
+        from sphere_edge.runtime.transcription_request import TranscriptionRequest
 
-        command.transcribe(
-            bundle,
-            file,
+        request = TranscriptionRequest(
             language=language,
             translate=translate,
-            format=format,
             prompt=prompt,
             beam_size=beam_size,
-            words=words,
-            max_length=max_length,
+            word_timestamps=words,
+            max_segment_characters=max_length,
             vad=vad,
-            threads=threads,
         )
+        command.transcribe(Opening(bundle, threads), file, request, format=format)
 
     return action
 
 
 @app.command(
+    "generate-image",
     epilog=example(
-        'sphere-edge imagine "a red circle" tiny-image -o circle.png',
-        'sphere-edge imagine "a red fox in the snow" dist/sd-turbo.host -o fox.png',
-        'sphere-edge imagine "in winter" dist/sdxl.host --init house.png --strength 0.6',
-    )
+        'sphere-edge generate-image "a red circle" tiny-image -o circle.png',
+        'sphere-edge generate-image "a red fox in the snow" dist/sd-turbo.host -o fox.png',
+        'sphere-edge generate-image "in winter" dist/sdxl.host --init house.png --strength 0.6',
+    ),
 )
-def imagine(
-    prompt: Annotated[str, typer.Argument(help="What to paint.")],
+# The former name, for one release.
+@app.command("imagine", hidden=True)
+def generate_image(
+    context: typer.Context,
+    prompt: Annotated[str, typer.Argument(help="What the image shows.")],
     bundle: Annotated[
         Path,
-        typer.Argument(metavar="BUNDLE", help="Bundle or folder of an image model; or tiny-image."),
+        typer.Argument(
+            metavar="MODEL",
+            help="Bundle or model folder; or tiny-image.",
+        ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="PNG file; several get numbers.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="PNG file; a batch is numbered.")
     ] = Path("out.png"),
-    negative: Annotated[str, typer.Option(metavar="TEXT", help="What shall not be seen.")] = "",
+    negative: Annotated[
+        str, typer.Option(metavar="TEXT", help="Negative prompt: what the image must not show.")
+    ] = "",
     width: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's.")] = None,
     height: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's.")] = None,
     steps: Annotated[
-        int | None, typer.Option(help="More are better and slower. Default: the model's.")
+        int | None, typer.Option(help="Sampling steps; more are slower. Default: the model's.")
     ] = None,
     sampler: Annotated[str | None, typer.Option(metavar="NAME", help="Such as euler_a.")] = None,
     schedule: Annotated[str | None, typer.Option(metavar="NAME", help="Such as karras.")] = None,
     cfg_scale: Annotated[
         float | None,
-        typer.Option(help="How closely the prompt is followed; 1: fastest, without --negative."),
+        typer.Option(help="Classifier-free guidance; 1: fastest, without --negative."),
     ] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="The same, for models distilled to be guided (FLUX dev).")
+        float | None, typer.Option(help="Guidance of guidance-distilled models (FLUX dev).")
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=2**31 - 1, help="Same seed, same picture. Default: random."),
+        typer.Option(min=0, max=2**31 - 1, help="Same seed, same image. Default: random."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=64, help="How many pictures.")] = 1,
-    init: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Picture to start from.")
-    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=64, help="Number of images.")] = 1,
+    init: Annotated[Path | None, typer.Option(metavar="FILE", help="Image to start from.")] = None,
     strength: Annotated[
-        float | None, typer.Option(help="How much of it is painted over, 0 to 1. Default: 0.75.")
+        float | None, typer.Option(help="How much of it is changed, 0 to 1. Default: 0.75.")
     ] = None,
     mask: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Paint only where it is white.")
+        Path | None, typer.Option(metavar="FILE", help="Change only where this image is white.")
     ] = None,
     lora: Annotated[
         list[str] | None, typer.Option(metavar="FILE[:STRENGTH]", help="May be repeated.")
@@ -217,12 +223,15 @@ def imagine(
     threads: Threads = 0,
     json: Json = False,
 ) -> Action:
-    """Paint pictures from words."""
+    """Generate images from a prompt."""
 
     def action() -> None:
-        from sphere_edge.commands import imagine as command
+        from sphere_edge.commands import generate_image as command
+        from sphere_edge.packaged_once import Opening
+        from sphere_edge.runtime.image_request import ImageRequest
 
-        wish = command.Wish(
+        warn_renamed(context, "generate-image")
+        request = ImageRequest(
             negative_prompt=negative,
             width=width,
             height=height,
@@ -236,16 +245,8 @@ def imagine(
             strength=strength,
             vae_tiling=vae_tiling,
         )
-        command.imagine(
-            prompt,
-            bundle,
-            wish,
-            output=output,
-            init=init,
-            mask=mask,
-            loras=lora or [],
-            threads=threads,
-            as_json=json,
-        )
+        files = command.Files(output, init, mask, tuple(lora or ()))
+        images = command.generate_image(Opening(bundle, threads), prompt, request, files)
+        command.show(*images, as_json=json)
 
     return action

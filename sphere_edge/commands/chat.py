@@ -4,75 +4,53 @@ from __future__ import annotations
 
 import importlib
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from sphere_edge import console, packaged_once
-from sphere_edge.engines.options import check_context
+from sphere_edge import console
 from sphere_edge.errors import CancelledError, InvalidArgumentError, UnsupportedError
+from sphere_edge.packaged_once import Opening, open_text
+from sphere_edge.runtime.text_request import TextRequest
 
-_HELP = "/exit leaves, /reset starts anew, Ctrl-C stops an answer"
-
-
-def chat(
-    bundle: Path,
-    *,
-    system: str | None,
-    chat_template_kwargs: dict[str, Any] | None,
-    max_tokens: int,
-    temperature: float | None,
-    seed: int | None,
-    context_tokens: int | None,
-    threads: int,
-    backend: str | None,
-) -> None:
-    """Reads lines until /exit or the end of input; each answer builds on all that was said."""
-    check_context(context_tokens)
-    path = packaged_once.opened(bundle, console.progress())
-
-    from sphere_edge.certify import here
+if TYPE_CHECKING:
+    # At run time it is imported when the model is opened, after the command line was checked.
     from sphere_edge.runtime.text import TextManager
 
-    backend, refused = here.trusted(path, backend)
-    opened = TextManager.open(path, context_tokens=context_tokens, threads=threads, backend=backend)
-    with opened as text:
-        # What the runtime found out itself it has warned of.
-        if refused:
-            console.warn(f"{refused}; going on with `{text.info.backend}`")
+_HELP = "/exit ends, /reset starts over, Ctrl-C stops a response"
+
+
+def chat(opening: Opening, request: TextRequest, *, system: str | None) -> None:
+    """Reads lines until /exit or the end of input; each response builds on the conversation."""
+    text, _ = open_text(opening, console.progress())
+    with text:
         if not text.info.has_chat_template:
-            message = f"the model of `{bundle}` has no chat template"
-            raise UnsupportedError(message, hint=f"continue a text: sphere-edge run {bundle} '…'")
-        beginning = [{"role": "system", "content": system}] if system is not None else []
-        messages = list(beginning)
+            message = f"the model of `{opening.model}` has no chat template"
+            hint = f"continue a text: sphere-edge run {opening.model} '…'"
+            raise UnsupportedError(message, hint=hint)
+        first = [{"role": "system", "content": system}] if system is not None else []
+        messages = list(first)
         if console.is_interactive():
             console.say(f"{text.info.name}: {_HELP}", style="dim")
             # Gives input() line editing and a history of this session.
             with suppress(ImportError):
                 importlib.import_module("readline")
-        while (line := _ask()) is not None:
+        while (line := _read_line()) is not None:
             if line == "/exit":
                 return
             if line == "/reset":
-                messages = list(beginning)
+                messages = list(first)
             elif line.startswith("/"):
                 console.say(_HELP, style="dim")
             elif line:
                 messages.append({"role": "user", "content": line})
-                options = {
-                    "chat_template_kwargs": chat_template_kwargs,
-                    "max_tokens": max_tokens,
-                    "temperature": temperature,
-                    "seed": seed,
-                }
-                answer = _answer(text, messages, options)
-                if answer is None:
+                response = _respond(text, messages, request)
+                if response is None:
                     messages.pop()
                 else:
-                    messages.append({"role": "assistant", "content": answer})
+                    messages.append({"role": "assistant", "content": response})
 
 
-def _ask() -> str | None:
-    """The next line; None at the end of the input. Ctrl-C only empties the line, as in a shell."""
+def _read_line() -> str | None:
+    """The next line; None at the end of the input. Ctrl-C only clears the line, as in a shell."""
     while True:
         try:
             return input("> " if console.is_interactive() else "").strip()
@@ -82,10 +60,10 @@ def _ask() -> str | None:
             console.say(f"\n{_HELP}", style="dim")
 
 
-def _answer(text: Any, messages: list[dict[str, str]], options: dict[str, Any]) -> str | None:
-    """Streams the answer; what there is of it when it is stopped; None when there can be none."""
+def _respond(text: TextManager, messages: list[dict[str, str]], request: TextRequest) -> str | None:
+    """Streams the response; as far as it got when it is stopped; None when there can be none."""
     pieces: list[str] = []
-    stream = text.chat(messages, **options)
+    stream = text.chat(messages, request)
     try:
         for piece in stream:
             pieces.append(piece)
@@ -94,7 +72,7 @@ def _answer(text: Any, messages: list[dict[str, str]], options: dict[str, Any]) 
         stream.close()
     except InvalidArgumentError as error:
         # The context is full: the conversation is kept, so that the user can still decide.
-        console.error(error.message, error.hint or "/reset starts anew")
+        console.error(error.message, error.hint or "/reset starts over")
         return None
     console.write("")
     return "".join(pieces)

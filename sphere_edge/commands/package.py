@@ -126,7 +126,7 @@ def _say(made: Packaged, profile: DeviceProfile) -> None:
     if made.tried_here and manifest.task == "audio":
         console.say(f"next: sphere-edge transcribe {made.output} FILE")
     elif made.tried_here and manifest.task == "image":
-        console.say(f'next: sphere-edge imagine "…" {made.output}')
+        console.say(f'next: sphere-edge generate-image "…" {made.output}')
     elif made.tried_here:
         console.say(f'next: sphere-edge run {made.output} "…", or bench {made.output}')
     else:

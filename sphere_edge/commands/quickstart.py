@@ -22,16 +22,16 @@ _QUESTIONS = (
     "What is 3 plus 4?",
 )
 _RECORDINGS = ("10.flac", "09.flac")
-_PICTURES = ("a red circle", "a blue square")
-_PICTURE_SEED = 1
+_IMAGE_PROMPTS = ("a red circle", "a blue square")
+_IMAGE_SEED = 1
 _PLAN = bench.Plan(prompt_tokens=(128,), new_tokens=64, repeat=3)
 
 
 def quickstart(folder: Path, *, images: bool) -> None:
-    """Builds the runtime and the bundles where they are not there yet; asks, listens, measures.
+    """Builds the runtime and the bundles where they are missing; asks, transcribes, measures.
 
-    With `images` it paints at the end: what that needs takes as long to compile as all the rest,
-    so everything else is seen before.
+    With `images` it generates images at the end: what that needs takes as long to compile as
+    everything else, which is shown before.
     """
     from sphere_edge.runtime import library
     from sphere_edge.runtime.text import TextManager
@@ -47,40 +47,46 @@ def quickstart(folder: Path, *, images: bool) -> None:
     _headline("2/6  package the built-in models for this machine")
     # By its path: a folder of the user may be called `tiny`, too.
     output = _packaged(packaging.find(str(resources.tiny_model())), profile, folder)
-    hearing = _packaged(packaging.built_in_whisper(), profile, folder)
+    speech = _packaged(packaging.built_in_whisper(), profile, folder)
 
-    _headline("3/6  ask the first one")
+    _headline("3/6  ask the text model")
     with TextManager.open(output) as text:
         for question in _QUESTIONS:
             console.say(f"  > {question}", style="bold")
             answer = "".join(text.chat([{"role": "user", "content": question}], temperature=0))
             console.write(f"  {answer.strip()}")
 
-    _headline("4/6  let the second one listen")
-    recording = _listen(hearing)
+    _headline("4/6  transcribe speech")
+    recording = _transcribe(speech)
 
-    _headline("5/6  measure the first one")
+    _headline("5/6  measure the text model")
     with opened("local") as machine:
         measured = bench.measure(machine, output, _PLAN, progress=console.progress())
     console.write_table(tables.SPEED, tables.speed(measured))
     console.write_table(tables.MEMORY, tables.memory(measured))
 
-    _headline("6/6  let a third one paint")
-    painting = None
+    _headline("6/6  generate images")
+    image_bundle = None
     if not images:
-        console.say("  left out (--no-images)")
+        console.say("  skipped (--no-images)")
     else:
         if "image" not in about["managers"]:
-            console.say("  compiling what paints: some minutes, once; Ctrl-C leaves it for later")
+            console.say(
+                "  compiling the image engine: some minutes, once; Ctrl-C leaves it for later"
+            )
         library.load(console.progress(), task="image")
-        painting = _packaged(packaging.built_in_image(), profile, folder)
-        _paint(painting, folder)
+        image_bundle = _packaged(packaging.built_in_image(), profile, folder)
+        _generate_images(image_bundle, folder)
 
     _headline("next")
     for command in (
         f"sphere-edge chat {output}",
-        f"sphere-edge transcribe {hearing} {recording} --format srt",
-        *([] if painting is None else [f'sphere-edge imagine "a blue square" {painting}']),
+        f"sphere-edge transcribe {speech} {recording} --format srt",
+        *(
+            []
+            if image_bundle is None
+            else [f'sphere-edge generate-image "a blue square" {image_bundle}']
+        ),
         f"sphere-edge bench {output} --report bench.html",
         "sphere-edge inspect Qwen/Qwen2.5-0.5B-Instruct",
         "sphere-edge package Qwen/Qwen2.5-0.5B-Instruct --profile host",
@@ -102,28 +108,28 @@ def _packaged(source: ModelSource, profile: DeviceProfile, folder: Path) -> Path
     return output
 
 
-def _listen(bundle: Path) -> Path:
-    """Writes down some of the recordings that come with the model; the last of them."""
+def _transcribe(bundle: Path) -> Path:
+    """Transcribes some of the recordings that come with the model; returns the last of them."""
     from sphere_edge.runtime.audio import AudioManager
 
     samples = resources.speech_samples()
-    said = json.loads((samples / "samples.json").read_text(encoding="utf-8"))
+    texts = json.loads((samples / "samples.json").read_text(encoding="utf-8"))
     with AudioManager.open(bundle) as audio:
         for name in _RECORDINGS:
-            console.say(f'  {name}, in which a synthetic voice says "{said[name]}"', style="bold")
+            console.say(f'  {name}, in which a synthetic voice says "{texts[name]}"', style="bold")
             console.write(f"  {audio.transcribe(samples / name).text()}")
     return samples / _RECORDINGS[-1]
 
 
-def _paint(bundle: Path, folder: Path) -> None:
-    """Draws what the built-in model can, as PNG files beside the bundles."""
+def _generate_images(bundle: Path, folder: Path) -> None:
+    """Two images of the built-in model, as PNG files beside the bundles."""
     from sphere_edge.runtime.image import ImageManager
 
     with ImageManager.open(bundle) as image:
-        for prompt in _PICTURES:
+        for prompt in _IMAGE_PROMPTS:
             console.say(f"  > {prompt}", style="bold")
             path = folder / f"{prompt.replace(' ', '-')}.png"
-            image.generate(prompt, seed=_PICTURE_SEED)[0].save(path)
+            image.generate(prompt, seed=_IMAGE_SEED)[0].save(path)
             console.write(f"  {path}")
 
 

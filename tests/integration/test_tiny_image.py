@@ -49,7 +49,7 @@ def test_its_name_is_enough_to_paint_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["imagine", "a red circle", "tiny-image", "-o", "circle.png", "--seed", "1"]
+    words = ["generate-image", "a red circle", "tiny-image", "-o", "circle.png", "--seed", "1"]
     assert __main__.main(words) == 0
     assert capsys.readouterr().out == "circle.png\n"
     with Image.open("circle.png") as picture:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 
-from sphere_edge import __version__, cli
+from sphere_edge import __main__, __version__, cli
 from sphere_edge.errors import Status
 from tests.cli_process import refused, sphere_edge
 
@@ -22,7 +22,7 @@ USAGE = 64
 
 
 def commands(app: typer.Typer) -> Iterator[tuple[str, Any]]:
-    """Every command's words and the command itself."""
+    """Every command's words and the command itself, without former names."""
 
     def below(words: tuple[str, ...], command: Any) -> Iterator[tuple[str, Any]]:
         children = getattr(command, "commands", None)
@@ -30,7 +30,8 @@ def commands(app: typer.Typer) -> Iterator[tuple[str, Any]]:
             yield " ".join(words), command
             return
         for name, child in children.items():
-            yield from below((*words, name), child)
+            if not child.hidden:
+                yield from below((*words, name), child)
 
     return below((), typer.main.get_command(app))
 
@@ -145,6 +146,18 @@ def test_a_wrong_command_line_is_json_too() -> None:
         "message": "missing option `--device` / `-d`",
         "hint": "see `sphere-edge profiles match --help`",
     }
+
+
+def test_the_former_name_of_a_command_works_and_warns(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["a fox", str(tmp_path / "none"), "-o", str(tmp_path / "fox.png")]
+    assert __main__.main(["generate-image", *words]) == Status.NOT_FOUND
+    expected = capsys.readouterr().err
+    assert "`imagine`" not in expected
+    assert __main__.main(["imagine", *words]) == Status.NOT_FOUND
+    warning = "warning: `imagine` is now `generate-image`; the old name goes with the next release"
+    assert capsys.readouterr().err.replace("\n", " ") == f"{warning} {expected}".replace("\n", " ")
 
 
 def test_a_sound_bundle_gives_its_id_on_stdout_and_talk_on_stderr() -> None:
