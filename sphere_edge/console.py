@@ -7,13 +7,13 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Literal, Protocol
-
-import rich.console
-import rich.table
-import rich.text
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sphere_edge.errors import SphereEdgeError
+
+if TYPE_CHECKING:
+    import rich.console
 
 Unit = Literal["bytes", "items"]
 
@@ -95,7 +95,7 @@ class _BarProgress(_SpokenProgress):
             *((bars.BarColumn(), *amount) if total is not None else ()),
             bars.TimeElapsedColumn(),
         )
-        with bars.Progress(*columns, console=_talk, transient=True) as display:
+        with bars.Progress(*columns, console=_stderr(), transient=True) as display:
             task = display.add_task(title, total=total)
 
             class Bar:
@@ -105,17 +105,12 @@ class _BarProgress(_SpokenProgress):
             yield Bar()
 
 
-# Resolved at each write, so that redirected streams are honoured. Data is never wrapped to a width.
-_data = rich.console.Console(highlight=False, soft_wrap=True)
-_talk = rich.console.Console(highlight=False, soft_wrap=True, stderr=True)
-
-
 _WARNING = ("warning: ", "bold yellow")
 
 
 def progress() -> Progress:
     """Bars on a terminal, one line per step elsewhere."""
-    return _BarProgress() if _talk.is_terminal else _LineProgress()
+    return _BarProgress() if sys.stderr.isatty() else _LineProgress()
 
 
 def write(text: str, *, end: str = "\n") -> None:
@@ -131,6 +126,10 @@ def write_json(value: Any) -> None:
 
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout; a column named with ` →` at its end is aligned to the right."""
+    import rich.console
+    import rich.table
+    import rich.text
+
     table = rich.table.Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     table.show_header = any(columns)
     for column in columns:
@@ -141,7 +140,7 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(rich.text.Text(cell) for cell in row))
     # A pipe has no width: rich would assume 80 columns there and fold cells.
-    out = rich.console.Console(highlight=False, width=None if _data.is_terminal else 4096)
+    out = rich.console.Console(highlight=False, width=None if sys.stdout.isatty() else 4096)
     with out.capture() as text:
         out.print(table)
     write("\n".join(line.rstrip() for line in text.get().splitlines()))
@@ -149,12 +148,12 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def say(text: str, *, style: str | None = None) -> None:
     """Talk: what is happening, on stderr."""
-    _talk.print(rich.text.Text(text, style=style or ""))
+    _print((text, style or ""))
 
 
 def warn(text: str) -> None:
     """Something the user should know, but which stops nothing."""
-    _talk.print(rich.text.Text.assemble(_WARNING, text))
+    _print(_WARNING, text)
 
 
 class _LogLines(logging.Handler):
@@ -170,7 +169,7 @@ class _LogLines(logging.Handler):
             return
         self._shown.add(text)
         head = ("error: ", "bold red") if record.levelno >= logging.ERROR else _WARNING
-        _talk.print(rich.text.Text.assemble(head, text))
+        _print(head, text)
 
 
 _LOG_LINES = _LogLines()
@@ -185,9 +184,27 @@ def show_log() -> None:
 
 def error(message: str, hint: str | None = None) -> None:
     """`error: …`, and after an empty line `hint: …`, as in every part of sphere-edge."""
-    _talk.print(rich.text.Text.assemble(("error: ", "bold red"), message))
+    _print(("error: ", "bold red"), message)
     if hint:
-        _talk.print(rich.text.Text.assemble("\n", ("hint: ", "bold cyan"), hint))
+        _print("\n", ("hint: ", "bold cyan"), hint)
+
+
+@cache
+def _stderr() -> rich.console.Console:
+    """Resolves the stream at each write, so that a redirected one is honoured.
+
+    Imported when the first line is written: a command that has nothing to say starts sooner.
+    """
+    import rich.console
+
+    return rich.console.Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+def _print(*parts: str | tuple[str, str]) -> None:
+    """One line on stderr, of plain parts and parts with a style."""
+    import rich.text
+
+    _stderr().print(rich.text.Text.assemble(*parts))
 
 
 def error_as_json(failure: SphereEdgeError) -> dict[str, Any]:
@@ -202,7 +219,7 @@ def as_error(code: int, status: str, message: str, hint: str | None) -> dict[str
 
 def is_interactive() -> bool:
     """Whether a person sits at both ends: questions may be asked."""
-    return sys.stdin.isatty() and _talk.is_terminal
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def human_bytes(count: float) -> str:

@@ -13,10 +13,8 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 from typing_extensions import Unpack
 
 from sphere_edge import errors
@@ -32,6 +30,11 @@ from sphere_edge.runtime.text_request import TextOptions, TextRequest
 from sphere_edge.runtime.token_ids import TokenIds, as_array
 from sphere_edge.runtime.vocabulary import Vocabulary
 from sphere_edge.toolchain import ggml_gpu
+
+if TYPE_CHECKING:
+    # At run time it is imported where logits are asked for: generating text needs none of it.
+    import numpy as np
+    import numpy.typing as npt
 
 Message = Mapping[str, str]
 
@@ -157,10 +160,9 @@ class TextManager(Manager):
     def logits(self, token_ids: TokenIds) -> npt.NDArray[np.float32]:
         """Logits after each token: float32 [n, vocab_size]."""
         ids, count = as_array(token_ids)
-        out = np.empty((count, self.info.vocab_size), dtype=np.float32)
-        pointer = out.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        out = _floats(count, self.info.vocab_size)
         with self._exclusive():
-            self._handle.long_call(C.se_text_logits, ids, count, pointer, out.size)
+            self._handle.long_call(C.se_text_logits, ids, count, _pointer(out), out.size)
         return out
 
     def next_logits(self, token_ids: TokenIds) -> npt.NDArray[np.float32]:
@@ -169,19 +171,17 @@ class TextManager(Manager):
         What the call before has computed of the same beginning is not computed again.
         """
         ids, count = as_array(token_ids)
-        out = np.empty(self.info.vocab_size, dtype=np.float32)
-        pointer = out.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        out = _floats(self.info.vocab_size)
         with self._exclusive():
-            self._handle.long_call(C.se_text_next_logits, ids, count, pointer, out.size)
+            self._handle.long_call(C.se_text_next_logits, ids, count, _pointer(out), out.size)
         return out
 
     def score(self, token_ids: TokenIds) -> npt.NDArray[np.float32]:
         """Natural logarithms of the probability of each token but the first: float32 [n - 1]."""
         ids, count = as_array(token_ids)
-        out = np.empty(max(0, count - 1), dtype=np.float32)
-        pointer = out.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        out = _floats(max(0, count - 1))
         with self._exclusive():
-            self._handle.long_call(C.se_text_score, ids, count, pointer)
+            self._handle.long_call(C.se_text_score, ids, count, _pointer(out))
         return out
 
     def tokenize(
@@ -220,6 +220,16 @@ class TextManager(Manager):
             generation = Generation(call, self._handle.cancel)
             self._task = generation.task
             return generation
+
+
+def _floats(*shape: int) -> npt.NDArray[np.float32]:
+    import numpy as np
+
+    return np.empty(shape, dtype=np.float32)
+
+
+def _pointer(array: npt.NDArray[np.float32]) -> Any:
+    return array.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
 
 
 def _conversation(messages: Sequence[Message], template: Mapping[str, Any] | None) -> bytes:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from ctypes import c_int32
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.runtime import arguments
 
-TokenIds = Sequence[int] | npt.NDArray[np.int32]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+TokenIds: TypeAlias = "Sequence[int] | npt.NDArray[np.int32]"
 
 
 def as_array(token_ids: TokenIds) -> tuple[Any, int]:
     """A C array of int32 and its length. Raises InvalidArgumentError for anything but ids."""
+    # Not needed to generate text from text, and a tenth of a second of processor time to import.
+    import numpy as np
+
     try:
         ids = np.asarray(token_ids)
     except ValueError as error:
