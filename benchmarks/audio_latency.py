@@ -4,7 +4,7 @@
 
 On a model with random weights (the default is as large as Whisper base), with the longest window
 that AudioManager hands to the engine: the spectrogram of all of it is made before anything else.
-Cancels at moments spread over the whole call. All of it shall be within 200 ms.
+Cancels at moments spread over the whole call. Each must be within 200 ms.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def main() -> None:
             late = np.linspace(1.5, 6, options.cancels - len(early))
             cancels, gaps = [], []
             for after in (*early, *late):
-                cancel, told = _cancelled(audio, samples, float(after))
+                cancel, called = _cancelled(audio, samples, float(after))
                 cancels.append(cancel)
-                gaps += told
+                gaps += called
     print(
         json.dumps(
             {
@@ -67,19 +67,19 @@ def _cancelled(
     audio: AudioManager, samples: np.ndarray, after_s: float
 ) -> tuple[float, list[float]]:
     """How long it went on after it was cancelled, and the times between two progress calls."""
-    told = [time.monotonic()]
+    called = [time.monotonic()]
     answer = audio.transcribe(
         samples,
         language="en",
         temperature_step=0.0,
-        on_progress=lambda _: told.append(time.monotonic()),
+        on_progress=lambda _: called.append(time.monotonic()),
     )
     time.sleep(after_s)
     begun = time.monotonic()
     answer.close()
     ended = time.monotonic()
-    told.append(begun)
-    gaps = [1000 * (b - a) for a, b in zip(told, told[1:], strict=False) if b <= begun]
+    called.append(begun)
+    gaps = [1000 * (b - a) for a, b in zip(called, called[1:], strict=False) if b <= begun]
     return 1000 * (ended - begun), gaps
 
 

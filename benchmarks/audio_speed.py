@@ -58,7 +58,7 @@ def main() -> None:
             ours.append(sum(seconds for _, seconds in mine))
             theirs.append(sum(seconds for _, seconds in other))
     ratios = [their / our for our, their in zip(ours, theirs, strict=True)]
-    told = {
+    figures = {
         "files": len(files),
         "texts_are_equal": same,
         "ours_s": median(ours),
@@ -66,8 +66,8 @@ def main() -> None:
         "speed_ratio": median(ratios),
         "ratios": ratios,
     }
-    print(json.dumps(told, indent=2))
-    if not same or told["speed_ratio"] < 0.97:
+    print(json.dumps(figures, indent=2))
+    if not same or figures["speed_ratio"] < 0.97:
         raise SystemExit(1)
 
 
@@ -83,8 +83,10 @@ def _samples(folder: Path) -> list[Path]:
 def _ours(runner: Path, model: Path, file: Path, options: argparse.Namespace) -> tuple[str, float]:
     words = [runner, "transcribe", model, file, "--language", "en", "--json"]
     words += ["--threads", str(options.threads), "--beam-size", str(options.beam_size)]
-    told = json.loads(run([*words, *(["--words"] if options.words else [])], timeout_s=600).stdout)
-    return told["text"].strip(), told["encode_seconds"] + told["decode_seconds"]
+    figures = json.loads(
+        run([*words, *(["--words"] if options.words else [])], timeout_s=600).stdout
+    )
+    return figures["text"].strip(), figures["encode_seconds"] + figures["decode_seconds"]
 
 
 def _theirs(

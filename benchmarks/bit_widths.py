@@ -38,9 +38,12 @@ def main() -> None:
         for place, (weights, passes) in _SIZES.items():
             words = [str(program), str(threads), str(weights), str(passes)]
             for line in run(words, timeout_s=600).stdout.splitlines():
-                told = json.loads(line)
-                speed = (f"{told['gigaweights_per_s']:.1f}", f"{told['gigabytes_per_s']:.1f}")
-                rows.append((place, str(told["bits"]), *speed))
+                measured = json.loads(line)
+                speed = (
+                    f"{measured['gigaweights_per_s']:.1f}",
+                    f"{measured['gigabytes_per_s']:.1f}",
+                )
+                rows.append((place, str(measured["bits"]), *speed))
     console.write_table(("MATRIX", "BITS →", "10^9 WEIGHTS/S →", "GB/S →"), rows)
 
 

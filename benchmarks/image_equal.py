@@ -1,10 +1,10 @@
-"""Compares our pictures with those of stable-diffusion.cpp's own program, byte for byte.
+"""Compares our images with those of stable-diffusion.cpp's own program, byte for byte.
 
     python benchmarks/image_equal.py [--bundle FOLDER] [--steps 4] [--width 64] [--height 64]
 
 With a bundle, two seeds of it. Without, models with random weights are made, one of them quantized,
-and each kind of wish is compared: sizes, steps, samplers, schedules, negative prompts, batches,
-pictures to start from, masks, LoRAs, tiles. Exits with 1 if a byte differs.
+and each kind of request is compared: sizes, steps, samplers, schedules, negative prompts, batches,
+initial images, masks, LoRAs, tiling. Exits with 1 if a byte differs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from benchmarks import sd_cli
 from sphere_edge import ImageManager, console, profiles
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.packaging import find, package
-from sphere_edge.runtime.image import Lora
+from sphere_edge.runtime.image_request import Lora
 from tests import random_diffusion
 
 _PROMPT = "a red fox in the snow"
@@ -35,7 +35,7 @@ _PROMPT = "a red fox in the snow"
 
 @dataclass(frozen=True)
 class Case:
-    """A wish: what ImageManager.generate is given; `quantized` names the model."""
+    """A request: what ImageManager.generate is given; `quantized` names the model."""
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
@@ -43,19 +43,19 @@ class Case:
 
 
 def main() -> int:
-    """Paints each case with both and compares all bytes."""
+    """Generates each case with both and compares all bytes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--height", type=int, default=64)
-    asked = parser.parse_args()
+    given = parser.parse_args()
     program = sd_cli.program()
-    size = {"width": asked.width, "height": asked.height, "steps": asked.steps}
+    size = {"width": given.width, "height": given.height, "steps": given.steps}
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
-        if asked.bundle is not None:
-            bundles = {False: asked.bundle}
+        if given.bundle is not None:
+            bundles = {False: given.bundle}
             cases = [Case(f"seed {seed}", {"seed": seed}) for seed in (5, 42)]
         else:
             bundles, cases = _bundles(folder), _cases(folder, size)
@@ -64,23 +64,22 @@ def main() -> int:
             with ImageManager.open(bundle) as image:
                 for case in cases:
                     if case.quantized == quantized:
-                        wish = {"seed": 5, **size, **case.options}
-                        different += not _is_equal(program, bundle, image, case.name, wish, folder)
+                        case = replace(case, options={"seed": 5, **size, **case.options})
+                        different += not _is_equal(program, bundle, image, case, folder)
     console.write(f"{different} different")
     return 1 if different else 0
 
 
-def _is_equal(
-    program: Path, bundle: Path, image: ImageManager, name: str, wish: dict[str, Any], folder: Path
-) -> bool:
+def _is_equal(program: Path, bundle: Path, image: ImageManager, case: Case, folder: Path) -> bool:
     begin = time.monotonic()
-    ours = [picture.image.tobytes() for picture in image.generate(_PROMPT, **wish)]
+    ours = [generated.image.tobytes() for generated in image.generate(_PROMPT, **case.options)]
     middle = time.monotonic()
-    painted = sd_cli.paint(program, bundle / "model.gguf", _PROMPT, wish, image.info, folder)
-    theirs = [picture.tobytes() for picture in painted]
+    model = bundle / "model.gguf"
+    generated = sd_cli.generate(program, model, _PROMPT, case.options, image.info, folder)
+    theirs = [one.tobytes() for one in generated]
     same = ours == theirs
     console.write(
-        f"{name}: {'equal' if same else 'DIFFERENT'}, ours {middle - begin:.2f} s, "
+        f"{case.name}: {'equal' if same else 'DIFFERENT'}, ours {middle - begin:.2f} s, "
         f"theirs {time.monotonic() - middle:.2f} s with loading"
     )
     if not same and len(ours) == len(theirs):
@@ -130,7 +129,7 @@ def _cases(folder: Path, size: dict[str, int]) -> list[Case]:
         Case("negative prompt, cfg 6", {"negative_prompt": "grey, blurred", "cfg_scale": 6.0}),
         Case("no cfg", {"cfg_scale": 1.0}),
         Case("batch of three", {"batch": 3}),
-        Case("a picture to start from", started),
+        Case("an initial image", started),
         Case("a mask", {**started, "mask": mask}),
         Case("a LoRA", {"loras": [lora]}),
         Case("tiles", {"vae_tiling": True, "width": 320, "height": 320, "steps": 1}),

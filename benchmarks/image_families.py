@@ -1,9 +1,9 @@
-"""Packages and paints with every family of image models, in true shape with random weights.
+"""Packages every family of image models, in true shape with random weights, and generates images.
 
     pip install diffusers && python benchmarks/image_families.py [FAMILY …] [--keep FOLDER]
 
-Each model is written as it is published, packaged, painted with, and its picture compared with
-sd-cli's byte for byte; models for inpainting are given a picture and a mask. Models with a UNet are
+Each model is written as it is published and packaged, and its image compared with sd-cli's byte for
+byte; models for inpainting are given an image and a mask. Models with a UNet are
 published in two ways, as diffusers' folder and as one file: both have to become the same tensors.
 Needs 20 GB of disk for the largest. Exits with 1 if something differs.
 """
@@ -33,7 +33,7 @@ from sphere_edge.packaging import find, package
 
 _PROMPT = "a red fox in the snow"
 _SIDE = 64
-_WISH = {"width": _SIDE, "height": _SIDE, "steps": 2, "seed": 5}
+_REQUEST = {"width": _SIDE, "height": _SIDE, "steps": 2, "seed": 5}
 
 
 def main() -> int:
@@ -43,11 +43,11 @@ def main() -> int:
         "families", nargs="*", metavar="FAMILY", help=", ".join(published_images.FAMILIES)
     )
     parser.add_argument("--keep", type=Path, help="leave the models and bundles in this folder")
-    asked = parser.parse_args()
+    given = parser.parse_args()
     program = sd_cli.program()
     failed = []
-    for name in asked.families or published_images.FAMILIES:
-        with _folder(asked.keep, name) as folder:
+    for name in given.families or published_images.FAMILIES:
+        with _folder(given.keep, name) as folder:
             try:
                 is_fine = _check(name, program, folder)
             except errors.SphereEdgeError as error:
@@ -64,7 +64,7 @@ def _check(name: str, program: Path, folder: Path) -> bool:
     model = published_images.write(name, folder / "published")
     console.write(f"{name}: {published_images.parameters(name) / 1e9:.2f} billion parameters")
     bundle = _package(name, model, folder / "bundle", family.quantization)
-    equal = _paint(name, bundle, program, folder)
+    equal = _generate(name, bundle, program, folder)
     if family.pipeline is None:
         return equal
     shutil.rmtree(model)
@@ -96,27 +96,29 @@ def _package(what: str, source: Path, output: Path, quantization: str | None) ->
     return bundle
 
 
-def _wish(name: str) -> dict[str, Any]:
+def _request(name: str) -> dict[str, Any]:
     if not published_images.FAMILIES[name].inpaints:
-        return dict(_WISH)
+        return dict(_REQUEST)
     mask = Image.new("L", (_SIDE, _SIDE))
     mask.paste(255, (0, 0, _SIDE // 2, _SIDE))
     init = Image.linear_gradient("L").resize((_SIDE, _SIDE)).convert("RGB")
     # Of two steps and less than all strength one would be left.
-    return {**_WISH, "init": init, "mask": mask, "strength": 1.0}
+    return {**_REQUEST, "init": init, "mask": mask, "strength": 1.0}
 
 
-def _paint(name: str, bundle: Path, program: Path, folder: Path) -> bool:
-    wish = _wish(name)
+def _generate(name: str, bundle: Path, program: Path, folder: Path) -> bool:
+    request = _request(name)
     begin = time.monotonic()
     with _peak() as peak, ImageManager.open(bundle) as image:
-        picture = image.generate(_PROMPT, **wish)[0].image
+        ours = image.generate(_PROMPT, **request)[0].image
     middle = time.monotonic()
-    painted = sd_cli.paint(program, bundle / "model.gguf", _PROMPT, wish, image.info, folder)[0]
-    values = len(set(picture.tobytes()))
-    equal = picture.tobytes() == painted.tobytes()
+    theirs = sd_cli.generate(program, bundle / "model.gguf", _PROMPT, request, image.info, folder)[
+        0
+    ]
+    values = len(set(ours.tobytes()))
+    equal = ours.tobytes() == theirs.tobytes()
     console.write(
-        f"{name}: {image.info.family}, painted in {middle - begin:.0f} s, {values} values, "
+        f"{name}: {image.info.family}, generated in {middle - begin:.0f} s, {values} values, "
         f"{peak[0] / 2**20:.0f} MiB more memory; sd-cli {'equal' if equal else 'DIFFERENT'}, "
         f"{time.monotonic() - middle:.0f} s"
     )

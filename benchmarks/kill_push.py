@@ -99,7 +99,7 @@ def main() -> None:
     PROCESSES.set_forkserver_preload(["__main__"])
     done: list[Result] = []
 
-    def told(result: Result) -> None:
+    def report(result: Result) -> None:
         if given.json:
             keep(given.json, [*done, result])
         if result.kills // SAY_EVERY > said.get(result.transport, 0):
@@ -111,7 +111,7 @@ def main() -> None:
         for name in given.transports.split(","):
             with TRANSPORTS[name](Path(folder)) as transport:
                 chance = random.Random(f"{given.seed} {name}")
-                done.append(torment(transport, Path(folder) / name, given.kills, chance, told))
+                done.append(torment(transport, Path(folder) / name, given.kills, chance, report))
             print("the end:", end=" ", file=sys.stderr)
             say(done[-1])
     sys.exit(any(one.failures for one in done))
@@ -195,9 +195,9 @@ def torment(
     folder: Path,
     kills: int,
     chance: random.Random,
-    told: Callable[[Result], object] = lambda _: None,
+    report: Callable[[Result], object] = lambda _: None,
 ) -> Result:
-    """Deploys and kills until `kills` were made; `told` hears the totals after each deploy."""
+    """Deploys and kills until `kills` were made; `report` gets the totals after each deploy."""
     folder.mkdir()
     root = folder / "store"
     result = Result(transport.name)
@@ -232,7 +232,7 @@ def torment(
                 break
         result.deploys += 1
         result.seconds = time.monotonic() - began
-        told(result)
+        report(result)
         Store(LocalDevice(), str(root)).gc()
         remove(old)
         old = new
@@ -300,13 +300,13 @@ def child(uri: str, root: str, items: list[Item], sent: Any, environment: dict[s
         push = device.push
 
         def counted(source: Path, remote: str, **given: Any) -> None:
-            def told(count: int) -> None:
+            def report(count: int) -> None:
                 sent.value += count
                 if given_sent is not None:
                     given_sent(count)
 
             given_sent = given.pop("sent", None)
-            push(source, remote, sent=told, **given)
+            push(source, remote, sent=report, **given)
 
         device.push = counted  # type: ignore[method-assign]
         Store(device, root, patience_s=PATIENCE_S).deploy("demo", items)

@@ -1,8 +1,8 @@
-"""Says how often the built-in image model draws what it is told.
+"""Says how often the built-in image model generates what the prompt says.
 
     python -m training.evaluate_image BUNDLE
 
-Every colour and shape with seeds that nothing was chosen by; what the pictures show is decided by
+Every colour and shape with seeds that nothing was chosen by; what the images show is decided by
 `training.shapes.recognise`, which no network is part of.
 """
 
@@ -21,37 +21,37 @@ _FIRST_SEED = 1000
 
 
 def main() -> None:
-    """Prints what failed and the share of pictures that are right."""
+    """Prints what failed and the share of images that are right."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--cfg-scale", type=float)
-    parser.add_argument("--sheet", type=Path, help="write all pictures side by side")
-    asked = parser.parse_args()
+    parser.add_argument("--sheet", type=Path, help="write all images side by side")
+    given = parser.parse_args()
     right, rows = 0, []
     # One thread: so small a model has nothing to share out.
-    with ImageManager.open(asked.bundle, threads=1) as image:
+    with ImageManager.open(given.bundle, threads=1) as image:
         for colour in shapes.COLOURS:
             row = []
             for shape in shapes.SHAPES:
-                for seed in range(_FIRST_SEED, _FIRST_SEED + asked.seeds):
-                    picture = image.generate(
+                for seed in range(_FIRST_SEED, _FIRST_SEED + given.seeds):
+                    generated = image.generate(
                         f"a {colour} {shape}",
                         seed=seed,
-                        steps=asked.steps,
-                        cfg_scale=asked.cfg_scale,
+                        steps=given.steps,
+                        cfg_scale=given.cfg_scale,
                     )[0]
-                    pixels = np.asarray(picture.image)
+                    pixels = np.asarray(generated.image)
                     found = shapes.recognise(pixels)
                     right += found == (colour, shape)
                     if found != (colour, shape):
                         console.say(f"a {colour} {shape}, seed {seed}: {found}")
                     row.append(pixels)
             rows.append(np.hstack(row))
-    if asked.sheet is not None:
-        Image.fromarray(np.vstack(rows)).save(asked.sheet)
-    total = len(shapes.COLOURS) * len(shapes.SHAPES) * asked.seeds
+    if given.sheet is not None:
+        Image.fromarray(np.vstack(rows)).save(given.sheet)
+    total = len(shapes.COLOURS) * len(shapes.SHAPES) * given.seeds
     console.write(f"{right} of {total} right, {right / total:.1%}")
 
 

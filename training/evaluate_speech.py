@@ -1,6 +1,6 @@
 """Counts the words that a speech model gets wrong: `python -m training.evaluate_speech MODEL`.
 
-On recordings by voices that training never heard, greedily and with one attempt. Needs espeak-ng.
+On recordings by voices that it was not trained on, greedily and with one attempt. Needs espeak-ng.
 Prints one JSON object: all words, and digits and the words of commands apart.
 """
 
@@ -18,9 +18,9 @@ from training import speech_corpus
 from training.speech_corpus import DIGITS, RATE, Clip
 
 
-def wrong_words(said: str, heard: str) -> int:
+def wrong_words(spoken: str, recognised: str) -> int:
     """Insertions, deletions and substitutions between two texts, the fewest that explain them."""
-    one, other = said.split(), heard.split()
+    one, other = spoken.split(), recognised.split()
     row = list(range(len(other) + 1))
     for i, word in enumerate(one, 1):
         before, row[0] = row[0], i
@@ -37,11 +37,11 @@ def evaluated(model: Path, clips: Iterable[Clip]) -> dict[str, object]:
     with AudioManager.open(model, threads=1) as audio:
         for clip in clips:
             kind = "digits" if set(clip.text.split()) <= set(DIGITS) else "commands"
-            heard = audio.transcribe(clip.samples, temperature_step=0.0).text()
+            recognised = audio.transcribe(clip.samples, temperature_step=0.0).text()
             words[kind] += len(clip.text.split())
-            wrong[kind] += wrong_words(clip.text, heard)
-            if heard != clip.text:
-                missed.append({"said": clip.text, "heard": heard})
+            wrong[kind] += wrong_words(clip.text, recognised)
+            if recognised != clip.text:
+                missed.append({"spoken": clip.text, "recognised": recognised})
     rates = {kind: wrong[kind] / max(words[kind], 1) for kind in words}
     total = sum(words.values())
     return {
@@ -58,8 +58,8 @@ def keep_samples(folder: Path, clips: list[Clip]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for i, clip in enumerate(clips):
         soundfile.write(folder / f"{i:02}.flac", clip.samples, RATE, subtype="PCM_16")
-    said = {f"{i:02}.flac": clip.text for i, clip in enumerate(clips)}
-    (folder / "samples.json").write_text(json.dumps(said, indent=2) + "\n")
+    spoken = {f"{i:02}.flac": clip.text for i, clip in enumerate(clips)}
+    (folder / "samples.json").write_text(json.dumps(spoken, indent=2) + "\n")
 
 
 def main() -> None:

@@ -24,16 +24,16 @@ _THETA = 256.0
 
 
 def rotation(side: int, text_tokens: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [tokens, HEAD]: of `side` x `side` picture tokens, then of the words."""
+    """Cosines and sines [tokens, HEAD]: of `side` x `side` image tokens, then of the words."""
     rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     start = torch.full((side * side,), text_tokens)
-    picture = torch.stack([start, rows.reshape(-1), columns.reshape(-1)], dim=1)
+    image = torch.stack([start, rows.reshape(-1), columns.reshape(-1)], dim=1)
     words = torch.zeros(text_tokens, 3, dtype=torch.long)
     words[:, 0] = torch.arange(text_tokens)
-    places = torch.cat([picture, words]).float()
+    positions = torch.cat([image, words]).float()
     angles = torch.cat(
         [
-            places[:, axis, None] * _THETA ** -(torch.arange(0, size, 2) / size)
+            positions[:, axis, None] * _THETA ** -(torch.arange(0, size, 2) / size)
             for axis, size in enumerate(_AXES)
         ],
         dim=1,
@@ -150,8 +150,8 @@ class Embedder(nn.Module):
         self.proj = nn.Conv2d(PACKED, WIDTH, 1)
 
 
-class Painter(nn.Module):
-    """The diffusion model: what direction leads from a noisy latent away from the picture."""
+class DiffusionModel(nn.Module):
+    """The diffusion model: what direction leads from a noisy latent away from the image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,8 +169,8 @@ class Painter(nn.Module):
     def forward(self, latent: Tensor, share: Tensor, words: Tensor) -> Tensor:
         """Latents [batch, PACKED, side, side], the noise's share [batch], words [batch, n, 32]."""
         side = latent.shape[-1]
-        picture = self.x_embedder.proj(latent).flatten(2).transpose(1, 2)
-        x = torch.cat([picture, self.text_proj(words)], dim=1)
+        image = self.x_embedder.proj(latent).flatten(2).transpose(1, 2)
+        x = torch.cat([image, self.text_proj(words)], dim=1)
         turn = rotation(side, words.shape[1])
         time = self.time_embedding(1000 * share)
         changes = list(self.adaLN_modulation(time)[:, None].chunk(6, dim=-1))
@@ -212,7 +212,7 @@ class Upsample(nn.Module):
 
 
 class Stage(nn.Module):
-    """One size of the picture; of three blocks the first learns."""
+    """One size of the image; of three blocks the first learns."""
 
     def __init__(self, inputs: int, channels: int, is_last: bool) -> None:
         super().__init__()
@@ -226,7 +226,7 @@ class Stage(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents [batch, LATENT, side, side] to pictures from -1 to 1 of eight times that size."""
+    """Latents [batch, LATENT, side, side] to images from -1 to 1 of eight times that size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -238,7 +238,7 @@ class Decoder(nn.Module):
         self.conv_out = nn.Conv2d(widths[0], 3, 3, padding=1)
 
     def forward(self, latent: Tensor) -> Tensor:
-        """The pictures."""
+        """The images."""
         x = self.conv_in(latent)
         for stage in reversed(self.up):
             x = stage(x)

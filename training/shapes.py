@@ -1,6 +1,6 @@
 """Coloured shapes on white and the words for them: what the built-in image model learns to draw.
 
-`recognise` says of any picture which shape in which colour it shows, by plain arithmetic.
+`recognise` says of any image which shape in which colour it shows, by plain arithmetic.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ PHRASES = (
     "a {colour} {shape} on white",
 )
 
-Pictures = npt.NDArray[np.float32]
+Images = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Pictures [count, 3, 64, 64] from 0 to 1, and by index what each shows."""
+    """Images [count, 3, 64, 64] from 0 to 1, and by index what each shows."""
 
-    pictures: Pictures
+    images: Images
     colours: npt.NDArray[np.int64]
     shapes: npt.NDArray[np.int64]
 
@@ -55,17 +55,17 @@ def draw(count: int, chance: np.random.Generator) -> Drawn:
     triangle = np.maximum(y, slanted + 0 * y) - 0.6 * radius
     edge = np.choose(shapes[:, None, None], [circle, square, triangle])
     inside = np.clip(0.5 - edge, 0, 1)[:, None]
-    paint = np.array(list(COLOURS.values()))[colours][:, :, None, None]
-    return Drawn((1 + inside * (paint - 1)).astype(np.float32), colours, shapes)
+    colour = np.array(list(COLOURS.values()))[colours][:, :, None, None]
+    return Drawn((1 + inside * (colour - 1)).astype(np.float32), colours, shapes)
 
 
-def recognise(picture: npt.NDArray[np.uint8]) -> tuple[str, str] | None:
-    """Colour and shape in an RGB picture [64, 64, 3]; None where it shows neither clearly.
+def recognise(image: npt.NDArray[np.uint8]) -> tuple[str, str] | None:
+    """Colour and shape in an RGB image [64, 64, 3]; None where it shows neither clearly.
 
     The shape by how much of its bounding box it fills: a square all, a circle pi / 4, a triangle
     half, each give or take a tenth.
     """
-    pixels = picture.astype(np.float64) / 255
+    pixels = image.astype(np.float64) / 255
     inked = pixels.min(axis=2) < 0.6
     if inked.sum() < 150:
         return None

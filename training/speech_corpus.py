@@ -1,4 +1,4 @@
-"""What the built-in Whisper learns to hear: digits and short commands, spoken by espeak-ng.
+"""What the built-in Whisper learns to recognise: digits and short commands, spoken by espeak-ng.
 
 Clips are synthesised once and kept in a folder; utterances are put together from them with pauses,
 loudness and noise of their own. Voices and texts of the test are never used in training.
@@ -120,7 +120,7 @@ def training_clips(folder: Path, seed: int, count: int) -> list[Clip]:
 
 
 def held_out_clips(seed: int, count: int) -> list[Clip]:
-    """Texts of the same grammar by voices that training never heard."""
+    """Texts of the same grammar by voices that it was not trained on."""
     return _clips(10_000 + seed, count, _HELD_OUT_VARIANTS, 0.0)
 
 

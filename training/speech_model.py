@@ -142,7 +142,7 @@ class Whisper(nn.Module):
         # The row of a time is that of the audio position, turned: all times are learnt together.
         self.times = nn.Parameter(torch.randn(width, width) / width**0.5 * 0.3)
         self.text_positions = nn.Parameter(torch.randn(TEXT_POSITIONS, width) * 0.1)
-        self.heard = nn.Linear(width, words + 1)
+        self.recognised = nn.Linear(width, words + 1)
         self.register_buffer("audio_positions", sinusoids(POSITIONS, width))
         self.register_buffer("time_rows", sinusoids(POSITIONS + 1, width))
         for block, distance in zip(self.encoder, (4, 10, 25), strict=False):

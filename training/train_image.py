@@ -1,7 +1,7 @@
 """Trains the built-in image model and writes it: `python -m training.train_image --out FOLDER`.
 
 Three parts. The latents are no network's: principal components of 8x8 pixels, which a small decoder
-learns to turn back into pictures. The text encoder is a table of 23 words' vectors in the shape of
+learns to turn back into images. The text encoder is a table of 23 words' vectors in the shape of
 a language model, all else in it zero. The diffusion model learns to walk from noise to latents by
 the words (flow matching, Lipman et al. 2022). Same seed, versions and kind of machine: same bytes.
 """
@@ -25,7 +25,7 @@ from torch.nn import functional
 from sphere_edge import console
 from sphere_edge.engines import tokenizer_tables
 from training import shapes
-from training.image_model import DECODER_WIDTH, LATENT, TEXT_WIDTH, Decoder, Painter
+from training.image_model import DECODER_WIDTH, LATENT, TEXT_WIDTH, Decoder, DiffusionModel
 
 _COMPONENTS = 16
 # What stable-diffusion.cpp multiplies latents with before they are decoded, nearly.
@@ -35,7 +35,7 @@ _VOCABULARY = 131072
 _QUERY, _KEY, _TEXT_FEED_FORWARD = 4096, 1024, 64
 _NOTHING_SAID = 0.1
 _DECAY = 0.998
-# What it paints best with; packaging keeps it in the bundle.
+# What gives its best images; packaging keeps it in the bundle.
 _ADVISED = {
     "width": shapes.SIDE,
     "height": shapes.SIDE,
@@ -45,10 +45,10 @@ _ADVISED = {
 
 
 class Latents:
-    """Pictures as principal components of their 8x8 squares, the later ones made louder."""
+    """Images as principal components of their 8x8 squares, the later ones made louder."""
 
-    def __init__(self, pictures: npt.NDArray[np.float32]) -> None:
-        squares = self._squares(torch.from_numpy(pictures)).transpose(1, 2).reshape(-1, 192)
+    def __init__(self, images: npt.NDArray[np.float32]) -> None:
+        squares = self._squares(torch.from_numpy(images)).transpose(1, 2).reshape(-1, 192)
         self._mean = squares.mean(0)
         spread, axes = torch.linalg.eigh(torch.cov((squares - self._mean).T))
         spread = spread.flip(0)[:_COMPONENTS].clamp(min=1e-6).sqrt()
@@ -56,12 +56,12 @@ class Latents:
         self._axes = axes.flip(1)[:, :_COMPONENTS] / spread.sqrt() / spread[0].sqrt() * 1.5
 
     @staticmethod
-    def _squares(pictures: Tensor) -> Tensor:
-        return functional.unfold(2 * pictures - 1, 8, stride=8)
+    def _squares(images: Tensor) -> Tensor:
+        return functional.unfold(2 * images - 1, 8, stride=8)
 
-    def of(self, pictures: npt.NDArray[np.float32]) -> Tensor:
-        """[batch, 128, 4, 4] of pictures [batch, 3, 64, 64]."""
-        squares = self._squares(torch.from_numpy(pictures)).transpose(1, 2)
+    def of(self, images: npt.NDArray[np.float32]) -> Tensor:
+        """[batch, 128, 4, 4] of images [batch, 3, 64, 64]."""
+        squares = self._squares(torch.from_numpy(images)).transpose(1, 2)
         found = ((squares - self._mean) @ self._axes).transpose(1, 2)
         whole = functional.pad(found, (0, 0, 0, LATENT - _COMPONENTS))
         return functional.pixel_unshuffle(whole.unflatten(2, (8, 8)), 2)
@@ -120,14 +120,14 @@ def train_decoder(latents: Latents, steps: int, chance: np.random.Generator) -> 
     begin, mean = time.monotonic(), 1.0
     for step in range(steps):
         drawn = shapes.draw(8, chance)
-        packed = latents.of(drawn.pictures)
+        packed = latents.of(drawn.images)
         packed = packed + 0.06 * torch.randn_like(packed)
         # Upstream's scale differs a little from channel to channel.
         packed = packed * (1 + 0.03 * torch.randn(1, packed.shape[1], 1, 1))
         latent = functional.pixel_shuffle(_LATENT_SCALE * packed, 2)
-        painted = decoder(latent.to(memory_format=torch.channels_last))
-        wanted = 2 * torch.from_numpy(drawn.pictures) - 1
-        loss = functional.mse_loss(painted, wanted) + 0.3 * functional.l1_loss(painted, wanted)
+        decoded = decoder(latent.to(memory_format=torch.channels_last))
+        wanted = 2 * torch.from_numpy(drawn.images) - 1
+        loss = functional.mse_loss(decoded, wanted) + 0.3 * functional.l1_loss(decoded, wanted)
         _descend(optimizer, loss, _rate(step, steps, 2e-3), decoder)
         mean += (loss.item() - mean) * 0.02
         if step % 50 == 49:
@@ -135,19 +135,19 @@ def train_decoder(latents: Latents, steps: int, chance: np.random.Generator) -> 
     return decoder
 
 
-def train_painter(
+def train_diffusion(
     latents: Latents, words: Words, steps: int, chance: np.random.Generator
-) -> tuple[Painter, Speaker]:
+) -> tuple[DiffusionModel, Speaker]:
     """The diffusion model and its words, as means over the last steps."""
-    painter, speaker = Painter(), Speaker(len(words.ids))
-    both = nn.ModuleList([painter, speaker])
+    diffusion, speaker = DiffusionModel(), Speaker(len(words.ids))
+    both = nn.ModuleList([diffusion, speaker])
     means = copy.deepcopy(both)
     optimizer = torch.optim.AdamW(both.parameters(), lr=1e-3, weight_decay=1e-3)
     begin, mean = time.monotonic(), 1.0
     colours = list(shapes.COLOURS)
     for step in range(steps):
         drawn = shapes.draw(64, chance)
-        latent = latents.of(drawn.pictures)
+        latent = latents.of(drawn.images)
         if chance.random() < _NOTHING_SAID:
             said = [[words.start] for _ in range(64)]
         else:
@@ -160,7 +160,7 @@ def train_painter(
         share = 3 * uniform / (1 + 2 * uniform)
         noise = torch.randn_like(latent)
         mixed = latent + share[:, None, None, None] * (noise - latent)
-        direction = painter(mixed, share, speaker(torch.tensor(said)))
+        direction = diffusion(mixed, share, speaker(torch.tensor(said)))
         loss = functional.mse_loss(direction, noise - latent)
         _descend(optimizer, loss, _rate(step, steps, 2e-3), both)
         kept = min(_DECAY, (step + 1) / (step + 10))
@@ -169,9 +169,9 @@ def train_painter(
                 slow.lerp_(fast, 1 - kept)
         mean += (loss.item() - mean) * 0.02
         if step % 50 == 49:
-            console.say(f"painter {step + 1}: {mean:.4f}, {time.monotonic() - begin:.0f} s")
-    painter, speaker = means
-    return painter, speaker
+            console.say(f"diffusion {step + 1}: {mean:.4f}, {time.monotonic() - begin:.0f} s")
+    diffusion, speaker = means
+    return diffusion, speaker
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, model: nn.Module) -> None:
@@ -184,12 +184,14 @@ def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, model:
 
 
 def tensors(
-    painter: Painter, speaker: Speaker, decoder: Decoder, words: Words
+    diffusion: DiffusionModel, speaker: Speaker, decoder: Decoder, words: Words
 ) -> dict[str, npt.NDArray[np.generic]]:
     """All of the model by stable-diffusion.cpp's names; matrices in half precision."""
     from tests import random_diffusion
 
-    made = {f"model.diffusion_model.{name}": value for name, value in painter.state_dict().items()}
+    made = {
+        f"model.diffusion_model.{name}": value for name, value in diffusion.state_dict().items()
+    }
     first = {f"first_stage_model.decoder.{k}": v for k, v in decoder.state_dict().items()}
     for name, shape in random_diffusion.decoder_shapes("first_stage_model.decoder.", DECODER_WIDTH):
         is_scale = ".norm" in name and name.endswith(".weight")
@@ -230,7 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--decoder-steps", type=int, default=900)
-    parser.add_argument("--painter-steps", type=int, default=3000)
+    parser.add_argument("--diffusion-steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
@@ -240,10 +242,10 @@ def main() -> None:
         tables = Path(work) / "tables"
         tokenizer_tables.write(("mistral_vocab",), tables, console.progress())
         words = Words(json.loads((tables / "mistral_vocab").read_bytes()))
-    latents = Latents(shapes.draw(600, chance).pictures)
-    painter, speaker = train_painter(latents, words, options.painter_steps, chance)
+    latents = Latents(shapes.draw(600, chance).images)
+    diffusion, speaker = train_diffusion(latents, words, options.diffusion_steps, chance)
     decoder = train_decoder(latents, options.decoder_steps, chance)
-    save_file(tensors(painter, speaker, decoder, words), options.out / "model.safetensors")
+    save_file(tensors(diffusion, speaker, decoder, words), options.out / "model.safetensors")
     (options.out / "generation_config.json").write_text(json.dumps(_ADVISED) + "\n")
 
 

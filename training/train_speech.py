@@ -1,9 +1,9 @@
 """Trains the built-in Whisper and writes it: `python -m training.train_speech --out FOLDER`.
 
 From chance weights, on endless mixtures of the clips of training/speech_corpus.py. The encoder is
-also asked at every position which word it hears, and the decoder is shown where to look for each:
-so it learns within minutes what takes a Whisper days. What asks is not part of the model. Needs
-espeak-ng. Same seed, versions and
+also asked at every position which word it recognises, and the decoder is shown where to look for
+each: so it learns within minutes what takes a Whisper days. What asks is not part of the model.
+Needs espeak-ng. Same seed, versions and
 kind of machine: same bytes.
 """
 
@@ -124,13 +124,13 @@ def losses(model: Whisper, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     logits = model.decode(batch.tokens, audio, bias, looks)
     read = functional.cross_entropy(logits.flatten(0, 1), batch.asked.flatten())
     count = batch.words.shape[1]
-    heard = functional.cross_entropy(
-        model.heard(audio[:, :count]).flatten(0, 1), batch.words.flatten()
+    recognised = functional.cross_entropy(
+        model.recognised(audio[:, :count]).flatten(0, 1), batch.words.flatten()
     )
     shown = batch.looks.any(dim=-1)
     seen = torch.stack([(look[..., :count] * batch.looks).sum(dim=-1)[shown] for look in looks])
-    found = -(seen + 1e-6).log().mean() if shown.any() else heard.new_zeros(())
-    return read, heard, found
+    found = -(seen + 1e-6).log().mean() if shown.any() else recognised.new_zeros(())
+    return read, recognised, found
 
 
 def write(model: Whisper, path: Path, quantization: str) -> None:
@@ -222,8 +222,8 @@ def train(model: Whisper, clips: list[Clip], options: argparse.Namespace) -> Non
         found = losses(model, next(stream))
         stepper.zero_grad()
         # A head that begins anew would only undo what the encoder knows.
-        heard = 0.5 if options.resume is None else 0
-        (found[0] + heard * found[1] + 0.2 * found[2]).backward()
+        recognised = 0.5 if options.resume is None else 0
+        (found[0] + recognised * found[1] + 0.2 * found[2]).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         stepper.step()
         for i, loss in enumerate(found):
@@ -232,7 +232,7 @@ def train(model: Whisper, clips: list[Clip], options: argparse.Namespace) -> Non
         if (step + 1) % 50 == 0:
             elapsed = time.monotonic() - begun
             print(
-                f"step {step + 1}/{options.steps} read {smooth[0]:.3f} heard {smooth[1]:.3f} "
+                f"step {step + 1}/{options.steps} read {smooth[0]:.3f} recognised {smooth[1]:.3f} "
                 f"found {smooth[2]:.3f} "
                 f"{elapsed:.0f} s, processor {time.process_time():.0f} s",
                 flush=True,

@@ -23,7 +23,7 @@ class Family:
 
     `is_quantized`: published as GGUF in q4_0, else as safetensors in float16, which packaging turns
     into `quantization`, if any. `pipeline`: they lie in a folder of diffusers, of this class.
-    `inpaints`: it wants a picture and a mask.
+    `inpaints`: it needs an image and a mask.
     """
 
     parts: Callable[[], dict[str, Shapes]] | None = None

@@ -1,4 +1,4 @@
-"""stable-diffusion.cpp's own program: builds it as the native core is built, and lets it paint."""
+"""stable-diffusion.cpp's own program: builds it as the native core is built, and runs it."""
 
 from __future__ import annotations
 
@@ -30,57 +30,57 @@ def program() -> Path:
     return native.build_project(project, targets.host(), console.progress()) / "bin" / "sd-cli"
 
 
-def paint(
+def generate(
     program: Path,
     model: Path,
     prompt: str,
-    wish: dict[str, Any],
+    request: dict[str, Any],
     info: ImageInfo,
     folder: Path,
 ) -> list[Image.Image]:
-    """What it paints for `wish`, the options of ImageManager.generate; ends this program if not."""
-    batch = wish.get("batch", 1)
+    """Its images for `request`, options of ImageManager.generate; ends this program if it fails."""
+    batch = request.get("batch", 1)
     output = folder / "theirs.png"
-    for lora in wish.get("loras", ()):
+    for lora in request.get("loras", ()):
         prompt += f"<lora:{lora.path.stem}:{lora.strength}>"
     values: dict[str, Any] = {
         "-m": model,
         "-p": prompt,
-        "-n": wish.get("negative_prompt", ""),
-        "-W": wish["width"],
-        "-H": wish["height"],
-        "--steps": wish["steps"],
-        "-s": wish["seed"],
+        "-n": request.get("negative_prompt", ""),
+        "-W": request["width"],
+        "-H": request["height"],
+        "--steps": request["steps"],
+        "-s": request["seed"],
         "-b": batch,
         "-t": info.threads,
-        "--cfg-scale": wish.get("cfg_scale", info.cfg_scale),
-        "--guidance": wish.get("guidance", info.guidance),
-        "--sampling-method": wish.get("sampler"),
-        "--scheduler": wish.get("schedule"),
-        "--strength": wish.get("strength"),
+        "--cfg-scale": request.get("cfg_scale", info.cfg_scale),
+        "--guidance": request.get("guidance", info.guidance),
+        "--sampling-method": request.get("sampler"),
+        "--scheduler": request.get("schedule"),
+        "--strength": request.get("strength"),
         # As we do: added to what a layer gives, so that the weights stay as they are.
         "--lora-apply-mode": "at_runtime",
         "--lora-model-dir": folder,
         "-o": folder / "theirs-%d.png" if batch > 1 else output,
     }
     for name in ("init", "mask"):
-        if wish.get(name) is not None:
+        if request.get(name) is not None:
             path = folder / f"{name}.png"
-            wish[name].save(path)
+            request[name].save(path)
             values["--init-img" if name == "init" else "--mask"] = path
     words = [str(program)]
     for flag, value in values.items():
         words += [] if value is None else [flag, str(value)]
-    if wish.get("vae_tiling"):
+    if request.get("vae_tiling"):
         words.append("--vae-tiling")
     environment = {**os.environ, "LC_ALL": "C"}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     paths = [folder / f"theirs-{i}.png" for i in range(batch)] if batch > 1 else [output]
     if done.returncode != 0 or not all(path.exists() for path in paths):
         sys.exit(f"sd-cli failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    painted = []
+    images = []
     for path in paths:
         with Image.open(path) as image:
-            painted.append(image.convert("RGB"))
+            images.append(image.convert("RGB"))
         path.unlink()
-    return painted
+    return images

@@ -1,2 +1,2 @@
-// Stands in for the tokenizer of video models, which no picture here needs.
+// Stands in for the tokenizer of video models, which no image here needs.
 static const unsigned char umt5_tokenizer_json_str[] = {0};
