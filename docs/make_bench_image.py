@@ -1,8 +1,8 @@
-"""Makes docs/images/bench-report.png: `python docs/make_bench_picture.py`, with Chromium installed.
+"""Makes docs/images/bench-report.png: `python docs/make_bench_image.py`, with Chromium installed.
 
-The built-in model is really measured on this machine, on one thread; the sensors are files that a
-thread writes as those of a board that gets warm and is slowed down, because machines in data
-centres show none.
+The built-in model is measured on this machine, on one thread; the sensors are files that a
+thread writes like those of a board that gets warm and throttles, because machines in data
+centers have none.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _STILL = {
 
 
 def main() -> None:
-    """Measures, writes the page, takes its picture."""
+    """Measures, writes the page, takes a screenshot of it."""
     with tempfile.TemporaryDirectory() as folder:
         work, stop = Path(folder), threading.Event()
-        player = threading.Thread(target=play, args=(work / "sys", stop))
+        writer = threading.Thread(target=write_sensors, args=(work / "sys", stop))
         packaging.package(
             packaging.find(packaging.TINY), profiles.host(), PackageOptions(), work / "tiny.host"
         )
@@ -47,18 +47,18 @@ def main() -> None:
         for path, content in still.items():
             (work / "sys" / path).parent.mkdir(parents=True, exist_ok=True)
             (work / "sys" / path).write_text(f"{content}\n", "utf-8")
-        player.start()
+        writer.start()
         try:
             measured = measure(LocalDevice(), work / "tiny.host", PLAN, sysfs=str(work / "sys"))
         finally:
             stop.set()
-            player.join()
+            writer.join()
         report.write(measured, work / "bench.html")
-        photograph(work / "bench.html")
+        screenshot(work / "bench.html")
 
 
 def moment(second: float) -> dict[str, object]:
-    """What the files of a board say so long after its start: warm after half a minute."""
+    """The sensor files of a board `second` seconds after its start: warm after half a minute."""
     heat = 38 + 44 * (1 - math.exp(-second / 20))
     limit = 2_400_000 if heat < 72 else 1_800_000
     return {
@@ -70,8 +70,8 @@ def moment(second: float) -> dict[str, object]:
     }
 
 
-def play(folder: Path, stop: threading.Event) -> None:
-    """Writes the files anew, twice a second."""
+def write_sensors(folder: Path, stop: threading.Event) -> None:
+    """Rewrites the files twice per second."""
     second = 0.0
     while not stop.wait(0.5):
         second += 0.5
@@ -79,8 +79,8 @@ def play(folder: Path, stop: threading.Event) -> None:
             (folder / path).write_text(f"{content}\n", "utf-8")
 
 
-def photograph(page: Path) -> None:
-    """The page as Chromium shows it."""
+def screenshot(page: Path) -> None:
+    """The page as Chromium renders it."""
     words = ["chromium", "--headless", "--no-sandbox", "--hide-scrollbars", "--disable-gpu"]
     words += [f"--window-size={WIDTH},{HEIGHT}", f"--screenshot={OUT}", page.as_uri()]
     subprocess.run(words, check=True, capture_output=True, timeout=120)
