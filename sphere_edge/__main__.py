@@ -25,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     # As an exception, so that half-written files are removed; 128 + signal as shells count.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    # To adb an empty one is as good as none; adbutils reads it when it is imported, and fails.
+    if not os.environ.get("ANDROID_ADB_SERVER_PORT"):
+        os.environ.pop("ANDROID_ADB_SERVER_PORT", None)
     for stream in (sys.stdout, sys.stderr):
         # A Latin-1 terminal shows a question mark for an emoji instead of ending the answer.
         if isinstance(stream, io.TextIOWrapper):

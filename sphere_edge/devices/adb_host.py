@@ -18,17 +18,15 @@ CONNECT_TIMEOUT_S = 15.0
 
 def port() -> int:
     """The port of the user's adb server. Raises InvalidArgumentError."""
-    text = os.environ.get(_PORT_VARIABLE) or str(_DEFAULT_PORT)
+    text = os.environ.get(_PORT_VARIABLE, str(_DEFAULT_PORT))
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        message = f"{_PORT_VARIABLE} is `{text}`, which is no port"
+        message = f"{_PORT_VARIABLE} is `{text}`, which is not a port"
         raise errors.InvalidArgumentError(message)
     return int(text)
 
 
-# adbutils reads the variable while it is imported, and knows no answer to a value that is no port.
+# adbutils reads the variable while it is imported, and fails on a value that is not a port.
 port()
-if not os.environ.get(_PORT_VARIABLE):
-    os.environ.pop(_PORT_VARIABLE, None)
 import adbutils as adbutils  # noqa: E402
 
 

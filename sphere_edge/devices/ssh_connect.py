@@ -289,24 +289,34 @@ def _public_blob(path: Path) -> list[bytes]:
         return []
 
 
+class _AgentAt(paramiko.agent.AgentSSH):  # type: ignore[misc]  # paramiko has no types
+    """The agent at a socket; paramiko's own class finds that in the environment only."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(path)
+            self._connect(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        self._close()
+
+
 @contextmanager
-def _agent(path: str | None) -> Iterator[paramiko.Agent | None]:
+def _agent(path: str | None) -> Iterator[paramiko.Agent | _AgentAt | None]:
+    """The agent at `path`, the one of the environment if that is empty, none if it is None."""
     if path is None:
         yield None
         return
-    before = os.environ.get("SSH_AUTH_SOCK")
-    if path:
-        # paramiko looks for the agent in the environment only.
-        os.environ["SSH_AUTH_SOCK"] = path
+    agent: paramiko.Agent | _AgentAt | None
     try:
-        agent = paramiko.Agent()
+        agent = _AgentAt(path) if path else paramiko.Agent()
     except (paramiko.SSHException, OSError):
         agent = None
-    finally:
-        if path and before is not None:
-            os.environ["SSH_AUTH_SOCK"] = before
-        elif path:
-            del os.environ["SSH_AUTH_SOCK"]
     try:
         yield agent
     finally:

@@ -24,10 +24,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FILE_NAME = re.compile(r"[^\x00-\x1f\\]+")
 _TIMEOUT_S = 20.0
 _CHUNK_BYTES = 1024 * 1024
-# huggingface_hub would tell which Python, which torch and which program around us there is.
+# Over huggingface_hub's own, which tells the versions of Python and torch and what runs around us.
 _WHO = {"user-agent": f"sphere-edge/{__version__}"}
-# Read when huggingface_hub is imported, which nothing here does before it is needed.
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 @dataclass(frozen=True)
