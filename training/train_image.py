@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sphere_edge import console
-from sphere_edge.engines import tokenizer_tables
+from sphere_edge.engines import vocab_files
 from training import shapes
 from training.image_model import DECODER_WIDTH, LATENT, TEXT_WIDTH, Decoder, DiffusionModel
 
@@ -240,7 +240,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
         tables = Path(work) / "tables"
-        tokenizer_tables.write(("mistral_vocab",), tables, console.progress())
+        vocab_files.write(("mistral_vocab",), tables, console.progress())
         words = Words(json.loads((tables / "mistral_vocab").read_bytes()))
     latents = Latents(shapes.draw(600, chance).images)
     diffusion, speaker = train_diffusion(latents, words, options.diffusion_steps, chance)

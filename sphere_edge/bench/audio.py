@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import wave
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -21,6 +19,7 @@ from sphere_edge.devices import payload
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.probe import probe
 from sphere_edge.runtime import sound
+from sphere_edge.runtime.wav import wav_of
 
 SCHEMA_VERSION = 1
 _TIMEOUT_S = 3600
@@ -188,17 +187,6 @@ def measure(
         peak_rss_bytes=report.peak_rss_bytes,
         predicted_peak_bytes=manifest.memory.peak_bytes if manifest else None,
     )
-
-
-def wav_of(samples: sound.Samples) -> bytes:
-    """A wav file of 16 kHz, 16 bit and one channel, as the runner reads it."""
-    content = io.BytesIO()
-    with wave.open(content, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(sound.SAMPLE_RATE)
-        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
-    return content.getvalue()
 
 
 def _samples(audio: Path | None) -> sound.Samples:

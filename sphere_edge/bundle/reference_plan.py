@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from sphere_edge.bundle.reference import Step
 
 # Ordinary text, numbers, code and other scripts: what a model sees all day.
-PASSAGE = """The sky is blue because air scatters short waves of sunlight more than long ones. \
-At noon on 21 March 2024 the thermometer showed 17.5 degrees, 3 more than the day before.
+REFERENCE_TEXT = """The sky is blue because air scatters short waves of sunlight more than long \
+ones. At noon on 21 March 2024 the thermometer showed 17.5 degrees, 3 more than the day before.
 def area(width, height):
     return width * height  # square metres
 Der Zug nach Köln fährt um 14:05 Uhr ab. 東京は日本の首都です。 "Why not?" she asked, and he said: \
@@ -40,27 +40,30 @@ class Plan:
     trace_tokens: int
 
 
-def plan(
-    passage: list[int],
-    vocabulary: int,
-    *,
-    parameters: int,
-    context_tokens: int,
-    prefill_tokens: int,
-    score_tokens: int,
-    window: int | None,
-) -> Plan:
-    """The plan for a model; `passage`: the ids of PASSAGE, `vocabulary`: those of the tokenizer.
+@dataclass(frozen=True)
+class PlanLimits:
+    """What of a model decides its plan; `window`: its sliding window, None: it has none."""
 
-    Long models get fewer tokens, never fewer than 48 where the context has room for them.
+    parameters: int
+    context_tokens: int
+    prefill_tokens: int
+    score_tokens: int
+    window: int | None
+
+
+def plan(text: list[int], vocabulary: int, limits: PlanLimits) -> Plan:
+    """The plan for a model; `text`: the ids of REFERENCE_TEXT, `vocabulary`: how many there are.
+
+    Large models get fewer tokens, never fewer than 48 where the context has room for them.
     """
+    prefill_tokens, window = limits.prefill_tokens, limits.window
     wanted = prefill_tokens + _BEYOND
-    if window is not None and window + _BEYOND <= context_tokens:
+    if window is not None and window + _BEYOND <= limits.context_tokens:
         wanted = max(wanted, window + _BEYOND)
-    affordable = max(_SHORTEST, int(_BUDGET / parameters))
-    length = max(1, min(wanted, affordable, context_tokens - _DETOUR))
+    affordable = max(_SHORTEST, int(_BUDGET / limits.parameters))
+    length = max(1, min(wanted, affordable, limits.context_tokens - _DETOUR))
     random = _ids(vocabulary)
-    tokens = [*passage[: length // 2], *random[:length]][:length]
+    tokens = [*text[: length // 2], *random[:length]][:length]
     edges = {prefill_tokens + i for i in (-1, 0, 1, 2)} | {(window or 1) + i for i in (0, 1, 2)}
     positions = sorted(p for p in {*_POSITIONS, *_DECODED, *edges, length - 1, length} if p > 0)
     positions = [position for position in positions if position <= length]
@@ -69,7 +72,7 @@ def plan(
         detour=tuple(random[length : length + _DETOUR]),
         positions=tuple(positions),
         columns=_columns(vocabulary),
-        steps=_steps(length, prefill_tokens, score_tokens),
+        steps=_steps(length, prefill_tokens, limits.score_tokens),
         trace_tokens=TRACE_TOKENS if length > TRACE_TOKENS else 0,
     )
 

@@ -1,4 +1,4 @@
-"""Runs `sphere-edge-run certify` on a device, judges it, and keeps the verdict there."""
+"""Runs `sphere-edge-run certify` on a device, validates its report, and keeps the result there."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.reference import FOLDER, Reference
 from sphere_edge.certify import kernels
 from sphere_edge.certify.tolerance import tolerance_of
-from sphere_edge.certify.verdict import (
-    Verdict,
-    Verdicts,
+from sphere_edge.certify.validation import does_not_run, parse_json, read_report, validate
+from sphere_edge.certify.validation_result import (
+    ValidationResult,
+    ValidationResults,
     as_text,
-    judge,
-    parse_json,
-    read_report,
-    read_verdicts,
-    unusable,
+    read_results,
 )
 from sphere_edge.devices import payload
 from sphere_edge.devices.device import Device, read_file
 
-VERDICT = "verdict.json"
+# The runtime on the device reads it there.
+RESULTS = "verdict.json"
 _STEP_TIMEOUT_S = 60.0
 # What a driver that is missing, refuses kernels, is too small or crashes ends in.
 DOES_NOT_RUN = (
@@ -36,95 +34,105 @@ DOES_NOT_RUN = (
 
 
 @dataclass(frozen=True)
-class Place:
-    """How the device calls its runner with the bundle, and where the reference lies there."""
+class Installed:
+    """A bundle as the device sees it: how its runner is called, where the reference lies."""
 
     argv: tuple[str, ...]
     reference: str
 
 
-def deployed(folder: str, manifest: Manifest) -> Place:
+@dataclass(frozen=True)
+class Subject:
+    """What is certified: an installed bundle, and what it must answer."""
+
+    installed: Installed
+    manifest: Manifest
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How it is certified: every step `repeat` times; `short`: fewer steps; `threads` 0: usual."""
+
+    repeat: int
+    short: bool
+    threads: int = 0
+
+
+def deployed(folder: str, manifest: Manifest) -> Installed:
     """In a folder that `deploy` has made."""
     inside = any(file.role == "reference" for file in manifest.files)
     reference = f"{folder}/bundle/{FOLDER}" if inside else f"{folder}/{FOLDER}"
-    return Place(tuple(payload.runner(folder, "certify", ())), reference)
+    return Installed(tuple(payload.runner(folder, "certify", ())), reference)
 
 
 def certify(
-    device: Device,
-    place: Place,
-    manifest: Manifest,
-    reference: Reference,
-    *,
-    repeat: int,
-    short: bool,
-    threads: int = 0,
-    backend: str | None = None,
-) -> Verdict:
-    """The verdict on the bundle at `place`; when it fails, with the kernel that began it.
+    device: Device, subject: Subject, settings: Settings, backend: str | None = None
+) -> ValidationResult:
+    """The result for the installed bundle; when it fails, with the kernel that began it.
 
     `backend`: that one and no other; None: the one that the runtime chooses. Raises what the runner
     reports, LoadFailedError when it died.
     """
-    words = [*place.argv, "--reference", place.reference]
-    words += ["--threads", str(threads)] if threads else []
+    manifest, reference = subject.manifest, subject.reference
+    words = [*subject.installed.argv, "--reference", subject.installed.reference]
+    words += ["--threads", str(settings.threads)] if settings.threads else []
     words += ["--backend", backend] if backend is not None else []
-    asked = [*words, "--repeat", str(repeat), *(["--short"] if short else [])]
-    timeout_s = _STEP_TIMEOUT_S * (len(reference.steps) + repeat * 10)
-    report = read_report(_run(device, asked, timeout_s))
+    all_steps = [*words, "--repeat", str(settings.repeat)]
+    all_steps += ["--short"] if settings.short else []
+    timeout_s = _STEP_TIMEOUT_S * (len(reference.steps) + settings.repeat * 10)
+    report = read_report(_run(device, all_steps, timeout_s))
     allowed = tolerance_of(manifest, report.backend)
-    verdict = judge(report, reference, allowed, manifest.id, short=short)
-    if verdict.certified or not reference.kernels:
-        return verdict
-    told = parse_json(_run(device, [*words, "--trace"], timeout_s))
-    return verdict.model_copy(update={"kernel": kernels.first_wrong(told, reference, allowed)})
+    result = validate(report, reference, allowed, manifest.id, short=settings.short)
+    if result.certified or not reference.kernels:
+        return result
+    trace = parse_json(_run(device, [*words, "--trace"], timeout_s))
+    return result.model_copy(update={"kernel": kernels.first_wrong(trace, reference, allowed)})
 
 
 def certify_backend(
-    device: Device,
-    place: Place,
-    manifest: Manifest,
-    reference: Reference,
-    backend: str,
-    *,
-    repeat: int,
-    short: bool,
-    threads: int = 0,
-) -> Verdict:
-    """The verdict on one backend; that it does not run at all is a verdict too.
+    device: Device, subject: Subject, settings: Settings, backend: str
+) -> ValidationResult:
+    """The result of one backend; that it does not run at all is a result too.
 
     Raises what `certify` raises on the last one of the bundle's, which nothing can stand in for.
     """
     try:
-        return certify(
-            device, place, manifest, reference,
-            repeat=repeat, short=short, threads=threads, backend=backend,
-        )  # fmt: skip
+        return certify(device, subject, settings, backend)
     except DOES_NOT_RUN as error:
-        if backend == manifest.backends[-1]:
+        if backend == subject.manifest.backends[-1]:
             raise
-        return unusable(backend, manifest, error, short=short, repeat=repeat)
+        return failed_to_run(subject, settings, backend, error)
 
 
-def keep(device: Device, folder: str, verdict: Verdict) -> None:
-    """Writes the verdict beside the bundle in `folder` on the device, in one step."""
-    verdicts = kept(device, folder).with_one(verdict)
+def failed_to_run(
+    subject: Subject, settings: Settings, backend: str, error: errors.SphereEdgeError
+) -> ValidationResult:
+    """The result of a backend that ended in `error` before it answered."""
+    return does_not_run(
+        backend, subject.manifest, error, short=settings.short, repeat=settings.repeat
+    )
+
+
+def keep(device: Device, folder: str, result: ValidationResult) -> None:
+    """Writes the result beside the bundle in `folder` on the device, in one step."""
+    results = kept(device, folder).with_one(result)
     with tempfile.TemporaryDirectory(prefix="sphere-edge-") as made:
-        written = Path(made) / VERDICT
-        written.write_text(as_text(verdicts), encoding="utf-8")
-        device.push(written, f"{folder}/.{VERDICT}.new")
-    moved = device.run(["mv", "-f", f"{folder}/.{VERDICT}.new", f"{folder}/{VERDICT}"])
+        written = Path(made) / RESULTS
+        written.write_text(as_text(results), encoding="utf-8")
+        device.push(written, f"{folder}/.{RESULTS}.new")
+    moved = device.run(["mv", "-f", f"{folder}/.{RESULTS}.new", f"{folder}/{RESULTS}"])
     if moved.exit_code != 0:
-        message = f"the verdict cannot be kept on {device.uri}: {moved.last_lines}"
+        message = f"the validation result cannot be kept on {device.uri}: {moved.last_lines}"
         raise errors.StorageError(message)
 
 
-def kept(device: Device, folder: str) -> Verdicts:
-    """The verdicts beside the bundle in `folder` on the device."""
+def kept(device: Device, folder: str) -> ValidationResults:
+    """The results beside the bundle in `folder` on the device."""
     try:
-        return read_verdicts(read_file(device, f"{folder}/{VERDICT}"))
+        return read_results(read_file(device, f"{folder}/{RESULTS}"))
     except errors.NotFoundError:
-        return Verdicts()
+        return ValidationResults()
 
 
 def _run(device: Device, argv: list[str], timeout_s: float) -> str:

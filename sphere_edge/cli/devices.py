@@ -66,9 +66,7 @@ def deploy(
     ] = False,
     allow_uncertified: Annotated[
         bool,
-        typer.Option(
-            "--allow-uncertified", help="Use it even if it does not match its reference there."
-        ),
+        typer.Option("--allow-uncertified", help="Use it even if it is not certified there."),
     ] = False,
     service: Annotated[
         bool,

@@ -53,15 +53,14 @@ def certify(
     """Check a bundle's results against its reference."""
 
     def action() -> None:
+        from sphere_edge.certify.certifying import Where
+        from sphere_edge.certify.on_device import Settings
         from sphere_edge.commands import certify as command
 
         command.certify(
             bundle,
-            uri=device,
-            store=store,
-            repeat=repeat,
-            short=short,
-            threads=threads,
+            Where(device, store),
+            Settings(repeat, short, threads),
             backend=backend,
             as_json=json,
         )

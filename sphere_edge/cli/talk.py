@@ -51,7 +51,7 @@ def run(
 
     def action() -> None:
         from sphere_edge.commands import run as command
-        from sphere_edge.packaged_once import Opening
+        from sphere_edge.packaging.opening import Opening
         from sphere_edge.runtime.text_request import TextRequest
 
         command.run(
@@ -93,7 +93,7 @@ def chat(
 
     def action() -> None:
         from sphere_edge.commands import chat as command
-        from sphere_edge.packaged_once import Opening
+        from sphere_edge.packaging.opening import Opening
         from sphere_edge.runtime.text_request import TextRequest
 
         request = TextRequest(
@@ -145,7 +145,7 @@ def transcribe(
 
     def action() -> None:
         from sphere_edge.commands import transcribe as command
-        from sphere_edge.packaged_once import Opening
+        from sphere_edge.packaging.opening import Opening
         from sphere_edge.runtime.transcription_request import TranscriptionRequest
 
         request = TranscriptionRequest(
@@ -227,7 +227,7 @@ def generate_image(
 
     def action() -> None:
         from sphere_edge.commands import generate_image as command
-        from sphere_edge.packaged_once import Opening
+        from sphere_edge.packaging.opening import Opening
         from sphere_edge.runtime.image_request import ImageRequest
 
         warn_renamed(context, "generate-image")

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sphere_edge import bench as benchmark
-from sphere_edge import console, packaged_once
+from sphere_edge import console
 from sphere_edge.bench import audio, pictures, report_file, runs_report, tables
 from sphere_edge.bench import report as reports
 from sphere_edge.bench.measurement import AtMost, Measurement
 from sphere_edge.bench.plan import plan_of
 from sphere_edge.bundle.read import Bundle, is_bundle
-from sphere_edge.certify import here, on_device
-from sphere_edge.certify.verdict import Verdict
+from sphere_edge.certify import kept_here, on_device
+from sphere_edge.certify.validation_result import ValidationResult
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.open import opened
 from sphere_edge.devices.store import Store
 from sphere_edge.errors import InvalidArgumentError, NotFoundError
+from sphere_edge.packaging import cached
 
 
 def bench(
@@ -46,7 +47,7 @@ def bench(
     for path in report:
         report_file.check(path)
     if uri == "local":
-        bundle = packaged_once.bundle_of(bundle, console.progress())
+        bundle = cached.bundle_of(bundle, console.progress())
     if pictures.is_for_images(bundle):
         _bench_images(
             bundle, uri, store, pictures.plan_of(repeat, threads, image_size, steps), report, form
@@ -66,7 +67,7 @@ def bench(
         raise InvalidArgumentError(message, hint="leave it out")
     with opened(uri) as device:
         measured = benchmark.measure(device, bundle, plan, store=store, progress=console.progress())
-        verdict = _verdict(device, bundle, store, measured.backend) if form is None else None
+        result = _validation(device, bundle, store, measured.backend) if form is None else None
     for path in report:
         reports.write(measured, path)
         console.say(f"report: {path}")
@@ -74,7 +75,7 @@ def bench(
     if measured.backend_reason is not None:
         console.warn(measured.backend_reason)
     if form is None and is_bundle(bundle):
-        _show_beside(bundle, measured, verdict)
+        _show_beside(bundle, measured, result)
 
 
 def _bench_audio(
@@ -96,26 +97,28 @@ def _bench_audio(
     _tell(measured.for_report(), report, form)
 
 
-def _verdict(device: Device, path: Path, store: str | None, backend: str) -> Verdict | None:
+def _validation(
+    device: Device, path: Path, store: str | None, backend: str
+) -> ValidationResult | None:
     """What `certify` or `deploy` found out about this bundle on this backend of this device."""
     if not is_bundle(path):
         return None
     bundle = Bundle.open(path)
-    verdict = here.kept(bundle).on(backend) if device.uri == "local" else None
-    if verdict is None:
+    result = kept_here.kept(bundle).on(backend) if device.uri == "local" else None
+    if result is None:
         try:
             folder = Store(device, store).folder(bundle.manifest.name)
         except NotFoundError:
             return None
-        verdict = on_device.kept(device, folder).on(backend)
-    return verdict if verdict is not None and verdict.bundle == bundle.manifest.id else None
+        result = on_device.kept(device, folder).on(backend)
+    return result if result is not None and result.bundle == bundle.manifest.id else None
 
 
-def _show_beside(path: Path, measured: Measurement, verdict: Verdict | None) -> None:
+def _show_beside(path: Path, measured: Measurement, result: ValidationResult | None) -> None:
     """Whether the answers are right, and what the bounds of the table are of."""
     manifest = Bundle.open(path).manifest
     console.write("")
-    told = verdict.summary if verdict else f"not certified yet: `sphere-edge certify {path}`"
+    told = result.summary if result else f"not certified yet: `sphere-edge certify {path}`"
     console.say(f"answers: {told}")
     if measured.at_most != AtMost():
         console.say(f"at most: what `{manifest.profile}` could do by its bandwidth and arithmetic")

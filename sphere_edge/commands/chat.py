@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sphere_edge import console
 from sphere_edge.errors import CancelledError, InvalidArgumentError, UnsupportedError
-from sphere_edge.packaged_once import Opening, open_text
+from sphere_edge.packaging.opening import Opening, open_text
 from sphere_edge.runtime.text_request import TextRequest
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from collections.abc import Iterator
@@ -143,11 +144,11 @@ def _reference(model: Path, against: str | None, scratch: Path) -> Path:
     options = PackageOptions(
         quantization="f32",
         context_tokens=manifest.text.context_tokens if manifest and manifest.text else None,
-        name=f"{source.name}-f32",
         # The comparison itself shows whether the tokens are the same.
         allow_tokenizer_mismatch=True,
     )
     output = scratch / f"{source.name}.f32"
+    source = dataclasses.replace(source, name=f"{source.name}-f32")
     packaging.package(source, profiles.host(), options, output, progress=console.progress())
     return output
 

@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from sphere_edge import console
 from sphere_edge.console import Step
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
-from sphere_edge.packaged_once import Opening, open_image
+from sphere_edge.packaging.opening import Opening, open_image
 from sphere_edge.runtime.image import ImageInfo
 from sphere_edge.runtime.image_generation import GeneratedImage, ImageProgress
 from sphere_edge.runtime.image_request import ImageRequest, Lora

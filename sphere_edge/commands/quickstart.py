@@ -45,9 +45,8 @@ def quickstart(folder: Path, *, images: bool) -> None:
     console.say(f"  version {about['version']}, built for this CPU")
 
     _headline("2/6  package the built-in models for this machine")
-    # By its path: a folder of the user may be called `tiny`, too.
-    output = _packaged(packaging.find(str(resources.tiny_model())), profile, folder)
-    speech = _packaged(packaging.built_in_whisper(), profile, folder)
+    output = _packaged(packaging.built_in(packaging.TINY), profile, folder)
+    speech = _packaged(packaging.built_in(packaging.TINY_WHISPER), profile, folder)
 
     _headline("3/6  ask the text model")
     with TextManager.open(output) as text:
@@ -75,7 +74,7 @@ def quickstart(folder: Path, *, images: bool) -> None:
                 "  compiling the image engine: some minutes, once; Ctrl-C leaves it for later"
             )
         library.load(console.progress(), task="image")
-        image_bundle = _packaged(packaging.built_in_image(), profile, folder)
+        image_bundle = _packaged(packaging.built_in(packaging.TINY_IMAGE), profile, folder)
         _generate_images(image_bundle, folder)
 
     _headline("next")

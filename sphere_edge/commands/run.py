@@ -7,7 +7,7 @@ import sys
 
 from sphere_edge import console
 from sphere_edge.errors import InvalidArgumentError
-from sphere_edge.packaged_once import Opening, open_text
+from sphere_edge.packaging.opening import Opening, open_text
 from sphere_edge.runtime.text_request import TextRequest
 
 

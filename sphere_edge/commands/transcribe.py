@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sphere_edge import console
 from sphere_edge.errors import InvalidArgumentError, NotFoundError
-from sphere_edge.packaged_once import Opening, open_audio
+from sphere_edge.packaging.opening import Opening, open_audio
 from sphere_edge.runtime.transcription_request import TranscriptionRequest
 
 _FORMATS = ("text", "json", "verbose-json", "srt", "vtt")

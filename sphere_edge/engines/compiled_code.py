@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sphere_edge import console
 from sphere_edge.bundle.manifest import GpuCode
 from sphere_edge.compiler import cubin, kernels
 from sphere_edge.compiler.build import compile_module, compile_objects, is_linked_by_the_app
@@ -54,7 +53,7 @@ def for_gpu(
 ) -> GpuCode | None:
     """The same functions for the GPU; None if the profile wants none, or none can be made.
 
-    The second is said through the console: NVRTC comes in wheels that not everybody has, there are
+    The second is reported as a warning: NVRTC comes in wheels that not everybody has, there are
     no GPU kernels for some things yet, and a tensor or a kernel may be too large for the GPU.
     """
     if all(backend == "cpu" for backend in profile.backends):
@@ -76,7 +75,7 @@ def for_gpu(
                 compile_module(module, target, folder / library)
     except UnsupportedError as error:
         hint = f" ({error.hint})" if error.hint else ""
-        console.warn(f"the bundle is for the CPU only: {error.message}{hint}")
+        progress.warn(f"the bundle is for the CPU only: {error.message}{hint}")
         return None
     return GpuCode(
         backend=target.kind,

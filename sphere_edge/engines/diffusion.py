@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sphere_edge.bundle.manifest import Image, ManifestDraft, Target
-from sphere_edge.bundle.write import BundleWriter
-from sphere_edge.console import Progress
-from sphere_edge.engines import tokenizer_tables
+from sphere_edge.engines import vocab_files
 from sphere_edge.engines.diffusion_fit import QUANTIZATIONS, predict
+from sphere_edge.engines.engine import BuildRequest, Built
 from sphere_edge.engines.options import PackageOptions, refuse_text_options
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.fit.memory import too_much
 from sphere_edge.formats import diffusers, diffusion, generation
-from sphere_edge.formats.source import ModelSource
-from sphere_edge.profiles import DeviceProfile
 
 _TURBO_STEPS = 4
-
-# Files and prefixes, the file to write, the type of matrices, what hears of the progress.
-Convert = Callable[
-    [Sequence[tuple[Path, str]], Path, str | None, Callable[[int, int], bool]], dict[str, object]
-]
 
 
 class Facts(BaseModel):
@@ -47,41 +40,35 @@ class Facts(BaseModel):
     tables: tuple[str, ...]
 
 
-def build(
-    source: ModelSource,
-    profile: DeviceProfile,
-    options: PackageOptions,
-    writer: BundleWriter,
-    progress: Progress,
-    convert: Convert,
-) -> ManifestDraft:
-    """Puts the model into `writer.folder` and returns what the manifest says of it.
+def fit(request: BuildRequest) -> Callable[[], Built]:
+    """As `Engine.fit`, of the files of an image model; what it takes shows once it is built."""
+    _check_options(request.options)
+    return partial(_build, request)
 
-    `convert` is the core's own, sphere_edge.runtime.image.convert.
 
-    Raises ModelCorruptError (a part is missing), UnsupportedError (video, editing, control),
-    OutOfMemoryError (does not fit the profile), InvalidArgumentError, StorageError (full disk).
-    """
-    _check_options(options)
-    facts = _convert(source.path, options.quantization, writer, progress, convert)
+def _build(request: BuildRequest) -> Built:
+    source, profile, folder = request.source, request.profile, request.writer.folder
+    facts = _convert(request)
     image = _defaults(source.path, facts)
     memory = predict(facts, image.width, image.height)
     if memory.peak_bytes > profile.memory.usable_bytes:
         hint = "--quant q4_0 takes a quarter of what f16 does, or take a smaller model"
         raise too_much(source.name, memory.peak_bytes, profile, hint)
-    tokenizer_tables.write(facts.tables, writer.folder / "tokenizer", progress)
-    return ManifestDraft(
-        name=options.name or source.name,
-        task="image",
-        engine="diffusion",
-        family=facts.family,
-        quantization=facts.quantization,
-        parameters=facts.parameters,
-        profile=profile.name,
-        target=Target(triple=profile.triple),
-        image=image,
-        memory=memory,
-        provenance=provenance(source, (), progress),
+    vocab_files.write(facts.tables, folder / "tokenizer", request.progress)
+    return Built(
+        ManifestDraft(
+            name=source.name,
+            task="image",
+            engine="diffusion",
+            family=facts.family,
+            quantization=facts.quantization,
+            parameters=facts.parameters,
+            profile=profile.name,
+            target=Target(triple=profile.triple),
+            image=image,
+            memory=memory,
+            provenance=provenance(source, (), request.progress),
+        )
     )
 
 
@@ -92,17 +79,15 @@ def _check_options(options: PackageOptions) -> None:
         raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(QUANTIZATIONS)}")
 
 
-def _convert(
-    path: Path,
-    quantization: str | None,
-    writer: BundleWriter,
-    progress: Progress,
-    convert: Convert,
-) -> Facts:
-    parts = diffusion.parts(path)
+def _convert(request: BuildRequest) -> Facts:
+    # The core's own converter knows the names of all families' tensors.
+    from sphere_edge.runtime.image import convert
+
+    writer, options = request.writer, request.options
+    parts = diffusion.parts(request.source.path)
     total = sum(part.path.stat().st_size for part in parts)
     writer.require_space(total)
-    with progress.step("converting the model", total, "bytes") as step:
+    with request.progress.step("converting the model", total, "bytes") as step:
         advanced = 0
 
         def on_progress(done: int, all_bytes: int) -> bool:
@@ -113,7 +98,7 @@ def _convert(
             return True
 
         files = [(part.path, part.prefix) for part in parts]
-        told = convert(files, writer.folder / "model.gguf", quantization, on_progress)
+        told = convert(files, writer.folder / "model.gguf", options.quantization, on_progress)
     return Facts.model_validate(told)
 
 
@@ -128,7 +113,7 @@ def _defaults(path: Path, facts: Facts) -> Image:
 
 
 def defaults(facts: Facts) -> Image:
-    """What models of this family paint best; from their model cards."""
+    """What images of this family's models are best made with; from their model cards."""
     family = facts.family.split("-inpaint")[0]
     width, steps, cfg_scale, guidance = {
         "sd1": (512, 20, 7.0, 0.0),

@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from sphere_edge import console
 from sphere_edge.console import Progress
 from sphere_edge.engines import gguf_families, weights
 from sphere_edge.engines.gguf_families import Architecture
 from sphere_edge.errors import ModelCorruptError, StorageError
 from sphere_edge.formats.config import ModelConfig
-from sphere_edge.formats.source import ModelSource
 from sphere_edge.formats.tensors import Tensors
 from sphere_edge.formats.tokenizer import Vocabulary, add_vocabulary
 from sphere_edge.models.layers import weight_mappings
@@ -40,55 +38,51 @@ class _Piece:
     offset: float
 
 
-def write(
-    source: ModelSource,
-    config: ModelConfig,
-    checkpoint: Tensors,
-    dtype: str | None,
-    path: Path,
-    chat_template: str | None,
-    progress: Progress,
-) -> Vocabulary:
+@dataclass(frozen=True)
+class Conversion:
+    """What becomes a GGUF: the model in `folder`, its config and its weights as numbers.
+
+    `dtype`: matrices as f16 or f32; None: as the checkpoint has them. Vectors are float32.
+    `chat_template`: instead of the model's own.
+    """
+
+    folder: Path
+    config: ModelConfig
+    checkpoint: Tensors
+    dtype: str | None
+    chat_template: str | None
+
+
+def write(conversion: Conversion, path: Path, progress: Progress) -> Vocabulary:
     """Writes `path` and returns its vocabulary; one tensor is in memory at a time.
 
-    `dtype`: matrices as f16 or f32; None: as the checkpoint has them. Vectors are float32. Raises
-    UnsupportedError for what llama.cpp computes otherwise, ModelCorruptError, StorageError.
+    Raises UnsupportedError for what llama.cpp computes otherwise, ModelCorruptError, StorageError.
     """
+    config = conversion.config
     made = family(config, config.take("max_position_embeddings", int))
-    known = gguf_families.architecture(made, config)
-    # Only the mappings of its parameters are asked for, so no kernels are needed.
-    needed = list(weight_mappings(made.model(made.config, None, WeightFormat("f32", 1))))
-    weights.check(checkpoint, needed)
     if made.unread:
-        console.warn(f"config.json has keys that are not understood: {', '.join(made.unread)}")
-    pieces = list(_pieces(needed, checkpoint, known, dtype))
+        progress.warn(f"config.json has keys that are not understood: {', '.join(made.unread)}")
     try:
-        return _written(
-            source, config, checkpoint, made, known, pieces, path, chat_template, progress
-        )
+        return _written(conversion, made, path, progress)
     except OSError as error:
         message = f"`{path}` cannot be written: {error.strerror}"
         raise StorageError(message, hint="free some space") from error
 
 
-def _written(
-    source: ModelSource,
-    config: ModelConfig,
-    checkpoint: Tensors,
-    made: Family,
-    known: Architecture,
-    pieces: list[_Piece],
-    path: Path,
-    chat_template: str | None,
-    progress: Progress,
-) -> Vocabulary:
+def _written(conversion: Conversion, made: Family, path: Path, progress: Progress) -> Vocabulary:
     from gguf import GGMLQuantizationType, GGUFWriter
 
+    config, checkpoint = conversion.config, conversion.checkpoint
+    known = gguf_families.architecture(made, config)
+    # Only the mappings of its parameters are asked for, so no kernels are needed.
+    needed = list(weight_mappings(made.model(made.config, None, WeightFormat("f32", 1))))
+    weights.check(checkpoint, needed)
+    pieces = list(_pieces(needed, checkpoint, known, conversion.dtype))
     writer: Any = GGUFWriter(path, known.name)
     try:
         writer.add_type("model")
         gguf_families.add_sizes(writer, known, made, config)
-        vocabulary = add_vocabulary(writer, source.path, chat_template)
+        vocabulary = add_vocabulary(writer, conversion.folder, conversion.chat_template)
         _check_vocabulary(vocabulary, made.config.shape)
         writer.add_file_type(_file_type(pieces))
         factors = gguf_families.rope_tensors(known, made, config)

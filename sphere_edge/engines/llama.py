@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from sphere_edge import console
 from sphere_edge.bundle.manifest import ManifestDraft, Memory, Target, Text
-from sphere_edge.bundle.write import BundleWriter
-from sphere_edge.console import Progress
-from sphere_edge.engines.options import PackageOptions, context_tokens
-from sphere_edge.engines.place import place
+from sphere_edge.engines import tokenizer_check
+from sphere_edge.engines.engine import BuildRequest, Built
+from sphere_edge.engines.link_or_copy import link_or_copy
+from sphere_edge.engines.options import context_tokens
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import InvalidArgumentError, ModelCorruptError, UnsupportedError
-from sphere_edge.fit import memory as fit
+from sphere_edge.fit import memory
 from sphere_edge.formats import gguf, gguf_parts, quantized
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.gguf import GgufFile
@@ -51,39 +52,33 @@ _FLOATS = ("f16", "f32", "bf16")
 TYPES = (*quantizer.TYPES, "f16", "f32")
 
 
-def build(
-    source: ModelSource,
-    profile: DeviceProfile,
-    options: PackageOptions,
-    writer: BundleWriter,
-    progress: Progress,
-) -> ManifestDraft:
-    """Puts the GGUF into `writer.folder` and returns what the manifest says of it.
-
-    Raises UnsupportedError (not a language model), ModelCorruptError, OutOfMemoryError (does not
-    fit the profile), InvalidArgumentError (options), StorageError (full disk).
-    """
+def fit(request: BuildRequest) -> Callable[[], Built]:
+    """As `Engine.fit`, of a GGUF or of a safetensors folder that becomes one."""
+    source, options = request.source, request.options
     if options.quantization not in (None, *TYPES):
         message = f"a GGUF cannot have `{options.quantization}` weights"
         raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(TYPES)}")
     if options.bits is not None:
         message = "--bits does not go with a GGUF"
         raise InvalidArgumentError(message, hint="--quant q5_k_m mixes formats there")
-    name, tools = source.name, ("gguf",) if source.kind == "safetensors" else ()
     if source.kind == "safetensors":
-        _convert(source, profile, options, writer, progress)
-    else:
-        given = gguf.read(source.path)
-        _check(given, source)
-        if options.quantization is None:
-            # Told before a byte is copied.
-            _predicted(name, given, profile, options)
-        _place(given, source, options.quantization, writer, progress)
-    file = gguf.read(_placed(writer.folder))
-    spec, choice, memory = _predicted(name, file, profile, options)
-    made_from = provenance(source, tools, progress, options.adapter)
-    return ManifestDraft(
-        name=options.name or source.name,
+        return partial(_build, request, partial(_convert, request), ("gguf",))
+    given = gguf.read(source.path)
+    _check(given, source)
+    if options.quantization is None:
+        _predicted(source.name, given, request)
+    return partial(_build, request, partial(_copy, given, request), ())
+
+
+def _build(request: BuildRequest, fill: Callable[[], None], tools: tuple[str, ...]) -> Built:
+    """The bundle's contents once `fill` has put the GGUF into the folder, made with `tools`."""
+    source, profile, options = request.source, request.profile, request.options
+    fill()
+    path = min(request.writer.folder.glob("model*.gguf"))
+    file = gguf.read(path)
+    spec, choice, needed = _predicted(source.name, file, request)
+    draft = ManifestDraft(
+        name=source.name,
         task="text",
         engine="llama",
         family=file.architecture,
@@ -98,9 +93,22 @@ def build(
             # A GGUF that we write has it inside.
             chat_template=options.chat_template if source.kind == "gguf" else None,
         ),
-        memory=memory,
-        provenance=made_from,
+        memory=needed,
+        provenance=provenance(source, tools, request.progress, options.adapter),
     )
+    return Built(draft, partial(_check_by_runtime, request, path))
+
+
+def _check_by_runtime(request: BuildRequest, path: Path) -> None:
+    """UnsupportedError for an architecture that our llama.cpp does not know, by its name.
+
+    ModelCorruptError where the tokenizer of a converted model is not the model's own.
+    """
+    from sphere_edge.runtime.library import model_info
+
+    model_info(path)
+    if request.source.kind == "safetensors":
+        tokenizer_check.compare(request, path)
 
 
 def _target(profile: DeviceProfile) -> Target:
@@ -109,60 +117,52 @@ def _target(profile: DeviceProfile) -> Target:
     return Target(triple=profile.triple, backend=backend, gpu_architecture=gpu)
 
 
-def _placed(folder: Path) -> Path:
-    """The model in a bundle's `folder`, of a split one its first part."""
-    return min(folder.glob("model*.gguf"))
-
-
 def _predicted(
-    name: str, file: GgufFile, profile: DeviceProfile, options: PackageOptions
-) -> tuple[fit.ModelSpec, fit.Choice, Memory]:
+    name: str, file: GgufFile, request: BuildRequest
+) -> tuple[memory.ModelSpec, memory.Choice, Memory]:
     """The sizes, what is chosen, and the memory that takes; raises OutOfMemoryError."""
+    profile, options = request.profile, request.options
     spec = model_spec(name, file)
     usual = profile.defaults.context_tokens
     context = context_tokens(options.context_tokens, usual, spec.context_tokens)
-    choice = fit.Choice(file.quantization, context, options.kv_dtype or "float16")
-    return spec, choice, fit.check(spec, choice, profile, profile.gguf_backends[0])
+    choice = memory.Choice(file.quantization, context, options.kv_dtype or "float16")
+    return spec, choice, memory.check(spec, choice, profile, profile.gguf_backends[0])
 
 
-def _place(
-    file: GgufFile,
-    source: ModelSource,
-    wanted: str | None,
-    writer: BundleWriter,
-    progress: Progress,
-) -> None:
+def _copy(file: GgufFile, request: BuildRequest) -> None:
     """Puts a GGUF into the bundle, requantized where that was asked for."""
+    source, writer, wanted = request.source, request.writer, request.options.quantization
     if wanted is None:
         for part, name in zip(file.parts, gguf_parts.named("model", len(file.parts)), strict=True):
-            place(part.resolve(), writer, name, progress)
+            link_or_copy(part.resolve(), writer, name, request.progress)
         return
     if wanted not in quantizer.TYPES:
         message = f"`{source.reference}` is a GGUF and cannot become `{wanted}`"
         raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(quantizer.TYPES)}")
     if file.quantization not in _FLOATS:
-        console.warn(
+        request.progress.warn(
             f"the weights of `{source.reference}` are `{file.quantization}` already: rounding them "
             f"again to {wanted} loses more than {wanted} of the original"
         )
     writer.require_space(file.weights_bytes)
-    quantizer.quantize(source.path, writer.folder / "model.gguf", wanted, progress)
+    quantizer.quantize(source.path, writer.folder / "model.gguf", wanted, request.progress)
 
 
-def _convert(
-    source: ModelSource,
-    profile: DeviceProfile,
-    options: PackageOptions,
-    writer: BundleWriter,
-    progress: Progress,
-) -> None:
-    """Makes a GGUF of a safetensors model; without a wish in the profile's usual format."""
+def _convert(request: BuildRequest) -> None:
+    """Makes a GGUF of a safetensors model; by default in the profile's usual format."""
     # Imported here: a family needs the compiler's package, which takes seconds to load.
     from sphere_edge.engines import gguf_write, weights
 
+    source, options, writer, progress = (
+        request.source,
+        request.options,
+        request.writer,
+        request.progress,
+    )
     config = ModelConfig.read(source.path)
-    checkpoint = weights.opened(source.path, config, options.adapter)
-    wanted = options.quantization or _USUAL[profile.defaults.quantization]
+    checkpoint = weights.opened(source.path, config, options.adapter, progress)
+    usual = request.profile.defaults.quantization
+    wanted = options.quantization or _USUAL[usual]
     if options.quantization is None and config.take("hidden_size", int) % _K_BLOCK:
         wanted = {"q4_k_m": "q4_0"}.get(wanted, wanted)
     quantized.check_format(checkpoint, wanted)
@@ -170,14 +170,17 @@ def _convert(
     writer.require_space(2 * stored)
     model, dtype = writer.folder / "model.gguf", wanted if wanted in _FLOATS else None
     whole = model if dtype is not None else model.with_name("model.float.gguf")
-    template = options.chat_template
-    gguf_write.write(source, config, checkpoint, dtype, whole, template, progress)
+    gguf_write.write(
+        gguf_write.Conversion(source.path, config, checkpoint, dtype, options.chat_template),
+        whole,
+        progress,
+    )
     if whole != model:
         quantizer.quantize(whole, model, wanted, progress)
         whole.unlink()
 
 
-def model_spec(name: str, file: GgufFile) -> fit.ModelSpec:
+def model_spec(name: str, file: GgufFile) -> memory.ModelSpec:
     """The sizes in a GGUF's metadata; of a list per layer the largest counts.
 
     Raises ModelCorruptError naming a key that is missing or makes no sense.
@@ -192,7 +195,7 @@ def model_spec(name: str, file: GgufFile) -> fit.ModelSpec:
 
     hidden, heads = size("embedding_length"), size("attention.head_count")
     head_dim = max(1, hidden // heads)
-    return fit.ModelSpec(
+    return memory.ModelSpec(
         name=name,
         parameters=file.parameters,
         weights_bytes={file.quantization: file.weights_bytes},

@@ -19,7 +19,6 @@ class PackageOptions:
     context_tokens: int | None = None
     kv_dtype: Literal["float32", "float16"] | None = None
     chat_template: str | None = None
-    name: str | None = None
     allow_tokenizer_mismatch: bool = False
     # Folder of a LoRA adapter that is merged into the weights.
     adapter: Path | None = None

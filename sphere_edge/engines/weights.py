@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sphere_edge import console
-from sphere_edge.console import Progress
+from sphere_edge.console import SILENT, Progress
 from sphere_edge.errors import ModelCorruptError
 from sphere_edge.formats import quantized, text_part
 from sphere_edge.formats.adapter import Adapted
@@ -37,7 +36,9 @@ Floats = NDArray[np.float32]
 Tensor = tuple[str, str, tuple[int, ...]]
 
 
-def opened(folder: Path, config: ModelConfig, adapter: Path | None) -> Tensors:
+def opened(
+    folder: Path, config: ModelConfig, adapter: Path | None, progress: Progress = SILENT
+) -> Tensors:
     """The checkpoint as numbers: unpacked where it is quantized, with the adapter merged in.
 
     Says what a multimodal one has beside its text part, which is left out.
@@ -45,7 +46,7 @@ def opened(folder: Path, config: ModelConfig, adapter: Path | None) -> Tensors:
     checkpoint = Checkpoint.open(folder)
     if config.wrapper is not None:
         note = text_part.parts(checkpoint).note
-        console.say(f"only the text part of this {config.wrapper} is packaged, without {note}")
+        progress.say(f"only the text part of this {config.wrapper} is packaged, without {note}")
     tensors = quantized.opened(checkpoint, config)
     return tensors if adapter is None else Adapted(tensors, adapter)
 

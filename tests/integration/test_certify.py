@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from verdict_here import certified
+from certified_here import certified
 
 from sphere_edge import packaging, profiles
 from sphere_edge.bundle import reference as references
 from sphere_edge.bundle.read import Bundle
-from sphere_edge.certify import here, on_device
+from sphere_edge.certify import on_device, on_host
+from sphere_edge.certify.certifying import Where
+from sphere_edge.certify.on_device import Settings, Subject
 from sphere_edge.commands.certify import certify
 from sphere_edge.commands.deploy import deploy
 from sphere_edge.compiler import kernels
@@ -52,31 +54,31 @@ def faulty_math(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_right_bundle_is_certified_in_full_and_in_short(bundle):
     for short in (False, True):
-        verdict = certified(bundle, short=short)
-        assert verdict.certified, verdict.reasons
-        assert verdict.agreement == 1
-        assert 0 < verdict.mean < verdict.largest < 0.1
-        assert verdict.repeats
+        result = certified(bundle, short=short)
+        assert result.certified, result.reasons
+        assert result.agreement == 1
+        assert 0 < result.mean < result.largest < 0.1
+        assert result.repeats
 
 
 def test_a_wrong_constant_is_caught_and_its_kernel_named(bundle, faulty_math):
-    verdict = certified(bundle, LD_PRELOAD=str(faulty_math), SE_FAULT="constant")
-    assert not verdict.certified
-    assert "rotate_and_store_many" in verdict.kernel
-    assert "layers.0.self_attn.qkv_proj" in verdict.kernel
+    result = certified(bundle, LD_PRELOAD=str(faulty_math), SE_FAULT="constant")
+    assert not result.certified
+    assert "rotate_and_store_many" in result.kernel
+    assert "layers.0.self_attn.qkv_proj" in result.kernel
 
 
 def test_a_nan_is_caught_though_it_comes_only_at_far_positions(bundle, faulty_math):
-    verdict = certified(bundle, repeat=1, LD_PRELOAD=str(faulty_math), SE_FAULT="nan")
-    assert not verdict.certified
-    assert verdict.non_finite > 0
-    assert "not finite" in verdict.reasons[0]
+    result = certified(bundle, repeat=1, LD_PRELOAD=str(faulty_math), SE_FAULT="nan")
+    assert not result.certified
+    assert result.non_finite > 0
+    assert "not finite" in result.reasons[0]
 
 
 def test_a_kernel_that_fails_one_time_in_twenty_is_caught(bundle, faulty_math):
-    verdict = certified(bundle, repeat=5, LD_PRELOAD=str(faulty_math), SE_FAULT="flaky")
-    assert not verdict.certified
-    assert not verdict.repeats
+    result = certified(bundle, repeat=5, LD_PRELOAD=str(faulty_math), SE_FAULT="flaky")
+    assert not result.certified
+    assert not result.repeats
 
 
 def test_the_broken_library_itself_is_harmless(bundle, faulty_math):
@@ -101,9 +103,9 @@ def test_a_kernel_compiled_wrong_is_named(bundle, tmp_path):
     limits = Limits(text.context_tokens, made.prefill_tokens, made.score_tokens, text.kv_dtype)
     compile_module(trace(model, limits).module, target, tmp_path / "model.so")
     broken = _with_library(bundle, tmp_path)
-    verdict = certified(broken, repeat=1)
-    assert not verdict.certified
-    assert verdict.kernel.startswith("`attend_many`, attend (after layers.0.self_attn.qkv_proj)")
+    result = certified(broken, repeat=1)
+    assert not result.certified
+    assert result.kernel.startswith("`attend_many`, attend (after layers.0.self_attn.qkv_proj)")
 
 
 def _with_library(bundle: Bundle, folder: Path) -> Bundle:
@@ -119,36 +121,40 @@ def _with_library(bundle: Bundle, folder: Path) -> Bundle:
 
 
 def test_what_was_never_deployed_there_is_told_with_the_way_to_deploy_it(bundle, tmp_path):
-    asked = {"repeat": 1, "short": True, "threads": 0, "backend": None, "as_json": False}
     with pytest.raises(NotFoundError, match="there is no `tiny` on local") as caught:
-        certify(bundle.folder, uri="local", store=str(tmp_path / "store"), **asked)
+        where = Where("local", str(tmp_path / "store"))
+        certify(bundle.folder, where, Settings(1, short=True), backend=None, as_json=False)
     assert caught.value.hint == f"sphere-edge deploy {bundle.folder} --device local"
 
 
-def test_deploy_certifies_and_keeps_the_verdict_beside_the_bundle(bundle, tmp_path):
+def test_deploy_certifies_and_keeps_the_result_beside_the_bundle(bundle, tmp_path):
     store = str(tmp_path / "store")
     deploy(bundle.folder, "local", store, dry_run=False, as_json=False)
     folder = Store(LocalDevice(), store).folder("tiny")
-    verdict = on_device.kept(LocalDevice(), folder).on("cpu")
-    assert verdict is not None
-    assert verdict.certified
-    assert verdict.short
-    assert verdict.bundle == bundle.manifest.id
+    result = on_device.kept(LocalDevice(), folder).on("cpu")
+    assert result is not None
+    assert result.certified
+    assert result.short
+    assert result.bundle == bundle.manifest.id
 
 
-def test_deploy_refuses_a_device_that_answers_wrongly(bundle, faulty_math, tmp_path, monkeypatch):
+def test_deploy_refuses_a_device_that_does_not_match_the_reference(
+    bundle, faulty_math, tmp_path, monkeypatch
+):
     store = str(tmp_path / "store")
     monkeypatch.setenv("LD_PRELOAD", str(faulty_math))
     monkeypatch.setenv("SE_FAULT", "constant")
-    with pytest.raises(LoadFailedError, match="answers wrongly on local.*rotate_and_store"):
+    with pytest.raises(
+        LoadFailedError, match="does not match its reference on local.*rotate_and_store"
+    ):
         deploy(bundle.folder, "local", store, dry_run=False, as_json=False)
     with pytest.raises(NotFoundError):
         Store(LocalDevice(), store).folder("tiny")
     deploy(bundle.folder, "local", store, dry_run=False, as_json=False, allow_uncertified=True)
     folder = Store(LocalDevice(), store).folder("tiny")
-    verdict = on_device.kept(LocalDevice(), folder).on("cpu")
-    assert verdict is not None
-    assert not verdict.certified
+    result = on_device.kept(LocalDevice(), folder).on("cpu")
+    assert result is not None
+    assert not result.certified
 
 
 def test_a_gguf_is_compared_with_llama_cpp_on_this_machine(tmp_path, monkeypatch):
@@ -158,16 +164,14 @@ def test_a_gguf_is_compared_with_llama_cpp_on_this_machine(tmp_path, monkeypatch
     ).bundle
     assert certified(made, short=True).certified
     # A device whose llama.cpp is wrong is one whose host says something else.
-    folder = here.reference_folder(made)
+    folder = on_host.reference_folder(made)
     wrong = shutil.copytree(folder, tmp_path / "wrong")
     logits = np.fromfile(wrong / "logits.f32", "<f4") * 1.5
     logits.tofile(wrong / "logits.f32")
     reference = references.read(folder)
-    place = here.in_place(made, wrong)
-    verdict = on_device.certify(
-        LocalDevice(), place, made.manifest, reference, repeat=1, short=True
-    )
-    assert not verdict.certified
+    subject = Subject(on_host.in_place(made, wrong), made.manifest, reference)
+    result = on_device.certify(LocalDevice(), subject, Settings(repeat=1, short=True))
+    assert not result.certified
 
 
 @pytest.mark.parametrize(
@@ -188,5 +192,5 @@ def test_a_damaged_reference_is_refused_by_both_sides(bundle, tmp_path, change):
     with pytest.raises(ModelCorruptError, match="is no reference"):
         references.read(copy)
     with pytest.raises(ModelCorruptError, match="the reference"):
-        place = here.in_place(bundle, copy)
-        on_device.certify(LocalDevice(), place, bundle.manifest, reference, repeat=1, short=True)
+        subject = Subject(on_host.in_place(bundle, copy), bundle.manifest, reference)
+        on_device.certify(LocalDevice(), subject, Settings(repeat=1, short=True))

@@ -133,4 +133,4 @@ def test_a_driver_that_computes_nothing_is_not_certified(driver: Driver) -> None
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)
     assert told["backend"] == "cpu"
-    assert [one["certified"] for one in told["verdicts"]] == [False, True]
+    assert [one["certified"] for one in told["results"]] == [False, True]

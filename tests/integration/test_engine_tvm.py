@@ -18,6 +18,7 @@ from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.console import SILENT
 from sphere_edge.engines import tvm as engine
 from sphere_edge.engines.compiled_code import symbol_prefix
+from sphere_edge.engines.engine import BuildRequest
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import (
     InvalidArgumentError,
@@ -28,16 +29,19 @@ from sphere_edge.errors import (
 from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.formats.source import open_source
 from tests import quantized_checkpoints as made
+from tests.recorded_progress import RecordedProgress
 
 HOST = profiles.host()
 
 
-def build(folder, output, profile=HOST, **options):
+def build(folder, output, profile=HOST, progress=SILENT, **options):
     """The bundle made of `folder`."""
     source = open_source(str(folder))
     with BundleWriter(output) as writer:
-        draft = engine.build(source, profile, PackageOptions(**options), writer, SILENT)
-        return writer.commit(draft, lambda bundle: None)
+        build = engine.fit(
+            BuildRequest(source, profile, PackageOptions(**options), writer, progress)
+        )
+        return writer.commit(build().draft)
 
 
 @pytest.fixture(scope="module")
@@ -124,34 +128,37 @@ def test_an_iphone_gets_objects_that_its_app_links_in(tmp_path):
     assert all(prefix.encode() in path.read_bytes() for path in objects)
 
 
-def test_a_key_that_nobody_reads_is_said(model, tmp_path, capsys):
+def test_a_key_that_nobody_reads_is_said(model, tmp_path):
     change_config(model, residual_multiplier=0.5)
-    build(model, tmp_path / "made", quantization="q8")
-    assert "residual_multiplier" in capsys.readouterr().err
+    progress = RecordedProgress()
+    build(model, tmp_path / "made", progress=progress, quantization="q8")
+    assert "residual_multiplier" in progress.warnings[0]
 
 
-def test_a_head_that_differs_from_the_embedding_it_is_tied_to_is_kept(model, tmp_path, capsys):
+def test_a_head_that_differs_from_the_embedding_it_is_tied_to_is_kept(model, tmp_path):
     change_config(model, tie_word_embeddings=True)
 
     def untie(tensors):
         tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"] * 2
 
     change_tensors(model, untie)
-    made = build(model, tmp_path / "made")
+    progress = RecordedProgress()
+    made = build(model, tmp_path / "made", progress=progress)
     assert "lm_head.weight.data" in made.manifest.tvm.parameters
-    assert "lm_head.weight" in capsys.readouterr().err
+    assert "lm_head.weight" in progress.warnings[0]
 
 
-def test_a_head_stored_twice_is_stored_once(model, tmp_path, capsys):
+def test_a_head_stored_twice_is_stored_once(model, tmp_path):
     change_config(model, tie_word_embeddings=True)
 
     def copy(tensors):
         tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].copy()
 
     change_tensors(model, copy)
-    made = build(model, tmp_path / "made")
+    progress = RecordedProgress()
+    made = build(model, tmp_path / "made", progress=progress)
     assert "lm_head.weight.data" not in made.manifest.tvm.parameters
-    assert capsys.readouterr().err == ""
+    assert progress.warnings == progress.lines == []
 
 
 DOWN = "model.layers.1.mlp.down_proj.weight"

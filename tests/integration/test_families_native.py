@@ -13,8 +13,8 @@ from compiled import Machine
 from sphere_edge import profiles, resources
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.compiler.target import CpuTarget
-from sphere_edge.console import SILENT
 from sphere_edge.engines import tvm as engine
+from sphere_edge.engines.engine import BuildRequest
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.source import open_source
@@ -60,8 +60,8 @@ def bundle(request, tmp_path_factory):
     source = open_source(str(retokenized(goldens.load(name), work / "model")))
     options = PackageOptions(quantization=fmt, context_tokens=CONTEXT)
     with BundleWriter(work / "made") as writer:
-        draft = engine.build(source, profiles.host(), options, writer, SILENT)
-        return writer.commit(draft, lambda bundle: None)
+        build = engine.fit(BuildRequest(source, profiles.host(), options, writer))
+        return writer.commit(build().draft)
 
 
 def some_tokens(count):

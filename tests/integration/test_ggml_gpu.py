@@ -142,18 +142,18 @@ def test_without_a_gpu_or_a_driver_or_vulkan_itself_the_cpu_is_taken(
 
 
 @pytest.mark.group("vulkan")
-def test_each_backend_gets_a_verdict(bundle: Bundle, with_vulkan: Path, tmp_path: Path) -> None:
+def test_each_backend_gets_a_result(bundle: Bundle, with_vulkan: Path, tmp_path: Path) -> None:
     assert with_vulkan.is_file()
     environment = {"VK_ICD_FILENAMES": str(LAVAPIPE[0]), "GGML_VK_VISIBLE_DEVICES": "0"}
     words = ("certify", bundle.folder, "--short", "--repeat", "1", "--json")
     done = sphere_edge(*words, **environment)
     assert done.returncode == 0, done.stderr
-    verdicts = json.loads(done.stdout)["verdicts"]
-    assert [(one["backend"], one["certified"]) for one in verdicts] == [
+    results = json.loads(done.stdout)["results"]
+    assert [(one["backend"], one["certified"]) for one in results] == [
         ("vulkan", True),
         ("cpu", True),
     ]
-    # Without the GPU that verdict is that it cannot be used.
+    # Without the GPU that result is that it cannot be used.
     done = sphere_edge(*words, **{**environment, "GGML_VK_VISIBLE_DEVICES": ""})
-    verdicts = json.loads(done.stdout)["verdicts"]
-    assert [one["certified"] for one in verdicts] == [False, True]
+    results = json.loads(done.stdout)["results"]
+    assert [one["certified"] for one in results] == [False, True]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certified_here import certified
 from opencl_faults import FAULTS, WRONG_CONSTANT, broken
-from verdict_here import certified
 
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.certify import on_device
@@ -23,47 +23,47 @@ from tests.cli_process import sphere_edge
 
 
 def test_right_kernels_are_certified(gpu_bundle: Bundle) -> None:
-    verdict = certified(gpu_bundle, backend="opencl")
-    assert verdict.certified, verdict.reasons
-    assert (verdict.backend, verdict.agreement, verdict.repeats) == ("opencl", 1, True)
+    result = certified(gpu_bundle, backend="opencl")
+    assert result.certified, result.reasons
+    assert (result.backend, result.agreement, result.repeats) == ("opencl", 1, True)
 
 
 def test_a_wrong_constant_is_caught_and_its_kernel_named(
     gpu_bundle: Bundle, tmp_path: Path
 ) -> None:
     wrong = broken(gpu_bundle, tmp_path, FAULTS["wrong constant"])
-    verdict = certified(wrong, repeat=1, backend="opencl")
-    assert not verdict.certified
-    assert verdict.kernel is not None
-    assert verdict.kernel.startswith("`attend_many`, attend (after layers.0.self_attn.qkv_proj)")
+    result = certified(wrong, repeat=1, backend="opencl")
+    assert not result.certified
+    assert result.kernel is not None
+    assert result.kernel.startswith("`attend_many`, attend (after layers.0.self_attn.qkv_proj)")
 
 
 def test_a_dropped_barrier_is_caught_and_its_kernel_named(
     gpu_bundle: Bundle, tmp_path: Path
 ) -> None:
     wrong = broken(gpu_bundle, tmp_path, FAULTS["dropped barrier"])
-    verdict = certified(wrong, repeat=1, backend="opencl")
-    assert not verdict.certified
-    assert verdict.kernel is not None
-    assert "rms_norm" in verdict.kernel
+    result = certified(wrong, repeat=1, backend="opencl")
+    assert not result.certified
+    assert result.kernel is not None
+    assert "rms_norm" in result.kernel
 
 
 def test_a_nan_is_caught_though_it_comes_only_at_far_positions(
     gpu_bundle: Bundle, tmp_path: Path
 ) -> None:
     wrong = broken(gpu_bundle, tmp_path, FAULTS["nan at far positions"])
-    verdict = certified(wrong, repeat=1, backend="opencl")
-    assert not verdict.certified
-    assert verdict.non_finite > 0
+    result = certified(wrong, repeat=1, backend="opencl")
+    assert not result.certified
+    assert result.non_finite > 0
 
 
 def test_a_kernel_that_fails_one_time_in_twenty_is_caught(
     gpu_bundle: Bundle, tmp_path: Path
 ) -> None:
     wrong = broken(gpu_bundle, tmp_path, FAULTS["one call in twenty"])
-    verdict = certified(wrong, repeat=5, backend="opencl")
-    assert not verdict.certified
-    assert not verdict.repeats
+    result = certified(wrong, repeat=5, backend="opencl")
+    assert not result.certified
+    assert not result.repeats
 
 
 @pytest.fixture
@@ -95,12 +95,12 @@ def test_deploy_falls_back_to_the_cpu_and_the_runtime_there_obeys(
     run = sphere_edge("deploy", wrong, "--device", "local", "--store", store)
     assert run.returncode == 0, run.stderr
     said = " ".join(run.stderr.split())
-    assert "answers wrongly on local (opencl)" in said
+    assert "does not match its reference on local (opencl)" in said
     assert "cpu is used instead" in said
     assert "certified on cpu" in said
     folder = Store(LocalDevice(), store).folder("tiny")
-    verdicts = on_device.kept(LocalDevice(), folder)
-    assert [(one.backend, one.certified) for one in verdicts.verdicts] == [
+    results = on_device.kept(LocalDevice(), folder)
+    assert [(one.backend, one.certified) for one in results.results] == [
         ("opencl", False),
         ("cpu", True),
     ]
@@ -109,9 +109,9 @@ def test_deploy_falls_back_to_the_cpu_and_the_runtime_there_obeys(
         assert "refused when it was certified here: logits differ" in text.info.backend_reason
     with TextManager.open(f"{folder}/bundle", backend="opencl") as text:
         assert text.info.backend == "opencl"
-    # A verdict that cannot be read, or is on another bundle, refuses nothing.
-    path = Path(folder) / on_device.VERDICT
-    for content in ("{", path.read_text().replace(verdicts.verdicts[0].bundle, "0" * 64)):
+    # A result that cannot be read, or is of another bundle, rules nothing out.
+    path = Path(folder) / on_device.RESULTS
+    for content in ("{", path.read_text().replace(results.results[0].bundle, "0" * 64)):
         path.write_text(content)
         with TextManager.open(f"{folder}/bundle") as text:
             assert (text.info.backend, text.info.backend_reason) == ("opencl", "")
@@ -122,18 +122,18 @@ def test_certify_tells_of_every_backend_and_run_takes_the_one_that_is_right(wron
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)
     assert told["backend"] == "cpu"
-    assert [(one["backend"], one["certified"]) for one in told["verdicts"]] == [
+    assert [(one["backend"], one["certified"]) for one in told["results"]] == [
         ("opencl", False),
         ("cpu", True),
     ]
-    assert "answers wrongly on this machine (opencl)" in " ".join(run.stderr.split())
+    assert "does not match its reference on this machine (opencl)" in " ".join(run.stderr.split())
     words = ("run", wrong, "Hi", "--raw", "--max-tokens", "2", "--json")
     said = json.loads(sphere_edge(*words).stdout)
     assert said["backend"] == "cpu"
-    assert said["backend_reason"].startswith("`opencl` was refused on opencl: logits differ")
+    assert said["backend_reason"].startswith("`opencl` failed on opencl: logits differ")
     bench = ("bench", wrong, "--prompt-tokens", "4", "--new-tokens", "2", "--repeat", "1")
     shown = " ".join(sphere_edge(*bench, "--backend", "opencl").stderr.split())
-    assert "answers: refused on opencl" in shown
+    assert "answers: failed on opencl" in shown
 
 
 def test_a_bundle_that_is_wrong_everywhere_is_refused(wrong: Path) -> None:
@@ -145,4 +145,4 @@ def test_a_bundle_that_is_wrong_everywhere_is_refused(wrong: Path) -> None:
     resealed(found.folder)
     run = sphere_edge("certify", wrong, "--short", "--repeat", "1")
     assert run.returncode == LoadFailedError.status
-    assert "answers wrongly on this machine (opencl)" in run.stderr
+    assert "does not match its reference on this machine (opencl)" in run.stderr

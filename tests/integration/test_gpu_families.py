@@ -47,7 +47,7 @@ def test_the_gpu_gives_the_cpus_greedy_text_and_is_certified(bundle: Bundle) -> 
         "certify", bundle.folder, "--backend", "opencl", "--repeat", "2", "--json"
     )
     assert certified.returncode == 0, certified.stderr
-    (verdict,) = json.loads(certified.stdout)["verdicts"]
-    assert verdict["certified"]
-    assert verdict["backend"] == "opencl"
-    assert verdict["agreement"] == 1
+    (result,) = json.loads(certified.stdout)["results"]
+    assert result["certified"]
+    assert result["backend"] == "opencl"
+    assert result["agreement"] == 1

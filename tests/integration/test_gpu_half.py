@@ -16,10 +16,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import certified_here
 import opencl_driver
 import opencl_faults
 import pytest
-import verdict_here
 from opencl_bundles import package, profile, random_model
 from opencl_kernels import HALF_ON_POCL
 
@@ -48,12 +48,12 @@ def with_half(library: Path) -> dict[str, Any]:
     return {"LD_LIBRARY_PATH": str(library.parent), "SE_CL_HALF": str(HALF_ON_POCL)}
 
 
-def verdict(bundle: Bundle, library: Path) -> dict[str, Any]:
+def result(bundle: Bundle, library: Path) -> dict[str, Any]:
     """What `certify` says of the GPU's code."""
     words = ("certify", bundle.folder, "--backend", "opencl", "--repeat", "2", "--json")
     certified = sphere_edge(*words, **with_half(library))
     assert certified.returncode == 0, certified.stdout + certified.stderr
-    (told,) = json.loads(certified.stdout)["verdicts"]
+    (told,) = json.loads(certified.stdout)["results"]
     return dict(told)
 
 
@@ -78,7 +78,7 @@ def test_a_float16_bundle_gives_the_cpus_greedy_text_and_is_certified(
         said[backend] = json.loads(run.stdout)
         assert said[backend]["backend"] == backend
     assert said["opencl"]["text"] == said["cpu"]["text"]
-    told = verdict(bundle, library)
+    told = result(bundle, library)
     assert told["certified"]
     assert told["agreement"] == 1
     assert told["mean"] <= MEAN
@@ -91,7 +91,7 @@ def test_a_wrong_constant_is_caught_though_float16_is_allowed_more(
     bundle: Bundle, library: Path, tmp_path: Path
 ) -> None:
     broken = opencl_faults.broken(bundle, tmp_path, opencl_faults.WRONG_CONSTANT)
-    found = verdict_here.certified(broken, repeat=1, backend="opencl", **with_half(library))
+    found = certified_here.certified(broken, repeat=1, backend="opencl", **with_half(library))
     assert not found.certified
     assert found.kernel is not None
     assert found.kernel.startswith("`attend_many`")
@@ -113,7 +113,7 @@ def main() -> None:
         for model in (TINY, *(str(random_model(one, folder)) for one in MODELS)):
             for fmt in FORMATS if model == TINY else FORMATS[::2]:
                 made = half_bundle(model, fmt, folder / f"{Path(model).name}.{fmt}")
-                told = verdict(made, library)
+                told = result(made, library)
                 print(
                     f"{Path(model).name:28} {fmt:4} mean {told['mean']:.1e}  "
                     f"largest {told['largest']:.1e}  {told['agreement']:.1%} agree",

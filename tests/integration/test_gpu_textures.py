@@ -108,9 +108,9 @@ def test_a_bundle_with_textures_gives_the_cpus_greedy_text_and_is_certified(
         "certify", bundle.folder, "--backend", "opencl", "--repeat", "2", "--json"
     )
     assert certified.returncode == 0, certified.stderr
-    (verdict,) = json.loads(certified.stdout)["verdicts"]
-    assert verdict["certified"]
-    assert verdict["agreement"] == 1
+    (result,) = json.loads(certified.stdout)["results"]
+    assert result["certified"]
+    assert result["agreement"] == 1
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from speaking import padded
 
 from sphere_edge import errors, packaging, profiles
 from sphere_edge.bundle.write import BundleWriter
-from sphere_edge.console import SILENT
 from sphere_edge.engines import tvm as engine
+from sphere_edge.engines.engine import BuildRequest
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.formats.source import open_source
 from sphere_edge.runtime.text import TextManager
@@ -37,7 +37,7 @@ def bundle(tmp_path_factory):
     options = PackageOptions(quantization="f32", context_tokens=300, kv_dtype="float32")
     profile = profiles.load("generic-opencl")
     with BundleWriter(work / "made") as writer:
-        draft = engine.build(source, profile, options, writer, SILENT)
+        draft = engine.fit(BuildRequest(source, profile, options, writer))().draft
         sizes = {"prefill_tokens": PREFILL_TOKENS, "score_tokens": SCORE_TOKENS}
         pieces = draft.tvm.model_copy(update=sizes)
         return writer.commit(draft.model_copy(update={"tvm": pieces}), lambda bundle: None)

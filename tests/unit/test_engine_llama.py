@@ -9,8 +9,8 @@ import pytest
 
 from sphere_edge import profiles
 from sphere_edge.bundle.write import BundleWriter
-from sphere_edge.console import SILENT
 from sphere_edge.engines import llama
+from sphere_edge.engines.engine import BuildRequest
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import (
     InvalidArgumentError,
@@ -48,8 +48,8 @@ def build(tmp_path, path, options=None, profile=PIXEL):
     """The bundle made of `path`."""
     source = open_source(str(path))
     with BundleWriter(tmp_path / "bundle") as writer:
-        draft = llama.build(source, profile, options or PackageOptions(), writer, SILENT)
-        return writer.commit(draft, lambda bundle: None)
+        build = llama.fit(BuildRequest(source, profile, options or PackageOptions(), writer))
+        return writer.commit(build().draft)
 
 
 def test_the_file_goes_in_unchanged_with_what_it_says_of_itself(tmp_path):
@@ -131,7 +131,7 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_copied(tmp_path):
 
 
 def test_options_are_values():
-    assert dataclasses.replace(PackageOptions(), name="a") == PackageOptions(name="a")
+    assert dataclasses.replace(PackageOptions(), bits=5) == PackageOptions(bits=5)
 
 
 def split(path: Path) -> list[Path]:

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from sphere_edge import console, profiles
+from sphere_edge import profiles
 from sphere_edge.bundle.manifest import GpuCode
 from sphere_edge.compiler import kernels
 from sphere_edge.compiler.target import GpuTarget
+from sphere_edge.console import Progress
 from sphere_edge.engines import compiled_code
 from sphere_edge.errors import UnsupportedError
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.models.graph import Limits, trace
 from sphere_edge.models.registry import family
+from tests.recorded_progress import RecordedProgress
 
 SIZES = {
     "vocab_size": 64,
@@ -44,7 +46,9 @@ def test_a_model_that_needs_what_gpus_lack_is_refused_by_name(model_type, quanti
         trace(model, Limits(128, 64, 32))
 
 
-def compiled_for_gpu(folder: Path, context_tokens: int, limits: dict[str, int]) -> GpuCode | None:
+def compiled_for_gpu(
+    folder: Path, context_tokens: int, limits: dict[str, int], progress: Progress
+) -> GpuCode | None:
     """What packaging makes of a small model for a GPU with these limits."""
     known = profiles.load("generic-opencl")
     assert known.gpu is not None
@@ -53,7 +57,7 @@ def compiled_for_gpu(folder: Path, context_tokens: int, limits: dict[str, int]) 
     fmt = GpuTarget.of(profile).weight_format("q4")
     made = family(ModelConfig({"model_type": "llama", **SIZES}), 128)
     most = Limits(context_tokens, 64, 32)
-    return compiled_code.for_gpu(made, fmt, most, profile, folder, "small", console.SILENT)
+    return compiled_code.for_gpu(made, fmt, most, profile, folder, "small", progress)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +70,13 @@ def compiled_for_gpu(folder: Path, context_tokens: int, limits: dict[str, int]) 
 )
 def test_what_is_too_large_for_a_gpu_leaves_a_bundle_for_the_cpu_and_says_why(
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
     context_tokens: int,
     limits: dict[str, int],
     named: str,
 ) -> None:
-    assert compiled_for_gpu(tmp_path, context_tokens, limits) is None
-    said = " ".join(capsys.readouterr().err.split())
+    progress = RecordedProgress()
+    assert compiled_for_gpu(tmp_path, context_tokens, limits, progress) is None
+    (said,) = progress.warnings
     assert "the bundle is for the CPU only" in said
     assert named in said
     assert not list(tmp_path.iterdir())

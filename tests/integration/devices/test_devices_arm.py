@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,8 +61,9 @@ def ssh_uri(
 
 
 def packaged(source: str | Path, into: Path, name: str) -> Path:
-    options = PackageOptions(quantization="q4" if source == packaging.TINY else None, name=name)
-    packaging.package(packaging.find(str(source)), profiles.load("raspberry-pi-5"), options, into)
+    options = PackageOptions(quantization="q4" if source == packaging.TINY else None)
+    model = dataclasses.replace(packaging.find(str(source)), name=name)
+    packaging.package(model, profiles.load("raspberry-pi-5"), options, into)
     return into
 
 

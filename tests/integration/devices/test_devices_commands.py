@@ -83,20 +83,20 @@ def test_a_bundle_whose_model_does_not_load_is_never_used(
     bundles: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from sphere_edge.bundle.read import Bundle
-    from sphere_edge.commands import deploy
     from sphere_edge.devices import payload
     from sphere_edge.devices.items import Item
     from sphere_edge.devices.probe import probe
+    from sphere_edge.engines import smoke
 
     device = open_device("local")
     store = Store(device, str(tmp_path / "store"))
     runtime = payload.runtime_items(probe(device), device.uri)
     good = [*payload.bundle_items(Bundle.open(bundles[0])), *runtime]
-    store.deploy("tiny", good, smoke=lambda folder: deploy.smoke(device, folder))
+    store.deploy("tiny", good, smoke=lambda folder: smoke.TEXT.run_on(device, folder))
     # Without its weights.
     broken: list[Item] = [item for item in good if "weights" not in item.path]
     with pytest.raises(errors.SphereEdgeError) as caught:
-        store.deploy("tiny", broken, smoke=lambda folder: deploy.smoke(device, folder))
+        store.deploy("tiny", broken, smoke=lambda folder: smoke.TEXT.run_on(device, folder))
     assert "on local" in caught.value.message
     assert store.installed()[0].previous is None
     assert (Path(store.folder("tiny")) / "bundle" / "weights").is_dir()

@@ -15,6 +15,7 @@ from sphere_edge.formats import text_part
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
 from tests.cli_process import sphere_edge
+from tests.recorded_progress import RecordedProgress
 
 TEXT = {
     "model_type": "llama",
@@ -91,14 +92,13 @@ def test_the_head_is_tied_where_either_config_says_so(
     assert config.take("tie_word_embeddings", bool) is tied
 
 
-def test_packaging_says_what_it_leaves_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_packaging_says_what_it_leaves_out(tmp_path: Path) -> None:
     checkpoint(tmp_path, "language_model.model.norm.weight", "vision_tower.x.weight")
     config = ModelConfig({"model_type": "llava", "text_config": TEXT})
-    opened = weights.opened(tmp_path, config, None)
+    progress = RecordedProgress()
+    opened = weights.opened(tmp_path, config, None, progress)
     assert list(opened.tensors) == ["model.norm.weight"]
-    said = " ".join(capsys.readouterr().err.split())
+    (said,) = progress.lines
     assert "only the text part of this llava is packaged, without vision_tower: 1 tensors" in said
 
 

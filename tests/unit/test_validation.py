@@ -1,4 +1,4 @@
-"""From what a runner measured to a verdict, and to the kernel that is to blame."""
+"""From what a runner measured to a validation result, and to the kernel that is to blame."""
 
 from __future__ import annotations
 
@@ -11,14 +11,8 @@ from sphere_edge.bundle.read import read_manifest
 from sphere_edge.bundle.reference import KernelCall, KernelOutput, Reference, Row, Step
 from sphere_edge.certify import kernels
 from sphere_edge.certify.tolerance import tolerance
-from sphere_edge.certify.verdict import (
-    Verdicts,
-    as_text,
-    judge,
-    read_report,
-    read_verdicts,
-    unusable,
-)
+from sphere_edge.certify.validation import does_not_run, read_report, validate
+from sphere_edge.certify.validation_result import ValidationResults, as_text, read_results
 from sphere_edge.errors import InternalError, UnsupportedError
 
 ALLOWED = tolerance("q4", kv_dtype="float16")
@@ -60,7 +54,7 @@ REFERENCE = Reference(
 )
 
 
-def verdict(**changes: object):
+def result(**changes: object):
     report = {
         "engine": "tvm",
         "backend": "cpu",
@@ -70,31 +64,31 @@ def verdict(**changes: object):
         "version": "0.1.0",
         "steps": [{**STEP, **changes}],
     }
-    return judge(read_report(json.dumps(report)), REFERENCE, ALLOWED, "b" * 64, short=False)
+    return validate(read_report(json.dumps(report)), REFERENCE, ALLOWED, "b" * 64, short=False)
 
 
 def test_what_is_within_the_tolerance_is_certified_and_can_be_kept():
-    found = verdict()
+    found = result()
     assert found.certified
     assert (found.mean, found.largest, found.agreement) == (0.05 / 4, 0.2 / 4, 1.0)
     assert "certified on cpu" in found.summary
-    kept = Verdicts().with_one(found)
-    assert read_verdicts(as_text(kept)) == kept
-    assert read_verdicts("{").verdicts == ()
+    kept = ValidationResults().with_one(found)
+    assert read_results(as_text(kept)) == kept
+    assert read_results("{").results == ()
 
 
-def test_verdicts_are_kept_per_backend_and_only_of_one_bundle():
-    first = verdict()
+def test_results_are_kept_per_backend_and_only_of_one_bundle():
+    first = result()
     missing = UnsupportedError("OpenCL finds no device here")
     manifest = read_manifest(GOLDEN).model_copy(update={"id": first.bundle})
-    other = unusable("opencl", manifest, missing, short=True, repeat=2)
-    both = Verdicts().with_one(first).with_one(other).with_one(first)
+    other = does_not_run("opencl", manifest, missing, short=True, repeat=2)
+    both = ValidationResults().with_one(first).with_one(other).with_one(first)
     assert both.on("cpu") == first
     assert both.on("opencl") == other
     assert both.on("metal") is None
-    assert other.summary == "refused on opencl: it does not run: OpenCL finds no device here"
+    assert other.summary == "failed on opencl: it does not run: OpenCL finds no device here"
     newer = first.model_copy(update={"bundle": "c" * 64})
-    assert both.with_one(newer).verdicts == (newer,)
+    assert both.with_one(newer).results == (newer,)
 
 
 @pytest.mark.parametrize(
@@ -110,24 +104,24 @@ def test_verdicts_are_kept_per_backend_and_only_of_one_bundle():
     ],
 )
 def test_each_kind_of_difference_is_refused_with_its_reason(changes, reason):
-    found = verdict(**changes)
+    found = result(**changes)
     assert not found.certified
     assert reason in found.reasons[0]
     assert reason in found.failure("adb:1").message
 
 
 def test_a_token_that_was_nearly_as_likely_may_come_out_instead():
-    assert verdict(wrong_tokens=1, wrong_margin=4 * 0.1).certified
+    assert result(wrong_tokens=1, wrong_margin=4 * 0.1).certified
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"steps": []}', '{"steps": [{"mean": NaN}]}'])
-def test_what_is_no_report_is_an_error(text):
+def test_what_is_not_a_report_is_an_error(text):
     with pytest.raises(InternalError):
         read_report(text)
 
 
-def told(*rows: tuple[float | None, ...]):
-    """What a device tells of its kernels: builtins in between, results as the last tensor."""
+def traced(*rows: tuple[float | None, ...]):
+    """What a device reports of its kernels: builtins in between, results as the last tensor."""
     calls = [{"kernel": "vm.builtin.alloc_tensor", "tensors": []}]
     for call, row in zip(CALLS, rows, strict=True):
         finite = [number or 0.0 for number in row]
@@ -146,17 +140,17 @@ ROUGH = (1.01, 1.99, -2.01, 0.5)
 
 
 def test_the_first_kernel_that_is_suddenly_worse_is_named():
-    assert kernels.first_wrong(told(RIGHT, ROUGH, ROUGH, ROUGH), REFERENCE, ALLOWED) is None
+    assert kernels.first_wrong(traced(RIGHT, ROUGH, ROUGH, ROUGH), REFERENCE, ALLOWED) is None
     off = (1.3, 2.0, -2.0, 0.5)
-    named = kernels.first_wrong(told(RIGHT, ROUGH, off, off), REFERENCE, ALLOWED)
+    named = kernels.first_wrong(traced(RIGHT, ROUGH, off, off), REFERENCE, ALLOWED)
     assert named is not None
     assert named.startswith("`attend_q4_many`, attend (layer), is off by")
-    lost = kernels.first_wrong(told(RIGHT, (None, 2.0, -2.0, 0.5), off, off), REFERENCE, ALLOWED)
+    lost = kernels.first_wrong(traced(RIGHT, (None, 2.0, -2.0, 0.5), off, off), REFERENCE, ALLOWED)
     assert lost == "`linear_q4_many`, linear (layer), is not finite"
 
 
-def test_attention_in_two_steps_is_judged_by_the_second():
-    answer = told(RIGHT, RIGHT, RIGHT, RIGHT)
+def test_attention_in_two_steps_is_validated_by_the_second():
+    answer = traced(RIGHT, RIGHT, RIGHT, RIGHT)
     merged = {"kernel": "attend_merge", "tensors": answer["kernels"][3]["tensors"]}
     answer["kernels"][3] = {"kernel": "attend_one", "tensors": []}
     answer["kernels"].insert(4, merged)
@@ -168,7 +162,7 @@ def test_attention_in_two_steps_is_judged_by_the_second():
 
 
 def test_other_kernels_than_the_references_name_none():
-    answer = told(RIGHT, RIGHT, RIGHT, (9.0, 9.0, 9.0, 9.0))
+    answer = traced(RIGHT, RIGHT, RIGHT, (9.0, 9.0, 9.0, 9.0))
     answer["kernels"].pop()
     assert kernels.first_wrong(answer, REFERENCE, ALLOWED) is None
     with pytest.raises(InternalError):

@@ -1,4 +1,4 @@
-"""From what a runner measured to a verdict: certified, or refused with the reasons."""
+"""From what a runner measured to a validation result: certified, or failed with the reasons."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.reference import Reference
 from sphere_edge.certify.tolerance import Tolerance
-from sphere_edge.errors import InternalError, LoadFailedError, SphereEdgeError
+from sphere_edge.certify.validation_result import ValidationResult
+from sphere_edge.errors import InternalError, SphereEdgeError
 
 _MOST_REASONS = 4
 _Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class _Told(BaseModel):
+class _Reported(BaseModel):
     # More may come with newer runners; what is read is checked.
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Finding(_Told):
+class StepResult(_Reported):
     """The worst of all runs of one step, in logits."""
 
     name: str
@@ -37,7 +38,7 @@ class Finding(_Told):
     wrong_margin: float
 
 
-class Report(_Told):
+class Report(_Reported):
     """What `sphere-edge-run certify` printed."""
 
     engine: str
@@ -46,52 +47,7 @@ class Report(_Told):
     repeat: int
     seconds: float
     version: str
-    steps: Annotated[tuple[Finding, ...], Field(min_length=1)]
-
-
-class Verdict(BaseModel):
-    """Whether a backend of a device answers as the reference does, and by how much it differs.
-
-    `largest` and `mean` are parts of the logits' standard deviation, as the tolerances are;
-    `agreement` is the part of compared rows whose likeliest token is the reference's.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    certified: bool
-    bundle: str
-    backend: str
-    engine: str
-    short: bool
-    repeat: int
-    agreement: float
-    largest: float
-    mean: float
-    repeats: bool
-    non_finite: int
-    reasons: tuple[str, ...] = ()
-    kernel: str | None = None
-    seconds: float
-    runtime: str
-
-    @property
-    def summary(self) -> str:
-        """One line for people."""
-        if not self.certified:
-            return f"refused on {self.backend}: {'; '.join(self.reasons)}"
-        form = " (short form)" if self.short else ""
-        return (
-            f"certified on {self.backend}{form}: {self.agreement:.1%} of tokens agree, "
-            f"logits differ by {self.mean:.2%} of their spread, {self.largest:.1%} at most, "
-            f"{self.repeat} runs alike"
-        )
-
-    def failure(self, where: str) -> LoadFailedError:
-        """What it means to the user that the bundle is not certified."""
-        first = f"; first wrong: {self.kernel}" if self.kernel else ""
-        what = f"{'; '.join(self.reasons)}{first}"
-        message = f"the bundle answers wrongly on {where} ({self.backend}): {what}"
-        return LoadFailedError(message, hint="docs/certify.md says what can be done")
+    steps: Annotated[tuple[StepResult, ...], Field(min_length=1)]
 
 
 def read_report(stdout: str) -> Report:
@@ -103,16 +59,16 @@ def read_report(stdout: str) -> Report:
         raise InternalError(message, hint="deploy the bundle again") from error
 
 
-def judge(
+def validate(
     report: Report, reference: Reference, allowed: Tolerance, bundle: str, *, short: bool
-) -> Verdict:
-    """The verdict on one run of the runner; what kernel is at fault is found out elsewhere."""
+) -> ValidationResult:
+    """The result of one run of the runner; the kernel at fault is found elsewhere."""
     spread = max(reference.deviation, 1e-12)
     steps = report.steps
     rows = sum(step.rows for step in steps)
     wrong = sum(step.wrong_tokens for step in steps)
     reasons = [reason for step in steps for reason in _reasons(step, allowed, spread)]
-    return Verdict(
+    return ValidationResult(
         certified=not reasons and rows > 0,
         bundle=bundle,
         backend=report.backend,
@@ -130,11 +86,11 @@ def judge(
     )
 
 
-def unusable(
+def does_not_run(
     backend: str, manifest: Manifest, error: SphereEdgeError, *, short: bool, repeat: int
-) -> Verdict:
-    """The verdict on a backend that does not run at all on the device."""
-    return Verdict(
+) -> ValidationResult:
+    """The result of a backend that does not run at all on the device."""
+    return ValidationResult(
         certified=False,
         bundle=manifest.id,
         backend=backend,
@@ -152,41 +108,7 @@ def unusable(
     )
 
 
-class Verdicts(BaseModel):
-    """What is kept on a device beside a bundle, which the runtime reads too: one per backend."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    verdicts: tuple[Verdict, ...] = ()
-
-    def on(self, backend: str) -> Verdict | None:
-        """The verdict on one backend."""
-        return next((one for one in self.verdicts if one.backend == backend), None)
-
-    def with_one(self, verdict: Verdict) -> Verdicts:
-        """The same with this verdict; those on another bundle are out of date."""
-        others = [
-            one
-            for one in self.verdicts
-            if one.backend != verdict.backend and one.bundle == verdict.bundle
-        ]
-        return Verdicts(verdicts=(*others, verdict))
-
-
-def read_verdicts(text: str) -> Verdicts:
-    """Stored verdicts; of what is none, none."""
-    try:
-        return Verdicts.model_validate_json(text)
-    except ValidationError:
-        return Verdicts()
-
-
-def as_text(verdicts: Verdicts) -> str:
-    """The verdicts as they are stored."""
-    return json.dumps(verdicts.model_dump(mode="json"), indent=2) + "\n"
-
-
-def _reasons(step: Finding, allowed: Tolerance, spread: float) -> list[str]:
+def _reasons(step: StepResult, allowed: Tolerance, spread: float) -> list[str]:
     at = f"in `{step.name}`"
     reasons = []
     if step.non_finite:
@@ -217,9 +139,9 @@ def _shortened(reasons: list[str]) -> tuple[str, ...]:
 
 
 def parse_json(stdout: str) -> Any:
-    """The runner's JSON; InternalError if it is none."""
+    """The runner's JSON; InternalError if it is something else."""
     try:
         return json.loads(stdout)
     except ValueError as error:
-        message = "the runner's answer is no JSON"
+        message = "the runner's answer is not JSON"
         raise InternalError(message) from error

@@ -1,4 +1,4 @@
-"""The tokenizers' tables that stable-diffusion.cpp compiles in, read from its pinned sources.
+"""The vocab and merges files that stable-diffusion.cpp compiles in, read from its pinned sources.
 
 A bundle carries those that its family needs, half a megabyte to ten; compiled into the runtime all
 of them would be 20 MB of it, and 26 s and 3 GB of the compiler's.
@@ -13,7 +13,7 @@ from sphere_edge.errors import InternalError
 from sphere_edge.toolchain import sources
 
 # Name in the bundle: the source file, and the array of bytes in it.
-_TABLES = {
+_FILES = {
     "clip_merges": ("clip_t5.hpp", "clip_merges_utf8_c_str"),
     "t5_json": ("clip_t5.hpp", "t5_tokenizer_json_str"),
     "qwen2_merges": ("qwen.hpp", "qwen2_merges_utf8_c_str"),
@@ -24,12 +24,12 @@ _FOLDER = Path("src") / "tokenizers" / "vocab"
 
 
 def write(names: tuple[str, ...], folder: Path, progress: Progress) -> None:
-    """Writes the tables `names` into `folder`, which is made. Raises what fetching raises."""
+    """Writes the files `names` into `folder`, which is made. Raises what fetching raises."""
     source = sources.fetch("stable_diffusion_cpp", progress)
     folder.mkdir()
-    with progress.step("tokenizer tables", len(names)) as step:
+    with progress.step("vocab and merges files", len(names)) as step:
         for name in names:
-            file, array = _TABLES[name]
+            file, array = _FILES[name]
             (folder / name).write_bytes(_bytes(source / _FOLDER / file, array))
             step.advance(1)
 

@@ -1,4 +1,4 @@
-"""References and verdicts on this machine: what bundles of GGUF files lack, and local verdicts."""
+"""References and validation results on this machine; GGUF bundles get their reference here."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ import numpy as np
 
 from sphere_edge import resources
 from sphere_edge.bundle import reference as references
-from sphere_edge.bundle.read import Bundle, is_bundle
+from sphere_edge.bundle.read import Bundle
 from sphere_edge.bundle.reference import Logits, Reference
-from sphere_edge.bundle.reference_plan import PASSAGE, Plan, plan
-from sphere_edge.certify.on_device import Place
-from sphere_edge.certify.verdict import Verdict, Verdicts, as_text, read_verdicts
+from sphere_edge.bundle.reference_plan import REFERENCE_TEXT, Plan, PlanLimits, plan
+from sphere_edge.certify.on_device import Installed
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices.items import Item
 from sphere_edge.devices.payload import item
 from sphere_edge.errors import UnsupportedError
-from sphere_edge.files import atomic_write
 from sphere_edge.runtime.text import TextManager
 from sphere_edge.toolchain import native, targets
 
@@ -26,11 +24,11 @@ _SCORE_TOKENS = 32
 _PREFILL_TOKENS = 512
 
 
-def in_place(bundle: Bundle, reference: Path) -> Place:
+def in_place(bundle: Bundle, reference: Path) -> Installed:
     """The host's own runner with the bundle where it lies."""
     built = native.build_for("text", targets.host(), SILENT, bundle.manifest.ggml_gpu)
     argv = (str(built.runner), "certify", str(bundle.folder.resolve()), "--json")
-    return Place(argv, str(reference.resolve()))
+    return Installed(argv, str(reference.resolve()))
 
 
 def reference_folder(bundle: Bundle, progress: Progress = SILENT) -> Path:
@@ -63,75 +61,35 @@ def reference_items(bundle: Bundle, progress: Progress = SILENT) -> list[Item]:
     return [item(f"{references.FOLDER}/{path.name}", path) for path in sorted(folder.iterdir())]
 
 
-def keep(bundle: Bundle, verdict: Verdict) -> None:
-    """Keeps a verdict about this machine; the bundle itself stays as it is."""
-    path = _verdict_path(bundle)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as partial:
-        partial.write_text(as_text(kept(bundle).with_one(verdict)), encoding="utf-8")
-
-
-def kept(bundle: Bundle) -> Verdicts:
-    """The verdicts about this machine."""
-    path = _verdict_path(bundle)
-    return read_verdicts(path.read_text(encoding="utf-8")) if path.is_file() else Verdicts()
-
-
-def trusted(path: Path, asked: str | None) -> tuple[str | None, str]:
-    """The backend to open the model at `path` with, and why it is not the bundle's first choice.
-
-    `asked`, if that is one; None and no reason: whatever the runtime takes.
-    """
-    if asked is not None or not is_bundle(path):
-        return asked, ""
-    bundle = Bundle.open(path)
-    first, *others = bundle.manifest.backends
-    verdicts = kept(bundle)
-    refused = verdicts.on(first)
-    if refused is None or refused.certified or not others:
-        return None, ""
-    for other in others:
-        verdict = verdicts.on(other)
-        if verdict is None or verdict.certified:
-            return other, f"`{first}` was {refused.summary}"
-    return None, ""
-
-
-def _verdict_path(bundle: Bundle) -> Path:
-    return resources.cache_folder() / "verdicts" / f"{bundle.manifest.id}.json"
-
-
 def _by_llama(bundle: Bundle) -> tuple[Reference, Logits]:
     text = bundle.manifest.text
     assert text is not None
+    limits = PlanLimits(
+        parameters=bundle.manifest.parameters,
+        context_tokens=text.context_tokens,
+        prefill_tokens=_PREFILL_TOKENS,
+        score_tokens=_SCORE_TOKENS,
+        window=None,
+    )
     with TextManager.open(bundle.folder, threads=1, backend="cpu") as model:
-        passage = model.tokenize(PASSAGE)
-        chosen = plan(
-            passage,
-            text.vocab_size,
-            parameters=bundle.manifest.parameters,
-            context_tokens=text.context_tokens,
-            prefill_tokens=_PREFILL_TOKENS,
-            score_tokens=_SCORE_TOKENS,
-            window=None,
-        )
-        return _rows(model, chosen, text.vocab_size)
+        planned = plan(model.tokenize(REFERENCE_TEXT), text.vocab_size, limits)
+        return _rows(model, planned, text.vocab_size)
 
 
-def _rows(model: TextManager, chosen: Plan, vocabulary: int) -> tuple[Reference, Logits]:
+def _rows(model: TextManager, planned: Plan, vocabulary: int) -> tuple[Reference, Logits]:
     kept_rows, logits = [], []
-    every = model.logits(chosen.tokens)[:, :vocabulary].astype(np.float64)
-    for position in chosen.positions:
+    every = model.logits(planned.tokens)[:, :vocabulary].astype(np.float64)
+    for position in planned.positions:
         row = every[position - 1]
         kept_rows.append(references.row_of(position, row))
-        logits.append(row[list(chosen.columns)])
+        logits.append(row[list(planned.columns)])
     reference = Reference(
         made_by="llama.cpp",
         vocabulary=vocabulary,
-        tokens=chosen.tokens,
-        detour=chosen.detour,
-        columns=chosen.columns,
+        tokens=planned.tokens,
+        detour=planned.detour,
+        columns=planned.columns,
         rows=tuple(kept_rows),
-        steps=chosen.steps,
+        steps=planned.steps,
     )
     return reference, np.array(logits, np.float32)

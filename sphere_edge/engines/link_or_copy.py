@@ -11,14 +11,14 @@ from sphere_edge.console import Progress
 _CHUNK_BYTES = 8 * 1024 * 1024
 
 
-def place(model: Path, writer: BundleWriter, name: str, progress: Progress) -> None:
+def link_or_copy(model: Path, writer: BundleWriter, name: str, progress: Progress) -> None:
     """Links the file where the disk can, else copies it: a model is large and never changed.
 
     Raises StorageError when there is no room for a copy.
     """
-    placed = writer.folder / name
+    target = writer.folder / name
     try:
-        os.link(model, placed)
+        os.link(model, target)
     except OSError:
         # Another disk, or a file system without links.
         size = model.stat().st_size
@@ -26,7 +26,7 @@ def place(model: Path, writer: BundleWriter, name: str, progress: Progress) -> N
         with (
             progress.step("copying the model", size, "bytes") as step,
             model.open("rb") as source,
-            placed.open("wb") as copy,
+            target.open("wb") as copy,
         ):
             while chunk := source.read(_CHUNK_BYTES):
                 copy.write(chunk)

@@ -1,0 +1,70 @@
+"""Puts a bundle and the runtime on a device, and switches to it once it is proven there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sphere_edge.bundle.read import Bundle
+from sphere_edge.certify.prove import Proof, prove, reference_items
+from sphere_edge.console import SILENT, Progress
+from sphere_edge.devices import payload, suitability
+from sphere_edge.devices.device import Device
+from sphere_edge.devices.items import Item
+from sphere_edge.devices.probe import probe
+from sphere_edge.devices.store import Deployed, Plan, Store
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A bundle that suits the device, with all that has to be there."""
+
+    device: Device
+    bundle: Bundle
+    store: Store
+    items: tuple[Item, ...]
+
+    def plan(self) -> Plan:
+        """What would be sent, timed. Changes nothing there."""
+        return self.store.plan(self.items, measure=True)
+
+    def run(
+        self, *, allow_uncertified: bool = False, progress: Progress = SILENT
+    ) -> tuple[Deployed, Proof]:
+        """Sends, proves and switches; until the switch the device uses what it did before.
+
+        Raises what `Store.deploy` and `prove` raise.
+        """
+        proofs: list[Proof] = []
+
+        def smoke(folder: str) -> None:
+            proofs.append(
+                prove(
+                    self.device,
+                    folder,
+                    self.bundle,
+                    allow_uncertified=allow_uncertified,
+                    progress=progress,
+                )
+            )
+
+        deployed = self.store.deploy(
+            self.bundle.manifest.name, self.items, smoke=smoke, progress=progress
+        )
+        return deployed, proofs[0]
+
+
+def prepare(
+    device: Device, bundle: Bundle, store: str | None = None, progress: Progress = SILENT
+) -> Deployment:
+    """Asks the device what it is, checks that the bundle suits it, builds the runtime it needs.
+
+    `store`: the folder of the store there; None: the device's usual one.
+    """
+    manifest = bundle.manifest
+    found = probe(device, folder=store)
+    suitability.check(manifest, found, device.uri)
+    runtime = payload.runtime_items(
+        found, device.uri, progress, task=manifest.task, gpu=manifest.ggml_gpu
+    )
+    items = (*payload.bundle_items(bundle), *runtime, *reference_items(bundle, progress))
+    return Deployment(device, bundle, Store(device, store), items)

@@ -1,0 +1,44 @@
+"""Whether the vocabulary in a bundle splits texts as the model's own tokenizer does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sphere_edge.bundle.reference_plan import REFERENCE_TEXT
+from sphere_edge.engines.engine import BuildRequest
+from sphere_edge.errors import ModelCorruptError
+from sphere_edge.formats import tokenizer
+
+
+def compare(request: BuildRequest, vocabulary: Path) -> None:
+    """ModelCorruptError where the GGUF `vocabulary` differs from it, with the first sample.
+
+    Unless the options allow that.
+    """
+    from sphere_edge.runtime.text import Vocabulary
+
+    with (
+        request.progress.step("comparing tokenizers"),
+        Vocabulary.open(vocabulary) as ours,
+    ):
+        mismatches = tokenizer.compare(
+            request.source.path,
+            lambda line: ours.tokenize(line, add_special=False, parse_special=True),
+        )
+    if not mismatches or request.options.allow_tokenizer_mismatch:
+        return
+    first = mismatches[0]
+    message = (
+        f"our tokenizer differs from the model's on {len(mismatches)} lines of the probe text, "
+        f"first on {first.sample!r}: {first.got} instead of {first.expected}"
+    )
+    hint = "--allow-tokenizer-mismatch packages it all the same"
+    raise ModelCorruptError(message, hint=hint)
+
+
+def reference_tokens(vocabulary: Path) -> list[int]:
+    """The reference text in tokens of the GGUF `vocabulary`."""
+    from sphere_edge.runtime.text import Vocabulary
+
+    with Vocabulary.open(vocabulary) as ours:
+        return ours.tokenize(REFERENCE_TEXT)
