@@ -81,7 +81,7 @@ def _check_options(options: PackageOptions) -> None:
 
 def _convert(request: BuildRequest) -> Facts:
     # The core's own converter knows the names of all families' tensors.
-    from sphere_edge.runtime.image import convert
+    from sphere_edge.runtime.image_conversion import merge
 
     writer, options = request.writer, request.options
     parts = diffusion.parts(request.source.path)
@@ -98,8 +98,8 @@ def _convert(request: BuildRequest) -> Facts:
             return True
 
         files = [(part.path, part.prefix) for part in parts]
-        told = convert(files, writer.folder / "model.gguf", options.quantization, on_progress)
-    return Facts.model_validate(told)
+        facts = merge(files, writer.folder / "model.gguf", options.quantization, on_progress)
+    return Facts.model_validate(facts)
 
 
 def _defaults(path: Path, facts: Facts) -> Image:

@@ -15,7 +15,7 @@ def compare(request: BuildRequest, vocabulary: Path) -> None:
 
     Unless the options allow that.
     """
-    from sphere_edge.runtime.text import Vocabulary
+    from sphere_edge.runtime.vocabulary import Vocabulary
 
     with (
         request.progress.step("comparing tokenizers"),
@@ -38,7 +38,7 @@ def compare(request: BuildRequest, vocabulary: Path) -> None:
 
 def reference_tokens(vocabulary: Path) -> list[int]:
     """The reference text in tokens of the GGUF `vocabulary`."""
-    from sphere_edge.runtime.text import Vocabulary
+    from sphere_edge.runtime.vocabulary import Vocabulary
 
     with Vocabulary.open(vocabulary) as ours:
         return ours.tokenize(REFERENCE_TEXT)

@@ -138,15 +138,11 @@ def test_deploy_certifies_and_keeps_the_result_beside_the_bundle(bundle, tmp_pat
     assert result.bundle == bundle.manifest.id
 
 
-def test_deploy_refuses_a_device_that_does_not_match_the_reference(
-    bundle, faulty_math, tmp_path, monkeypatch
-):
+def test_deploy_refuses_a_device_with_other_answers(bundle, faulty_math, tmp_path, monkeypatch):
     store = str(tmp_path / "store")
     monkeypatch.setenv("LD_PRELOAD", str(faulty_math))
     monkeypatch.setenv("SE_FAULT", "constant")
-    with pytest.raises(
-        LoadFailedError, match="does not match its reference on local.*rotate_and_store"
-    ):
+    with pytest.raises(LoadFailedError, match="does not match its.*local.*rotate_and_store"):
         deploy(bundle.folder, "local", store, dry_run=False, as_json=False)
     with pytest.raises(NotFoundError):
         Store(LocalDevice(), store).folder("tiny")
