@@ -34,7 +34,7 @@ class Progress(Protocol):
         """Announces a step, `title` as in `hashing files`; `total` None: how long is not known."""
 
     def say(self, text: str) -> None:
-        """A line about what is happening, where no step says it."""
+        """A line about what is happening, outside of any step."""
 
     def warn(self, text: str) -> None:
         """Something the user should know, but which stops nothing."""
@@ -193,7 +193,7 @@ def error(message: str, hint: str | None = None) -> None:
 def _stderr() -> rich.console.Console:
     """Resolves the stream at each write, so that a redirected one is honoured.
 
-    Imported when the first line is written: a command that has nothing to say starts sooner.
+    Imported when the first line is written: a command that prints nothing starts sooner.
     """
     import rich.console
 
@@ -218,7 +218,7 @@ def as_error(code: int, status: str, message: str, hint: str | None) -> dict[str
 
 
 def is_interactive() -> bool:
-    """Whether a person sits at both ends: questions may be asked."""
+    """Whether stdin and stderr are a terminal, so that questions may be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 

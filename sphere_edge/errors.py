@@ -2,14 +2,14 @@
 
 SphereEdgeError
 ├── OutOfMemoryError       1 OOM_VRAM, 2 OOM_RAM
-├── ModelCorruptError      3 MODEL_CORRUPT      a file is damaged, truncated or lies about itself
+├── ModelCorruptError      3 MODEL_CORRUPT      a file is damaged, truncated or contradicts itself
 ├── TimeoutError           4 TIMEOUT
 ├── CancelledError         5 CANCELLED
 ├── UnsupportedError       6 UNSUPPORTED        understood, but we do not do it
 ├── InternalError          7 INTERNAL           our bug
 ├── FormatMismatchError    8 FORMAT_MISMATCH    made for another runtime, CPU, schema or manager
 ├── LoadFailedError        9 LOAD_FAILED
-├── InvalidArgumentError  10 INVALID_ARGUMENT   the caller asked for something that cannot be
+├── InvalidArgumentError  10 INVALID_ARGUMENT   an argument is invalid
 ├── NotFoundError         11 NOT_FOUND          no such profile, file, model, device
 ├── StorageError          12 STORAGE            full disk, no permission, output exists
 └── UnavailableError      13 UNAVAILABLE        hub, network or device does not answer
@@ -103,7 +103,7 @@ class LoadFailedError(SphereEdgeError):
 
 
 class InvalidArgumentError(SphereEdgeError):
-    """The caller asked for something that cannot be."""
+    """An argument is invalid."""
 
     status = Status.INVALID_ARGUMENT
 

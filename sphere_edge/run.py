@@ -1,4 +1,4 @@
-"""The one door to outside programs: run it, wait, turn every bad ending into our error."""
+"""Runs outside programs: start, wait, turn every failure into one of our errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Line = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Completed:
-    """A program that ended: what was run, how it ended and all it said (decoded as UTF-8)."""
+    """A program that ended: what was run, how it ended and its output (decoded as UTF-8)."""
 
     argv: tuple[str, ...]
     exit_code: int
@@ -38,13 +38,13 @@ class Completed:
 
     @property
     def last_lines(self) -> str:
-        """The end of what it said, where programs put the reason of a failure."""
-        said = (self.stderr.strip() or self.stdout.strip()).splitlines()
-        return "\n".join(said[-_LAST_LINES:])
+        """The end of its output, where programs put the reason of a failure."""
+        lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
+        return "\n".join(lines[-_LAST_LINES:])
 
 
 class ProgramFailedError(errors.InternalError):
-    """An outside program ended with a non-zero exit code; `completed` tells the rest."""
+    """An outside program ended with a non-zero exit code; `completed` has the details."""
 
     def __init__(self, completed: Completed) -> None:
         name = Path(completed.argv[0]).name
@@ -53,8 +53,8 @@ class ProgramFailedError(errors.InternalError):
             if completed.exit_code < 0
             else f"failed with exit code {completed.exit_code}"
         )
-        said = completed.last_lines
-        super().__init__(f"`{name}` {ending}" + (f":\n{said}" if said else ""))
+        output = completed.last_lines
+        super().__init__(f"`{name}` {ending}" + (f":\n{output}" if output else ""))
         self.completed = completed
 
 
@@ -69,7 +69,7 @@ def run(
     on_line: Line | None = None,
     how_to_get: str | None = None,
 ) -> Completed:
-    """Runs `argv` (never through a shell) and returns what it said.
+    """Runs `argv` (never through a shell) and returns its output.
 
     `env` is added to this process's environment. With `on_line`, stderr is merged into stdout and
     each line is handed over, on this thread, as soon as it is complete. `how_to_get` is the hint
@@ -135,7 +135,7 @@ def _communicate(
     process: subprocess.Popen[bytes], deadline: float, on_line: Line | None
 ) -> tuple[str, str]:
     """Reads both pipes to their ends, or until the program is gone; then waits for it."""
-    said: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+    output: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
     lines = _Lines(on_line)
     with selectors.DefaultSelector() as selector:
         for name, pipe in (("stdout", process.stdout), ("stderr", process.stderr)):
@@ -145,7 +145,7 @@ def _communicate(
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _DeadlinePassed
-            # Asked before reading: what a program said before it ended is then still read.
+            # Polled before reading: what a program wrote before it ended is then still read.
             ended = process.poll() is not None
             ready = selector.select(min(left, _POLL_S))
             if not ready and ended:
@@ -154,14 +154,14 @@ def _communicate(
                 piece = os.read(key.fd, 1 << 16)
                 if not piece:
                     selector.unregister(key.fileobj)
-                said[key.data] += piece
+                output[key.data] += piece
                 lines.feed(piece)
     lines.end()
     try:
         process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         raise _DeadlinePassed from None
-    return said["stdout"].decode(errors="replace"), said["stderr"].decode(errors="replace")
+    return output["stdout"].decode(errors="replace"), output["stderr"].decode(errors="replace")
 
 
 class _Lines:

@@ -1,8 +1,8 @@
 """The command line: names, flags and help only; what a command does lives in sphere_edge/commands/.
 
 One file per group of commands, each with its own Typer. A command function returns its work instead
-of doing it. So Typer only ever parses, `__main__` alone decides how work ends, and `--help` imports
-nothing heavy.
+of doing it. So Typer only parses, `__main__` alone turns errors into exit codes, and `--help`
+imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class UsageError(Exception):
 
 
 def parse(words: Sequence[str]) -> Action | None:
-    """The work that `words` ask for; None when they asked for help and have it.
+    """The action of the command line `words`; None when it asked for help, which is printed.
 
     Raises UsageError.
     """

@@ -27,7 +27,7 @@ def help_unless_invoked(context: typer.Context) -> None:
 
 
 def warn_renamed(context: typer.Context, name: str) -> None:
-    """Warns whoever typed a command's former name, which works for one release."""
+    """Warns about a command's former name, which works for one more release."""
     if context.info_name != name:
         from sphere_edge import console
 

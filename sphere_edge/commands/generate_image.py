@@ -82,7 +82,7 @@ def show(info: ImageInfo, images: dict[Path, GeneratedImage], *, as_json: bool) 
 
 
 def _reporter(step: Step, total: int, batch: int) -> Callable[[ImageProgress], None]:
-    """Advances `step`; a family may take fewer steps for an image than it was asked for."""
+    """Advances `step`; some families take fewer steps per image than requested."""
     done = 0
 
     def on_progress(at: ImageProgress) -> None:

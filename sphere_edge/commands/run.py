@@ -22,8 +22,8 @@ class Prompt:
 
 def run(opening: Opening, prompt: Prompt, request: TextRequest, *, as_json: bool) -> None:
     """A model without a chat template continues the text; `-` as the text reads stdin."""
-    asked = sys.stdin.read() if prompt.text == "-" else prompt.text
-    if not asked.strip():
+    text = sys.stdin.read() if prompt.text == "-" else prompt.text
+    if not text.strip():
         message = "the prompt is empty"
         raise InvalidArgumentError(message, hint="give a text, or - to read it from stdin")
     for name, given in (
@@ -33,21 +33,21 @@ def run(opening: Opening, prompt: Prompt, request: TextRequest, *, as_json: bool
         if prompt.raw and given is not None:
             message = f"{name} is for the chat template, which --raw leaves out"
             raise InvalidArgumentError(message, hint=f"leave out --raw or {name}")
-    text, reason = open_text(opening, console.progress())
-    with text:
-        if prompt.raw or not text.info.has_chat_template:
+    manager, reason = open_text(opening, console.progress())
+    with manager:
+        if prompt.raw or not manager.info.has_chat_template:
             plain = dataclasses.replace(request, chat_template_kwargs=None)
-            stream = text.generate(asked, plain)
+            stream = manager.generate(text, plain)
         else:
             system = [] if prompt.system is None else [{"role": "system", "content": prompt.system}]
-            stream = text.chat([*system, {"role": "user", "content": asked}], request)
+            stream = manager.chat([*system, {"role": "user", "content": text}], request)
         pieces = []
         for piece in stream:
             pieces.append(piece)
             if not as_json:
                 console.write(piece, end="")
     if as_json:
-        backend = {"backend": text.info.backend, "backend_reason": reason}
+        backend = {"backend": manager.info.backend, "backend_reason": reason}
         result = dataclasses.asdict(stream.result)
         console.write_json({"text": "".join(pieces), **backend, **result})
     else:

@@ -113,13 +113,13 @@ class AudioManager(Manager):
         Failures are raised by reading the transcript: NotFoundError, UnsupportedError (a format
         that cannot be read), InvalidArgumentError, errors.TimeoutError.
         """
-        asked = requested(TranscriptionRequest(), request, changes)
+        request = requested(TranscriptionRequest(), request, changes)
         # A request that cannot be met is refused here, not on the engine's thread.
-        transcription_request.filled(asked)
+        transcription_request.filled(request)
         if sample_rate is not None:
             arguments.count("sample_rate", sample_rate, arguments.INT32, least=1)
         with self._exclusive(replaces=True):
-            job = Job(audio, asked, sample_rate, on_progress)
+            job = Job(audio, request, sample_rate, on_progress)
             transcription = Transcription(self._run, self._handle.cancel, job)
             self._task = transcription.task
             return transcription
@@ -144,13 +144,13 @@ class AudioManager(Manager):
         given. A segment is final when it ended `silence_ms` ago, or when there is `longest_ms` of
         audio since it began. Raises InvalidArgumentError.
         """
-        asked = transcription_request.filled(requested(_LIVE, request, changes))
+        transcribe = transcription_request.filled(requested(_LIVE, request, changes))
         options = binding.StreamOptions(
             size=ctypes.sizeof(binding.StreamOptions),
             step_ms=arguments.count("step_ms", step_ms, 10000),
             silence_ms=arguments.count("silence_ms", silence_ms, 10000),
             longest_ms=arguments.count("longest_ms", longest_ms, 25000),
-            transcribe=ctypes.pointer(asked),
+            transcribe=ctypes.pointer(transcribe),
         )
         return AudioStream(self._handle, options)
 

@@ -25,7 +25,7 @@ from sphere_edge import errors
 from sphere_edge.runtime.binding_image import ImageFunctions
 from sphere_edge.runtime.c_function import CFunction, Checked, Plain
 
-# SE_SEED_RANDOM of the header: a fresh seed, told in the result.
+# SE_SEED_RANDOM of the header: a fresh seed, which the result names.
 SEED_RANDOM = 0xFFFFFFFF
 
 
@@ -186,7 +186,7 @@ class StreamOptions(ctypes.Structure):
 # bool on_segment(const se_audio_segment *segment, bool is_final, void *user_data)
 StreamFunction = CFUNCTYPE(c_bool, POINTER(AudioSegment), c_bool, c_void_p)
 
-# bool on_piece(const char *piece, size_t piece_bytes, void *user_data); the piece is no C string.
+# bool on_piece(const char *piece, size_t piece_bytes, void *user_data); piece has no NUL at its end
 PieceFunction = CFUNCTYPE(c_bool, c_void_p, c_size_t, c_void_p)
 
 # void log(se_log_level level, const char *message, void *user_data)

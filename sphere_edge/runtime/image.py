@@ -94,8 +94,8 @@ class ImageManager(Manager):
         Raises InvalidArgumentError, OutOfMemoryError (before the memory is taken), UnsupportedError
         (`init` for a model that takes no image), errors.TimeoutError, CancelledError.
         """
-        asked = requested(ImageRequest(), request, changes)
+        request = requested(ImageRequest(), request, changes)
         with self._exclusive():
-            generation = ImageGeneration(self._handle, prompt, asked)
+            generation = ImageGeneration(self._handle, prompt, request)
             self._task = generation.task
             return generation.images(self.info.name, on_progress)

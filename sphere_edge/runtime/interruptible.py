@@ -32,7 +32,7 @@ class _Job:
         try:
             self._call()
         except BaseException as error:
-            # The thread that waits must hear of it; this one has nobody else to tell.
+            # Raised again on the thread that waits.
             self.failure = error
         with self._lock:
             self.done.set()
@@ -41,13 +41,13 @@ class _Job:
             self._dropped()
 
     def withdraw(self) -> bool:
-        """It shall not begin any more; False if it has begun already."""
+        """Keeps it from starting; False if it has started already."""
         with self._lock:
             self._abandoned = not self._begun
             return self._abandoned
 
     def abandon(self) -> bool:
-        """Nobody waits any more; False if it is done already."""
+        """Tells it that nobody waits any more; False if it is done already."""
         with self._lock:
             self._abandoned = not self.done.is_set()
             return self._abandoned
@@ -107,7 +107,7 @@ def interruptible(
             while not job.done.wait(_STEP_S):
                 cancel()
         elif job.abandon():
-            # The next call shall not wait for this one.
+            # The next call must not wait for this one.
             _forget_thread()
         elif job.failure is None:
             dropped()

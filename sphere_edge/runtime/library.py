@@ -17,7 +17,7 @@ from sphere_edge.toolchain import native, targets
 
 _lock = threading.Lock()
 # By managers and backends for GGUF files. One is enough unless the first was loaded
-# before images, or a GPU for a GGUF, were asked for.
+# before images, or a GPU for a GGUF, were needed.
 _loaded: dict[tuple[tuple[str, ...], tuple[str, ...]], Library] = {}
 # Handles of preloaded libraries; they stay for the life of the process.
 _preloaded: list[ctypes.CDLL] = []
@@ -46,7 +46,7 @@ def load(
 
 
 def system_info(library: Library) -> dict[str, Any]:
-    """What the native core says about itself and this machine (see `se_system_info`)."""
+    """What the native core reports about itself and this machine (see `se_system_info`)."""
     info: dict[str, Any] = json.loads(library.string(C.se_system_info))
     return info
 

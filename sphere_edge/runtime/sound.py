@@ -1,4 +1,4 @@
-"""Audio as the recognizer wants it: float32, 16 kHz, mono, in blocks, from files, bytes and arrays.
+"""Audio as speech models take it: float32, 16 kHz, mono, in blocks, from files, bytes and arrays.
 
 Files are read by libsndfile (wav, flac, ogg with Vorbis or Opus, mp3), containers such as m4a by
 sound_container.py, and resampled by libsoxr, all block by block, so that an hour takes no more
@@ -33,16 +33,16 @@ _CONVERT = "convert it: ffmpeg -i FILE -ar 16000 -ac 1 out.wav"
 class Sound:
     """A source of audio, opened: iterate once for blocks of float32 [n] at SAMPLE_RATE.
 
-    `seconds` is what its header says, None if it says nothing.
+    `seconds` is the duration in its header, None if there is none.
     """
 
     def __init__(
         self, blocks: Iterator[npt.NDArray[Any]], rate: int, seconds: float | None
     ) -> None:
-        """From blocks [n] or [n, channels] at `rate` samples a second."""
+        """From blocks [n] or [n, channels] at a sample rate of `rate`."""
         if not _RATES[0] <= rate <= _RATES[1]:
-            message = f"the audio has `{rate}` samples a second"
-            raise InvalidArgumentError(message, hint=f"from {_RATES[0]} to {_RATES[1]} will do")
+            message = f"unsupported sample rate: `{rate}`"
+            raise InvalidArgumentError(message, hint=f"use one from {_RATES[0]} to {_RATES[1]} Hz")
         self.seconds = seconds
         self._blocks = blocks
         self._rate = rate
@@ -58,7 +58,7 @@ def opened(audio: Audio, sample_rate: int | None = None) -> Iterator[Sound]:
 
     An array is [n] or [n, channels], floats of full scale 1 or int16, at `sample_rate` (default
     16000), which only arrays have. Raises NotFoundError, StorageError (cannot be read),
-    UnsupportedError (no format that we know), InvalidArgumentError (no audio in it).
+    UnsupportedError (an unknown format), InvalidArgumentError (no audio in it).
     """
     if isinstance(audio, np.ndarray):
         yield _of_array(audio, sample_rate or SAMPLE_RATE)
@@ -137,7 +137,7 @@ def _blocks(file: Any, step: int, name: str) -> Iterator[npt.NDArray[Any]]:
 
 def _unknown(name: str, error: Exception) -> UnsupportedError:
     reason = str(getattr(error, "error_string", error)).strip().rstrip(".").lower()
-    message = f"{name} is no audio that can be read: {reason}"
+    message = f"{name} is not audio that can be read: {reason}"
     return UnsupportedError(message, hint=_CONVERT)
 
 

@@ -1,8 +1,8 @@
 """Audio inside containers that libsndfile does not know: m4a and mp4, aac, mka and webm.
 
-FFmpeg's libraries decode them, by way of PyAV, which is installed only where it is asked for: they
-are 35 MB. They are told which of these formats the content is and get an open file, so that no
-playlist in disguise makes them open another file or an address.
+FFmpeg's libraries decode them, by way of PyAV, which is an extra, since they
+are 35 MB. They are given the format and an open file, so that no playlist in disguise makes them
+open another file or an address.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def format_of(stream: IO[bytes]) -> str | None:
 def opened(
     stream: IO[bytes], format: str, name: str
 ) -> Iterator[tuple[Iterator[npt.NDArray[np.float32]], int, float | None]]:
-    """Blocks [n, channels] of full scale 1, samples per second, and the seconds it claims to last.
+    """Blocks [n, channels] of full scale 1, the sample rate, and the duration in its header (s).
 
     Raises UnsupportedError: PyAV is not installed, or there is no audio in it that it decodes.
     """
@@ -54,7 +54,7 @@ def opened(
     except (av.FFmpegError, ValueError) as error:
         raise _undecodable(name, error) from error
     with container:
-        # A track may be announced whose codec is not known, or not said.
+        # A track may be announced whose codec is unknown or missing.
         track = next((one for one in container.streams.audio if one.codec_context), None)
         if track is None:
             message = f"{name} holds no audio that can be decoded"
@@ -90,5 +90,5 @@ def _blocks(container: Any, track: Any, name: str) -> Iterator[npt.NDArray[np.fl
 
 def _undecodable(name: str, error: Exception) -> UnsupportedError:
     reason = str(getattr(error, "strerror", None) or error).strip().lower()
-    message = f"{name} is no audio that can be read: {reason}"
+    message = f"{name} is not audio that can be read: {reason}"
     return UnsupportedError(message)

@@ -32,7 +32,7 @@ from sphere_edge.runtime.vocabulary import Vocabulary
 from sphere_edge.toolchain import ggml_gpu
 
 if TYPE_CHECKING:
-    # At run time it is imported where logits are asked for: generating text needs none of it.
+    # At run time only what returns logits imports it: generating text does not need it.
     import numpy as np
     import numpy.typing as npt
 
@@ -122,14 +122,14 @@ class TextManager(Manager):
 
         How: a TextRequest, or its fields as keywords. Failures are raised by reading the output.
         """
-        asked = requested(TextRequest(), request, changes)
-        if asked.chat_template_kwargs is not None:
+        request = requested(TextRequest(), request, changes)
+        if request.chat_template_kwargs is not None:
             message = "chat_template_kwargs are for `chat`: a prompt goes through no template"
             raise errors.InvalidArgumentError(message)
         if isinstance(prompt, str):
             text = arguments.string("the prompt", prompt)
-            return self._start(asked, C.se_text_generate, text)
-        return self._start(asked, C.se_text_generate_tokens, *as_array(prompt))
+            return self._start(request, C.se_text_generate, text)
+        return self._start(request, C.se_text_generate_tokens, *as_array(prompt))
 
     def chat(
         self,
@@ -142,9 +142,9 @@ class TextManager(Manager):
         They go through the model's own chat template. What the call before has computed of the same
         beginning is not computed again. The rest is as with `generate`.
         """
-        asked = requested(TextRequest(), request, changes)
-        conversation = _conversation(messages, asked.chat_template_kwargs)
-        return self._start(asked, C.se_text_chat, conversation)
+        request = requested(TextRequest(), request, changes)
+        conversation = _conversation(messages, request.chat_template_kwargs)
+        return self._start(request, C.se_text_chat, conversation)
 
     def render_chat(
         self,

@@ -28,8 +28,8 @@ class TextRequest:
     one gives the same text. The text ends before the first string of `stop`, and follows `grammar`
     (GBNF) or `json_schema`. `ignore_end_of_text`: go on to max_tokens, for benchmarks.
 
-    `chat_template_kwargs`: variables of the chat template, for `chat` only; the model's card says
-    which there are, such as `{"enable_thinking": False}` for Qwen3.
+    `chat_template_kwargs`: variables of the chat template, for `chat` only; the model card
+    lists them, such as `{"enable_thinking": False}` for Qwen3.
     """
 
     max_tokens: int | None = None

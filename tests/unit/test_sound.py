@@ -123,7 +123,7 @@ def test_an_m4a_cut_off_or_without_audio_is_refused() -> None:
     whole = encoded(np.zeros((4410, 2)), 44100, "ipod", "aac")
     # What an m4a holds is written at its end.
     for content in (whole[: len(whole) // 2], whole[:40], b"\x00\x00\x00\x18ftypM4A "):
-        with pytest.raises(errors.UnsupportedError, match="no audio"):
+        with pytest.raises(errors.UnsupportedError, match="(no|not) audio"):
             read(content)
 
 
@@ -136,8 +136,8 @@ def test_without_its_decoder_an_m4a_names_the_extra(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("content", [b"", b"no audio at all", b"\xff\xfb", b"ftypM4A"])
-def test_what_is_no_audio_is_refused(content: bytes) -> None:
-    with pytest.raises(errors.UnsupportedError, match="no audio that can be read") as caught:
+def test_what_is_not_audio_is_refused(content: bytes) -> None:
+    with pytest.raises(errors.UnsupportedError, match="not audio that can be read") as caught:
         read(content)
     assert "ffmpeg" in (caught.value.hint or "")
 
@@ -149,7 +149,7 @@ def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [1, 10**9])
 def test_rates_that_nothing_has_are_refused(rate: int) -> None:
-    with pytest.raises(errors.InvalidArgumentError, match="samples a second"):
+    with pytest.raises(errors.InvalidArgumentError, match="unsupported sample rate"):
         read(sine(440, RATE), rate)
 
 
