@@ -38,7 +38,7 @@ from sphere_edge.quantization.weights import FORMATS, WeightFormat
 _PREFILL_TOKENS = memory.PREFILL_TOKENS
 _SCORE_TOKENS = 32
 # Distributions whose version decides what the bundle's bytes are.
-_TOOLS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
+_TOOLS = ("apache-tvm", "apache-tvm-ffi")
 _VOCABULARY, _WEIGHTS = "tokenizer.gguf", "weights"
 _EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 

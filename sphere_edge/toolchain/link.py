@@ -1,40 +1,58 @@
-"""Links object files that TVM made into a shared library with zig, also for other machines."""
+"""Links object files that TVM made into a shared library, also for other machines."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sphere_edge import errors
+from sphere_edge.console import SILENT, Progress
 from sphere_edge.run import ProgramFailedError, run
 from sphere_edge.toolchain import compilers
+from sphere_edge.toolchain.elf import library
+from sphere_edge.toolchain.elf.objects import LinkError
 
 _TIMEOUT_S = 300.0
 _MADE = "module"
+# Android has devices with such pages of memory.
+_ANDROID_PAGE_BYTES = 1 << 14
+# glibc 2.27 has faster ones than those that programs got before; of memcpy, 2.14.
+_NEWER = ("expf", "exp2f", "logf", "log2f", "powf")
+_GLIBC: Mapping[str, tuple[str, str]] = {name: ("libm.so.6", "GLIBC_2.27") for name in _NEWER}
+_GLIBC_X86 = {**_GLIBC, "memcpy": ("libc.so.6", "GLIBC_2.14")}
 
 
-def link_shared(objects: Sequence[Path], triple: str, out: Path) -> None:
+def link_shared(
+    objects: Sequence[Path], triple: str, out: Path, progress: Progress = SILENT
+) -> None:
     """Writes the shared library `out` made of `objects`, whose LLVM triple is `triple`.
 
     What the objects call but do not define (TVM's runtime) is found when the library is loaded. The
-    same objects give the same bytes, wherever they lie. Raises UnsupportedError for a triple that
-    cannot be linked here (iOS: apps link the objects themselves) and InternalError with the
-    linker's words.
+    same objects give the same bytes, wherever they lie. For Linux and Android no program is needed,
+    for macOS zig. Raises UnsupportedError for a triple that cannot be linked here (iOS: apps link
+    the objects themselves) and InternalError with the linker's words.
     """
     architecture, system = _parts(triple)
-    with tempfile.TemporaryDirectory(prefix=".link-", dir=out.parent) as folder:
-        work = Path(folder)
-        # Linkers put names of files into what they make; inside `work` these are always the same.
-        for number, path in enumerate(objects):
-            shutil.copyfile(path, work / f"{number}.o")
-        try:
-            _link([f"{number}.o" for number in range(len(objects))], architecture, system, work)
-        except ProgramFailedError as error:
-            message = f"the module cannot be linked for `{triple}`:\n{error.completed.last_lines}"
-            raise errors.InternalError(message) from error
-        (work / _MADE).replace(out)
+    try:
+        if system == "macos":
+            _link_for_macos(objects, architecture, out, progress)
+            return
+        page_bytes = _ANDROID_PAGE_BYTES if system == "android" else None
+        made = library.link(objects, _imports(architecture, system), page_bytes)
+    except ProgramFailedError as error:
+        raise _failure(triple, error.completed.last_lines) from error
+    except LinkError as error:
+        raise _failure(triple, str(error)) from error
+    beside = out.with_name(f".{out.name}.making")
+    beside.write_bytes(made)
+    beside.chmod(0o755)
+    beside.replace(out)
+
+
+def _failure(triple: str, why: str) -> errors.InternalError:
+    return errors.InternalError(f"the module cannot be linked for `{triple}`:\n{why}")
 
 
 def _parts(triple: str) -> tuple[str, str]:
@@ -47,35 +65,33 @@ def _parts(triple: str) -> tuple[str, str]:
     raise errors.UnsupportedError(message)
 
 
-def _link(objects: list[str], architecture: str, system: str, work: Path) -> None:
+def _imports(architecture: str, system: str) -> library.Imports:
     match system:
-        case "macos":
-            target, flags = "macos.13.0", ["-Wl,-undefined,dynamic_lookup"]
-            flags += [f"-Wl,-install_name,@rpath/{_MADE}"]
         case "android":
-            # zig has no Android headers or libraries, and TVM's objects need neither: it is enough
-            # to name the two libraries in which Android's loader finds their symbols.
-            target = "linux-musl"
-            flags = ["-nostdlib", "-Wl,-z,max-page-size=16384", "-Wl,--no-as-needed"]
-            flags += [_empty_library(name, architecture, work) for name in ("libc.so", "libm.so")]
+            return library.Imports(("libc.so", "libm.so"))
         case "musl":
-            target, flags = "linux-musl", []
-        case _:
-            target, flags = "linux-gnu.2.28", ["-lm"]
-    _zig(architecture, target, work, "-s", "-o", _MADE, *objects, *flags)
+            return library.Imports(("libc.so",))
+    versions = _GLIBC_X86 if architecture == "x86_64" else _GLIBC
+    return library.Imports(("libm.so.6", "libc.so.6"), versions)
 
 
-def _empty_library(name: str, architecture: str, work: Path) -> str:
-    (work / "empty.c").touch()
-    soname = f"-Wl,-soname,{name}"
-    _zig(architecture, "linux-musl", work, "-nostdlib", soname, "-o", name, "empty.c")
-    return name
-
-
-def _zig(architecture: str, target: str, work: Path, *arguments: str) -> None:
-    run(
-        [compilers.zig(), "cc", "-target", f"{architecture}-{target}", "-shared", *arguments],
-        timeout_s=_TIMEOUT_S,
-        cwd=work,
-        env=compilers.environment(),
-    )
+def _link_for_macos(
+    objects: Sequence[Path], architecture: str, out: Path, progress: Progress
+) -> None:
+    with tempfile.TemporaryDirectory(prefix=".link-", dir=out.parent) as folder:
+        work = Path(folder)
+        # Linkers put names of files into what they make; inside `work` these are always the same.
+        names = [f"{number}.o" for number in range(len(objects))]
+        for name, path in zip(names, objects, strict=True):
+            shutil.copyfile(path, work / name)
+        flags = ["-Wl,-undefined,dynamic_lookup", f"-Wl,-install_name,@rpath/{_MADE}"]
+        run(
+            [
+                *(compilers.zig(), "cc", "-target", f"{architecture}-macos.13.0", "-shared", "-s"),
+                *("-o", _MADE, *names, *flags),
+            ],
+            timeout_s=_TIMEOUT_S,
+            cwd=work,
+            env=compilers.environment(),
+        )
+        (work / _MADE).replace(out)

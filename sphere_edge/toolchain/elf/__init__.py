@@ -1,0 +1,1 @@
+"""A linker for compiled models: the object files that TVM makes become an ELF shared library."""
