@@ -112,6 +112,7 @@ class Report:
     """Says at the end what was left out and what took long, and keeps the record."""
 
     def __init__(self, config: pytest.Config, chosen: Selection) -> None:
+        self._shown = None if config.option.verbose > 0 else _SLOWEST
         self._record: Path | None = None
         if config.option.record_groups:
             self._record = config.option.group_record
@@ -149,7 +150,7 @@ class Report:
                 write(f"{count:5} tests: {groups.GROUPS[name].tests} (make test-{name})")
             write("All of them: make test-all")
         terminalreporter.section("slowest files")
-        for path, seconds in sorted(self._seconds.items(), key=lambda one: -one[1])[:_SLOWEST]:
+        for path, seconds in sorted(self._seconds.items(), key=lambda one: -one[1])[: self._shown]:
             write(f"{seconds:7.1f} s, {self._cpu_seconds[path]:7.1f} s of CPU time  {path}")
         write(f"{sum(self._cpu_seconds.values()):7.1f} s of CPU time in all tests")
         if self._record is not None:

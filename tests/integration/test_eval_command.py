@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sphere_edge.errors import Status
-from tests.cli_process import refused, sphere_edge
+from tests.cli_process import in_process, refused, sphere_edge
 
 TIMEOUT_S = 600
 
@@ -60,7 +60,7 @@ def test_a_gguf_is_compared_with_a_gguf_by_llama_cpp(tmp_path: Path) -> None:
 def test_bad_input_is_refused(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("Grüße".encode("latin-1") * 20)
     bad = Status.INVALID_ARGUMENT
-    refused(sphere_edge("eval", bundle, "--text", tmp_path / "latin.txt"), bad, "no UTF-8")
-    refused(sphere_edge("eval", bundle, "--text", tmp_path / "none"), Status.NOT_FOUND, "`")
-    refused(sphere_edge("eval", bundle, "--plot", "kl.doc"), bad, "`kl.doc`")
-    refused(sphere_edge("eval", tmp_path, "--record"), bad, "recorded")
+    refused(in_process("eval", bundle, "--text", tmp_path / "latin.txt"), bad, "no UTF-8")
+    refused(in_process("eval", bundle, "--text", tmp_path / "none"), Status.NOT_FOUND, "`")
+    refused(in_process("eval", bundle, "--plot", "kl.doc"), bad, "`kl.doc`")
+    refused(in_process("eval", tmp_path, "--record"), bad, "recorded")

@@ -1,4 +1,4 @@
-"""`sphere-edge` from a model to an answer, as processes of its own, on the built-in model."""
+"""`sphere-edge` from a model to an answer on the built-in model, mostly as processes of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sphere_edge import resources
 from sphere_edge.bundle.manifest import bundle_id, render
 from sphere_edge.errors import Status
 from tests import trained_tokenizers
-from tests.cli_process import COMMAND, refused, sphere_edge
+from tests.cli_process import COMMAND, in_process, refused, sphere_edge
 
 # Loading the compiler alone takes seconds, many more where the cores are busy.
 TIMEOUT_S = 600
@@ -189,7 +189,7 @@ def test_a_benchmark_puts_predicted_beside_measured(
 
 
 def test_an_existing_output_stays(packaged: dict[str, Any]) -> None:
-    run = sphere_edge("package", "tiny", "-o", packaged["path"], timeout_s=TIMEOUT_S)
+    run = in_process("package", "tiny", "-o", packaged["path"])
     refused(run, Status.STORAGE, "exists", "--force")
 
 
@@ -243,12 +243,12 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    run = sphere_edge("package", "tiny", "-o", tmp_path / "file" / "a", timeout_s=TIMEOUT_S)
+    run = in_process("package", "tiny", "-o", tmp_path / "file" / "a")
     refused(run, Status.STORAGE, "cannot write")
 
 
 def test_a_prompt_longer_than_the_context_is_refused(packaged: dict[str, Any]) -> None:
-    run = sphere_edge("run", packaged["path"], "word " * 300, "--context", "64")
+    run = in_process("run", packaged["path"], "word " * 300, "--context", "64")
     refused(run, Status.INVALID_ARGUMENT, "64")
 
 
@@ -261,9 +261,9 @@ def test_a_flipped_byte_in_any_file_is_found(bundle: Path) -> None:
         content = path.read_bytes()
         middle = len(content) // 2
         path.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
-        refused(sphere_edge("verify", bundle), Status.MODEL_CORRUPT, path.name)
+        refused(in_process("verify", bundle), Status.MODEL_CORRUPT, path.name)
         path.write_bytes(content)
-    assert sphere_edge("verify", bundle).returncode == 0
+    assert in_process("verify", bundle).returncode == 0
 
 
 @pytest.mark.parametrize("command", [["run", "hello"], ["chat"], ["bench"]])
@@ -272,9 +272,9 @@ def test_a_bundle_for_another_machine_is_refused_before_it_runs(
 ) -> None:
     rewrite(bundle, "target", cpu_features=["i8mm", "neon"])
     verb, *rest = command
-    refused(sphere_edge(verb, bundle, *rest), Status.FORMAT_MISMATCH, "i8mm", "--profile host")
+    refused(in_process(verb, bundle, *rest), Status.FORMAT_MISMATCH, "i8mm", "--profile host")
     rewrite(bundle, "target", triple="riscv64-unknown-linux-gnu", cpu_features=[])
-    refused(sphere_edge(verb, bundle, *rest), Status.FORMAT_MISMATCH, "riscv64 linux")
+    refused(in_process(verb, bundle, *rest), Status.FORMAT_MISMATCH, "riscv64 linux")
 
 
 def test_a_model_that_cannot_fit_is_refused_with_changes(tmp_path: Path, model: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_model_that_cannot_fit_is_refused_with_changes(tmp_path: Path, model: 
     config["max_position_embeddings"] = 10_000_000
     (model / "config.json").write_text(json.dumps(config))
     words = ["package", model, "-p", "pixel8", "--context", "10000000", "-o", tmp_path / "a"]
-    run = sphere_edge(*words, timeout_s=TIMEOUT_S)
+    run = in_process(*words)
     refused(run, Status.OOM_RAM, "lets an app use 4.00 GiB", "--context")
     assert not (tmp_path / "a").exists()
 
@@ -291,7 +291,7 @@ def test_weights_and_config_of_different_models_are_refused(tmp_path: Path, mode
     config = json.loads((model / "config.json").read_text())
     config["intermediate_size"] += 32
     (model / "config.json").write_text(json.dumps(config))
-    run = sphere_edge("package", model, "-o", tmp_path / "a", timeout_s=TIMEOUT_S)
+    run = in_process("package", model, "-o", tmp_path / "a")
     refused(run, Status.MODEL_CORRUPT, "gate_proj")
 
 
@@ -299,13 +299,13 @@ def test_an_unknown_model_type_is_answered_with_the_known_ones(tmp_path: Path, m
     config = json.loads((model / "config.json").read_text())
     config["model_type"] = "mamba"
     (model / "config.json").write_text(json.dumps(config))
-    run = sphere_edge("package", model, "-o", tmp_path / "a", timeout_s=TIMEOUT_S)
+    run = in_process("package", model, "-o", tmp_path / "a")
     refused(run, Status.UNSUPPORTED, "`mamba`", "qwen3")
 
 
 def test_a_model_without_tokenizer_is_refused(tmp_path: Path, model: Path) -> None:
     (model / "tokenizer.json").unlink()
-    run = sphere_edge("package", model, "-o", tmp_path / "a", timeout_s=TIMEOUT_S)
+    run = in_process("package", model, "-o", tmp_path / "a")
     refused(run, Status.NOT_FOUND, "no tokenizer")
 
 
@@ -315,18 +315,18 @@ def test_a_tokenizer_with_an_expression_that_is_not_known_is_refused(
     trained_tokenizers.write_byte_level(model, "tekken")
     text = (model / "tokenizer.json").read_text()
     (model / "tokenizer.json").write_text(text.replace(r"\\p{Lu}", r"\\p{Latin}"))
-    run = sphere_edge("package", model, "-o", tmp_path / "a", timeout_s=TIMEOUT_S)
+    run = in_process("package", model, "-o", tmp_path / "a")
     refused(run, Status.UNSUPPORTED, "the property Latin", "its own tokenizer")
 
 
 def test_pickles_are_refused(tmp_path: Path, model: Path) -> None:
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
-    run = sphere_edge("package", model, "-o", tmp_path / "a", timeout_s=TIMEOUT_S)
+    run = in_process("package", model, "-o", tmp_path / "a")
     refused(run, Status.UNSUPPORTED, "pickle")
 
 
 def test_a_truncated_model_is_refused(tmp_path: Path, model: Path) -> None:
     weights = model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    run = sphere_edge("package", model, "-o", tmp_path / "a", timeout_s=TIMEOUT_S)
+    run = in_process("package", model, "-o", tmp_path / "a")
     refused(run, Status.MODEL_CORRUPT, "model.safetensors")

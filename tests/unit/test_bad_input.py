@@ -15,7 +15,7 @@ import safetensors.numpy
 
 from sphere_edge import resources
 from sphere_edge.errors import Status
-from tests.cli_process import refused, sphere_edge
+from tests.cli_process import in_process, refused, sphere_edge
 from tests.loopback_hub import LoopbackHub
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +77,7 @@ def test_bad_input_ends_in_one_sentence(tmp_path: Path, name: str) -> None:
     change, code, says = CASES[name]
     model = shutil.copytree(resources.tiny_model(), tmp_path / "model")
     change(model)
-    refused(sphere_edge("inspect", model, cwd=tmp_path), code, says)
+    refused(in_process("inspect", model, cwd=tmp_path), code, says)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -85,7 +85,7 @@ def test_a_bundle_whose_paths_leave_it_is_refused(tmp_path: Path) -> None:
     bundle = shutil.copytree(GOLDEN, tmp_path / "bundle")
     manifest = (bundle / "bundle.json").read_text()
     (bundle / "bundle.json").write_text(manifest.replace("tokenizer.gguf", "../secret.gguf"))
-    refused(sphere_edge("verify", bundle), Status.MODEL_CORRUPT, "files.2.path")
+    refused(in_process("verify", bundle), Status.MODEL_CORRUPT, "files.2.path")
 
 
 def test_a_hub_that_is_down_is_one_sentence_and_leaves_no_bundle(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import typer
 
 from sphere_edge import __main__, __version__, cli
 from sphere_edge.errors import Status
-from tests.cli_process import refused, sphere_edge
+from tests.cli_process import in_process, refused, sphere_edge
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden.bundle"
 USAGE = 64
@@ -90,7 +90,7 @@ def test_help_and_version_go_to_stdout() -> None:
 def test_a_wrong_command_line_is_explained_and_ends_with_64(
     words: list[str], sentence: str
 ) -> None:
-    refused(sphere_edge(*words), USAGE, sentence, "--help`")
+    refused(in_process(*words), USAGE, sentence, "--help`")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_wrong_command_line_is_explained_and_ends_with_64(
 def test_a_request_that_cannot_be_met_says_why(
     words: list[str], code: Status, sentences: list[str]
 ) -> None:
-    refused(sphere_edge(*words), code, *sentences)
+    refused(in_process(*words), code, *sentences)
 
 
 def test_an_error_is_json_too_where_a_machine_reads() -> None:
@@ -173,33 +173,33 @@ def test_a_flipped_byte_is_found_by_verify(tmp_path: Path) -> None:
     content = bytearray(weights.read_bytes())
     content[500] ^= 1
     weights.write_bytes(content)
-    refused(sphere_edge("verify", str(bundle)), Status.MODEL_CORRUPT, "weights/model-00001")
+    refused(in_process("verify", str(bundle)), Status.MODEL_CORRUPT, "weights/model-00001")
 
 
 def test_profiles_can_be_listed_shown_and_validated(tmp_path: Path) -> None:
-    assert "pixel8" in sphere_edge("profiles", "list").stdout
+    assert "pixel8" in in_process("profiles", "list").stdout
     names = [
-        profile["name"] for profile in json.loads(sphere_edge("profiles", "list", "--json").stdout)
+        profile["name"] for profile in json.loads(in_process("profiles", "list", "--json").stdout)
     ]
     assert {"host", "pixel8", "jetson-orin-nano", "iphone15-pro"} <= set(names)
-    assert "Cortex-X3" in sphere_edge("profiles", "show", "pixel8").stdout
+    assert "Cortex-X3" in in_process("profiles", "show", "pixel8").stdout
     mine = tmp_path / "mine.toml"
     mine.write_text((GOLDEN.parents[2] / "device_profiles" / "pixel8.toml").read_text())
-    refused(sphere_edge("profiles", "validate", str(mine)), Status.INVALID_ARGUMENT, "`pixel8`")
+    refused(in_process("profiles", "validate", str(mine)), Status.INVALID_ARGUMENT, "`pixel8`")
     mine.write_text(mine.read_text().replace('name = "pixel8"', 'name = "mine"'))
-    assert "mine" in sphere_edge("profiles", "validate", str(mine)).stdout
+    assert "mine" in in_process("profiles", "validate", str(mine)).stdout
 
 
 def test_a_profile_is_copied_to_be_changed(tmp_path: Path) -> None:
     mine = tmp_path / "my-s24.toml"
-    made = sphere_edge("profiles", "new", "--from", "galaxy-s24", "-o", str(mine))
+    made = in_process("profiles", "new", "--from", "galaxy-s24", "-o", str(mine))
     assert made.stdout == f"{mine}\n", made.stderr
     # As docs/gpu.md tells, to have weights read as textures.
     text = mine.read_text()
     assert "\ntextures = false\n" in text
     mine.write_text(text.replace("textures = false", "textures = true"))
     copied, original = (
-        json.loads(sphere_edge("profiles", "show", name, "--json").stdout)
+        json.loads(in_process("profiles", "show", name, "--json").stdout)
         for name in (str(mine), "galaxy-s24")
     )
     assert copied["name"] == "my-s24"
@@ -209,9 +209,9 @@ def test_a_profile_is_copied_to_be_changed(tmp_path: Path) -> None:
 
 
 def test_a_bundle_and_a_model_can_be_inspected() -> None:
-    found = json.loads(sphere_edge("inspect", str(GOLDEN), "--json").stdout)
+    found = json.loads(in_process("inspect", str(GOLDEN), "--json").stdout)
     assert (found["name"], found["engine"]) == ("golden", "tvm")
-    assert "lib/model.so" in sphere_edge("inspect", str(GOLDEN)).stdout
+    assert "lib/model.so" in in_process("inspect", str(GOLDEN)).stdout
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:

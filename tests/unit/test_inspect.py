@@ -10,7 +10,7 @@ import numpy as np
 
 from tests import quantized_checkpoints as made
 from tests import random_gguf
-from tests.cli_process import sphere_edge
+from tests.cli_process import in_process
 
 CONFIG = {
     "model_type": "llama",
@@ -25,7 +25,7 @@ CONFIG = {
 
 
 def told(model: Path) -> dict[str, object]:
-    run = sphere_edge("inspect", model, "--json")
+    run = in_process("inspect", model, "--json")
     assert run.returncode == 0, run.stderr
     found: dict[str, object] = json.loads(run.stdout)
     return found
@@ -55,7 +55,7 @@ def test_a_gguf_shows_its_metadata_and_tensors(tmp_path: Path) -> None:
     sizes = [card["memory"][f"{part}_bytes"] for part in ("weights", "kv_cache", "workspace")]
     assert (card["gpu_bytes"], card["gpu_room_bytes"]) == (sum(sizes), 6 * 2**30)
     assert (phone["gpu_bytes"], phone["gpu_room_bytes"]) == (None, None)
-    shown = sphere_edge("inspect", path).stdout
+    shown = in_process("inspect", path).stdout
     assert " of 6.00 GiB" in shown
     assert "llama.context_length" in shown
     assert "21 as f32" in shown
@@ -88,6 +88,6 @@ def test_hostile_metadata_stay_data(tmp_path: Path) -> None:
     found = told(tmp_path / "model.gguf")
     assert found["generates_text"] is False
     assert found["metadata"]["evil.number"] == "nan"  # type: ignore[index]
-    shown = sphere_edge("inspect", tmp_path / "model.gguf").stdout
+    shown = in_process("inspect", tmp_path / "model.gguf").stdout
     assert "embedding model" in shown
     assert "\x1b" not in shown

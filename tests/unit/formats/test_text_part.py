@@ -14,7 +14,7 @@ from sphere_edge.errors import ModelCorruptError
 from sphere_edge.formats import text_part
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
-from tests.cli_process import sphere_edge
+from tests.cli_process import in_process
 from tests.recorded_progress import RecordedProgress
 
 TEXT = {
@@ -107,7 +107,7 @@ def test_inspect_says_what_is_left_out(tmp_path: Path) -> None:
     text = {**TEXT, "tie_word_embeddings": True}
     config = {"model_type": "mistral3", "text_config": text, "vision_config": {}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    told = json.loads(sphere_edge("inspect", tmp_path, "--json").stdout)
+    told = json.loads(in_process("inspect", tmp_path, "--json").stdout)
     assert (told["wrapper"], told["family"], told["parameters"]) == ("mistral3", "llama", 80)
     assert told["left_out"] == "vision_tower: 1 tensors, 80 parameters"
-    assert "vision_tower" in sphere_edge("inspect", tmp_path).stdout
+    assert "vision_tower" in in_process("inspect", tmp_path).stdout
