@@ -11,13 +11,14 @@ from sphere_edge.bundle.read import MANIFEST, runnable
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import ModelCorruptError, NotFoundError
-from sphere_edge.packaging.built_in_models import TINY, TINY_IMAGE
+from sphere_edge.packaging.built_in_models import TINY, TINY_IMAGE, path_of
 from sphere_edge.toolchain import cache
 
 # The built-in speech model is a file, which the runtime opens as it is.
 _BUILT_IN = (TINY, TINY_IMAGE)
 # One of them is in the folder of a model; a bundle has its manifest.
 _MODEL_FILES = ("config.json", "model_index.json")
+_SUFFIX = ".host"
 
 
 def opened(path: Path, progress: Progress = SILENT) -> Path:
@@ -44,21 +45,25 @@ def bundle_of(path: Path, progress: Progress = SILENT) -> Path:
     """
     if not _is_model(path):
         return path
-    from sphere_edge.packaging.finding import find
-    from sphere_edge.packaging.pipeline import package
-
-    source = find(str(path), progress=progress)
-    kept = cache.folder() / "packaged" / f"{source.name}-{_key(str(source.path.resolve()))}"
+    model = path.resolve() if path.exists() else path_of(str(path))
+    assert model is not None  # _is_model: it exists, or is built in
+    name = model.name if path.exists() else str(path)
+    kept = cache.folder() / "packaged" / f"{name}-{_key(str(model.resolve()))}"
     host = profiles.host().model_dump_json()
-    folder = kept / _key(_code(), host, *_state(source.path))
-    bundle = folder / f"{source.name}.host"
-    waits = f"waiting for another process that packages `{source.name}`"
+    folder = kept / _key(_code(), host, *_state(model))
+    waits = f"waiting for another process that packages `{name}`"
     with cache.made_once(folder, on_wait=lambda: progress.say(waits)) as made:
         if made is not None:
-            progress.say(f"packaging `{source.name}` for this machine, once")
-            output = made / bundle.name
+            # Only here: reading models is half a second of imports.
+            from sphere_edge.packaging.finding import find
+            from sphere_edge.packaging.pipeline import package
+
+            source = find(str(path), progress=progress)
+            progress.say(f"packaging `{name}` for this machine, once")
+            output = made / f"{source.name}{_SUFFIX}"
             package(source, profiles.host(), PackageOptions(), output, progress=progress)
             _leave_only(made, kept)
+    (bundle,) = folder.glob(f"*{_SUFFIX}")
     return bundle
 
 
