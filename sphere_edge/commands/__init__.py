@@ -1,1 +1,1 @@
-"""One file per verb; verbs do not import each other."""
+"""One file per command; commands do not import each other."""
