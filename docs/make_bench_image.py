@@ -15,8 +15,8 @@ from pathlib import Path
 
 from sphere_edge import packaging, profiles
 from sphere_edge.bench import report
-from sphere_edge.bench.measure import measure
 from sphere_edge.bench.plan import Plan
+from sphere_edge.bench.text import measure
 from sphere_edge.devices.local import LocalDevice
 from sphere_edge.engines.options import PackageOptions
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from sphere_edge.bench import conditions
 from sphere_edge.bench.measurement import (
-    Asked,
     Device,
     Measurement,
     Memory,
+    Parameters,
     Sensors,
     Series,
     Sustained,
@@ -55,7 +55,7 @@ def measured(**changes: Any) -> Measurement:
         "quantization": "q4",
         "profile": "host",
         "device": Device(uri="local", title="a board"),
-        "asked": Asked(prompt_tokens=(128,), new_tokens=64, repeat=3),
+        "parameters": Parameters(prompt_tokens=(128,), new_tokens=64, repeat=3),
         "threads": 2,
         "context_tokens": 2048,
         "series": (

@@ -1,7 +1,7 @@
 """Measure a bundle on a device: samples, summary, report."""
 
-from sphere_edge.bench.measure import measure
 from sphere_edge.bench.measurement import Measurement, Series
 from sphere_edge.bench.plan import Plan
+from sphere_edge.bench.text import measure
 
 __all__ = ["Measurement", "Plan", "Series", "measure"]

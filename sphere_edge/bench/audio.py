@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sphere_edge import errors
+from sphere_edge.bench.plan import AudioPlan
 from sphere_edge.bench.runs_report import Runs
 from sphere_edge.bench.target import bench_target
 from sphere_edge.console import SILENT, Progress, human_bytes
@@ -133,10 +134,10 @@ class AudioMeasurement:
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for machines; `schema_version` rises when a key changes its meaning."""
-        told = {**asdict(self), "runs": [run.model_dump() for run in self.runs]}
+        values = {**asdict(self), "runs": [run.model_dump() for run in self.runs]}
         medians = {name: self._median(name) for name in _Run.model_fields}
         head = {"schema_version": SCHEMA_VERSION, "task": "audio"}
-        return {**head, **told, "real_time_factor": self.real_time_factor, **medians}
+        return {**head, **values, "real_time_factor": self.real_time_factor, **medians}
 
     def _median(self, name: str) -> float:
         return float(median(getattr(run, name) for run in self.runs))
@@ -145,24 +146,20 @@ class AudioMeasurement:
 def measure(
     device: Device,
     path: Path,
-    audio: Path | None,
+    plan: AudioPlan,
     *,
-    repeat: int,
-    threads: int,
     store: str | None = None,
     progress: Progress = SILENT,
 ) -> AudioMeasurement:
-    """Transcribes `audio` (None: half a minute of noise) `repeat` times after a first time.
+    """Transcribes the recording `plan.repeat` times after a first time.
 
     Raises what opening the bundle, reading the audio and putting both on the device raise, and the
     runner's own errors with their codes.
     """
-    recording = wav_of(_samples(audio))
-    words = ["-", "--language", "en", "--no-fallback", "--repeat", str(repeat + 1)]
-    words += ["--threads", str(threads)] if threads else []
-    there = probe(device, folder=store)
-    with bench_target(device, there, path, store, progress) as model, progress.step("measuring"):
-        argv = model.command("transcribe", words)
+    recording = wav_of(_samples(plan.recording))
+    probed = probe(device, folder=store)
+    with bench_target(device, probed, path, store, progress) as model, progress.step("measuring"):
+        argv = model.command("transcribe", plan.words())
         done = device.run(argv, timeout_s=_TIMEOUT_S, stdin=recording)
     if done.exit_code != 0:
         raise payload.runner_failure(done, device.uri)

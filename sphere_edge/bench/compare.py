@@ -1,13 +1,13 @@
-"""Sets measurements beside a baseline: ratios of medians with what chance could do to them.
+"""Compares measurements with a baseline: ratios of medians with their confidence intervals.
 
 The interval is a percentile bootstrap (B. Efron, R. Tibshirani, "An Introduction to the Bootstrap",
-1993, chapter 13): both runs' samples are drawn anew, with replacement, and the ratio of the medians
+1993, chapter 13): both runs' samples are resampled, with replacement, and the ratio of the medians
 is taken each time; the interval holds the middle 95 % of those ratios.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +17,13 @@ from sphere_edge.errors import InvalidArgumentError
 
 CONFIDENCE = 0.95
 _RESAMPLES = 4000
-# Fewer samples than these know nothing of their spread.
+# Fewer samples say nothing about their spread.
 LEAST_SAMPLES = 3
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """One series of one run beside the baseline's; more than 1 is better, for times too.
+    """One series of one run compared with the baseline's; above 1 is better, for times too.
 
     `low`, `high`: the 95 % interval; None with too few samples.
     """
@@ -41,7 +41,7 @@ class Ratio:
         return None if self.high is None else self.high < below
 
     @property
-    def verdict(self) -> str:
+    def result(self) -> str:
         """`faster`, `slower`, or `no difference` where 1 is inside the interval."""
         if self.low is None or self.high is None:
             return "too few samples"
@@ -52,7 +52,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One run beside the baseline; `memory`: peak over peak, less is better."""
+    """One run compared with the baseline; `memory`: peak over peak, less is better."""
 
     measurement: Measurement
     ratios: tuple[Ratio, ...]
@@ -62,7 +62,7 @@ class Comparison:
 
 
 def compare(baseline: Measurement, others: Sequence[Measurement]) -> list[Comparison]:
-    """Each of `others` beside `baseline`, in the series that both have.
+    """Each of `others` compared with `baseline`, in the series that both have.
 
     Raises InvalidArgumentError if there are none.
     """
@@ -84,7 +84,7 @@ def _one(baseline: Measurement, other: Measurement) -> Comparison:
 
 
 def ratio(baseline: Series, other: Series) -> Ratio:
-    """How much better `other` is, with its interval. The same samples give the same interval."""
+    """How much better `other` is, with its interval; deterministic for the same samples."""
     before, after = np.array(baseline.samples), np.array(other.samples)
     if baseline.less_is_better:
         before, after = 1 / before, 1 / after
@@ -98,6 +98,33 @@ def ratio(baseline: Series, other: Series) -> Ratio:
         outside = (1 - CONFIDENCE) / 2
         low, high = (float(one) for one in np.quantile(drawn, [outside, 1 - outside]))
     return Ratio(other.title, other.unit, baseline.median, other.median, middle, low, high)
+
+
+def too_slow(
+    others: Mapping[str, Comparison], below: float
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Per name the ratios that are below `below`, and those with too few samples to tell."""
+    failed = {
+        name: [ratio.title for ratio in one.ratios if ratio.fails(below)]
+        for name, one in others.items()
+    }
+    unknown = {
+        name: [ratio.title for ratio in one.ratios if ratio.fails(below) is None]
+        for name, one in others.items()
+    }
+    return (
+        {name: titles for name, titles in failed.items() if titles},
+        {name: titles for name, titles in unknown.items() if titles},
+    )
+
+
+def require_judged(others: Mapping[str, Comparison], unknown: Mapping[str, list[str]]) -> None:
+    """Raises InvalidArgumentError if no ratio of a run could be judged: a gate must not pass it."""
+    for name, titles in unknown.items():
+        if len(titles) == len(others[name].ratios):
+            message = f"`{name}` cannot be judged: too few samples of {', '.join(titles)}"
+            hint = f"measure both with `--repeat {LEAST_SAMPLES}` or more"
+            raise InvalidArgumentError(message, hint=hint)
 
 
 def _all(measurement: Measurement) -> list[Series]:

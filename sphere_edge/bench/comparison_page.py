@@ -1,4 +1,4 @@
-"""The HTML page of a comparison: ratios with their intervals as a plot, tables beside it."""
+"""The HTML page of a comparison: ratios with their intervals as a plot, and tables."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sphere_edge.bench.page import Section, page
 def render(baseline: Measurement, comparisons: list[Comparison]) -> str:
     """The page."""
     figures = [
-        (f"{one.title}, run {number}", f"{one.ratio:.2f}", f"× ({one.verdict})")
+        (f"{one.title}, run {number}", f"{one.ratio:.2f}", f"× ({one.result})")
         for number, comparison in enumerate(comparisons, 1)
         for one in comparison.ratios
         if one.title.startswith(("prefill", "decode", "sustained"))
     ]
-    sections = [Section("Beside the baseline", _ratios(comparisons))]
+    sections = [Section("Compared with the baseline", _ratios(comparisons))]
     for number, one in enumerate(comparisons, 1):
         sections.append(
             Section(
@@ -52,9 +52,9 @@ def _ratios(comparisons: list[Comparison]) -> str:
     axes.set_ylim(len(titles) - 0.5, -0.5)
     axes.set_xlabel("times the baseline; right of 1 is better")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    said = "; ".join(
+    ratios = "; ".join(
         f"run {number} {one.title} {one.ratio:.3f}"
         for number, comparison in enumerate(comparisons, 1)
         for one in comparison.ratios
     )
-    return svg(made, "ratios", f"Ratios to the baseline. {said}.")
+    return svg(made, "ratios", f"Ratios to the baseline. {ratios}.")

@@ -9,10 +9,10 @@ from sphere_edge.bench.compare import CONFIDENCE, Comparison, Ratio
 from sphere_edge.bench.measurement import Measurement
 from sphere_edge.console import human_bytes
 
-COLUMNS = ("MEASURED", "BASELINE →", "OTHER →", "UNIT", "RATIO →", "95 % INTERVAL →", "VERDICT")
+COLUMNS = ("MEASURED", "BASELINE →", "OTHER →", "UNIT", "RATIO →", "95 % INTERVAL →", "RESULT")
 NOTE = (
     f"Ratio: above 1 is better, for times too. The interval is a bootstrap of the ratio of the "
-    f"medians at {CONFIDENCE:.0%}; where 1 lies inside, chance alone explains the difference."
+    f"medians at {CONFIDENCE:.0%}; where 1 is inside it, chance alone can explain the difference."
 )
 
 
@@ -26,7 +26,7 @@ def rows(comparison: Comparison) -> tables.Rows:
             one.unit,
             f"{one.ratio:.3f}",
             interval(one),
-            one.verdict,
+            one.result,
         )
         for one in comparison.ratios
     ]
@@ -40,7 +40,7 @@ def rows(comparison: Comparison) -> tables.Rows:
 def interval(one: Ratio) -> str:
     """`0.95 … 1.02`."""
     if one.low is None or one.high is None:
-        return tables.NOT_TOLD
+        return tables.NOT_AVAILABLE
     return f"{one.low:.3f} … {one.high:.3f}"
 
 
@@ -49,7 +49,7 @@ def as_json(
 ) -> dict[str, Any]:
     """What was compared, each ratio with its interval, and what failed."""
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "confidence": CONFIDENCE,
         "baseline": _who(baseline),
         "runs": [
@@ -66,7 +66,7 @@ def as_json(
                         "ratio": ratio.ratio,
                         "low": ratio.low,
                         "high": ratio.high,
-                        "verdict": ratio.verdict,
+                        "result": ratio.result,
                     }
                     for ratio in one.ratios
                 ],
@@ -78,7 +78,7 @@ def as_json(
 
 
 def name(measurement: Measurement) -> str:
-    """What tells runs apart for people."""
+    """A name that distinguishes runs for people."""
     return f"{measurement.model} on {measurement.device.title}, {measurement.measured_at}"
 
 

@@ -1,4 +1,4 @@
-"""What the sensors say of a measurement: heat, power, clocks, throttling; None where none says."""
+"""What the sensors measured: heat, power, clocks, throttling; None where there is no sensor."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _ON_PROCESSOR = re.compile(
     r"cpu|soc|pkg|package|core|k10temp|zenpower|big|little|mid|prime|cluster|tj", re.IGNORECASE
 )
 _OFF_PROCESSOR = re.compile(r"batt|charg|skin|gpu|usb|wifi|modem|pmic|nvme", re.IGNORECASE)
-# A fan that turns faster slows nothing down.
+# A fan that turns faster does not throttle anything.
 _BRAKE = re.compile(r"cpu|processor|devfreq|gpu|freq", re.IGNORECASE)
 # www.raspberrypi.com/documentation/computers/os.html, get_throttled.
 _FLAGS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
-# Clocks move with every scheduler tick; less than this over thirds of a minute is no finding.
+# Clocks move with every scheduler tick; a smaller drop over thirds of a minute does not count.
 _CLOCK_DROP = 0.9
 _DROP_NEEDS_S = 60.0
 
@@ -26,12 +26,12 @@ _DROP_NEEDS_S = 60.0
 def summarize(sensors: Sensors, sustained: Sequence[Sustained], new_tokens: int) -> Conditions:
     """The summary; `sustained` and `new_tokens` give the energy of a token."""
     temperatures = tuple(_heat(track, sensors) for track in of_unit(sensors, "°C"))
-    told_power, note = power.summarize(sensors, sustained, new_tokens)
+    measured_power, note = power.summarize(sensors, sustained, new_tokens)
     evidence, known = _throttling(sensors)
     return Conditions(
         temperatures=temperatures,
         processor=processor(temperatures),
-        power=told_power,
+        power=measured_power,
         power_note=note,
         clocks=tuple(
             _clock(track, sensors)
@@ -54,7 +54,7 @@ def of_unit(sensors: Sensors, unit: str) -> list[Track]:
 
 
 def during(track: Track, sensors: Sensors) -> list[float]:
-    """What `track` read while the program measured."""
+    """The readings of `track` while the program measured."""
     return [
         value
         for at, value in zip(sensors.at_s, track.values, strict=True)
@@ -63,10 +63,10 @@ def during(track: Track, sensors: Sensors) -> list[float]:
 
 
 def processor(temperatures: Iterable[Heat]) -> Heat | None:
-    """The hottest of those on the processor; where no name tells, of all but batteries and such."""
+    """The hottest on the processor; if no name says so, of all but batteries and the like."""
     elsewhere = [heat for heat in temperatures if not _OFF_PROCESSOR.search(heat.name)]
-    there = [heat for heat in elsewhere if _ON_PROCESSOR.search(heat.name)] or elsewhere
-    hot = [heat for heat in there if _peak(heat) is not None]
+    near = [heat for heat in elsewhere if _ON_PROCESSOR.search(heat.name)] or elsewhere
+    hot = [heat for heat in near if _peak(heat) is not None]
     return max(hot, key=lambda heat: _peak(heat) or 0.0, default=None)
 
 
@@ -120,7 +120,7 @@ def _clock(track: Track, sensors: Sensors) -> Clock:
 
 
 def _throttling(sensors: Sensors) -> tuple[list[str], bool]:
-    """What shows that the processor was slowed down, and whether any sensor could have told."""
+    """Evidence that the processor was slowed down, and whether any sensor could show it."""
     evidence: list[str] = []
     known = False
     for track in sensors.tracks:
@@ -129,7 +129,7 @@ def _throttling(sensors: Sensors) -> tuple[list[str], bool]:
         values, before = during(track, sensors), _before(track, sensors)
         if not values or (track.kind == "cooling" and not _BRAKE.search(track.name)):
             continue
-        # A limit that was there from the start is a setting, such as a power mode.
+        # A limit that existed from the start is a setting, such as a power mode.
         if track.kind in ("clock_limit", "gpu_clock_limit"):
             known = True
             if before is not None and min(values) < before:
@@ -146,7 +146,7 @@ def _throttling(sensors: Sensors) -> tuple[list[str], bool]:
             bits = 0
             for value in values:
                 bits |= int(value)
-            evidence += [f"{track.name}: {said}" for bit, said in _FLAGS.items() if bits >> bit & 1]
+            evidence += [f"{track.name}: {flag}" for bit, flag in _FLAGS.items() if bits >> bit & 1]
         elif track.kind == "clock" and (drop := _drop(values, sensors)):
             known = True
             evidence.append(f"{track.name}: {drop}")

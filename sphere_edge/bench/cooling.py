@@ -1,4 +1,4 @@
-"""The cold gate: waits until a device is as cool as a fair start asks for."""
+"""Waits until a device is cool enough for a fair start."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sphere_edge import errors
 from sphere_edge.bench import conditions
 from sphere_edge.bench.measurement import Heat
-from sphere_edge.bench.recording import Sample, watch
+from sphere_edge.bench.recording import Sample, samples
 from sphere_edge.console import Progress
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.sensors import Sensor
@@ -28,35 +28,37 @@ def wait_until_cool(
 ) -> None:
     """Returns when the processor is below `below_c` °C.
 
-    Raises UnsupportedError (no sensor tells), errors.TimeoutError (it does not cool down).
+    Raises UnsupportedError (no temperature sensor), errors.TimeoutError (it does not cool down).
     """
-    told = thermometers(device.uri, sensors)
+    thermal = thermometers(device.uri, sensors)
     with progress.step(f"waiting for {below_c:g} °C"):
         first: float | None = None
-        for sample in watch(device, told, interval_s=interval_s):
+        for sample in samples(device, thermal, interval_s=interval_s):
             first = sample.at_s if first is None else first
-            heat = _hottest(told, sample)
+            heat = _hottest(thermal, sample)
             if heat is not None and heat.most is not None and heat.most < below_c:
                 return
             if sample.at_s - first > patience_s:
-                said = f"{heat.name} is at {heat.most:.1f} °C" if heat else "no sensor answers"
+                state = f"{heat.name} is at {heat.most:.1f} °C" if heat else "no sensor answers"
                 message = (
-                    f"{device.uri} did not cool below {below_c:g} °C in {patience_s:.0f} s: {said}"
+                    f"{device.uri} did not cool below {below_c:g} °C in {patience_s:.0f} s: {state}"
                 )
-                raise errors.TimeoutError(message, hint="give it air, or wait for a higher one")
+                raise errors.TimeoutError(
+                    message, hint="improve its cooling, or give a higher temperature"
+                )
 
 
 def thermometers(uri: str, sensors: Sequence[Sensor]) -> list[Sensor]:
     """The temperature sensors. Raises UnsupportedError if there is none to wait for."""
     found = [sensor for sensor in sensors if sensor.unit == "°C"]
     if not found:
-        message = f"{uri} has no temperature sensor that could be waited for"
+        message = f"{uri} has no temperature sensor to wait for"
         raise errors.UnsupportedError(message, hint="leave out --cool-below")
     return found
 
 
-def _hottest(told: Sequence[Sensor], sample: Sample) -> Heat | None:
+def _hottest(sensors: Sequence[Sensor], sample: Sample) -> Heat | None:
     return conditions.processor(
         Heat(name=sensor.name, before=None, most=sensor.reading(word), after=None)
-        for sensor, word in zip(told, sample.words, strict=True)
+        for sensor, word in zip(sensors, sample.words, strict=True)
     )

@@ -16,7 +16,7 @@ matplotlib.use("svg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Each stands for a variable of the page's style sheet; none is ever seen.
+# Each is replaced by a variable of the page's style sheet.
 INK, MUTED, GRID = "#010203", "#010204", "#010205"
 SERIES = ("#010301", "#010302", "#010303", "#010304", "#010305", "#010306")
 _VARIABLES = {

@@ -1,4 +1,4 @@
-"""What a benchmark found: raw samples, and the numbers people compare (docs/bench.md)."""
+"""The result of a benchmark: raw samples, and the numbers people compare (docs/bench.md)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sphere_edge.errors import FormatMismatchError, InvalidArgumentError, NotFou
 from sphere_edge.profiles import describe
 
 # Rises when a key changes its meaning; keys may be added without.
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 _FILE_LIMIT_BYTES = 256 << 20
 _HINT = "`sphere-edge bench BUNDLE --report F.json` writes one"
 
@@ -26,7 +26,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Part(BaseModel):
-    """Frozen. Keys of a newer minor version are left alone."""
+    """Frozen. Keys of a newer minor version are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -41,7 +41,7 @@ def percentile(samples: Sequence[float], percent: float) -> float:
 
 
 class Series(Part):
-    """Samples of one thing, in the order they were taken; `tokens`: prompt or answer length.
+    """Samples of one quantity, in the order taken; `tokens`: prompt or answer length.
 
     `started_s`, `ended_s`: when each was taken, in seconds since the recording began.
     """
@@ -92,7 +92,7 @@ class Series(Part):
 
 
 class Sustained(Part):
-    """What at least a second of whole answers gave, in tokens/s."""
+    """The speed of whole answers over at least a second, in tokens/s."""
 
     started_s: Finite
     ended_s: Finite
@@ -102,14 +102,14 @@ class Sustained(Part):
 
 
 class Memory(Part):
-    """Bytes as the kernel counted them (VmHWM), beside the prediction; None for a bare .gguf."""
+    """Bytes as the kernel counts them (VmHWM), and the prediction; None for a bare .gguf."""
 
     loaded_rss_bytes: Annotated[int, Field(ge=0)]
     peak_rss_bytes: Annotated[int, Field(gt=0)]
     predicted: PredictedMemory | None = None
 
 
-class AtMost(Part):
+class UpperBounds(Part):
     """Upper bounds in tokens per second on the device that the bundle was made for.
 
     From its bandwidth and its arithmetic, see sphere_edge/fit/roofline.py; None where unknown.
@@ -120,7 +120,7 @@ class AtMost(Part):
 
 
 class Device(Part):
-    """Where it was measured. What the device did not tell is None."""
+    """The device. What it does not report is None."""
 
     uri: Name
     title: Name
@@ -145,7 +145,7 @@ class Track(Part):
 
 
 class Sensors(Part):
-    """Everything that was read beside the runner, one value per moment in `at_s`."""
+    """Everything that was read while the runner ran, one value per moment in `at_s`."""
 
     interval_s: Positive
     # Seconds since the recording began; the program ran from `started_s` to `ended_s`.
@@ -159,18 +159,18 @@ class Sensors(Part):
     def _one_reading_per_moment(self) -> Sensors:
         moments = len(self.at_s)
         for track in self.tracks:
-            told = track.words if track.unit == "text" else track.values
-            if len(told) != moments:
-                message = f"{track.name} has {len(told)} readings for {moments} moments"
+            readings = track.words if track.unit == "text" else track.values
+            if len(readings) != moments:
+                message = f"{track.name} has {len(readings)} readings for {moments} moments"
                 raise ValueError(message)
         if len(self.resident_bytes) != moments:
-            message = "resident_bytes has not one reading per moment"
+            message = "resident_bytes does not have one reading per moment"
             raise ValueError(message)
         return self
 
 
 class Heat(Part):
-    """One temperature in °C before, at its most during, and after the measurement."""
+    """One temperature in °C before, at its highest during, and after the measurement."""
 
     name: Name
     before: Finite | None
@@ -179,18 +179,18 @@ class Heat(Part):
 
 
 class Power(Part):
-    """Electrical power in watts and what it was spent on; `source` says of what it is the power."""
+    """Electrical power in watts and the energy used; `source`: what the sensor measures."""
 
     source: Name
     idle_w: Finite | None
     mean_w: Finite
     energy_j: Finite
-    # Over the answers of `--sustain`; None without, or when they were too short to tell.
+    # Over the answers of `--sustain`; None without it, or if they were too short.
     joules_per_token: Finite | None
 
 
 class Clock(Part):
-    """One cluster's clock in MHz while the program ran; `limit`: the least it was allowed."""
+    """One cluster's clock in MHz while the program ran; `limit`: the lowest maximum allowed."""
 
     name: Name
     governor: Name | None
@@ -201,10 +201,10 @@ class Clock(Part):
 
 
 class Conditions(Part):
-    """The summary of `sensors`. None: there is no sensor for it, or none that can be believed."""
+    """The summary of `sensors`. None: no sensor for it, or none with plausible readings."""
 
     temperatures: tuple[Heat, ...] = ()
-    # The hottest of those that sit on the processor.
+    # The hottest of those on the processor.
     processor: Heat | None = None
     power: Power | None = None
     power_note: str | None = None
@@ -221,8 +221,8 @@ class Kernel(Part):
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Asked(Part):
-    """What was asked for."""
+class Parameters(Part):
+    """The parameters of the benchmark."""
 
     prompt_tokens: tuple[int, ...]
     new_tokens: int
@@ -234,7 +234,7 @@ class Asked(Part):
 class Measurement(Part):
     """One benchmark of one model on one device."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     sphere_edge: Name
     measured_at: Name
     model: Name
@@ -244,7 +244,7 @@ class Measurement(Part):
     quantization: Name
     profile: Name | None
     device: Device
-    asked: Asked
+    parameters: Parameters
     threads: Annotated[int, Field(gt=0)]
     context_tokens: Annotated[int, Field(gt=0)]
     # Which of the bundle's backends ran, the GPU and its driver, and why it was not the first.
@@ -252,12 +252,12 @@ class Measurement(Part):
     gpu: Name | None = None
     backend_reason: str | None = None
     series: tuple[Series, ...]
-    at_most: AtMost = AtMost()
+    upper_bounds: UpperBounds = UpperBounds()
     sustained: tuple[Sustained, ...] = ()
     memory: Memory
     sensors: Sensors | None = None
     conditions: Conditions = Conditions()
-    # Only where they were asked for; every kernel waits for the one before then.
+    # Only with --kernels, which makes every kernel wait for the one before.
     kernels: tuple[Kernel, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -266,7 +266,7 @@ class Measurement(Part):
 
 
 def read(path: Path) -> Measurement:
-    """The measurement in a JSON report. Raises NotFoundError, InvalidArgumentError (no report)."""
+    """The measurement in a JSON report. Raises NotFoundError, InvalidArgumentError."""
     try:
         if path.stat().st_size > _FILE_LIMIT_BYTES:
             message = f"`{path}` is too large for a report"
@@ -276,7 +276,7 @@ def read(path: Path) -> Measurement:
         message = f"`{path}` cannot be read: {error.strerror}"
         raise NotFoundError(message, hint=_HINT) from error
     except UnicodeDecodeError as error:
-        message = f"`{path}` is no report: it is no UTF-8 text"
+        message = f"`{path}` is not a report: it is not UTF-8 text"
         raise InvalidArgumentError(message) from error
     try:
         document = json.loads(text)
@@ -286,8 +286,8 @@ def read(path: Path) -> Measurement:
             raise FormatMismatchError(message, hint="measure again with this sphere-edge")
         return Measurement.model_validate(document)
     except ValidationError as error:
-        message = f"`{path}` is no report: {describe(error)}"
+        message = f"`{path}` is not a report: {describe(error)}"
         raise InvalidArgumentError(message) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        message = f"`{path}` is no report of a measurement"
+        message = f"`{path}` is not a report of a measurement"
         raise InvalidArgumentError(message, hint=_HINT) from error

@@ -1,4 +1,4 @@
-"""The HTML page of one measurement: its tables beside its plots."""
+"""The HTML page of one measurement: its tables and plots."""
 
 from __future__ import annotations
 
@@ -72,4 +72,4 @@ def _facts(measurement: Measurement) -> tables.Rows:
         "measured at": measurement.measured_at,
         "sphere-edge": measurement.sphere_edge,
     }
-    return [(name, value or tables.NOT_TOLD) for name, value in facts.items()]
+    return [(name, value or tables.NOT_AVAILABLE) for name, value in facts.items()]

@@ -1,8 +1,8 @@
-# Runs a program on the device and reads sensors beside it; nothing of it outlives our stdin.
+# Runs a program on the device and reads sensors meanwhile; all of it ends with our stdin.
 # $1 seconds between readings, $2 readings before the program, $3 readings after it, $4 how many
 # sensor files follow; then those files, then the program and its words. No program: only reads.
-# Says `begin`, lines `s UPTIME RESIDENT_PAGES READING…` and, on a Jetson, `t UPTIME TEGRASTATS`, `report`, what the program says on stdout,
-# `exit CODE`, more `s` lines, `end`. A reading that cannot be had is `-`. Needs a POSIX shell, dd,
+# Prints `begin`, lines `s UPTIME RESIDENT_PAGES READING…` and, on a Jetson, `t UPTIME TEGRASTATS`, `report`, the stdout of the program,
+# `exit CODE`, more `s` lines, `end`. A missing reading is `-`. Needs a POSIX shell, dd,
 # cat and sleep, of toybox, busybox or coreutils; readings start no program.
 set -uf
 export LC_ALL=C
@@ -28,15 +28,15 @@ sample() { # of process $1, or -
   done
   echo "$line"
 }
-# NVIDIA's own program tells of rails and the GPU also where the kernel's files are for root only. It ends by itself,
-# within one interval of the end of whoever reads it.
+# NVIDIA's own program reports rails and the GPU also where the kernel's files need root. It ends by itself,
+# within one interval of the end of its reader.
 case $interval in *.*) milliseconds=500 ;; *) milliseconds=${interval}000 ;; esac
 tegrastats=
 start_tegrastats() {
   command -v tegrastats >/dev/null || return
-  tegrastats --interval "$milliseconds" | while read -r said; do
+  tegrastats --interval "$milliseconds" | while read -r reading; do
     read -r up rest </proc/uptime
-    echo "t $up $said"
+    echo "t $up $reading"
   done &
   tegrastats=$!
 }

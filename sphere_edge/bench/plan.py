@@ -1,19 +1,21 @@
-"""What to measure, and how it is said on a command line."""
+"""What to measure, and how the command line's options become it."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from sphere_edge.errors import InvalidArgumentError
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _LONGEST_S = 7 * 24 * 3600
+_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`threads` 0: all performance cores; `sustain_s` 0: not; `cool_below_c` None: at once."""
+    """For a text model. `threads` 0: all performance cores; `cool_below_c` None: start at once."""
 
     prompt_tokens: tuple[int, ...] = (128,)
     new_tokens: int = 64
@@ -21,9 +23,9 @@ class Plan:
     threads: int = 0
     sustain_s: int = 0
     cool_below_c: float | None = None
-    # How often the model is loaded anew to time it.
+    # How often the model is loaded again to time it.
     loads: int = 3
-    # None: the bundle's first choice that works. `kernels`: time each of a GPU's as well.
+    # None: the first of the bundle's backends that works. `kernels`: time each GPU kernel, too.
     backend: str | None = None
     kernels: bool = False
 
@@ -35,38 +37,108 @@ class Plan:
             *(("--sustain", str(self.sustain_s)) if self.sustain_s else ()),
             *(("--threads", str(self.threads)) if self.threads else ()),
             *(("--kernels",) if self.kernels else ()),
-            *self._place(),
+            *self._backend(),
         ]
 
     def load_words(self) -> list[str]:
-        """The least that loads the model and has it say how long that took."""
-        return ["--prompt-tokens", "1", "--new-tokens", "0", "--repeat", "1", *self._place()]
+        """The smallest benchmark that loads the model and reports how long that took."""
+        return ["--prompt-tokens", "1", "--new-tokens", "0", "--repeat", "1", *self._backend()]
 
-    def _place(self) -> tuple[str, ...]:
+    def _backend(self) -> tuple[str, ...]:
         return () if self.backend is None else ("--backend", self.backend)
 
 
-def plan_of(
-    prompt_tokens: str,
-    new_tokens: int,
-    repeat: int,
-    threads: int,
-    sustain: str | None,
-    cool_below_c: float | None,
-    backend: str | None = None,
-    kernels: bool = False,
-) -> Plan:
-    """The flags as a plan. Raises InvalidArgumentError."""
-    return Plan(
-        _lengths(prompt_tokens),
-        new_tokens,
-        repeat,
-        threads,
-        seconds(sustain) if sustain is not None else 0,
-        cool_below_c,
-        backend=backend,
-        kernels=kernels,
-    )
+@dataclass(frozen=True)
+class AudioPlan:
+    """For a speech model. `recording` None: half a minute of noise."""
+
+    recording: Path | None = None
+    repeat: int = 5
+    threads: int = 0
+
+    def words(self) -> list[str]:
+        """For `sphere-edge-run transcribe MODEL`; the first run is not counted."""
+        threads = ["--threads", str(self.threads)] if self.threads else []
+        return [
+            "-",
+            "--language",
+            "en",
+            "--no-fallback",
+            "--repeat",
+            str(self.repeat + 1),
+            *threads,
+        ]
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """For an image model. `threads` 0: all performance cores; None: the model's own value."""
+
+    repeat: int = 5
+    threads: int = 0
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+
+    def words(self) -> list[str]:
+        """For `sphere-edge-run generate-image MODEL PROMPT`."""
+        given = {"--width": self.width, "--height": self.height, "--steps": self.steps}
+        numbers = [(flag, str(value)) for flag, value in given.items() if value is not None]
+        threads = [("--threads", str(self.threads))] if self.threads else []
+        return [word for pair in (*numbers, *threads) for word in pair]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line can ask for; each task takes its own part and rejects the others'.
+
+    `prompt_tokens`: `128,512`; `sustain`: `90s`, `10m`; `recording`: of speech models, None for
+    half a minute of noise; `image_size`: `512x512`; `steps`: of image models.
+    """
+
+    prompt_tokens: str = "128"
+    new_tokens: int = 64
+    repeat: int = 5
+    threads: int = 0
+    sustain: str | None = None
+    cool_below_c: float | None = None
+    backend: str | None = None
+    kernels: bool = False
+    recording: Path | None = None
+    image_size: str | None = None
+    steps: int | None = None
+
+    def text_plan(self) -> Plan:
+        """The plan for a text model. Raises InvalidArgumentError."""
+        self._reject_image_options()
+        if self.recording is not None:
+            message = "--audio is for speech models"
+            raise InvalidArgumentError(message, hint="leave it out")
+        return Plan(
+            prompt_tokens=_lengths(self.prompt_tokens),
+            new_tokens=self.new_tokens,
+            repeat=self.repeat,
+            threads=self.threads,
+            sustain_s=seconds(self.sustain) if self.sustain is not None else 0,
+            cool_below_c=self.cool_below_c,
+            backend=self.backend,
+            kernels=self.kernels,
+        )
+
+    def audio_plan(self) -> AudioPlan:
+        """The plan for a speech model. Raises InvalidArgumentError."""
+        self._reject_image_options()
+        return AudioPlan(self.recording, self.repeat, self.threads)
+
+    def image_plan(self) -> ImagePlan:
+        """The plan for an image model. Raises InvalidArgumentError."""
+        width, height = _size(self.image_size) if self.image_size is not None else (None, None)
+        return ImagePlan(self.repeat, self.threads, width, height, self.steps)
+
+    def _reject_image_options(self) -> None:
+        if self.image_size is not None or self.steps is not None:
+            message = "--image-size and --steps are for image models"
+            raise InvalidArgumentError(message, hint="leave them out")
 
 
 def seconds(text: str) -> int:
@@ -74,14 +146,24 @@ def seconds(text: str) -> int:
     found = re.fullmatch(r"(\d{1,7})([smh]?)", text.strip(), re.ASCII)
     length = int(found[1]) * _SECONDS[found[2]] if found else 0
     if not 0 < length <= _LONGEST_S:
-        message = f"a time cannot be `{text}`"
-        raise InvalidArgumentError(message, hint="give seconds, minutes or hours: 90s, 10m, 1h")
+        message = f"invalid value `{text}` for a time"
+        raise InvalidArgumentError(message, hint="expected seconds, minutes or hours: 90s, 10m, 1h")
     return length
 
 
 def _lengths(text: str) -> tuple[int, ...]:
     words = [word.strip() for word in text.split(",")]
     if not all(word.isdecimal() and int(word) > 0 for word in words):
-        message = f"prompt lengths cannot be `{text}`"
-        raise InvalidArgumentError(message, hint="give whole numbers: --prompt-tokens 128,512")
+        message = f"invalid value `{text}` for --prompt-tokens"
+        raise InvalidArgumentError(
+            message, hint="expected whole numbers, as in --prompt-tokens 128,512"
+        )
     return tuple(int(word) for word in words)
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        message = f"invalid value `{text}` for --image-size"
+        raise InvalidArgumentError(message, hint="expected width and height, as in 512x512")
+    return int(match[1]), int(match[2])

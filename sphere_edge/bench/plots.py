@@ -1,4 +1,4 @@
-"""The plots of one measurement: samples, what happened over time, memory beside its prediction."""
+"""The plots of one measurement: samples, readings over time, memory and its prediction."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def samples(measurement: Measurement) -> str:
         axes.set_xticks([1, len(one.samples)] if len(one.samples) > 1 else [1])
     for axes in all_axes[len(series) :]:
         axes.set_axis_off()
-    said = "; ".join(f"{one.title} {number(one.median)} {one.unit}" for one in series)
-    return svg(made, "samples", f"Samples in the order taken. Medians: {said}.")
+    medians = "; ".join(f"{one.title} {number(one.median)} {one.unit}" for one in series)
+    return svg(made, "samples", f"Samples in the order taken. Medians: {medians}.")
 
 
 @styled
 def memory(measurement: Measurement) -> str:
     """The predicted parts in one bar, the measured peak in another."""
-    told = measurement.memory
+    used = measurement.memory
     made, (axes,) = figure(9, 1.9, 1)
-    axes.barh(0, told.peak_rss_bytes / _MIB, color=SERIES[0], height=0.5)
+    axes.barh(0, used.peak_rss_bytes / _MIB, color=SERIES[0], height=0.5)
     names = ["measured"]
-    if told.predicted is not None:
-        parts = told.predicted
+    if used.predicted is not None:
+        parts = used.predicted
         rest = parts.peak_bytes - (
             parts.weights_bytes + parts.kv_cache_bytes + parts.workspace_bytes
         )
@@ -75,8 +75,8 @@ def memory(measurement: Measurement) -> str:
     axes.set_yticks(range(len(names)), names)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("MiB")
-    predicted = human_bytes(told.predicted.peak_bytes) if told.predicted else "not available"
-    measured = human_bytes(told.peak_rss_bytes)
+    predicted = human_bytes(used.predicted.peak_bytes) if used.predicted else "not available"
+    measured = human_bytes(used.peak_rss_bytes)
     return svg(made, "memory", f"Peak memory: measured {measured}, predicted {predicted}.")
 
 

@@ -10,23 +10,23 @@ from sphere_edge.bench.measurement import Power, Sensors, Sustained, Track
 # (seconds, watts)
 Curve = list[tuple[float, float]]
 
-# The rail behind which everything lies, as NVIDIA names it on its boards.
+# The rail that supplies everything, as NVIDIA names it on its boards.
 _TOTAL = re.compile(r"vdd_in|pom_5v_in|vdd_5v_in|sys.?in|total", re.IGNORECASE)
 _CURRENT_FILE = re.compile(r"(.*)/curr(\d+)_input")
-# Fewer readings than these are no curve.
+# Fewer readings are not a curve.
 _LEAST_SAMPLES = 3
 
 
 def summarize(
     sensors: Sensors, sustained: Sequence[Sustained], new_tokens: int
 ) -> tuple[Power | None, str | None]:
-    """The power of the first source that tells, best first; else why there is none."""
+    """The power of the first source with readings, best first; else why there is none."""
     notes: list[str] = []
     for source, curve, note in (_rail(sensors), _battery(sensors), _counter(sensors)):
         if curve:
-            told = _spent(source, curve, sensors, sustained, new_tokens)
-            if told is not None:
-                return told, None
+            power = _spent(source, curve, sensors, sustained, new_tokens)
+            if power is not None:
+                return power, None
             note = f"{source}: too few readings while it ran; measure longer, with --sustain"
         if note:
             notes.append(note)
@@ -57,8 +57,8 @@ def _at(curve: Curve, moment: float) -> float:
     """The power at `moment`, on the line between its neighbours."""
     for (earlier, watts), (later, more) in zip(curve, curve[1:], strict=False):
         if earlier <= moment <= later:
-            share = (moment - earlier) / (later - earlier) if later > earlier else 0.0
-            return watts + (more - watts) * share
+            fraction = (moment - earlier) / (later - earlier) if later > earlier else 0.0
+            return watts + (more - watts) * fraction
     return curve[0][1] if moment < curve[0][0] else curve[-1][1]
 
 
@@ -88,7 +88,7 @@ def _spent(
 
 
 def _rail(sensors: Sensors) -> tuple[str, Curve, str | None]:
-    """A power monitor on the board (INA3221 and such): the rail behind which everything lies."""
+    """A power monitor on the board (INA3221 and such): the rail that supplies everything."""
     rails: dict[str, Curve] = {}
     for track in sensors.tracks:
         if track.kind in ("power", "milliwatts"):
@@ -111,7 +111,7 @@ def _voltage_of(current: Track, sensors: Sensors) -> Track | None:
 
 
 def _battery(sensors: Sensors) -> tuple[str, Curve, str | None]:
-    """What the battery gives; makers disagree on the current's sign, so only while it gives."""
+    """The battery's output; vendors disagree on the current's sign, so only while discharging."""
     tracks = {track.kind: track for track in sensors.tracks if track.kind.startswith("battery_")}
     current, voltage = tracks.get("battery_current"), tracks.get("battery_voltage")
     whole, status = tracks.get("battery_power"), tracks.get("battery_status")
@@ -123,15 +123,15 @@ def _battery(sensors: Sensors) -> tuple[str, Curve, str | None]:
         return "", [], None
     states = {word for word in status.words if word} if status is not None else set()
     if states != {"Discharging"}:
-        said = ", ".join(sorted(states)) or "unknown"
-        note = f"the battery is not discharging ({said}): its current is not what the device takes"
+        state = ", ".join(sorted(states)) or "unknown"
+        note = f"the battery is not discharging ({state}): its current is not the device's"
         return "", [], note
     points = _points(sensors, (None if one is None else abs(one) for one in watts))
     return "battery, the whole device", points, None
 
 
 def _counter(sensors: Sensors) -> tuple[str, Curve, str | None]:
-    """Power from an energy counter (RAPL) of the processor package; a counter that wraps is cut."""
+    """Power from an energy counter (RAPL) of the processor package, without its wrap-arounds."""
     for track in sensors.tracks:
         if track.kind != "energy":
             continue

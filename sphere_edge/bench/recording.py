@@ -1,4 +1,4 @@
-"""Runs a program on a device while a sampler beside it reads the sensors, and collects both."""
+"""Runs a program on a device while a sampler reads the sensors, and collects both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sphere_edge.devices.sensors import Sensor
 
 _SCRIPT = Path(__file__).with_name("on_device.sh").read_text("utf-8")
 INTERVAL_S = 1.0
-# A device that says nothing for so long, though it reads its sensors each second, is gone.
+# A device that sends nothing for so long, though it reads its sensors each second, is lost.
 _SILENCE_S = 60.0
 _PAGES = re.compile(r"\d{1,12}", re.ASCII)
 _TEGRASTATS = re.compile(r"t (\d{1,12}(?:\.\d{1,6})?) (.{1,4000})", re.ASCII)
@@ -24,7 +24,7 @@ _SECONDS = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
 class Sample:
     """All sensors at one moment, `at_s` seconds after the device's boot.
 
-    `words` are what the files said, in the order of the sensors; `-` where one said nothing.
+    `words`: the content of the files, in the order of the sensors; `-` for an empty one.
     """
 
     at_s: float
@@ -45,7 +45,7 @@ class Recording:
     tegrastats: tuple[tuple[float, str], ...] = ()
 
 
-Told = Callable[[Sample], None]
+OnSample = Callable[[Sample], None]
 
 
 def record(
@@ -56,23 +56,23 @@ def record(
     interval_s: float = INTERVAL_S,
     before: int = 2,
     after: int = 2,
-    told: Told | None = None,
+    on_sample: OnSample | None = None,
 ) -> Recording:
-    """Runs `argv`, which speaks only at its end; hands each sample to `told` as it comes.
+    """Runs `argv`, which prints only at its end; passes each sample to `on_sample` as it comes.
 
     Whatever ends this early also ends the program on the device. Raises UnavailableError.
     """
     process = _start(device, sensors, interval_s, before, after, argv)
     try:
-        return _collect(process, len(sensors), device.uri, told)
+        return _collect(process, len(sensors), device.uri, on_sample)
     finally:
         process.close()
 
 
-def watch(
+def samples(
     device: Device, sensors: Sequence[Sensor], *, interval_s: float = INTERVAL_S
 ) -> Iterator[Sample]:
-    """Samples without end, until the caller has enough. Raises UnavailableError."""
+    """Endless samples; the caller stops when it has enough. Raises UnavailableError."""
     process = _start(device, sensors, interval_s, 0, 0, [])
     try:
         while line := process.read_line(_SILENCE_S):
@@ -96,14 +96,14 @@ def _start(
     return device.start(["sh", "-c", _SCRIPT, "sh", *numbers, *files, *argv])
 
 
-def _collect(process: Process, sensors: int, uri: str, told: Told | None) -> Recording:
+def _collect(process: Process, sensors: int, uri: str, on_sample: OnSample | None) -> Recording:
     samples: list[Sample] = []
     tegrastats: list[tuple[float, str]] = []
-    said: list[str] = []
+    output: list[str] = []
     size = 0
     exit_code: int | None = None
     reporting = False
-    # Empty only at the end: the script never says an empty line, and programs speak JSON.
+    # Empty only at the end: the script never prints an empty line, and programs print JSON.
     while (line := process.read_line(_SILENCE_S)) != "end":
         size += len(line)
         if not line or size > OUTPUT_LIMIT_BYTES:
@@ -111,20 +111,20 @@ def _collect(process: Process, sensors: int, uri: str, told: Told | None) -> Rec
         if reporting and re.fullmatch(r"exit \d{1,3}", line):
             reporting, exit_code = False, int(line[5:])
         elif reporting:
-            said.append(line)
+            output.append(line)
         elif line == "report":
             reporting = True
         elif found := _TEGRASTATS.fullmatch(line):
             tegrastats.append((float(found[1]), found[2]))
         elif sample := _sample(line, sensors):
             samples.append(sample)
-            if told is not None:
-                told(sample)
+            if on_sample is not None:
+                on_sample(sample)
     if exit_code is None:
         raise _lost(uri)
     # A shell's 128 + N is death by signal N.
     code = 128 - exit_code if exit_code > 128 else exit_code
-    return Recording("\n".join(said), code, tuple(samples), tuple(tegrastats))
+    return Recording("\n".join(output), code, tuple(samples), tuple(tegrastats))
 
 
 def _sample(line: str, sensors: int) -> Sample | None:
@@ -137,5 +137,5 @@ def _sample(line: str, sensors: int) -> Sample | None:
 
 
 def _lost(uri: str) -> errors.SphereEdgeError:
-    message = f"the measurement on {uri} broke off"
-    return errors.UnavailableError(message, hint="nothing of it runs there any more; try again")
+    message = f"the measurement on {uri} was interrupted"
+    return errors.UnavailableError(message, hint="none of its programs still runs there; try again")

@@ -12,15 +12,20 @@ from sphere_edge.bench.measurement import Measurement
 
 
 def write(measurement: Measurement, path: Path) -> None:
-    """Writes the report in the format of `path`'s suffix."""
+    """Writes the report in the format of `path`'s suffix; raises as `report_file.check`."""
     report_file.check(path)
+    report_file.save(rendered(measurement, path.suffix), path)
+
+
+def rendered(measurement: Measurement, suffix: str) -> str:
+    """The report's text; `suffix` is one of `report_file.FORMATS`."""
     forms: dict[str, Callable[[Measurement], str]] = {
         ".html": html,
         ".md": markdown,
         ".csv": comma_separated,
         ".json": as_json,
     }
-    report_file.save(forms[path.suffix](measurement), path)
+    return forms[suffix](measurement)
 
 
 def as_json(measurement: Measurement) -> str:
@@ -52,8 +57,8 @@ def comma_separated(measurement: Measurement) -> str:
     if (sensors := measurement.sensors) is not None:
         for track in sensors.tracks:
             for at, value in zip(sensors.at_s, track.values or track.words, strict=True):
-                told = "" if value is None else value
-                lines.writerow([*who, track.kind, track.name, "", at, told, track.unit])
+                cell = "" if value is None else value
+                lines.writerow([*who, track.kind, track.name, "", at, cell, track.unit])
     return out.getvalue()
 
 

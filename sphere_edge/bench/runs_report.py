@@ -1,4 +1,4 @@
-"""A measurement that is made of runs, of speech for one, as HTML, Markdown, CSV or JSON."""
+"""A measurement made of runs (speech, images) as HTML, Markdown, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEADER = ("MEASURED", "MEDIAN")
 
 @dataclass(frozen=True)
 class Runs:
-    """What a report tells: `samples` are lines of numbers under `columns`, one for each run.
+    """The content of a report: `samples` are lines of numbers under `columns`, one for each run.
 
     `plotted`: the columns that are drawn, with what is written above; `figures`: name, value and
     unit of what is read first; `medians` and `facts`: names and values; `document`: all for JSON.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sphere_edge.bench.measurement import Clock, Heat, Measurement, percentile
 from sphere_edge.console import human_bytes
 
-NOT_TOLD = "not available"
-SPEED = ("MEASURED", "MEDIAN →", "P10 →", "P90 →", "AT MOST →", "UNIT", "SAMPLES →")
+NOT_AVAILABLE = "not available"
+SPEED = ("MEASURED", "MEDIAN →", "P10 →", "P90 →", "UPPER BOUND →", "UNIT", "SAMPLES →")
 MEMORY = ("MEMORY", "PREDICTED →", "MEASURED →")
 CONDITIONS = ("CONDITION", "READING")
 KERNELS = ("KERNEL", "CALLS →", "SECONDS →", "PART →")
@@ -26,14 +26,14 @@ def subtitle(measurement: Measurement) -> str:
 
 
 def speed(measurement: Measurement) -> Rows:
-    """One row per series, as in `SPEED`; at most: the bound of the device it was made for."""
+    """One row per series, as in `SPEED`; the upper bound is of the device it was made for."""
     rows: Rows = [
         (
             one.title,
             number(one.median),
             number(one.p10),
             number(one.p90),
-            _at_most(measurement, one.name),
+            _upper_bound(measurement, one.name),
             one.unit,
             str(len(one.samples)),
         )
@@ -42,13 +42,16 @@ def speed(measurement: Measurement) -> Rows:
     for name in ("prefill", "decode") if measurement.sustained else ():
         samples = [getattr(one, name) for one in measurement.sustained]
         spread = (number(percentile(samples, percent)) for percent in (50, 10, 90))
-        most = _at_most(measurement, name)
+        most = _upper_bound(measurement, name)
         rows.append((f"sustained {name}", *spread, most, "tokens/s", str(len(samples))))
     return rows
 
 
-def _at_most(measurement: Measurement, name: str) -> str:
-    bounds = {"decode": measurement.at_most.decode, "prefill": measurement.at_most.prefill}
+def _upper_bound(measurement: Measurement, name: str) -> str:
+    bounds = {
+        "decode": measurement.upper_bounds.decode,
+        "prefill": measurement.upper_bounds.prefill,
+    }
     bound = bounds.get(name)
     return number(bound) if bound else "-"
 
@@ -63,11 +66,11 @@ def kernels(measurement: Measurement) -> Rows:
 
 
 def memory(measurement: Measurement) -> Rows:
-    """Predicted beside measured, as in `MEMORY`."""
-    told = measurement.memory
-    measured, predicted = human_bytes(told.peak_rss_bytes), told.predicted
+    """Predicted and measured, as in `MEMORY`."""
+    used = measurement.memory
+    measured, predicted = human_bytes(used.peak_rss_bytes), used.predicted
     if predicted is None:
-        return [("peak", NOT_TOLD, measured)]
+        return [("peak", NOT_AVAILABLE, measured)]
     return [
         ("weights", human_bytes(predicted.weights_bytes), ""),
         ("KV cache", human_bytes(predicted.kv_cache_bytes), ""),
@@ -77,15 +80,17 @@ def memory(measurement: Measurement) -> Rows:
 
 
 def conditions(measurement: Measurement) -> Rows:
-    """What the sensors said, as in `CONDITIONS`; a sensor that is missing is said to be."""
-    told = measurement.conditions
-    rows: Rows = [("temperature", _heat(told.processor))]
-    if told.power is None:
-        rows.append(("power", f"{NOT_TOLD}{f': {told.power_note}' if told.power_note else ''}"))
-        rows.append(("energy", NOT_TOLD))
+    """The sensors' readings, as in `CONDITIONS`; a missing sensor is `not available`."""
+    found = measurement.conditions
+    rows: Rows = [("temperature", _heat(found.processor))]
+    if found.power is None:
+        rows.append(
+            ("power", f"{NOT_AVAILABLE}{f': {found.power_note}' if found.power_note else ''}")
+        )
+        rows.append(("energy", NOT_AVAILABLE))
     else:
-        power = told.power
-        idle = NOT_TOLD if power.idle_w is None else f"{power.idle_w:.2f} W"
+        power = found.power
+        idle = NOT_AVAILABLE if power.idle_w is None else f"{power.idle_w:.2f} W"
         rows.append(("power", f"{power.mean_w:.2f} W, idle {idle} ({power.source})"))
         per_token = (
             f", {power.joules_per_token:.3g} J per generated token"
@@ -93,9 +98,9 @@ def conditions(measurement: Measurement) -> Rows:
             else ""
         )
         rows.append(("energy", f"{power.energy_j:.1f} J{per_token}"))
-    rows += [(f"clock {one.name}", _clock(one)) for one in told.clocks]
-    if not told.clocks:
-        rows.append(("clocks", NOT_TOLD))
+    rows += [(f"clock {one.name}", _clock(one)) for one in found.clocks]
+    if not found.clocks:
+        rows.append(("clocks", NOT_AVAILABLE))
     rows.append(("throttling", throttling(measurement)))
     if kept := speed_kept(measurement):
         rows.append(("speed kept", kept))
@@ -104,14 +109,14 @@ def conditions(measurement: Measurement) -> Rows:
 
 def throttling(measurement: Measurement) -> str:
     """Whether the processor was slowed down, and what shows it."""
-    told = measurement.conditions
-    if told.throttled is None:
-        return NOT_TOLD
-    return "; ".join(told.throttling) if told.throttled else "none seen"
+    found = measurement.conditions
+    if found.throttled is None:
+        return NOT_AVAILABLE
+    return "; ".join(found.throttling) if found.throttled else "none seen"
 
 
 def speed_kept(measurement: Measurement) -> str | None:
-    """Decode speed in the last fifth of a sustained run beside the first; None without one."""
+    """Decode speed in the last fifth of a sustained run against the first; None without."""
     samples = [one.decode for one in measurement.sustained]
     fifth = len(samples) // 5
     if fifth < 1:
@@ -134,10 +139,10 @@ def plain(columns: tuple[str, ...]) -> tuple[str, ...]:
 
 def _heat(heat: Heat | None) -> str:
     if heat is None:
-        return NOT_TOLD
+        return NOT_AVAILABLE
 
     def degrees(value: float | None) -> str:
-        return NOT_TOLD if value is None else f"{value:.1f} °C"
+        return NOT_AVAILABLE if value is None else f"{value:.1f} °C"
 
     return (
         f"{degrees(heat.before)} before, {degrees(heat.most)} at most, "
@@ -147,10 +152,10 @@ def _heat(heat: Heat | None) -> str:
 
 def _clock(clock: Clock) -> str:
     def megahertz(value: float | None) -> str:
-        return NOT_TOLD if value is None else f"{value:.0f} MHz"
+        return NOT_AVAILABLE if value is None else f"{value:.0f} MHz"
 
     return (
         f"{megahertz(clock.median)} (least {megahertz(clock.least)}, limit "
         f"{megahertz(clock.limit)} of {megahertz(clock.most)}), governor "
-        f"{clock.governor or NOT_TOLD}"
+        f"{clock.governor or NOT_AVAILABLE}"
     )

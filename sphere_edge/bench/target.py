@@ -1,4 +1,4 @@
-"""Where a model and its runner lie on a device while they are measured."""
+"""A model and its runner on a device while they are measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sphere_edge.toolchain import ggml_gpu, native, targets
 
 @dataclass(frozen=True)
 class BenchTarget:
-    """A model that can be run now; `command` makes the runner's words. A .gguf has no manifest."""
+    """A model that can be run now; `command` makes the runner's argv. A .gguf has no manifest."""
 
     name: str
     manifest: Manifest | None
@@ -31,29 +31,29 @@ class BenchTarget:
 @contextmanager
 def bench_target(
     device: Device,
-    there: Probe,
+    probed: Probe,
     path: Path,
     store: str | None,
     progress: Progress,
     backend: str | None = None,
 ) -> Iterator[BenchTarget]:
-    """The model at `path` on `device`, until the end.
+    """The model at `path` on `device`, until the block ends.
 
-    On this machine it runs from where it lies. Elsewhere it is taken from the store if it was
-    deployed, and is else put there for the time being. `backend`: what it will be asked to run on.
+    On this machine it runs where it is. Elsewhere it is taken from the store if it was deployed,
+    and otherwise sent there for the time being. `backend`: the one that it will run on.
     Raises what opening, fitting and sending raise.
     """
     if device.uri == "local":
         yield _here(path, progress, backend)
         return
     if path.suffix == ".gguf" and path.is_file():
-        message = f"`{path}` is no bundle, and {device.uri} runs bundles"
+        message = f"`{path}` is not a bundle, and {device.uri} runs only bundles"
         raise UnsupportedError(message, hint="`sphere-edge package` makes one of a .gguf file")
     bundle = Bundle.open(path, progress)
-    suitability.check(bundle.manifest, there, device.uri)
+    suitability.check(bundle.manifest, probed, device.uri)
     manifest = bundle.manifest
     gpu = ggml_gpu.wanted(path, manifest, backend)
-    runtime = payload.runtime_items(there, device.uri, progress, task=manifest.task, gpu=gpu)
+    runtime = payload.runtime_items(probed, device.uri, progress, task=manifest.task, gpu=gpu)
     items = [*payload.bundle_items(bundle), *runtime]
     with Store(device, store).staged(items, progress) as folder:
         yield BenchTarget(

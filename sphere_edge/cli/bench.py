@@ -108,12 +108,10 @@ def bench_run(
     """Measure a bundle on a device; it is copied there for the run if needed."""
 
     def action() -> None:
+        from sphere_edge.bench.plan import Options
         from sphere_edge.commands import bench as command
 
-        command.bench(
-            bundle,
-            device,
-            store=store,
+        options = Options(
             prompt_tokens=prompt_tokens,
             new_tokens=new_tokens,
             repeat=repeat,
@@ -125,7 +123,13 @@ def bench_run(
             recording=audio,
             image_size=image_size,
             steps=steps,
-            report=report or [],
+        )
+        command.bench(
+            bundle,
+            device,
+            options,
+            store=store,
+            reports=report or [],
             form="json" if json else "csv" if csv else "markdown" if markdown else None,
         )
 
@@ -202,13 +206,21 @@ def bench_matrix(
     """Measure bundles on several devices in parallel, in one table."""
 
     def action() -> None:
-        from sphere_edge.bench.plan import plan_of
+        from sphere_edge.bench.plan import Options
         from sphere_edge.commands import bench_matrix as command
 
+        options = Options(
+            prompt_tokens=prompt_tokens,
+            new_tokens=new_tokens,
+            repeat=repeat,
+            threads=threads,
+            sustain=sustain,
+            cool_below_c=cool_below,
+        )
         command.bench_matrix(
             bundles,
             device or ["local"],
-            plan_of(prompt_tokens, new_tokens, repeat, threads, sustain, cool_below),
+            options.text_plan(),
             store=store,
             folder=reports,
             as_json=json,

@@ -1,4 +1,4 @@
-"""`sphere-edge bench compare`: sets runs beside a baseline; slower ones are an exit code."""
+"""`sphere-edge bench compare`: compares runs with a baseline; slower ones are an exit code."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 from sphere_edge import console
 from sphere_edge.bench import comparison_report as reports
 from sphere_edge.bench import comparison_tables, measurement, report_file
-from sphere_edge.bench.compare import LEAST_SAMPLES, Comparison, compare
-from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.bench.compare import Comparison, compare, require_judged, too_slow
 
 # BSD sysexits.h EX_DATAERR; above every status code, beside 64 for wrong usage.
 REGRESSION = 65
@@ -27,7 +26,8 @@ def compare_reports(
         report_file.check(path, reports.FORMATS)
     baseline, *others = (measurement.read(path) for path in files)
     compared = compare(baseline, others)
-    failed = _failed(files[1:], compared, fail_below)
+    named = {str(file): one for file, one in zip(files[1:], compared, strict=True)}
+    failed, unknown = too_slow(named, fail_below) if fail_below is not None else ({}, {})
     for path in to:
         reports.write(baseline, compared, failed, path)
         console.say(f"report: {path}")
@@ -35,48 +35,20 @@ def compare_reports(
         console.write_json(comparison_tables.as_json(baseline, compared, failed))
     else:
         _show(files, compared)
+    for file, titles in failed.items():
+        console.error(f"`{file}` is below {fail_below:g} times the baseline: {', '.join(titles)}")
     if failed:
-        for file, titles in failed.items():
-            console.error(
-                f"`{file}` is below {fail_below:g} times the baseline: {', '.join(titles)}"
-            )
         sys.exit(REGRESSION)
-    if fail_below is not None:
-        _require_judged(files[1:], compared, fail_below)
-
-
-def _require_judged(files: Sequence[Path], compared: Sequence[Comparison], below: float) -> None:
-    """A gate that lets pass what nobody could judge is none."""
-    for file, one in zip(files, compared, strict=True):
-        unknown = [ratio.title for ratio in one.ratios if ratio.fails(below) is None]
-        if not unknown:
-            continue
-        if len(unknown) < len(one.ratios):
-            console.warn(f"`{file}`: too few samples to judge {', '.join(unknown)}")
-            continue
-        message = f"`{file}` cannot be judged: too few samples of {', '.join(unknown)}"
-        hint = f"measure both with `--repeat {LEAST_SAMPLES}` or more"
-        raise InvalidArgumentError(message, hint=hint)
-
-
-def _failed(
-    files: Sequence[Path], compared: Sequence[Comparison], fail_below: float | None
-) -> dict[str, list[str]]:
-    """Per file the titles that are too slow."""
-    if fail_below is None:
-        return {}
-    failed = {
-        str(file): [ratio.title for ratio in one.ratios if ratio.fails(fail_below)]
-        for file, one in zip(files, compared, strict=True)
-    }
-    return {file: titles for file, titles in failed.items() if titles}
+    require_judged(named, unknown)
+    for file, titles in unknown.items():
+        console.warn(f"`{file}`: too few samples to judge {', '.join(titles)}")
 
 
 def _show(files: Sequence[Path], compared: Sequence[Comparison]) -> None:
     for number, (file, one) in enumerate(zip(files[1:], compared, strict=True)):
         if number:
             console.write("")
-        console.say(f"{file} beside {files[0]}")
+        console.say(f"{file} compared with {files[0]}")
         if one.differs:
             console.say(f"  differs: {'; '.join(one.differs)}")
         console.write_table(comparison_tables.COLUMNS, comparison_tables.rows(one))

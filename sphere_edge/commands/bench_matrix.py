@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from sphere_edge import console
-from sphere_edge.bench import matrix, report
-from sphere_edge.bench.measure import measure
-from sphere_edge.bench.measurement import Measurement
+from sphere_edge.bench import matrix
 from sphere_edge.bench.plan import Plan
-from sphere_edge.devices.open import opened
-from sphere_edge.errors import InvalidArgumentError, StorageError
 
 
 def bench_matrix(
@@ -28,44 +23,20 @@ def bench_matrix(
 
     Raises the first failure at the end, after the table.
     """
-    for what, given in (("bundle", bundles), ("device", uris)):
-        if len(set(given)) != len(given):
-            message = f"a {what} is named twice"
-            raise InvalidArgumentError(message)
     if folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            message = f"`{folder}` cannot be made: {error.strerror}"
-            raise StorageError(message) from error
-
-    def one(bundle: Path, uri: str, progress: console.Progress) -> Measurement:
-        with opened(uri) as device:
-            return measure(device, bundle, plan, store=store, progress=progress)
+        matrix.make_folder(folder)
 
     def done(cell: matrix.Cell) -> None:
         state = "measured" if cell.measurement else "failed"
         console.say(f"{cell.bundle.name} on {cell.uri}: {state}")
 
-    cells = matrix.measure_all(bundles, uris, one, done)
-    for cell in cells:
-        if folder is not None and cell.measurement is not None:
-            stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{cell.bundle.name} {cell.uri}")
-            for suffix in (".json", ".html"):
-                report.write(cell.measurement, folder / f"{stem}{suffix}")
+    cells = matrix.measure_all(bundles, uris, matrix.on_device(plan, store), done)
+    if folder is not None:
+        matrix.write_reports(cells, folder)
     if as_json:
-        console.write_json({"cells": [_as_json(cell) for cell in cells]})
+        console.write_json({"cells": [cell.as_json() for cell in cells]})
     else:
         console.write_table(matrix.COLUMNS, matrix.rows(cells))
     failures = [cell.failure for cell in cells if cell.failure is not None]
     if failures and not as_json:
         raise failures[0]
-
-
-def _as_json(cell: matrix.Cell) -> dict[str, object]:
-    return {
-        "bundle": str(cell.bundle),
-        "device": cell.uri,
-        "measurement": cell.measurement.as_json() if cell.measurement else None,
-        "failure": console.error_as_json(cell.failure)["error"] if cell.failure else None,
-    }

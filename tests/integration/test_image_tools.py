@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sphere_edge import ImageManager, __main__
-from sphere_edge.bench import pictures
+from sphere_edge.bench import images
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.devices.open import opened
 from sphere_edge.engines import diffusion_fit
@@ -39,8 +39,8 @@ def test_the_runner_paints_what_python_paints(image_bundle: Path, tmp_path: Path
 
 def test_bench_measures_painting(image_bundle: Path) -> None:
     with opened("local") as device:
-        plan = pictures.PicturePlan(repeat=2, width=SIDE, height=SIDE, steps=2)
-        told = pictures.measure(device, image_bundle, plan).as_json()
+        plan = images.ImagePlan(repeat=2, width=SIDE, height=SIDE, steps=2)
+        told = images.measure(device, image_bundle, plan).as_json()
     assert told["family"] == "ernie-image"
     assert (told["steps"], len(told["samples"])) == (2, 2)
     assert 0 < told["seconds_per_step"] < told["total_seconds"]

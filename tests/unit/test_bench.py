@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from sphere_edge.bench import measurement, report, report_file
-from sphere_edge.bench.measure import at_most
 from sphere_edge.bench.measurement import Series
 from sphere_edge.bench.plan import seconds
+from sphere_edge.bench.text import upper_bounds
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.errors import FormatMismatchError, InvalidArgumentError, NotFoundError
 from tests.measurements import measured, sensors, sustained, track
@@ -61,8 +61,8 @@ def test_markdown_shows_predicted_beside_measured(tmp_path: Path) -> None:
 
 
 def test_the_most_that_the_device_could_do_stands_beside_what_was_measured(tmp_path: Path) -> None:
-    bounds = measurement.AtMost(prefill=1234.0)
-    report.write(measured(at_most=bounds, sustained=sustained(2)), tmp_path / "bench.md")
+    bounds = measurement.UpperBounds(prefill=1234.0)
+    report.write(measured(upper_bounds=bounds, sustained=sustained(2)), tmp_path / "bench.md")
     text = (tmp_path / "bench.md").read_text()
     assert "| prefill 128 | 200 | 120 | 280 | 1,234 | tokens/s | 3 |" in text
     assert "| sustained prefill | 200 | 200 | 200 | 1,234 | tokens/s | 2 |" in text
@@ -71,15 +71,15 @@ def test_the_most_that_the_device_could_do_stands_beside_what_was_measured(tmp_p
 
 def test_the_bounds_are_those_of_the_profile_that_the_bundle_was_made_for() -> None:
     manifest = Bundle.open(GOLDEN).manifest
-    assert at_most(manifest) == measurement.AtMost()
+    assert upper_bounds(manifest) == measurement.UpperBounds()
     laptop = manifest.model_copy(update={"profile": "snapdragon-x-elite"})
     memory = manifest.memory
     moved = memory.weights_bytes + memory.kv_cache_bytes / 2
-    assert at_most(laptop).decode == 136e9 / moved
-    assert at_most(manifest.model_copy(update={"profile": "mine"})) == at_most(None)
+    assert upper_bounds(laptop).decode == 136e9 / moved
+    assert upper_bounds(manifest.model_copy(update={"profile": "mine"})) == upper_bounds(None)
     # Of a mixture each token reads only some weights.
     for family in ("qwen3_moe", "gpt_oss", "gpt-oss"):
-        assert at_most(laptop.model_copy(update={"family": family})) == at_most(None)
+        assert upper_bounds(laptop.model_copy(update={"family": family})) == upper_bounds(None)
 
 
 def test_csv_has_a_line_per_sample_and_no_formulas() -> None:
@@ -135,16 +135,16 @@ def test_an_unknown_report_format_is_refused(tmp_path: Path) -> None:
         "[]",
         "{}",
         "null",
-        '{"schema_version": 2}',
+        '{"schema_version": 3}',
         "[" * 100_000,
         json.dumps({**measured().as_json(), "series": [{"name": "decode", "samples": []}]}),
         json.dumps({**measured().as_json(), "threads": "many"}),
         json.dumps(measured(sensors=HEATED).as_json()).replace("[40.0, ", "["),
     ],
 )
-def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_report_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(InvalidArgumentError, match="no report"):
+    with pytest.raises(InvalidArgumentError, match="not a report"):
         measurement.read(tmp_path / "a.json")
 
 

@@ -32,18 +32,18 @@ def test_a_run_that_is_faster_is_said_to_be_with_an_interval_around_the_truth() 
     assert found.low is not None
     assert found.high is not None
     assert found.low < 1.1 < found.high
-    assert found.verdict == "faster"
+    assert found.result == "faster"
 
 
 def test_less_time_is_better() -> None:
     found = ratio(series(noisy(1, 1), "load", "s"), series(noisy(2, 2), "load", "s"))
     assert found.ratio == pytest.approx(0.5, rel=0.03)
-    assert found.verdict == "slower"
+    assert found.result == "slower"
 
 
 def test_the_interval_of_two_equal_machines_holds_1_about_as_often_as_it_says() -> None:
     outside = sum(
-        ratio(series(noisy(100, n)), series(noisy(100, 1000 + n))).verdict != "no difference"
+        ratio(series(noisy(100, n)), series(noisy(100, 1000 + n))).result != "no difference"
         for n in range(100)
     )
     assert outside <= 12
@@ -51,7 +51,7 @@ def test_the_interval_of_two_equal_machines_holds_1_about_as_often_as_it_says() 
 
 def test_a_few_samples_have_no_interval() -> None:
     found = ratio(series([1.0, 2.0]), series([2.0, 3.0]))
-    assert (found.low, found.high, found.verdict) == (None, None, "too few samples")
+    assert (found.low, found.high, found.result) == (None, None, "too few samples")
     assert found.fails(2) is None
 
 

@@ -13,8 +13,8 @@ import pytest
 import soundfile
 
 from sphere_edge import __main__, console, errors, packaging, profiles, resources
-from sphere_edge.bench.measure import measure
 from sphere_edge.bench.plan import Plan
+from sphere_edge.bench.text import measure
 from sphere_edge.devices.open import open_device
 from sphere_edge.devices.probe import probe
 from sphere_edge.engines.options import PackageOptions

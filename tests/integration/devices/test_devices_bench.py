@@ -14,8 +14,8 @@ from transports import Sshd, Transport, open_transport, wait_until
 
 from sphere_edge import __main__, errors, packaging, profiles
 from sphere_edge.bench import cooling, recording
-from sphere_edge.bench.measure import measure
 from sphere_edge.bench.plan import Plan
+from sphere_edge.bench.text import measure
 from sphere_edge.console import SILENT
 from sphere_edge.devices.local import LocalDevice
 from sphere_edge.devices.open import open_device
@@ -116,7 +116,7 @@ def test_a_program_is_recorded_with_the_sensors_beside_it(
     script = f'sleep 1; echo 52000 >"{heat}"; sleep 1; echo \'{{"ok": "<&>"}}\'; exit 3'
     seen: list[recording.Sample] = []
     found = recording.record(
-        device, ["sh", "-c", script], sensors, interval_s=0.25, told=seen.append
+        device, ["sh", "-c", script], sensors, interval_s=0.25, on_sample=seen.append
     )
     assert (found.exit_code, json.loads(found.stdout)) == (3, {"ok": "<&>"})
     assert list(found.samples) == seen
@@ -157,7 +157,7 @@ def test_a_program_that_ends_at_once_ends_the_recording(tmp_path: Path) -> None:
             seen.append(sample)
             assert len(seen) < 100
 
-        recording.record(device, ["true"], [], interval_s=0.02, before=0, after=0, told=told)
+        recording.record(device, ["true"], [], interval_s=0.02, before=0, after=0, on_sample=told)
 
 
 def test_what_runs_on_the_device_ends_with_us(shell_transport: Transport, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_what_runs_on_the_device_ends_with_us(shell_transport: Transport, tmp_pa
     # It holds on to life for longer than anybody waits.
     script = f": ends-with-us {mark}; trap '' TERM INT; while :; do sleep 1; done"
     with pytest.raises(Stop):
-        recording.record(device, ["sh", "-c", script], [], interval_s=0.2, told=stop)
+        recording.record(device, ["sh", "-c", script], [], interval_s=0.2, on_sample=stop)
     assert started.is_set()
     wait_until(lambda: not lives(mark), seconds=10)
 
@@ -191,7 +191,7 @@ def test_a_cut_link_ends_what_runs_there(cuttable_transport: Transport, tmp_path
 
     script = f": cut-with-us {mark}; while :; do sleep 1; done"
     with pytest.raises(errors.UnavailableError):
-        recording.record(device, ["sh", "-c", script], [], interval_s=0.2, told=cut)
+        recording.record(device, ["sh", "-c", script], [], interval_s=0.2, on_sample=cut)
     wait_until(lambda: not lives(mark), seconds=10)
 
 

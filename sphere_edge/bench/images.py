@@ -1,8 +1,7 @@
-"""Measures how an image model paints on a device: per step, in total, loading, peak memory."""
+"""Measures an image model on a device: seconds per step, in total and to load, peak memory."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -10,43 +9,24 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from sphere_edge.bench.plan import ImagePlan
 from sphere_edge.bench.runs_report import Runs
 from sphere_edge.bench.target import bench_target
 from sphere_edge.bundle.manifest import Memory
-from sphere_edge.bundle.read import is_bundle, read_manifest
 from sphere_edge.console import SILENT, Progress, human_bytes
 from sphere_edge.devices import payload
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.probe import probe
-from sphere_edge.errors import InternalError, InvalidArgumentError
+from sphere_edge.errors import InternalError
 
 SCHEMA_VERSION = 1
-_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 _PROMPT = "a red fox in the snow"
 # A large model on a small board takes minutes for a step.
 _TIMEOUT_S = 24 * 3600.0
 
 
-@dataclass(frozen=True)
-class PicturePlan:
-    """What to measure; `threads` 0: all performance cores; None: the model's own size and steps."""
-
-    repeat: int = 5
-    threads: int = 0
-    width: int | None = None
-    height: int | None = None
-    steps: int | None = None
-
-    def words(self) -> list[str]:
-        """For `sphere-edge-run imagine MODEL PROMPT`."""
-        given = {"--width": self.width, "--height": self.height, "--steps": self.steps}
-        numbers = [(flag, str(value)) for flag, value in given.items() if value is not None]
-        threads = [("--threads", str(self.threads))] if self.threads else []
-        return [word for pair in (*numbers, *threads) for word in pair]
-
-
-class Painted(BaseModel):
-    """What `sphere-edge-run imagine --json` prints; keys that are not used here are left alone."""
+class ImageRun(BaseModel):
+    """What `sphere-edge-run imagine --json` prints; keys that are not used here are ignored."""
 
     family: str
     quantization: str
@@ -61,13 +41,13 @@ class Painted(BaseModel):
 
 
 @dataclass(frozen=True)
-class PictureMeasurement:
-    """Samples, each of a process of its own, in the order they were taken."""
+class ImageMeasurement:
+    """Samples, each from a process of its own, in the order taken."""
 
     model: str
     bundle_id: str
     device: str
-    samples: tuple[Painted, ...]
+    samples: tuple[ImageRun, ...]
     predicted: Memory
 
     @property
@@ -118,10 +98,10 @@ class PictureMeasurement:
             samples=tuple(
                 tuple(getattr(sample, name) for name in names) for sample in self.samples
             ),
-            plotted={"step_seconds": "a step (s)", "total_seconds": "a picture (s)"},
+            plotted={"step_seconds": "a step (s)", "total_seconds": "an image (s)"},
             figures=[
                 ("a step", f"{step:.3g}", "s"),
-                ("a picture", f"{total:.3g}", f"s, {first.steps} steps"),
+                ("an image", f"{total:.3g}", f"s, {first.steps} steps"),
                 ("load", f"{load:.3g}", "s"),
                 (
                     "peak memory",
@@ -139,8 +119,8 @@ class PictureMeasurement:
             facts=[
                 ("device", self.device),
                 ("bundle", self.bundle_id),
-                ("picture", f"{first.width}x{first.height} pixels, {first.steps} steps"),
-                ("pictures", f"{len(self.samples)}, each in a process of its own"),
+                ("image", f"{first.width}x{first.height} pixels, {first.steps} steps"),
+                ("images", f"{len(self.samples)}, each in a process of its own"),
             ],
             document=self.as_json(),
         )
@@ -149,54 +129,36 @@ class PictureMeasurement:
         return float(median(getattr(sample, name) for sample in self.samples))
 
 
-def plan_of(repeat: int, threads: int, size: str | None, steps: int | None) -> PicturePlan:
-    """The plan with `size` as `WIDTHxHEIGHT`. Raises InvalidArgumentError."""
-    if size is None:
-        return PicturePlan(repeat, threads, steps=steps)
-    match = _SIZE.fullmatch(size)
-    if match is None:
-        message = f"--image-size cannot be `{size}`"
-        raise InvalidArgumentError(message, hint="give width and height as 512x512")
-    return PicturePlan(repeat, threads, int(match[1]), int(match[2]), steps)
-
-
-def is_for_images(path: Path) -> bool:
-    """Whether `path` is a bundle of the task image."""
-    return (path.is_dir() and is_bundle(path) or path.suffix == ".sphere") and (
-        read_manifest(path).task == "image"
-    )
-
-
 def measure(
     device: Device,
     path: Path,
-    plan: PicturePlan,
+    plan: ImagePlan,
     *,
     store: str | None = None,
     progress: Progress = SILENT,
-) -> PictureMeasurement:
-    """Paints `plan.repeat` pictures from the bundle at `path` on `device`, each in a new process.
+) -> ImageMeasurement:
+    """Generates `plan.repeat` images with the bundle at `path` on `device`, each in a new process.
 
     Raises what opening and sending raise, and the runner's own errors with their codes.
     """
     samples = []
     with bench_target(device, probe(device, folder=store), path, store, progress) as model:
         if model.manifest is None:
-            message = f"`{path}` is no bundle"
+            message = f"`{path}` is not a bundle"
             raise InternalError(message)
         words = [_PROMPT, "--seed", "1", "--output", "/dev/null", *plan.words()]
-        with progress.step("painting", plan.repeat) as step:
+        with progress.step("generating images", plan.repeat) as step:
             for _ in range(plan.repeat):
                 completed = device.run(model.command("imagine", words), timeout_s=_TIMEOUT_S)
                 if completed.exit_code != 0:
                     raise payload.runner_failure(completed, device.uri)
                 try:
-                    samples.append(Painted.model_validate_json(completed.stdout))
+                    samples.append(ImageRun.model_validate_json(completed.stdout))
                 except ValidationError as error:
-                    message = f"the runner on {device.uri} told what it does not tell"
+                    message = f"the runner on {device.uri} printed an unexpected report"
                     raise InternalError(message) from error
                 step.advance()
-        return PictureMeasurement(
+        return ImageMeasurement(
             model=model.name,
             bundle_id=model.manifest.id,
             device=device.uri,

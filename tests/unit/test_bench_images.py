@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 
 from sphere_edge.bench import runs_report
-from sphere_edge.bench.pictures import Painted, PictureMeasurement, plan_of
+from sphere_edge.bench.images import ImageMeasurement, ImageRun
+from sphere_edge.bench.plan import Options
 from sphere_edge.bundle.manifest import Memory
 from sphere_edge.errors import InvalidArgumentError
 
 MIB = 2**20
 
 
-def painted(step_seconds: float, peak_mib: int) -> Painted:
-    return Painted(
+def painted(step_seconds: float, peak_mib: int) -> ImageRun:
+    return ImageRun(
         family="sd1",
         quantization="q8_0",
         threads=2,
@@ -32,7 +33,7 @@ def painted(step_seconds: float, peak_mib: int) -> Painted:
     )
 
 
-MEASURED = PictureMeasurement(
+MEASURED = ImageMeasurement(
     model="fox | box",
     bundle_id="0123",
     device="ssh://board",
@@ -75,8 +76,8 @@ def test_the_page_shows_step_total_and_memory_with_a_plot(tmp_path: Path) -> Non
 
 
 def test_a_size_is_two_numbers() -> None:
-    plan = plan_of(3, 0, "512x256", 4)
+    plan = Options(repeat=3, image_size="512x256", steps=4).image_plan()
     assert plan.words() == ["--width", "512", "--height", "256", "--steps", "4"]
-    assert plan_of(3, 2, None, None).words() == ["--threads", "2"]
-    with pytest.raises(InvalidArgumentError, match="cannot be `512`"):
-        plan_of(3, 0, "512", None)
+    assert Options(repeat=3, threads=2).image_plan().words() == ["--threads", "2"]
+    with pytest.raises(InvalidArgumentError, match="invalid value `512` for --image-size"):
+        Options(image_size="512").image_plan()
