@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tvm import ir, relax
 
+from sphere_edge.compiler.blas_threads import one_blas_thread
 from sphere_edge.compiler.reference_kernels import ACTIVATIONS, HostCall
 from sphere_edge.errors import UnsupportedError
 
@@ -57,11 +58,12 @@ def interpret(
 
     bindings = [binding for block in function.body.blocks for binding in block.bindings]
     # What nobody reads any more is let go: the activations of all layers would be gigabytes.
-    for binding, done in zip(bindings, _last_read(bindings, function.body.body), strict=True):
-        known[binding.var] = value(binding.value)
-        for variable in done:
-            del known[variable]
-    return value(function.body.body)
+    with one_blas_thread():
+        for binding, done in zip(bindings, _last_read(bindings, function.body.body), strict=True):
+            known[binding.var] = value(binding.value)
+            for variable in done:
+                del known[variable]
+        return value(function.body.body)
 
 
 def _last_read(bindings: list[Any], result: Any) -> list[list[Any]]:

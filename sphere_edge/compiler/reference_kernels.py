@@ -7,7 +7,9 @@ calls; sphere_edge.compiler.interpret runs it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +24,10 @@ from sphere_edge.quantization.weights import WeightFormat
 
 Floats = npt.NDArray[np.float64]
 Function = Callable[..., Any]
-# Weights unpacked at a time.
-_SLICE_WEIGHTS = 1 << 23
+# Weights unpacked at a time, and rows of the attention computed at a time: what a cache holds.
+_SLICE_WEIGHTS = 1 << 20
+_ATTENTION_ROWS = 128
+_THREADS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -214,15 +218,21 @@ class ReferenceKernels:
 
 
 def _silu(x: Floats) -> Floats:
-    # Written so that exp never overflows.
-    y: Floats = x * np.exp(-np.logaddexp(0, -x))
+    y: Floats = x * _sigmoid(x)
+    return y
+
+
+def _sigmoid(x: Floats) -> Floats:
+    """1 / (1 + exp(-x)), written so that exp never overflows."""
+    small = np.exp(-np.abs(x))
+    y: Floats = np.where(x < 0, small, 1) / (1 + small)
     return y
 
 
 def _clamped_swiglu(gate: Floats, up: Floats, settings: ClampedSwiglu) -> Floats:
     gate = np.minimum(gate, settings.limit)
     up = np.clip(up, -settings.limit, settings.limit)
-    product: Floats = (up + 1) * gate * np.exp(-np.logaddexp(0, -settings.alpha * gate))
+    product: Floats = (up + 1) * gate * _sigmoid(settings.alpha * gate)
     return product
 
 
@@ -255,18 +265,27 @@ def _multiply(x: Floats, fmt: WeightFormat, arrays: tuple[Any, ...], rows: int) 
     columns = x.shape[1]
     y = np.empty((len(x), rows))
     step = max(1, _SLICE_WEIGHTS // (fmt.row_block * columns))
-    for block in range(0, len(arrays[0]), step):
+
+    def multiply(block: int) -> None:
         part = {
             suffix: array[block : block + step]
             for suffix, array in zip(_suffixes(fmt), arrays, strict=True)
         }
         first = block * fmt.row_block
         last = min(rows, first + step * fmt.row_block)
-        if first >= rows:
-            break
         weight = fmt.unpack(part, len(part["data"]) * fmt.row_block, columns)[: last - first]
         y[:, first:last] = x @ weight.astype(float).T
+
+    # Blocks beyond the rows are padding.
+    _in_threads(multiply, range(0, -(-rows // fmt.row_block), step))
     return y
+
+
+def _in_threads(function: Callable[[int], None], values: range) -> None:
+    """Calls `function` with each of `values`, on all threads."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        # Raises what a call raised.
+        list(pool.map(function, values))
 
 
 def _rotated(
@@ -298,25 +317,63 @@ def _attend(
     sinks: Floats | None,
     spec: Attention,
 ) -> Floats:
-    n, last = len(q), position + len(q)
-    group = spec.query_heads // spec.kv_heads
-    rows, columns = position + np.arange(n)[:, None], np.arange(last)[None]
-    seen = columns <= rows
-    if spec.window is not None:
-        seen &= columns > rows - spec.window
     out: Floats = np.empty_like(q)
-    for head in range(spec.query_heads):
-        shared = head // group
-        scores = q[:, head] @ keys[shared, :last].T * spec.scale
-        if spec.softcap is not None:
-            scores = np.tanh(scores / spec.softcap) * spec.softcap
-        scores = np.where(seen, scores, -np.inf)
-        sink = -np.inf if sinks is None else sinks[head]
-        largest = np.maximum(scores.max(axis=-1, keepdims=True), sink)
-        weights = np.exp(scores - largest)
-        weights /= weights.sum(axis=-1, keepdims=True) + np.exp(sink - largest)
-        out[:, head] = weights @ values[shared, :last]
-    return out.reshape(n, -1)
+    group = spec.query_heads // spec.kv_heads
+
+    def attend(start: int) -> None:
+        rows = slice(start, min(len(q), start + _ATTENTION_ROWS))
+        first = 0 if spec.window is None else max(0, position + start + 1 - spec.window)
+        seen = slice(first, position + rows.stop)
+        masked = _mask(position + rows.start, position + rows.stop, seen, spec.window)
+        for shared in range(spec.kv_heads):
+            heads = slice(shared * group, (shared + 1) * group)
+            sink = None if sinks is None else sinks[heads, None, None]
+            found = _attend_group(
+                q[rows, heads].swapaxes(0, 1),
+                keys[shared, seen],
+                values[shared, seen],
+                masked,
+                sink,
+                spec,
+            )
+            out[rows, heads] = found.swapaxes(0, 1)
+
+    _in_threads(attend, range(0, len(q), _ATTENTION_ROWS))
+    return out.reshape(len(q), -1)
+
+
+def _mask(first: int, last: int, seen: slice, window: int | None) -> Floats:
+    """0 where tokens first..last-1 see the tokens `seen`, -inf elsewhere."""
+    rows, columns = np.arange(first, last)[:, None], np.arange(seen.start, seen.stop)[None]
+    hidden = columns > rows
+    if window is not None:
+        hidden |= columns <= rows - window
+    return np.where(hidden, -np.inf, 0.0)
+
+
+def _attend_group(
+    q: Floats, keys: Floats, values: Floats, masked: Floats, sink: Floats | None, spec: Attention
+) -> Floats:
+    """[heads, rows, head_dim] of query heads that share `keys` and `values` [tokens, head_dim]."""
+    heads, rows, head_dim = q.shape
+    scores = (q.reshape(-1, head_dim) @ keys.T).reshape(heads, rows, -1)
+    scores *= spec.scale
+    if spec.softcap is not None:
+        scores /= spec.softcap
+        np.tanh(scores, out=scores)
+        scores *= spec.softcap
+    scores += masked
+    largest = scores.max(axis=-1, keepdims=True)
+    if sink is not None:
+        largest = np.maximum(largest, sink)
+    scores -= largest
+    np.exp(scores, out=scores)
+    total = scores.sum(axis=-1, keepdims=True)
+    if sink is not None:
+        total += np.exp(sink - largest)
+    weighted = scores.reshape(heads * rows, -1) @ values
+    out: Floats = weighted.reshape(heads, rows, -1) / total
+    return out
 
 
 def _placeholder(*shape: Any) -> Tensor:

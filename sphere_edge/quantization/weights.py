@@ -120,20 +120,24 @@ class WeightFormat:
         data = packed["data"]
         if not self.is_quantized:
             return _rows_first(data.astype(np.float32)[..., None])[:rows, :columns]
-        octets = np.ascontiguousarray(data)[..., None].view(np.uint8)
-        if self.name != "q8":
-            octets = np.concatenate([octets & 15, octets >> 4], axis=2)
-        scale = packed["scale"].astype(np.float32)
+        # Rows first while a weight is still a byte or half of one.
+        blocks, groups, words, row_block = data.shape
+        octets = np.ascontiguousarray(data.transpose(0, 3, 1, 2))[..., None].view(np.uint8)
+        octets = octets.reshape(blocks * row_block, groups, 4 * words)
+        scale = packed["scale"]
+        scale = mxfp4.scales(scale) if self.name == "mxfp4" else scale.astype(np.float32)
+        scale = scale.transpose(0, 2, 1).reshape(blocks * row_block, groups, 1)
         if self.name == "q8":
             integers: Floats = octets.view(np.int8).astype(np.float32)
-        elif self.name == "q4":
-            integers = octets.astype(np.float32) - np.float32(8)
         else:
-            integers = mxfp4.INTEGERS[octets]
-            scale = mxfp4.scales(packed["scale"])
-        integers *= scale[:, :, None, :, None]
-        blocks, groups = data.shape[:2]
-        return _rows_first(integers.reshape(blocks, groups * 8, self.row_block, 4))[:rows, :columns]
+            nibbles = np.concatenate([octets & 15, octets >> 4], axis=-1)
+            integers = (
+                nibbles.view(np.int8).astype(np.float32) - np.float32(8)
+                if self.name == "q4"
+                else mxfp4.INTEGERS[nibbles]
+            )
+        integers *= scale
+        return integers.reshape(blocks * row_block, groups * GROUP)[:rows, :columns]
 
     def _slices(self, weight: Floats) -> Iterator[tuple[slice, Floats]]:
         """Slices of whole row blocks, padded with zeros, columns padded to whole groups."""
