@@ -14,6 +14,8 @@ from sphere_edge.run import run
 from sphere_edge.toolchain import native, sources, targets
 from tests import random_diffusion, random_gguf, random_whisper
 
+pytestmark = pytest.mark.group("sanitizers")
+
 
 @pytest.fixture(scope="module")
 def program() -> Path:

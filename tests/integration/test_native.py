@@ -19,6 +19,8 @@ from sphere_edge.errors import Status
 from sphere_edge.run import ProgramFailedError
 from tests import random_gguf
 
+pytestmark = pytest.mark.group("sanitizers")
+
 MUTATIONS = 150
 
 

@@ -15,6 +15,8 @@ from sphere_edge.engines.options import PackageOptions
 from sphere_edge.toolchain import sources
 from tests import random_hf_whisper, random_whisper
 
+pytestmark = pytest.mark.group("sanitizers")
+
 GOLDEN = Path(__file__).parents[1] / "data" / "whisper_logits.npz"
 # As in make_whisper_golden.py: each of so many logits is kept, after so many tokens that are given.
 EVERY, GIVEN = 64, 3

@@ -14,6 +14,8 @@ from sphere_edge.formats import whisper, whisper_write
 from sphere_edge.run import run
 from tests import random_whisper
 
+pytestmark = pytest.mark.group("sanitizers")
+
 RATE = 16000
 LINE = re.compile(r"^\[([\d:.]+) --> ([\d:.]+)\]  (.*)$", re.MULTILINE)
 Lines = list[tuple[str, str, str]]

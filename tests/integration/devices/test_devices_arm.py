@@ -230,6 +230,7 @@ def test_a_speech_model_is_packaged_verified_deployed_and_measured_over_ssh(
     heard_and_measured(ssh_uri, bundle, [], capsys)
 
 
+@pytest.mark.group("arm-image")
 def test_an_image_model_is_deployed_over_ssh_and_measured_there(
     ssh_uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,7 +71,13 @@ def shell_transport(
         yield from open_transport(request, request.param, tmp_path, monkeypatch)
 
 
-@pytest.fixture(params=["local-busybox", "ssh", "adb"])
+@pytest.fixture(
+    params=[
+        "local-busybox",
+        pytest.param("ssh", marks=pytest.mark.group("pc")),
+        pytest.param("adb", marks=pytest.mark.group("pc")),
+    ]
+)
 def some_transport(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Transport]:
@@ -252,6 +258,7 @@ def test_the_cold_gate_waits_for_the_processor(sysfs: Path) -> None:
         cooling.wait_until_cool(device, [], 40, SILENT)
 
 
+@pytest.mark.group("pc")
 def test_a_bundle_that_is_deployed_is_measured_where_it_lies(
     sshd: Sshd,
     bundle: Path,
