@@ -42,8 +42,9 @@ def profiles_list(
 
     def action() -> None:
         from sphere_edge.commands import profiles as command
+        from sphere_edge.profiles.selection import Filter
 
-        command.list_profiles(os=os, gpu=gpu, soc=soc, memory=memory, as_json=json)
+        command.list_profiles(Filter(os=os, gpu=gpu, soc=soc, memory=memory), as_json=json)
 
     return action
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from sphere_edge import console
+from sphere_edge import console, profiles
 from sphere_edge.devices.described import profile_of
-from sphere_edge.devices.probe import Probe
+from sphere_edge.devices.device import Device
+from sphere_edge.devices.probe import Probe, probe
+from sphere_edge.errors import NotFoundError
 from sphere_edge.profiles import DeviceProfile
 
-# What says nothing about which device it is.
+# Words that do not identify a device.
 _NOISE = {"developer", "kit", "board", "rev", "model", "google", "nvidia", "arm", "8gb", "gb", "b"}
 
 _GENERIC = 0.3
@@ -20,7 +22,7 @@ _GENERIC = 0.3
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure of a profile that the device has differently; `matters` says why one should care.
+    """One figure in which a profile and the device differ; `matters` says why it is important.
 
     `forbids`: a bundle made for the profile does not run on the device.
     """
@@ -34,7 +36,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Match:
-    """A profile beside a device; `likeness` from 0 to 1, only good for sorting."""
+    """A profile compared with a device; `likeness` from 0 to 1, only for sorting."""
 
     profile: DeviceProfile
     likeness: float
@@ -45,13 +47,37 @@ class Match:
         """Whether bundles made for the profile run on the device."""
         return not any(one.forbids for one in self.differences)
 
+    def as_json(self) -> dict[str, object]:
+        """The same for machines."""
+        return {
+            "profile": self.profile.name,
+            "runs": self.runs,
+            "likeness": round(self.likeness, 3),
+            "differences": [asdict(difference) for difference in self.differences],
+        }
 
-def matches(probe: Probe, uri: str, catalogue: Iterable[DeviceProfile]) -> list[Match]:
+
+def of_device(device: Device) -> list[Match]:
+    """All profiles of the catalogue, the best for `device` first; raises what profile_of raises."""
+    names = [name for name in profiles.names() if name != "host" or device.uri == "local"]
+    return matches(probe(device), device.uri, map(profiles.load, names))
+
+
+def runnable(found: Iterable[Match], uri: str) -> list[Match]:
+    """Those whose bundles run on the device. Raises NotFoundError if there are none."""
+    good = [one for one in found if one.runs]
+    if not good:
+        message = f"no profile suits {uri}"
+        raise NotFoundError(message, hint=f"`package --profile auto --device {uri}` makes one")
+    return good
+
+
+def matches(probed: Probe, uri: str, catalogue: Iterable[DeviceProfile]) -> list[Match]:
     """All profiles, the best first: those whose bundles run there, then by likeness.
 
     Raises what profile_of raises.
     """
-    device = profile_of(probe, uri)
+    device = profile_of(probed, uri)
     found = [
         Match(profile, _likeness(profile, device), tuple(differences(profile, device)))
         for profile in catalogue
@@ -60,7 +86,7 @@ def matches(probe: Probe, uri: str, catalogue: Iterable[DeviceProfile]) -> list[
 
 
 def differences(profile: DeviceProfile, device: DeviceProfile) -> Iterable[Difference]:
-    """What `device` has differently from `profile`, the grave ones first."""
+    """What differs between `device` and `profile`, the most important first."""
     if _system(profile) != _system(device):
         matters = "machine code of one does not run on the other"
         yield Difference("system", _system(profile), _system(device), matters, forbids=True)
@@ -110,13 +136,13 @@ def _likeness(profile: DeviceProfile, device: DeviceProfile) -> float:
     )
     if profile.name.startswith("generic-"):
         # Better than the profile of some other device, and worse than that of this one; but not
-        # where it is all about a GPU that the device does not have.
+        # if it is only for a GPU that the device does not have.
         named = _GENERIC if _gpu_api(profile) == _gpu_api(device) else 0.0
     return 0.5 * named + 0.25 * features + 0.15 * memory + 0.1 * math.exp(-abs(math.log(cores)))
 
 
 def _same_words(one: str, other: str) -> float:
-    """Jaccard similarity of the words that tell devices apart."""
+    """Jaccard similarity of the words that identify devices."""
     words = [set(re.findall(r"[a-z]+\d*|\d+", text.lower())) - _NOISE for text in (one, other)]
     either = words[0] | words[1]
     return len(words[0] & words[1]) / len(either) if either else 0.0
