@@ -1,4 +1,4 @@
-"""What the drivers of a device's GPUs say, asked by our runner there: files tell only names."""
+"""What a device's GPU drivers report, read by our runner there: files contain only names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sphere_edge.devices.probe import Probe
 from sphere_edge.devices.store import Store
 from sphere_edge.toolchain import native, targets
 
-# Some drivers take long to come up for the first time.
+# Some drivers take long to start for the first time.
 _TIMEOUT_S = 120.0
 
 Name = Annotated[str, Field(max_length=200)]
@@ -55,32 +55,32 @@ class Gpus(BaseModel):
 
 
 def ask(
-    device: Device, there: Probe, *, store: str | None, progress: console.Progress = console.SILENT
+    device: Device, probed: Probe, *, store: str | None, progress: console.Progress = console.SILENT
 ) -> Gpus:
-    """Runs `sphere-edge-run info --gpu` there; a runner that is not deployed is put there for that.
+    """Runs `sphere-edge-run info --gpu` on the device, sending a runner first.
 
-    Raises what sending it raises, LoadFailedError when a driver brings the runner down.
+    Raises what sending it raises, LoadFailedError when a driver crashes the runner.
     """
-    with _runner(device, there, store, progress) as runner:
+    with _runner(device, probed, store, progress) as runner:
         completed = device.run([*runner, "info", "--gpu", "--json"], timeout_s=_TIMEOUT_S)
     if completed.exit_code != 0:
-        hint = "a driver that crashes is no driver to run models on"
+        hint = "models cannot run with a driver that crashes"
         raise payload.runner_failure(completed, device.uri, hint=hint)
     try:
         return Gpus.model_validate(json.loads(completed.stdout)["gpu"])
     except (ValueError, KeyError, TypeError, ValidationError) as error:
-        message = f"the runner on {device.uri} does not say what its GPUs are"
+        message = f"the runner on {device.uri} printed an unexpected list of GPUs"
         raise errors.InternalError(message) from error
 
 
 @contextmanager
 def _runner(
-    device: Device, there: Probe, store: str | None, progress: console.Progress
+    device: Device, probed: Probe, store: str | None, progress: console.Progress
 ) -> Iterator[list[str]]:
     """The words that start the runner on `device`, while this lasts."""
     if device.uri == "local":
         yield [str(native.build(targets.host(), progress).runner)]
         return
-    items = payload.runtime_items(there, device.uri, progress)
+    items = payload.runtime_items(probed, device.uri, progress)
     with Store(device, store).staged(items, progress) as folder:
         yield payload.starting(folder)

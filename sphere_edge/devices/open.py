@@ -59,7 +59,7 @@ def _parse_ssh(uri: str) -> DeviceUri:
         raise errors.InvalidArgumentError(message, hint=hint)
     extra = parts.path not in ("", "/") or parts.query or parts.fragment
     host = parts.hostname and parts.netloc.rpartition("@")[2]
-    # urlsplit lowers the case; ssh_config's Host patterns tell upper from lower.
+    # urlsplit lowers the case; ssh_config's Host patterns are case-sensitive.
     host = re.sub(r":\d*$", "", host or "").strip("[]")
     user_is_odd = parts.username is not None and not _USER.fullmatch(parts.username)
     if extra or user_is_odd or not _HOST.fullmatch(host):
@@ -98,7 +98,7 @@ def open_device(uri: str, *, ask: Ask | None = None) -> Device:
     """Connects to the device; `ask` is called for a password or passphrase if one is needed.
 
     Raises InvalidArgumentError (no such form of name), NotFoundError (no such device),
-    UnavailableError (it does not answer, or does not let us in).
+    UnavailableError (it does not answer, or denies access).
     """
     parsed = parse_uri(uri)
     return KINDS[parsed.kind](parsed, ask)
@@ -113,3 +113,17 @@ def opened(uri: str) -> Iterator[Device]:
         yield device
     finally:
         device.close()
+
+
+def pair_phone(address: str, code: str) -> None:
+    """Pairs adb with the phone that shows `address` (HOST:PORT) and `code`.
+
+    Raises InvalidArgumentError, UnavailableError.
+    """
+    from sphere_edge.devices import adb_host
+
+    uri = parse_uri(f"adb:{address}")
+    if not code.isdecimal():
+        message = "a pairing code has only digits"
+        raise errors.InvalidArgumentError(message, hint="the phone shows six")
+    adb_host.pair(uri.serial or address, code)

@@ -1,7 +1,7 @@
 """A deployed bundle as a systemd user service on a Linux device: installed, shown, removed.
 
-For now the service is the runner's health check: it starts with the device (or the user's session),
-lets the bundle in use generate one token, and is `active` if that worked, `failed` if not.
+The service is the runner's health check: it starts with the device (or the user's session),
+generates one token with the bundle in use, and is `active` if that worked, `failed` if not.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from sphere_edge import errors
 from sphere_edge.devices.device import Device, storage_error
 from sphere_edge.devices.probe import sections
+from sphere_edge.devices.store import Store
 from sphere_edge.run import Completed
 
 _SCRIPT = Path(__file__).with_name("service.sh").read_bytes()
@@ -19,7 +20,7 @@ _CANNOT_WRITE, _NO_SYSTEMD, _NO_SERVICE = 20, 27, 28
 _TIMEOUT_S = 600.0
 _LINE_LIMIT = 200
 
-# $0 the store, $1 the name. It reads which bundle is in use each time, so a rollback counts.
+# $0 the store, $1 the name. It reads the current bundle each time, so it follows a rollback.
 _CHECK = (
     'read -r id <"$0/current/$1" && cd "$0/bundles/$id" && '
     "LD_LIBRARY_PATH=$PWD/runtime/lib exec runtime/bin/sphere-edge-run "
@@ -29,7 +30,7 @@ _CHECK = (
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """What systemd says of the service, in its own words."""
+    """The state of the service, in systemd's own words."""
 
     unit: str
     # `active` (it was checked and works), `failed`, `inactive`, `activating`.
@@ -37,14 +38,14 @@ class ServiceStatus:
     enabled: str
     result: str
     since: str | None
-    # Whether it also runs when the user is not logged in; None: not told.
+    # Whether it also runs when the user is not logged in; None: unknown.
     lingers: bool | None
-    # The end of what it printed.
-    said: tuple[str, ...]
+    # The last lines that it printed.
+    output: tuple[str, ...]
 
     @property
     def summary(self) -> str:
-        """All of it in one sentence, with what the user can do where that is of use."""
+        """One sentence, with what the user can do about it."""
         when = "" if self.since is None else f" since {self.since}"
         alone = (
             "; it starts when you log in there, with the device after `loginctl enable-linger`"
@@ -108,11 +109,13 @@ def install(device: Device, root: str, name: str) -> ServiceStatus:
 
 
 def status(device: Device, name: str) -> ServiceStatus:
-    """What systemd says of it now. Raises NotFoundError."""
+    """The state now. Raises NotFoundError."""
     unit = unit_name(name)
-    told = sections(_require(device, name, _call(device, "status", unit)).stdout)
+    found = sections(_require(device, name, _call(device, "status", unit)).stdout)
     values = dict(
-        line.split("=", 1) for line in told.get("unit", []) + told.get("linger", []) if "=" in line
+        line.split("=", 1)
+        for line in found.get("unit", []) + found.get("linger", [])
+        if "=" in line
     )
     return ServiceStatus(
         unit,
@@ -121,7 +124,7 @@ def status(device: Device, name: str) -> ServiceStatus:
         result=_shown(values.get("Result")) or "unknown",
         since=_shown(values.get("ActiveEnterTimestamp")),
         lingers={"yes": True, "no": False}.get(values.get("Linger", "")),
-        said=tuple(text for line in told.get("said", []) if (text := _shown(line))),
+        output=tuple(text for line in found.get("output", []) if (text := _shown(line))),
     )
 
 
@@ -133,6 +136,14 @@ def is_installed(device: Device, name: str) -> bool:
 def remove(device: Device, name: str) -> None:
     """Stops, disables and deletes it. Raises NotFoundError, StorageError."""
     _require(device, name, _call(device, "remove", unit_name(name)))
+
+
+def remove_deployed(device: Device, store: Store, name: str) -> int:
+    """Removes `name` and its service from the device; the bytes freed. Raises NotFoundError."""
+    store.find(name)
+    if is_installed(device, name):
+        remove(device, name)
+    return store.remove(name)
 
 
 def _call(device: Device, action: str, *words: str) -> Completed:

@@ -3,7 +3,7 @@
 set -uf
 export LC_ALL=C
 action=$1 unit=$2
-# A session without PAM is not told where the user's systemd listens.
+# A session without PAM does not know where the user's systemd listens.
 : "${XDG_RUNTIME_DIR:=/run/user/$(id -u)}"
 export XDG_RUNTIME_DIR
 folder=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
@@ -31,7 +31,7 @@ case $action in
       --property=ActiveState,SubState,UnitFileState,Result,ExecMainStatus,ActiveEnterTimestamp
     echo '== linger'
     loginctl show-user "$(id -un)" --property=Linger 2>/dev/null
-    echo '== said'
+    echo '== output'
     journalctl --user --no-pager --output=cat --lines=20 --unit="$unit" 2>/dev/null
     exit 0
     ;;
@@ -42,7 +42,7 @@ case $action in
     present
     ctl disable --quiet --now "$unit"
     rm -f "$folder/$unit" || exit 20
-    # A device whose systemd does not answer has forgotten it after its next start.
+    # If systemd does not answer, the service is gone after the device's next start.
     ctl daemon-reload
     ctl reset-failed "$unit" 2>/dev/null
     exit 0
