@@ -22,8 +22,9 @@ def doctor(json: Json = False) -> Action:
 
     def action() -> Status | None:
         from sphere_edge.commands import doctor as command
+        from sphere_edge.doctor import is_healthy
 
-        healthy = command.is_healthy(command.doctor(as_json=json))
+        healthy = is_healthy(command.doctor(as_json=json))
         return None if healthy else Status.NOT_FOUND
 
     return action

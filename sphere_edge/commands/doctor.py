@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import platform
-import sys
-from collections.abc import Callable, Sequence
-from importlib import metadata
-from typing import Literal
 
 from sphere_edge import console
-from sphere_edge.errors import SphereEdgeError
+from sphere_edge.doctor import Finding, State, examine, is_healthy
 
-State = Literal["ok", "optional", "missing"]
 _MARKS: dict[State, str] = {"ok": "ok", "optional": "–", "missing": "MISSING"}
-# Sources, zig's cache and the build itself take about 300 MB; models come on top.
-_WANTED_FREE_BYTES = 2 << 30
-_WANTED_MEMORY_BYTES = 2 << 30
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; `next_command` is what to do about it, None if nothing.
-
-    `optional` is not there, but needed for some purpose only, which `found` names.
-    """
-
-    name: str
-    state: State
-    found: str
-    next_command: str | None = None
 
 
 def doctor(*, as_json: bool) -> list[Finding]:
-    """Looks at everything sphere-edge stands on; changes nothing."""
-    findings = [_examined(name, look) for name, look in _LOOKS.items()]
+    """Prints the state of the installation."""
+    findings = examine()
     if as_json:
         console.write_json(
             {
@@ -52,146 +29,3 @@ def doctor(*, as_json: bool) -> list[Finding]:
         if finding.next_command:
             console.say(f"{finding.name}: {finding.next_command}")
     return findings
-
-
-def is_healthy(findings: Sequence[Finding]) -> bool:
-    """Whether all that is needed is there."""
-    return all(finding.state != "missing" for finding in findings)
-
-
-def _examined(name: str, look: Callable[[], Finding]) -> Finding:
-    """What `look` finds; an error is a finding too, never the end."""
-    try:
-        return look()
-    except SphereEdgeError as error:
-        return Finding(name, "missing", error.message, error.hint)
-
-
-def _python() -> Finding:
-    return Finding("python", "ok", f"{platform.python_version()} at {sys.executable}")
-
-
-def _packages() -> Finding:
-    from packaging.requirements import Requirement
-
-    reinstall = f"{sys.executable} -m pip install --upgrade sphere-edge"
-    try:
-        lines = metadata.requires("sphere-edge") or []
-    except metadata.PackageNotFoundError:
-        return Finding("packages", "missing", "sphere-edge itself is not installed", reinstall)
-    named = [Requirement(line) for line in lines]
-    required = [one for one in named if one.marker is None or one.marker.evaluate({"extra": ""})]
-    wrong: list[str] = []
-    for requirement in required:
-        try:
-            version = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            wrong.append(f"{requirement.name} is missing")
-            continue
-        if not requirement.specifier.contains(version, prereleases=True):
-            wrong.append(f"{requirement.name} is {version}, not {requirement.specifier}")
-    if wrong:
-        return Finding("packages", "missing", "; ".join(wrong), reinstall)
-    return Finding("packages", "ok", f"all {len(required)} as required")
-
-
-def _pip() -> Finding:
-    try:
-        return Finding("pip", "ok", metadata.version("pip"))
-    except metadata.PackageNotFoundError:
-        return Finding("pip", "missing", "fetches sources", f"{sys.executable} -m ensurepip")
-
-
-def _zig() -> Finding:
-    from sphere_edge.toolchain import compilers
-
-    return Finding("zig", "ok", f"{metadata.version('ziglang')} at {compilers.zig()}")
-
-
-def _cmake() -> Finding:
-    from sphere_edge.toolchain import compilers
-
-    return Finding("cmake", "ok", f"{metadata.version('cmake')} at {compilers.cmake()}")
-
-
-def _ninja() -> Finding:
-    from sphere_edge.toolchain import compilers
-
-    return Finding("ninja", "ok", f"{metadata.version('ninja')} at {compilers.ninja()}")
-
-
-def _cache() -> Finding:
-    from sphere_edge.toolchain import cache
-
-    folder = cache.folder()
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
-        other = f"export {cache.FOLDER_VARIABLE}=FOLDER"
-        return Finding("cache", "missing", f"cannot write to `{folder}`", other)
-    free = cache.free_bytes()
-    found = f"{folder}, {console.human_bytes(free)} free"
-    if free < _WANTED_FREE_BYTES:
-        return Finding("cache", "missing", found, "free some space there")
-    return Finding("cache", "ok", found)
-
-
-def _runtime() -> Finding:
-    from sphere_edge.toolchain import native, targets
-
-    if folder := native.find(targets.host()):
-        return Finding("runtime", "ok", str(folder))
-    found = "not built yet, it is at first use"
-    return Finding("runtime", "optional", found, "sphere-edge runtime build")
-
-
-def _memory() -> Finding:
-    import psutil
-
-    memory = psutil.virtual_memory()
-    total, free = console.human_bytes(memory.total), console.human_bytes(memory.available)
-    state: State = "ok" if memory.total >= _WANTED_MEMORY_BYTES else "missing"
-    return Finding("memory", state, f"{total}, {free} available")
-
-
-def _cpu() -> Finding:
-    from sphere_edge import profiles
-
-    profile = profiles.host()
-    features = ", ".join(profile.cpu.features) or "no vector instructions that we use"
-    cores = profile.cpu.performance_cores
-    return Finding("cpu", "ok", f"{profile.title}, {cores} cores, {features}")
-
-
-def _adb() -> Finding:
-    from sphere_edge.toolchain import compilers
-
-    if program := compilers.adb():
-        return Finding("adb", "ok", str(program))
-    install = f"{sys.executable} -m pip install adbutils"
-    return Finding("adb", "optional", "reaches Android devices", install)
-
-
-def _ndk() -> Finding:
-    from sphere_edge.errors import NotFoundError
-    from sphere_edge.toolchain import compilers
-
-    try:
-        return Finding("ndk", "ok", str(compilers.ndk()))
-    except NotFoundError as error:
-        return Finding("ndk", "optional", "builds for Android", error.hint)
-
-
-_LOOKS: dict[str, Callable[[], Finding]] = {
-    "python": _python,
-    "packages": _packages,
-    "pip": _pip,
-    "zig": _zig,
-    "cmake": _cmake,
-    "ninja": _ninja,
-    "cache": _cache,
-    "runtime": _runtime,
-    "memory": _memory,
-    "cpu": _cpu,
-    "adb": _adb,
-    "ndk": _ndk,
-}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sphere_edge.commands.doctor import Finding, doctor
+from sphere_edge.commands.doctor import doctor
+from sphere_edge.doctor import Finding
 from sphere_edge.errors import Status
 from sphere_edge.toolchain import cache, compilers
 from tests.cli_process import sphere_edge
