@@ -1,4 +1,4 @@
-"""AudioManager on the real engine with random weights: it says nonsense, but always the same."""
+"""AudioManager on the real engine with random weights: nonsense, but always the same."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def noise() -> np.ndarray:
     return (np.random.default_rng(1).standard_normal(3 * RATE) * 0.1).astype(np.float32)
 
 
-def said(manager: AudioManager, samples: object, **options: object) -> list[tuple[int, int, str]]:
+def transcript(
+    manager: AudioManager, samples: object, **options: object
+) -> list[tuple[int, int, str]]:
     options = {"language": "en", "temperature_step": 0.0, **options}
     found = list(manager.transcribe(samples, **options))
     return [(segment.start_ms, segment.end_ms, segment.text) for segment in found]
@@ -50,20 +52,18 @@ def said(manager: AudioManager, samples: object, **options: object) -> list[tupl
 def test_the_same_audio_gives_the_same_transcript_whatever_came_before(
     audio: AudioManager, noise: np.ndarray
 ) -> None:
-    first = said(audio, noise)
+    first = transcript(audio, noise)
     assert first
-    said(audio, noise[::-1].copy(), prompt="another")
-    assert said(audio, noise) == first
+    transcript(audio, noise[::-1].copy(), prompt="another")
+    assert transcript(audio, noise) == first
 
 
 def test_sampling_begins_anew_with_every_call(audio: AudioManager, noise: np.ndarray) -> None:
-    first = said(audio, noise, temperature=0.8)
-    assert said(audio, noise, temperature=0.8) == first
+    first = transcript(audio, noise, temperature=0.8)
+    assert transcript(audio, noise, temperature=0.8) == first
 
 
-def test_the_language_is_found_out_or_taken_as_given(
-    audio: AudioManager, noise: np.ndarray
-) -> None:
+def test_the_language_is_detected_or_taken_as_given(audio: AudioManager, noise: np.ndarray) -> None:
     found = audio.transcribe(noise, temperature_step=0.0)
     found.text()
     assert 0 < found.result.language_probability < 1
@@ -86,37 +86,37 @@ def test_words_lie_inside_their_segment_and_make_up_its_text(
         assert 0 <= segment.probability <= 1
 
 
-def test_a_wav_an_array_and_bytes_say_the_same(
+def test_a_wav_an_array_and_bytes_give_the_same_transcript(
     audio: AudioManager, noise: np.ndarray, tmp_path: Path
 ) -> None:
     path = tmp_path / "noise.wav"
     soundfile.write(path, noise, RATE, subtype="FLOAT")
-    expected = said(audio, noise)
-    assert said(audio, path) == said(audio, path.read_bytes()) == expected
+    expected = transcript(audio, noise)
+    assert transcript(audio, path) == transcript(audio, path.read_bytes()) == expected
 
 
 def test_stereo_is_mixed_down(audio: AudioManager, noise: np.ndarray) -> None:
-    assert said(audio, np.stack([noise, noise], axis=1)) == said(audio, noise)
+    assert transcript(audio, np.stack([noise, noise], axis=1)) == transcript(audio, noise)
 
 
-def test_the_runner_says_what_python_says(
+def test_the_runner_transcribes_what_python_does(
     audio: AudioManager, model: Path, noise: np.ndarray, tmp_path: Path
 ) -> None:
     path = tmp_path / "noise.wav"
     soundfile.write(path, noise, RATE, subtype="FLOAT")
     runner = native.build(targets.host()).runner
     words = [runner, "transcribe", model, path, "--language", "en", "--json"]
-    told = json.loads(run([*words, "--no-fallback"], timeout_s=300).stdout)
+    output = json.loads(run([*words, "--no-fallback"], timeout_s=300).stdout)
     expected = list(audio.transcribe(noise, language="en", temperature_step=0.0))
-    assert [segment["text"] for segment in told["segments"]] == [s.text for s in expected]
-    assert told["audio_seconds"] == pytest.approx(3)
+    assert [segment["text"] for segment in output["segments"]] == [s.text for s in expected]
+    assert output["audio_seconds"] == pytest.approx(3)
 
 
 @pytest.mark.parametrize(
     ("content", "status"),
     [(b"", 10), (b"RIFF\0\0\0\0WAVEfmt \xff\xff\xff\xff", 10), (b"RIFF\0\0\0\0WAVE", 10)],
 )
-def test_the_runner_refuses_what_is_no_wav(
+def test_the_runner_refuses_what_is_not_a_wav(
     model: Path, tmp_path: Path, content: bytes, status: int
 ) -> None:
     path = tmp_path / "broken.wav"
@@ -136,25 +136,25 @@ def test_cancelling_ends_a_transcript_soon(audio: AudioManager) -> None:
     list(answer)
     assert answer.result.cancelled
     assert not answer.is_running
-    assert said(audio, loud[: 2 * RATE])
+    assert transcript(audio, loud[: 2 * RATE])
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.5, 2.0, 6.0])
-def test_a_cancel_is_heard_while_a_long_spectrogram_or_a_window_is_computed(
+def test_a_cancel_takes_effect_while_a_long_spectrogram_or_a_window_is_computed(
     slow: AudioManager, after_s: float
 ) -> None:
     # On one thread the spectrogram alone takes seconds, and the encoder a second for each window.
     loud = np.random.default_rng(2).standard_normal(600 * RATE).astype(np.float32)
-    told: list[float] = []
+    reported: list[float] = []
     answer = slow.transcribe(
-        loud, language="en", on_progress=lambda _: told.append(time.monotonic())
+        loud, language="en", on_progress=lambda _: reported.append(time.monotonic())
     )
     time.sleep(after_s)
     begun = time.monotonic()
     answer.close()
     # 200 ms where nobody else works: benchmarks/audio_latency.py measures that.
     assert time.monotonic() - begun < 2
-    assert len(told) >= 2 * after_s
+    assert len(reported) >= 2 * after_s
 
 
 @pytest.fixture(scope="module")
@@ -179,10 +179,10 @@ def test_what_on_progress_raises_reaches_the_reader(audio: AudioManager, noise: 
 
 
 def test_progress_rises_to_one(audio: AudioManager, noise: np.ndarray) -> None:
-    told: list[float] = []
-    said(audio, noise, on_progress=told.append)
-    assert told == sorted(told)
-    assert told[-1] == 1
+    reported: list[float] = []
+    transcript(audio, noise, on_progress=reported.append)
+    assert reported == sorted(reported)
+    assert reported[-1] == 1
 
 
 @pytest.mark.parametrize(
@@ -198,16 +198,16 @@ def test_progress_rises_to_one(audio: AudioManager, noise: np.ndarray) -> None:
         (np.zeros(RATE, dtype=np.float32), {"language": "yue"}, "does not know"),
     ],
 )
-def test_what_cannot_be_is_refused(
+def test_invalid_requests_are_refused(
     audio: AudioManager, samples: np.ndarray, options: dict[str, object], words: str
 ) -> None:
     with pytest.raises(errors.InvalidArgumentError, match=words):
         audio.transcribe(samples, **{"language": "en", **options}).text()
 
 
-def test_less_than_a_tenth_of_a_second_says_nothing(audio: AudioManager) -> None:
+def test_less_than_a_tenth_of_a_second_gives_nothing(audio: AudioManager) -> None:
     for count in (1, 150, RATE // 10 - 1):
-        assert said(audio, np.ones(count, dtype=np.float32)) == []
+        assert transcript(audio, np.ones(count, dtype=np.float32)) == []
 
 
 def test_a_model_for_english_only_translates_nothing(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def bundle(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def test_a_bundle_is_packaged_verified_and_heard(
+def test_a_bundle_is_packaged_verified_and_used(
     bundle: Path, audio: AudioManager, noise: np.ndarray
 ) -> None:
     verify(bundle)
@@ -281,7 +281,7 @@ def test_a_bundle_is_packaged_verified_and_heard(
     assert manifest.audio is not None
     assert (manifest.task, manifest.engine) == ("audio", "whisper")
     with AudioManager.open(bundle) as manager:
-        assert said(manager, noise) == said(audio, noise)
+        assert transcript(manager, noise) == transcript(audio, noise)
     with pytest.raises(errors.FormatMismatchError, match="for `audio`"):
         TextManager.open(bundle)
 
@@ -293,7 +293,7 @@ def test_a_bundle_of_text_is_refused(tmp_path: Path) -> None:
         AudioManager.open(output)
 
 
-def test_hearing_and_writing_at_once_gives_what_each_gives_alone(
+def test_speech_and_text_at_once_give_what_each_gives_alone(
     audio: AudioManager, noise: np.ndarray, tmp_path: Path
 ) -> None:
     output = tmp_path / "tiny.host"
@@ -301,12 +301,12 @@ def test_hearing_and_writing_at_once_gives_what_each_gives_alone(
     with TextManager.open(output) as text:
         options = {"max_tokens": 24, "temperature": 0}
         written = text.generate("The sky is", **options).text()
-        heard = said(audio, noise)
+        expected = transcript(audio, noise)
         for _ in range(3):
-            hearing = audio.transcribe(noise, language="en", temperature_step=0.0)
+            speech = audio.transcribe(noise, language="en", temperature_step=0.0)
             writing = text.generate("The sky is", **options)
             assert writing.text() == written
-            assert hearing.text() == "".join(piece for _, _, piece in heard).strip()
+            assert speech.text() == "".join(piece for _, _, piece in expected).strip()
 
 
 def test_long_audio_goes_through_in_windows(audio: AudioManager) -> None:
@@ -338,16 +338,16 @@ header += struct.pack("<IHHIIHH", 16, 1, 2, rate, 4 * rate, 4, 16)
 with path.open("wb") as file:
     file.write(header + b"data" + struct.pack("<I", size))
     file.truncate(len(header) + 8 + size)
-heard = []
+windows = []
 
 def engine(samples, options, on_segment, result):
-    heard.append(len(samples))
+    windows.append(len(samples))
 
 request = TranscriptionRequest(language="en", temperature_step=0.0)
 job = transcription.Job(path, request)
 before = peak_mib()
 transcription.Transcription(engine, lambda: None, job).text()
-print(sum(heard) // sound.SAMPLE_RATE, max(heard) // sound.SAMPLE_RATE, peak_mib() - before)
+print(sum(windows) // sound.SAMPLE_RATE, max(windows) // sound.SAMPLE_RATE, peak_mib() - before)
 """
 
 

@@ -19,7 +19,7 @@ from sphere_edge.bundle.verify import verify
 from sphere_edge.run import run
 from sphere_edge.toolchain import native, targets
 from tests import random_diffusion, random_gguf, random_whisper
-from tests.painting import packaged, pixels
+from tests.image_calls import packaged, pixels
 
 MUTATIONS = 8
 
@@ -44,7 +44,7 @@ def test_single_parts_make_the_same_bundle_as_a_whole_checkpoint(
 
 
 @pytest.mark.parametrize("quantization", ["q8_0", "q4_K"])
-def test_quantized_models_are_smaller_and_still_paint(
+def test_quantized_models_are_smaller_and_still_work(
     folder: Path, image_model: Path, image_bundle: Path, quantization: str
 ) -> None:
     made = packaged(image_model, folder / f"random.{quantization}", quantization)
@@ -100,12 +100,12 @@ def test_a_model_that_lacks_a_part_is_refused_not_crashed_on(folder: Path, part:
 
 def replace_model(folder: Path, manifest: str, content: bytes) -> None:
     """Writes a bundle whose hashes are right and whose model is not."""
-    told = json.loads(manifest)
+    document = json.loads(manifest)
     (folder / "model.gguf").write_bytes(content)
-    for file in told["files"]:
+    for file in document["files"]:
         if file["path"] == "model.gguf":
             file |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    (folder / "bundle.json").write_text(json.dumps(told))
+    (folder / "bundle.json").write_text(json.dumps(document))
 
 
 @pytest.mark.parametrize("kept", [0.999, 0.5, 0.001])
@@ -139,9 +139,9 @@ def test_no_damaged_model_brings_the_process_down(
     size = ["--width", "64", "--height", "64", "--steps", "1", "--output", "/dev/null", "--json"]
     runner = native.build_for("image", targets.host()).runner
     done = run([runner, "imagine", broken, "a fox", *size], timeout_s=300, check=False)
-    # What was hit may not matter, and then a picture is painted.
-    told = json.loads(done.stdout)
-    assert done.exit_code == (told["error"]["code"] if "error" in told else 0)
+    # What was hit may not matter, and then an image is generated.
+    document = json.loads(done.stdout)
+    assert done.exit_code == (document["error"]["code"] if "error" in document else 0)
     assert done.exit_code in (0, errors.Status.MODEL_CORRUPT, errors.Status.UNSUPPORTED)
 
 
@@ -168,14 +168,14 @@ def test_what_the_engine_finds_wrong_first_is_the_cause_that_is_told(
         packaged(model, folder / "misshapen.host")
 
 
-def test_a_shifted_schedule_is_kept_in_the_bundle_and_paints_otherwise(
+def test_a_shifted_schedule_is_kept_in_the_bundle_and_changes_the_image(
     folder: Path, image_bundle: Path
 ) -> None:
     shifted = folder / "shifted"
     shutil.copytree(image_bundle, shifted)
-    told = json.loads((image_bundle / "bundle.json").read_text())
-    assert "flow_shift" not in told["image"]
-    told["image"]["flow_shift"] = 1.5
-    (shifted / "bundle.json").write_text(json.dumps(told))
+    document = json.loads((image_bundle / "bundle.json").read_text())
+    assert "flow_shift" not in document["image"]
+    document["image"]["flow_shift"] = 1.5
+    (shifted / "bundle.json").write_text(json.dumps(document))
     with ImageManager.open(shifted, threads=1) as other, ImageManager.open(image_bundle) as own:
         assert pixels(other, steps=3) != pixels(own, steps=3)

@@ -1,4 +1,4 @@
-"""FLUX.2, FLUX.2 klein and Ovis-Image with random weights: packaged, told apart, painted with."""
+"""FLUX.2, FLUX.2 klein and Ovis-Image with random weights: packaged, told apart, used."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 
 from sphere_edge import ImageManager
 from tests import random_flux
-from tests.painting import packaged, pixels
+from tests.image_calls import packaged, pixels
 
 
 @pytest.mark.parametrize("family", random_flux.FAMILIES)
-def test_kin_of_flux_paint_the_same_picture_twice(family: str, tmp_path: Path) -> None:
+def test_kin_of_flux_generate_the_same_image_twice(family: str, tmp_path: Path) -> None:
     model = random_flux.write(tmp_path / f"{family}.safetensors", family)
     with ImageManager.open(packaged(model, tmp_path / "bundle"), threads=1) as image:
         assert image.info.family == family

@@ -1,4 +1,4 @@
-"""ImageManager on the real engine with random weights: it paints noise, but always the same."""
+"""ImageManager on the real engine with random weights: it generates noise, but always the same."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sphere_edge.runtime import library
 from sphere_edge.runtime.image_generation import ImageProgress
 from sphere_edge.runtime.image_request import Lora
 from tests import random_diffusion, random_gguf, random_whisper
-from tests.painting import SIDE, SMALL, packaged, pixels
+from tests.image_calls import SIDE, SMALL, packaged, pixels
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,12 @@ def image(bundle: Path) -> ImageManager:
 
 @pytest.fixture(scope="module")
 def reader(folder: Path) -> ImageManager:
-    """A model whose VAE reads pictures too."""
+    """A model whose VAE has an encoder, too."""
     model = random_diffusion.write(folder / "reader.safetensors", with_encoder=True)
     return ImageManager.open(packaged(model, folder / "reader.host", "q8_0"), threads=1)
 
 
-def test_the_same_seed_gives_the_same_picture_whatever_came_before(image: ImageManager) -> None:
+def test_the_same_seed_gives_the_same_image_whatever_came_before(image: ImageManager) -> None:
     first = pixels(image)
     assert len(set(first)) > 10
     assert pixels(image, "two trees", seed=6) != first
@@ -55,24 +55,31 @@ def test_the_same_seed_gives_the_same_picture_whatever_came_before(image: ImageM
 
 def test_a_batch_is_its_seeds_one_by_one(image: ImageManager) -> None:
     batch = image.generate("a fox", **SMALL, seed=5, batch=2)
-    assert [picture.seed for picture in batch] == [5, 6]
-    assert [picture.image.tobytes() for picture in batch] == [pixels(image), pixels(image, seed=6)]
+    assert [generated.seed for generated in batch] == [5, 6]
+    assert [generated.image.tobytes() for generated in batch] == [
+        pixels(image),
+        pixels(image, seed=6),
+    ]
 
 
-def test_a_fresh_seed_is_told_and_paints_the_same_again(image: ImageManager) -> None:
-    picture = image.generate("a fox", **SMALL)[0]
-    assert pixels(image, seed=picture.seed) == picture.image.tobytes()
+def test_a_fresh_seed_is_reported_and_gives_the_same_image_again(image: ImageManager) -> None:
+    generated = image.generate("a fox", **SMALL)[0]
+    assert pixels(image, seed=generated.seed) == generated.image.tobytes()
 
 
-def test_a_png_says_what_it_was_painted_from(image: ImageManager, tmp_path: Path) -> None:
-    picture = image.generate("Ein Fuchs im Schnee ❄", **SMALL, seed=7, sampler="heun")[0]
-    picture.save(tmp_path / "fox.png")
+def test_a_png_says_what_it_was_generated_from(image: ImageManager, tmp_path: Path) -> None:
+    generated = image.generate("Ein Fuchs im Schnee ❄", **SMALL, seed=7, sampler="heun")[0]
+    generated.save(tmp_path / "fox.png")
     with Image.open(tmp_path / "fox.png") as read:
-        assert read.tobytes() == picture.image.tobytes()
-        told = json.loads(read.info["parameters"])
-    assert told["prompt"] == "Ein Fuchs im Schnee ❄"
-    assert (told["seed"], told["steps"], told["sampler"]) == (7, 2, "heun")
-    assert (told["width"], told["height"], told["model"]) == (SIDE, SIDE, "random.host")
+        assert read.tobytes() == generated.image.tobytes()
+        parameters = json.loads(read.info["parameters"])
+    assert parameters["prompt"] == "Ein Fuchs im Schnee ❄"
+    assert (parameters["seed"], parameters["steps"], parameters["sampler"]) == (7, 2, "heun")
+    assert (parameters["width"], parameters["height"], parameters["model"]) == (
+        SIDE,
+        SIDE,
+        "random.host",
+    )
 
 
 def test_steps_are_reported_and_what_the_receiver_raises_ends_the_call(
@@ -91,7 +98,7 @@ def test_steps_are_reported_and_what_the_receiver_raises_ends_the_call(
         image.generate("a fox", **SMALL, on_progress=refuse)
 
 
-def test_a_picture_cannot_be_asked_for_while_one_is_reported(image: ImageManager) -> None:
+def test_a_image_cannot_be_asked_for_while_one_is_reported(image: ImageManager) -> None:
     def again(_: ImageProgress) -> None:
         pixels(image)
 
@@ -103,38 +110,38 @@ def test_previews_come_with_the_steps(image: ImageManager) -> None:
     seen: list[ImageProgress] = []
     first = pixels(image)
     assert pixels(image, preview=True, on_progress=seen.append) == first
-    assert all(told.preview is not None and told.preview.mode == "RGB" for told in seen)
+    assert all(at.preview is not None and at.preview.mode == "RGB" for at in seen)
 
 
 @pytest.mark.parametrize(
     ("sampler", "schedule"),
     [("euler", "discrete"), ("euler_a", "karras"), ("dpm++2m", "simple"), ("lcm", "gits")],
 )
-def test_samplers_and_schedules_end_with_a_picture(
+def test_samplers_and_schedules_end_with_a_image(
     image: ImageManager, sampler: str, schedule: str
 ) -> None:
     assert len(set(pixels(image, sampler=sampler, schedule=schedule))) > 10
 
 
-def test_tiles_give_nearly_the_same_picture(image: ImageManager) -> None:
+def test_tiles_give_nearly_the_same_image(image: ImageManager) -> None:
     whole = np.frombuffer(pixels(image), np.uint8).astype(int)
     tiled = np.frombuffer(pixels(image, vae_tiling=True), np.uint8).astype(int)
     assert np.abs(whole - tiled).mean() < 8
 
 
-def test_cancelling_ends_a_picture_soon_and_the_next_is_whole(image: ImageManager) -> None:
+def test_cancelling_ends_a_image_soon_and_the_next_is_whole(image: ImageManager) -> None:
     first = pixels(image)
     begun = threading.Event()
     took: list[float] = []
 
-    def paint() -> None:
+    def generate() -> None:
         with pytest.raises(errors.CancelledError):
             image.generate(
                 "a fox", width=512, height=512, steps=500, on_progress=lambda _: begun.set()
             )
         took.append(time.monotonic())
 
-    thread = threading.Thread(target=paint)
+    thread = threading.Thread(target=generate)
     thread.start()
     assert begun.wait(120)
     asked = time.monotonic()
@@ -165,26 +172,26 @@ def resident_bytes() -> int:
     return pages * resource.getpagesize()
 
 
-def test_memory_does_not_grow_with_the_pictures(image: ImageManager) -> None:
+def test_memory_does_not_grow_with_the_images(image: ImageManager) -> None:
     def stop(at: ImageProgress) -> None:
         raise KeyError(at.step)
 
-    def paint() -> None:
+    def generate() -> None:
         pixels(image)
         with pytest.raises(KeyError):
             image.generate("a fox", **SMALL, on_progress=stop)
 
     for _ in range(2):
-        paint()
+        generate()
     before = resident_bytes()
     for _ in range(6):
-        paint()
-    # One picture's working memory would be seven megabytes.
+        generate()
+    # One image's working memory would be seven megabytes.
     assert resident_bytes() - before < 10 * 2**20
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"steps": 0}, "the number of steps is not from 1 to 500: `0`"),
         ({"width": 0}, "the width is not from 16 to 4096: `0`"),
@@ -211,20 +218,20 @@ def test_memory_does_not_grow_with_the_pictures(image: ImageManager) -> None:
         ({"loras": [Lora(Path("none"), float("inf"))]}, "strength is not a number"),
     ],
 )
-def test_impossible_wishes_are_refused(
-    image: ImageManager, options: dict[str, object], said: str
+def test_invalid_requests_are_refused(
+    image: ImageManager, options: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(errors.InvalidArgumentError, match=said.replace("`", ".")):
+    with pytest.raises(errors.InvalidArgumentError, match=message.replace("`", ".")):
         image.generate(**{"prompt": "a fox", **SMALL, **options})
 
 
-def test_a_model_that_reads_no_pictures_says_so(image: ImageManager) -> None:
+def test_a_model_that_reads_no_images_says_so(image: ImageManager) -> None:
     assert not image.info.reads_pictures
     with pytest.raises(errors.UnsupportedError, match="it has no encoder"):
         image.generate("a fox", steps=2, init=Image.new("RGB", (SIDE, SIDE)))
 
 
-def test_a_picture_can_be_started_from_and_masked(reader: ImageManager) -> None:
+def test_a_image_can_be_started_from_and_masked(reader: ImageManager) -> None:
     init = Image.linear_gradient("L").resize((SIDE, SIDE)).convert("RGB")
     mask = Image.new("L", (SIDE, SIDE))
     mask.paste(255, (0, 0, SIDE // 2, SIDE))
@@ -252,7 +259,7 @@ def lora_for(layer: str, width: int) -> dict[str, npt.NDArray[np.float32]]:
     }
 
 
-def test_a_lora_changes_the_picture_and_is_gone_afterwards(
+def test_a_lora_changes_the_image_and_is_gone_afterwards(
     image: ImageManager, tmp_path: Path
 ) -> None:
     lora = lora_for(LAYER, 128)
@@ -283,20 +290,20 @@ def test_a_lora_for_another_model_is_refused_before_a_step(
 
 def test_three_managers_at_once_do_what_they_do_alone(image: ImageManager, folder: Path) -> None:
     library.load(task="image")
-    hearing = AudioManager.open(random_whisper.write(folder / "whisper.bin"))
+    audio = AudioManager.open(random_whisper.write(folder / "whisper.bin"))
     text = TextManager.open(random_gguf.write(folder / "text.gguf"))
     noise = (np.random.default_rng(1).standard_normal(16000) * 0.1).astype(np.float32)
 
     def talk() -> object:
         return text.generate("the", max_tokens=40, temperature=0).text()
 
-    def hear() -> object:
-        return hearing.transcribe(noise, language="en", temperature_step=0.0).text()
+    def transcribe() -> object:
+        return audio.transcribe(noise, language="en", temperature_step=0.0).text()
 
-    def paint() -> object:
+    def generate() -> object:
         return pixels(image)
 
-    work = (talk, hear, paint)
+    work = (talk, transcribe, generate)
     alone = [do() for do in work]
     together: dict[int, list[object]] = {}
 
@@ -308,4 +315,4 @@ def test_three_managers_at_once_do_what_they_do_alone(image: ImageManager, folde
         thread.start()
     for thread in threads:
         thread.join(300)
-    assert together == {index: [said] * 2 for index, said in enumerate(alone)}
+    assert together == {index: [output] * 2 for index, output in enumerate(alone)}

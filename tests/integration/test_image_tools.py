@@ -19,32 +19,32 @@ from sphere_edge.toolchain import native, targets
 SIDE = 64
 
 
-def test_the_runner_paints_what_python_paints(image_bundle: Path, tmp_path: Path) -> None:
+def test_the_runner_generates_what_python_does(image_bundle: Path, tmp_path: Path) -> None:
     with ImageManager.open(image_bundle) as image:
-        picture = image.generate("a fox", width=SIDE, height=SIDE, steps=2, seed=5)[0]
-        painted = picture.image.tobytes()
+        generated = image.generate("a fox", width=SIDE, height=SIDE, steps=2, seed=5)[0]
+        expected = generated.image.tobytes()
     runner = native.build_for("image", targets.host()).runner
     words = [runner, "imagine", image_bundle, "a fox", "--output", tmp_path / "fox.png", "--json"]
     size = ["--width", "64", "--height", "64", "--steps", "2", "--seed", "5"]
-    told = json.loads(run([*words, *size], timeout_s=300).stdout)
-    with Image.open(told["images"][0]["path"]) as read:
-        assert read.tobytes() == painted
+    output = json.loads(run([*words, *size], timeout_s=300).stdout)
+    with Image.open(output["images"][0]["path"]) as read:
+        assert read.tobytes() == expected
         assert json.loads(read.info["parameters"]) == {"prompt": "a fox", "seed": 5}
-    assert (told["steps"], told["backend"]) == (2, "cpu")
-    assert told["peak_rss_bytes"] > told["weights_bytes"] > 0
+    assert (output["steps"], output["backend"]) == (2, "cpu")
+    assert output["peak_rss_bytes"] > output["weights_bytes"] > 0
     with pytest.raises(ProgramFailedError) as caught:
         run([*words, "--steps", "0"], timeout_s=60)
     assert json.loads(caught.value.completed.stdout)["error"]["code"] == 10
 
 
-def test_bench_measures_painting(image_bundle: Path) -> None:
+def test_bench_measures_images(image_bundle: Path) -> None:
     with opened("local") as device:
         plan = images.ImagePlan(repeat=2, width=SIDE, height=SIDE, steps=2)
-        told = images.measure(device, image_bundle, plan).as_json()
-    assert told["family"] == "ernie-image"
-    assert (told["steps"], len(told["samples"])) == (2, 2)
-    assert 0 < told["seconds_per_step"] < told["total_seconds"]
-    assert told["peak_rss_bytes"] < 2 * told["predicted"]["peak_bytes"]
+        output = images.measure(device, image_bundle, plan).as_json()
+    assert output["family"] == "ernie-image"
+    assert (output["steps"], len(output["samples"])) == (2, 2)
+    assert 0 < output["seconds_per_step"] < output["total_seconds"]
+    assert output["peak_rss_bytes"] < 2 * output["predicted"]["peak_bytes"]
 
 
 def test_a_bundle_is_deployed_here_and_its_speed_is_reported(

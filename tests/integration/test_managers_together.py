@@ -1,4 +1,4 @@
-"""Text, speech and pictures at once in one process, under ThreadSanitizer."""
+"""Text, speech and images at once in one process, under ThreadSanitizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The built-in speech model, voice detection and live audio on the real engine."""
+"""The built-in speech model, VAD and live audio on the real engine."""
 
 from __future__ import annotations
 
@@ -34,29 +34,31 @@ def audio(bundle: Path) -> AudioManager:
 
 def samples() -> dict[str, np.ndarray]:
     folder = resources.speech_samples()
-    said = json.loads((folder / "samples.json").read_text())
-    return {text: soundfile.read(folder / name, dtype="float32")[0] for name, text in said.items()}
+    texts = json.loads((folder / "samples.json").read_text())
+    return {text: soundfile.read(folder / name, dtype="float32")[0] for name, text in texts.items()}
 
 
-def test_recordings_that_training_never_heard_are_written_down(audio: AudioManager) -> None:
-    said = samples()
-    wrong = sum(wrong_words(text, audio.transcribe(sound).text()) for text, sound in said.items())
+def test_recordings_outside_the_training_set_are_transcribed(audio: AudioManager) -> None:
+    recordings = samples()
+    wrong = sum(
+        wrong_words(text, audio.transcribe(sound).text()) for text, sound in recordings.items()
+    )
     # The card says how it does on more of them: these first twelve are its hard ones.
-    assert wrong <= 0.2 * sum(len(text.split()) for text in said)
+    assert wrong <= 0.2 * sum(len(text.split()) for text in recordings)
 
 
-def test_the_bundle_holds_a_voice_detector_and_is_sound(bundle: Path, audio: AudioManager) -> None:
+def test_the_bundle_holds_a_vad_model_and_is_sound(bundle: Path, audio: AudioManager) -> None:
     verify(bundle)
     assert {file.role for file in read_manifest(bundle).files} == {"model", "voice-detector"}
     assert audio.info.has_voice_detector
 
 
-def test_where_nobody_speaks_nothing_is_heard(audio: AudioManager) -> None:
+def test_where_nobody_speaks_vad_leaves_nothing(audio: AudioManager) -> None:
     noise = np.random.default_rng(1).standard_normal(2 * RATE).astype(np.float32) * 0.001
     assert audio.transcribe(noise, vad=True).text() == ""
 
 
-def test_the_detector_finds_speech_late_in_silence(audio: AudioManager) -> None:
+def test_vad_finds_speech_late_in_silence(audio: AudioManager) -> None:
     text, sound = ("close the door", samples()["close the door"])
     late = np.concatenate([np.zeros(8 * RATE, dtype=np.float32), sound])
     segments = list(audio.transcribe(late, vad=True))
@@ -98,7 +100,7 @@ def test_what_was_said_live_comes_soon_and_is_final_soon_after(audio: AudioManag
     found = arrivals(audio, whole, step_ms=500, silence_ms=600)
     partial = [at for at, one in found if not one.is_final]
     final = [at for at, one in found if one.is_final]
-    # The next step after the end hears all of it; then it waits, and a step may just have gone by.
+    # The next step after the end covers all of it; then it waits, and a step may just have gone by.
     assert partial[0] <= end + 0.6
     assert len(final) == 1
     assert final[0] <= end + 0.6 + 2 * 0.5 + 0.1
@@ -145,16 +147,16 @@ def test_the_built_in_model_is_transcribed_with_by_its_name(
     path = tmp_path / "door.flac"
     soundfile.write(path, sound, RATE)
 
-    def said(*words: str) -> str:
+    def transcript(*words: str) -> str:
         assert __main__.main(["transcribe", "tiny-whisper", str(path), *words]) == 0
         return capsys.readouterr().out
 
-    assert said() == f"{text}\n"
-    assert said("--format", "srt").splitlines()[2] == text
-    assert said("--format", "vtt").startswith("WEBVTT\n")
-    told = json.loads(said("--format", "json", "--words"))
-    assert [word["text"].strip() for word in told["segments"][0]["words"]] == text.split()
-    openai = json.loads(said("--format", "verbose-json"))
+    assert transcript() == f"{text}\n"
+    assert transcript("--format", "srt").splitlines()[2] == text
+    assert transcript("--format", "vtt").startswith("WEBVTT\n")
+    output = json.loads(transcript("--format", "json", "--words"))
+    assert [word["text"].strip() for word in output["segments"][0]["words"]] == text.split()
+    openai = json.loads(transcript("--format", "verbose-json"))
     assert (openai["text"], openai["language"], openai["task"]) == (text, "en", "transcribe")
     for wrong in (["--format", "pdf"], ["--language", "klingon"]):
         assert __main__.main(["transcribe", "tiny-whisper", str(path), *wrong]) != 0
@@ -194,6 +196,6 @@ def test_eight_bit_wav_and_a_header_that_promises_ten_hours(
     header = b"RIFF" + struct.pack("<I", ten_hours + 36) + b"WAVEfmt "
     header += struct.pack("<IHHIIHH", 16, 1, 1, RATE, 2 * RATE, 2, 16)
     path.write_bytes(header + b"data" + struct.pack("<I", ten_hours) + bytes(980))
-    told = audio.transcribe(path)
-    assert told.text() == ""
-    assert told.result.audio_seconds < 1
+    found = audio.transcribe(path)
+    assert found.text() == ""
+    assert found.result.audio_seconds < 1

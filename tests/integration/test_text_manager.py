@@ -50,7 +50,7 @@ def endless(text: TextManager) -> Generation:
     return text.generate("the", **GREEDY)
 
 
-def test_it_says_what_was_opened(text: TextManager) -> None:
+def test_info_describes_what_was_opened(text: TextManager) -> None:
     info = text.info
     assert (info.name, info.engine, info.family) == ("random-llama", "llama", "llama")
     assert (info.threads, info.context_tokens) == (2, 4096)
@@ -128,8 +128,8 @@ def test_a_grammar_is_followed(text: TextManager) -> None:
     answer = text.generate("the", grammar='root ::= "yes" | "no"', seed=3, max_tokens=9)
     assert answer.text() in ("yes", "no")
     schema = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"]}
-    said = text.generate("the", json_schema=schema, seed=3, max_tokens=200).text()
-    assert said.replace(" ", "").replace("\n", "") in ('{"a":1}', '{"a":2}')
+    output = text.generate("the", json_schema=schema, seed=3, max_tokens=200).text()
+    assert output.replace(" ", "").replace("\n", "") in ('{"a":1}', '{"a":2}')
 
 
 def test_logits_are_those_that_greedy_answers_follow(text: TextManager) -> None:
@@ -175,9 +175,9 @@ def test_a_chat_goes_through_the_models_template(text: TextManager) -> None:
 
 def test_the_second_turn_computes_only_what_is_new(text: TextManager) -> None:
     first = text.chat(CHAT, max_tokens=5, **GREEDY)
-    said = first.text()
+    reply = first.text()
     assert first.result.cached_tokens == 0
-    turns = [*CHAT, {"role": "assistant", "content": said}, {"role": "user", "content": "more"}]
+    turns = [*CHAT, {"role": "assistant", "content": reply}, {"role": "user", "content": "more"}]
     second = text.chat(turns, max_tokens=5, **GREEDY)
     again = second.text()
     assert second.result.cached_tokens >= first.result.prompt_tokens
@@ -317,7 +317,7 @@ def test_closing_twice_is_fine_and_a_closed_model_says_so(model: Path) -> None:
     text.close()
     text.cancel()
     assert not answer.is_running
-    # What it had said is lost, but reading on does not wait for ever.
+    # What was not read is lost, but reading on does not block.
     assert list(answer) == []
     for call in (lambda: text.tokenize("the"), lambda: text.generate("the"), text.reset):
         with pytest.raises(errors.InvalidArgumentError, match="has been closed"):

@@ -1,4 +1,4 @@
-"""The built-in image model draws what it is told, through the whole tool."""
+"""The built-in image model draws what the prompt names, through the whole tool."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ def test_words_become_shapes(image: ImageManager, colour: str, shape: str) -> No
     assert found.count((colour, shape)) >= 2, found
 
 
-def test_its_name_is_enough_to_paint_with_it(
+def test_its_name_is_enough_to_use_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["generate-image", "a red circle", "tiny-image", "-o", "circle.png", "--seed", "1"]
     assert __main__.main(words) == 0
     assert capsys.readouterr().out == "circle.png\n"
-    with Image.open("circle.png") as picture:
-        assert shapes.recognise(np.asarray(picture)) == ("red", "circle")
+    with Image.open("circle.png") as written:
+        assert shapes.recognise(np.asarray(written)) == ("red", "circle")
     assert [path.name for path in tmp_path.iterdir()] == ["circle.png"]
 
 
-def test_a_word_it_never_heard_still_ends_with_a_picture(image: ImageManager) -> None:
-    picture = image.generate("a castle in the fog", seed=1)[0].image
-    assert picture.size == (shapes.SIDE, shapes.SIDE)
+def test_an_unknown_word_still_ends_with_an_image(image: ImageManager) -> None:
+    generated = image.generate("a castle in the fog", seed=1)[0].image
+    assert generated.size == (shapes.SIDE, shapes.SIDE)

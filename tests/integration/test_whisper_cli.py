@@ -55,11 +55,11 @@ def multilingual(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def theirs(programs: Path, model: Path, recording: Path, *words: str | Path) -> Lines:
-    told = run(
+    done = run(
         [programs / "whisper-cli", "-m", model, "-f", recording, "-t", "2", "-ng", *words],
         timeout_s=300,
     )
-    return LINE.findall(told.stdout)
+    return LINE.findall(done.stdout)
 
 
 def ours(audio: AudioManager, recording: Path, **options: object) -> Lines:

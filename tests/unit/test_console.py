@@ -31,17 +31,17 @@ def on_a_terminal(script: str, **environment: str) -> str:
         env={**os.environ, "TERM": "xterm", **environment},
     )
     os.close(theirs)
-    said = b""
+    output = b""
     try:
         while piece := os.read(ours, 4096):
-            said += piece
+            output += piece
     except OSError:
         # Linux ends a terminal whose last user has gone with an error instead of an empty read.
         assert process.wait(timeout=60) == 0
     finally:
         os.close(ours)
     assert process.wait(timeout=60) == 0
-    return said.decode()
+    return output.decode()
 
 
 def test_a_pipe_gets_one_line_per_step_and_no_control_characters() -> None:
@@ -55,16 +55,16 @@ def test_a_pipe_gets_one_line_per_step_and_no_control_characters() -> None:
 
 
 def test_a_terminal_gets_a_bar_and_colours() -> None:
-    said = on_a_terminal(WORK)
-    assert "\x1b[" in said
-    assert "━" in said
-    assert "hashing files" in said
+    output = on_a_terminal(WORK)
+    assert "\x1b[" in output
+    assert "━" in output
+    assert "hashing files" in output
 
 
 def test_no_colour_where_it_is_not_wanted_even_on_a_terminal() -> None:
-    said = on_a_terminal("from sphere_edge import console; console.error('no')", NO_COLOR="1")
-    assert "\x1b[3" not in said
-    assert "error: " in said
+    output = on_a_terminal("from sphere_edge import console; console.error('no')", NO_COLOR="1")
+    assert "\x1b[3" not in output
+    assert "error: " in output
 
 
 def test_a_table_in_a_pipe_is_never_cut_or_folded(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,15 +31,15 @@ def sine(hertz: float, rate: int, seconds: float = 1.0) -> np.ndarray:
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000])
 def test_a_sine_of_any_rate_stays_the_same_sine(rate: int) -> None:
-    heard = read(sine(440, rate), rate)
-    assert abs(len(heard) - RATE) <= 1
+    samples = read(sine(440, rate), rate)
+    assert abs(len(samples) - RATE) <= 1
     middle = slice(2000, 14000)
-    assert np.abs(heard[middle] - sine(440, RATE)[middle]).max() < 2e-3
+    assert np.abs(samples[middle] - sine(440, RATE)[middle]).max() < 2e-3
 
 
 def test_what_is_above_half_the_rate_is_gone_and_not_folded_down() -> None:
-    heard = read(sine(11000, 48000), 48000)
-    assert np.abs(heard[2000:14000]).max() < 1e-3
+    samples = read(sine(11000, 48000), 48000)
+    assert np.abs(samples[2000:14000]).max() < 1e-3
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_lossless_files_come_back_as_they_were(
 def test_lossy_files_keep_the_pitch(format: str, subtype: str) -> None:
     file = io.BytesIO()
     soundfile.write(file, sine(440, 44100), 44100, format=format, subtype=subtype)
-    heard = read(file.getvalue())
-    spectrum = np.abs(np.fft.rfft(heard[:RATE], RATE))
+    samples = read(file.getvalue())
+    spectrum = np.abs(np.fft.rfft(samples[:RATE], RATE))
     assert spectrum.argmax() == 440
 
 
@@ -106,11 +106,11 @@ def test_m4a_and_its_kin_keep_pitch_length_and_loudness(
     container: str, codec: str, rate: int
 ) -> None:
     tone = sine(440, rate, 12.0)
-    heard = read(encoded(np.stack([tone, tone], axis=1), rate, container, codec))
-    assert 12 * RATE <= len(heard) < 12.1 * RATE
-    spectrum = np.abs(np.fft.rfft(heard[RATE : 2 * RATE]))
+    samples = read(encoded(np.stack([tone, tone], axis=1), rate, container, codec))
+    assert 12 * RATE <= len(samples) < 12.1 * RATE
+    spectrum = np.abs(np.fft.rfft(samples[RATE : 2 * RATE]))
     assert spectrum.argmax() == 440
-    assert np.abs(heard[RATE : 11 * RATE]).max() == pytest.approx(0.5, abs=0.05)
+    assert np.abs(samples[RATE : 11 * RATE]).max() == pytest.approx(0.5, abs=0.05)
 
 
 def test_the_channels_of_an_m4a_are_averaged() -> None:

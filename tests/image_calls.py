@@ -1,4 +1,4 @@
-"""What tests of the image engine share: small wishes, bundles of random models, raw pixels."""
+"""What tests of the image engine share: small requests, bundles of random models, raw pixels."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def packaged(model: Path, output: Path, quantization: str | None = None) -> Path
 
 
 def pixels(manager: ImageManager, prompt: str = "a fox", **options: object) -> bytes:
-    """Of one small picture; seed 5 unless told otherwise."""
+    """Of one small image; seed 5 unless given otherwise."""
     options = {**SMALL, "seed": 5, **options}
     return manager.generate(prompt, **options)[0].image.tobytes()
