@@ -34,7 +34,7 @@ hint: choose one of: pixel9, pixel10, pixel8
 def reference() -> str:
     """The whole page."""
     parts = [_HEAD, _exit_codes()]
-    for words, command in _commands((), typer.main.get_command(cli.app)):
+    for words, command in _commands((), typer.main.get_command(cli.app())):
         parts.append(f"## {' '.join(words)}\n\n{_section(words, command)}")
     return "\n".join(parts)
 

@@ -7,6 +7,7 @@ imports nothing heavy.
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -14,38 +15,25 @@ from typing import Annotated, Any
 import typer
 
 from sphere_edge import __version__
-from sphere_edge.cli import (
-    bench,
-    devices,
-    measure,
-    models,
-    profiles,
-    runtime,
-    simulate,
-    start,
-    talk,
-)
 from sphere_edge.cli.flags import Action, help_unless_invoked
 
 # Newer Typer carries its own click, older ones use the public one: this finds the right class.
 _ClickUsageError: Any = typer.BadParameter.__base__
 _QUOTED = re.compile(r"'([^']+)'")
-
-app = typer.Typer(
-    name="sphere-edge",
-    add_completion=False,
-    invoke_without_command=True,
-    pretty_exceptions_enable=False,
-    # Plain help: boxes leave too few columns for words, and markup eats what is in brackets.
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-# In the order of `--help`.
-for group in (models, talk, measure, start, devices, simulate):
-    app.add_typer(group.app)
-app.add_typer(bench.app, name="bench")
-app.add_typer(profiles.app, name="profiles")
-app.add_typer(runtime.app, name="runtime")
+# The module of each group, in the order of `--help`, and its commands.
+GROUPS = {
+    "models": ("package", "inspect", "verify"),
+    "talk": ("run", "chat", "transcribe", "imagine", "generate-image"),
+    "measure": ("certify", "eval"),
+    "start": ("doctor", "quickstart"),
+    "devices": ("devices", "deploy", "rollback", "device"),
+    "simulate": ("simulate",),
+    "bench": ("bench",),
+    "profiles": ("profiles",),
+    "runtime": ("runtime",),
+}
+# Groups whose name is typed before the command's.
+_NAMED = ("bench", "profiles", "runtime")
 
 
 class UsageError(Exception):
@@ -57,13 +45,36 @@ class UsageError(Exception):
         self.hint = hint
 
 
+def app(words: Sequence[str] = ()) -> typer.Typer:
+    """The command line; if `words` name a command, only its group, which starts sooner.
+
+    No option of the program itself takes a value, so the first word without a dash is the command.
+    """
+    command = next((word for word in words if not word.startswith("-")), None)
+    groups = [name for name, commands in GROUPS.items() if command in commands] or list(GROUPS)
+    root = typer.Typer(
+        name="sphere-edge",
+        add_completion=False,
+        invoke_without_command=True,
+        pretty_exceptions_enable=False,
+        # Plain help: boxes leave too few columns for words, and markup eats what is in brackets.
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    root.callback(invoke_without_command=True)(sphere_edge)
+    for group in groups:
+        module = importlib.import_module(f"sphere_edge.cli.{group}")
+        root.add_typer(module.app, name=group if group in _NAMED else None)
+    return root
+
+
 def parse(words: Sequence[str]) -> Action | None:
     """The action of the command line `words`; None when it asked for help, which is printed.
 
     Raises UsageError.
     """
     try:
-        result = typer.main.get_command(app).main(
+        result = typer.main.get_command(app(words)).main(
             args=list(words), prog_name="sphere-edge", standalone_mode=False
         )
     except _ClickUsageError as error:
@@ -75,7 +86,6 @@ def parse(words: Sequence[str]) -> Action | None:
     return result if callable(result) else None
 
 
-@app.callback(invoke_without_command=True)
 def sphere_edge(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,

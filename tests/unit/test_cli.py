@@ -36,7 +36,7 @@ def commands(app: typer.Typer) -> Iterator[tuple[str, Any]]:
     return below((), typer.main.get_command(app))
 
 
-COMMANDS = dict(commands(cli.app))
+COMMANDS = dict(commands(cli.app()))
 
 
 @pytest.mark.parametrize("words", COMMANDS)
@@ -55,6 +55,15 @@ def test_every_example_is_a_command_line_that_parses(words: str) -> None:
         if line.strip().startswith("$ "):
             example = line.strip().removeprefix("$ sphere-edge ").partition(" < ")[0]
             assert callable(cli.parse(shlex.split(example)))
+
+
+def test_a_command_is_found_without_the_other_groups() -> None:
+    whole = typer.main.get_command(cli.app()).commands
+    assert [name for names in cli.GROUPS.values() for name in names] == list(whole)
+    for group, names in cli.GROUPS.items():
+        for name in names:
+            alone = typer.main.get_command(cli.app(["--version", name, "run"])).commands
+            assert list(alone) == list(names), group
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:

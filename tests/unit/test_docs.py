@@ -67,7 +67,7 @@ def shown_commands() -> list[str]:
 
 
 def test_the_commands_that_are_shown_exist_with_their_options() -> None:
-    app: Any = typer.main.get_command(cli.app)
+    app: Any = typer.main.get_command(cli.app())
     shown = shown_commands()
     assert len(shown) > 100
     for line in shown:
