@@ -62,7 +62,7 @@ def _section(words: tuple[str, ...], command: Any) -> str:
     # From the parameters, not from the printed help, which differs between Typer's versions.
     parameters = [p for p in command.params if p.name != "help"]
     arguments = [p for p in parameters if p.param_type_name == "argument"]
-    options = [p for p in parameters if p.param_type_name == "option"]
+    options = [p for p in parameters if p.param_type_name == "option" and not p.hidden]
     shown = "".join(f" {_metavar(argument)}" for argument in arguments)
     lines = [command.help.strip(), "", "```", f"sphere-edge {' '.join(words)}{shown} [OPTIONS]"]
     lines += ["```", ""]

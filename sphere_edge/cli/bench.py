@@ -88,7 +88,7 @@ def bench_run(
         typer.Option(metavar="FILE", help="Audio for speech models. Default: 30 s of noise."),
     ] = None,
     image_size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Image size. Default: the model's.")
+        str | None, typer.Option(metavar="WxH", help="Such as 512x512. Default: the model's.")
     ] = None,
     steps: Annotated[
         int | None,

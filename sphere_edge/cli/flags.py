@@ -26,14 +26,11 @@ def help_unless_invoked(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-def warn_renamed(context: typer.Context, name: str) -> None:
-    """Warns about a command's former name, which works for one more release."""
-    if context.info_name != name:
-        from sphere_edge import console
+def warn_renamed(old: str, new: str) -> None:
+    """Warns about the former name of a command or flag, which works for one more release."""
+    from sphere_edge import console
 
-        console.warn(
-            f"`{context.info_name}` is now `{name}`; the old name goes with the next release"
-        )
+    console.warn(f"`{old}` is now `{new}`; the old name goes with the next release")
 
 
 def json_object(text: str) -> dict[str, Any]:

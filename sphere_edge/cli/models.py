@@ -27,7 +27,8 @@ def package(
     model: Annotated[
         str,
         typer.Argument(
-            help="Hub id (owner/name), model folder, .gguf or whisper .bin file; or tiny."
+            help="Hub id (owner/name), model folder, .gguf or whisper .bin file, "
+            "or tiny, tiny-whisper, tiny-image."
         ),
     ],
     profile: Annotated[

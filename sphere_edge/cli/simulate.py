@@ -37,7 +37,7 @@ class Owner(str, Enum):
     )
 )
 def simulate(
-    kind: Annotated[Kind, typer.Argument(help="A phone with adb, or a board with sshd.")],
+    kind: Annotated[Kind, typer.Argument(help="adb: a phone; ssh: a board with sshd.")],
     arm: Annotated[bool, typer.Option("--arm", help="Run a small ARM system, with qemu.")] = False,
     android: Annotated[
         bool, typer.Option("--android", help="With --arm: behave like an Android phone.")
@@ -57,7 +57,10 @@ def simulate(
         int, typer.Option(min=0, max=65535, help="Loopback port; 0: any free one.")
     ] = 0,
     owner: Annotated[
-        Owner, typer.Option(help="Answer to the phone's USB debugging prompt.")
+        Owner,
+        typer.Option(
+            help="nobody, willing or unwilling: who answers the phone's USB debugging prompt."
+        ),
     ] = Owner.nobody,
     cut_after: Annotated[
         float | None,

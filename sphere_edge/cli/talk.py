@@ -185,9 +185,11 @@ def generate_image(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="PNG file; a batch is numbered.")
     ] = Path("out.png"),
-    negative: Annotated[
-        str, typer.Option(metavar="TEXT", help="Negative prompt: what the image must not show.")
-    ] = "",
+    negative_prompt: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What the image must not show.")
+    ] = None,
+    # The former name, for one release.
+    negative: Annotated[str | None, typer.Option(hidden=True)] = None,
     width: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's.")] = None,
     height: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's.")] = None,
     steps: Annotated[
@@ -197,7 +199,7 @@ def generate_image(
     schedule: Annotated[str | None, typer.Option(metavar="NAME", help="Such as karras.")] = None,
     cfg_scale: Annotated[
         float | None,
-        typer.Option(help="Classifier-free guidance; 1: fastest, without --negative."),
+        typer.Option(help="Classifier-free guidance; 1: fastest, without --negative-prompt."),
     ] = None,
     guidance: Annotated[
         float | None, typer.Option(help="Guidance of guidance-distilled models (FLUX dev).")
@@ -230,9 +232,12 @@ def generate_image(
         from sphere_edge.packaging.opening import Opening
         from sphere_edge.runtime.image_request import ImageRequest
 
-        warn_renamed(context, "generate-image")
+        if context.info_name != "generate-image":
+            warn_renamed(str(context.info_name), "generate-image")
+        if negative is not None:
+            warn_renamed("--negative", "--negative-prompt")
         request = ImageRequest(
-            negative_prompt=negative,
+            negative_prompt=negative_prompt or negative or "",
             width=width,
             height=height,
             steps=steps,
