@@ -48,7 +48,7 @@ LIMIT_S = 90.0
 # Kills between two lines that tell the totals.
 SAY_EVERY = 20
 PATIENCE_S = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
-# Exit codes of the deploying process that are no surprise after a kill.
+# Exit codes of the deploying process that are expected after a kill.
 GAVE_UP = errors.Status.UNAVAILABLE
 
 # A fresh process per deploy, without importing everything anew each time.

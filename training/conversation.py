@@ -13,7 +13,7 @@ UNKNOWN_NAME = "I do not know your name."
 
 @dataclass(frozen=True)
 class Intent:
-    """Things people say that want one and the same answer; `held_out` is never trained on."""
+    """Things people say that have the same answer; `held_out` is never used for training."""
 
     answer: str
     said: tuple[str, ...]

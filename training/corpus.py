@@ -62,7 +62,7 @@ TURN_WEIGHTS = (60, 18, 10, 6, 4, 2)
 
 @dataclass(frozen=True)
 class Turn:
-    """What the user says and what the model shall answer."""
+    """What the user says and what the model should answer."""
 
     question: str
     answer: str
@@ -117,7 +117,7 @@ def _beyond(phrasing: str, choice: random.Random) -> str:
 
 
 def _word_salad(choice: random.Random) -> str:
-    """Known words in no order: knowing the words is no reason to answer."""
+    """Known words in no order: knowing the words is not a reason to answer."""
     words = (
         *facts.COUNTRIES,
         *facts.ANIMALS,

@@ -1,6 +1,6 @@
 """Trains the built-in image model and writes it: `python -m training.train_image --out FOLDER`.
 
-Three parts. The latents are no network's: principal components of 8x8 pixels, which a small decoder
+Three parts. The latents need no network: principal components of 8x8 pixels, which a small decoder
 learns to turn back into images. The text encoder is a table of 23 words' vectors in the shape of
 a language model, all else in it zero. The diffusion model learns to walk from noise to latents by
 the words (flow matching, Lipman et al. 2022). Same seed, versions and kind of machine: same bytes.

@@ -65,7 +65,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, EOFError, ValueError) as error:
-            message = f"`{path}` is no {SUFFIX} file, or it was cut off"
+            message = f"`{path}` is not a {SUFFIX} file, or it is truncated"
             raise ModelCorruptError(message, hint=_AGAIN) from error
         self._entries = {entry.filename: entry for entry in self._zip.infolist()}
         twice = [name for name, n in Counter(self._zip.namelist()).items() if n > 1]
@@ -92,7 +92,7 @@ class Archive:
         """The bytes of bundle.json; NotFoundError when the zip has none."""
         entry = self._entries.get(_MANIFEST)
         if entry is None:
-            message = f"`{self.path}` is no bundle: it has no {_MANIFEST}"
+            message = f"`{self.path}` is not a bundle: it has no {_MANIFEST}"
             raise NotFoundError(message, hint="`sphere-edge package --zip` makes one")
         if entry.file_size > limit_bytes:
             self._refuse(f"`{_MANIFEST}` is more than {limit_bytes} bytes long")
@@ -169,7 +169,7 @@ class Archive:
         if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
             self._refuse(f"`{entry.filename}` is compressed")
         if kind not in (0, stat.S_IFREG) or entry.flag_bits & 1:
-            self._refuse(f"`{entry.filename}` is no plain file")
+            self._refuse(f"`{entry.filename}` is not a regular file")
 
     def _refuse(self, why: str) -> NoReturn:
         message = f"`{self.path}` is damaged: {why}"

@@ -35,7 +35,7 @@ def role_of(path: str) -> Role:
     if (part := _PART.fullmatch(path)) is not None:
         return "model" if int(part["number"]) == 1 else "weights"
     if first not in _ROLES:
-        message = f"`{path}` has no place in a bundle"
+        message = f"`{path}` does not belong in a bundle"
         raise InternalError(message)
     return _ROLES[first]
 
@@ -47,7 +47,7 @@ def walk(folder: Path) -> Iterator[str]:
 
 
 def open_inside(folder: Path, relative: str, sha256: str | None = None) -> IO[bytes]:
-    """Opens `folder/relative` for reading; ModelCorruptError if that is no file inside `folder`.
+    """Opens `folder/relative` for reading; ModelCorruptError if it is not a file inside `folder`.
 
     One way out is allowed, the same as in native/src/base/file.h: a link to `blobs/SHA256` of a
     device's store, named after the very content (`sha256`) that the file must have.
@@ -66,7 +66,7 @@ def open_inside(folder: Path, relative: str, sha256: str | None = None) -> IO[by
         raise ModelCorruptError(message, hint="copy or package the bundle again") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        message = f"`{relative}` in the bundle `{folder}` is no regular file"
+        message = f"`{relative}` in the bundle `{folder}` is not a regular file"
         raise ModelCorruptError(message, hint="copy or package the bundle again")
     return os.fdopen(descriptor, "rb", buffering=0)
 

@@ -71,7 +71,7 @@ def manifest_bytes(folder: Path) -> bytes:
         message = f"there is no bundle at `{folder}`"
         raise NotFoundError(message, hint="`sphere-edge package` makes one")
     if not (folder / MANIFEST).exists():
-        message = f"`{folder}` is no bundle: it has no {MANIFEST}"
+        message = f"`{folder}` is not a bundle: it has no {MANIFEST}"
         raise NotFoundError(message, hint="`sphere-edge package` makes a bundle from a model")
     # In a device's store it may be a link to a blob, whose name proves it.
     blob = (folder / MANIFEST).resolve().name
@@ -109,7 +109,7 @@ def parse(content: bytes, path: Path) -> Manifest:
 
 
 def parse_document(content: bytes, path: Path) -> dict[str, Any]:
-    """`content` as one JSON object in which no key stands twice."""
+    """`content` as one JSON object without duplicate keys."""
     try:
         document = json.loads(content, object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -172,11 +172,11 @@ def _damaged(path: Path, why: str) -> ModelCorruptError:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        message = "a key stands twice"
+        message = "duplicate key"
         raise ValueError(message)
     return document
 
 
 def _no_constant(name: str) -> Any:
-    message = f"`{name}` is no number"
+    message = f"`{name}` is not a number"
     raise ValueError(message)

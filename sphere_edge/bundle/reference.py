@@ -123,7 +123,7 @@ def read(folder: Path) -> Reference | None:
             raise ValueError(message)
         return Reference.model_validate_json(path.read_bytes())
     except (ValidationError, ValueError) as error:
-        message = f"`{path}` is no reference: {str(error).splitlines()[0]}"
+        message = f"`{path}` is not a reference: {str(error).splitlines()[0]}"
         raise ModelCorruptError(message, hint="package the model again") from error
 
 

@@ -133,7 +133,7 @@ class BundleWriter:
         if self.output.is_dir() and not any(self.output.iterdir()):
             return
         if not is_bundle(self.output):
-            message = f"`{self.output}` exists and is no bundle, so it is not replaced"
+            message = f"`{self.output}` exists and is not a bundle, so it is not replaced"
             raise StorageError(message, hint="choose another output with -o")
         if not self._force:
             message = f"`{self.output}` exists"

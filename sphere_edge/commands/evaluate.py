@@ -112,7 +112,7 @@ def _read(text: Path) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        message = f"`{text}` is no UTF-8 text"
+        message = f"`{text}` is not UTF-8 text"
         raise InvalidArgumentError(message, hint="convert it, for example with iconv") from error
 
 
@@ -137,7 +137,7 @@ def _reference(model: Path, against: str | None, scratch: Path) -> Path:
     if source.kind == "gguf":
         return source.path
     if source.kind != "safetensors":
-        message = f"`{source.reference}` is no language model"
+        message = f"`{source.reference}` is not a language model"
         raise FormatMismatchError(message, hint="only text bundles can be evaluated for now")
     if manifest is not None and manifest.provenance.source_sha256 != source_sha256(source):
         console.warn(f"`{model}` was not made from `{source.reference}` as it is now")

@@ -41,7 +41,7 @@ def _described(
     if is_bundle(path) or (path.suffix == archive.SUFFIX and path.is_file()):
         return bundles.describe(read_manifest(path))
     if format not in (None, "safetensors", "gguf"):
-        message = f"--format cannot be `{format}`"
+        message = f"invalid value `{format}` for --format"
         raise InvalidArgumentError(message, hint="choose one of: safetensors, gguf")
     source = packaging.find(
         model,

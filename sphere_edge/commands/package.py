@@ -90,7 +90,7 @@ def package(
 def _profile(name: str, uri: str | None) -> DeviceProfile:
     """The profile asked for; `auto` asks the device itself what it is."""
     if name != _AUTO and uri is not None:
-        message = f"--device has no meaning beside the profile `{name}`"
+        message = f"--device has no effect with the profile `{name}`"
         raise InvalidArgumentError(message, hint=f"use --profile {_AUTO} to ask the device")
     if name != _AUTO:
         return profiles.load(name)
@@ -169,7 +169,7 @@ def _as_json(made: Packaged) -> dict[str, object]:
 
 def _one_of(flag: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        message = f"{flag} cannot be `{value}`"
+        message = f"invalid value `{value}` for {flag}"
         raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(known)}")
 
 
@@ -188,5 +188,5 @@ def _template(path: Path) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        message = f"the chat template `{path}` is no UTF-8 text"
+        message = f"the chat template `{path}` is not UTF-8 text"
         raise InvalidArgumentError(message) from error

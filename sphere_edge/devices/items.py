@@ -45,7 +45,7 @@ def check(items: Sequence[Item]) -> None:
         raise errors.InvalidArgumentError(message)
     for item in items:
         if not _PATH.fullmatch(item.path) or not _SHA256.fullmatch(item.sha256):
-            message = f"`{item.path}` cannot be a file of a bundle on a device"
+            message = f"invalid path `{item.path}` for a file of a bundle"
             raise errors.InvalidArgumentError(message)
         words = item.path.split("/")
         for end in range(1, len(words)):

@@ -110,7 +110,7 @@ class Store:
         """
         check(items)
         if not inventory.NAME.fullmatch(name):
-            message = f"`{name}` cannot be the name of a bundle"
+            message = f"invalid bundle name `{name}`"
             raise errors.InvalidArgumentError(message)
         with self._locked() as lock:
             self.script.call("prepare")

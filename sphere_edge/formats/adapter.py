@@ -93,7 +93,7 @@ class Adapted:
             raise UnsupportedError(message, hint="LoRA of linear layers is")
         target = inner if match is None else f"{match['module']}.weight"
         if target not in self._base.tensors:
-            message = f"the adapter changes `{target[:120]}`, which the model has not"
+            message = f"the adapter changes `{target[:120]}`, which the model does not have"
             raise ModelCorruptError(message, hint="adapter and model do not belong together")
         shape = self._base.entry(target).shape
         if match is None:

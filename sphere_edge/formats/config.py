@@ -69,7 +69,7 @@ class RopeParameters:
 
 
 def _checked(name: str, value: object, kind: type) -> Any:
-    """`value` as a `kind`; a whole number passes as a float, and true is no number."""
+    """`value` as a `kind`; a whole number passes as a float, but true is not a number."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             value = float(value)

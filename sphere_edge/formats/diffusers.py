@@ -132,7 +132,7 @@ def _components(folder: Path) -> dict[str, tuple[str, str]]:
     index = json_object.read(folder / INDEX, _LIMIT_BYTES)
     pipeline = index.get("_class_name")
     if pipeline not in _PIPELINES:
-        message = f"`{folder.name}` is a `{str(pipeline)[:80]}`, which is not offered as a folder"
+        message = f"`{folder.name}` is a `{str(pipeline)[:80]}`, which is not supported as a folder"
         known = ", ".join(sorted(_PIPELINES))
         raise UnsupportedError(message, hint=f"known are {known}; or take its single files")
     found = {}
@@ -160,7 +160,7 @@ def _painter(folder: Path, components: Mapping[str, tuple[str, str]]) -> str:
         raise ModelCorruptError(message, hint=f"`{INDEX}` has to name its folder")
     known = (*_SCALES, *_VAES)
     if len(kinds) > 1 or kinds[0] not in known:
-        message = f"`{folder.name}` paints with `{', '.join(kinds)[:80]}`, which is not known"
+        message = f"`{folder.name}` uses `{', '.join(kinds)[:80]}`, which is not supported"
         raise UnsupportedError(message, hint=f"known are {', '.join(known)}")
     return kinds[0]
 

@@ -183,7 +183,7 @@ def check(folder: Path, expected: str) -> None:
             continue
         if key not in _CLASSES[expected]:
             if value not in (None, False, []):
-                raise _refusal(folder, key, value, "which is not known")
+                raise _refusal(folder, key, value, "which is not supported")
         elif not _is_one_of(value, _CLASSES[expected][key]):
             raise _refusal(folder, key, value, "which stable-diffusion.cpp does not compute")
 

@@ -118,7 +118,7 @@ def _part(path: Path, tensors: Shapes) -> Part:
         return Part("llm", path, "")
     if has("decoder.conv_in.weight") or has("decoder.conv1.weight") or has("decoder.middle."):
         return Part("vae", path, "")
-    message = f"`{path.name}` is no part of an image model that is known"
+    message = f"`{path.name}` is not a known part of an image model"
     raise UnsupportedError(message, hint="take it out of the folder")
 
 

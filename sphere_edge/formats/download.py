@@ -110,13 +110,13 @@ def _translated(repository: str) -> Iterator[None]:
 
 
 def _gated(repository: str) -> UnavailableError:
-    message = f"`{repository}` is gated: its owner wants to be asked first"
+    message = f"`{repository}` is gated: its owner has to grant access first"
     hint = "accept its terms on its page, then log in: hf auth login (or set HF_TOKEN)"
     return UnavailableError(message, hint=hint)
 
 
 def _no_repository(repository: str) -> NotFoundError:
-    message = f"the hub has no model `{repository}`, or hides it from you"
+    message = f"the hub has no model `{repository}`, or you have no access to it"
     hint = "check the spelling; for a private model log in: hf auth login (or set HF_TOKEN)"
     return NotFoundError(message, hint=hint)
 

@@ -42,7 +42,7 @@ def image_defaults(folder: Path, family: Image) -> Image:
     """What the model's makers advise for pictures; `family`'s where they say nothing.
 
     Keys are the arguments of diffusers' pipelines: width, height, num_inference_steps,
-    guidance_scale (its cfg scale). Raises ModelCorruptError for a value that cannot be.
+    guidance_scale (its cfg scale). Raises ModelCorruptError for an invalid value.
     """
     values = read(folder)
     return Image(

@@ -259,7 +259,7 @@ class _Reader:
         for _ in range(count):
             key = self._string()
             if key in metadata:
-                raise _corrupt(self._path, f"key `{key[:80]}` stands twice")
+                raise _corrupt(self._path, f"duplicate key `{key[:80]}`")
             metadata[key] = self._value(self._scalar("I"), key, 0)
         return metadata
 
@@ -300,7 +300,7 @@ class _Reader:
         end = 0
         for tensor in sorted(found, key=lambda tensor: tensor.offset):
             if tensor.name in tensors:
-                raise _corrupt(self._path, f"tensor `{tensor.name[:80]}` stands twice")
+                raise _corrupt(self._path, f"duplicate tensor `{tensor.name[:80]}`")
             if tensor.offset % alignment or tensor.offset < end:
                 raise _corrupt(
                     self._path, f"tensor `{tensor.name[:80]}` overlaps another or is misaligned"

@@ -72,7 +72,7 @@ def fetch(
     """
     revision = revision or "main"
     if not _REVISION.fullmatch(revision) or ".." in revision:
-        message = f"`{revision}` is no revision"
+        message = f"invalid revision `{revision}`"
         raise InvalidArgumentError(message, hint="give a branch, a tag or a commit hash")
     storage = _storage(repository, hub)
     if hub.local_files_only or os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):

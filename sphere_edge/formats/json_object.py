@@ -18,7 +18,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                message = f"key `{key[:80]}` stands twice"
+                message = f"duplicate key `{key[:80]}`"
                 raise ValueError(message)
             seen.add(key)
     return value
@@ -29,7 +29,7 @@ def parse(text: bytes, name: str) -> dict[str, Any]:
     try:
         value = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
         if b"\\u" in text:
-            # An escaped half of a surrogate pair is no character: it cannot be written anywhere.
+            # An escaped half of a surrogate pair is not a character: it cannot be written anywhere.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)

@@ -99,7 +99,7 @@ def check_format(tensors: Tensors, quantization: str) -> None:
         message = f"the checkpoint's 4-bit weights {what}: {quantization} would round them again"
         raise UnsupportedError(message, hint=f"--quant f16 keeps them as they are; or {_ELSE}")
     if quantization == "q4" and not scheme.symmetric:
-        message = "the checkpoint's 4-bit weights have zero points, which q4 has not"
+        message = "the checkpoint's 4-bit weights have zero points, which q4 does not support"
         raise UnsupportedError(message, hint="--quant q8 keeps every weight exactly")
 
 

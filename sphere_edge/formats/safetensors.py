@@ -134,7 +134,9 @@ class Checkpoint:
         """
         entry = self.entry(name)
         if entry.dtype not in READABLE:
-            message = f"tensor `{name}` is of type `{entry.dtype}`, which is not one for weights"
+            message = (
+                f"tensor `{name}` is of type `{entry.dtype}`, which is not supported for weights"
+            )
             raise UnsupportedError(message, hint=f"supported: {', '.join(READABLE)}")
         return _read(entry, rows, np.dtype(np.float32))
 

@@ -187,7 +187,7 @@ def _only(ggufs: list[str], folder: Path) -> str:
 def _nothing(
     folder: Path, names: list[str], wanted: Kind | None
 ) -> InvalidArgumentError | NotFoundError | UnsupportedError:
-    """Why `names` are no model in the format that was asked for."""
+    """Why `names` are not a model in the requested format."""
     held = {"gguf": ".gguf", "safetensors": ".safetensors"}
     for kind, suffix in held.items():
         if wanted not in (None, kind) and any(name.endswith(suffix) for name in names):

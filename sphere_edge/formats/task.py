@@ -45,7 +45,7 @@ def is_whisper(folder: Path) -> bool:
 
 
 def refuse_file(path: Path) -> None:
-    """Raises the reason why a single file that is not GGUF is no model for us."""
+    """Raises the reason why a single file that is not GGUF is not supported."""
     with path.open("rb") as file:
         head = file.read(8)
     if head.startswith(_PICKLE_MAGICS) or (
@@ -59,7 +59,7 @@ def refuse_file(path: Path) -> None:
     if path.suffix == ".safetensors" or path.name.endswith(".safetensors.index.json"):
         message = f"`{path.name}` is a part of a model"
         raise UnsupportedError(message, hint=f"give its folder: {path.parent}")
-    message = f"`{path.name}` is no model format we know"
+    message = f"`{path.name}` is not a supported model format"
     raise UnsupportedError(message, hint="a folder with safetensors, a .gguf file or a hub id is")
 
 

@@ -1,4 +1,4 @@
-"""A tokenizer as llama.cpp wants it: tokens, types, scores or merges, from either kind of file."""
+"""A tokenizer as llama.cpp reads it: tokens, types, scores or merges, from either kind of file."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from sphere_edge.formats import (
 from sphere_edge.formats.special_tokens import SpecialTokens
 from sphere_edge.formats.token_table import TokenTable
 
-# What llama.cpp wants to read of any model; a vocabulary alone has none.
+# Keys that llama.cpp requires of any model; a vocabulary alone does not have them.
 _CONTEXT_TOKENS = 4096
 
 

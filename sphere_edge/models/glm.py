@@ -25,7 +25,7 @@ class Config:
 
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
-        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
         shape = Shape.read(config, default_epsilon=1.5625e-7, default_head_dim=128)
         rope = config.rope(default_partial_rotary_factor=0.5)
         return cls(

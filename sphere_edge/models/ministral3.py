@@ -26,7 +26,7 @@ class Config(mistral.Config):
 
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
-        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
         shape = Shape.read(config, default_epsilon=1e-5, default_head_dim=128)
         rope = config.rope(default_theta=1000000.0, familiar=(_GROWTH, _LONGEST))
         original = rope.original_context

@@ -27,7 +27,7 @@ class Config:
 
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
-        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
         shape = Shape.read(config, epsilon="norm_eps", default_epsilon=1e-5)
         rope = config.rope(default_partial_rotary_factor=0.5)
         _check_repeated(config, "rope_percent", rope.partial_rotary_factor)

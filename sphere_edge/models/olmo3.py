@@ -31,7 +31,7 @@ class Config(olmo2.Config):
 
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
-        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
         shape = Shape.read(config, default_epsilon=1e-5)
         rope = config.rope(layer_type="full_attention", default_theta=_THETA)
         local = rotation(_local_rope(config), shape.head_dim, context_tokens)

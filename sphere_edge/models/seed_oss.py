@@ -27,7 +27,7 @@ class Config:
 
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
-        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
         shape = Shape.read(config, default_head_dim=128)
         return cls(
             shape=shape,

@@ -29,7 +29,7 @@ class Config:
 
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
-        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
         shape = Shape.read(config, default_tied=True)
         rope = config.rope(default_theta=2000000.0)
         rotates = _rotates(config, shape.layers)

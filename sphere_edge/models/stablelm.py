@@ -27,7 +27,7 @@ class Config:
 
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
-        """Raises ModelCorruptError or UnsupportedError for what cannot be built."""
+        """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
         shape = Shape.read(config, epsilon="layer_norm_eps", default_epsilon=1e-5)
         rope = config.rope(default_partial_rotary_factor=0.25)
         if config.take("qk_layernorm", bool, False):

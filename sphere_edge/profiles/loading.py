@@ -57,7 +57,7 @@ def parse(text: str, path: Path | str) -> DeviceProfile:
     try:
         profile = DeviceProfile.model_validate(_with_soc(_toml(text, path)))
     except ValidationError as error:
-        message = f"`{path}` is no device profile: {describe(error)}"
+        message = f"`{path}` is not a device profile: {describe(error)}"
         hint = "`sphere-edge profiles show pixel8` shows what belongs into one"
         raise InvalidArgumentError(message, hint=hint) from error
     if profile.name != path.stem:
@@ -73,7 +73,7 @@ def _text(path: Path) -> str:
         message = f"there is no file `{path}`"
         raise NotFoundError(message, hint="a profile is a TOML file") from error
     except UnicodeDecodeError as error:
-        message = f"`{path}` is no TOML file: {error}"
+        message = f"`{path}` is not a TOML file: {error}"
         raise InvalidArgumentError(message) from error
 
 
@@ -81,7 +81,7 @@ def _toml(text: str, path: Path) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        message = f"`{path}` is no TOML file: {error}"
+        message = f"`{path}` is not a TOML file: {error}"
         hint = "`sphere-edge profiles show pixel8` shows what belongs into one"
         raise InvalidArgumentError(message, hint=hint) from error
     return fields

@@ -184,7 +184,7 @@ class DeviceProfile(_Part):
                 message = f"backend {backend} without a GPU of that api"
                 raise ValueError(message)
         for gguf_backend in self.gguf_backends:
-            # Whatever else a GPU has, it may have Vulkan, too; Apple's have not.
+            # Whatever else a GPU has, it may have Vulkan, too; Apple's do not.
             is_apple = self.gpu is not None and self.gpu.api == "metal"
             if gguf_backend not in (there | ({"vulkan"} if self.gpu and not is_apple else set())):
                 message = f"gguf backend {gguf_backend} without a GPU for it"

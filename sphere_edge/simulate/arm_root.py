@@ -32,7 +32,7 @@ _STEP_TIMEOUT_S = 60.0
 _QEMU_HINT = "install it (Debian, Ubuntu: `apt install qemu-user-static`)"
 
 # An ELF file for 64-bit ARM, executable or shared, as linux/Documentation/admin-guide/binfmt-misc
-# wants it: type M(agic), offset 0, the header's first 20 bytes and which of their bits count.
+# requires it: type M(agic), offset 0, the header's first 20 bytes and which of their bits count.
 _MAGIC = r"\x7f\x45\x4c\x46\x02\x01\x01" + r"\x00" * 9 + r"\x02\x00\xb7\x00"
 _MASK = r"\xff" * 7 + r"\x00" + r"\xff" * 8 + r"\xfe\xff\xff\xff"
 # $1: the root, $2: qemu, or nothing where programs for ARM run without it; then the program.

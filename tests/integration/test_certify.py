@@ -185,7 +185,7 @@ def test_a_damaged_reference_is_refused_by_both_sides(bundle, tmp_path, change):
     reference = references.read(copy)
     change(document)
     (copy / "reference.json").write_text(json.dumps(document))
-    with pytest.raises(ModelCorruptError, match="is no reference"):
+    with pytest.raises(ModelCorruptError, match="is not a reference"):
         references.read(copy)
     with pytest.raises(ModelCorruptError, match="the reference"):
         subject = Subject(on_host.in_place(bundle, copy), bundle.manifest, reference)

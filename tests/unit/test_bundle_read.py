@@ -63,7 +63,7 @@ def test_a_pipe_in_the_place_of_a_file_does_not_hang(tmp_path: Path) -> None:
     folder = make(tmp_path / "a").folder
     (folder / "LICENSE").unlink()
     os.mkfifo(folder / "LICENSE")
-    with pytest.raises(ModelCorruptError, match="no regular file"):
+    with pytest.raises(ModelCorruptError, match="not a regular file"):
         verify(folder)
 
 

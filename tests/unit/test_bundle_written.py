@@ -84,7 +84,7 @@ def test_force_never_replaces_what_is_no_bundle(tmp_path: Path) -> None:
     (tmp_path / "thesis" / "chapter1.tex").write_text("It was")
     (tmp_path / "notes.sphere").write_text("not a zip")
     for name in ("thesis", "notes.sphere"):
-        with pytest.raises(StorageError, match="no bundle"):
+        with pytest.raises(StorageError, match="not a bundle"):
             make(tmp_path / name, force=True)
     assert (tmp_path / "thesis" / "chapter1.tex").exists()
     assert (tmp_path / "notes.sphere").exists()

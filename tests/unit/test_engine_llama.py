@@ -1,4 +1,4 @@
-"""A GGUF becomes a bundle's contents unchanged, and what is no language model is refused."""
+"""A GGUF is stored in a bundle unchanged; one that is not a language model is an error."""
 
 import dataclasses
 from pathlib import Path

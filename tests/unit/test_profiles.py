@@ -71,7 +71,7 @@ def test_a_profile_name_is_never_a_path(name: str) -> None:
         ('usable_bytes = "6 GiB"', 'usable_bytes = "9 GiB"', "more than total"),
         ('total_bytes = "8 GiB"', 'total_bytes = "lots"', "memory.total_bytes"),
         ("name = ", "nome = ", "nome"),
-        ("[gpu]", "[gpu", "no TOML"),
+        ("[gpu]", "[gpu", "not a TOML"),
         ('\ngpu = "', '\ntpu = "', "no source for gpu.api"),
         ("group_threads = 1024", "group_threads = 0", "gpu.limits.group_threads"),
         ('name = "rk3588"', 'name = "pixel9"', "file and name"),

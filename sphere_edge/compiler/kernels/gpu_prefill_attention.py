@@ -220,7 +220,7 @@ class _Block:
             with tir.serial(self.keys) as key:
                 at = tir.bind(row * self.keys + key)
                 score = tir.bind(tir.load(self.scores, at))
-                # A whole tile may be masked: then `largest` is no score, and nothing has weight.
+                # A whole tile may be masked: then `largest` is not a score, and no key has weight.
                 weight = tir.bind(
                     tir.choose(
                         score <= tir.const(MASKED),

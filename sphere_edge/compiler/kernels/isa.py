@@ -20,7 +20,7 @@ class Dot:
     """
 
     offset: int
-    # Weights as the instruction wants them, from a vector of words as stored.
+    # Weights as the instruction takes them, from a vector of stored words.
     prepare: Callable[[Value], Value]
     start: Callable[[Value], Value]
     step: Callable[[Value, Value, Value], Value]

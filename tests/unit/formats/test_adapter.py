@@ -82,7 +82,7 @@ def test_a_module_that_was_trained_whole_takes_the_place_of_the_old(
         (factors(), {"r": 0}, ModelCorruptError, "`r`"),
         (factors(), {"r": 8}, ModelCorruptError, "q_proj"),
         (factors(), {"lora_alpha": "x"}, ModelCorruptError, "`alpha_pattern`"),
-        (factors(layer="model.layers.9.q"), {}, ModelCorruptError, "the model has not"),
+        (factors(layer="model.layers.9.q"), {}, ModelCorruptError, "the model does not have"),
         (factors(), {"target_modules": ["v_proj"]}, ModelCorruptError, "`v_proj`"),
         ({"lm_head.weight": np.ones((6, 20), np.float32)}, {}, ModelCorruptError, "lm_head"),
         ({"lm_head.weight": np.ones((5, 20), np.float32)}, {}, ModelCorruptError, "no layer"),

@@ -114,12 +114,16 @@ def test_a_schedule_shifted_otherwise_than_the_engines_is_told(tmp_path: Path) -
     [
         ("model_index.json", {"_class_name": "LTXPipeline"}, "is a `LTXPipeline`, which is not"),
         ("model_index.json", {"controlnet": ["diffusers", "C"]}, "not known: `controlnet` of `C`"),
-        ("model_index.json", {"unet": ["diffusers", "SanaUNet"]}, "`SanaUNet`, which is not known"),
+        (
+            "model_index.json",
+            {"unet": ["diffusers", "SanaUNet"]},
+            "`SanaUNet`, which is not supported",
+        ),
         ("model_index.json", {"vae": ["diffusers", "AutoencoderTiny"]}, "class `AutoencoderTiny`"),
         ("unet/config.json", {"_class_name": "Other"}, "is of the class `Other`, not `UNet2D"),
         ("unet/config.json", {"time_cond_proj_dim": 256}, "`time_cond_proj_dim`: `256`, which"),
         ("unet/config.json", {"norm_eps": 1e-6}, "`norm_eps`: `1e-06`, which stable-diffusion.cpp"),
-        ("unet/config.json", {"brand_new": "yes"}, "`brand_new`: `yes`, which is not known"),
+        ("unet/config.json", {"brand_new": "yes"}, "`brand_new`: `yes`, which is not supported"),
         ("vae/config.json", {"scaling_factor": 0.3611}, "scaled by `0.3611` and shifted by `0`"),
         ("text_encoder/config.json", {"model_type": "bert"}, "`model_type`: `bert`, not `clip"),
         ("scheduler/scheduler_config.json", {"prediction_type": "v_prediction"}, "`v_prediction`"),

@@ -83,7 +83,7 @@ def test_two_of_a_kind_are_refused_and_shards_are_not(tmp_path: Path) -> None:
 def test_what_is_no_part_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "flux.safetensors", FLUX)
     put(tmp_path / "lora.safetensors", ("something.else", (2, 2)))
-    with pytest.raises(UnsupportedError, match=r"`lora\.safetensors` is no part"):
+    with pytest.raises(UnsupportedError, match=r"`lora\.safetensors` is not a known part"):
         diffusion.parts(tmp_path)
     with pytest.raises(NotFoundError):
         diffusion.parts(tmp_path / "none")

@@ -130,7 +130,7 @@ LIES: dict[str, tuple[bytes, str]] = {
         "unknown type 9",
     ),
     "no architecture": (header(0, 0, b""), "does not say its `general.architecture`"),
-    "twice": (header(0, 2, ARCHITECTURE * 2), "`general.architecture` stands twice"),
+    "twice": (header(0, 2, ARCHITECTURE * 2), "duplicate key `general.architecture`"),
     "alignment": (
         header(0, 2, ARCHITECTURE + text("general.alignment") + struct.pack("<II", 4, 33)),
         "its alignment is `33`",
@@ -162,7 +162,7 @@ LIES: dict[str, tuple[bytes, str]] = {
     ),
     "name twice": (
         header(2, 1, ARCHITECTURE + tensor("a", (8,), 0, 0) + tensor("a", (8,), 0, 32)),
-        "tensor `a` stands twice",
+        "duplicate tensor `a`",
     ),
 }
 

@@ -145,7 +145,7 @@ def test_damage_on_the_way_is_found_by_the_hash(
     ("status", "code", "kind", "says"),
     [
         (404, "RepoNotFound", NotFoundError, "the hub has no model `owner/model`"),
-        (401, "RepoNotFound", NotFoundError, "or hides it from you"),
+        (401, "RepoNotFound", NotFoundError, "or you have no access to it"),
         (404, "RevisionNotFound", NotFoundError, "has no revision `main`"),
         (403, "GatedRepo", UnavailableError, "is gated"),
         (403, None, UnavailableError, "HTTP status 403"),
@@ -340,7 +340,7 @@ def test_a_copy_with_a_missing_shard_does_not_serve_offline(
 
 @pytest.mark.parametrize("revision", ["../../x", "-x", "a//b", "a b"])
 def test_a_revision_cannot_be_a_path(hub: LoopbackHub, tmp_path: Path, revision: str) -> None:
-    with pytest.raises(InvalidArgumentError, match="is no revision"):
+    with pytest.raises(InvalidArgumentError, match="invalid revision"):
         fetch(hub, tmp_path, revision=revision)
 
 

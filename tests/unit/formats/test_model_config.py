@@ -58,7 +58,7 @@ def test_a_key_without_default_must_be_there() -> None:
         ("{}", "has no `model_type`"),
         ("[]", "not an object"),
         ("{", "is not valid JSON"),
-        ('{"model_type": "a", "model_type": "b"}', "stands twice"),
+        ('{"model_type": "a", "model_type": "b"}', "duplicate key `model_type`"),
         ('{"model_type": 3}', "where a string belongs"),
         (r'{"model_type": "\ud800"}', "is not valid JSON"),
     ],

@@ -231,7 +231,7 @@ LIES: dict[str, tuple[Any, bytes, str]] = {
     "list": (b"[1]", b"", "is not a JSON object"),
     "no json": (b"{nonsense", b"", "is not valid JSON"),
     "no utf-8": (b'{"\xff": 1}', b"", "is not valid JSON"),
-    "twice": (b'{"a": 1, "a": 2}', b"", "`a` stands twice"),
+    "twice": (b'{"a": 1, "a": 2}', b"", "duplicate key `a`"),
     "deep": (b'{"a": ' + b"[" * 100_000, b"", "is not valid JSON"),
     "no tensors": ({}, b"", "holds no tensors"),
 }

@@ -123,7 +123,7 @@ def test_a_folder_of_pickles_is_refused_with_the_way_out(folder: Path, name: str
         ("m.gguf", b"\x00\x00\x00\x00", ModelCorruptError, "does not begin as a GGUF"),
         ("m.gguf", b"", ModelCorruptError, "does not begin as a GGUF"),
         ("m.safetensors", b"\x10\x00\x00\x00", UnsupportedError, "is a part of a model"),
-        ("notes.txt", b"hello", UnsupportedError, "is no model format"),
+        ("notes.txt", b"hello", UnsupportedError, "is not a supported model format"),
     ],
 )
 def test_a_file_that_is_no_model_is_told_what_it_is(
