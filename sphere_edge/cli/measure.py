@@ -108,16 +108,9 @@ def evaluate(
 
     def action() -> None:
         from sphere_edge.commands import evaluate as command
+        from sphere_edge.evaluation.evaluate import EvaluationRequest
 
-        command.evaluate(
-            bundle,
-            against=against,
-            text=text,
-            window=window,
-            threads=threads,
-            plot=plot,
-            record=record,
-            as_json=json,
-        )
+        request = EvaluationRequest(bundle, against, text, window, threads)
+        command.evaluate(request, plot=plot, record=record, as_json=json)
 
     return action

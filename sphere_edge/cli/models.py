@@ -96,25 +96,27 @@ def package(
 
     def action() -> None:
         from sphere_edge.commands import package as command
+        from sphere_edge.engines.options import PackageOptions
+        from sphere_edge.packaging.request import PackageRequest
 
-        command.package(
-            model,
-            profile_name=profile,
-            device_uri=device,
+        request = PackageRequest(
+            model=model,
+            profile=profile,
+            device=device,
+            revision=revision,
+            output=output,
+            as_zip=zip,
+            force=force,
+        )
+        options = PackageOptions(
             quantization=quant,
             bits=bits,
             context_tokens=context,
-            kv=kv,
-            format=format,
-            output=output,
-            force=force,
-            revision=revision,
-            adapter=adapter,
-            chat_template=chat_template,
             allow_tokenizer_mismatch=allow_tokenizer_mismatch,
-            as_zip=zip,
-            as_json=json,
+            adapter=adapter,
         )
+        flags = command.Flags(kv=kv, format=format, chat_template=chat_template)
+        command.package(request, options, flags, as_json=json)
 
     return action
 
@@ -138,10 +140,10 @@ def inspect(
 
     def action() -> None:
         from sphere_edge.commands import inspect as command
+        from sphere_edge.inspection.inspect import InspectionRequest
 
-        command.inspect(
-            model, context_tokens=context, format=format, revision=revision, as_json=json
-        )
+        request = InspectionRequest(model, context, revision=revision)
+        command.inspect(request, format, as_json=json)
 
     return action
 

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import cast
 
-from sphere_edge import console, packaging
-from sphere_edge.bundle import archive
-from sphere_edge.bundle.read import is_bundle, read_manifest
-from sphere_edge.engines.options import check_context
+from sphere_edge import console
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.formats.source import Kind
-from sphere_edge.inspection import bundles, images, speech, text
-from sphere_edge.inspection.description import Description
+from sphere_edge.inspection.inspect import InspectionRequest, describe
 
 
-def inspect(
-    model: str,
-    *,
-    context_tokens: int | None,
-    format: str | None,
-    revision: str | None,
-    as_json: bool,
-) -> None:
+def inspect(request: InspectionRequest, format: str | None, *, as_json: bool) -> None:
     """Prints a bundle's manifest, or a model's sizes and how it fits each profile."""
-    check_context(context_tokens)
-    described = _described(Path(model), model, context_tokens, format, revision)
+    if format not in (None, "safetensors", "gguf"):
+        message = f"invalid value `{format}` for --format"
+        raise InvalidArgumentError(message, hint="choose one of: safetensors, gguf")
+    request = replace(request, format=cast("Kind | None", format))
+    described = describe(request, console.progress())
     if as_json:
         console.write_json(described.as_json)
         return
@@ -33,25 +25,3 @@ def inspect(
         if number:
             console.write("")
         console.write_table(table.columns, table.rows)
-
-
-def _described(
-    path: Path, model: str, context_tokens: int | None, format: str | None, revision: str | None
-) -> Description:
-    if is_bundle(path) or (path.suffix == archive.SUFFIX and path.is_file()):
-        return bundles.describe(read_manifest(path))
-    if format not in (None, "safetensors", "gguf"):
-        message = f"invalid value `{format}` for --format"
-        raise InvalidArgumentError(message, hint="choose one of: safetensors, gguf")
-    source = packaging.find(
-        model,
-        wanted=cast("Kind | None", format),
-        revision=revision,
-        headers_only=True,
-        progress=console.progress(),
-    )
-    if source.kind == "whisper":
-        return speech.describe(source)
-    if source.kind == "diffusion":
-        return images.describe(source)
-    return text.describe(source, context_tokens)

@@ -2,108 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from sphere_edge import console, packaging, profiles
+from sphere_edge import console
 from sphere_edge.bundle.manifest import ManifestDraft
 from sphere_edge.engines import diffusion_fit
 from sphere_edge.engines.llama import TYPES
-from sphere_edge.engines.options import PackageOptions, check_context
+from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
 from sphere_edge.formats import whisper_write
 from sphere_edge.formats.source import Kind
-from sphere_edge.packaging import Packaged
+from sphere_edge.packaging.pipeline import Packaged
+from sphere_edge.packaging.request import PackageRequest, package_model
 from sphere_edge.profiles import DeviceProfile
 from sphere_edge.quantization.weights import FORMATS
 
 _KV: dict[str, Literal["float16", "float32"]] = {"f16": "float16", "f32": "float32"}
 _TEMPLATE_LIMIT_BYTES = 2**20
-_AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What of the command line is checked here and becomes a part of request and options."""
+
+    kv: str | None = None
+    format: str | None = None
+    chat_template: Path | None = None
 
 
 def package(
-    model: str,
-    *,
-    profile_name: str,
-    device_uri: str | None,
-    quantization: str | None,
-    bits: float | None,
-    context_tokens: int | None,
-    kv: str | None,
-    format: str | None,
-    output: Path | None,
-    force: bool,
-    revision: str | None,
-    adapter: Path | None,
-    chat_template: Path | None,
-    allow_tokenizer_mismatch: bool,
-    as_zip: bool,
-    as_json: bool,
+    request: PackageRequest, options: PackageOptions, flags: Flags, *, as_json: bool
 ) -> None:
-    """Checks every option before anything is fetched or built, then packages and says what is."""
-    profile = _profile(profile_name, device_uri)
-    if quantization is not None:
+    """Checks every flag before anything is fetched or built, then packages and says what is."""
+    if options.quantization is not None:
         known = (
             *(*FORMATS, *TYPES),
             *(*whisper_write.QUANTIZATIONS, *diffusion_fit.QUANTIZATIONS),
         )
-        _one_of("--quant", quantization, tuple(dict.fromkeys(known)))
-    if kv is not None:
-        _one_of("--kv", kv, tuple(_KV))
-    if format is not None:
-        _one_of("--format", format, ("safetensors", "gguf"))
-    check_context(context_tokens)
-    options = PackageOptions(
-        quantization=quantization,
-        bits=bits,
-        context_tokens=context_tokens,
-        kv_dtype=_KV[kv] if kv is not None else None,
-        chat_template=_template(chat_template) if chat_template is not None else None,
-        allow_tokenizer_mismatch=allow_tokenizer_mismatch,
-        adapter=adapter,
-        as_gguf=format == "gguf",
+        _one_of("--quant", options.quantization, tuple(dict.fromkeys(known)))
+    if flags.kv is not None:
+        _one_of("--kv", flags.kv, tuple(_KV))
+    if flags.format is not None:
+        _one_of("--format", flags.format, ("safetensors", "gguf"))
+    template = flags.chat_template
+    options = replace(
+        options,
+        kv_dtype=_KV[flags.kv] if flags.kv is not None else None,
+        chat_template=_template(template) if template is not None else None,
+        as_gguf=flags.format == "gguf",
     )
-    source = packaging.find(
-        model,
-        wanted=cast("Kind | None", format),
-        revision=revision,
-        convertible=True,
-        progress=console.progress(),
-    )
-    if adapter is not None and source.kind != "safetensors":
-        message = f"an adapter cannot be merged into `{model}`, which is {source.kind}"
-        raise InvalidArgumentError(message, hint="--adapter needs a model in safetensors")
-    if bits is not None and (source.kind != "safetensors" or format == "gguf"):
-        message = "--bits mixes the formats of compiled models"
-        raise InvalidArgumentError(message, hint="a GGUF has mixtures of its own: --quant q4_k_m")
-    place = packaging.output_for(source, profile, output, as_zip=as_zip)
-    made = packaging.package(
-        source, profile, options, place, force=force, progress=console.progress()
-    )
+    request = replace(request, format=cast("Kind | None", flags.format))
+    made, profile = package_model(request, options, console.progress())
     if as_json:
         console.write_json(_as_json(made))
     else:
         _say(made, profile)
-
-
-def _profile(name: str, uri: str | None) -> DeviceProfile:
-    """The profile asked for; `auto` asks the device itself what it is."""
-    if name != _AUTO and uri is not None:
-        message = f"--device has no effect with the profile `{name}`"
-        raise InvalidArgumentError(message, hint=f"use --profile {_AUTO} to ask the device")
-    if name != _AUTO:
-        return profiles.load(name)
-    if uri is None or uri == "local":
-        return profiles.host()
-    from sphere_edge.devices.described import profile_of
-    from sphere_edge.devices.open import opened
-    from sphere_edge.devices.probe import probe
-
-    with opened(uri) as device:
-        found = profile_of(probe(device), uri)
-    console.say(f"{uri} is {found.title}: {' '.join(found.cpu.features) or 'no CPU features'}")
-    return found
 
 
 def _say(made: Packaged, profile: DeviceProfile) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from importlib import metadata
 from pathlib import Path
 
 from sphere_edge import __version__, bench, console, packaging, profiles, resources
 from sphere_edge.bench import tables
-from sphere_edge.bundle.manifest import Manifest
-from sphere_edge.bundle.read import Bundle, check_runs_on
+from sphere_edge.bundle.read import Bundle
 from sphere_edge.devices.open import opened
 from sphere_edge.engines.options import PackageOptions
-from sphere_edge.errors import SphereEdgeError
-from sphere_edge.formats.source import ModelSource, source_sha256
+from sphere_edge.formats.source import ModelSource
+from sphere_edge.packaging.current import is_current
 from sphere_edge.profiles import DeviceProfile
 
 _QUESTIONS = (
@@ -97,7 +95,7 @@ def quickstart(folder: Path, *, images: bool) -> None:
 def _packaged(source: ModelSource, profile: DeviceProfile, folder: Path) -> Path:
     """The bundle of a built-in model in `folder`, made where it is not there or not current."""
     output = folder / f"{source.name}.{profile.name}"
-    is_there = _is_current(output, source)
+    is_there = is_current(output, source)
     if not is_there:
         packaging.package(
             source, profile, PackageOptions(), output, force=True, progress=console.progress()
@@ -134,23 +132,3 @@ def _generate_images(bundle: Path, folder: Path) -> None:
 
 def _headline(text: str) -> None:
     console.say(f"\n{text}", style="bold")
-
-
-def _is_current(output: Path, source: ModelSource) -> bool:
-    """Whether the bundle there is sound, for this machine, and of this model and these tools."""
-    try:
-        manifest = Bundle.open(output).manifest
-        check_runs_on(manifest, profiles.host())
-    except SphereEdgeError:
-        return False
-    return manifest.provenance.source_sha256 == source_sha256(source) and _same_tools(manifest)
-
-
-def _same_tools(manifest: Manifest) -> bool:
-    try:
-        return all(
-            version == (__version__ if name == "sphere-edge" else metadata.version(name))
-            for name, version in manifest.provenance.tools.items()
-        )
-    except metadata.PackageNotFoundError:
-        return False

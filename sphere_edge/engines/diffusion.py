@@ -75,7 +75,7 @@ def _build(request: BuildRequest) -> Built:
 def _check_options(options: PackageOptions) -> None:
     refuse_text_options(options, "an image model")
     if options.quantization not in (None, *QUANTIZATIONS):
-        message = f"--quant cannot be `{options.quantization}` for an image model"
+        message = f"invalid value `{options.quantization}` for --quant of an image model"
         raise InvalidArgumentError(message, hint=f"choose one of: {', '.join(QUANTIZATIONS)}")
 
 

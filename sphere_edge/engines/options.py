@@ -43,8 +43,10 @@ def refuse_text_options(options: PackageOptions, what: str) -> None:
 def check_context(asked: int | None) -> None:
     """InvalidArgumentError for a context that no model can have."""
     if asked is not None and asked < 1:
-        message = f"a context of `{asked}` tokens cannot be"
-        raise InvalidArgumentError(message, hint="--context takes the tokens of prompt and answer")
+        message = f"invalid value `{asked}` for --context"
+        raise InvalidArgumentError(
+            message, hint="it takes the number of tokens of prompt and answer, at least 1"
+        )
 
 
 def context_tokens(asked: int | None, usual: int, largest: int) -> int:

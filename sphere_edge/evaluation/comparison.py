@@ -14,8 +14,8 @@ from sphere_edge.bundle.manifest import Quality
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.errors import FormatMismatchError, ModelCorruptError
 from sphere_edge.evaluation.figures import Interval, Positions, interval, join, positions
-from sphere_edge.evaluation.passages import Passage
 from sphere_edge.evaluation.predictor import Subject
+from sphere_edge.evaluation.windows import Window
 
 SCHEMA_VERSION = 1
 
@@ -93,23 +93,23 @@ class Comparison:
 def compare(
     reference: Subject,
     candidate: Subject,
-    passages: Sequence[Passage],
+    windows: Sequence[Window],
     *,
     progress: Progress = SILENT,
 ) -> Comparison:
-    """Both models read `passages`; the predictions that count are compared, position by position.
+    """Both models read `windows`; the predictions that count are compared, position by position.
 
     Raises ModelCorruptError where a model gives numbers that are not finite.
     """
     parts = []
-    with progress.step("comparing predictions", sum(len(one.ids) for one in passages)) as bar:
-        for one in passages:
+    with progress.step("comparing predictions", sum(len(one.ids) for one in windows)) as bar:
+        for one in windows:
             # Logits after a token predict the next one; what comes after the last is not known.
             rows = slice(one.first_counted - 1, len(one.ids) - 1)
             p, q = (_finite(subject, one.ids)[rows] for subject in (reference, candidate))
             parts.append(positions(p, q, np.asarray(one.ids[one.first_counted :])))
             bar.advance(len(one.ids))
-    window = max(len(one.ids) for one in passages)
+    window = max(len(one.ids) for one in windows)
     return Comparison(reference.name, candidate.name, window, join(parts))
 
 

@@ -30,7 +30,7 @@ def rows(comparison: Comparison) -> list[tuple[str, str, str]]:
 def check(path: Path) -> None:
     """InvalidArgumentError unless a plot can be written as `path`."""
     if path.suffix not in PLOTS:
-        message = f"a plot cannot be written as `{path.name}`"
+        message = f"invalid value `{path.name}` for --plot"
         raise InvalidArgumentError(message, hint=f"end its name in one of: {', '.join(PLOTS)}")
 
 

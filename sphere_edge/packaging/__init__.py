@@ -10,7 +10,7 @@ from sphere_edge.packaging.built_in_models import TINY, TINY_IMAGE, TINY_WHISPER
 if TYPE_CHECKING:
     # At run time __getattr__ imports them: a bundle is opened without what makes one.
     from sphere_edge.packaging.finding import built_in, find
-    from sphere_edge.packaging.pipeline import Packaged, output_for, package
+    from sphere_edge.packaging.pipeline import Packaged, package
 
 __all__ = [
     "TINY",
@@ -19,7 +19,6 @@ __all__ = [
     "Packaged",
     "built_in",
     "find",
-    "output_for",
     "package",
 ]
 
@@ -27,7 +26,6 @@ _MODULES = {
     "Packaged": "pipeline",
     "built_in": "finding",
     "find": "finding",
-    "output_for": "pipeline",
     "package": "pipeline",
 }
 

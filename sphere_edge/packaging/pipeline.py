@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sphere_edge import profiles
-from sphere_edge.bundle import archive
 from sphere_edge.bundle.read import Bundle, check_runs_on
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.console import SILENT, Progress
@@ -28,16 +27,6 @@ class Packaged:
     output: Path
     seconds: float
     tried_here: bool
-
-
-def output_for(
-    source: ModelSource, profile: DeviceProfile, asked: Path | None, *, as_zip: bool
-) -> Path:
-    """Where the bundle goes: where it was asked to, or dist/MODEL.PROFILE."""
-    output = asked or Path("dist") / f"{source.name}.{profile.name}"
-    if as_zip and output.suffix != archive.SUFFIX:
-        output = output.with_name(output.name + archive.SUFFIX)
-    return output
 
 
 def package(

@@ -13,7 +13,7 @@ import pytest
 
 from sphere_edge.bundle.manifest import Quality
 from sphere_edge.errors import FormatMismatchError, InvalidArgumentError, ModelCorruptError
-from sphere_edge.evaluation import figures, passages, report
+from sphere_edge.evaluation import figures, report, windows
 from sphere_edge.evaluation.comparison import compare, same_tokens
 from sphere_edge.evaluation.predictor import Subject
 
@@ -69,7 +69,7 @@ def test_huge_logits_do_not_overflow() -> None:
 
 def test_a_model_against_itself_loses_nothing() -> None:
     one = subject(1)
-    result = compare(one, one, passages.of_text(one.model.tokenize(TEXT), None, 64))
+    result = compare(one, one, windows.of_text(one.model.tokenize(TEXT), None, 64))
     assert result.divergence.value == 0
     assert result.agreement.value == 1
     assert result.perplexity_ratio.value == 1
@@ -78,7 +78,7 @@ def test_a_model_against_itself_loses_nothing() -> None:
 
 def test_more_noise_is_more_divergence() -> None:
     reference = subject(1)
-    read = passages.of_text(reference.model.tokenize(TEXT), None, 64)
+    read = windows.of_text(reference.model.tokenize(TEXT), None, 64)
     small, large = (compare(reference, subject(1, noise), read) for noise in (0.05, 0.5))
     assert 0 < small.divergence.value < large.divergence.value
     assert small.divergence.low < small.divergence.value < small.divergence.high
@@ -89,7 +89,7 @@ def test_more_noise_is_more_divergence() -> None:
 @pytest.mark.parametrize("window", [2, 3, 16, 63, 64])
 def test_each_token_counts_once_whatever_the_window(window: int) -> None:
     ids = Bigrams(np.zeros((VOCAB, VOCAB), np.float32)).tokenize(TEXT)
-    read = passages.of_text(ids, window, 64)
+    read = windows.of_text(ids, window, 64)
     assert [i for one in read for i in one.ids[one.first_counted :]] == ids[1:]
     assert max(len(one.ids) for one in read) <= window
     # After the first window every counted token has half a window before it.
@@ -99,15 +99,15 @@ def test_each_token_counts_once_whatever_the_window(window: int) -> None:
 def test_windows_change_nothing_for_a_model_without_memory() -> None:
     one, other = subject(1), subject(1, 0.3)
     ids = one.model.tokenize(TEXT)
-    small, large = (compare(one, other, passages.of_text(ids, window, 64)) for window in (4, 64))
+    small, large = (compare(one, other, windows.of_text(ids, window, 64)) for window in (4, 64))
     np.testing.assert_array_equal(small.each.divergence, large.each.divergence)
 
 
 def test_only_answers_of_chats_count() -> None:
     one = subject(1)
     line = {"messages": [{"role": "user", "content": "hi"}, {"role": "bot", "content": "yes!"}]}
-    chats = passages.parse_chats(f"{json.dumps(line)}\n\n{json.dumps(line)}\n")
-    read = passages.of_chats(one, chats, 64)
+    chats = windows.parse_chats(f"{json.dumps(line)}\n\n{json.dumps(line)}\n")
+    read = windows.of_chats(one, chats, 64)
     assert [one.ids[one.first_counted :] for one in read] == [
         tuple(Bigrams(np.zeros((1, 1), np.float32)).tokenize("yes!"))
     ] * 2
@@ -119,15 +119,15 @@ def test_only_answers_of_chats_count() -> None:
 )
 def test_a_file_without_chats_is_refused_with_its_line(line: str) -> None:
     with pytest.raises(InvalidArgumentError) as refusal:
-        passages.parse_chats(line)
+        windows.parse_chats(line)
     assert refusal.value.hint
 
 
 def test_a_chat_longer_than_the_context_is_refused() -> None:
     turns = [{"role": "user", "content": "hi"}, {"role": "bot", "content": "y" * 99}]
-    chats = passages.parse_chats(json.dumps({"messages": turns}))
+    chats = windows.parse_chats(json.dumps({"messages": turns}))
     with pytest.raises(InvalidArgumentError, match="`99` tokens"):
-        passages.of_chats(subject(1), chats, 64)
+        windows.of_chats(subject(1), chats, 64)
 
 
 def test_other_tokenizers_are_refused() -> None:
@@ -136,14 +136,14 @@ def test_other_tokenizers_are_refused() -> None:
 
 
 @pytest.mark.parametrize("window", [0, 1, 65])
-def test_a_window_that_cannot_be_is_refused(window: int) -> None:
-    with pytest.raises(InvalidArgumentError, match=f"`{window}` tokens"):
-        passages.of_text(list(range(100)), window, 64)
+def test_a_window_out_of_range_is_refused(window: int) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"invalid value `{window}`"):
+        windows.of_text(list(range(100)), window, 64)
 
 
 def test_too_short_a_text_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="only `3` tokens"):
-        passages.of_text([1, 2, 3], None, 64)
+        windows.of_text([1, 2, 3], None, 64)
 
 
 def test_logits_that_are_not_finite_are_the_models_fault() -> None:
@@ -151,7 +151,7 @@ def test_logits_that_are_not_finite_are_the_models_fault() -> None:
     broken.model.logits([0])
     assert isinstance(broken.model, Bigrams)
     broken.model.table[3, 3] = np.nan
-    read = passages.of_text(broken.model.tokenize(TEXT), None, 64)
+    read = windows.of_text(broken.model.tokenize(TEXT), None, 64)
     with pytest.raises(ModelCorruptError, match="not finite"):
         compare(subject(2), broken, read)
 
@@ -174,7 +174,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
 
 def test_the_json_has_every_position_and_no_infinity() -> None:
     one = subject(1)
-    short = compare(one, subject(1, 0.1), passages.of_text(list(range(11)) * 3, None, 64))
+    short = compare(one, subject(1, 0.1), windows.of_text(list(range(11)) * 3, None, 64))
     told = json.loads(json.dumps(short.as_json(), allow_nan=False))
     assert len(told["kl_divergence_by_position"]) == told["positions"] == 32
     assert told["kl_divergence"]["low"] is None
@@ -183,7 +183,7 @@ def test_the_json_has_every_position_and_no_infinity() -> None:
 
 def test_a_plot_is_a_picture_and_other_names_are_refused(tmp_path: Path) -> None:
     one = subject(1)
-    compared = compare(one, subject(1, 0.1), passages.of_text(list(range(11)) * 30, None, 64))
+    compared = compare(one, subject(1, 0.1), windows.of_text(list(range(11)) * 30, None, 64))
     report.plot(compared, tmp_path / "kl.svg")
     assert "<svg" in (tmp_path / "kl.svg").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["kl.svg"]

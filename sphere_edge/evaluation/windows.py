@@ -18,7 +18,7 @@ _FEWEST_TOKENS = 16
 
 
 @dataclass(frozen=True)
-class Passage:
+class Window:
     """Tokens read together; predictions of tokens `first_counted`.. to the end count."""
 
     ids: tuple[int, ...]
@@ -48,47 +48,47 @@ def largest_window(one: Subject, other: Subject) -> int:
     return min(one.context_tokens, other.context_tokens, room)
 
 
-def of_text(ids: Sequence[int], asked: int | None, largest: int) -> list[Passage]:
+def of_text(ids: Sequence[int], asked: int | None, largest: int) -> list[Window]:
     """Windows that overlap by half: no token but the first few lacks context, each counts once.
 
-    `asked` None: 512 tokens or `largest`. Raises InvalidArgumentError for a window that cannot be
+    `asked` None: 512 tokens or `largest`. Raises InvalidArgumentError for a window out of range
     and for too short a text.
     """
     if asked is not None and not 2 <= asked <= largest:
-        message = f"a window of `{asked}` tokens cannot be"
+        message = f"invalid value `{asked}` for --window"
         raise InvalidArgumentError(message, hint=f"choose between 2 and {largest}")
     if len(ids) < _FEWEST_TOKENS:
         message = f"the text has only `{len(ids)}` tokens"
         raise InvalidArgumentError(message, hint=f"give at least {_FEWEST_TOKENS}, better 1,000")
     window = asked or min(_USUAL_WINDOW, largest)
-    passages: list[Passage] = []
+    windows: list[Window] = []
     counted = 1
     while counted < len(ids):
-        end = min(len(ids), counted + (max(1, window // 2) if passages else window - 1))
+        end = min(len(ids), counted + (max(1, window // 2) if windows else window - 1))
         start = max(0, end - window)
-        passages.append(Passage(tuple(ids[start:end]), counted - start))
+        windows.append(Window(tuple(ids[start:end]), counted - start))
         counted = end
-    return passages
+    return windows
 
 
-def of_chats(subject: Subject, chats: Sequence[Chat], largest: int) -> list[Passage]:
-    """One passage a chat, through the model's own template; the last message counts.
+def of_chats(subject: Subject, chats: Sequence[Chat], largest: int) -> list[Window]:
+    """One window per chat, through the model's own template; the last message counts.
 
     Raises InvalidArgumentError for a chat that is longer than `largest`.
     """
     model = subject.model
-    passages: list[Passage] = []
+    windows: list[Window] = []
     for number, chat in enumerate(chats, 1):
         messages: list[Mapping[str, str]] = [message.model_dump() for message in chat.messages]
         prompt = model.render_chat(messages[:-1])
         before = model.tokenize(prompt, add_special=False, parse_special=True)
-        # The answer alone is text: what looks like a special token in it is none.
+        # The answer alone is text: what looks like a special token in it is not one.
         answer = model.tokenize(chat.messages[-1].content, add_special=False)
         if not before or not answer or len(before) + len(answer) > largest:
             message = f"chat {number} has `{len(before)}` + `{len(answer)}` tokens"
             raise InvalidArgumentError(message, hint=f"question and answer, at most {largest}")
-        passages.append(Passage((*before, *answer), len(before)))
-    return passages
+        windows.append(Window((*before, *answer), len(before)))
+    return windows
 
 
 def parse_chats(lines: str) -> list[Chat]:
@@ -103,7 +103,7 @@ def parse_chats(lines: str) -> list[Chat]:
         try:
             chats.append(Chat.model_validate(json.loads(line)))
         except (ValueError, RecursionError, ValidationError) as error:
-            message = f"line {number} is no chat"
+            message = f"line {number} is not a chat"
             hint = 'each line is {"messages": [{"role": "user", "content": "…"}, …]}'
             raise InvalidArgumentError(message, hint=hint) from error
     if not chats:

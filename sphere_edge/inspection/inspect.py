@@ -1,0 +1,48 @@
+"""What a name stands for, a bundle or a model of any kind, described."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sphere_edge import packaging
+from sphere_edge.bundle import archive
+from sphere_edge.bundle.read import is_bundle, read_manifest
+from sphere_edge.console import SILENT, Progress
+from sphere_edge.engines.options import check_context
+from sphere_edge.formats.source import Kind
+from sphere_edge.inspection import bundles, images, speech, text
+from sphere_edge.inspection.description import Description
+
+
+@dataclass(frozen=True)
+class InspectionRequest:
+    """A bundle, or a model with the context in tokens that it should have (None: the usual)."""
+
+    model: str
+    context_tokens: int | None = None
+    format: Kind | None = None
+    revision: str | None = None
+
+
+def describe(request: InspectionRequest, progress: Progress = SILENT) -> Description:
+    """A bundle's manifest, or a model's sizes and how it fits each profile.
+
+    Of weights on the hub only the headers are fetched. Raises what finding and reading them raise.
+    """
+    check_context(request.context_tokens)
+    path = Path(request.model)
+    if is_bundle(path) or (path.suffix == archive.SUFFIX and path.is_file()):
+        return bundles.describe(read_manifest(path))
+    source = packaging.find(
+        request.model,
+        wanted=request.format,
+        revision=request.revision,
+        headers_only=True,
+        progress=progress,
+    )
+    if source.kind == "whisper":
+        return speech.describe(source)
+    if source.kind == "diffusion":
+        return images.describe(source)
+    return text.describe(source, request.context_tokens)

@@ -1,0 +1,97 @@
+"""Packages what a user asks for: a model by its name, for a device by its profile's name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sphere_edge import profiles
+from sphere_edge.bundle import archive
+from sphere_edge.console import SILENT, Progress
+from sphere_edge.engines.options import PackageOptions, check_context
+from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.formats.source import Kind, ModelSource
+from sphere_edge.packaging.finding import find
+from sphere_edge.packaging.pipeline import Packaged, package
+from sphere_edge.profiles import DeviceProfile
+
+_AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class PackageRequest:
+    """A model, the device it is for, and where the bundle goes.
+
+    `profile`: its name, a .toml file, or `auto`, which asks `device` (a URI) what it is.
+    `format`: the one to take where the model offers both. `output` None: dist/MODEL.PROFILE.
+    """
+
+    model: str
+    profile: str = "host"
+    device: str | None = None
+    format: Kind | None = None
+    revision: str | None = None
+    output: Path | None = None
+    as_zip: bool = False
+    force: bool = False
+
+
+def package_model(
+    request: PackageRequest, options: PackageOptions, progress: Progress = SILENT
+) -> tuple[Packaged, DeviceProfile]:
+    """Checks, finds and packages; what was made, and the profile that it is for.
+
+    Raises what these raise: ProfileError, InvalidArgumentError, NotFoundError, ….
+    """
+    check_context(options.context_tokens)
+    profile = profile_of(request.profile, request.device, progress)
+    source = find(
+        request.model,
+        wanted=request.format,
+        revision=request.revision,
+        convertible=True,
+        progress=progress,
+    )
+    _check_source(options, source)
+    output = output_for(source, profile, request.output, as_zip=request.as_zip)
+    made = package(source, profile, options, output, force=request.force, progress=progress)
+    return made, profile
+
+
+def _check_source(options: PackageOptions, source: ModelSource) -> None:
+    """InvalidArgumentError for an option that needs safetensors where there are none."""
+    if options.adapter is not None and source.kind != "safetensors":
+        message = f"an adapter cannot be merged into `{source.reference}`, which is {source.kind}"
+        raise InvalidArgumentError(message, hint="--adapter needs a model in safetensors")
+    if options.bits is not None and (source.kind != "safetensors" or options.as_gguf):
+        message = "--bits mixes the formats of compiled models"
+        raise InvalidArgumentError(message, hint="a GGUF has mixtures of its own: --quant q4_k_m")
+
+
+def output_for(
+    source: ModelSource, profile: DeviceProfile, output: Path | None, *, as_zip: bool
+) -> Path:
+    """Where the bundle goes: `output`, or dist/MODEL.PROFILE."""
+    path = output or Path("dist") / f"{source.name}.{profile.name}"
+    if as_zip and path.suffix != archive.SUFFIX:
+        path = path.with_name(path.name + archive.SUFFIX)
+    return path
+
+
+def profile_of(name: str, uri: str | None, progress: Progress = SILENT) -> DeviceProfile:
+    """The profile `name`; for `auto` that of the device `uri`, which is asked."""
+    if name != _AUTO and uri is not None:
+        message = f"--device has no effect with the profile `{name}`"
+        raise InvalidArgumentError(message, hint=f"use --profile {_AUTO} to ask the device")
+    if name != _AUTO:
+        return profiles.load(name)
+    if uri is None or uri == "local":
+        return profiles.host()
+    from sphere_edge.devices import described
+    from sphere_edge.devices.open import opened
+    from sphere_edge.devices.probe import probe
+
+    with opened(uri) as device:
+        found = described.profile_of(probe(device), uri)
+    progress.say(f"{uri} is {found.title}: {' '.join(found.cpu.features) or 'no CPU features'}")
+    return found
