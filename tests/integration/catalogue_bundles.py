@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from sphere_edge import packaging, profiles
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.compiler.target import CpuTarget, GpuTarget
-from sphere_edge.engines.options import PackageOptions
 from sphere_edge.profiles import DeviceProfile, GpuLimits
+from tests import made_bundles
 
 Code = tuple[object, ...]
 
@@ -29,8 +28,7 @@ def code_of(profile: DeviceProfile) -> Code:
 class Bundles:
     """Bundles of the built-in model, made when they are first asked for, to be read only."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
         self._made: dict[Code, Bundle] = {}
 
     def of(self, name: str) -> Bundle:
@@ -38,8 +36,5 @@ class Bundles:
         profile = profiles.load(name)
         code = code_of(profile)
         if code not in self._made:
-            output = self._folder / name
-            source = packaging.find(packaging.TINY)
-            made = packaging.package(source, profile, PackageOptions(), output)
-            self._made[code] = made.bundle
+            self._made[code] = made_bundles.made(packaging.TINY, profile)
         return self._made[code]

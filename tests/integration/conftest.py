@@ -12,7 +12,7 @@ from sphere_edge import errors, packaging, profiles
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.simulate import arm_root as arm
-from tests import random_diffusion
+from tests import made_bundles, random_diffusion
 
 
 @pytest.fixture(scope="session")
@@ -31,25 +31,23 @@ def programs() -> Path:
 
 
 @pytest.fixture(scope="session")
-def gpu_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def gpu_bundle() -> Bundle:
     """The built-in model with code for OpenCL, in float32, and for this CPU; for reading only."""
     # Imported here: TVM takes seconds to load, and most tests need none.
     from opencl_kernels import device
 
     device()
-    output = tmp_path_factory.mktemp("gpu") / "tiny"
     options = PackageOptions(quantization="q8", context_tokens=512)
-    profile = profiles.load("generic-opencl")
-    return packaging.package(packaging.find(packaging.TINY), profile, options, output).bundle
+    return made_bundles.made(packaging.TINY, profiles.load("generic-opencl"), options)
 
 
 @pytest.fixture(scope="session")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def bundles() -> Any:
     """The built-in model for devices of the catalogue."""
     # Imported here: TVM takes seconds to load, and most tests need none.
     from catalogue_bundles import Bundles
 
-    return Bundles(tmp_path_factory.mktemp("bundles"))
+    return Bundles()
 
 
 @pytest.fixture(scope="session")
@@ -61,8 +59,4 @@ def image_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def image_bundle(image_model: Path) -> Path:
     """Its bundle for this machine; for reading only."""
-    output = image_model.parent / "random.host"
-    options = PackageOptions()
-    return packaging.package(
-        packaging.find(str(image_model)), profiles.host(), options, output
-    ).output
+    return made_bundles.made(image_model).folder

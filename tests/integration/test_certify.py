@@ -31,15 +31,14 @@ from sphere_edge.models.graph import Limits, trace
 from sphere_edge.models.registry import family
 from sphere_edge.run import run
 from sphere_edge.toolchain import compilers
-from tests import random_gguf
+from tests import made_bundles, random_gguf
 
 HOST = profiles.host()
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    output = tmp_path_factory.mktemp("certify") / "tiny"
-    return packaging.package(packaging.find("tiny"), HOST, PackageOptions(), output).bundle
+def bundle() -> Bundle:
+    return made_bundles.made(packaging.TINY)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import NotFoundError, Status
 from sphere_edge.run import run
 from sphere_edge.toolchain import compilers, native, targets
+from tests import made_bundles
 from tests.cli_process import sphere_edge
 
 LAVAPIPE = sorted(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))
@@ -25,12 +26,10 @@ QUESTION = "What is the capital of France?"
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle() -> Bundle:
     """The built-in model as a GGUF for a PC with Vulkan."""
-    output = tmp_path_factory.mktemp("vulkan") / "tiny"
     options = PackageOptions(quantization="q8_0", context_tokens=512, as_gguf=True)
-    profile = profiles.load("generic-vulkan")
-    return packaging.package(packaging.find(packaging.TINY), profile, options, output).bundle
+    return made_bundles.made(packaging.TINY, profiles.load("generic-vulkan"), options)
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from sanitized import program
 
-from sphere_edge import errors, packaging, profiles, resources
+from sphere_edge import errors, packaging
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import Status
 from sphere_edge.run import ProgramFailedError
-from tests import random_gguf
+from tests import made_bundles, random_gguf
 
 pytestmark = pytest.mark.group("sanitizers")
 
@@ -30,12 +30,9 @@ def gguf_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle() -> Path:
     """The built-in model compiled for this machine."""
-    output = tmp_path_factory.mktemp("bundle") / "tiny.host"
-    source = packaging.find(str(resources.tiny_model()))
-    packaging.package(source, profiles.host(), PackageOptions(quantization="q4"), output)
-    return output
+    return made_bundles.made(packaging.TINY, options=PackageOptions(quantization="q4")).folder
 
 
 def test_the_thread_pool_runs_every_piece_once(programs: Path) -> None:

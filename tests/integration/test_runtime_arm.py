@@ -15,7 +15,7 @@ from sphere_edge.errors import Status
 from sphere_edge.run import Completed, run
 from sphere_edge.simulate import arm_root as arm
 from sphere_edge.toolchain import compilers, native, targets
-from tests import random_gguf
+from tests import made_bundles, random_gguf
 
 # One level in each run of the tests: a second one would cost its minutes of compiling again.
 TARGET = targets.NAMED["linux-arm64-dotprod"]
@@ -47,8 +47,8 @@ def at_home(device: Path) -> Path:
 
 
 def compiled(into: Path, profile: profiles.DeviceProfile) -> None:
-    source = packaging.find(str(resources.tiny_model()))
-    packaging.package(source, profile, PackageOptions(quantization="q4"), into)
+    made = made_bundles.made(packaging.TINY, profile, PackageOptions(quantization="q4"))
+    shutil.copytree(made.folder, into)
 
 
 def there(device: Path, verb: str, *words: str, cpu: str = CPU) -> Completed:

@@ -9,12 +9,12 @@ from typing import Any
 import emulator
 import pytest
 
-from sphere_edge import packaging, profiles, resources
+from sphere_edge import packaging, profiles
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import Status
 from sphere_edge.run import Completed, run
 from sphere_edge.toolchain import native, targets
-from tests import random_gguf
+from tests import made_bundles, random_gguf
 
 pytestmark = [
     pytest.mark.group("musl"),
@@ -36,10 +36,10 @@ def runner() -> Path:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built-in model compiled for a board and a phone and for this machine, and a GGUF file."""
     folder = tmp_path_factory.mktemp("models")
-    source = packaging.find(str(resources.tiny_model()))
     for name in ("raspberry-pi-5", "pixel8", "host"):
         options = PackageOptions(quantization="q4")
-        packaging.package(source, profiles.load(name), options, folder / name)
+        made = made_bundles.made(packaging.TINY, profiles.load(name), options)
+        (folder / name).symlink_to(made.folder)
     random_gguf.write(folder / "random.gguf")
     return folder
 

@@ -10,21 +10,19 @@ import numpy as np
 import pytest
 import soundfile
 
-from sphere_edge import AudioManager, __main__, errors, packaging, profiles, resources
+from sphere_edge import AudioManager, __main__, errors, packaging, resources
 from sphere_edge.bundle.read import read_manifest
 from sphere_edge.bundle.verify import verify
-from sphere_edge.engines.options import PackageOptions
 from sphere_edge.runtime.audio_stream import StreamSegment
+from tests import made_bundles
 from training.evaluate_speech import wrong_words
 
 RATE = 16000
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("dist") / "tiny-whisper.host"
-    packaging.package(packaging.find("tiny-whisper"), profiles.host(), PackageOptions(), output)
-    return output
+def bundle() -> Path:
+    return made_bundles.made(packaging.TINY_WHISPER).folder
 
 
 @pytest.fixture(scope="module")

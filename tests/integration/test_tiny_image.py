@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sphere_edge import ImageManager, __main__, packaging, profiles
+from sphere_edge import ImageManager, __main__, packaging
 from sphere_edge.bundle.read import Bundle
-from sphere_edge.engines.options import PackageOptions
+from tests import made_bundles
 from training import shapes
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    source = packaging.find(packaging.TINY_IMAGE)
-    output = tmp_path_factory.mktemp("tiny") / "tiny-image.host"
-    return packaging.package(source, profiles.host(), PackageOptions(), output).output
+def bundle() -> Path:
+    return made_bundles.made(packaging.TINY_IMAGE).folder
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from sphere_edge import packaging, profiles, resources
+from sphere_edge import packaging, resources
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.runtime.text import TextManager
+from tests import made_bundles
 
 # Shares of right answers to the held-out questions.
 ENOUGH = 0.90
 MOST_LOST = 0.03
 
 
-def _packaged(quantization: str, output: Path) -> Path:
+def _packaged(quantization: str) -> Path:
     options = PackageOptions(quantization=quantization)
-    packaging.package(packaging.find(packaging.TINY), profiles.load("host"), options, output)
-    return output
+    return made_bundles.made(packaging.TINY, options=options).folder
 
 
 def _share_right(bundle: Path) -> float:
@@ -37,13 +37,13 @@ def _share_right(bundle: Path) -> float:
 
 
 @pytest.fixture(scope="module")
-def float32_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _packaged("f32", tmp_path_factory.mktemp("tiny") / "f32")
+def float32_bundle() -> Path:
+    return _packaged("f32")
 
 
 @pytest.fixture(scope="module")
-def four_bit_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _packaged("q4", tmp_path_factory.mktemp("tiny") / "q4")
+def four_bit_bundle() -> Path:
+    return _packaged("q4")
 
 
 def test_nine_of_ten_held_out_questions_are_answered_rightly_and_four_bit_costs_little(

@@ -21,7 +21,7 @@ from sphere_edge.engines.options import PackageOptions
 from sphere_edge.simulate import environment
 from sphere_edge.simulate.adb_daemon import AdbDaemon
 from sphere_edge.simulate.sshd import Sshd
-from tests import random_diffusion, random_gguf
+from tests import made_bundles, random_diffusion, random_gguf
 
 # What a Raspberry Pi 5 has; qemu's own choice has everything.
 CPU = "cortex-a76"
@@ -77,8 +77,9 @@ def said(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, An
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return packaged(packaging.TINY, tmp_path_factory.mktemp("compiled") / "tiny.pi", "tiny")
+def compiled() -> Path:
+    options = PackageOptions(quantization="q4")
+    return made_bundles.made(packaging.TINY, profiles.load("raspberry-pi-5"), options).folder
 
 
 SHORT = ("--prompt-tokens", "8", "--new-tokens", "4", "--repeat", "1")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from transports import Sshd, Transport, open_transport, wait_until
 
-from sphere_edge import __main__, errors, packaging, profiles
+from sphere_edge import __main__, errors, packaging
 from sphere_edge.bench import cooling, recording
 from sphere_edge.bench.plan import Plan
 from sphere_edge.bench.text import measure
@@ -21,17 +21,14 @@ from sphere_edge.devices.local import LocalDevice
 from sphere_edge.devices.open import open_device
 from sphere_edge.devices.probe import probe
 from sphere_edge.devices.store import Store
-from sphere_edge.engines.options import PackageOptions
+from tests import made_bundles
 
 SHORT = Plan(prompt_tokens=(16,), new_tokens=8, repeat=2, threads=1, loads=2)
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("bench") / "tiny"
-    source = packaging.find(packaging.TINY)
-    packaging.package(source, profiles.load("host"), PackageOptions(), output)
-    return output
+def bundle() -> Path:
+    return made_bundles.made(packaging.TINY).folder
 
 
 @pytest.fixture

@@ -8,24 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from sphere_edge import __main__, errors, packaging, profiles, resources
+from sphere_edge import __main__, errors, packaging, resources
 from sphere_edge.devices.open import open_device
 from sphere_edge.devices.store import Store
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.simulate.sshd import Sshd
+from tests import made_bundles
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def bundles() -> list[Path]:
     """The built-in model in two weight formats, under one name."""
-    folder = tmp_path_factory.mktemp("bundles")
-    made = []
-    for quantization in ("q4", "q8"):
-        options = PackageOptions(quantization=quantization)
-        output = folder / quantization
-        packaging.package(packaging.find(packaging.TINY), profiles.load("host"), options, output)
-        made.append(output)
-    return made
+    formats = (PackageOptions(quantization=name) for name in ("q4", "q8"))
+    return [made_bundles.made(packaging.TINY, options=options).folder for options in formats]
 
 
 @pytest.fixture(params=["local", pytest.param("ssh", marks=pytest.mark.group("pc"))])
