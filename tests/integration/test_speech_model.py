@@ -173,7 +173,7 @@ def test_a_damaged_detector_is_refused(bundle: Path, tmp_path: Path) -> None:
     for damaged in (b"", content[:1000], content[:-1], content + b"\0", b"x" + content[1:]):
         path.write_bytes(damaged)
         with pytest.raises(errors.ModelCorruptError):
-            AudioManager.open(bundle, voice_detector=path)
+            AudioManager.open(bundle, vad_model=path)
 
 
 def test_voices_are_not_looked_for_without_a_detector(tmp_path: Path) -> None:
