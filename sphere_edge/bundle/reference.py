@@ -1,6 +1,6 @@
 """What a bundle should answer, kept beside it: `reference.json` and `logits.f32` in one folder.
 
-Fixed tokens, the steps by which a device computes their beginnings, and the right logits after some
+Fixed tokens, the steps by which a device computes prefixes of them, and the right logits after some
 of them. `logits.f32` is little-endian float32 [rows, columns]: for each of `rows` the logits of the
 tokens named in `columns`. See docs/certify.md.
 """
@@ -60,7 +60,7 @@ class KernelOutput(Part):
 
 
 class KernelCall(Part):
-    """One call of a kernel: `kind` begins its name on a device, `label` says where it stands."""
+    """One call of a kernel: `kind` begins its name on a device, `label` says where it is."""
 
     kind: str
     label: str
@@ -100,7 +100,7 @@ class Reference(Part):
 
     @property
     def deviation(self) -> float:
-        """How far logits of one row lie apart: the mean of the rows' standard deviations."""
+        """How far the logits of a row spread: the mean of the rows' standard deviations."""
         return float(np.mean([row.deviation for row in self.rows]))
 
 
@@ -142,11 +142,11 @@ def row_of(position: int, logits: npt.NDArray[np.float64]) -> Row:
 
 def output_of(values: npt.NDArray[np.float64]) -> KernelOutput:
     """What is kept of the last row of a kernel's result, [columns]."""
-    places = np.arange(SAMPLES) * values.size // SAMPLES
+    indices = np.arange(SAMPLES) * values.size // SAMPLES
     return KernelOutput(
         columns=values.size,
         norm=_rounded(np.sqrt(np.square(values).sum())),
-        samples=tuple(_rounded(number) for number in values[places]),
+        samples=tuple(_rounded(number) for number in values[indices]),
     )
 
 

@@ -110,7 +110,7 @@ def _steps(length: int, prefill_tokens: int, score_tokens: int) -> tuple[Step, .
 
 
 def _ids(vocabulary: int, count: int = 1 << 16) -> list[int]:
-    """The first and last tokens, then tokens that look like no text."""
+    """The first and last tokens, then pseudo-random ones."""
     state, ids = 12345, [0, vocabulary - 1, vocabulary // 2]
     while len(ids) < count:
         state = (state * 1664525 + 1013904223) % 2**32  # Numerical Recipes

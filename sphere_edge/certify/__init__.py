@@ -1,1 +1,1 @@
-"""Whether a bundle answers on a device as its reference says: run, judge, name what is wrong."""
+"""Whether a bundle matches its reference on a device: run, validate, name the kernel at fault."""

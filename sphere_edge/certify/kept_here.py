@@ -29,13 +29,13 @@ def kept(bundle: Bundle) -> ValidationResults:
     return read_results(path.read_text(encoding="utf-8")) if path.is_file() else ValidationResults()
 
 
-def trusted(path: Path, asked: str | None) -> tuple[str | None, str]:
+def trusted(path: Path, backend: str | None) -> tuple[str | None, str]:
     """The backend to open the model at `path` with, and why it is not the bundle's first choice.
 
-    `asked`, if that is one; None and no reason: whatever the runtime takes.
+    `backend`, if it is one; None and no reason: whatever the runtime chooses.
     """
-    if asked is not None or not is_bundle(path):
-        return asked, ""
+    if backend is not None or not is_bundle(path):
+        return backend, ""
     bundle = Bundle.open(path)
     first, *others = bundle.manifest.backends
     results = kept(bundle)

@@ -1,4 +1,4 @@
-"""Names the kernel that goes wrong: replays one prefill and one decode, kernel by kernel."""
+"""Names the kernel that is wrong: compares one prefill and one decode, kernel by kernel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sphere_edge.bundle.reference import KernelCall, KernelOutput, Reference
 from sphere_edge.certify.tolerance import Tolerance
 from sphere_edge.errors import InternalError
 
-_SUDDENLY = 4
+_JUMP = 4
 _KINDS = ("take", "linear", "rms_norm", "add_rms_norm", "gated", "rotate_and_store", "attend")
 
 # For one token GPUs compute attention in KV splits, and merge them.
@@ -35,30 +35,30 @@ class _Call(BaseModel):
     tensors: tuple[_Tensor, ...]
 
 
-def first_wrong(told: Any, reference: Reference, allowed: Tolerance) -> str | None:
+def first_wrong(trace: Any, reference: Reference, allowed: Tolerance) -> str | None:
     """The first kernel whose result is not the reference's, from what `certify --trace` printed.
 
     None when all of them agree, or when the device runs other kernels than the reference knows.
-    Rounding adds up from kernel to kernel, so the one to blame is the first that is suddenly worse
-    than all before it, and by more than half of what the logits may differ on average.
+    Rounding adds up from kernel to kernel, so the one at fault is the first that is several times
+    worse than all before it, and by more than half of what the logits may differ on average.
     """
     try:
-        calls = [_Call.model_validate(call) for call in told["kernels"]]
+        calls = [_Call.model_validate(call) for call in trace["kernels"]]
     except (ValidationError, KeyError, TypeError) as error:
         message = "the runner's trace cannot be read"
         raise InternalError(message) from error
     known = _whole([call for call in calls if call.kernel.startswith(_KINDS)])
     if len(known) != len(reference.kernels):
         return None
-    worst = allowed.mean / 2 / _SUDDENLY
+    worst = allowed.mean / 2 / _JUMP
     for call, expected in zip(known, reference.kernels, strict=True):
         if not call.kernel.startswith(expected.kind):
             return None
         if len(call.tensors) < len(expected.outputs):
             # The results lie in a memory that the runner does not look into.
             return None
-        found = _apart(call, expected)
-        if not found <= worst * _SUDDENLY:
+        found = _worst_difference(call, expected)
+        if not found <= worst * _JUMP:
             what = f"is off by {found:.2g} of its size" if found < math.inf else "is not finite"
             return f"`{call.kernel}`, {expected.label}, {what}"
         worst = max(worst, found)
@@ -66,7 +66,7 @@ def first_wrong(told: Any, reference: Reference, allowed: Tolerance) -> str | No
 
 
 def _whole(calls: list[_Call]) -> list[_Call]:
-    """`calls` with those that do one thing in two steps as one: the second has the result."""
+    """`calls` with kernels that work in two steps merged into one: the second has the result."""
     whole: list[_Call] = []
     for call in calls:
         if call.kernel.startswith(_SECOND_STEP) and whole:
@@ -76,8 +76,8 @@ def _whole(calls: list[_Call]) -> list[_Call]:
     return whole
 
 
-def _apart(call: _Call, expected: KernelCall) -> float:
-    """The worst of the call's results; infinite for what is not finite or of another shape."""
+def _worst_difference(call: _Call, expected: KernelCall) -> float:
+    """The largest among the call's results; infinite for what is not finite or of another shape."""
     results = call.tensors[-len(expected.outputs) :]
     return max(
         math.inf
@@ -93,6 +93,8 @@ def _difference(result: _Tensor, right: KernelOutput) -> float:
     if size == 0:
         return 0.0
     samples = np.array([math.nan if one is None else one for one in result.samples])
-    apart = samples - np.array(right.samples)
+    difference = samples - np.array(right.samples)
     norm = math.nan if result.norm is None else result.norm
-    return max(float(np.sqrt(np.square(apart).mean())) / size, abs(norm - right.norm) / right.norm)
+    return max(
+        float(np.sqrt(np.square(difference).mean())) / size, abs(norm - right.norm) / right.norm
+    )

@@ -24,7 +24,7 @@ from sphere_edge.devices.device import Device, read_file
 # The runtime on the device reads it there.
 RESULTS = "verdict.json"
 _STEP_TIMEOUT_S = 60.0
-# What a driver that is missing, refuses kernels, is too small or crashes ends in.
+# How a driver that is missing, rejects kernels, lacks memory or crashes shows.
 DOES_NOT_RUN = (
     errors.UnsupportedError,
     errors.LoadFailedError,

@@ -28,9 +28,9 @@ def certify(
     else:
         for one in results:
             console.write(one.summary)
-    place = where.uri or "this machine"
+    machine = where.uri or "this machine"
     if trusted is None:
-        raise results[0].failure(place)
+        raise results[0].failure(machine)
     for one in results:
         if not one.certified:
-            console.warn(one.failure(place).message)
+            console.warn(one.failure(machine).message)

@@ -47,8 +47,8 @@ def deploy(
         started = service.install(device, root, name) if as_service else None
     if as_json:
         unit = None if started is None else dataclasses.asdict(started)
-        said = {**dataclasses.asdict(deployed), "device": device.uri, "name": name}
-        console.write_json({**said, "service": unit})
+        document = {**dataclasses.asdict(deployed), "device": device.uri, "name": name}
+        console.write_json({**document, "service": unit})
         return
     sent, total = map(console.human_bytes, (deployed.sent_bytes, deployed.total_bytes))
     console.say(f"`{name}` runs on {device.uri}: {sent} of {total} were sent")
@@ -67,10 +67,10 @@ def _say_proof(proof: Proof, uri: str) -> None:
 
 def _say_plan(plan: Plan, uri: str, *, as_json: bool) -> None:
     if as_json:
-        said = dataclasses.asdict(plan) | {"device": uri}
-        missing = said.pop("missing")
-        said["files"] = [{"path": one["path"], "bytes": one["bytes"]} for one in missing]
-        console.write_json(said)
+        document = dataclasses.asdict(plan) | {"device": uri}
+        missing = document.pop("missing")
+        document["files"] = [{"path": one["path"], "bytes": one["bytes"]} for one in missing]
+        console.write_json(document)
         return
     for one in plan.missing:
         console.write(f"{console.human_bytes(one.bytes):>12}  {one.path}")

@@ -76,8 +76,8 @@ def _say(made: Packaged, profile: DeviceProfile) -> None:
         f"KV cache {console.human_bytes(memory.kv_cache_bytes)}, "
         f"workspace {console.human_bytes(memory.workspace_bytes)}"
     )
-    if (told := processor(manifest, profile)) is not None:
-        console.say(f"  runs on    {told}")
+    if (used := processor(manifest, profile)) is not None:
+        console.say(f"  runs on    {used}")
     if made.tried_here and manifest.task == "audio":
         console.say(f"next: sphere-edge transcribe {made.output} FILE")
     elif made.tried_here and manifest.task == "image":
@@ -100,7 +100,7 @@ def processor(manifest: ManifestDraft, profile: DeviceProfile) -> str | None:
         return f"the CPU: {name} is not used yet"
     through = f"{name}, through {gpu.backend} in {gpu.arithmetic}"
     if manifest.target.backend == "cpu":
-        return f"the CPU; {through}, when asked for"
+        return f"the CPU; {through}, with --backend"
     return f"{through}; the CPU where that fails"
 
 

@@ -27,12 +27,12 @@ class Parameter:
         return found if ".weight." in self.name else found.astype(float)
 
 
-# Told of every kernel's call: its kind, the names of its weights, its results.
-Watch = Callable[[str, list[str], tuple[Any, ...]], None]
+# Called after every kernel: with its kind, the names of its weights, its results.
+Trace = Callable[[str, list[str], tuple[Any, ...]], None]
 
 
 def interpret(
-    function: Any, arguments: list[Any], calls: Mapping[str, HostCall], watch: Watch
+    function: Any, arguments: list[Any], calls: Mapping[str, HostCall], trace: Trace
 ) -> Any:
     """The result of a Relax `function` for `arguments` (arrays, or tuples of arrays).
 
@@ -52,12 +52,12 @@ def interpret(
         if isinstance(expression, relax.ShapeExpr):
             return tuple(int(size) for size in expression.values)
         if isinstance(expression, relax.Call):
-            return _call(expression, value, calls, watch)
+            return _call(expression, value, calls, trace)
         message = f"the reference cannot compute a `{type(expression).__name__}`"
         raise UnsupportedError(message)
 
     bindings = [binding for block in function.body.blocks for binding in block.bindings]
-    # What nobody reads any more is let go: the activations of all layers would be gigabytes.
+    # Values that are not read again are freed: the activations of all layers would be gigabytes.
     with one_blas_thread():
         for binding, done in zip(bindings, _last_read(bindings, function.body.body), strict=True):
             known[binding.var] = value(binding.value)
@@ -80,7 +80,7 @@ def _last_read(bindings: list[Any], result: Any) -> list[list[Any]]:
 
 
 def _call(
-    call: Any, value: Callable[[Any], Any], calls: Mapping[str, HostCall], watch: Watch
+    call: Any, value: Callable[[Any], Any], calls: Mapping[str, HostCall], trace: Trace
 ) -> Any:
     name = call.op.name
     if name == "relax.call_dps_packed":
@@ -89,7 +89,7 @@ def _call(
         given = given if isinstance(given, tuple) else (given,)
         result = host.function(*(_loaded(one) for one in given))
         names = [one.name for one in given if isinstance(one, Parameter)]
-        watch(host.kind, names, result if isinstance(result, tuple) else (result,))
+        trace(host.kind, names, result if isinstance(result, tuple) else (result,))
         return result
     if name not in _OPERATORS:
         message = f"the reference cannot compute the operator `{name}`"
@@ -113,8 +113,8 @@ def _layer_norm(attrs: Any, x: Any, weight: Any, bias: Any) -> Any:
 
 def _split(attrs: Any, x: Any) -> Any:
     parts = attrs.indices_or_sections
-    places = [int(one) for one in parts] if hasattr(parts, "__len__") else int(parts)
-    return tuple(np.split(x, places, axis=int(attrs.axis)))
+    sections = [int(one) for one in parts] if hasattr(parts, "__len__") else int(parts)
+    return tuple(np.split(x, sections, axis=int(attrs.axis)))
 
 
 _OPERATORS: Mapping[str, Callable[..., Any]] = {

@@ -35,10 +35,10 @@ def compute(
     cache = tuple(
         np.zeros((shape.kv_heads, tokens.size, shape.head_dim)) for _ in range(2 * shape.layers)
     )
-    watched = _Watched(tokens.size, plan)
+    traced = _TracedRows(tokens.size, plan)
     parameters = tuple(Parameter(name, load) for name in names)
     arguments = [tokens, np.zeros(1, np.int32), cache, parameters]
-    logits = interpret(function, arguments, kernels.calls, watched.hear)[:, :vocabulary]
+    logits = interpret(function, arguments, kernels.calls, traced.add)[:, :vocabulary]
     reference = Reference(
         made_by="float64",
         vocabulary=vocabulary,
@@ -48,7 +48,7 @@ def compute(
         rows=tuple(row_of(int(at), row) for at, row in zip(positions, logits, strict=True)),
         steps=plan.steps,
         trace_tokens=plan.trace_tokens,
-        kernels=(*watched.prefill, *watched.decode),
+        kernels=(*traced.prefill, *traced.decode),
     )
     return reference, logits[:, list(plan.columns)].astype(np.float32)
 
@@ -103,7 +103,7 @@ def _traced(
     return module["answer"], tuple(name for name, _ in parameters)
 
 
-class _Watched:
+class _TracedRows:
     """Keeps the rows of every kernel that a device would end with in the two traced calls."""
 
     def __init__(self, length: int, plan: Plan) -> None:
@@ -112,7 +112,7 @@ class _Watched:
         self.prefill: list[KernelCall] = []
         self.decode: list[KernelCall] = []
 
-    def hear(self, kind: str, names: list[str], results: tuple[Any, ...]) -> None:
+    def add(self, kind: str, names: list[str], results: tuple[Any, ...]) -> None:
         """One call of a kernel with its weights' names."""
         if not kind or not self._plan.trace_tokens:
             return
@@ -121,7 +121,7 @@ class _Watched:
             self._layer = name.split(".weight")[0].removesuffix(".bias")
         # k and v are the cache, which a device keeps elsewhere.
         results = results[:1] if kind == "rotate_and_store" else results
-        # A device tells floats only, not which experts were chosen.
+        # A device reports floats only, not the expert indices.
         results = tuple(result for result in results if result.dtype.kind == "f")
         label = f"{kind} ({self._layer})" if names else f"{kind} (after {self._layer})"
         for tokens, calls in (
@@ -134,9 +134,9 @@ class _Watched:
     def _row(self, result: npt.NDArray[np.float64], tokens: int) -> Floats:
         """What a device that has computed `tokens` tokens has in its last row."""
         if result.shape[0] == len(self._plan.positions) != self._length:
-            place = self._plan.positions.index(tokens)
+            index = self._plan.positions.index(tokens)
         else:
             # Heads may have become rows.
-            place = result.shape[0] // self._length * tokens - 1
-        row: Floats = result[place].reshape(-1)
+            index = result.shape[0] // self._length * tokens - 1
+        row: Floats = result[index].reshape(-1)
         return row

@@ -1,6 +1,6 @@
 """The operators of sphere_edge.models.kernels in numpy and float64: what the right answer is.
 
-Written from the definitions, apart from the compiled kernels and slow: it unpacks the very weights
+Written from the definitions, separately from the compiled kernels, and slow: it unpacks the weights
 that a bundle holds, and rounds nothing on the way. `host` names functions that the traced graph
 calls; sphere_edge.compiler.interpret runs it.
 """
@@ -32,7 +32,7 @@ _THREADS = os.cpu_count() or 1
 
 @dataclass(frozen=True)
 class HostCall:
-    """A call in the traced graph: what kind of kernel it stands for, and what computes it."""
+    """A call in the traced graph: its kind of kernel, and what computes it."""
 
     kind: str
     function: Function
@@ -66,8 +66,8 @@ class ReferenceKernels:
             blocks = ids // fmt.row_block
             picked = dict(zip(_suffixes(fmt), (array[blocks] for array in given), strict=True))
             rows = fmt.unpack(picked, ids.size * fmt.row_block, columns)
-            places = np.arange(ids.size) * fmt.row_block + ids % fmt.row_block
-            picked_rows: Floats = rows[places].astype(np.float64)
+            indices = np.arange(ids.size) * fmt.row_block + ids % fmt.row_block
+            picked_rows: Floats = rows[indices].astype(np.float64)
             return picked_rows
 
         out = _placeholder(token_ids.shape[0], columns)
@@ -117,11 +117,11 @@ class ReferenceKernels:
             qkv: Floats, position: Any, frequencies: Floats, keys: Floats, values: Floats
         ) -> tuple[Floats, Floats, Floats]:
             heads = qkv.reshape(len(qkv), -1, spec.head_dim)
-            places = int(position[0]) + np.arange(len(qkv))
-            rotated = _rotated(heads[:, : -spec.kv_heads], places, frequencies, magnitude, spec)
+            positions = int(position[0]) + np.arange(len(qkv))
+            rotated = _rotated(heads[:, : -spec.kv_heads], positions, frequencies, magnitude, spec)
             keys, values = keys.copy(), values.copy()
-            keys[:, places] = rotated[:, spec.query_heads :].transpose(1, 0, 2)
-            values[:, places] = heads[:, -spec.kv_heads :].transpose(1, 0, 2)
+            keys[:, positions] = rotated[:, spec.query_heads :].transpose(1, 0, 2)
+            values[:, positions] = heads[:, -spec.kv_heads :].transpose(1, 0, 2)
             return rotated[:, : spec.query_heads], keys, values
 
         out = [_placeholder(n, spec.query_heads, spec.head_dim)]
@@ -289,7 +289,7 @@ def _in_threads(function: Callable[[int], None], values: range) -> None:
 
 
 def _rotated(
-    heads: Floats, places: Any, frequencies: Floats, magnitude: float, spec: Attention
+    heads: Floats, positions: Any, frequencies: Floats, magnitude: float, spec: Attention
 ) -> Floats:
     """`heads` [n, heads, head_dim] with their first rotary_dim features rotated (Su et al. 2021).
 
@@ -298,7 +298,7 @@ def _rotated(
     half = spec.rotary_dim // 2
     if half == 0:
         return heads
-    angle = (places.astype(np.float32)[:, None] * frequencies.astype(np.float32)).astype(float)
+    angle = (positions.astype(np.float32)[:, None] * frequencies.astype(np.float32)).astype(float)
     cosine, sine = np.cos(angle)[:, None] * magnitude, np.sin(angle)[:, None] * magnitude
     first, second = slice(0, half), slice(half, spec.rotary_dim)
     if spec.interleaved:

@@ -1,4 +1,4 @@
-"""The compiled code in a bundle: for its CPU, and for the GPU that the profile wants used."""
+"""The compiled code in a bundle: for the CPU, and for the GPU if the profile uses one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def for_gpu(
     name: str,
     progress: Progress,
 ) -> GpuCode | None:
-    """The same functions for the GPU; None if the profile wants none, or none can be made.
+    """The same functions for the GPU; None if the profile uses none, or it cannot be compiled.
 
     The second is reported as a warning: NVRTC comes in wheels that not everybody has, there are
     no GPU kernels for some things yet, and a tensor or a kernel may be too large for the GPU.

@@ -22,7 +22,7 @@ _TURBO_STEPS = 4
 
 
 class Facts(BaseModel):
-    """What the core tells of a converted model; see `se_image_convert`."""
+    """What the core reports about a converted model; see `se_image_convert`."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -69,7 +69,7 @@ class Widths(Protocol):
 
 
 def predict(model: Widths, width: int, height: int) -> Memory:
-    """The memory that one picture of this size takes without tiles, in bytes."""
+    """The memory that one image of this size takes without tiles, in bytes."""
     pixels = width * height
     tokens = pixels // model.patch**2
     vae = pixels * model.vae_width * (9 * 2 + 2 * 4)
@@ -95,7 +95,7 @@ class Sizes:
     side: int
 
     def memory(self, quantization: str) -> Memory:
-        """What a picture of the model's own size takes with weights in this format."""
+        """What an image of the model's own size takes with weights in this format."""
         as_packaged = _Packaged(
             self.weights_bytes[quantization], self.vae_width, self.patch, self.heads, self.width
         )

@@ -51,7 +51,7 @@ class Architecture:
     """What llama.cpp's architecture `name` takes.
 
     `leaves`: a layer's tensors. `biases`: which may have one. `permutes`: it rotates neighbouring
-    features, so rows of q and k change places. `scalings`: kinds of RoPE scaling. `square`: heads
+    features, so rows of q and k are permuted. `scalings`: kinds of RoPE scaling. `square`: heads
     must fill the hidden size. `tied`: it has no head of its own. `slides`: it knows windows.
     """
 
@@ -132,7 +132,7 @@ def tensor_name(known: Architecture, name: str) -> str:
 def arranged(known: Architecture, made: Family, name: str, values: Any) -> Any:
     """The numbers of llama.cpp's tensor `name`, from those of the checkpoint.
 
-    Where it rotates neighbouring features, rows of q and k change places: feature i of the first
+    Where it rotates neighbouring features, rows of q and k are permuted: feature i of the first
     half comes beside i of the second. Where it scales scores otherwise, the queries make up for it.
     """
     shape: Shape = made.config.shape

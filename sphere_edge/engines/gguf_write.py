@@ -129,7 +129,7 @@ def _values(piece: _Piece, checkpoint: Tensors, known: Architecture, made: Famil
         values += np.float32(piece.offset)
     values = gguf_families.arranged(known, made, piece.name, values)
     limit = np.finfo(np.float16 if piece.dtype == "f16" else np.float32).max
-    # Not `>`: NaN is no number either.
+    # Not `>`: NaN fails it, too.
     if not np.abs(values).max(initial=0) <= limit:
         message = f"tensor `{piece.source}` holds numbers that {piece.dtype} cannot"
         raise ModelCorruptError(message, hint="--quant f32 has room for all finite ones")

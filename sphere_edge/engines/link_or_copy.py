@@ -14,7 +14,7 @@ _CHUNK_BYTES = 8 * 1024 * 1024
 def link_or_copy(model: Path, writer: BundleWriter, name: str, progress: Progress) -> None:
     """Links the file where the disk can, else copies it: a model is large and never changed.
 
-    Raises StorageError when there is no room for a copy.
+    Raises StorageError when there is not enough space for a copy.
     """
     target = writer.folder / name
     try:

@@ -120,7 +120,7 @@ def _target(profile: DeviceProfile) -> Target:
 def _predicted(
     name: str, file: GgufFile, request: BuildRequest
 ) -> tuple[memory.ModelSpec, memory.Choice, Memory]:
-    """The sizes, what is chosen, and the memory that takes; raises OutOfMemoryError."""
+    """The sizes, the choice of formats, and the memory they take; raises OutOfMemoryError."""
     profile, options = request.profile, request.options
     spec = model_spec(name, file)
     usual = profile.defaults.context_tokens
@@ -130,7 +130,7 @@ def _predicted(
 
 
 def _copy(file: GgufFile, request: BuildRequest) -> None:
-    """Puts a GGUF into the bundle, requantized where that was asked for."""
+    """Puts a GGUF into the bundle, requantized if the options say so."""
     source, writer, wanted = request.source, request.writer, request.options.quantization
     if wanted is None:
         for part, name in zip(file.parts, gguf_parts.named("model", len(file.parts)), strict=True):

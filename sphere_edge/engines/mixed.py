@@ -1,8 +1,8 @@
 """Mixed bits: where 4 bits hurt a model most it gets 8, as far as a budget reaches.
 
 The model's parts are rounded to q4 one at a time, with all else as it is, and the model reads a
-page of text: the mean KL divergence of its predictions says what that part's rounding costs. The
-dearest for each weight come first. Parts are single matrices, of large models embedding, head and
+calibration text: the mean KL divergence of its predictions says what that part's rounding costs.
+The most costly per weight come first. Parts are single matrices, of large models embedding, head and
 whole layers.
 """
 
@@ -63,19 +63,19 @@ def refine(
 ) -> tuple[Family, tuple[str, ...]]:
     """The family with parts in q8 until `bits` a weight are used, and the names of those parts.
 
-    `bits` counts the scales and is an average over all matrices. `tokens`: the page that is read.
+    `bits` counts the scales and is an average over all matrices. `tokens`: the calibration text.
     """
     model: Decoder = made.model(made.config, None, _PLAIN)
     part_of = _division(model)
     parts = _measured(model, made, checkpoint, part_of, tokens, progress)
     room = sum(part.elements for part in parts) * (bits - _LEAST) / (_MOST - _LEAST)
-    chosen = []
+    in_q8 = []
     # The name decides between equals.
     for part in sorted(parts, key=lambda one: (-one.divergence / one.elements, one.name)):
         if part.elements <= room:
             room -= part.elements
-            chosen.append(part.name)
-    return raised(made, lambda path: part_of(path) in chosen), tuple(sorted(chosen))
+            in_q8.append(part.name)
+    return raised(made, lambda path: part_of(path) in in_q8), tuple(sorted(in_q8))
 
 
 def raised(made: Family, is_raised: Callable[[str], bool]) -> Family:
@@ -139,11 +139,11 @@ def _rounded(
 ) -> Callable[[str], Any]:
     """Gives the parameters in float32; matrices at paths that `is_rounded` as q4 leaves them."""
     model: Decoder = made.model(made.config, None, _PLAIN)
-    places = {name: mapping for mapping in weight_mappings(model) for name in mapping.stored}
+    by_name = {name: mapping for mapping in weight_mappings(model) for name in mapping.stored}
     q4 = WeightFormat("q4", 1)
 
     def load(name: str) -> npt.NDArray[np.generic]:
-        mapping = places[name]
+        mapping = by_name[name]
         array = weights.packed(checkpoint, mapping)[name]
         if (
             mapping.fmt is None

@@ -40,24 +40,24 @@ def refuse_text_options(options: PackageOptions, what: str) -> None:
             raise InvalidArgumentError(message, hint="leave it out")
 
 
-def check_context(asked: int | None) -> None:
+def check_context(context: int | None) -> None:
     """InvalidArgumentError for a context that no model can have."""
-    if asked is not None and asked < 1:
-        message = f"invalid value `{asked}` for --context"
+    if context is not None and context < 1:
+        message = f"invalid value `{context}` for --context"
         raise InvalidArgumentError(
             message, hint="it takes the number of tokens of prompt and answer, at least 1"
         )
 
 
-def context_tokens(asked: int | None, usual: int, largest: int) -> int:
-    """The context of the bundle: what was asked, or the usual as far as the model goes.
+def context_tokens(context: int | None, usual: int, largest: int) -> int:
+    """The context of the bundle: `context` itself, or the usual as far as the model goes.
 
     Raises InvalidArgumentError for a context that is not positive or beyond the model's `largest`.
     """
-    if asked is None:
+    if context is None:
         return min(usual, largest)
-    check_context(asked)
-    if asked > largest:
-        message = f"a context of `{asked}` tokens is more than the model's `{largest}`"
+    check_context(context)
+    if context > largest:
+        message = f"a context of `{context}` tokens is more than the model's `{largest}`"
         raise InvalidArgumentError(message, hint=f"choose between 1 and {largest}")
-    return asked
+    return context

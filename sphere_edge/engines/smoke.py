@@ -35,8 +35,8 @@ class SmokeTest:
         """Makes the request to the bundle deployed in `folder`; raises what its runner reports."""
         from sphere_edge.devices import payload
 
-        chosen = () if backend is None else ("--backend", backend)
-        argv = payload.runner(folder, self.action, (*self.arguments, *chosen))
+        option = () if backend is None else ("--backend", backend)
+        argv = payload.runner(folder, self.action, (*self.arguments, *option))
         completed = device.run(argv, timeout_s=_TIMEOUT_S, stdin=self.stdin())
         if completed.exit_code != 0:
             hint = "the bundle that was in use there still is"
@@ -56,7 +56,7 @@ def _generate(folder: Path, backend: str | None) -> None:
 
 
 def _transcribe(folder: Path, backend: str | None) -> None:
-    """A second of silence; what the model writes is not looked at."""
+    """A second of silence; the transcript is not checked."""
     import numpy as np
 
     from sphere_edge.runtime.audio import AudioManager
@@ -76,7 +76,7 @@ def _silence() -> bytes:
 
 
 def _generate_image(folder: Path, backend: str | None) -> None:
-    """The smallest image in one step; nobody looks at it."""
+    """The smallest image in one step; its content is not checked."""
     from PIL import Image
 
     from sphere_edge.runtime.image import ImageManager

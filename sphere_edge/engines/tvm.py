@@ -194,7 +194,9 @@ def _untied(made: Family, checkpoint: Tensors, progress: Progress) -> Family:
         return made
     if not weights.differ(checkpoint, _EMBEDDING, _HEAD):
         return made
-    progress.warn(f"`{_HEAD}` differs from the embedding it is said to be tied to; both are kept")
+    progress.warn(
+        f"`{_HEAD}` differs from the embedding that config.json ties it to; both are kept"
+    )
     return replace(made, config=replace(made.config, shape=replace(shape, tied=False)))
 
 
@@ -208,7 +210,7 @@ def _warn(made: Family, unused: tuple[str, ...], progress: Progress) -> None:
 
 
 def _kv_dtype(fmt: WeightFormat) -> Any:
-    """Half the memory where the weights are rounded anyway; exact where the user wants float32."""
+    """Half the memory where the weights are rounded anyway; exact where the weights are float32."""
     return "float32" if fmt.name == "f32" else "float16"
 
 

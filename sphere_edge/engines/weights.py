@@ -55,7 +55,7 @@ def check(checkpoint: Tensors, mappings: Sequence[WeightMapping]) -> tuple[str, 
     """Compares the checkpoint with what the model needs; returns the names it does not use.
 
     Raises ModelCorruptError naming the first tensor that is missing or of another shape, or that
-    belongs to a layer of the model (a bias, an adapter) without having a place there.
+    belongs to a layer of the model (a bias, an adapter) without being a part of it.
     """
     used = set()
     for mapping in mappings:
@@ -74,7 +74,7 @@ def check(checkpoint: Tensors, mappings: Sequence[WeightMapping]) -> tuple[str, 
     left = [name for name in checkpoint.tensors if name not in used and not _DERIVED.search(name)]
     for name in left:
         if any(folder in layers for folder in _folders(name)):
-            message = f"the checkpoint's tensor `{name}` has no place in the model"
+            message = f"the checkpoint's tensor `{name}` is not a part of the model"
             raise ModelCorruptError(message, hint="config.json and weights do not belong together")
     return tuple(left)
 
@@ -110,17 +110,17 @@ def convert(
     shards = _shards([tensor for mapping in mappings for tensor in mapping.arrays()])
     paths = [folder / f"weights-{number:05d}.safetensors" for number in range(1, len(shards) + 1)]
     with ExitStack() as stack:
-        place: dict[str, Writer] = {}
+        writers: dict[str, Writer] = {}
         for path, tensors in zip(paths, shards, strict=True):
             writer = stack.enter_context(Writer(path, tensors))
-            place |= {name: writer for name, _, _ in tensors}
+            writers |= {name: writer for name, _, _ in tensors}
         step = stack.enter_context(
             progress.step("converting weights", total=parameters(mappings) * 4, unit="bytes")
         )
         with ThreadPoolExecutor(_THREADS) as pool:
             for packed in _in_order(pool, checkpoint, mappings):
                 for name, array in packed.arrays.items():
-                    place[name].write(name, array)
+                    writers[name].write(name, array)
                 step.advance(packed.elements * 4)
     return paths
 

@@ -1,4 +1,4 @@
-"""Compares a model with what it was made from: opens both, reads a text, says how far apart."""
+"""Compares a model with what it was made from: opens both, reads a text, compares predictions."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def _reference(request: EvaluationRequest, scratch: Path, progress: Progress) ->
 
 
 def _source_of(manifest: Manifest | None) -> ModelSource:
-    """The source that the bundle names, where it can be found again without being told."""
+    """The source that the bundle names, where it can be found again."""
     if manifest is not None:
         made_from = manifest.provenance
         if made_from.revision is not None:

@@ -18,7 +18,7 @@ class Predictor(Protocol):
     ) -> list[int]:
         """Token ids of `text`.
 
-        `add_special`: with begin and end tokens as the model wants them; `parse_special`: words
+        `add_special`: with begin and end tokens as the model needs them; `parse_special`: words
         such as `<|im_end|>` in the text are that token, not text.
         """
 

@@ -48,24 +48,24 @@ def largest_window(one: Subject, other: Subject) -> int:
     return min(one.context_tokens, other.context_tokens, room)
 
 
-def of_text(ids: Sequence[int], asked: int | None, largest: int) -> list[Window]:
+def of_text(ids: Sequence[int], window_tokens: int | None, largest: int) -> list[Window]:
     """Windows that overlap by half: no token but the first few lacks context, each counts once.
 
-    `asked` None: 512 tokens or `largest`. Raises InvalidArgumentError for a window out of range
-    and for too short a text.
+    `window_tokens` None: 512 tokens or `largest`. Raises InvalidArgumentError for a window
+    out of range and for too short a text.
     """
-    if asked is not None and not 2 <= asked <= largest:
-        message = f"invalid value `{asked}` for --window"
+    if window_tokens is not None and not 2 <= window_tokens <= largest:
+        message = f"invalid value `{window_tokens}` for --window"
         raise InvalidArgumentError(message, hint=f"choose between 2 and {largest}")
     if len(ids) < _FEWEST_TOKENS:
         message = f"the text has only `{len(ids)}` tokens"
         raise InvalidArgumentError(message, hint=f"give at least {_FEWEST_TOKENS}, better 1,000")
-    window = asked or min(_USUAL_WINDOW, largest)
+    length = window_tokens or min(_USUAL_WINDOW, largest)
     windows: list[Window] = []
     counted = 1
     while counted < len(ids):
-        end = min(len(ids), counted + (max(1, window // 2) if windows else window - 1))
-        start = max(0, end - window)
+        end = min(len(ids), counted + (max(1, length // 2) if windows else length - 1))
+        start = max(0, end - length)
         windows.append(Window(tuple(ids[start:end]), counted - start))
         counted = end
     return windows

@@ -1,4 +1,4 @@
-"""What is told of a model: tables for a person, and a document for the next program."""
+"""What is known about a model: tables for a person, and a document for the next program."""
 
 from __future__ import annotations
 

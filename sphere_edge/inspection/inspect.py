@@ -1,4 +1,4 @@
-"""What a name stands for, a bundle or a model of any kind, described."""
+"""Describes a bundle or a model of any kind by its name."""
 
 from __future__ import annotations
 

@@ -21,13 +21,13 @@ def describe(source: ModelSource) -> Description:
     def memory(best: str | None) -> Memory:
         return sizes.memory(best or smallest)
 
-    layers = f"{sizes.audio_layers} that hear, {sizes.text_layers} that write, width {sizes.width}"
+    layers = f"{sizes.audio_layers} in the encoder, {sizes.text_layers} in the decoder"
     rows = [
         ("model", source.name),
         ("format", source.kind),
         ("family", "whisper"),
         ("parameters", f"{sizes.parameters:,}"),
-        ("layers", layers),
+        ("layers", f"{layers}, width {sizes.width}"),
         ("languages", str(languages) if languages > 1 else "English only"),
         *((f"as {name}", human_bytes(size)) for name, size in sizes.weights_bytes.items()),
     ]

@@ -22,7 +22,7 @@ _AUTO = "auto"
 class PackageRequest:
     """A model, the device it is for, and where the bundle goes.
 
-    `profile`: its name, a .toml file, or `auto`, which asks `device` (a URI) what it is.
+    `profile`: its name, a .toml file, or `auto`, which probes `device` (a URI).
     `format`: the one to take where the model offers both. `output` None: dist/MODEL.PROFILE.
     """
 
@@ -79,7 +79,7 @@ def output_for(
 
 
 def profile_of(name: str, uri: str | None, progress: Progress = SILENT) -> DeviceProfile:
-    """The profile `name`; for `auto` that of the device `uri`, which is asked."""
+    """The profile `name`; for `auto` that of the device `uri`, which is probed."""
     if name != _AUTO and uri is not None:
         message = f"--device has no effect with the profile `{name}`"
         raise InvalidArgumentError(message, hint=f"use --profile {_AUTO} to ask the device")
