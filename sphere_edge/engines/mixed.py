@@ -2,8 +2,8 @@
 
 The model's parts are rounded to q4 one at a time, with all else as it is, and the model reads a
 calibration text: the mean KL divergence of its predictions says what that part's rounding costs.
-The most costly per weight come first. Parts are single matrices, of large models embedding, head and
-whole layers.
+The most costly per weight come first. Parts are single matrices; of large models the embedding, the
+head and whole layers.
 """
 
 from __future__ import annotations

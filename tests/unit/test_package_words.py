@@ -31,7 +31,7 @@ GOLDEN = Path(__file__).parent.parent / "data" / "golden.bundle"
             "pixel8",
             "cpu",
             "opencl",
-            "the CPU; Mali-G715 MC7, through opencl in float16, when asked for",
+            "the CPU; Mali-G715 MC7, through opencl in float16, with --backend",
         ),
         ("generic-x86-64-v3", "cpu", None, None),
     ],
