@@ -41,10 +41,11 @@ def reference() -> str:
 
 def _exit_codes() -> str:
     rows = "\n".join(f"| {code.value} | {code.name} |" for code in Status)
-    return (
-        "The exit code is the status code of `sphere_edge.h`, 64 for an invalid command line and 141 "
-        f"when\nthe reader of stdout has closed it:\n\n| code | name |\n|---|---|\n{rows}\n"
+    meaning = (
+        "The exit code is the status code of `sphere_edge.h`, 64 for an invalid command line and\n"
+        "141 when the reader of stdout has closed it:"
     )
+    return f"{meaning}\n\n| code | name |\n|---|---|\n{rows}\n"
 
 
 def _commands(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
