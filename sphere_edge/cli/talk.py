@@ -167,7 +167,7 @@ def transcribe(
     epilog=example(
         'sphere-edge generate-image "a red circle" tiny-image -o circle.png',
         'sphere-edge generate-image "a red fox in the snow" dist/sd-turbo.host -o fox.png',
-        'sphere-edge generate-image "in winter" dist/sdxl.host --init house.png --strength 0.6',
+        'sphere-edge generate-image "in winter" dist/sdxl.host --init garden.png --strength 0.6',
     ),
 )
 # The former name, for one release.
