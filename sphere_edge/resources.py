@@ -57,7 +57,7 @@ def tiny_whisper() -> Path:
 
 
 def speech_samples() -> Path:
-    """A folder of recordings that the built-in speech model never heard, with samples.json."""
+    """Recordings that the built-in speech model was not trained on: a folder with samples.json."""
     return _PACKAGE / "data" / "tiny_whisper" / "samples"
 
 

@@ -72,7 +72,7 @@ class Archive:
         if twice:
             self._zip.close()
             self._refuse(f"`{twice[0]}` is there twice")
-        # Python moves all offsets when the list of files is not where the zip says.
+        # Python moves all offsets when the list of files is not where the zip says it is.
         if any(entry.header_offset < 0 for entry in self._entries.values()):
             self._zip.close()
             self._refuse("a file would begin before it")
@@ -142,7 +142,7 @@ class Archive:
                     with target.open("wb") as out:
                         digest = self.sha256(file, step.advance, out)
                     if digest != file.sha256:
-                        self._refuse(f"`{file.path}` is not what its manifest says")
+                        self._refuse(f"`{file.path}` does not match its manifest")
             with self._opened(_MANIFEST) as packed, (staging / _MANIFEST).open("wb") as out:
                 shutil.copyfileobj(packed, out)
             try:

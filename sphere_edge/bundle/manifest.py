@@ -81,7 +81,7 @@ class Text(Part):
 
 
 class Audio(Part):
-    """What a speech recognition model is; its file says so too, and is believed by the runtime."""
+    """What a speech recognition model is; the runtime reads it from its file."""
 
     # Samples a second, mono.
     sample_rate: Literal[16000] = 16000
@@ -105,7 +105,7 @@ class GpuCode(Part):
 
 
 class Image(Part):
-    """What an image model paints unless told otherwise; sizes in pixels."""
+    """An image model's default sizes, in pixels, and sampling."""
 
     width: Positive
     height: Positive
@@ -172,13 +172,13 @@ class Provenance(Part):
 
     source: str
     revision: str | None = None
-    # Over the source's weights and config files, so that two local folders can be told apart.
+    # Over the source's weights and config files, which distinguishes two local folders.
     source_sha256: Sha256
     tools: dict[str, str]
 
 
 class ManifestDraft(Part):
-    """What an engine says of the bundle that it has filled; BundleWriter adds `files` and `id`."""
+    """An engine's part of a manifest; BundleWriter adds `files` and `id`."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     runtime_abi: Positive = RUNTIME_ABI
@@ -235,7 +235,7 @@ class Manifest(ManifestDraft):
     def _each_path_is_there_once(self) -> Manifest:
         seen: set[str] = {"bundle.json"}
         for file in self.files:
-            # Phones' shared storage and macOS do not tell upper from lower case.
+            # Phones' shared storage and macOS ignore case.
             path = file.path.lower()
             if path in seen:
                 message = f"`{file.path}` is there twice"

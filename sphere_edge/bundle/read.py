@@ -79,7 +79,7 @@ def manifest_bytes(folder: Path) -> bytes:
         content = file.read(MANIFEST_LIMIT_BYTES + 1)
     is_blob = (folder / MANIFEST).is_symlink() and len(blob) == _SHA256_DIGITS
     if is_blob and hashlib.sha256(content).hexdigest() != blob:
-        raise _damaged(folder, "not what its name in the store says")
+        raise _damaged(folder, "it does not match its name in the store")
     if len(content) > MANIFEST_LIMIT_BYTES:
         raise _damaged(folder, f"more than {MANIFEST_LIMIT_BYTES} bytes long")
     return content

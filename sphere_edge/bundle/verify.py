@@ -1,4 +1,4 @@
-"""Proves that every byte of a bundle is what its manifest says."""
+"""Checks that every byte of a bundle matches its manifest."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def verify(path: Path, progress: Progress = SILENT) -> Verification:
             for file in manifest.files:
                 try:
                     if sha256(file, step.advance) != file.sha256:
-                        bad.append(f"`{file.path}` is not what its manifest says")
+                        bad.append(f"`{file.path}` does not match its manifest")
                 except ModelCorruptError as error:
                     bad.append(error.message)
     if bad:

@@ -58,8 +58,8 @@ def cubin(source: str, architecture: str) -> bytes:
         given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
         if nvrtc.nvrtcCompileProgram(program, len(options), given) != _SUCCESS:
             log = _read(nvrtc, program, "ProgramLog").decode(errors="replace")
-            said = log.rstrip("\0\n")[-2000:]
-            message = f"NVRTC refused the kernels for `{architecture}`:\n{said}"
+            log_end = log.rstrip("\0\n")[-2000:]
+            message = f"NVRTC failed to compile the kernels for `{architecture}`:\n{log_end}"
             raise InternalError(message)
         return _read(nvrtc, program, "CUBIN")
     finally:

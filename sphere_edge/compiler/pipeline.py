@@ -64,7 +64,7 @@ def _tir_passes() -> tuple[Any, Any, Any]:
 def _gpu_tir_passes() -> tuple[Any, Any, Any]:
     """From loops over groups and threads to kernels and the code that starts them.
 
-    Left out of the stock list: ThreadSync, as every kernel says itself where its threads wait for
+    Left out of the stock list: ThreadSync, as every kernel has its own barriers for
     each other, and what moves code across such places.
     """
     bindings = [s_tir.transform.LiftThreadBinding(), s_tir.transform.UnifyThreadBinding()]

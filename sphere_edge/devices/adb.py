@@ -103,12 +103,12 @@ class AdbDevice:
         length = source.stat().st_size - offset_bytes if length_bytes is None else length_bytes
         seek = offset_bytes // _BLOCK_BYTES
         words = [f"of={remote}", f"bs={_BLOCK_BYTES}", f"seek={seek}", "conv=notrunc"]
-        said = bytearray()
+        output = bytearray()
         with self._translated(finite=False), self._shell(["dd", *words]) as connection:
             pieces = _pieces(source, offset_bytes, length, sent)
-            code = adb_wire.Shell(connection).feed(pieces, said.extend)
+            code = adb_wire.Shell(connection).feed(pieces, output.extend)
         if code != 0:
-            raise failed_write(self.uri, remote, code, said.decode(errors="replace"))
+            raise failed_write(self.uri, remote, code, output.decode(errors="replace"))
 
     def reconnect(self) -> None:
         """See Device.reconnect."""
@@ -247,24 +247,24 @@ class _AdbProcess:
         self._connection = connection
         self._shell = adb_wire.Shell(connection.conn)
         self._uri = uri
-        self._said = bytearray()
+        self._stdout = bytearray()
         self._ended = False
 
     def read_line(self, timeout_s: float) -> str:
         """See Process.read_line."""
         deadline = time.monotonic() + timeout_s
-        while b"\n" not in self._said:
+        while b"\n" not in self._stdout:
             if self._ended:
                 return ""
             try:
-                code = self._shell.receive(self._said.extend, lambda _: None, deadline)
+                code = self._shell.receive(self._stdout.extend, lambda _: None, deadline)
             except TimeoutError as error:
                 message = f"no answer within {timeout_s:g} s on {self._uri}"
                 raise errors.TimeoutError(message) from error
             except (EOFError, OSError):
                 code = -1
             self._ended = code is not None
-        line, _, self._said = self._said.partition(b"\n")
+        line, _, self._stdout = self._stdout.partition(b"\n")
         return line.decode(errors="replace")
 
     def close(self) -> None:

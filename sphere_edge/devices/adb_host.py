@@ -78,11 +78,11 @@ def server() -> adbutils.AdbClient:
     try:
         socket.create_connection((host, number), timeout=3).close()
     except OSError:
-        # adbutils would start it too, but knows neither ADB nor says why it failed.
+        # adbutils would start it, too, but ignores ADB and hides why it failed.
         program = os.environ.get(ADB_VARIABLE) or adbutils.adb_path()
         started = run([program, "-P", str(number), "start-server"], timeout_s=30, check=False)
         if started.exit_code != 0:
-            # It says a page of things before the one that counts.
+            # It prints a page before the line that counts.
             why = "; ".join(started.last_lines.splitlines()[-3:])
             message = f"the adb server does not start: {why}"
             hint = f"try `{program} start-server`; another adb is named with {ADB_VARIABLE}=/path"
@@ -112,12 +112,12 @@ def listed(client: adbutils.AdbClient | None = None) -> list[AdbState]:
 def connect_network(address: str) -> None:
     """`adb connect` for a device in the network, `host:port`. Raises UnavailableError."""
     try:
-        said = server().connect(address, timeout=CONNECT_TIMEOUT_S)
+        reply = server().connect(address, timeout=CONNECT_TIMEOUT_S)
     except (adbutils.AdbError, OSError, EOFError) as error:
-        said = str(error)
-    # The protocol calls every outcome a success; only the text tells.
-    if not said.startswith(("connected to", "already connected to")):
-        message = f"cannot connect to `{address}`: {said.strip()}"
+        reply = str(error)
+    # The protocol reports every outcome as a success; only the text differs.
+    if not reply.startswith(("connected to", "already connected to")):
+        message = f"cannot connect to `{address}`: {reply.strip()}"
         hint = (
             "switch on wireless debugging there; Android 11 or newer is paired once first: "
             "`sphere-edge device pair HOST:PORT`, with the port and code that the phone shows"
@@ -131,14 +131,14 @@ def pair(address: str, code: str) -> None:
         with server().make_connection(timeout=CONNECT_TIMEOUT_S) as connection:
             connection.send_command(f"host:pair:{code}:{address}")
             connection.check_okay()
-            # The server takes the request with one answer and tells its outcome with a second.
+            # The server accepts the request with one reply and sends the outcome in a second.
             connection.check_okay()
-            said = connection.read_string_block()
+            reply = connection.read_string_block()
     except (adbutils.AdbError, OSError, EOFError, ValueError) as error:
-        said = str(error)
-    # As with `connect`, only the text tells.
-    if not said.startswith("Successfully paired"):
-        message = f"cannot pair with `{address}`: {said.strip()}"
+        reply = str(error)
+    # As with `connect`, only the text differs.
+    if not reply.startswith("Successfully paired"):
+        message = f"cannot pair with `{address}`: {reply.strip()}"
         hint = (
             "wireless debugging > `Pair device with pairing code` shows both, for a minute or two"
         )

@@ -2,7 +2,7 @@
 
 Sources: AOSP packages/modules/adb, SERVICES.TXT, SYNC.TXT, shell_protocol.h. adbutils speaks both
 too, but its shell takes no stdin and no overall deadline, and its sync sends 4 KiB at a time,
-ignores what the device says while a file is on its way, and believes 32-bit sizes.
+ignores what the device sends during a transfer, and trusts 32-bit sizes.
 """
 
 from __future__ import annotations
@@ -67,31 +67,31 @@ class Shell:
             return payload[0]
         return None
 
-    def feed(self, pieces: Iterator[bytes], said: Sink) -> int:
+    def feed(self, pieces: Iterator[bytes], output: Sink) -> int:
         """Writes `pieces` to the program's stdin, then its end; the program's exit code.
 
-        `said` takes what it says meanwhile. Raises EOFError (connection lost), TimeoutError (no
+        `output` gets what it prints meanwhile. Raises EOFError (connection lost), TimeoutError (no
         byte moves for a minute), OSError.
         """
         self._socket.settimeout(_STALL_S)
         code: int | None = None
         try:
             for piece in pieces:
-                # A program that gives up (the disk is full) says so before the stream breaks.
+                # A program that gives up (the disk is full) prints so before the stream breaks.
                 while code is None and select.select([self._socket], [], [], 0)[0]:
-                    code = self.receive(said, said, time.monotonic() + _STALL_S)
+                    code = self.receive(output, output, time.monotonic() + _STALL_S)
                 if code is not None:
                     return code
                 self._socket.settimeout(_STALL_S)
                 self._socket.sendall(_SHELL_HEADER.pack(_STDIN, len(piece)) + piece)
             self.end_stdin()
         except (BrokenPipeError, ConnectionResetError):
-            # What it said before may still lie here.
-            return self._end_of(said, time.monotonic() + 1)
-        return self._end_of(said, time.monotonic() + _WRITE_OUT_S)
+            # Earlier output may still be unread.
+            return self._end_of(output, time.monotonic() + 1)
+        return self._end_of(output, time.monotonic() + _WRITE_OUT_S)
 
-    def _end_of(self, said: Sink, deadline: float) -> int:
-        while (code := self.receive(said, said, deadline)) is None:
+    def _end_of(self, output: Sink, deadline: float) -> int:
+        while (code := self.receive(output, output, deadline)) is None:
             pass
         return code
 
@@ -109,7 +109,7 @@ def push(connection: socket.socket, remote: str, mode: int, pieces: Iterator[byt
             connection.sendall(_SYNC_HEADER.pack(b"DATA", len(piece)) + piece)
         connection.sendall(_SYNC_HEADER.pack(b"DONE", int(time.time()) & 0xFFFFFFFF))
     except (BrokenPipeError, ConnectionResetError):
-        # A device that cannot write says so and hangs up while we are still sending.
+        # A device that cannot write reports it and hangs up while we are still sending.
         with suppress(EOFError, OSError):
             _reply(connection)
         raise

@@ -1,4 +1,4 @@
-"""From what a device says of itself to a device profile; the probe is the source of figures."""
+"""Makes a device profile from a probe, which is the source of its figures."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from sphere_edge import errors
 from sphere_edge.devices.probe import Probe
 from sphere_edge.profiles import DeviceProfile
 
-_SOURCE = "told by the device itself (sphere-edge devices)"
-_PLANNED = "planning value: {share} of what the device told"
+_SOURCE = "reported by the device itself (sphere-edge devices)"
+_PLANNED = "planning value: {share} of what the device reported"
 # Android ends apps under pressure long before the RAM is full; elsewhere a fifth is the system's.
 _USABLE = {"android": (1, 2), "linux": (4, 5), "macos": (4, 5)}
 _TRIPLES = {
@@ -32,14 +32,14 @@ _ROOMY_BYTES = 6 << 30
 
 
 def profile_of(probe: Probe, uri: str, *, name: str | None = None) -> DeviceProfile:
-    """A profile made of what the device told; figures it did not tell stay out.
+    """A profile of what the device reports; figures that it does not report are left out.
 
     `name`: by default made of its model. Raises UnsupportedError for a device that nothing can be
-    compiled for, and UnavailableError where it hides what a profile cannot do without.
+    compiled for, and UnavailableError where it hides a required figure.
     """
     total = probe.memory_total_bytes
     if total is None:
-        message = f"{uri} does not tell how much memory it has"
+        message = f"{uri} does not report how much memory it has"
         hint = "`sphere-edge profiles list` has profiles to choose from"
         raise errors.UnavailableError(message, hint=hint)
     part, whole = _USABLE[probe.os]

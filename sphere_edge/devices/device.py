@@ -18,7 +18,7 @@ OUTPUT_LIMIT_BYTES = 64 << 20
 
 # Told how many more bytes were handed to the device.
 Sent = Callable[[int], None]
-# Asks a person for a secret; the argument says which. None where no person sits there.
+# Asks a person for a secret; the argument says which. None where nobody can answer.
 Ask = Callable[[str], str]
 
 
@@ -32,7 +32,7 @@ class Process(Protocol):
         """
 
     def close(self) -> None:
-        """Ends its stdin and lets go of it. May be called twice."""
+        """Ends its stdin and closes it. May be called twice."""
 
 
 class Device(Protocol):
@@ -48,7 +48,7 @@ class Device(Protocol):
 
     @property
     def default_store(self) -> str:
-        """Where the store is unless the user says otherwise; may begin with `~/`."""
+        """Where the store is by default; may begin with `~/`."""
 
     def run(
         self, argv: Sequence[str], *, timeout_s: float = DEFAULT_TIMEOUT_S, stdin: bytes = b""
@@ -82,7 +82,7 @@ class Device(Protocol):
         """Drops the connection, if there is one, and makes a new one."""
 
     def close(self) -> None:
-        """Lets go of the device. May be called twice."""
+        """Closes the connection. May be called twice."""
 
 
 def remote_line(argv: Sequence[str]) -> str:
@@ -121,7 +121,7 @@ def failed_write(device_uri: str, remote: str, code: int, reason: str) -> errors
 
 
 def storage_error(device_uri: str, remote: str, reason: str) -> errors.StorageError:
-    """A failed write, told by what the kernel's message (in `reason`) means to the user."""
+    """A failed write, explained by the kernel's message in `reason`."""
     for sign, cause, hint in _WRITE_FAILURES:
         if sign in reason.lower():
             return errors.StorageError(f"`{remote}` on {device_uri}: {cause}", hint=hint)

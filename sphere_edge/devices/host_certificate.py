@@ -38,7 +38,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class HostCertificate:
-    """What an authority says of a host's key; nothing of it is proved but its signature."""
+    """An authority's statement on a host's key; only its signature has been verified."""
 
     authority: HostKey
     is_for_host: bool

@@ -1,4 +1,4 @@
-"""What a store holds, read from what the device says of its folders; nothing of it is believed."""
+"""What a store holds, parsed from the device's listing of its folders, which is not trusted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sphere_edge.devices.probe import free_storage, sections
+from sphere_edge.devices.probe import free_storage, parse_sections
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
@@ -25,19 +25,19 @@ class Inventory:
 
 def parse(text: str) -> Inventory:
     """Reads what the action `inventory` of store.sh printed."""
-    told = sections(text)
+    sections = parse_sections(text)
     current: dict[str, tuple[str, str | None]] = {}
-    for line in told.get("current", []):
+    for line in sections.get("current", []):
         name, *ids = line.split()
         if NAME.fullmatch(name) and ids and all(_SHA256.fullmatch(one) for one in ids):
             current[name] = (ids[0], ids[1] if len(ids) > 1 else None)
     return Inventory(
-        free_bytes=free_storage(told.get("df", [])),
-        blobs=files(told.get("blobs", [])),
-        incoming=files(told.get("incoming", [])),
+        free_bytes=free_storage(sections.get("df", [])),
+        blobs=files(sections.get("blobs", [])),
+        incoming=files(sections.get("incoming", [])),
         bundles=tuple(
             name
-            for line in told.get("bundles", [])
+            for line in sections.get("bundles", [])
             if line.startswith("d") and _SHA256.fullmatch(name := line.split()[-1])
         ),
         current=current,
@@ -60,5 +60,5 @@ def blobs_by_bundle(text: str) -> dict[str, set[str]]:
     """The blobs of each bundle, from what the action `listings` of store.sh printed."""
     return {
         bundle: {line[:64] for line in lines if _SHA256.fullmatch(line[:64])}
-        for bundle, lines in sections(text).items()
+        for bundle, lines in parse_sections(text).items()
     }

@@ -39,7 +39,7 @@ class HostKey:
 
 @dataclass(frozen=True)
 class KnownHosts:
-    """What the files say about one host: the keys it may show, and those it must never show."""
+    """The entries for one host: the keys it may show, and those it must never show."""
 
     name: str
     keys: frozenset[HostKey]
@@ -85,7 +85,7 @@ class KnownHosts:
 
 
 def lookup(host: str, port: int, files: Iterable[Path]) -> KnownHosts:
-    """What `files` (those that exist) say about `host`."""
+    """The entries for `host` in those of `files` that exist."""
     name = host if port == _DEFAULT_PORT else f"[{host}]:{port}"
     keys: set[HostKey] = set()
     revoked: set[HostKey] = set()

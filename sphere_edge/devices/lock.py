@@ -72,7 +72,7 @@ class Lock:
         return host == self._here and rest.isdecimal() and not psutil.pid_exists(int(rest))
 
     def _explain(self) -> None:
-        """The lock's process ended without an answer: says why the store cannot be written."""
+        """Raises why the store cannot be written, after the lock's process ended silently."""
         tried = self._device.run(["sh", "-c", 'mkdir -p "$0" && : >"$0/.writable"', self._root])
         if tried.exit_code != 0:
             raise storage_error(self._device.uri, self._root, tried.last_lines)

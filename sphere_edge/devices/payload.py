@@ -17,7 +17,7 @@ from sphere_edge.devices.probe import Probe
 from sphere_edge.run import Completed
 from sphere_edge.toolchain import native, targets
 
-_SAID_LIMIT = 1000
+_OUTPUT_LIMIT = 1000
 
 
 def bundle_items(bundle: Bundle) -> list[Item]:
@@ -69,16 +69,16 @@ def starting(folder: str) -> list[str]:
 def runner_failure(
     completed: Completed, uri: str, *, hint: str | None = None
 ) -> errors.SphereEdgeError:
-    """The error that a runner on the device ended with, as it told it in its JSON, if it did."""
-    if told := _reported(completed.stdout):
-        return errors.from_status(told[0], f"on {uri}: {told[1]}", told[2])
+    """The error that a runner on the device ended with, from its JSON if it printed any."""
+    if reported := _reported(completed.stdout):
+        return errors.from_status(reported[0], f"on {uri}: {reported[1]}", reported[2])
     ending = (
         f"was ended by signal {-completed.exit_code}"
         if completed.exit_code < 0
         else f"failed with exit code {completed.exit_code}"
     )
-    said = f":\n{completed.last_lines[-_SAID_LIMIT:]}" if completed.last_lines else ""
-    return errors.LoadFailedError(f"the runner {ending} on {uri}{said}", hint=hint)
+    output = f":\n{completed.last_lines[-_OUTPUT_LIMIT:]}" if completed.last_lines else ""
+    return errors.LoadFailedError(f"the runner {ending} on {uri}{output}", hint=hint)
 
 
 def _reported(stdout: str) -> tuple[int, str, str | None] | None:
@@ -90,8 +90,8 @@ def _reported(stdout: str) -> tuple[int, str, str | None] | None:
             return None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    shown = hint[:_SAID_LIMIT] if isinstance(hint, str) and hint else None
-    return code, message[:_SAID_LIMIT], shown
+    shown = hint[:_OUTPUT_LIMIT] if isinstance(hint, str) and hint else None
+    return code, message[:_OUTPUT_LIMIT], shown
 
 
 def item(path: str, source: Path, *, is_program: bool = False) -> Item:

@@ -32,7 +32,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Probe:
-    """A device as it is now. What it does not tell is None or empty, never a guess."""
+    """A device as it is now. What it does not report is None or empty, never a guess."""
 
     os: Os
     os_release: str | None
@@ -57,7 +57,7 @@ class Probe:
     gpu: str | None
     gpu_driver: str | None
     sensors: tuple[Sensor, ...]
-    # Free memory of the GPU's own; None where it shares the RAM or none tells.
+    # Free memory of the GPU's own; None where it shares the RAM or is not known.
     gpu_memory_available_bytes: int | None = None
 
 
@@ -75,44 +75,44 @@ def probe(device: Device, *, folder: str | None = None, sysfs: str = "/sys") -> 
 
 def parse(text: str, uri: str) -> Probe:
     """Reads what probe.sh printed. Raises UnavailableError if it is not that."""
-    told = sections(text)
-    if "end" not in told:
+    sections = parse_sections(text)
+    if "end" not in sections:
         message = f"{uri} does not answer the probe: {_clean(text[:_TEXT_LIMIT]) or 'no output'}"
         hint = "a POSIX shell is needed there"
         raise errors.UnavailableError(message, hint=hint)
-    system, kernel, machine = ([*told.get("uname", []), "", "", ""])[:3]
-    properties = _pairs(told.get("getprop", []))
+    system, kernel, machine = ([*sections.get("uname", []), "", "", ""])[:3]
+    properties = _pairs(sections.get("getprop", []))
     machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(machine, machine)
     os = _OS.get("Android" if properties.get("ro.build.version.sdk") else system)
     if os is None:
         message = f"{uri} runs `{_clean(system) or 'an unknown system'}`"
         raise errors.UnsupportedError(message, hint="Linux and Android devices are supported")
-    clusters = _clusters(told.get("cpus", []))
-    online = _number(_line(told, "online"))
-    memory = _memory(told)
-    capabilities = _auxv(told.get("auxv", []))
-    gpu, driver = _gpu(told, properties)
+    clusters = _clusters(sections.get("cpus", []))
+    online = _number(_line(sections, "online"))
+    memory = _memory(sections)
+    capabilities = _auxv(sections.get("auxv", []))
+    gpu, driver = _gpu(sections, properties)
     return Probe(
         os=os,
-        os_release=_os_release(told, properties),
+        os_release=_os_release(sections, properties),
         kernel=_clean(kernel),
         architecture=_clean(machine) or "unknown",
-        libc=_libc(told.get("libc", [])),
-        model=_model(told, properties),
-        soc=_soc(told, properties),
-        cpu_model=_cpu_model(told.get("cpuinfo", [])),
-        cpu_features=_features(machine, told, capabilities),
+        libc=_libc(sections.get("libc", [])),
+        model=_model(sections, properties),
+        soc=_soc(sections, properties),
+        cpu_model=_cpu_model(sections.get("cpuinfo", [])),
+        cpu_features=_features(machine, sections, capabilities),
         cores=online or (sum(cluster.cores for cluster in clusters) or None),
-        performance_cores=_performance_cores(told, online),
+        performance_cores=_performance_cores(sections, online),
         clusters=clusters,
         memory_total_bytes=memory[0],
         memory_available_bytes=memory[1],
-        storage_free_bytes=free_storage(told.get("storage", [])),
-        page_bytes=capabilities.get(_AT_PAGESZ) or _number(_line(told, "page")),
+        storage_free_bytes=free_storage(sections.get("storage", [])),
+        page_bytes=capabilities.get(_AT_PAGESZ) or _number(_line(sections, "page")),
         gpu=gpu,
         gpu_driver=driver,
-        sensors=sensors.parse(told.get("sensors", [])),
-        gpu_memory_available_bytes=_gpu_memory(told.get("gpu memory", [])),
+        sensors=sensors.parse(sections.get("sensors", [])),
+        gpu_memory_available_bytes=_gpu_memory(sections.get("gpu memory", [])),
     )
 
 
@@ -155,17 +155,17 @@ _ARM_PARTS = {
 }
 
 
-def sections(text: str) -> dict[str, list[str]]:
+def parse_sections(text: str) -> dict[str, list[str]]:
     """Lines that are not blank by the `== name` line before them; the first of a name counts."""
-    told: dict[str, list[str]] = {}
+    sections: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in text.splitlines():
         if line.startswith("== "):
             lines = []
-            told.setdefault(line[3:], lines)
+            sections.setdefault(line[3:], lines)
         elif line.strip():
             lines.append(line.strip())
-    return told
+    return sections
 
 
 def _clean(text: str | None) -> str | None:
@@ -174,8 +174,8 @@ def _clean(text: str | None) -> str | None:
     return " ".join(printable.split())[:_TEXT_LIMIT] or None
 
 
-def _line(told: dict[str, list[str]], section: str) -> str | None:
-    lines = told.get(section, [])
+def _line(sections: dict[str, list[str]], section: str) -> str | None:
+    lines = sections.get(section, [])
     return lines[0] if lines else None
 
 
@@ -190,32 +190,34 @@ def _pairs(lines: list[str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs if value}
 
 
-def _os_release(told: dict[str, list[str]], properties: dict[str, str]) -> str | None:
+def _os_release(sections: dict[str, list[str]], properties: dict[str, str]) -> str | None:
     if release := properties.get("ro.build.version.release"):
         return _clean(f"Android {release}")
-    return _clean(_pairs(told.get("os-release", [])).get("PRETTY_NAME", "").strip('"'))
+    return _clean(_pairs(sections.get("os-release", [])).get("PRETTY_NAME", "").strip('"'))
 
 
 def _libc(lines: list[str]) -> Literal["gnu", "musl", "bionic"] | None:
-    said = " ".join(lines)
-    if "/system/bin/linker64" in said:
+    output = " ".join(lines)
+    if "/system/bin/linker64" in output:
         return "bionic"
-    if "glibc" in said or "ld-linux" in said:
+    if "glibc" in output or "ld-linux" in output:
         return "gnu"
-    return "musl" if "ld-musl" in said else None
+    return "musl" if "ld-musl" in output else None
 
 
-def _model(told: dict[str, list[str]], properties: dict[str, str]) -> str | None:
+def _model(sections: dict[str, list[str]], properties: dict[str, str]) -> str | None:
     phone = (properties.get("ro.product.manufacturer", ""), properties.get("ro.product.model", ""))
     return (
-        _clean(" ".join(phone)) or _clean(_line(told, "device-tree")) or _clean(_line(told, "dmi"))
+        _clean(" ".join(phone))
+        or _clean(_line(sections, "device-tree"))
+        or _clean(_line(sections, "dmi"))
     )
 
 
-def _soc(told: dict[str, list[str]], properties: dict[str, str]) -> str | None:
+def _soc(sections: dict[str, list[str]], properties: dict[str, str]) -> str | None:
     named = (properties.get("ro.soc.manufacturer", ""), properties.get("ro.soc.model", ""))
     # `compatible` names the board first and the SoC last.
-    compatible = told.get("device-tree", [])[1:]
+    compatible = sections.get("device-tree", [])[1:]
     return (
         _clean(" ".join(named))
         or _clean(properties.get("ro.board.platform"))
@@ -236,7 +238,7 @@ def _cpu_model(lines: list[str]) -> str | None:
 
 
 def _features(
-    machine: str, told: dict[str, list[str]], capabilities: dict[int, int]
+    machine: str, sections: dict[str, list[str]], capabilities: dict[int, int]
 ) -> tuple[str, ...]:
     if machine == "aarch64" and _AT_HWCAP in capabilities:
         # The kernel's word to programs; under an emulator cpuinfo may be another machine's.
@@ -247,7 +249,7 @@ def _features(
         )
     if machine not in ("aarch64", "x86_64"):
         return ()
-    return host_probe.linux_cpu("\n".join(told.get("cpuinfo", [])), machine == "aarch64")[1]
+    return host_probe.linux_cpu("\n".join(sections.get("cpuinfo", [])), machine == "aarch64")[1]
 
 
 def _auxv(lines: list[str]) -> dict[int, int]:
@@ -270,10 +272,10 @@ def _clusters(lines: list[str]) -> tuple[Cluster, ...]:
     )
 
 
-def _performance_cores(told: dict[str, list[str]], online: int | None) -> int | None:
+def _performance_cores(sections: dict[str, list[str]], online: int | None) -> int | None:
     """See Probe.performance_cores; a container's share of time (cgroup v2 `cpu.max`) counts."""
     speeds: dict[str, int] = {}
-    for line in told.get("cpus", [])[:_LIST_LIMIT]:
+    for line in sections.get("cpus", [])[:_LIST_LIMIT]:
         number, frequency, capacity, *siblings = [*line.split(), "-", "-"][:4]
         speed = _number(capacity) or _number(frequency) or 0
         # Threads of one core share its arithmetic units.
@@ -282,21 +284,21 @@ def _performance_cores(told: dict[str, list[str]], online: int | None) -> int | 
     if not speeds:
         return online
     fast = sum(2 * speed > max(speeds.values()) or speed == 0 for speed in speeds.values())
-    quota, period = ([*(_line(told, "cgroup-cpu") or "").split(), "", ""])[:2]
+    quota, period = ([*(_line(sections, "cgroup-cpu") or "").split(), "", ""])[:2]
     share = (_number(quota) or 0) / (_number(period) or 1)
     return max(1, min(fast, online or fast, round(share) or fast))
 
 
-def _memory(told: dict[str, list[str]]) -> tuple[int | None, int | None]:
+def _memory(sections: dict[str, list[str]]) -> tuple[int | None, int | None]:
     kib: dict[str, int] = {}
-    for line in told.get("meminfo", []):
+    for line in sections.get("meminfo", []):
         if found := re.fullmatch(r"(\w+):\s+(\d{1,15}) kB", line, re.ASCII):
             kib[found[1]] = int(found[2])
     total = kib.get("MemTotal")
     available = kib.get("MemAvailable")
     total_bytes = total * 1024 if total else None
     available_bytes = available * 1024 if available is not None else None
-    limit, used = (_number(line) for line in [*told.get("cgroup", []), "", ""][:2])
+    limit, used = (_number(line) for line in [*sections.get("cgroup", []), "", ""][:2])
     if limit is not None and total_bytes is not None and limit < total_bytes:
         total_bytes = limit
         room = max(0, limit - (used or 0))
@@ -305,7 +307,7 @@ def _memory(told: dict[str, list[str]]) -> tuple[int | None, int | None]:
 
 
 def free_storage(lines: Sequence[str]) -> int | None:
-    """Bytes free, from what `df -k` prints; None if it does not say."""
+    """Bytes free, from the output of `df -k`; None if not found."""
     # A long device name is wrapped by some: count the fields from the end of the last line.
     fields = lines[-1].split() if len(lines) > 1 else []
     percent = next((at for at, field in enumerate(fields) if field.endswith("%")), 0)
@@ -314,18 +316,20 @@ def free_storage(lines: Sequence[str]) -> int | None:
 
 
 def _gpu_memory(lines: list[str]) -> int | None:
-    """The free bytes of the first of NVIDIA's GPUs, told in MiB; a Jetson's answers `[N/A]`."""
+    """The free bytes of the first of NVIDIA's GPUs, sections in MiB; a Jetson's answers `[N/A]`."""
     mebibytes = _number(lines[0]) if lines else None
     return mebibytes * 2**20 if mebibytes is not None and mebibytes < 2**40 else None
 
 
-def _gpu(told: dict[str, list[str]], properties: dict[str, str]) -> tuple[str | None, str | None]:
+def _gpu(
+    sections: dict[str, list[str]], properties: dict[str, str]
+) -> tuple[str | None, str | None]:
     """The GPU's name and the driver that serves it."""
-    lines = told.get("gpu", [])
+    lines = sections.get("gpu", [])
     pairs = _pairs(lines)
     name = next((value for key, value in pairs.items() if "kgsl" in key or "mali" in key), None)
     driver = properties.get("ro.hardware.vulkan") or properties.get("ro.hardware.egl")
-    tegra = _line(told, "tegra")
+    tegra = _line(sections, "tegra")
     if tegra or any("nvgpu" in line or "nvhost-gpu" in line for line in lines):
         name = name or "NVIDIA Tegra"
         driver = f"L4T {tegra.lstrip('# ')}" if tegra else "nvgpu"

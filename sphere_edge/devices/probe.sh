@@ -1,4 +1,4 @@
-# What the device says of itself, as `== section` lines each followed by what one source says.
+# Prints what the device is, as `== section` lines, each followed by the output of one source.
 # Runs in dash, busybox, mksh and toybox; a source that is missing leaves its section empty.
 # $1: the folder whose free storage counts; it need not exist yet.
 export LC_ALL=C

@@ -70,13 +70,13 @@ _NAME_LIMIT = 60
 # No blanks, and nothing a shell or a terminal would act on: the sampler gets these words back.
 _FILE = re.compile(r"/[A-Za-z0-9_./:@,+\-]{1,250}")
 _WORD = re.compile(r"[A-Za-z0-9_.+\-]{1,40}")
-# Nothing that still answers is colder or hotter.
+# A working part is never colder or hotter.
 _COLDEST_C, _HOTTEST_C = -40.0, 150.0
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """A file on the device that holds a reading; `reading` turns what it says into `unit`."""
+    """A file on the device that holds a reading; `reading` converts its content to `unit`."""
 
     kind: SensorKind
     name: str
@@ -88,7 +88,7 @@ class Sensor:
         return _SCALES[self.kind][0]
 
     def reading(self, word: str) -> float | None:
-        """A number in `unit`; None where the file said no such thing, or nothing plausible."""
+        """A number in `unit`; None if the file has none, or an implausible one."""
         if self.kind == "throttled_flags" and re.fullmatch(r"(0x)?[0-9a-fA-F]{1,8}", word):
             return float(int(word, 16))
         if self.unit == "text" or not re.fullmatch(r"-?\d{1,18}", word, re.ASCII):
@@ -98,9 +98,9 @@ class Sensor:
         if self.unit != "°C":
             return value
         if self.kind == "temperature" and 1 <= raw <= _HOTTEST_C:
-            # Some phones' zones say whole degrees; a running chip is never at 0.001 to 0.15 °C.
+            # Some phones' zones report whole degrees; a running chip is never at 0.001 to 0.15 °C.
             value = float(raw)
-        # Zones of parts that are switched off say -274, 0 or 2^31.
+        # Zones of parts that are switched off report -274, 0 or 2^31.
         return value if _COLDEST_C < value < _HOTTEST_C and raw != 0 else None
 
     def word(self, word: str) -> str | None:

@@ -8,10 +8,10 @@ sensor() { # kind $1, file $2, name $3; one that cannot be read is not there
 }
 first() { # the first word-like line of the first of these files that has one
   for named in "$@"; do
-    said=
-    [ -r "$named" ] && read -r said <"$named"
-    if [ -n "$said" ]; then
-      printf '%s\n' "$said"
+    name=
+    [ -r "$named" ] && read -r name <"$named"
+    if [ -n "$name" ]; then
+      printf '%s\n' "$name"
       return
     fi
   done

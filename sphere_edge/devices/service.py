@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sphere_edge import errors
 from sphere_edge.devices.device import Device, storage_error
-from sphere_edge.devices.probe import sections
+from sphere_edge.devices.probe import parse_sections
 from sphere_edge.devices.store import Store
 from sphere_edge.run import Completed
 
@@ -111,7 +111,7 @@ def install(device: Device, root: str, name: str) -> ServiceStatus:
 def status(device: Device, name: str) -> ServiceStatus:
     """The state now. Raises NotFoundError."""
     unit = unit_name(name)
-    found = sections(_require(device, name, _call(device, "status", unit)).stdout)
+    found = parse_sections(_require(device, name, _call(device, "status", unit)).stdout)
     values = dict(
         line.split("=", 1)
         for line in found.get("unit", []) + found.get("linger", [])

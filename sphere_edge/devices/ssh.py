@@ -98,7 +98,7 @@ class SshDevice:
                     if sent is not None:
                         sent(len(piece))
 
-        code, said = self._exchange(
+        code, output = self._exchange(
             [
                 *("env", "LC_ALL=C", "dd", f"of={remote}", f"bs={BLOCK_BYTES}"),
                 *(() if whole else (f"seek={offset_bytes // BLOCK_BYTES}", "conv=notrunc")),
@@ -107,7 +107,7 @@ class SshDevice:
             lambda _: None,
         )
         if code != 0:
-            raise failed_write(self.uri, remote, code, said)
+            raise failed_write(self.uri, remote, code, output)
 
     def reconnect(self) -> None:
         """See Device.reconnect."""
@@ -134,7 +134,7 @@ class SshDevice:
         *,
         deadline: float | None = None,
     ) -> tuple[int, str]:
-        """Runs `argv`, feeds it, drains it; its exit code and what it said on stderr.
+        """Runs `argv`, feeds it, drains it; its exit code and what it output on stderr.
 
         Without a deadline it goes on as long as bytes move.
         """
@@ -197,7 +197,7 @@ def _drain(channel: paramiko.Channel, stderr: _Collected, failures: list[Excepti
         while piece := channel.recv_stderr(_CHUNK_BYTES):
             stderr.add(piece)
     except _LOST:
-        # The reader of stdout meets the same end and says so.
+        # The reader of stdout meets the same end and reports it.
         return
     except errors.SphereEdgeError as error:
         failures.append(error)
@@ -224,7 +224,7 @@ def _is_sent(channel: paramiko.Channel, piece: bytes) -> bool:
         else:
             channel.shutdown_write()
     except _LOST:
-        # The program ended before it had read everything (its exit code tells why), or the
+        # The program ended before it had read everything (its exit code says why), or the
         # connection is gone (the exit code never comes).
         return False
     return True

@@ -1,4 +1,4 @@
-"""How to reach an SSH host as ssh_config says, read by OpenSSH itself where it is installed."""
+"""How to reach an SSH host by ssh_config, read by OpenSSH itself where it is installed."""
 
 from __future__ import annotations
 

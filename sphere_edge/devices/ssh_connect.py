@@ -1,4 +1,4 @@
-"""An authenticated SSH connection to a host as ssh_config says: jumps, proxies, host key, login."""
+"""An authenticated SSH connection by ssh_config: jumps, proxies, host key, login."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sphere_edge.devices import host_certificate, known_hosts, ssh_config
 from sphere_edge.devices.device import Ask
 from sphere_edge.devices.ssh_config import SshHost
 
-# It logs a traceback for every lost connection; ours is the one sentence that says so.
+# It logs a traceback for every lost connection; we report it in one sentence.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 # Twice as fast in paramiko as its default (counter mode with a separate MAC).
@@ -75,7 +75,7 @@ def _jump(jump: str, below: Connection | None, ask: Ask | None) -> Connection:
     alias = found["host"].strip("[]")
     jump_host = ssh_config.resolve(alias, user=found["user"], port=port)
     uri = f"ssh://{jump.strip()}"
-    # Only the first jump is reached as its own config says; the next ones through the one before.
+    # Only the first jump is reached by its own config; the next ones through the one before.
     return (
         connect(jump_host, uri, ask) if below is None else _connect_over(below, jump_host, uri, ask)
     )

@@ -25,7 +25,7 @@ from sphere_edge.devices.device import Device
 from sphere_edge.devices.inventory import Inventory
 from sphere_edge.devices.items import Item, bundle_id, check, listing
 from sphere_edge.devices.lock import Lock, release
-from sphere_edge.devices.probe import sections
+from sphere_edge.devices.probe import parse_sections
 from sphere_edge.devices.transfer import PATIENCE_S, Blob, send_blob
 
 # Room for the part on its way, links and pointers.
@@ -367,8 +367,8 @@ class _Arrival:
 
 def _absolute(device: Device, root: str) -> str:
     if root == "~" or root.startswith("~/"):
-        told = device.run(["sh", "-c", 'printf "== home\n%s\n" "$HOME"']).stdout
-        root = "".join(sections(told).get("home", [])[:1]) + root[1:]
+        output = device.run(["sh", "-c", 'printf "== home\n%s\n" "$HOME"']).stdout
+        root = "".join(parse_sections(output).get("home", [])[:1]) + root[1:]
     if not root.startswith("/") or not root.isprintable():
         message = f"the store `{root}` on {device.uri} is not an absolute path"
         raise errors.InvalidArgumentError(message)

@@ -11,7 +11,7 @@ die() {
   echo "$2" >&2
   exit "$1"
 }
-fail() { # with $1; a program that a signal ended tells of a device going down, not of its storage
+fail() { # with $1; a program ended by a signal means that the device goes down, not that its storage fails
   status=$?
   [ "$status" -gt 128 ] && exit "$status"
   exit "$1"

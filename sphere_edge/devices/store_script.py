@@ -43,7 +43,7 @@ class StoreScript:
 
     def require(self, completed: Completed) -> None:
         """Raises what a failed action means to the user."""
-        code, said = completed.exit_code, completed.last_lines
+        code, output = completed.exit_code, completed.last_lines
         uri = self.device.uri
         if code == 0:
             return
@@ -58,8 +58,8 @@ class StoreScript:
             message = f"{uri} has no program that computes sha256"
             raise errors.UnsupportedError(message, hint="install coreutils or busybox there")
         if code == NO_BUNDLE:
-            message = f"cannot switch on {uri}: {said}"
+            message = f"cannot switch on {uri}: {output}"
             raise errors.NotFoundError(
                 message, hint="`sphere-edge device list` shows what is there"
             )
-        raise failed_write(uri, self.root, code, said)
+        raise failed_write(uri, self.root, code, output)

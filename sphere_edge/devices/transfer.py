@@ -52,7 +52,7 @@ def send_blob(
 ) -> int:
     """Sends `blob` until it has arrived intact; the bytes that went over the link.
 
-    `advance` is told how much further it is (back, when a part is sent again). When the device
+    `advance` gets the progress in bytes (negative when a part is sent again). When the device
     goes away it is waited for, `patience_s` before each attempt.
     Raises UnavailableError (it stays away), StorageError.
     """
@@ -81,7 +81,7 @@ def send_blob(
             if arrival.finish():
                 return sent_bytes
         except (errors.UnavailableError, errors.TimeoutError) as error:
-            # No answer in time is no answer: a link may be dead without anybody being told.
+            # A link may be dead without an error: no answer in time counts as dead.
             attempts = 0 if sent_bytes > before else attempts
             attempts += _come_back(device, lock, patience_s[attempts:], error)
             was_away = True

@@ -168,10 +168,10 @@ def check(spec: ModelSpec, choice: Choice, profile: DeviceProfile, backend: str 
 
 
 def too_much(model: str, peak_bytes: int, profile: DeviceProfile, hint: str) -> OutOfMemoryError:
-    """What is said when `model` does not fit what `profile` lets an app use."""
+    """The error for a `model` that does not fit what an app may use on `profile`."""
     message = (
         f"`{model}` needs {human_bytes(peak_bytes)} at its peak, "
-        f"`{profile.name}` lets an app use {human_bytes(profile.memory.usable_bytes)}"
+        f"an app on `{profile.name}` may use {human_bytes(profile.memory.usable_bytes)}"
     )
     return OutOfMemoryError(message, hint=hint)
 
@@ -220,13 +220,13 @@ def _hint(spec: ModelSpec, choice: Choice, profile: DeviceProfile, backend: str)
     offers = changes(spec, choice, profile, backend)
     if not offers:
         return "use a smaller model"
-    said = "; ".join(
+    hint = "; ".join(
         f"`{offer.flags}` saves {human_bytes(offer.saves_bytes)}"
         + (" and fits" if offer.is_enough else "")
         for offer in offers
     )
     if any(offer.is_enough for offer in offers):
-        return said
+        return hint
     together = choice
     for offer in offers:
         together = Choice(
@@ -238,6 +238,6 @@ def _hint(spec: ModelSpec, choice: Choice, profile: DeviceProfile, backend: str)
         )
     least = fit(spec, together, profile, backend)
     if len(offers) > 1 and least.fits:
-        return f"{said}; all of them together fit"
+        return f"{hint}; all of them together fit"
     peak = human_bytes(least.memory.peak_bytes)
-    return f"{said}; even together they need {peak}: use a smaller model"
+    return f"{hint}; even together they need {peak}: use a smaller model"

@@ -39,7 +39,7 @@ def roofline(family: str, spec: ModelSpec, choice: Choice, profile: DeviceProfil
 
 
 def bounds(family: str, memory: Memory, parameters: int, profile: DeviceProfile) -> Roofline:
-    """The same from what a bundle's manifest says of its memory and size."""
+    """The same from the memory and size in a bundle's manifest."""
     if _is_mixture(family):
         return Roofline(None, None)
     moved = memory.weights_bytes + memory.kv_cache_bytes / 2
@@ -72,7 +72,7 @@ def _gpu_operations_per_s(gpu: Gpu) -> float | None:
 
 
 def _hertz(profile: DeviceProfile) -> float | None:
-    """The clocks of all performance cores together; the clusters are told fastest first."""
+    """The clocks of all performance cores together; the clusters are listed fastest first."""
     left, total = profile.cpu.performance_cores, 0.0
     for cluster in profile.cpu.clusters:
         match = _CLUSTER.match(cluster)

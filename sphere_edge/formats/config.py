@@ -15,7 +15,7 @@ RopeKind = Literal["default", "linear", "dynamic", "yarn", "longrope", "llama3"]
 # Older files call it by the name it had in the paper's code.
 _ROPE_ALIASES = {"su": "longrope"}
 
-# All that a table for RoPE may say.
+# All keys that a RoPE table may have.
 _ROPE_KEYS = frozenset(
     {
         "attention_factor",

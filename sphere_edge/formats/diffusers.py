@@ -1,4 +1,4 @@
-"""The parts of an image model in a folder of diffusers: model_index.json says which lie where.
+"""The parts of an image model in a folder of diffusers: model_index.json lists them.
 
 Tensors are read under stable-diffusion.cpp's prefixes; what it calls or joins otherwise is renamed
 as the model is converted (native/src/engines/diffusers_names.cpp).
@@ -48,7 +48,7 @@ _VAES = {"QwenImageTransformer2DModel": "AutoencoderKLQwenImage"}
 
 
 class _Encoder(NamedTuple):
-    """A class of text encoders: what it is, and the model types that its config.json may tell."""
+    """A class of text encoders: what it is, and the model types that its config.json may name."""
 
     kind: Kind
     model_types: tuple[str, ...]

@@ -1,6 +1,6 @@
-"""What stable-diffusion.cpp takes for granted, against what a diffusers folder says of its parts.
+"""Compares the values that stable-diffusion.cpp assumes with those of a diffusers folder's parts.
 
-Its own values are fixed in its source or seen in the tensors; a part that says otherwise would be
+Its own values are fixed in its source or seen in the tensors; a part with other values would be
 painted with wrongly, without a word. Keys and defaults are those of diffusers 0.38's classes.
 """
 
@@ -138,7 +138,7 @@ _CLASSES: Mapping[str, Known] = {
     "AutoencoderKL": _VAE,
     "AutoencoderKLQwenImage": _WAN_VAE,
 }
-# Of text encoders only what is fixed: the rest of their keys says how they were trained and saved.
+# Of text encoders only what is fixed: their other keys say how they were trained and saved.
 _ENCODERS: Mapping[str, Known] = {
     "clip_text_model": {"layer_norm_eps": (1e-5,)},
     "t5": {
@@ -170,13 +170,13 @@ _ENCODERS: Mapping[str, Known] = {
 def check(folder: Path, expected: str) -> None:
     """That the part in `folder`, of diffusers' class `expected`, is as the engine takes it to be.
 
-    Raises UnsupportedError naming the key and its value; also for a key that is not known and says
+    Raises UnsupportedError naming the key and its value; also for an unknown key that says
     something. ModelCorruptError, NotFoundError: no config.json that can be read.
     """
     values = json_object.read(folder / "config.json", _LIMIT_BYTES)
-    told = values.get("_class_name", expected)
-    if told != expected:
-        message = f"`{_shown(folder)}` is of the class `{str(told)[:80]}`, not `{expected}`"
+    found = values.get("_class_name", expected)
+    if found != expected:
+        message = f"`{_shown(folder)}` is of the class `{str(found)[:80]}`, not `{expected}`"
         raise UnsupportedError(message, hint="model_index.json and the folder's config differ")
     for key, value in values.items():
         if key.startswith("_"):

@@ -24,7 +24,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FILE_NAME = re.compile(r"[^\x00-\x1f\\]+")
 _TIMEOUT_S = 20.0
 _CHUNK_BYTES = 1024 * 1024
-# Over huggingface_hub's own, which tells the versions of Python and torch and what runs around us.
+# Over huggingface_hub's own, which sends the versions of Python and torch and other software.
 _WHO = {"user-agent": f"sphere-edge/{__version__}"}
 
 
@@ -60,7 +60,7 @@ def list_files(
         message = f"`{repository}` has no revision `{revision}`"
         raise NotFoundError(message) from error
     if not isinstance(info.sha, str) or not _COMMIT.fullmatch(info.sha):
-        message = f"the hub does not say which commit `{repository}` is at"
+        message = f"the hub does not return the commit of `{repository}`"
         raise UnavailableError(message)
     return info.sha, [_remote_file(repository, sibling) for sibling in info.siblings or ()]
 

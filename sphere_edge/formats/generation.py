@@ -20,7 +20,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def sampling_defaults(folder: Path) -> Sampling:
-    """What the model's makers advise; our own defaults where they say nothing.
+    """The sampling that the model's authors recommend; our defaults where they give none.
 
     `do_sample` false means greedy, which is temperature 0. Raises ModelCorruptError for a value
     that cannot be.
@@ -39,7 +39,7 @@ def sampling_defaults(folder: Path) -> Sampling:
 
 
 def image_defaults(folder: Path, family: Image) -> Image:
-    """What the model's makers advise for pictures; `family`'s where they say nothing.
+    """What the model's authors recommend for images; `family`'s defaults where they give none.
 
     Keys are the arguments of diffusers' pipelines: width, height, num_inference_steps,
     guidance_scale (its cfg scale). Raises ModelCorruptError for an invalid value.

@@ -1,4 +1,4 @@
-"""What a GGUF file says about itself: metadata and tensor table, checked, without loading weights.
+"""A GGUF file's metadata and tensor table, checked, without loading weights.
 
 The format: docs/gguf.md of https://github.com/ggml-org/ggml, versions 2 and 3. The `gguf` package's
 reader maps the file and trusts its counts; here each is compared with the bytes that are left.
@@ -126,7 +126,7 @@ class GgufFile:
 
     @property
     def has_chat_template(self) -> bool:
-        """Whether it says how a dialogue is written."""
+        """Whether it has a chat template."""
         return isinstance(self.metadata.get("tokenizer.chat_template"), str)
 
     def number(self, name: str) -> int | None:
@@ -179,8 +179,8 @@ def _joined(parts: tuple[Path, ...], headers: list[GgufFile]) -> GgufFile:
     """The model whose parts have these headers."""
     tensors: dict[str, GgufTensor] = {}
     for number, header in enumerate(headers):
-        said = tuple(header.metadata.get(f"split.{key}") for key in ("no", "count"))
-        if said != (number, len(parts)):
+        stored = tuple(header.metadata.get(f"split.{key}") for key in ("no", "count"))
+        if stored != (number, len(parts)):
             raise _corrupt(header.path, f"it is not part {number + 1} of {len(parts)}")
         for name, tensor in header.tensors.items():
             if name in tensors:
@@ -219,11 +219,11 @@ class _Reader:
         if tensor_count > _TENSORS_LIMIT or key_count > _KEYS_LIMIT:
             raise _corrupt(self._path, f"it claims {tensor_count} tensors and {key_count} keys")
         metadata = self._metadata(key_count)
-        # The later parts of a split model say nothing but their number.
+        # The later parts of a split model have only their number.
         is_later = metadata.get("split.no", 0) != 0
         has_none = not isinstance(metadata.get("general.architecture"), str)
         if needs_architecture and not is_later and has_none:
-            raise _corrupt(self._path, "it does not say its `general.architecture`")
+            raise _corrupt(self._path, "it has no `general.architecture`")
         tensors = self._tensors(tensor_count, metadata.get("general.alignment", 32))
         return GgufFile(
             self._path,

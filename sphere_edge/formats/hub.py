@@ -94,7 +94,7 @@ def fetch(
 
 
 def _storage(repository: str, hub: Hub) -> Path:
-    """The folder of `repository` in huggingface_hub's cache, laid out as its documentation says."""
+    """The folder of `repository` in huggingface_hub's cache, laid out as documented."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     return (hub.cache_folder or Path(HF_HUB_CACHE)) / f"models--{repository.replace('/', '--')}"
@@ -157,7 +157,7 @@ def _fetch_files(
     listed = {item.name: item for item in files if "/" not in item.name}
     weights = _weights(repository, listed, wanted, file)
     if weights is None:
-        # Small files first: they say whether the model is one for us, and which shards it has.
+        # Small files first: they say whether the model is supported, and which shards it has.
         small = [item for name, item in listed.items() if _is_small(name)]
         for item in small:
             if item.bytes > json_object.LIMIT_BYTES:
@@ -207,7 +207,7 @@ def _weights(
     if file is not None:
         return list(gguf_parts.names(file))
     if "model_index.json" in listed:
-        # Its parts lie in folders of their own; the small file says which pipeline it is.
+        # Its parts are in folders of their own; the small file says which pipeline it is.
         return None
     ggufs = gguf_parts.models(listed)
     tensors = [name for name in listed if name.endswith(".safetensors")]

@@ -68,20 +68,20 @@ def opened(checkpoint: Checkpoint, config: ModelConfig) -> Tensors:
     """
     if config.wrapper is not None:
         checkpoint = text_part.parts(checkpoint).text
-    said = config.take("quantization_config", dict, None)
+    settings = config.take("quantization_config", dict, None)
     # What compressed-tensors called it at first.
-    said = config.take("compression_config", dict, None) if said is None else said
-    method = "" if said is None else str(said.get("quant_method", "unnamed"))[:40].lower()
+    settings = config.take("compression_config", dict, None) if settings is None else settings
+    method = "" if settings is None else str(settings.get("quant_method", "unnamed"))[:40].lower()
     if method in ("", "mxfp4") and are_fused(checkpoint):
         return SeparateExperts(checkpoint)
-    if said is None:
+    if settings is None:
         return checkpoint
     if method in _FP8_METHODS and _has_fp8(checkpoint):
-        return Scaled(checkpoint, _block(said))
+        return Scaled(checkpoint, _block(settings))
     if method not in ("gptq", "awq"):
         message = f"the checkpoint is already quantized in a way that is not known (`{method}`)"
         raise UnsupportedError(message, hint=f"known: {_KNOWN}; {_ELSE}")
-    return Unpacked(checkpoint, _scheme(method, said))
+    return Unpacked(checkpoint, _scheme(method, settings))
 
 
 def check_format(tensors: Tensors, quantization: str) -> None:
@@ -261,9 +261,9 @@ class Scaled:
         return None
 
 
-def _scheme(method: str, said: dict[str, Any]) -> Scheme:
-    bits, group = said.get("bits", 4), said.get("group_size", 128)
-    version = str(said.get("checkpoint_format" if method == "gptq" else "version") or "")[:40]
+def _scheme(method: str, settings: dict[str, Any]) -> Scheme:
+    bits, group = settings.get("bits", 4), settings.get("group_size", 128)
+    version = str(settings.get("checkpoint_format" if method == "gptq" else "version") or "")[:40]
     known = ("", "gptq", "gptq_v2") if method == "gptq" else ("", "gemm")
     if bits != 4 or version.lower() not in known:
         message = f"the checkpoint is quantized as `{method}` `{version}` with `{bits}` bits"
@@ -275,10 +275,10 @@ def _scheme(method: str, said: dict[str, Any]) -> Scheme:
         method=method,
         group=group,
         zero_offset=1 if method == "gptq" and version.lower() != "gptq_v2" else 0,
-        symmetric=bool(said.get("sym", True))
+        symmetric=bool(settings.get("sym", True))
         if method == "gptq"
-        else not said.get("zero_point", True),
-        act_order=method == "gptq" and bool(said.get("desc_act", False)),
+        else not settings.get("zero_point", True),
+        act_order=method == "gptq" and bool(settings.get("desc_act", False)),
     )
 
 
@@ -295,9 +295,9 @@ def _has_fp8(checkpoint: Checkpoint) -> bool:
     return any(entry.dtype.startswith("f8_e") for entry in checkpoint.tensors.values())
 
 
-def _block(said: dict[str, Any]) -> tuple[int, int]:
+def _block(settings: dict[str, Any]) -> tuple[int, int]:
     """Rows and columns of a block, DeepSeek's where the config is silent."""
-    value = said.get("weight_block_size") or [128, 128]
+    value = settings.get("weight_block_size") or [128, 128]
     if (
         isinstance(value, list)
         and len(value) == 2

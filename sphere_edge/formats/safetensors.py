@@ -343,7 +343,7 @@ class Writer:
             self._discard()
 
     def _discard(self) -> None:
-        # Closing flushes, which a full disk refuses again; the first error is the one to tell.
+        # Closing flushes, which a full disk refuses again; the first error is the one to report.
         with contextlib.suppress(OSError):
             self._file.close()
         self._part.unlink(missing_ok=True)

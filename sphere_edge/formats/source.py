@@ -121,8 +121,8 @@ def _local(reference: str, path: Path, wanted: Kind | None, convertible: bool) -
     except OSError as error:
         raise _unreadable(path, error) from error
     if wanted not in (None, found):
-        said = "a GGUF file" if found == "gguf" else "a whisper.cpp file"
-        message = f"`{reference}` is {said}, not {wanted}"
+        kind_name = "a GGUF file" if found == "gguf" else "a whisper.cpp file"
+        message = f"`{reference}` is {kind_name}, not {wanted}"
         raise InvalidArgumentError(message)
     if found == "gguf":
         first = gguf_parts.paths(path)[0]

@@ -1,4 +1,4 @@
-"""Which tokens begin, end and pad a text, gathered from the five files that may say so."""
+"""Which tokens begin, end and pad a text, gathered from the five files that may define them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read(
     A token named in tokenizer_config.json or special_tokens_map.json comes before an id in
     config.json. Whether bos and eos are added: tokenizer_config.json, or else the `post_processor`
     of tokenizer.json. `own`: ids by role (`bos`, …; -1: none) from a tokenizer.model, where the
-    other files say nothing; such a tokenizer adds its bos. Raises ModelCorruptError for a bos or
+    other files do not set it; such a tokenizer adds its bos. Raises ModelCorruptError for a bos or
     eos that is not in the vocabulary.
     """
     tokenizer = _optional(folder / "tokenizer_config.json")

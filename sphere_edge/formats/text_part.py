@@ -19,7 +19,7 @@ from sphere_edge.formats.safetensors import Checkpoint, TensorEntry
 
 @dataclass(frozen=True)
 class _Wrapper:
-    """`text`: the text model's type where the file does not say; `tied`: whether its head is.
+    """`text`: the text model's type where the file has none; `tied`: whether its head is.
 
     `is_flat`: older files have the text model's keys beside `vision_config`.
     """
@@ -89,7 +89,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "rope_theta": 5e5,
     },
 }
-# Keys that say how the other parts are joined to the text model.
+# Keys for how the other parts are connected to the text model.
 _OF_OTHER_PARTS = frozenset(
     {
         "_flash_attn_2_enabled",
@@ -158,9 +158,9 @@ def config(values: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(inner, Mapping):
         message = f"config.json of a `{values['model_type']}` has no `text_config`"
         raise ModelCorruptError(message)
-    said = wrapper.text if inner is values else str(inner.get("model_type", wrapper.text))
-    kind = _FAMILY.get(said, said)
-    sizes = _DEFAULTS.get(said, {})
+    model_type = wrapper.text if inner is values else str(inner.get("model_type", wrapper.text))
+    kind = _FAMILY.get(model_type, model_type)
+    sizes = _DEFAULTS.get(model_type, {})
     # What is beside it and no size is the text model's, too, such as how weights are quantized.
     beside = {key: value for key, value in values.items() if inner is values or key not in sizes}
     made = {**sizes, **beside, **inner}

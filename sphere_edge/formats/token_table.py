@@ -282,7 +282,7 @@ def _space_prefix(normalizer: object, pre_tokenizer: object) -> SpacePrefix:
         kind, pattern = item.get("type"), item.get("pattern")
         if kind == "Metaspace" and item.get("replacement") == _SPACE and item.get("split") is False:
             scheme = item.get("prepend_scheme", "always")
-            # `always` leaves out the space where there is one; packaging's comparison will tell.
+            # `always` leaves out the space where there is one; packaging's comparison will show it.
             prefix = "first" if scheme == "first" else "never" if scheme == "never" else "each"
         elif not (kind == "Split" and pattern == {"String": " "} and escaped):
             message = (

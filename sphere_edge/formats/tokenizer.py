@@ -177,7 +177,7 @@ def _model_vocabulary_size(folder: Path) -> int:
 
 def _add(writer: Any, table: TokenTable, special: SpecialTokens, template: str | None) -> None:
     if table.strips_after_special:
-        # The one way to tell llama.cpp: it looks for this in the model's name.
+        # llama.cpp looks for this in the model's name; there is no other way.
         writer.add_name("phi-3")
     writer.add_tokenizer_model(table.model)
     writer.add_tokenizer_pre(table.pre)

@@ -134,8 +134,8 @@ class _Reader:
             )
         )
         if not sound:
-            said = ", ".join(f"{name} {size}" for name, size in sizes.items())
-            self._fail(f"no Whisper model has these dimensions: {said}")
+            dimensions = ", ".join(f"{name} {size}" for name, size in sizes.items())
+            self._fail(f"no Whisper model has these dimensions: {dimensions}")
         return sizes
 
     def _vocabulary(self, sizes: dict[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""Grouped-query attention as every family here has it; a family says what is special about its own.
+"""Grouped-query attention as every family here has it; a family passes what is special.
 
 `specified` gives what kernels need to know, `SelfAttention` the projections around them.
 """
@@ -27,7 +27,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 
 def specified(shape: Shape, rotation: Rotation, **special: Any) -> Attention:
-    """The attention of a layer, scaled by 1 / sqrt(head_dim) unless `special` says otherwise.
+    """The attention of a layer, scaled by 1 / sqrt(head_dim) unless `special` has another scale.
 
     `special`: fields of sphere_edge.models.kernels.Attention.
     """

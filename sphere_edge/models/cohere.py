@@ -16,7 +16,7 @@ __all__ = ["Config", "Model"]
 
 @dataclass(frozen=True)
 class Config(cohere2.Config):
-    """What config.json says of a Cohere."""
+    """The config.json of a Cohere."""
 
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:

@@ -17,7 +17,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a Cohere 2; `windows` and `rotates` have one entry per layer."""
+    """The config.json of a Cohere 2; `windows` and `rotates` have one entry per layer."""
 
     shape: Shape
     rotation: Rotation
@@ -46,7 +46,7 @@ class Config:
 
 
 def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
-    """All but every fourth layer slide, unless the config says otherwise."""
+    """All but every fourth layer slide, unless the config differs."""
     period = pattern(config, 4)
     if period <= 0:
         message = f"`sliding_window_pattern` in config.json is `{period}`"

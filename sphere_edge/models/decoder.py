@@ -221,7 +221,7 @@ class Decoder(nn.Module):  # type: ignore[misc]
         return self.norm(x, residual)[0]
 
     def rope_of(self, _layer: int) -> Rope:
-        """The rotation of a layer; families with more than one say which."""
+        """The rotation of a layer; families with more than one choose."""
         return self.rope
 
     def logits(self, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of an ERNIE 4.5."""
+    """The config.json of an ERNIE 4.5."""
 
     shape: Shape
     rotation: Rotation

@@ -17,7 +17,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of an EXAONE 4; `windows` and `rotates` have one entry per layer."""
+    """The config.json of an EXAONE 4; `windows` and `rotates` have one entry per layer."""
 
     shape: Shape
     rotation: Rotation
@@ -42,7 +42,7 @@ class Config:
 
 
 def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
-    """All but every fourth layer slide, unless the config says otherwise; `LLLG` says the same."""
+    """All but every fourth layer slide, unless the config differs; `LLLG` means the same."""
     width = window(config, 4096)
     period = pattern(config, 4)
     if width is not None and period <= 0:

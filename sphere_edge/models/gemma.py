@@ -16,7 +16,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a Gemma."""
+    """The config.json of a Gemma."""
 
     shape: Shape
     rotation: Rotation
@@ -37,11 +37,11 @@ class Config:
 
 
 def _activation(config: ModelConfig) -> str:
-    """The first releases say `gelu` and mean its tanh approximation."""
+    """The first releases have `gelu` and mean its tanh approximation."""
     newer = config.take("hidden_activation", str, None)
     name = "hidden_act" if newer is None else "hidden_activation"
-    said = activation(config, name, "gelu_pytorch_tanh")
-    return "gelu_tanh" if said == "gelu" else said
+    name_in_config = activation(config, name, "gelu_pytorch_tanh")
+    return "gelu_tanh" if name_in_config == "gelu" else name_in_config
 
 
 class Attention(SelfAttention):

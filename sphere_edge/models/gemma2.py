@@ -23,7 +23,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a Gemma 2; `windows` has one entry per layer."""
+    """The config.json of a Gemma 2; `windows` has one entry per layer."""
 
     shape: Shape
     rotation: Rotation
@@ -39,7 +39,7 @@ class Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
         shape = Shape.read(config, default_head_dim=256, default_tied=True)
         refuse_bidirectional(config)
-        # Published files say both; `hidden_activation` is the one that transformers reads.
+        # Published files have both; `hidden_activation` is the one that transformers reads.
         config.take("hidden_act", str, None)
         return cls(
             shape=shape,
@@ -54,7 +54,7 @@ class Config:
 
 
 def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
-    """Every second layer slides, the first one first, unless `layer_types` says otherwise."""
+    """Every second layer slides, the first one first, unless `layer_types` differs."""
     return alternating(config, layers, period=2, width=window(config, 4096))
 
 

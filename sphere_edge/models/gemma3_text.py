@@ -24,7 +24,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a Gemma 3; `windows` has one entry per layer.
+    """The config.json of a Gemma 3; `windows` has one entry per layer.
 
     `local_rotation` is that of layers with a window.
     """
@@ -69,7 +69,7 @@ class Config:
 
 
 def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
-    """All but every sixth layer slide, unless the config says otherwise."""
+    """All but every sixth layer slide, unless the config differs."""
     usual = config.take("_sliding_window_pattern", int, 6)
     period = config.take("sliding_window_pattern", int, usual)
     if period <= 0:

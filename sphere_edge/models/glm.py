@@ -16,7 +16,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a GLM."""
+    """The config.json of a GLM."""
 
     shape: Shape
     rotation: Rotation

@@ -15,13 +15,13 @@ from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation, alternating, window
 from sphere_edge.quantization.weights import WeightFormat
 
-# What a config.json means that says nothing of RoPE scaling.
+# The RoPE of a config.json without RoPE scaling.
 _ROPE = RopeParameters(kind="yarn", factor=32.0, truncate=False, original_context=4096)
 
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a gpt-oss; `windows` has one entry per layer.
+    """The config.json of a gpt-oss; `windows` has one entry per layer.
 
     `mxfp4`: the checkpoint's experts are stored so, and stay so in every weight format.
     """
@@ -62,8 +62,8 @@ def _check_activation(config: ModelConfig) -> None:
 
 def _rope(config: ModelConfig) -> RopeParameters:
     rope = config.rope(default_theta=150000.0)
-    says = config.take("rope_parameters", dict, {}) or config.take("rope_scaling", dict, {})
-    return rope if says else replace(_ROPE, theta=rope.theta)
+    has_scaling = config.take("rope_parameters", dict, {}) or config.take("rope_scaling", dict, {})
+    return rope if has_scaling else replace(_ROPE, theta=rope.theta)
 
 
 def _mixture(config: ModelConfig, shape: Shape) -> MixtureShape:

@@ -17,7 +17,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a Granite; `scale` is that of attention's scores."""
+    """The config.json of a Granite; `scale` is that of attention's scores."""
 
     shape: Shape
     rotation: Rotation

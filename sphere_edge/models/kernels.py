@@ -1,7 +1,7 @@
 """What a target offers to a model: the operators that decide speed, behind one Protocol.
 
 A model is traced once per target with that target's kernels (sphere_edge.compiler.kernels), so a
-family file says what is computed and never how. Activations are float32 [n, features]; n is 1 in
+family file defines what is computed, never how. Activations are float32 [n, features]; n is 1 in
 `decode` and symbolic in `prefill` and `score`. Every method adds nodes to the graph being traced
 and returns its result.
 """
@@ -88,7 +88,7 @@ class Kernels(Protocol):
     def gated(self, gate_up: Tensor, activation: str | ClampedSwiglu) -> Tensor:
         """`activation`(first half) times second half of [n, 2k]: float32 [n, k].
 
-        `activation` is silu, gelu or gelu_tanh, or says how the two are multiplied.
+        `activation` is silu, gelu or gelu_tanh, or defines how the two are multiplied.
         """
 
     def rotate_and_store(

@@ -16,7 +16,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a Llama."""
+    """The config.json of a Llama."""
 
     shape: Shape
     rotation: Rotation

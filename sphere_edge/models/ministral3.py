@@ -22,7 +22,7 @@ _GROWTH, _LONGEST = "llama_4_scaling_beta", "max_position_embeddings"
 
 @dataclass(frozen=True)
 class Config(mistral.Config):
-    """What config.json says of a Ministral 3."""
+    """The config.json of a Ministral 3."""
 
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:

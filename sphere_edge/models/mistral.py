@@ -16,7 +16,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a Mistral."""
+    """The config.json of a Mistral."""
 
     shape: Shape
     rotation: Rotation

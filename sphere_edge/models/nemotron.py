@@ -17,7 +17,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a Nemotron."""
+    """The config.json of a Nemotron."""
 
     shape: Shape
     rotation: Rotation
@@ -42,9 +42,9 @@ class Config:
 
 
 def _check_repeated(config: ModelConfig, name: str, value: float) -> None:
-    """Some checkpoints say a value again under NeMo's name, which transformers does not read."""
+    """Some checkpoints repeat a value under NeMo's name, which transformers does not read."""
     if config.take(name, float, value) != value:
-        message = f"`{name}` in config.json is not the `{value}` that another key says"
+        message = f"`{name}` in config.json is not the `{value}` of another key"
         raise ModelCorruptError(message)
 
 

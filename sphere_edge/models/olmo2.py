@@ -16,7 +16,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of an OLMo 2."""
+    """The config.json of an OLMo 2."""
 
     shape: Shape
     rotation: Rotation

@@ -21,7 +21,7 @@ _THETA = 500000.0
 
 @dataclass(frozen=True)
 class Config(olmo2.Config):
-    """What config.json says of an OLMo 3; `windows` has one entry per layer.
+    """The config.json of an OLMo 3; `windows` has one entry per layer.
 
     `local_rotation` is that of layers with a window.
     """

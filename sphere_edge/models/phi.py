@@ -17,7 +17,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a Phi."""
+    """The config.json of a Phi."""
 
     shape: Shape
     rotation: Rotation

@@ -17,7 +17,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a Phi-3."""
+    """The config.json of a Phi-3."""
 
     shape: Shape
     rotation: Rotation

@@ -16,7 +16,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a Qwen3; `windows` has one entry per layer."""
+    """The config.json of a Qwen3; `windows` has one entry per layer."""
 
     shape: Shape
     rotation: Rotation

@@ -17,7 +17,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a Qwen3 mixture; `dense` layers have an MLP like Qwen3's."""
+    """The config.json of a Qwen3 mixture; `dense` layers have an MLP like Qwen3's."""
 
     shape: Shape
     rotation: Rotation
@@ -32,7 +32,7 @@ class Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
         shape = Shape.read(config)
         width = window(config, 4096)
-        # transformers lets all layers slide or none, whatever this says.
+        # transformers applies the window to all layers or none, whatever this is.
         config.take("max_window_layers", int, None)
         return cls(
             shape=shape,

@@ -68,7 +68,7 @@ _HARMLESS = frozenset(
         "gradient_checkpointing",
         "hidden_dropout",
         "id2label",
-        # What YaRN's `original_max_position_embeddings` says again.
+        # A duplicate of YaRN's `original_max_position_embeddings`.
         "initial_context_length",
         "initializer_range",
         "is_decoder",

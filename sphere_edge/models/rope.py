@@ -39,7 +39,7 @@ def rotation(
 
     A scaling that depends on the length of the text (longrope) has frequencies `beyond` some length
     where `context_tokens`, the length of the KV cache, has room for such texts.
-    `partial`: the family rotates the part of each head that the config says; others refuse one.
+    `partial`: the family rotates the part of each head that the config gives; others reject one.
     """
     if rope.partial_rotary_factor != 1 and not partial:
         message = f"`partial_rotary_factor` `{rope.partial_rotary_factor}` is not supported here"

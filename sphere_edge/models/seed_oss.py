@@ -16,7 +16,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a Seed-OSS."""
+    """The config.json of a Seed-OSS."""
 
     shape: Shape
     rotation: Rotation

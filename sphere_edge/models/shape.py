@@ -24,7 +24,7 @@ _PLAIN = {**_GATED, "relu2": "relu2"}
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a decoder: features unless the name says otherwise."""
+    """Sizes of a decoder: in features, unless named otherwise."""
 
     vocab: int
     hidden: int
@@ -138,7 +138,7 @@ def refuse_bidirectional(config: ModelConfig) -> None:
 def windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
     """Each layer's sliding window by `use_sliding_window` and `max_window_layers` or `layer_types`.
 
-    This is how the qwen families say it. None: the layer sees everything.
+    This is how the qwen families write it. None: the layer sees everything.
     """
     used = config.take("use_sliding_window", bool, False)
     width = window(config, 4096)
@@ -154,7 +154,7 @@ def windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
 def alternating(
     config: ModelConfig, layers: int, *, period: int, width: int | None
 ) -> tuple[int | None, ...]:
-    """Each layer's window, `width` or None: what `layer_types` says, which may be absent.
+    """Each layer's window, `width` or None: as in `layer_types`, which may be absent.
 
     Then every `period`-th layer sees everything and the others slide.
     """
@@ -167,7 +167,7 @@ def alternating(
 
 
 def pattern(config: ModelConfig, default: int) -> int:
-    """`sliding_window_pattern`: every so-manyth layer sees everything; `LLLG` says 4."""
+    """`sliding_window_pattern`: every nth layer sees everything; `LLLG` means 4."""
     name = "sliding_window_pattern"
     if config.is_text(name):
         letters = config.take(name, str)

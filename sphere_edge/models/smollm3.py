@@ -17,7 +17,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a SmolLM3; `rotates` and `windows` have one entry per layer."""
+    """The config.json of a SmolLM3; `rotates` and `windows` have one entry per layer."""
 
     shape: Shape
     rotation: Rotation
@@ -45,20 +45,20 @@ class Config:
 
 
 def _rotates(config: ModelConfig, layers: int) -> tuple[bool, ...]:
-    """All but every fourth layer, unless the config says otherwise."""
+    """All but every fourth layer, unless the config differs."""
     period = config.take("no_rope_layer_interval", int, 4)
-    said = config.take("no_rope_layers", list, None)
-    if said is None and period > 0:
+    rotating = config.take("no_rope_layers", list, None)
+    if rotating is None and period > 0:
         return tuple((layer + 1) % period != 0 for layer in range(layers))
-    if said is None or len(said) < layers or not all(value in (0, 1) for value in said):
-        name = "no_rope_layer_interval" if said is None else "no_rope_layers"
-        message = f"`{name}` in config.json does not say which of `{layers}` layers rotate"
+    if rotating is None or len(rotating) < layers or not all(value in (0, 1) for value in rotating):
+        name = "no_rope_layer_interval" if rotating is None else "no_rope_layers"
+        message = f"`{name}` in config.json does not give which of `{layers}` layers rotate"
         raise ModelCorruptError(message)
-    return tuple(bool(value) for value in said[:layers])
+    return tuple(bool(value) for value in rotating[:layers])
 
 
 def _windows(config: ModelConfig, rotates: tuple[bool, ...]) -> tuple[int | None, ...]:
-    """Layers that do not rotate slide, where anything does, unless `layer_types` says otherwise."""
+    """Layers that do not rotate slide, where anything does, unless `layer_types` differs."""
     used, width = config.take("use_sliding_window", bool, False), window(config)
     # Copied from Qwen's configurations; transformers does not look at it here.
     config.take("max_window_layers", int, None)

@@ -17,7 +17,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a StableLM; `is_parallel`: attention and MLP side by side."""
+    """The config.json of a StableLM; `is_parallel`: attention and MLP side by side."""
 
     shape: Shape
     rotation: Rotation

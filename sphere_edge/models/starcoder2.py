@@ -16,7 +16,7 @@ from sphere_edge.quantization.weights import WeightFormat
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of a StarCoder2."""
+    """The config.json of a StarCoder2."""
 
     shape: Shape
     rotation: Rotation

@@ -1,8 +1,8 @@
 """Device profiles: what is known of a device that models are packaged for, one TOML file each.
 
 Where several devices share a system on a chip, its CPU, GPU and memory bandwidth stand once, in
-`device_profiles/socs/NAME.toml`; a profile that says `soc = "NAME"` takes them from there, and may
-say otherwise figure by figure.
+`device_profiles/socs/NAME.toml`; a profile with `soc = "NAME"` takes them from there, and may
+override single figures.
 """
 
 from sphere_edge.profiles.loading import describe, host, load, names, parse, read

@@ -50,7 +50,7 @@ def _order(known: list[dict[str, str]]) -> list[str]:
 
 
 def shown(figure: str, value: object) -> str:
-    """`value` with the unit that the name of its figure says; `-` for None."""
+    """`value` with the unit of its figure; `-` for None."""
     if value is None:
         return "-"
     if isinstance(value, list):

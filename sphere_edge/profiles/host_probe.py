@@ -117,7 +117,7 @@ def _cgroup_cpus() -> int:
         quota, period = (_CGROUP / "cpu.max").read_text().split()
         return max(1, round(int(quota) / int(period)))
     except (OSError, ValueError):
-        # No limit: the file is missing outside a container and says `max` inside a free one.
+        # No limit: the file is missing outside a container and contains `max` in an unlimited one.
         return os.cpu_count() or 1
 
 

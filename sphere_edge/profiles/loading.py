@@ -105,7 +105,7 @@ def _with_soc(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merged(shared: Any, given: Any) -> Any:
-    """`given`, and what only `shared` says, table by table."""
+    """`given`, and what only `shared` has, table by table."""
     if not isinstance(shared, dict) or not isinstance(given, dict):
         return given
     return {

@@ -73,7 +73,7 @@ class Memory(_Part):
 
 
 class GpuLimits(_Part):
-    """What the interface to a GPU says of it; None where nobody has told.
+    """What the GPU's API reports of it; None where that is not known.
 
     `group_threads` and `group_memory_bytes` are what one work group (threadgroup, block) may have,
     `subgroup_threads` how many of its threads step together (wave, SIMD group, warp; the least
@@ -135,12 +135,12 @@ class Defaults(_Part):
     context_tokens: Annotated[int, Field(gt=0)] = 2048
 
 
-def _told(part: _Part, name: str) -> Iterator[str]:
+def _given_figures(part: _Part, name: str) -> Iterator[str]:
     """The figures that the file gives for `part`, with the names of the groups they are in."""
     for field in part.model_fields_set:
         value = getattr(part, field)
         if isinstance(value, _Part):
-            yield from _told(value, f"{name}.{field}")
+            yield from _given_figures(value, f"{name}.{field}")
         else:
             yield f"{name}.{field}"
 
@@ -169,7 +169,9 @@ class DeviceProfile(_Part):
     @model_validator(mode="after")
     def _figures_have_sources(self) -> DeviceProfile:
         parts = {"cpu": self.cpu, "memory": self.memory, "gpu": self.gpu}
-        figures = [figure for name, part in parts.items() if part for figure in _told(part, name)]
+        figures = [
+            figure for name, part in parts.items() if part for figure in _given_figures(part, name)
+        ]
         bare = [figure for figure in figures if self.source(figure) is None]
         if bare:
             message = f"no source for {', '.join(sorted(bare))}"

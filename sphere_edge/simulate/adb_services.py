@@ -185,7 +185,7 @@ class Sync:
     async def _stat(self, stream: Stream, remote: str) -> None:
         found = _found(self.environment.path(remote), follow=False)
         fields = (found.st_mode, found.st_size, int(found.st_mtime)) if found else (0, 0, 0)
-        # 32 bits: a file of 5 GiB says that it has 1 GiB, as on every phone.
+        # 32 bits: a file of 5 GiB reports 1 GiB, as on every phone.
         await stream.write(struct.pack("<4s3I", b"STAT", *(number & _LOW_32 for number in fields)))
 
     async def _stat_v2(self, stream: Stream, remote: str) -> None:

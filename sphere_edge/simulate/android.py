@@ -1,10 +1,10 @@
-"""Gives a small ARM system Android's ways, as far as a probe of it can see them."""
+"""Makes a small ARM system look like Android to a probe."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# What `getprop NAME` says; the names are Android's own.
+# The output of `getprop NAME`; the names are Android's own.
 PROPERTIES = {
     "ro.build.version.release": "14",
     "ro.build.version.sdk": "34",

@@ -71,7 +71,7 @@ def texel(buffer: Buffer, index: Any, lanes: int = 4) -> Value:
     The index of the first is a multiple of four.
     """
     texel_index = tirx.floordiv(_offset(buffer, index), lanes)
-    # Not told to be pure: TVM would write a pure call again wherever its result is used.
+    # Not declared pure: TVM would repeat a pure call wherever its result is used.
     return T.call_extern("se_texel", buffer.data, texel_index, dtype=tir.typed("uint32", lanes))
 
 

@@ -129,7 +129,7 @@ LIES: dict[str, tuple[bytes, str]] = {
         header(0, 1, text("a") + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 99),
         "unknown type 9",
     ),
-    "no architecture": (header(0, 0, b""), "does not say its `general.architecture`"),
+    "no architecture": (header(0, 0, b""), "it has no `general.architecture`"),
     "twice": (header(0, 2, ARCHITECTURE * 2), "duplicate key `general.architecture`"),
     "alignment": (
         header(0, 2, ARCHITECTURE + text("general.alignment") + struct.pack("<II", 4, 33)),
