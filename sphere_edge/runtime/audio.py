@@ -23,7 +23,7 @@ from sphere_edge.runtime.audio_stream import AudioStream
 from sphere_edge.runtime.binding import C
 from sphere_edge.runtime.handle import AUDIO, Handle
 from sphere_edge.runtime.manager import Manager, model_name
-from sphere_edge.runtime.request import current_names, requested, warn_renamed
+from sphere_edge.runtime.request import requested, warn_renamed
 from sphere_edge.runtime.sound import Audio, Samples
 from sphere_edge.runtime.transcription import Job, Transcription
 from sphere_edge.runtime.transcription_request import TranscriptionOptions, TranscriptionRequest
@@ -74,7 +74,7 @@ class AudioManager(Manager):
         *,
         threads: int = 0,
         vad_model: str | os.PathLike[str] | None = None,
-        **renamed: Any,
+        voice_detector: str | os.PathLike[str] | None = None,
     ) -> AudioManager:
         """Opens a bundle folder or a whisper.cpp file (ggml .bin).
 
@@ -83,8 +83,9 @@ class AudioManager(Manager):
         it is not in the cache yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError (a
         text model, another runtime), OutOfMemoryError, UnsupportedError (a runtime without audio).
         """
-        if renamed:
-            return cls.open(path, threads=threads, **current_names(renamed))
+        if voice_detector is not None:
+            warn_renamed("voice_detector", "vad_model", stack=3)
+            vad_model = voice_detector
         model = Path(path)
         options = binding.AudioOpenOptions(
             size=ctypes.sizeof(binding.AudioOpenOptions),

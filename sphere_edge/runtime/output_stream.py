@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Generic
 
 from typing_extensions import Self
 
 from sphere_edge.errors import InvalidArgumentError, SphereEdgeError
 from sphere_edge.runtime.engine_task import EngineTask, Item, Result
+
+_STEP_S = 0.1
 
 
 class OutputStream(Iterator[Item], Generic[Item, Result]):
@@ -35,7 +39,7 @@ class OutputStream(Iterator[Item], Generic[Item, Result]):
         if self._ended:
             raise StopIteration
         try:
-            item = self.task.items.get()
+            item = self._next_item()
         except BaseException:
             # Ctrl-C while waiting.
             self.close()
@@ -70,6 +74,12 @@ class OutputStream(Iterator[Item], Generic[Item, Result]):
         """Ends the stream and waits until the engine is free; nothing more can be read."""
         self._ended = True
         self.task.stop()
+
+    def _next_item(self) -> Item | None:
+        while True:
+            # In steps: a signal that comes while Python goes to sleep does not wake it.
+            with suppress(queue.Empty):
+                return self.task.items.get(timeout=_STEP_S)
 
     def __enter__(self) -> Self:
         return self

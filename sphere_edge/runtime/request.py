@@ -11,31 +11,24 @@ from sphere_edge.errors import InvalidArgumentError
 
 Request = TypeVar("Request")
 
-# Keywords of former releases, accepted for one release more.
-_RENAMED = {"voice_detection": "vad", "voice_detector": "vad_model"}
+# Keywords of the former release, accepted for one release more.
+_RENAMED = {"voice_detection": "vad"}
 
 
 def requested(defaults: Request, request: Request | None, changes: Mapping[str, Any]) -> Request:
     """`request`, or `defaults` without one, with `changes`; InvalidArgumentError: no such field."""
     assert dataclasses.is_dataclass(defaults)
     names = {field.name for field in dataclasses.fields(defaults)}
-    changes = current_names(changes)
-    unknown = changes.keys() - names
-    if unknown:
-        message = f"no such option: `{min(unknown)}`"
-        raise InvalidArgumentError(message, hint=f"one of: {', '.join(sorted(names))}")
-    return dataclasses.replace(request or defaults, **changes)  # type: ignore[type-var]
-
-
-def current_names(options: Mapping[str, Any]) -> dict[str, Any]:
-    """`options` by their names of today; an old one warns."""
     current = {}
-    for name, value in options.items():
+    for name, value in changes.items():
         new = _RENAMED.get(name, name)
         if new != name:
             warn_renamed(name, new)
+        if new not in names:
+            message = f"no such option: `{name}`"
+            raise InvalidArgumentError(message, hint=f"one of: {', '.join(sorted(names))}")
         current[new] = value
-    return current
+    return dataclasses.replace(request or defaults, **current)  # type: ignore[type-var]
 
 
 def warn_renamed(old: str, new: str, *, stack: int = 4) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
+import signal
 import threading
 import time
 from pathlib import Path
@@ -151,6 +153,27 @@ def test_cancelling_ends_a_image_soon_and_the_next_is_whole(image: ImageManager)
     # Generous: other work may hold the cores; by itself it is a few milliseconds.
     assert took[0] - asked < 10
     assert pixels(image) == first
+
+
+def test_ctrl_c_ends_an_image_soon_and_the_next_is_whole(image: ImageManager) -> None:
+    first = pixels(image)
+    interrupt = threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT])
+
+    def begun(at: ImageProgress) -> None:
+        if at.step == 1:
+            interrupt.start()
+
+    with pytest.raises(KeyboardInterrupt):
+        image.generate("a fox", width=512, height=512, steps=500, on_progress=begun)
+    assert pixels(image) == first
+
+
+def test_a_model_may_be_closed_while_an_image_is_reported(bundle: Path) -> None:
+    manager = ImageManager.open(bundle, threads=1)
+    with pytest.raises(errors.CancelledError):
+        manager.generate("a fox", **SMALL, on_progress=lambda _: manager.close())
+    with pytest.raises(errors.InvalidArgumentError, match="has been closed"):
+        pixels(manager)
 
 
 def test_time_runs_out(image: ImageManager) -> None:
