@@ -40,7 +40,7 @@ def sanitizer_runtime(name: str) -> Path | None:
     gcc = shutil.which("gcc")
     if gcc is None:
         return None
-    path = Path(run([gcc, f"-print-file-name={name}"], timeout_s=60).stdout.strip())
+    path = Path(run([gcc, f"-print-file-name={name}"], timeout_s=300).stdout.strip())
     return path if path.is_absolute() else None
 
 

@@ -123,7 +123,7 @@ def test_the_runner_refuses_what_is_not_a_wav(
     path.write_bytes(content)
     runner = native.build(targets.host()).runner
     with pytest.raises(ProgramFailedError) as caught:
-        run([runner, "transcribe", model, path, "--json"], timeout_s=60)
+        run([runner, "transcribe", model, path, "--json"], timeout_s=300)
     assert json.loads(caught.value.completed.stdout)["error"]["code"] == status
 
 
@@ -131,7 +131,7 @@ def test_cancelling_ends_a_transcript_soon(audio: AudioManager) -> None:
     loud = np.random.default_rng(2).standard_normal(120 * RATE).astype(np.float32)
     begun = threading.Event()
     answer = audio.transcribe(loud, language="en", on_progress=lambda _: begun.set())
-    assert begun.wait(60)
+    assert begun.wait(300)
     audio.cancel()
     list(answer)
     assert answer.result.cancelled
@@ -139,22 +139,21 @@ def test_cancelling_ends_a_transcript_soon(audio: AudioManager) -> None:
     assert transcript(audio, loud[: 2 * RATE])
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.5, 2.0, 6.0])
+@pytest.mark.parametrize("reports", [0, 1, 20, 40])
 def test_a_cancel_takes_effect_while_a_long_spectrogram_or_a_window_is_computed(
-    slow: AudioManager, after_s: float
+    slow: AudioManager, reports: int
 ) -> None:
-    # On one thread the spectrogram alone takes seconds, and the encoder a second for each window.
+    # On one thread the spectrogram alone takes seconds, and the encoder a second for each window;
+    # progress is reported ten times a second, between pieces of either.
     loud = np.random.default_rng(2).standard_normal(600 * RATE).astype(np.float32)
     reported: list[float] = []
-    answer = slow.transcribe(
-        loud, language="en", on_progress=lambda _: reported.append(time.monotonic())
-    )
-    time.sleep(after_s)
-    begun = time.monotonic()
+    answer = slow.transcribe(loud, language="en", on_progress=reported.append)
+    while len(reported) < reports:
+        time.sleep(0.01)
+    before = len(reported)
     answer.close()
     # 200 ms where nobody else works: benchmarks/audio_latency.py measures that.
-    assert time.monotonic() - begun < 2
-    assert len(reported) >= 2 * after_s
+    assert len(reported) <= before + 1
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def compiled(target: targets.Target, out: Path) -> Path:
 
 
 def start(program: Path, cpu: str, *words: str) -> Completed:
-    return run([str(emulator.QEMU), "-cpu", cpu, program, *words], timeout_s=60, check=False)
+    return run([str(emulator.QEMU), "-cpu", cpu, program, *words], timeout_s=300, check=False)
 
 
 @pytest.mark.parametrize(

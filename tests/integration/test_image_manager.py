@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -131,27 +130,27 @@ def test_tiles_give_nearly_the_same_image(image: ImageManager) -> None:
     assert np.abs(whole - tiled).mean() < 8
 
 
-def test_cancelling_ends_a_image_soon_and_the_next_is_whole(image: ImageManager) -> None:
+def test_cancelling_ends_an_image_at_its_step_and_the_next_is_whole(image: ImageManager) -> None:
     first = pixels(image)
     begun = threading.Event()
-    took: list[float] = []
+    steps: list[ImageProgress] = []
+
+    def report(at: ImageProgress) -> None:
+        steps.append(at)
+        begun.set()
 
     def generate() -> None:
         with pytest.raises(errors.CancelledError):
-            image.generate(
-                "a fox", width=512, height=512, steps=500, on_progress=lambda _: begun.set()
-            )
-        took.append(time.monotonic())
+            image.generate("a fox", width=512, height=512, steps=500, on_progress=report)
 
     thread = threading.Thread(target=generate)
     thread.start()
-    assert begun.wait(120)
-    asked = time.monotonic()
+    begun.wait()
+    done = len(steps)
     image.cancel()
-    thread.join(60)
-    assert took
-    # Generous: other work may hold the cores; by itself it is a few milliseconds.
-    assert took[0] - asked < 10
+    thread.join()
+    # One may have ended while we asked. How soon it stops inside a step is measured in benchmarks.
+    assert len(steps) <= done + 1
     assert pixels(image) == first
 
 
@@ -183,11 +182,12 @@ def test_time_runs_out(image: ImageManager) -> None:
 
 
 def test_more_memory_than_there_is_is_refused_before_it_is_taken(image: ImageManager) -> None:
-    begin = time.monotonic()
+    before, steps = resident_bytes(), list[ImageProgress]()
     with pytest.raises(errors.OutOfMemoryError, match="are free") as caught:
-        image.generate("a fox", width=4096, height=4096, steps=2)
+        image.generate("a fox", width=4096, height=4096, steps=2, on_progress=steps.append)
     assert "vae_tiling" in str(caught.value.hint)
-    assert time.monotonic() - begin < 10
+    assert steps == []
+    assert resident_bytes() - before < 2**28
 
 
 def resident_bytes() -> int:

@@ -96,7 +96,9 @@ def test_all_objects_of_an_iphone_go_into_one_static_library(
     library, objects = tmp_path / "libtiny.a", sorted((iphone.folder / "lib").rglob("*.o"))
     assert len(objects) == 4
     # Two files of each name, as Xcode's libtool allows.
-    run([compilers.zig(), "ar", "qc", library, *objects], timeout_s=60, env=compilers.environment())
+    run(
+        [compilers.zig(), "ar", "qc", library, *objects], timeout_s=300, env=compilers.environment()
+    )
     assert library.read_bytes().startswith(b"!<arch>\n")
     # What calls the models as the runtime does: their symbols are found, and none is there twice.
     names = [
@@ -110,6 +112,6 @@ def test_all_objects_of_an_iphone_go_into_one_static_library(
     command = [compilers.zig(), "cc", "-target", "aarch64-ios", "-nostdlib"]
     app, linked_app = tmp_path / "app.o", tmp_path / "linked.o"
     for words in (["-c", tmp_path / "app.c", "-o", app], ["-r", app, library, "-o", linked_app]):
-        run([*command, *words], timeout_s=60, env=compilers.environment())
+        run([*command, *words], timeout_s=300, env=compilers.environment())
     linked = mach_o(linked_app.read_bytes())
     assert {f"_{name}" for name in names} <= linked.defined

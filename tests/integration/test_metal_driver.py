@@ -47,7 +47,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     run([compilers.zig(), *words], timeout_s=300, env=environment)
 
     def runs(*how: str, fault: str = "", cache: Path = folder / "cache") -> Any:
-        done = run([made, cache, *how], timeout_s=60, env={"SE_METAL_FAULT": fault}, check=False)
+        done = run([made, cache, *how], timeout_s=300, env={"SE_METAL_FAULT": fault}, check=False)
         assert done.exit_code == 0, done.stdout + done.stderr
         said, counted = done.stdout.splitlines()
         return json.loads(said), json.loads(counted)

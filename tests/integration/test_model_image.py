@@ -67,7 +67,7 @@ def test_code_data_and_imports_of_a_library_are_put_in_place(
     loader: Path, tmp_path: Path, system: str
 ) -> None:
     made = library(tmp_path, CODE, f"{host_probe.probe().triple.split('-')[0]}-{system}")
-    assert run([loader, "f", made], timeout_s=60).stdout.split() == [f"{math.e + 0.25:.6f}", "1"]
+    assert run([loader, "f", made], timeout_s=300).stdout.split() == [f"{math.e + 0.25:.6f}", "1"]
 
 
 def test_a_function_that_the_runtime_lacks_is_an_error(loader: Path, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_function_that_the_runtime_lacks_is_an_error(loader: Path, tmp_path: P
     (tmp_path / "other").mkdir()
     code = "int getppid(void);\nint f(void) { return getppid(); }\n"
     other = library(tmp_path / "other", code, triple)
-    said = run([loader, "f", sound, other], timeout_s=60).stdout.split()
+    said = run([loader, "f", sound, other], timeout_s=300).stdout.split()
     assert said[2:] == [str(int(Status.LOAD_FAILED))]
 
 

@@ -227,7 +227,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     mounting = ["unshare", "--map-root-user", "--mount", "bash", "-ec"]
     mount = f"mount -t tmpfs -o size=200k tmpfs {shlex.quote(str(tmp_path))}"
     try:
-        subprocess.run([*mounting, mount], capture_output=True, timeout=60, check=True)
+        subprocess.run([*mounting, mount], capture_output=True, timeout=300, check=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this machine lets nobody mount a small disk")
     words = shlex.join([*COMMAND, "package", "tiny", "-o", str(tmp_path / "deep" / "a")])

@@ -142,7 +142,7 @@ def test_a_matrix_goes_on_where_one_fails_and_keeps_the_order() -> None:
 
 
 def test_devices_of_a_matrix_are_measured_at_the_same_time_and_stopped_together() -> None:
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=300)
     stopped = []
 
     def measure(bundle: Path, uri: str, progress: Progress) -> Measurement:

@@ -137,7 +137,7 @@ def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path: Path) -> No
         script,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
         cwd=Path(__file__).parents[2],
     )
@@ -149,7 +149,7 @@ def test_a_really_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path: Path
     mounting = ["unshare", "--map-root-user", "--mount", "bash", "-ec"]
     mount = f"mount -t tmpfs -o size=64k tmpfs {shlex.quote(str(tmp_path))}"
     try:
-        subprocess.run([*mounting, mount], capture_output=True, timeout=60, check=True)
+        subprocess.run([*mounting, mount], capture_output=True, timeout=300, check=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this machine lets nobody mount a small disk")
     script = (
@@ -165,7 +165,7 @@ def test_a_really_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path: Path
         [*mounting, f"{mount}; {shlex.join(words)}"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     assert "no space left on device" in run.stdout

@@ -233,7 +233,7 @@ def test_a_bundle_and_a_model_can_be_inspected() -> None:
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     program = f"{sys.executable} -m sphere_edge profiles list | head -c 1"
     run = subprocess.run(
-        ["bash", "-c", program], capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-c", program], capture_output=True, text=True, timeout=300, check=False
     )
     assert run.stderr == ""
 

@@ -37,16 +37,16 @@ def on_a_terminal(script: str, **environment: str) -> str:
             output += piece
     except OSError:
         # Linux ends a terminal whose last user has gone with an error instead of an empty read.
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=300) == 0
     finally:
         os.close(ours)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
     return output.decode()
 
 
 def test_a_pipe_gets_one_line_per_step_and_no_control_characters() -> None:
     run = subprocess.run(
-        [sys.executable, "-c", WORK], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", WORK], capture_output=True, text=True, timeout=300, check=True
     )
     assert run.stdout == ""
     assert run.stderr == (

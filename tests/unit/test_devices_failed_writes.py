@@ -46,7 +46,7 @@ def test_the_devices_script_tells_a_killed_program_from_a_refused_write(
         ["sh", script, action, store, "token", digest, "644"],
         env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
         capture_output=True,
-        timeout=30,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == 128 + 9

@@ -57,8 +57,14 @@ def test_a_group_that_no_record_knows_runs(suite: Path) -> None:
     said = run(suite)
     assert "1 failed, 3 passed, 1 skipped" in said
     assert "left out" not in said
+
+
+def test_without_a_record_and_when_asked_for_all_groups_run(suite: Path) -> None:
     (suite / "record.json").unlink()
     assert "1 failed, 3 passed, 1 skipped" in run(suite)
+    write_record(suite, "musl", "opencl")
+    assert "1 failed, 3 passed, 1 skipped" in run(suite, "--all-groups")
+    assert "2 passed" in run(suite, "--group", "musl")
 
 
 @pytest.mark.parametrize("workers", [(), ("--numprocesses", "2")], ids=["alone", "with workers"])
@@ -69,15 +75,10 @@ def test_what_has_not_changed_is_left_out_with_words(suite: Path, workers: tuple
     assert f"    2 tests: {groups.GROUPS['musl'].tests} (make test-musl)" in said
     assert f"    1 tests: {groups.GROUPS['opencl'].tests} (make test-opencl)" in said
     assert "test_some.py" in said.partition("slowest files")[2]
-    assert "1 failed, 3 passed, 1 skipped" in run(suite, "--all-groups", *workers)
-    assert "2 passed" in run(suite, "--group", "musl", *workers)
 
 
-@pytest.mark.parametrize("workers", [(), ("--numprocesses", "2")], ids=["alone", "with workers"])
-def test_only_groups_of_which_every_test_passed_are_recorded(
-    suite: Path, workers: tuple[str, ...]
-) -> None:
-    said = run(suite, "--all-groups", "--record-groups", *workers)
+def test_only_groups_of_which_every_test_passed_are_recorded(suite: Path) -> None:
+    said = run(suite, "--all-groups", "--record-groups", "--numprocesses", "2")
     assert "musl: 2 passed: recorded" in said
     assert "cuda: 1 skipped: not recorded" in said
     assert "opencl: 1 failed: not recorded" in said

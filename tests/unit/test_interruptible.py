@@ -25,7 +25,7 @@ def test_an_interrupt_cancels_the_call_and_waits_for_its_end() -> None:
 
     def call() -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        assert cancelled.wait(10)
+        assert cancelled.wait(300)
         ended.set()
 
     with pytest.raises(KeyboardInterrupt):
@@ -38,7 +38,7 @@ def test_a_call_that_cannot_be_cancelled_ends_alone_and_what_it_made_is_freed() 
 
     def call() -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        assert go_on.wait(10)
+        assert go_on.wait(300)
 
     with pytest.raises(KeyboardInterrupt):
         interruptible(call, dropped=freed.set)
@@ -46,7 +46,7 @@ def test_a_call_that_cannot_be_cancelled_ends_alone_and_what_it_made_is_freed() 
     # Nobody waits for it: not the next call either.
     interruptible(lambda: None)
     go_on.set()
-    assert freed.wait(10)
+    assert freed.wait(300)
 
 
 def test_a_child_process_has_a_thread_of_its_own() -> None:

@@ -181,7 +181,7 @@ def test_what_runs_on_the_device_ends_with_us(shell_transport: Transport, tmp_pa
     with pytest.raises(Stop):
         recording.record(device, ["sh", "-c", script], [], interval_s=0.2, on_sample=stop)
     assert started.is_set()
-    wait_until(lambda: not lives(mark), seconds=10)
+    wait_until(lambda: not lives(mark))
 
 
 def test_a_cut_link_ends_what_runs_there(cuttable_transport: Transport, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_cut_link_ends_what_runs_there(cuttable_transport: Transport, tmp_path
     script = f": cut-with-us {mark}; while :; do sleep 1; done"
     with pytest.raises(errors.UnavailableError):
         recording.record(device, ["sh", "-c", script], [], interval_s=0.2, on_sample=cut)
-    wait_until(lambda: not lives(mark), seconds=10)
+    wait_until(lambda: not lives(mark))
 
 
 def test_a_bundle_is_measured_on_each_transport_and_nothing_stays(

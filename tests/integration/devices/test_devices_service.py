@@ -54,7 +54,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     )
     device = LocalDevice(environment)
     try:
-        wait_until(lambda: started.poll() is not None or is_up(device), seconds=20)
+        wait_until(lambda: started.poll() is not None or is_up(device))
         if started.poll() is not None:
             pytest.skip("a systemd for the user cannot be started here")
         yield environment

@@ -61,7 +61,7 @@ class Simulated:
 
     def end(self, number: signal.Signals) -> str:
         self._process.send_signal(number)
-        said = self._process.communicate(timeout=20)[1]
+        said = self._process.communicate(timeout=300)[1]
         assert self._process.returncode == 0, said
         return said
 
@@ -107,7 +107,7 @@ def phone(adb_server: int, rooted: RootEnvironment) -> Iterator[AdbDaemon]:
 
 def real_adb(port: int, *words: str) -> subprocess.CompletedProcess[str]:
     program = [adbutils.adb_path(), "-P", str(port), *words]
-    return subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(program, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_the_command_plays_a_phone_until_it_is_interrupted(

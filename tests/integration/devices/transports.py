@@ -89,8 +89,12 @@ def start_sshd(folder: Path, *settings: str) -> Sshd:
     return server
 
 
-def wait_until(is_so: Callable[[], bool], *, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
+# For what never ends; how long something takes is not tested.
+_PATIENCE_S = 300
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
     while not is_so():
         if time.monotonic() > deadline:
             pytest.fail("waited in vain")
