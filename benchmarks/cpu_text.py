@@ -26,6 +26,7 @@ from random_model import Sizes, write_gguf, write_safetensors
 
 from sphere_edge import console
 from sphere_edge.toolchain import cache, native, sources, targets
+from sphere_edge.toolchain.project import Project, build_project
 
 _PROMPTS = (128, 512)
 _NEW_TOKENS = 64
@@ -82,13 +83,13 @@ def _models(folder: Path) -> tuple[Path, Path]:
 
 def _llama_bench() -> Path:
     """llama-bench, compiled as the native core is: same sources, compiler and CPU level."""
-    project = native.Project(
+    project = Project(
         name="llama-bench",
         folder=Path(__file__).parent / "llama_bench",
         folders={"SE_LLAMA_CPP_DIR": sources.fetch("llama_cpp", console.progress())},
         pins={"llama_cpp": sources.SOURCES["llama_cpp"].key},
     )
-    folder = native.build_project(project, targets.host(), console.progress())
+    folder = build_project(project, targets.host(), console.progress())
     return folder / "bin" / "llama-bench"
 
 

@@ -121,8 +121,9 @@ def _cache() -> Finding:
 def _runtime() -> Finding:
     from sphere_edge.toolchain import native, targets
 
-    if folder := native.find(targets.host()):
-        return Finding("runtime", "ok", str(folder))
+    if built := native.built(targets.host()):
+        folder = native.find(targets.host(), built[0])
+        return Finding("runtime", "ok", f"{folder} ({', '.join(built[0])})")
     found = "not built yet, it is at first use"
     return Finding("runtime", "optional", found, "sphere-edge runtime build")
 

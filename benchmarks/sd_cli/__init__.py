@@ -12,13 +12,14 @@ from PIL import Image
 
 from sphere_edge import console
 from sphere_edge.runtime.image import ImageInfo
-from sphere_edge.toolchain import native, sources, targets
+from sphere_edge.toolchain import sources, targets
+from sphere_edge.toolchain.project import Project, build_project
 
 
 def program() -> Path:
     """sd-cli, compiled as the native core is: same sources, compiler and CPU level."""
     names = ("llama_cpp", "stable_diffusion_cpp")
-    project = native.Project(
+    project = Project(
         name="sd-cli",
         folder=Path(__file__).parent,
         folders={
@@ -27,7 +28,7 @@ def program() -> Path:
         pins={name: sources.SOURCES[name].key for name in names},
         leave_out=("__init__.py", "__pycache__"),
     )
-    return native.build_project(project, targets.host(), console.progress()) / "bin" / "sd-cli"
+    return build_project(project, targets.host(), console.progress()) / "bin" / "sd-cli"
 
 
 def generate(

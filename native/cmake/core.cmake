@@ -31,6 +31,8 @@ function(se_own_target target)
   endif()
 endfunction()
 
+include(cmake/batch.cmake)
+
 # The check for CPU features must itself run without them.
 if(NOT SE_BASELINE_FLAGS)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
@@ -49,26 +51,28 @@ else()
   set(library_kind SHARED)
 endif()
 add_library(sphere_edge ${library_kind}
+  src/base/cpu_features.c
+  src/base/cpu_features_needed.c
+  src/base/library_gate.c)
+se_add_batch(sphere_edge
   src/api/info.cpp
   src/api/text_calls.cpp
   src/base/cpu.cpp
-  src/base/cpu_features.c
-  src/base/cpu_features_needed.c
   src/base/file.cpp
   src/base/json.cpp
-  src/base/library_gate.c
   src/base/log.cpp
   src/base/status.cpp
-  src/base/utf8.cpp
+  src/base/utf8.cpp)
+se_add_batch(sphere_edge
   src/engines/backend_order.cpp
-  src/engines/ggml_device.cpp
-  src/engines/llama_engine.cpp
+  src/engines/vocabulary.cpp
   src/formats/bundle.cpp
   src/formats/ggml_reader.cpp
   src/formats/gguf.cpp
   src/formats/safetensors.cpp
   src/formats/validation_result.cpp
-  src/formats/whisper_file.cpp
+  src/formats/whisper_file.cpp)
+se_add_batch(sphere_edge
   src/text/chat_template.cpp
   src/text/output_stream.cpp
   src/text/pattern.cpp
@@ -78,27 +82,34 @@ add_library(sphere_edge ${library_kind}
   src/text/tokenizer.cpp
   src/text/unicode.cpp)
 se_own_target(sphere_edge)
-# Headers are most of the work: read once per batch, they take a third of the time. So names in unnamed namespaces are
-# unique in all of src/.
-set_target_properties(sphere_edge PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib"
-                                             UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
+set_target_properties(sphere_edge PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
 target_include_directories(sphere_edge PUBLIC include PRIVATE src)
 # Two of our files read tables that llama.cpp does not export: its architectures and its grammar parser.
 target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/src")
 target_compile_definitions(sphere_edge PRIVATE SE_VERSION="${PROJECT_VERSION}")
-# Outside the batches, so that those are the same whichever backend ggml has.
-set(ggml_gpu SE_GGML_GPU="${SE_GGML_GPU}")
-if(SE_GGML_GPU STREQUAL "cuda")
-  list(APPEND ggml_gpu SE_WITH_GGML_CUDA)
-  target_link_libraries(sphere_edge PRIVATE ggml-cuda)
+target_link_libraries(sphere_edge PRIVATE se_engines)
+
+if("llama" IN_LIST SE_PARTS)
+  target_sources(sphere_edge PRIVATE src/engines/llama_engine.cpp src/engines/ggml_device.cpp)
+  set(ggml_gpu SE_GGML_GPU="${SE_GGML_GPU}")
+  if(SE_GGML_GPU STREQUAL "cuda")
+    list(APPEND ggml_gpu SE_WITH_GGML_CUDA)
+  endif()
+  # For this file alone, so that all others are the same whichever backend ggml has.
+  set_source_files_properties(src/engines/ggml_device.cpp PROPERTIES COMPILE_DEFINITIONS "${ggml_gpu}")
+else()
+  target_sources(sphere_edge PRIVATE src/engines/gguf_engine_absent.cpp)
 endif()
-set_source_files_properties(src/engines/ggml_device.cpp PROPERTIES
-                            SKIP_UNITY_BUILD_INCLUSION ON COMPILE_DEFINITIONS "${ggml_gpu}")
-target_link_libraries(sphere_edge PRIVATE se_llama_common llama ggml)
 
 if(SE_TVM_DIR)
-  target_sources(sphere_edge PRIVATE
+  se_add_batch(sphere_edge
     src/base/thread_pool.cpp
+    src/tvm/kernel_trace.cpp
+    src/tvm/library.cpp
+    src/tvm/loops.cpp
+    src/tvm/objects.cpp
+    src/tvm/tvm_engine.cpp)
+  se_add_batch(sphere_edge
     src/tvm/cuda_api.cpp
     src/tvm/cuda_backend.cpp
     src/tvm/cuda_device.cpp
@@ -106,29 +117,18 @@ if(SE_TVM_DIR)
     src/tvm/device_backend.cpp
     src/tvm/gpu_cache.cpp
     src/tvm/gpu_code.cpp
-    src/tvm/gpu_failure.cpp
-    src/tvm/kernel_trace.cpp
-    src/tvm/library.cpp
-    src/tvm/loops.cpp
-    src/tvm/objects.cpp
+    src/tvm/gpu_failure.cpp)
+  se_add_batch(sphere_edge
     src/tvm/opencl_api.cpp
     src/tvm/opencl_backend.cpp
     src/tvm/opencl_device.cpp
     src/tvm/opencl_kernels.cpp
     src/tvm/opencl_plugin.cpp
-    src/tvm/opencl_program.cpp
-    src/tvm/tvm_engine.cpp)
+    src/tvm/opencl_program.cpp)
   if(APPLE)
-    set(metal_sources src/tvm/metal_api.cpp src/tvm/metal_backend.cpp src/tvm/metal_device.cpp src/tvm/metal_program.cpp)
-    target_sources(sphere_edge PRIVATE ${metal_sources})
+    target_sources(sphere_edge PRIVATE src/tvm/metal_api.cpp src/tvm/metal_backend.cpp src/tvm/metal_device.cpp
+                                       src/tvm/metal_program.cpp)
   endif()
-  # Their short names in unnamed namespaces need not be unique in all of src/.
-  set_source_files_properties(
-    src/tvm/device_backend.cpp src/tvm/cuda_api.cpp src/tvm/cuda_device.cpp src/tvm/cuda_backend.cpp
-    src/tvm/cuda_program.cpp src/tvm/gpu_cache.cpp src/tvm/gpu_code.cpp src/tvm/gpu_failure.cpp src/tvm/opencl_api.cpp
-    src/tvm/opencl_device.cpp src/tvm/opencl_kernels.cpp src/tvm/opencl_backend.cpp src/tvm/opencl_plugin.cpp
-    src/tvm/opencl_program.cpp ${metal_sources}
-    PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_TVM_FFI_DIR}/include" "${SE_TVM_DIR}/include")
   target_compile_definitions(sphere_edge PRIVATE SE_WITH_TVM)
 else()
@@ -147,41 +147,22 @@ elseif(SE_TVM_DIR)
   target_link_libraries(sphere_edge PRIVATE "${SE_TVM_FFI_LIBRARY}" "${SE_TVM_RUNTIME_LIBRARY}")
 endif()
 
-if(SE_WHISPER_CPP_DIR)
-  target_sources(sphere_edge PRIVATE
+if("whisper" IN_LIST SE_PARTS)
+  se_add_batch(sphere_edge
     src/api/audio_calls.cpp
     src/audio/audio_manager.cpp
     src/audio/audio_stream.cpp
     src/audio/transcript_run.cpp
     src/formats/vad_file.cpp)
-  target_compile_definitions(sphere_edge PRIVATE SE_WITH_WHISPER)
-  target_link_libraries(sphere_edge PRIVATE se_whisper)
 else()
   target_sources(sphere_edge PRIVATE src/api/audio_absent.cpp)
 endif()
 
-if(SE_STABLE_DIFFUSION_CPP_DIR)
+if("diffusion" IN_LIST SE_PARTS)
   target_sources(sphere_edge PRIVATE src/image/image_manager.cpp src/api/image_calls.cpp)
-  target_link_libraries(sphere_edge PRIVATE se_diffusion)
 else()
   target_sources(sphere_edge PRIVATE src/api/image_absent.cpp)
 endif()
-# Outside the batches, so that those are the same with and without images.
-set_source_files_properties(src/image/image_manager.cpp src/api/image_calls.cpp src/api/image_absent.cpp PROPERTIES
-                            SKIP_UNITY_BUILD_INCLUSION ON)
-
-# zig makes its C++ library when it links for the first time, mostly on one core. Begun first, that runs beside the
-# compilers' work instead of after it. ninja begins with the longest chain of steps, so this one gets long.
-set(first "${CMAKE_BINARY_DIR}/first")
-set(before "")
-foreach(step 1 2 3 4 5 6 7 empty.cpp)
-  add_custom_command(OUTPUT "${first}/${step}" DEPENDS ${before} COMMAND "${CMAKE_COMMAND}" -E touch "${first}/${step}")
-  set(before "${first}/${step}")
-endforeach()
-add_library(se_first_link MODULE "${first}/empty.cpp")
-set_target_properties(se_first_link PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${first}")
-set_property(TARGET sphere_edge APPEND PROPERTY LINK_DEPENDS "${first}/$<TARGET_FILE_NAME:se_first_link>")
-
 # The application sees se_* and nothing of the engines, or two copies of ggml in one process would collide.
 if(NOT APPLE AND NOT SE_STATIC)
   target_link_options(sphere_edge PRIVATE -Wl,--gc-sections
@@ -196,10 +177,10 @@ if(ANDROID)
   target_link_options(sphere_edge PRIVATE -Wl,-z,max-page-size=16384)
 endif()
 
-add_executable(sphere-edge-run
+add_executable(sphere-edge-run runner/cpu_gate.c)
+se_add_batch(sphere-edge-run
   runner/arguments.cpp
   runner/certify.cpp
-  runner/cpu_gate.c
   runner/generate.cpp
   runner/imagine.cpp
   runner/main.cpp
@@ -214,8 +195,7 @@ if(NOT SE_STATIC)
   target_sources(sphere-edge-run PRIVATE src/base/cpu.cpp src/base/cpu_features.c src/base/cpu_features_needed.c)
 endif()
 se_own_target(sphere-edge-run)
-set_target_properties(sphere-edge-run PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin"
-                                                 UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
+set_target_properties(sphere-edge-run PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 target_include_directories(sphere-edge-run PRIVATE src)
 target_include_directories(sphere-edge-run SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/vendor")
 target_link_libraries(sphere-edge-run PRIVATE sphere_edge)
@@ -230,12 +210,12 @@ elseif(NOT APPLE)
   target_link_options(sphere-edge-run PRIVATE "-Wl,-rpath,$ORIGIN:$ORIGIN/../lib" -Wl,--gc-sections)
 endif()
 
-if(SE_TOOLS)
+if(SE_TOOLS AND "llama" IN_LIST SE_PARTS)
   # A program and no call of the library: devices never quantize.
   add_executable(sphere-edge-quantize tools/quantize.cpp)
   se_own_target(sphere-edge-quantize)
   set_target_properties(sphere-edge-quantize PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
-  target_link_libraries(sphere-edge-quantize PRIVATE llama ggml)
+  target_link_libraries(sphere-edge-quantize PRIVATE se_engines)
   if(NOT APPLE)
     target_link_options(sphere-edge-quantize PRIVATE -Wl,--gc-sections)
   endif()
@@ -252,7 +232,7 @@ if(SE_TESTS)
     target_link_options(sphere-edge-test PRIVATE "-Wl,-rpath,$ORIGIN:$ORIGIN/../lib")
   endif()
 
-  if(SE_WHISPER_CPP_DIR)
+  if("whisper" IN_LIST SE_PARTS)
     add_executable(audio-test tests/test_audio.c)
     se_own_target(audio-test)
     set_target_properties(audio-test PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
@@ -265,7 +245,7 @@ if(SE_TESTS)
     add_executable(whisper-logits tests/whisper_logits.cpp)
     se_own_target(whisper-logits)
     set_target_properties(whisper-logits PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
-    target_link_libraries(whisper-logits PRIVATE se_whisper)
+    target_link_libraries(whisper-logits PRIVATE se_engines)
     if(SE_WHISPER_EXAMPLES_DIR)
       # whisper.cpp's own programs on the same ggml, to compare with.
       set(examples "${SE_WHISPER_EXAMPLES_DIR}")
@@ -277,12 +257,12 @@ if(SE_TESTS)
         set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
         target_compile_options(${program} PRIVATE -w)
         target_include_directories(${program} SYSTEM PRIVATE "${examples}")
-        target_link_libraries(${program} PRIVATE se_whisper)
+        target_link_libraries(${program} PRIVATE se_engines)
       endforeach()
     endif()
   endif()
 
-  if(SE_WHISPER_CPP_DIR AND SE_STABLE_DIFFUSION_CPP_DIR)
+  if("whisper" IN_LIST SE_PARTS AND "diffusion" IN_LIST SE_PARTS)
     add_executable(managers-test tests/test_managers.c)
     se_own_target(managers-test)
     set_target_properties(managers-test PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")

@@ -24,6 +24,4 @@ target_compile_features(ggml-opencl PRIVATE cxx_std_17)
 target_compile_definitions(ggml-opencl PRIVATE GGML_OPENCL_SOA_Q GGML_OPENCL_EMBED_KERNELS
                                                GGML_OPENCL_USE_ADRENO_KERNELS GGML_OPENCL_TARGET_VERSION=300)
 target_compile_options(ggml-opencl PRIVATE -w)
-target_link_libraries(ggml-opencl PRIVATE ggml-base ${CMAKE_DL_LIBS})
-target_compile_definitions(ggml PRIVATE GGML_USE_OPENCL)
-target_link_libraries(ggml PRIVATE ggml-opencl)
+target_link_libraries(ggml-opencl PRIVATE se_ggml_headers ${CMAKE_DL_LIBS})

@@ -29,6 +29,4 @@ target_compile_features(ggml-vulkan PRIVATE cxx_std_17)
 target_compile_definitions(ggml-vulkan PRIVATE ${features})
 target_compile_options(ggml-vulkan PRIVATE -w
   "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include \"${CMAKE_CURRENT_SOURCE_DIR}/src/engines/vulkan_headers.h\">")
-target_link_libraries(ggml-vulkan PRIVATE ggml-base ${CMAKE_DL_LIBS})
-target_compile_definitions(ggml PRIVATE GGML_USE_VULKAN)
-target_link_libraries(ggml PRIVATE ggml-vulkan)
+target_link_libraries(ggml-vulkan PRIVATE se_ggml_headers ${CMAKE_DL_LIBS})

@@ -53,7 +53,7 @@ def bench_target(
     suitability.check(bundle.manifest, probed, device.uri)
     manifest = bundle.manifest
     gpu = ggml_gpu.wanted(path, manifest, backend)
-    runtime = payload.runtime_items(probed, device.uri, progress, task=manifest.task, gpu=gpu)
+    runtime = payload.runtime_items(probed, device.uri, progress, engine=manifest.engine, gpu=gpu)
     items = [*payload.bundle_items(bundle), *runtime]
     with Store(device, store).staged(items, progress) as folder:
         yield BenchTarget(
@@ -66,9 +66,9 @@ def bench_target(
 def _here(path: Path, progress: Progress, backend: str | None) -> BenchTarget:
     opened = runnable(path, profiles.host(), progress)
     manifest = read_manifest(opened) if opened.is_dir() else None
-    task = manifest.task if manifest else "text"
+    engine = manifest.engine if manifest else "llama"
     gpu = ggml_gpu.wanted(opened, manifest, backend)
-    runner = native.build_for(task, targets.host(), progress, gpu).runner
+    runner = native.build_for(engine, targets.host(), progress, gpu).runner
     return BenchTarget(
         manifest.name if manifest else path.stem,
         manifest,

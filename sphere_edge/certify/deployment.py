@@ -64,7 +64,7 @@ def prepare(
     found = probe(device, folder=store)
     suitability.check(manifest, found, device.uri)
     runtime = payload.runtime_items(
-        found, device.uri, progress, task=manifest.task, gpu=manifest.ggml_gpu
+        found, device.uri, progress, engine=manifest.engine, gpu=manifest.ggml_gpu
     )
     items = (*payload.bundle_items(bundle), *runtime, *reference_items(bundle, progress))
     return Deployment(device, bundle, Store(device, store), items)

@@ -26,7 +26,9 @@ _PREFILL_TOKENS = 512
 
 def in_place(bundle: Bundle, reference: Path) -> Installed:
     """The host's own runner with the bundle where it lies."""
-    built = native.build_for("text", targets.host(), SILENT, bundle.manifest.ggml_gpu)
+    built = native.build_for(
+        bundle.manifest.engine, targets.host(), SILENT, bundle.manifest.ggml_gpu
+    )
     argv = (str(built.runner), "certify", str(bundle.folder.resolve()), "--json")
     return Installed(argv, str(reference.resolve()))
 

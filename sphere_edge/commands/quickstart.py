@@ -26,10 +26,10 @@ _PLAN = bench.Plan(prompt_tokens=(128,), new_tokens=64, repeat=3)
 
 
 def quickstart(folder: Path, *, images: bool) -> None:
-    """Builds the runtime and the bundles where they are missing; asks, transcribes, measures.
+    """Builds the runtime and the bundles where they are missing; asks, measures, transcribes.
 
-    With `images` it generates images at the end: what that needs takes as long to compile as
-    everything else, which is shown before.
+    Each engine is compiled when its turn comes, so that the first answer comes soon. With `images`
+    it generates images at the end.
     """
     from sphere_edge.runtime import library
     from sphere_edge.runtime.text import TextManager
@@ -42,36 +42,33 @@ def quickstart(folder: Path, *, images: bool) -> None:
     about = library.system_info(library.load(console.progress()))
     console.say(f"  version {about['version']}, built for this CPU")
 
-    _headline("2/6  package the built-in models for this machine")
+    _headline("2/6  package the built-in text model for this machine")
     output = _packaged(packaging.built_in(packaging.TINY), profile, folder)
-    speech = _packaged(packaging.built_in(packaging.TINY_WHISPER), profile, folder)
 
-    _headline("3/6  ask the text model")
+    _headline("3/6  ask it")
     with TextManager.open(output) as text:
         for question in _QUESTIONS:
             console.say(f"  > {question}", style="bold")
             answer = "".join(text.chat([{"role": "user", "content": question}], temperature=0))
             console.write(f"  {answer.strip()}")
 
-    _headline("4/6  transcribe speech")
-    recording = _transcribe(speech)
-
-    _headline("5/6  measure the text model")
+    _headline("4/6  measure it")
     with opened("local") as machine:
         measured = bench.measure(machine, output, _PLAN, progress=console.progress())
     console.write_table(tables.SPEED, tables.speed(measured))
     console.write_table(tables.MEMORY, tables.memory(measured))
+
+    _headline("5/6  transcribe speech")
+    _load("whisper", "the speech engine")
+    speech = _packaged(packaging.built_in(packaging.TINY_WHISPER), profile, folder)
+    recording = _transcribe(speech)
 
     _headline("6/6  generate images")
     image_bundle = None
     if not images:
         console.say("  skipped (--no-images)")
     else:
-        if "image" not in about["managers"]:
-            console.say(
-                "  compiling the image engine: some minutes, once; Ctrl-C leaves it for later"
-            )
-        library.load(console.progress(), task="image")
+        _load("diffusion", "the image engine")
         image_bundle = _packaged(packaging.built_in(packaging.TINY_IMAGE), profile, folder)
         _generate_images(image_bundle, folder)
 
@@ -103,6 +100,16 @@ def _packaged(source: ModelSource, profile: DeviceProfile, folder: Path) -> Path
     size = console.human_bytes(Bundle.open(output).manifest.total_bytes)
     console.say(f"  {output}: {size}{', already there' if is_there else ''}")
     return output
+
+
+def _load(engine: str, title: str) -> None:
+    """Compiles an engine where that has not been done yet."""
+    from sphere_edge.runtime import library
+    from sphere_edge.toolchain import native, targets
+
+    if not any(engine in engines for engines in native.built(targets.host())):
+        console.say(f"  compiling {title}, once; Ctrl-C leaves it for later")
+    library.load(console.progress(), engine=engine)
 
 
 def _transcribe(bundle: Path) -> Path:

@@ -24,8 +24,14 @@ def build(
         gpu = _cuda_of(profile)
     wanted = tuple(name.strip() for name in managers.split(","))
     if wanted == ("all",):
-        wanted = native.ALL_MANAGERS
-    built = native.build(chosen, console.progress(), wanted, gpu)
+        wanted = tuple(native.MANAGERS)
+    for name in wanted:
+        if name not in native.MANAGERS:
+            message = f"no such manager: `{name}`"
+            hint = f"choose from: {', '.join(native.MANAGERS)}"
+            raise errors.InvalidArgumentError(message, hint=hint)
+    engines = [engine for name in wanted for engine in native.MANAGERS[name]]
+    built = native.build(chosen, console.progress(), engines, gpu)
     told = {
         "target": chosen.name,
         "folder": str(built.folder),
@@ -115,7 +121,8 @@ def _describe(target: Target) -> dict[str, Any]:
         "cpu_features": ["all of this machine's"] if target.name == "host" else target.features,
     }
     try:
-        folder = native.find(target)
+        built = native.built(target)
+        folder = native.find(target, built[0]) if built else None
     except errors.SphereEdgeError:
         # Without the NDK there is nothing that could have been built for Android.
         folder = None

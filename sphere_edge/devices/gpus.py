@@ -79,7 +79,7 @@ def _runner(
 ) -> Iterator[list[str]]:
     """The words that start the runner on `device`, while this lasts."""
     if device.uri == "local":
-        yield [str(native.build(targets.host(), progress).runner)]
+        yield [str(native.build_for("tvm", targets.host(), progress).runner)]
         return
     items = payload.runtime_items(probed, device.uri, progress)
     with Store(device, store).staged(items, progress) as folder:

@@ -37,16 +37,16 @@ def runtime_items(
     uri: str,
     progress: Progress = SILENT,
     *,
-    task: str = "text",
+    engine: str = "tvm",
     gpu: str | None = None,
 ) -> list[Item]:
-    """The native runtime that suits device and task, below `runtime/` there; built if need be.
+    """The native runtime for the device, with `engine`, below `runtime/` there; built if need be.
 
     `gpu`: with ggml's backend of that name, if it can be built. Raises UnsupportedError when there
     is no runtime for the device.
     """
     target = targets.host() if uri == "local" else suitability.runtime_target(there, uri)
-    build = native.build_for(task, target, progress, gpu)
+    build = native.build_for(engine, target, progress, gpu)
     return [
         item(f"runtime/{path.relative_to(build.folder).as_posix()}", path, is_program=True)
         for part in ("bin", "lib")

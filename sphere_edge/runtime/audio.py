@@ -92,7 +92,9 @@ class AudioManager(Manager):
             threads=arguments.count("threads", threads, arguments.MAX_THREADS),
             voice_detector=None if vad_model is None else arguments.path(vad_model),
         )
-        handle = Handle(library.load(), AUDIO, arguments.path(model), ctypes.byref(options))
+        handle = Handle(
+            library.load(engine="whisper"), AUDIO, arguments.path(model), ctypes.byref(options)
+        )
         return cls(handle, model_name(model, ".bin"))
 
     def transcribe(

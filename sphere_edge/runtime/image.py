@@ -74,7 +74,7 @@ class ImageManager(Manager):
             size=ctypes.sizeof(binding_image.ImageOpenOptions),
             threads=arguments.count("threads", threads, arguments.MAX_THREADS),
         )
-        core = library.load(task="image")
+        core = library.load(engine="diffusion")
         handle = Handle(core, IMAGE, arguments.path(model), ctypes.byref(options))
         return cls(handle, model_name(model))
 

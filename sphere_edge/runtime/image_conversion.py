@@ -30,7 +30,7 @@ def merge(
         return on_progress(done, total)
 
     merged: dict[str, object] = json.loads(
-        library.load(task="image").string(
+        library.load(engine="diffusion").string(
             *(C.se_image_convert, array, len(parts), arguments.optional_string("the type", type)),
             *(arguments.path(output), binding_image.ConvertFunction(report), None),
         )

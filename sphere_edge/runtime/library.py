@@ -16,32 +16,33 @@ from sphere_edge.runtime.binding import C, Library
 from sphere_edge.toolchain import native, targets
 
 _lock = threading.Lock()
-# By managers and backends for GGUF files. One is enough unless the first was loaded
-# before images, or a GPU for a GGUF, were needed.
+# By engines and backends for GGUF files: one for each time that an engine, or a GPU for a GGUF,
+# was asked for that those before do not have.
 _loaded: dict[tuple[tuple[str, ...], tuple[str, ...]], Library] = {}
 # Handles of preloaded libraries; they stay for the life of the process.
 _preloaded: list[ctypes.CDLL] = []
 
 
 def load(
-    progress: console.Progress | None = None, *, task: str = "text", gpu: str | None = None
+    progress: console.Progress | None = None, *, engine: str = "tvm", gpu: str | None = None
 ) -> Library:
-    """A native core that can do `task`, loaded once for this process; any thread may call this.
+    """A native core with `engine`, loaded once for this process; any thread may call this.
 
-    Building takes one to two minutes, the first time only. `progress` None: a bar if there is a
-    terminal, silence otherwise. `gpu`: with ggml's backend of that name, if it can be built. Raises
-    LoadFailedError, and what building raises.
+    `engine`: tvm, llama, whisper or diffusion, as in a bundle's manifest. Building takes a minute
+    or several, the first time only. `progress` None: a bar if there is a terminal, silence
+    otherwise. `gpu`: with ggml's backend of that name, if it can be built. Raises LoadFailedError,
+    and what building raises.
     """
     with _lock:
         # The first one that can: it is the one that registered its OpenCL device with TVM.
-        for (managers, backends), library in _loaded.items():
-            if task in managers and (gpu is None or gpu.partition(":")[0] in backends):
+        for (engines, backends), library in _loaded.items():
+            if engine in engines and (gpu is None or gpu.partition(":")[0] in backends):
                 return library
-        built = native.build_for(task, targets.host(), progress or _default_progress(), gpu)
+        built = native.build_for(engine, targets.host(), progress or _default_progress(), gpu)
         assert built.library is not None  # only targets without a loader have none
         library = _load(built.library)
         able = system_info(library)
-        _loaded[tuple(able["managers"]), tuple(able["gguf_backends"])] = library
+        _loaded[tuple(able["engines"]), tuple(able["gguf_backends"])] = library
         return library
 
 

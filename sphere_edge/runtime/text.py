@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Unpack
 
 from sphere_edge import errors
+from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import read_manifest
+from sphere_edge.formats.task import GGUF_MAGIC
 from sphere_edge.runtime import arguments, binding, library, text_request
 from sphere_edge.runtime.binding import C
 from sphere_edge.runtime.c_function import Checked
@@ -108,7 +110,9 @@ class TextManager(Manager):
             # The core reports what is wrong with it.
             with suppress(errors.SphereEdgeError):
                 manifest = read_manifest(model)
-        core = library.load(gpu=ggml_gpu.wanted(model, manifest, backend))
+        core = library.load(
+            engine=_engine(model, manifest), gpu=ggml_gpu.wanted(model, manifest, backend)
+        )
         handle = Handle(core, TEXT, arguments.path(model), ctypes.byref(options))
         return cls(handle, model_name(model, ".gguf"))
 
@@ -220,6 +224,16 @@ class TextManager(Manager):
             generation = Generation(call, self._handle.cancel)
             self._task = generation.task
             return generation
+
+
+def _engine(model: Path, manifest: Manifest | None) -> str:
+    """The engine that `model` needs of the native core, which says itself what it cannot open."""
+    if manifest is not None:
+        return manifest.engine if manifest.engine == "llama" else "tvm"
+    with suppress(OSError), model.open("rb") as file:
+        if file.read(len(GGUF_MAGIC)) == GGUF_MAGIC:
+            return "llama"
+    return "tvm"
 
 
 def _floats(*shape: int) -> npt.NDArray[np.float32]:

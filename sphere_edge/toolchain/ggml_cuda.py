@@ -134,7 +134,7 @@ def make(wanted: Kernels, progress: console.Progress = console.SILENT) -> Path:
     """
     target = wanted.folder
     waits = "waiting for another process that compiles ggml's CUDA kernels"
-    with cache.made_once(target, on_wait=lambda: console.say(waits)) as made:
+    with cache.made_once(target, on_wait=lambda: progress.say(waits)) as made:
         if made is not None:
             cuda_wheels.fetch(wanted.tools, progress)
             parts = target.with_name(f"parts-{target.name}")

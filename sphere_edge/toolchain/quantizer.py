@@ -9,7 +9,7 @@ from pathlib import Path
 from sphere_edge.console import Progress
 from sphere_edge.errors import InternalError, UnsupportedError
 from sphere_edge.run import ProgramFailedError, run
-from sphere_edge.toolchain import native, targets
+from sphere_edge.toolchain import native, project, targets
 
 # `enum llama_ftype` of llama.cpp's include/llama.h.
 TYPES: Mapping[str, int] = {"q4_0": 2, "q4_k_m": 15, "q5_k_m": 17, "q6_k": 18, "q8_0": 7}
@@ -25,7 +25,7 @@ def quantize(model: Path, into: Path, name: str, progress: Progress) -> None:
     program = native.build(targets.host(), progress).quantizer
     arguments: list[str | Path] = [program, model, into, str(TYPES[name]), str(os.cpu_count() or 1)]
     said: list[str] = []
-    with native.CountedProgress(progress, f"quantizing to {name}") as tensors:
+    with project.CountedProgress(progress, f"quantizing to {name}") as tensors:
 
         def hear(line: str) -> None:
             tensors.hear(line)

@@ -126,7 +126,7 @@ def fetch_source(source: Source, progress: console.Progress = console.SILENT) ->
     target = folder(source)
     title = PurePosixPath(source.folder).name
     waits = f"waiting for another process that fetches {title}"
-    with cache.made_once(target, on_wait=lambda: console.say(waits)) as made:
+    with cache.made_once(target, on_wait=lambda: progress.say(waits)) as made:
         if made is not None:
             work = made / ".fetch"
             work.mkdir()

@@ -88,7 +88,7 @@ def make(glslc: Path, progress: console.Progress = console.SILENT) -> Path:
     target = folder(version(glslc))
     glsl = sources.folder(sources.SOURCES[_SOURCE]) / "ggml/src/ggml-vulkan/vulkan-shaders"
     waits = "waiting for another process that compiles shaders"
-    with cache.made_once(target, on_wait=lambda: console.say(waits)) as made:
+    with cache.made_once(target, on_wait=lambda: progress.say(waits)) as made:
         if made is not None:
             try:
                 _fill(made, glslc, glsl, progress)

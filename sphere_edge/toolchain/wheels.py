@@ -105,7 +105,7 @@ def fetch(wheel: Wheel, progress: console.Progress = console.SILENT) -> Path:
     """
     target = folder(wheel)
     waits = f"waiting for another process that fetches {wheel.distribution}"
-    with cache.made_once(target, on_wait=lambda: console.say(waits)) as made:
+    with cache.made_once(target, on_wait=lambda: progress.say(waits)) as made:
         if made is not None:
             work = made / ".fetch"
             work.mkdir()

@@ -9,6 +9,7 @@ from pathlib import Path
 from sphere_edge import console
 from sphere_edge.run import Completed, run
 from sphere_edge.toolchain import native, sources, targets
+from sphere_edge.toolchain.project import build_project
 
 
 def build() -> Path:
@@ -20,8 +21,7 @@ def build() -> Path:
     if runtime is not None:
         sanitizers = {"SE_SANITIZE": "address,undefined", "SE_SANITIZER_RUNTIME": str(runtime)}
     tests = {"SE_TESTS": "ON", **sanitizers}
-    for name in ("llama_cpp", "whisper_cpp"):
-        sources.fetch(name, console.SILENT)
+    native.prepare(host)
     whisper = replace(sources.SOURCES["whisper_cpp"], keep=("examples",), leave_out=())
     examples = sources.fetch_source(whisper, console.SILENT) / "examples"
     tested = replace(
@@ -30,9 +30,9 @@ def build() -> Path:
         definitions={**dict(project.definitions), **tests},
         folders={**dict(project.folders), "SE_WHISPER_EXAMPLES_DIR": examples},
         pins={**dict(project.pins), "whisper examples": whisper.key},
-        leave_out=(),
+        leave_out=("engines",),
     )
-    return native.build_project(tested, host) / "bin"
+    return build_project(tested, host) / "bin"
 
 
 def sanitizer_runtime(name: str) -> Path | None:

@@ -59,6 +59,8 @@ def test_the_ndk_is_asked_for_the_level_the_oldest_android_and_16_kb_pages(
             "-DCMAKE_BUILD_TYPE=Release",
             *(f"-D{key}={value}" for key, value in project.definitions.items()),
             *(f"-D{key}={path}" for key, path in project.folders.items()),
+            # Compiled along, so that this configures the engines, too.
+            "-DSE_ENGINES_DIR=",
         ],
         timeout_s=300,
         env=compilers.environment(),

@@ -137,7 +137,7 @@ def test_no_damaged_model_brings_the_process_down(
     shutil.copytree(image_bundle / "tokenizer", broken / "tokenizer")
     replace_model(broken, (image_bundle / "bundle.json").read_text(), bytes(content))
     size = ["--width", "64", "--height", "64", "--steps", "1", "--output", "/dev/null", "--json"]
-    runner = native.build_for("image", targets.host()).runner
+    runner = native.build_for("diffusion", targets.host()).runner
     done = run([runner, "imagine", broken, "a fox", *size], timeout_s=300, check=False)
     # What was hit may not matter, and then an image is generated.
     document = json.loads(done.stdout)

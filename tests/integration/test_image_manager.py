@@ -19,6 +19,7 @@ from sphere_edge import AudioManager, ImageManager, TextManager, errors
 from sphere_edge.runtime import library
 from sphere_edge.runtime.image_generation import ImageProgress
 from sphere_edge.runtime.image_request import Lora
+from sphere_edge.toolchain import native, targets
 from tests import random_diffusion, random_gguf, random_whisper
 from tests.image_calls import SIDE, SMALL, packaged, pixels
 
@@ -35,6 +36,8 @@ def bundle(image_bundle: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def image(bundle: Path) -> ImageManager:
+    # All engines in one library: what they share must be guarded.
+    native.build(targets.host(), engines=native.ALL_ENGINES)
     # One thread: others of the test run hold the cores, and two would wait for each other.
     return ImageManager.open(bundle, threads=1)
 
@@ -312,7 +315,7 @@ def test_a_lora_for_another_model_is_refused_before_a_step(
 
 
 def test_three_managers_at_once_do_what_they_do_alone(image: ImageManager, folder: Path) -> None:
-    library.load(task="image")
+    assert library.load(engine="llama") is library.load(engine="diffusion")
     audio = AudioManager.open(random_whisper.write(folder / "whisper.bin"))
     text = TextManager.open(random_gguf.write(folder / "text.gguf"))
     noise = (np.random.default_rng(1).standard_normal(16000) * 0.1).astype(np.float32)

@@ -23,7 +23,7 @@ def test_the_runner_generates_what_python_does(image_bundle: Path, tmp_path: Pat
     with ImageManager.open(image_bundle) as image:
         generated = image.generate("a fox", width=SIDE, height=SIDE, steps=2, seed=5)[0]
         expected = generated.image.tobytes()
-    runner = native.build_for("image", targets.host()).runner
+    runner = native.build_for("diffusion", targets.host()).runner
     words = [runner, "imagine", image_bundle, "a fox", "--output", tmp_path / "fox.png", "--json"]
     size = ["--width", "64", "--height", "64", "--steps", "2", "--seed", "5"]
     output = json.loads(run([*words, *size], timeout_s=300).stdout)

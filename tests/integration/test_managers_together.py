@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from sanitized import sanitizer_runtime
 
-from sphere_edge import console, packaging, profiles
+from sphere_edge import packaging, profiles
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.run import run
-from sphere_edge.toolchain import native, sources, targets
+from sphere_edge.toolchain import native, targets
+from sphere_edge.toolchain.project import build_project
 from tests import random_diffusion, random_gguf, random_whisper
 
 pytestmark = pytest.mark.group("sanitizers")
@@ -24,7 +25,7 @@ def program() -> Path:
     if runtime is None:
         pytest.skip("no libtsan.so: install gcc")
     host = targets.host()
-    project = native.core_project(host, native.ALL_MANAGERS)
+    project = native.core_project(host, native.ALL_ENGINES)
     watched = replace(
         project,
         name="native-threads",
@@ -34,11 +35,10 @@ def program() -> Path:
             "SE_SANITIZE": "thread",
             "SE_SANITIZER_RUNTIME": str(runtime),
         },
-        leave_out=(),
+        leave_out=("engines",),
     )
-    for name in project.pins.keys() & sources.SOURCES.keys():
-        sources.fetch(name, console.SILENT)
-    return native.build_project(watched, host) / "bin" / "managers-test"
+    native.prepare(host, engines=native.ALL_ENGINES)
+    return build_project(watched, host) / "bin" / "managers-test"
 
 
 def test_three_managers_share_nothing_that_is_not_guarded(program: Path, tmp_path: Path) -> None:

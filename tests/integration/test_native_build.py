@@ -15,7 +15,8 @@ import pytest
 
 from sphere_edge import console, errors
 from sphere_edge.run import run
-from sphere_edge.toolchain import cache, compilers, native, targets
+from sphere_edge.toolchain import cache, compilers, targets
+from sphere_edge.toolchain.project import Project, build_folder, build_project
 
 CMAKE = """
 cmake_minimum_required(VERSION 3.24)
@@ -35,7 +36,7 @@ MAIN = '#include <stdio.h>\nint main(void) { puts("ran"); return 0; }\n'
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> native.Project:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     # zig's own cache stays the user's: it holds the C++ library, which takes long to compile.
     environment = compilers.environment() | {"ZIG_LOCAL_CACHE_DIR": str(tmp_path / "zig")}
     monkeypatch.setattr(compilers, "environment", lambda: environment)
@@ -52,7 +53,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> native.Project:
     }.items():
         (folder / name).write_text(text)
     (tmp_path / "libbeside.so").write_text("beside")
-    return native.Project(
+    return Project(
         name="tiny", folder=folder, definitions={"ADDED": "2"}, beside=(tmp_path / "libbeside.so",)
     )
 
@@ -77,9 +78,9 @@ class Recorded:
         yield Step()
 
 
-def test_a_project_is_built_once_and_runs(project: native.Project) -> None:
+def test_a_project_is_built_once_and_runs(project: Project) -> None:
     progress = Recorded()
-    folder = native.build_project(project, targets.host(), progress)
+    folder = build_project(project, targets.host(), progress)
     assert ctypes.CDLL(str(folder / "lib" / "libtiny.so")).tiny(40) == 42
     assert run([folder / "bin" / "tiny-run"], timeout_s=300).stdout == "ran\n"
     assert (folder / "lib" / "libbeside.so").read_text() == "beside"
@@ -90,19 +91,19 @@ def test_a_project_is_built_once_and_runs(project: native.Project) -> None:
     assert total >= 5
 
     again = Recorded()
-    assert native.build_project(project, targets.host(), again) == folder
+    assert build_project(project, targets.host(), again) == folder
     assert again.steps == {}
 
 
-def test_it_is_built_again_when_an_input_changes(project: native.Project) -> None:
-    def folder(changed: native.Project = project) -> Path:
-        return native.build_folder(changed, targets.host())
+def test_it_is_built_again_when_an_input_changes(project: Project) -> None:
+    def folder(changed: Project = project) -> Path:
+        return build_folder(changed, targets.host())
 
     before = folder()
     assert folder() == before
     assert folder(replace(project, definitions={"ADDED": "3"})) != before
     assert folder(replace(project, pins={"engine": "2"})) != before
-    assert native.build_folder(project, targets.NAMED["linux-x86-64-v3"]) != before
+    assert build_folder(project, targets.NAMED["linux-x86-64-v3"]) != before
     (project.folder / "more.h").touch()
     with_more = folder()
     assert with_more != before
@@ -120,29 +121,27 @@ def test_it_is_built_again_when_an_input_changes(project: native.Project) -> Non
     assert folder(replace(project, folder=moved)) == before
 
 
-def test_what_has_not_changed_is_not_compiled_again(
-    project: native.Project, tmp_path: Path
-) -> None:
+def test_what_has_not_changed_is_not_compiled_again(project: Project, tmp_path: Path) -> None:
     def compiled(name: str) -> int:
         return len(list((tmp_path / "zig" / "o").rglob(name)))
 
-    native.build_project(project, targets.host())
+    build_project(project, targets.host())
     (project.folder / "tiny.cpp").write_text(TINY + "int one_more;\n")
-    native.build_project(project, targets.host())
+    build_project(project, targets.host())
     assert (compiled("tiny.o"), compiled("parts.o")) == (2, 1)
 
 
-def test_only_the_last_used_builds_are_kept(project: native.Project) -> None:
+def test_only_the_last_used_builds_are_kept(project: Project) -> None:
     (project.folder / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.24)\nproject(none NONE)\n"
     )
-    folder = native.build_folder(project, targets.host()).parent
+    folder = build_folder(project, targets.host()).parent
     for number in range(9):
         old = folder / f"host-{number:016x}"
         old.mkdir(parents=True)
         os.utime(old, (number, number))
     (folder / "host-of-another-name").mkdir()
-    made = native.build_project(project, targets.host())
+    made = build_project(project, targets.host())
     left = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
     assert left == sorted(
         [made.name, "host-of-another-name", *(f"host-{number:016x}" for number in range(2, 9))]
@@ -150,21 +149,21 @@ def test_only_the_last_used_builds_are_kept(project: native.Project) -> None:
 
 
 def test_a_project_that_does_not_compile_shows_why_and_where_the_log_is(
-    project: native.Project, tmp_path: Path
+    project: Project, tmp_path: Path
 ) -> None:
     (project.folder / "tiny.cpp").write_text("int tiny(int n) { return undeclared; }\n")
     with pytest.raises(errors.InternalError, match="does not build for `host`") as caught:
-        native.build_project(project, targets.host())
+        build_project(project, targets.host())
     assert "use of undeclared identifier 'undeclared'" in caught.value.message
     log = tmp_path / "cache" / "logs" / "tiny-host.log"
     assert str(log) in str(caught.value.hint)
     assert "undeclared" in log.read_text()
     assert [path.name for path in (tmp_path / "cache" / "tiny").iterdir()] == [
-        f".{native.build_folder(project, targets.host()).name}.lock"
+        f".{build_folder(project, targets.host()).name}.lock"
     ]
 
 
-def test_ctrl_c_leaves_no_half_build(project: native.Project, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_no_half_build(project: Project, tmp_path: Path) -> None:
     class Interrupting(Recorded):
         @contextmanager
         def step(
@@ -179,29 +178,29 @@ def test_ctrl_c_leaves_no_half_build(project: native.Project, tmp_path: Path) ->
         CMAKE + "add_custom_target(slow ALL COMMAND ${CMAKE_COMMAND} -E sleep 600)\n"
     )
     with pytest.raises(KeyboardInterrupt):
-        native.build_project(project, targets.host(), Interrupting())
+        build_project(project, targets.host(), Interrupting())
     assert all(path.suffix == ".lock" for path in (tmp_path / "cache" / "tiny").iterdir())
 
 
-def test_a_project_is_built_for_another_architecture(project: native.Project) -> None:
+def test_a_project_is_built_for_another_architecture(project: Project) -> None:
     (project.folder / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.24)\nproject(one C)\n"
         "add_executable(one main.c)\n"
         "set_target_properties(one PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)\n"
     )
-    folder = native.build_project(project, targets.NAMED["linux-arm64-dotprod"])
+    folder = build_project(project, targets.NAMED["linux-arm64-dotprod"])
     # ELF's machine number of AArch64.
     assert (folder / "bin" / "one").read_bytes()[18] == 183
 
 
 def test_android_needs_the_ndk_and_says_so(
-    project: native.Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     android = targets.NAMED["android-arm64-dotprod"]
     monkeypatch.delenv(compilers.NDK_VARIABLE, raising=False)
     with pytest.raises(errors.NotFoundError, match="NDK") as caught:
-        native.build_project(project, android)
+        build_project(project, android)
     assert compilers.NDK_VARIABLE in str(caught.value.hint)
     monkeypatch.setenv(compilers.NDK_VARIABLE, str(tmp_path))
     with pytest.raises(errors.NotFoundError, match="does not name an NDK"):
-        native.build_project(project, android)
+        build_project(project, android)

@@ -10,6 +10,7 @@ import pytest
 from sphere_edge import errors
 from sphere_edge.commands import runtime
 from sphere_edge.toolchain import compilers, native, targets
+from sphere_edge.toolchain.project import build_folder
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ def test_a_build_is_told_with_the_sizes_of_its_files(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     target = targets.NAMED["musl-arm64"]
-    folder = native.build_folder(native.core_project(target), target)
+    folder = build_folder(native.core_project(target), target)
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "sphere-edge-run").write_bytes(bytes(1000))
     runtime.info("musl-arm64", as_json=True)

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "api/arguments.h"
+#include "api/info.h"
 #include "audio/audio_manager.h"
 #include "audio/audio_stream.h"
 #include "base/status.h"
@@ -16,6 +17,9 @@ struct se_audio_stream {
 };
 
 namespace se {
+
+bool audio_is_built_in() { return true; }
+
 namespace {
 
 AudioManager &manager_of(se_audio *audio) {

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/utf8.h"
-#include "engines/ggml_device.h"
+#include "engines/gguf_engine.h"
 #include "formats/bundle.h"
 #include "formats/gguf.h"
 #include "formats/whisper_file.h"
@@ -72,7 +72,8 @@ OrderedJson describe(const WhisperHeader &header) {
 }  // namespace
 
 std::string system_info_json() {
-  std::vector<std::string> engines = {"llama"};
+  std::vector<std::string> engines;
+  if (!gguf_backends().empty()) engines.push_back("llama");
   std::vector<std::string> managers = {"text"};
   // What it has code for; whether a device answers is known when a model is opened.
   std::vector<std::string> backends = {"cpu"};
@@ -86,12 +87,10 @@ std::string system_info_json() {
 #endif
 #endif
 #endif
-#if defined(SE_WITH_WHISPER)
-  engines.push_back("whisper");
-  managers.push_back("audio");
-#endif
-  std::vector<std::string> gguf_backends = {"cpu"};
-  if (const std::string gpu = ggml_gpu_backend(); !gpu.empty()) gguf_backends.push_back(gpu);
+  if (audio_is_built_in()) {
+    engines.push_back("whisper");
+    managers.push_back("audio");
+  }
   if (images_are_built_in()) {
     engines.push_back("diffusion");
     managers.push_back("image");
@@ -106,7 +105,7 @@ std::string system_info_json() {
                      {"managers", managers},
                      {"engines", engines},
                      {"backends", backends},
-                     {"gguf_backends", gguf_backends}}
+                     {"gguf_backends", gguf_backends()}}
       .dump();
 }
 

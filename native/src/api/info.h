@@ -14,8 +14,9 @@ std::string gpu_info_json();
 // A bundle folder or a .gguf file, read without its weights.
 std::string model_info_json(const std::filesystem::path &path);
 
-// Whether this runtime paints: told by image_calls.cpp or by image_absent.cpp. No macro, so that all other files are
-// the same with and without images and are compiled once for both.
+// Whether this runtime has the manager: answered by audio_calls.cpp or audio_absent.cpp, image_calls.cpp or
+// image_absent.cpp. No macros, so that all other files are the same with and without it and are compiled once.
+bool audio_is_built_in();
 bool images_are_built_in();
 
 }  // namespace se

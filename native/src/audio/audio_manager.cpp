@@ -139,6 +139,7 @@ void AudioManager::load_voice_detector(const fs::path &file) {
 std::unique_ptr<AudioManager> AudioManager::open(const fs::path &path, int threads, const fs::path &voice_detector) {
   const auto begin = Clock::now();
   adopt_engine_logs();
+  whisper_log_set(take_engine_log, nullptr);
   require(threads >= 0 && threads <= 512, "threads is out of range: " + ticked(std::to_string(threads)));
   if (threads == 0) threads = performance_cores();
   Files files = files_of(path);

@@ -2,9 +2,6 @@
 #include "base/log.h"
 
 #include <llama.h>
-#if defined(SE_WITH_WHISPER)
-#include <whisper.h>
-#endif
 
 #include <mutex>
 #include <shared_mutex>
@@ -33,22 +30,6 @@ se_log_level level_of(ggml_log_level level) {
       return SE_LOG_INFO;
     default:
       return SE_LOG_DEBUG;
-  }
-}
-
-// llama.cpp logs fragments; a message goes out when its line ends.
-void take_fragment(ggml_log_level level, const char *text, void *) {
-  if (level != GGML_LOG_LEVEL_CONT) pending_level = level;
-  pending += text;
-  size_t end;
-  while ((end = pending.find('\n')) != std::string::npos) {
-    const std::string line = pending.substr(0, end);
-    pending.erase(0, end + 1);
-    if (line.empty()) continue;
-    const bool is_cause = collector != nullptr && pending_level == GGML_LOG_LEVEL_ERROR;
-    if (is_cause) collector->add(line);
-    // The status of the call will tell of it.
-    log(is_cause ? SE_LOG_INFO : level_of(pending_level), line);
   }
 }
 
@@ -91,15 +72,27 @@ void set_log(se_log_fn function, void *user_data) {
   callback_data = user_data;
 }
 
+// llama.cpp logs fragments; a message goes out when its line ends.
+void take_engine_log(ggml_log_level level, const char *text, void *) {
+  if (level != GGML_LOG_LEVEL_CONT) pending_level = level;
+  pending += text;
+  size_t end;
+  while ((end = pending.find('\n')) != std::string::npos) {
+    const std::string line = pending.substr(0, end);
+    pending.erase(0, end + 1);
+    if (line.empty()) continue;
+    const bool is_cause = collector != nullptr && pending_level == GGML_LOG_LEVEL_ERROR;
+    if (is_cause) collector->add(line);
+    // The status of the call will tell of it.
+    log(is_cause ? SE_LOG_INFO : level_of(pending_level), line);
+  }
+}
+
 void adopt_engine_logs() {
   static std::once_flag once;
   std::call_once(once, [] {
-    llama_log_set(take_fragment, nullptr);
-#if defined(SE_WITH_WHISPER)
-    whisper_log_set(take_fragment, nullptr);
-#endif
+    llama_log_set(take_engine_log, nullptr);
     ggml_set_abort_callback(refuse_to_abort);
-    llama_backend_init();
   });
 }
 

@@ -1,6 +1,8 @@
 // The log of the core and of the engines below it: one callback, silent unless the application sets one.
 #pragma once
 
+#include <ggml.h>
+
 #include <string>
 
 #include "sphere_edge.h"
@@ -12,6 +14,9 @@ void set_log(se_log_fn function, void *user_data);
 
 // Routes llama.cpp's and ggml's messages here instead of stderr. Called before any engine is used; cheap to repeat.
 void adopt_engine_logs();
+
+// Takes an engine's message, which may be a piece of a line: what to give to an engine with a log of its own.
+void take_engine_log(ggml_log_level level, const char *text, void *);
 
 // Collects this thread's first error line of llama.cpp while it lives, to tell why a load failed.
 class EngineErrors {

@@ -7,11 +7,13 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "engines/ggml_device.h"
+#include "engines/gguf_engine.h"
 #include "formats/gguf.h"
 
 namespace se {
@@ -58,6 +60,7 @@ LlamaEngine::LlamaEngine(const std::filesystem::path &path, uint32_t context_tok
       threads_(nullptr, ggml_threadpool_free),
       context_(nullptr, llama_free) {
   adopt_engine_logs();
+  llama_backend_init();
   const GgufHeader header = read_gguf(path);
   check_gguf_model(header, path);
   check_gguf_vocabulary(header, path);
@@ -186,6 +189,19 @@ uint32_t LlamaEngine::rewind(uint32_t position) {
   if (position > 0 && llama_memory_seq_rm(memory, 0, begin, -1)) return position;
   llama_memory_clear(memory, false);
   return 0;
+}
+
+GgufEngine open_gguf_engine(const std::filesystem::path &path, uint32_t context_tokens, int threads,
+                            const std::string &backend) {
+  auto engine = std::make_unique<LlamaEngine>(path, context_tokens, threads, backend);
+  auto vocabulary = engine->vocabulary();
+  return {std::move(engine), std::move(vocabulary)};
+}
+
+std::vector<std::string> gguf_backends() {
+  std::vector<std::string> backends = {"cpu"};
+  if (const std::string gpu = ggml_gpu_backend(); !gpu.empty()) backends.push_back(gpu);
+  return backends;
 }
 
 }  // namespace se

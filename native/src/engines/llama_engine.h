@@ -14,8 +14,7 @@ namespace se {
 
 class LlamaEngine : public Engine {
  public:
-  // `context_tokens` 0: min(4096, the model's own). `backend`: "cpu", or ggml's in this build (ggml_device.h). Errors
-  // of read_gguf, LOAD_FAILED, OOM_RAM, OOM_VRAM, UNSUPPORTED (no such backend).
+  // As open_gguf_engine.
   LlamaEngine(const std::filesystem::path &path, uint32_t context_tokens, int threads, const std::string &backend);
   ~LlamaEngine() override;
 
@@ -27,7 +26,8 @@ class LlamaEngine : public Engine {
   uint32_t score_tokens(uint32_t position) const override;
   uint32_t rewind(uint32_t position) override;
 
-  std::shared_ptr<llama_model> model() const { return model_; }
+  // Keeps the model alive.
+  std::shared_ptr<const llama_vocab> vocabulary() const { return {model_, llama_model_get_vocab(model_.get())}; }
 
  private:
   void load(const std::filesystem::path &path);

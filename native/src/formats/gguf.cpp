@@ -247,6 +247,11 @@ void name_commonest_type(GgufHeader &header, const Seen &seen) {
 
 }  // namespace
 
+std::string GgufHeader::string(const std::string &key) const {
+  const auto found = strings.find(key);
+  return found == strings.end() ? "" : found->second;
+}
+
 std::optional<uint64_t> GgufHeader::count(const std::string &key) const {
   const auto found = counts.find(key);
   if (found == counts.end()) return std::nullopt;

@@ -26,6 +26,8 @@ struct GgufHeader {
   uint64_t file_bytes = 0;
   std::string commonest_type;  // of the matrices, by parameters, e.g. "q4_0"; empty without tensors
 
+  // Empty if there is none.
+  std::string string(const std::string &key) const;
   std::optional<uint64_t> count(const std::string &key) const;
   // A key of this architecture, e.g. hyperparameter("context_length") for "llama.context_length".
   std::optional<uint64_t> hyperparameter(const std::string &key) const;

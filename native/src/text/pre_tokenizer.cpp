@@ -14,15 +14,6 @@ constexpr const char *kNormalizationKey = "sphere_edge.normalization";
 constexpr const char *kSplitKey = "sphere_edge.split";
 constexpr size_t kMostPatterns = 16;
 
-std::string metadata(const llama_model *model, const char *key) {
-  const int32_t length = llama_model_meta_val_str(model, key, nullptr, 0);
-  if (length <= 0) return "";
-  std::string value(static_cast<size_t>(length) + 1, '\0');
-  llama_model_meta_val_str(model, key, value.data(), value.size());
-  value.pop_back();
-  return value;
-}
-
 // GPT-2's letters for bytes: those that can be printed stand for themselves, the others for what follows U+0100.
 std::array<std::string, 256> byte_letters() {
   std::array<std::string, 256> letters;
@@ -36,9 +27,9 @@ std::array<std::string, 256> byte_letters() {
 
 }  // namespace
 
-std::optional<PreTokenizer> PreTokenizer::of(const llama_model *model) {
+std::optional<PreTokenizer> PreTokenizer::of(const GgufHeader &header) {
   PreTokenizer made;
-  const std::string form = metadata(model, kNormalizationKey), split = metadata(model, kSplitKey);
+  const std::string form = header.string(kNormalizationKey), split = header.string(kSplitKey);
   if (form.empty() && split.empty()) return std::nullopt;
   if (!form.empty() && form != "nfc") {
     throw Error(SE_UNSUPPORTED, "the tokenizer normalizes text as " + ticked(form.substr(0, 40)));

@@ -1,13 +1,12 @@
 // What a tokenizer does to a text before it looks for tokens: composes characters, and cuts the text into words.
 #pragma once
 
-#include <llama.h>
-
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "formats/gguf.h"
 #include "text/pattern.h"
 
 namespace se {
@@ -16,8 +15,8 @@ namespace se {
 // wrote into the file is done here, exactly; other files are left to llama.cpp.
 class PreTokenizer {
  public:
-  // Of the model with this vocabulary; nothing where llama.cpp does all. CORRUPT for what makes no sense.
-  static std::optional<PreTokenizer> of(const llama_model *model);
+  // Of the file with this header; nothing where llama.cpp does all. CORRUPT for what makes no sense.
+  static std::optional<PreTokenizer> of(const GgufHeader &header);
 
   bool cuts() const { return !patterns_.empty(); }
   // Words that are tokens are never put together from smaller ones.

@@ -62,7 +62,7 @@ std::string grammar_of_schema(const std::string &json_schema) {
 
 Sampler::Sampler(const SamplingOptions &options, const Tokenizer &tokenizer)
     : options_(options),
-      chain_(llama_sampler_chain_init(llama_sampler_chain_default_params()), llama_sampler_free),
+      chain_(llama_sampler_chain_init({.no_perf = true}), llama_sampler_free),
       grammar_(nullptr, llama_sampler_free) {
   options_.check();
   const auto add = [&](llama_sampler *sampler) { llama_sampler_chain_add(chain_.get(), sampler); };

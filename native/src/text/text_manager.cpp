@@ -11,7 +11,7 @@
 #include "base/status.h"
 #include "base/utf8.h"
 #include "engines/backend_order.h"
-#include "engines/llama_engine.h"
+#include "engines/gguf_engine.h"
 #include "formats/gguf.h"
 #include "formats/whisper_file.h"
 #include "tvm/tvm_engine.h"
@@ -75,13 +75,13 @@ std::unique_ptr<TextManager> TextManager::open(const fs::path &path, int threads
 std::unique_ptr<TextManager> TextManager::open_gguf(const fs::path &path, int threads, uint32_t context_tokens,
                                                     std::optional<std::string> chat_template, const Bundle *bundle,
                                                     const std::string &backend) {
-  std::shared_ptr<llama_model> model;
+  std::shared_ptr<const llama_vocab> vocabulary;
   auto engine = open_on_first_backend(bundle, backend, [&](const std::string &one) {
-    auto made = std::make_unique<LlamaEngine>(path, context_tokens, threads, one);
-    model = made->model();
-    return made;
+    GgufEngine made = open_gguf_engine(path, context_tokens, threads, one);
+    vocabulary = std::move(made.vocabulary);
+    return std::move(made.engine);
   });
-  Tokenizer tokenizer(std::move(model));
+  Tokenizer tokenizer(std::move(vocabulary), read_gguf(path));
   return std::unique_ptr<TextManager>(
       new TextManager(std::move(tokenizer), std::move(engine), std::move(chat_template)));
 }

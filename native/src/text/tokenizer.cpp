@@ -4,33 +4,30 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/log.h"
 #include "base/status.h"
-#include "formats/gguf.h"
+#include "engines/vocabulary.h"
 
 namespace se {
 namespace {
 
 constexpr size_t kLongestText = 1 << 28;
+constexpr const char *kChatTemplateKey = "tokenizer.chat_template";
 constexpr const char *kBosKey = "tokenizer.ggml.bos_token_id";
 // Written by sphere_edge/formats/tokenizer.py.
 constexpr const char *kSpacePrefixKey = "sphere_edge.space_prefix";
 
 }  // namespace
 
-Tokenizer::Tokenizer(std::shared_ptr<llama_model> model)
-    : model_(std::move(model)), vocabulary_(llama_model_get_vocab(model_.get())) {
-  char number[16];
-  has_bos_ = llama_vocab_type(vocabulary_) != LLAMA_VOCAB_TYPE_BPE ||
-             llama_model_meta_val_str(model_.get(), kBosKey, number, sizeof number) >= 0;
-  char scheme[8] = "";
-  space_first_ = llama_model_meta_val_str(model_.get(), kSpacePrefixKey, scheme, sizeof scheme) == 5 &&
-                 std::string_view(scheme) == "first";
-  before_ = PreTokenizer::of(model_.get());
+Tokenizer::Tokenizer(std::shared_ptr<const llama_vocab> vocabulary, const GgufHeader &header)
+    : vocabulary_(std::move(vocabulary)),
+      chat_template_(header.string(kChatTemplateKey)),
+      space_first_(header.string(kSpacePrefixKey) == "first"),
+      has_bos_(llama_vocab_type(vocabulary_.get()) != LLAMA_VOCAB_TYPE_BPE || header.count(kBosKey).has_value()),
+      before_(PreTokenizer::of(header)) {
   if (!space_first_ && !before_) return;
   constexpr int kSpecial = LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN | LLAMA_TOKEN_ATTR_USER_DEFINED;
-  for (int32_t token = 0; token < llama_vocab_n_tokens(vocabulary_); ++token) {
-    const int attributes = llama_vocab_get_attr(vocabulary_, token);
+  for (int32_t token = 0; token < llama_vocab_n_tokens(vocabulary_.get()); ++token) {
+    const int attributes = llama_vocab_get_attr(vocabulary_.get(), token);
     if ((attributes & kSpecial) == 0) {
       if (before_ && before_->keeps_whole_words()) by_text_.push_back(token);
       continue;
@@ -47,16 +44,7 @@ Tokenizer::Tokenizer(std::shared_ptr<llama_model> model)
 }
 
 Tokenizer Tokenizer::from_file(const std::filesystem::path &path) {
-  adopt_engine_logs();
-  check_gguf_vocabulary(read_gguf(path), path);
-  llama_model_params parameters = llama_model_default_params();
-  parameters.vocab_only = true;
-  const EngineErrors errors;
-  std::shared_ptr<llama_model> model(llama_model_load_from_file(path.c_str(), parameters), llama_model_free);
-  if (!model) {
-    throw Error(SE_LOAD_FAILED, "cannot load the tokenizer " + ticked(path.string()) + ": " + errors.first());
-  }
-  return Tokenizer(std::move(model));
+  return Tokenizer(read_vocabulary(path), read_gguf(path));
 }
 
 std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special, bool parse_special) const {
@@ -73,7 +61,7 @@ std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special
     append(tokens, text, add_special, parse_special);
     return tokens;
   }
-  if (add_special && llama_vocab_get_add_bos(vocabulary_)) tokens.push_back(llama_vocab_bos(vocabulary_));
+  if (add_special && llama_vocab_get_add_bos(vocabulary_.get())) tokens.push_back(llama_vocab_bos(vocabulary_.get()));
   size_t begin = 0;
   for (size_t at = 0; at < text.size();) {
     const Special *special = special_at(text.substr(at), parse_special);
@@ -86,7 +74,7 @@ std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special
     begin = at += special->text.size();
   }
   append_prepared(tokens, text.substr(begin));
-  if (add_special && llama_vocab_get_add_eos(vocabulary_)) tokens.push_back(llama_vocab_eos(vocabulary_));
+  if (add_special && llama_vocab_get_add_eos(vocabulary_.get())) tokens.push_back(llama_vocab_eos(vocabulary_.get()));
   return tokens;
 }
 
@@ -95,7 +83,7 @@ void Tokenizer::append(std::vector<int32_t> &tokens, std::string_view text, bool
   const size_t before = tokens.size();
   tokens.resize(before + text.size() + 8);
   const auto call = [&] {
-    return llama_tokenize(vocabulary_, text.data(), static_cast<int32_t>(text.size()), tokens.data() + before,
+    return llama_tokenize(vocabulary_.get(), text.data(), static_cast<int32_t>(text.size()), tokens.data() + before,
                           static_cast<int32_t>(tokens.size() - before), add_special, parse_special);
   };
   int32_t count = call();
@@ -154,7 +142,7 @@ std::string Tokenizer::detokenize(std::span<const int32_t> tokens, bool keep_spe
   check(tokens);
   std::string text(tokens.size() * 8 + 16, '\0');
   const auto call = [&] {
-    return llama_detokenize(vocabulary_, tokens.data(), static_cast<int32_t>(tokens.size()), text.data(),
+    return llama_detokenize(vocabulary_.get(), tokens.data(), static_cast<int32_t>(tokens.size()), text.data(),
                             static_cast<int32_t>(text.size()), !keep_special, keep_special);
   };
   int32_t count = call();
@@ -170,7 +158,7 @@ std::string Tokenizer::detokenize(std::span<const int32_t> tokens, bool keep_spe
 std::string Tokenizer::piece(int32_t token) const {
   std::string bytes(64, '\0');
   const auto call = [&] {
-    return llama_token_to_piece(vocabulary_, token, bytes.data(), static_cast<int32_t>(bytes.size()), 0, false);
+    return llama_token_to_piece(vocabulary_.get(), token, bytes.data(), static_cast<int32_t>(bytes.size()), 0, false);
   };
   int32_t count = call();
   if (count < 0) {
@@ -179,11 +167,6 @@ std::string Tokenizer::piece(int32_t token) const {
   }
   bytes.resize(static_cast<size_t>(count < 0 ? 0 : count));
   return bytes;
-}
-
-std::string Tokenizer::chat_template() const {
-  const char *text = llama_model_chat_template(model_.get(), nullptr);
-  return text == nullptr ? "" : text;
 }
 
 void Tokenizer::check(std::span<const int32_t> tokens) const {
@@ -200,7 +183,7 @@ std::string Tokenizer::text_of(int32_t token) const {
 }
 
 std::string_view Tokenizer::token_text(int32_t token) const {
-  const char *text = llama_vocab_get_text(vocabulary_, token);
+  const char *text = llama_vocab_get_text(vocabulary_.get(), token);
   return text == nullptr ? "" : text;
 }
 

@@ -13,14 +13,15 @@
 #include <string_view>
 #include <vector>
 
+#include "formats/gguf.h"
 #include "text/pre_tokenizer.h"
 
 namespace se {
 
 class Tokenizer {
  public:
-  // Shares the vocabulary of a loaded model, or of a vocab-only GGUF file.
-  explicit Tokenizer(std::shared_ptr<llama_model> model);
+  // With the vocabulary of a GGUF file and that file's header.
+  Tokenizer(std::shared_ptr<const llama_vocab> vocabulary, const GgufHeader &header);
   static Tokenizer from_file(const std::filesystem::path &vocabulary);
 
   std::vector<int32_t> tokenize(std::string_view text, bool add_special, bool parse_special) const;
@@ -29,15 +30,15 @@ class Tokenizer {
   // The bytes that one more token adds to an answer; empty for control tokens.
   std::string piece(int32_t token) const;
 
-  bool ends_text(int32_t token) const { return llama_vocab_is_eog(vocabulary_, token); }
-  uint32_t size() const { return static_cast<uint32_t>(llama_vocab_n_tokens(vocabulary_)); }
-  bool begins_with_bos() const { return llama_vocab_get_add_bos(vocabulary_); }
+  bool ends_text(int32_t token) const { return llama_vocab_is_eog(vocabulary_.get(), token); }
+  uint32_t size() const { return static_cast<uint32_t>(llama_vocab_n_tokens(vocabulary_.get())); }
+  bool begins_with_bos() const { return llama_vocab_get_add_bos(vocabulary_.get()); }
   // Empty where the model has no such token, as in Qwen: llama.cpp then answers with token 11.
-  std::string bos_text() const { return has_bos_ ? text_of(llama_vocab_bos(vocabulary_)) : ""; }
-  std::string eos_text() const { return text_of(llama_vocab_eos(vocabulary_)); }
+  std::string bos_text() const { return has_bos_ ? text_of(llama_vocab_bos(vocabulary_.get())) : ""; }
+  std::string eos_text() const { return text_of(llama_vocab_eos(vocabulary_.get())); }
   // The chat template inside the file; empty if there is none.
-  std::string chat_template() const;
-  const llama_vocab *vocabulary() const { return vocabulary_; }
+  const std::string &chat_template() const { return chat_template_; }
+  const llama_vocab *vocabulary() const { return vocabulary_.get(); }
 
   // INVALID_ARGUMENT unless every id is in the vocabulary.
   void check(std::span<const int32_t> tokens) const;
@@ -61,8 +62,8 @@ class Tokenizer {
   const Special *special_at(std::string_view text, bool parse_special) const;
   std::optional<int32_t> whole_word(const std::string &word) const;
 
-  std::shared_ptr<llama_model> model_;
-  const llama_vocab *vocabulary_;
+  std::shared_ptr<const llama_vocab> vocabulary_;
+  std::string chat_template_;
   // A space goes before a text, unless that begins with one or with a special token: what `tokenizers` calls
   // Metaspace with the prepend scheme "first", and llama.cpp does not know.
   bool space_first_ = false;

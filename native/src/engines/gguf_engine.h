@@ -1,0 +1,29 @@
+// The engine for GGUF files, in builds that have it.
+#pragma once
+
+#include <llama.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engines/engine.h"
+
+namespace se {
+
+struct GgufEngine {
+  std::unique_ptr<Engine> engine;
+  std::shared_ptr<const llama_vocab> vocabulary;  // of the same file; lives on its own
+};
+
+// `context_tokens` 0: min(4096, the model's own). `backend`: one of gguf_backends(). Errors of read_gguf, LOAD_FAILED,
+// OOM_RAM, OOM_VRAM, UNSUPPORTED (no such backend, or a build without this engine).
+GgufEngine open_gguf_engine(const std::filesystem::path &path, uint32_t context_tokens, int threads,
+                            const std::string &backend);
+
+// What this build runs GGUF files on; empty: it runs none. No macro, so that all other files are the same with and
+// without this engine and are compiled once for both.
+std::vector<std::string> gguf_backends();
+
+}  // namespace se

@@ -1,0 +1,51 @@
+"""A runtime with the engine for compiled models alone: it answers, and refuses other models."""
+
+from __future__ import annotations
+
+import json
+import wave
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sphere_edge import packaging, profiles
+from sphere_edge.engines.options import PackageOptions
+from sphere_edge.errors import Status
+from sphere_edge.run import ProgramFailedError, run
+from sphere_edge.toolchain import native, targets
+from tests import random_gguf, random_whisper
+
+
+@pytest.fixture(scope="module")
+def runner() -> Path:
+    return native.build(targets.host(), engines=("tvm",)).runner
+
+
+def refusal(runner: Path, *words: str | Path) -> dict[str, Any]:
+    with pytest.raises(ProgramFailedError) as failed:
+        run([runner, *words, "--json"], timeout_s=60)
+    error: dict[str, Any] = json.loads(failed.value.completed.stdout)["error"]
+    return error
+
+
+def test_a_compiled_model_answers(runner: Path, tmp_path: Path) -> None:
+    packaging.package(
+        packaging.built_in(packaging.TINY), profiles.host(), PackageOptions(), tmp_path / "tiny"
+    )
+    words = ("generate", tmp_path / "tiny", "The sky is", "--max-tokens", "4", "--json")
+    assert json.loads(run([runner, *words], timeout_s=60).stdout)["completion_tokens"] > 0
+
+
+def test_other_models_are_refused_with_what_to_build(runner: Path, tmp_path: Path) -> None:
+    text = random_gguf.write(tmp_path / "text.gguf")
+    refused = refusal(runner, "generate", text, "x", "--max-tokens", "1")
+    assert refused["code"] == Status.UNSUPPORTED
+    assert "runtime build" in refused["hint"]
+    speech = random_whisper.write(tmp_path / "speech.bin")
+    with wave.open(str(tmp_path / "silence.wav"), "wb") as silence:
+        silence.setparams((1, 2, 16000, 0, "NONE", ""))
+        silence.writeframes(bytes(3200))
+    refused = refusal(runner, "transcribe", speech, tmp_path / "silence.wav")
+    assert refused["code"] == Status.UNSUPPORTED
+    assert "audio" in refused["hint"]
