@@ -64,10 +64,10 @@ class KnownHosts:
                 f"the host key of {device_uri} has CHANGED; it now shows {seen}. "
                 "Either the device was set up anew or someone stands in between"
             )
-            place = shlex.quote(str(self.found_in))
+            path = shlex.quote(str(self.found_in))
             hint = (
                 "compare the fingerprint on the device itself; only if it was set up anew:\n"
-                f"  ssh-keygen -R {shlex.quote(self.name)} -f {place}\n"
+                f"  ssh-keygen -R {shlex.quote(self.name)} -f {path}\n"
                 "and then add the new key"
             )
             raise errors.UnavailableError(message, hint=hint)

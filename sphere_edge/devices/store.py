@@ -74,7 +74,7 @@ class Deployed:
 
 
 class Store:
-    """The store in the folder `root` of `device` (by default the device's own place for it)."""
+    """The store in the folder `root` of `device` (by default the device's own)."""
 
     def __init__(
         self,

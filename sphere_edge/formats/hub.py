@@ -114,10 +114,10 @@ def _cached(repository: str, revision: str, file: str | None, storage: Path, hub
     commit, ref = revision, storage / "refs" / revision
     if ref.is_file():
         commit = ref.read_text(encoding="utf-8").strip()
-    places = [storage / "snapshots" / commit]
+    folders = [storage / "snapshots" / commit]
     if hub.headers_only:
-        places.append(_headers_folder(storage, commit))
-    for folder in places:
+        folders.append(_headers_folder(storage, commit))
+    for folder in folders:
         if _COMMIT.fullmatch(commit) and folder.is_dir() and _is_complete(folder, file):
             return Snapshot(folder, commit)
     message = f"`{repository}` at `{revision}` is not in the cache, and the hub was not asked"
