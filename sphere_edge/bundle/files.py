@@ -15,7 +15,7 @@ from sphere_edge.errors import InternalError, ModelCorruptError
 
 _CHUNK_BYTES = 4 * 2**20
 
-# What a file is for follows from where it lies.
+# The role of a file follows from its path.
 _ROLES: dict[str, Role] = {"weights": "weights", "lib": "library", "tokenizer.gguf": "tokenizer"}
 _ROLES |= {
     "model.gguf": "model",

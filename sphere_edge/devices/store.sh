@@ -141,7 +141,7 @@ case $action in
     if [ -d "$root/bundles/$1" ]; then
       if (cd "$root/bundles/$1" && [ -f files.sha256 ] &&
         while read -r blob path; do [ -f "$path" ] || exit 1; done) <"$new/files.sha256"; then
-        # A power cut may have emptied the list that lies there.
+        # A power cut may have emptied the existing list.
         mv -f "$new/files.sha256" "$root/bundles/$1/files.sha256" || fail 20
         rm -rf "$new"
         exit 0
