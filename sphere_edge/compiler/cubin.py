@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
+import platform
 from pathlib import Path
 
 import tvm
@@ -17,10 +18,11 @@ import tvm_ffi
 
 from sphere_edge.errors import InternalError, UnsupportedError
 from sphere_edge.resources import cache_folder
-from sphere_edge.run import run
-from sphere_edge.toolchain import compilers
+from sphere_edge.toolchain.elf.library import empty
+from sphere_edge.toolchain.elf.objects import AARCH64, X86_64
 
 _DRIVER = "libcuda.so.1"
+_MACHINES = {"x86_64": X86_64, "aarch64": AARCH64}
 # In NVIDIA's wheels for CUDA 12 and 13.
 _NVRTC = ("cuda_nvrtc/lib/libnvrtc.so.12", "cu13/lib/libnvrtc.so.13")
 _SUCCESS = 0
@@ -88,8 +90,8 @@ def _nvrtc(architecture: str) -> ctypes.CDLL:
     Compatibility, "minor version compatibility"): what CUDA 12 can make also runs on JetPack 6.
     """
     number = int(architecture.removeprefix("sm_"))
-    candidates = (folder / name for name in _NVRTC for folder in _nvidia())
-    libraries = [path for path in candidates if path.is_file()]
+    places = (folder / name for name in _NVRTC for folder in _nvidia())
+    libraries = [place for place in places if place.is_file()]
     if not libraries:
         message = "compiling for CUDA needs NVRTC, which is not installed"
         raise UnsupportedError(message, hint=_EXTRA)
@@ -113,8 +115,8 @@ def _nvidia() -> list[Path]:
 
 def _wheel() -> Path:
     """The folder of NVIDIA's wheels for CUDA 13."""
-    for root in _nvidia():
-        folder = root / "cu13"
+    for place in _nvidia():
+        folder = place / "cu13"
         if (folder / "include" / "cuda_fp16.h").is_file():
             return folder
     message = "compiling for CUDA needs the headers of CUDA 13, which are not installed"
@@ -143,14 +145,10 @@ def _load_runtime() -> None:
 
 def _no_driver() -> Path:
     """An empty library with the driver's name."""
-    library = cache_folder() / "no-driver" / _DRIVER
-    if not library.is_file():
-        library.parent.mkdir(parents=True, exist_ok=True)
-        source = library.with_name("empty.c")
-        source.write_text("int sphere_edge_has_no_driver;\n")
-        made = library.with_name(f"{_DRIVER}.new")
-        flags = ["-shared", f"-Wl,-soname,{_DRIVER}", "-o", made]
-        command = [str(compilers.zig()), "cc", *map(str, [*flags, source])]
-        run(command, timeout_s=300, env=compilers.environment())
-        made.replace(library)
-    return library
+    path = cache_folder() / "no-driver" / _DRIVER
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = path.with_name(f"{_DRIVER}.new")
+        made.write_bytes(empty(_DRIVER, _MACHINES[platform.machine()]))
+        made.replace(path)
+    return path

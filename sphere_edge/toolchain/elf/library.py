@@ -48,6 +48,8 @@ class Imports:
 
     libraries: tuple[str, ...]
     versions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    # The name by which others ask for the library itself, if they do.
+    name: str | None = None
 
 
 def link(files: Sequence[Path], imports: Imports, page_bytes: int | None = None) -> bytes:
@@ -60,7 +62,12 @@ def link(files: Sequence[Path], imports: Imports, page_bytes: int | None = None)
     if len(machines) != 1 or not machines <= set(MACHINES):
         message = "objects for an unknown machine, or for several"
         raise LinkError(message)
-    return _Library(read, imports, page_bytes).link()
+    return _Library(machines.pop(), read, imports, page_bytes).link()
+
+
+def empty(name: str, machine: int) -> bytes:
+    """A library with nothing in it but its `name`, in place of one that is missing."""
+    return _Library(machine, [], Imports((), name=name), None).link()
 
 
 @dataclass(frozen=True)
@@ -76,8 +83,10 @@ class _Segment:
 class _Library:
     """One link. Tables are computed twice: before addresses are known, for their sizes."""
 
-    def __init__(self, files: list[ObjectFile], imports: Imports, page_bytes: int | None) -> None:
-        self._number = files[0].machine
+    def __init__(
+        self, machine: int, files: list[ObjectFile], imports: Imports, page_bytes: int | None
+    ) -> None:
+        self._number = machine
         self._machine = MACHINES[self._number]
         self._imports = imports
         self._page_bytes = page_bytes or self._machine.page_bytes
@@ -213,9 +222,10 @@ class _Library:
 
     def _contents(self) -> dict[str, bytes]:
         """What is in each of our own tables, as far as it is known."""
+        own = (self._imports.name,) if self._imports.name is not None else ()
         words = (*self._index, *self._imports.libraries, *(w for v in self._versions() for w in v))
         names = b"\0"
-        for word in dict.fromkeys(words):
+        for word in dict.fromkeys((*words, *own)):
             self._names[word] = len(names)
             names += word.encode("ascii") + b"\0"
         has_versions = bool(self._versions())
@@ -301,6 +311,8 @@ class _Library:
 
         for library in self._imports.libraries:
             yield 1, self._names[library]
+        if self._imports.name is not None:
+            yield 14, self._names[self._imports.name]
         # DT_FLAGS and DT_FLAGS_1: no lazy binding.
         yield 30, 8
         yield 0x6FFFFFFB, 1

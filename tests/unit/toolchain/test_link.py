@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from sphere_edge import errors
 from sphere_edge.run import run
 from sphere_edge.toolchain import compilers
+from sphere_edge.toolchain.elf import library, objects
 from sphere_edge.toolchain.link import link_shared
 
 CODE = """
@@ -67,9 +69,9 @@ def triple_of(file: Path) -> str:
 def test_a_linked_library_runs_on_this_machine(tmp_path: Path) -> None:
     code = object_file(tmp_path / "code.o", CODE)
     link_shared([code], triple_of(code), tmp_path / "m.so")
-    library = ctypes.CDLL(str(tmp_path / "m.so"))
-    library.f.restype = ctypes.c_float
-    assert library.f(ctypes.c_float(0.0)) == 1.0
+    loaded = ctypes.CDLL(str(tmp_path / "m.so"))
+    loaded.f.restype = ctypes.c_float
+    assert loaded.f(ctypes.c_float(0.0)) == 1.0
 
 
 def test_data_and_functions_of_two_objects_find_each_other(tmp_path: Path) -> None:
@@ -77,18 +79,18 @@ def test_data_and_functions_of_two_objects_find_each_other(tmp_path: Path) -> No
     for order in (objects, objects[::-1]):
         out = tmp_path / f"{order[0].name}.so"
         link_shared(order, triple_of(objects[0]), out)
-        library = ctypes.CDLL(str(out))
-        library.exponential.restype = ctypes.c_float
-        assert [library.prime(i) for i in range(4)] == [2, 3, 5, 7]
-        assert library.exponential(ctypes.c_float(0.0)) == 1.0
-        assert library.by_address(1) == 0
-        assert library.clear(8999) == 0x01010101
-        assert [library.by_address(0), library.by_address(1)] == [7, 0x01010101]
-        assert library.add(2) == 42 + 1001
+        loaded = ctypes.CDLL(str(out))
+        loaded.exponential.restype = ctypes.c_float
+        assert [loaded.prime(i) for i in range(4)] == [2, 3, 5, 7]
+        assert loaded.exponential(ctypes.c_float(0.0)) == 1.0
+        assert loaded.by_address(1) == 0
+        assert loaded.clear(8999) == 0x01010101
+        assert [loaded.by_address(0), loaded.by_address(1)] == [7, 0x01010101]
+        assert loaded.add(2) == 42 + 1001
         # The definition that is not weak is taken.
-        assert library.call(21) == 42 + 100
+        assert loaded.call(21) == 42 + 100
         with pytest.raises(AttributeError):
-            _ = library.hidden
+            _ = loaded.hidden
 
 
 def test_two_models_in_one_process_share_nothing(tmp_path: Path) -> None:
@@ -143,3 +145,12 @@ def test_objects_for_several_machines_are_refused(tmp_path: Path) -> None:
     ]
     with pytest.raises(errors.InternalError, match="several"):
         link_shared(objects, "x86_64-unknown-linux-gnu", tmp_path / "m.so")
+
+
+def test_an_empty_library_is_found_by_its_name(tmp_path: Path) -> None:
+    machine = {"x86_64": objects.X86_64, "aarch64": objects.AARCH64}[platform.machine()]
+    (tmp_path / "any.so").write_bytes(library.empty("libnothing-of-ours.so.3", machine))
+    with pytest.raises(OSError, match="libnothing"):
+        ctypes.CDLL("libnothing-of-ours.so.3")
+    ctypes.CDLL(str(tmp_path / "any.so"))
+    ctypes.CDLL("libnothing-of-ours.so.3")
