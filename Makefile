@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup test test-all lint format clean
+.PHONY: help quickstart setup test test-all lint format wheels clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,9 @@ format: $(VENV)/installed-dev ## let the machines format what they can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	git ls-files 'native/*.h' 'native/*.c' 'native/*.cpp' | xargs $(BIN)/clang-format -i
+
+wheels: setup ## wheels with finished runtimes, in dist/wheels: WHEELS="x86_64 aarch64 runtimes" names others
+	$(BIN)/python wheels/build.py $(WHEELS)
 
 clean: ## remove .venv and caches of this checkout (native builds lie in the user's cache folder)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Literal
 
 from sphere_edge import console
@@ -88,19 +89,32 @@ def _pip() -> Finding:
 def _zig() -> Finding:
     from sphere_edge.toolchain import compilers
 
-    return Finding("zig", "ok", f"{metadata.version('ziglang')} at {compilers.zig()}")
+    return _compiler("zig", "ziglang", compilers.zig)
 
 
 def _cmake() -> Finding:
     from sphere_edge.toolchain import compilers
 
-    return Finding("cmake", "ok", f"{metadata.version('cmake')} at {compilers.cmake()}")
+    return _compiler("cmake", "cmake", compilers.cmake)
 
 
 def _ninja() -> Finding:
     from sphere_edge.toolchain import compilers
 
-    return Finding("ninja", "ok", f"{metadata.version('ninja')} at {compilers.ninja()}")
+    return _compiler("ninja", "ninja", compilers.ninja)
+
+
+def _compiler(name: str, package: str, program: Callable[[], Path]) -> Finding:
+    from sphere_edge.errors import NotFoundError
+    from sphere_edge.toolchain import native, targets
+
+    try:
+        return Finding(name, "ok", f"{metadata.version(package)} at {program()}")
+    except (NotFoundError, metadata.PackageNotFoundError):
+        is_needed = native.level_in_wheel(targets.host()) is None
+        found = "compiles the runtime" if is_needed else "compiles runtimes for other devices"
+        install = f"{sys.executable} -m pip install 'sphere-edge[build]'"
+        return Finding(name, "missing" if is_needed else "optional", found, install)
 
 
 def _cache() -> Finding:
@@ -119,11 +133,12 @@ def _cache() -> Finding:
 
 
 def _runtime() -> Finding:
-    from sphere_edge.toolchain import native, targets
+    from sphere_edge.toolchain import native, prebuilt, targets
 
-    if built := native.built(targets.host()):
-        folder = native.find(targets.host(), built[0])
-        return Finding("runtime", "ok", f"{folder} ({', '.join(built[0])})")
+    engines = next(iter(native.built(targets.host())), None)
+    if engines and (folder := native.find(targets.host(), engines)):
+        found = f"{folder} ({', '.join(engines)}), {prebuilt.origin(folder)}"
+        return Finding("runtime", "ok", found)
     found = "not built yet, it is at first use"
     return Finding("runtime", "optional", found, "sphere-edge runtime build")
 

@@ -53,21 +53,6 @@ GROUPS: Mapping[str, Group] = {
             "tests/integration/test_families*.py",
         ),
     ),
-    "gpu": Group(
-        "more GPU families, arithmetics and model families on OpenCL",
-        (
-            *_PINS,
-            "native/src/tvm",
-            "sphere_edge/models",
-            "sphere_edge/compiler",
-            "sphere_edge/engines",
-            "sphere_edge/quantization",
-            "tests/attention_reference.py",
-            "tests/integration/opencl*.py",
-            "tests/integration/test_gpu_families.py",
-            "tests/integration/test_gpu_kernels.py",
-        ),
-    ),
     "sanitizers": Group(
         "the native core's own test programs, built with sanitizers for memory and for threads",
         (
@@ -117,6 +102,17 @@ GROUPS: Mapping[str, Group] = {
     "cuda": Group(
         "ggml's CUDA files compiled for Jetsons and PCs",
         (*_RUNTIMES, "tests/integration/test_ggml_cuda.py", "tests/integration/cuda_code.py"),
+    ),
+    "wheels": Group(
+        "a wheel with a finished runtime, installed and used where no compiler is",
+        (
+            *_RUNTIMES,
+            "hatch_build.py",
+            "pyproject.toml",
+            "wheels",
+            "sphere_edge/runtime",
+            "tests/integration/test_wheels.py",
+        ),
     ),
     "android": Group(
         "the configuration of a build with the NDK",

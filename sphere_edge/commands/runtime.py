@@ -104,14 +104,16 @@ def _cuda_of(profile: str) -> str:
 
 def _ask_ours() -> dict[str, Any]:
     from sphere_edge.runtime import library
+    from sphere_edge.toolchain import prebuilt
 
     core = library.load(console.progress())
-    told = {"library": str(core.path), **library.system_info(core)}
-    return {**told, **_sizes(core.path.parent.parent)}
+    folder = core.path.parent.parent
+    told = {"library": str(core.path), "origin": prebuilt.origin(folder)}
+    return {**told, **library.system_info(core), **_sizes(folder)}
 
 
 def _describe(target: Target) -> dict[str, Any]:
-    from sphere_edge.toolchain import native
+    from sphere_edge.toolchain import native, prebuilt
 
     told: dict[str, Any] = {
         "target": target.name,
@@ -127,7 +129,7 @@ def _describe(target: Target) -> dict[str, Any]:
         # Without the NDK there is nothing that could have been built for Android.
         folder = None
     if folder is not None:
-        told |= {"folder": str(folder), **_sizes(folder)}
+        told |= {"folder": str(folder), "origin": prebuilt.origin(folder), **_sizes(folder)}
     return told
 
 

@@ -1,4 +1,4 @@
-"""The content of a bundle's folder on a device, bundle and runtime, and how it is used."""
+"""What lies in a bundle's folder on a device: bundle and runtime, and how both are used."""
 
 from __future__ import annotations
 
@@ -51,12 +51,13 @@ def runtime_items(
         item(f"runtime/{path.relative_to(build.folder).as_posix()}", path, is_program=True)
         for part in ("bin", "lib")
         for path in sorted((build.folder / part).rglob("*"))
-        if path.is_file()
+        # Models are quantized before they are sent.
+        if path.is_file() and path != build.quantizer
     ]
 
 
 def runner(folder: str, command: str, words: Sequence[str]) -> list[str]:
-    """The command line that lets the runner in `folder` do `command` with the bundle there."""
+    """The command line that lets the runner in `folder` do `command` with the bundle beside it."""
     return [*starting(folder), command, f"{folder}/bundle", *words, "--json"]
 
 

@@ -20,6 +20,8 @@ from sphere_edge.run import run
 from sphere_edge.toolchain import cache
 from sphere_edge.toolchain.targets import Target
 
+# As in pyproject.toml.
+ZIG_VERSION = "0.17.0"
 NDK_VARIABLE = "ANDROID_NDK_HOME"
 # Android 9: the first with all of C11 in its C library; older phones have too little memory anyway.
 _ANDROID_PLATFORM = "android-28"
@@ -46,6 +48,12 @@ def ninja() -> Path:
         if file.name == "ninja" and (program := Path(str(file.locate()))).is_file():
             return program.resolve()
     raise _missing(package="ninja")
+
+
+def require() -> None:
+    """Raises NotFoundError before anything is fetched that could not be compiled then."""
+    for program in (zig, cmake, ninja):
+        program()
 
 
 def has_ndk() -> bool:
@@ -80,8 +88,8 @@ def _in_wheel(package: str, path: str) -> Path:
 
 
 def _missing(*, package: str) -> errors.NotFoundError:
-    message = f"the Python package `{package}` is not installed, or not whole"
-    hint = f"run `{sys.executable} -m pip install --force-reinstall {package}`"
+    message = f"compiling needs the Python package `{package}`, which is not installed"
+    hint = f"run `{sys.executable} -m pip install 'sphere-edge[build]'`"
     return errors.NotFoundError(message, hint=hint)
 
 
@@ -104,13 +112,21 @@ def identity(target: Target) -> dict[str, str]:
         properties = ndk() / "source.properties"
         return {"ndk": properties.read_text("utf-8", "replace") if properties.is_file() else ""}
     made = {
-        "zig": importlib.metadata.version("ziglang"),
+        "zig": _zig_version(),
         "triple": str(target.triple),
         "cpu": target.cpu,
     }
     if target.cpu == "native":
         made["cpu"] = native_cpu()
     return made
+
+
+def _zig_version() -> str:
+    """The installed zig's; where none is, the one that finished runtimes were compiled with."""
+    try:
+        return importlib.metadata.version("ziglang")
+    except importlib.metadata.PackageNotFoundError:
+        return ZIG_VERSION
 
 
 @functools.lru_cache(maxsize=1)

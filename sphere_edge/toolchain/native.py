@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sphere_edge import console, errors, resources
-from sphere_edge.toolchain import archives, cache, ggml_gpu, sources, wheels
+from sphere_edge.toolchain import archives, cache, compilers, ggml_gpu, prebuilt, sources, wheels
 from sphere_edge.toolchain.project import Project, build_folder, build_project
-from sphere_edge.toolchain.targets import Target, host
+from sphere_edge.toolchain.targets import Target, host, host_levels
 
 # The archives that each engine of the core links; compiled models (tvm) run in every build.
 _PARTS = {
@@ -60,8 +60,11 @@ def build(
     log's path when it does not compile, InvalidArgumentError, and what fetching sources, finding
     compilers and `ggml_gpu.parts` raise.
     """
+    if gpu is None and (level := level_in_wheel(target)) is not None:
+        target, engines = level, ALL_ENGINES
     project = core_project(target, engines, gpu)
-    if not build_folder(project, target).is_dir():
+    finished = build_folder(project, target)
+    if not (finished.is_dir() or prebuilt.find(finished.name)):
         prepare(target, progress, engines, gpu)
     folder = build_project(project, target, progress)
     return NativeBuild(
@@ -80,6 +83,7 @@ def prepare(
     gpu: str | None = None,
 ) -> None:
     """Fetches and makes everything that `core_project` of the same arguments is compiled with."""
+    compilers.require()
     for name in _sources(engines, gpu, target):
         sources.fetch(name, progress)
     archives.build(_parts(engines, gpu), target, progress)
@@ -92,9 +96,24 @@ def prepare(
 def find(
     target: Target, engines: Collection[str] = DEFAULT_ENGINES, gpu: str | None = None
 ) -> Path | None:
-    """The folder of the native core for `target` if it is built already."""
+    """The folder of the native core for `target` if it is built already, or came in a wheel."""
+    if gpu is None and (level := level_in_wheel(target)) is not None:
+        target, engines = level, ALL_ENGINES
     folder = build_folder(core_project(target, engines, gpu), target)
-    return folder if folder.is_dir() else None
+    if folder.is_dir():
+        return folder
+    return prebuilt.find(folder.name)
+
+
+def level_in_wheel(target: Target) -> Target | None:
+    """For the machine we run on: the highest CPU level of it whose runtime came in our wheel."""
+    if target.name != "host" or not prebuilt.are_for_here():
+        return None
+    for level in host_levels():
+        folder = build_folder(core_project(level, ALL_ENGINES), level)
+        if prebuilt.is_for_here(folder.name):
+            return level
+    return None
 
 
 def build_for(
@@ -123,6 +142,8 @@ def build_for(
 
 def built(target: Target) -> list[tuple[str, ...]]:
     """The engines of each build for `target` that is there, the fullest first."""
+    if level_in_wheel(target) is not None:
+        return [ALL_ENGINES]
     optional = ALL_ENGINES[1:]
     choices = (
         ("tvm", *chosen)
@@ -145,7 +166,8 @@ def core_project(
     switches = {
         "SE_TVM_FROM_SOURCE": target.is_tvm_from_source,
         "SE_STATIC": target.is_static,
-        "SE_TOOLS": target.name == "host",
+        # A runtime in a wheel is for the machine on which it is installed, too.
+        "SE_TOOLS": target.name == "host" or target.libc == "gnu",
     }
     return Project(
         name="native",

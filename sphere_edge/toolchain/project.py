@@ -16,7 +16,7 @@ from typing import IO
 
 from sphere_edge import console, errors
 from sphere_edge.run import ProgramFailedError, run
-from sphere_edge.toolchain import cache, compilers
+from sphere_edge.toolchain import cache, compilers, prebuilt
 from sphere_edge.toolchain.targets import Target
 
 # Raised when the way of building changes, so that older builds are not taken for new ones.
@@ -85,27 +85,35 @@ def _input_files(project: Project) -> Iterable[Path]:
     return (
         path
         for path in project.folder.rglob("*")
-        if path.is_file() and path.relative_to(project.folder).parts[0] not in project.leave_out
+        if path.is_file()
+        and path.relative_to(project.folder).parts[0] not in project.leave_out
+        # What pip makes when it installs a wheel.
+        and "__pycache__" not in path.parts
     )
 
 
 def build_project(
     project: Project, target: Target, progress: console.Progress = console.SILENT
 ) -> Path:
-    """The folder with the project's `lib/` and `bin/`, built if it is not in the cache yet."""
+    """The folder with the project's `lib/` and `bin/`: from the cache, a wheel, or built now."""
     finished = build_folder(project, target)
     with cache.made_once(finished, on_wait=lambda: waiting(project, progress)) as folder:
         if folder is None:
             mark_used(finished)
             return finished
-        with compiled(project, target, progress) as work:
-            for part in ("lib", "bin"):
-                if (work / part).is_dir():
-                    # Not renamed: one of the two may be a mount of its own.
-                    shutil.move(work / part, folder / part)
+        if came := prebuilt.find(finished.name):
+            prebuilt.copy(came, folder)
+        else:
+            with compiled(project, target, progress) as work:
+                for part in ("lib", "bin"):
+                    if (work / part).is_dir():
+                        # Not renamed: one of the two may be a mount of its own.
+                        shutil.move(work / part, folder / part)
         (folder / "lib").mkdir(exist_ok=True)
         for file in project.beside:
-            shutil.copy2(file, folder / "lib" / file.name)
+            # Wheels for other machines bring these along.
+            if not (folder / "lib" / file.name).is_file():
+                shutil.copy2(file, folder / "lib" / file.name)
     forget_old_builds(finished)
     return finished
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from sphere_edge import errors
 from sphere_edge.profiles import DeviceProfile
+from sphere_edge.profiles.host_probe import probe
 
 Feature = str
 
@@ -97,6 +98,15 @@ def host() -> Target:
     return Target("host", system, None, "native")
 
 
+def host_levels() -> list[Target]:
+    """The targets for Linux that this machine's CPU runs, the highest level first."""
+    machine = probe()
+    if machine.os != "linux":
+        return []
+    architecture = "arm64" if machine.triple.startswith("aarch64") else "x86-64"
+    return _fitting(f"linux-{architecture}", machine.features)
+
+
 def for_profile(profile: DeviceProfile) -> Target:
     """The target with the highest CPU level that `profile` still runs. Raises UnsupportedError."""
     if profile.name == "host":
@@ -111,10 +121,14 @@ def for_profile(profile: DeviceProfile) -> Target:
 
 def best(family: str, features: Collection[Feature]) -> Target | None:
     """The target of `family`, as `linux-arm64`, with the highest level that `features` allow."""
+    return next(iter(_fitting(family, features)), None)
+
+
+def _fitting(family: str, features: Collection[Feature]) -> list[Target]:
     fitting = [
         target
         for target in _ALL
         if (target.name == family or target.name.startswith(f"{family}-"))
         and set(target.features) <= set(features)
     ]
-    return max(fitting, key=lambda target: len(target.features), default=None)
+    return sorted(fitting, key=lambda target: len(target.features), reverse=True)

@@ -57,8 +57,7 @@ def compiled_for_gpu(
     fmt = GpuTarget.of(profile).weight_format("q4")
     made = family(ModelConfig({"model_type": "llama", **SIZES}), 128)
     most = Limits(context_tokens, 64, 32)
-    request = compiled_code.CodeRequest(most, "small", folder, progress)
-    return compiled_code.for_gpu(made, fmt, profile, request)
+    return compiled_code.for_gpu(made, fmt, most, profile, folder, "small", progress)
 
 
 @pytest.mark.parametrize(

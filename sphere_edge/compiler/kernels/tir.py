@@ -20,6 +20,8 @@ Value = Any
 Buffer = Any
 PrimFunc = Any
 
+Dim = int | tirx.Var
+
 
 def symbol(name: str) -> tirx.Var:
     """A shape known only when the function is called."""

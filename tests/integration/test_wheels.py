@@ -1,0 +1,140 @@
+"""The wheel with finished runtimes: installed where no compiler is, a model answers."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from sphere_edge.run import Completed, run
+from sphere_edge.toolchain import targets
+
+pytestmark = pytest.mark.group("wheels")
+ROOT = Path(__file__).parents[2]
+COMPILERS = ("ziglang", "cmake", "ninja")
+
+
+@pytest.fixture(scope="module")
+def level() -> targets.Target:
+    """The lowest CPU level that a wheel for this machine holds: tests of devices use it, too."""
+    found = [one for one in targets.host_levels() if one.features and one.features != ("neon",)]
+    if not found:
+        pytest.skip("no wheel has a runtime for this machine")
+    return found[-1]
+
+
+def built(name: str, level: targets.Target, out: Path) -> Path:
+    """The wheel `name` with the runtime for one level alone."""
+    words = [ROOT / "wheels" / "build.py", name, "--targets", level.name, "--out", out]
+    run([sys.executable, *words], timeout_s=3600)
+    (made,) = out.iterdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def wheel(level: targets.Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel for this machine's architecture."""
+    return built(str(level.triple).split("-")[0], level, tmp_path_factory.mktemp("wheels"))
+
+
+def runtime_files(wheel: Path, below: str, level: targets.Target) -> set[str]:
+    """The files of the one runtime in the wheel."""
+    names = zipfile.ZipFile(wheel).namelist()
+    inside = [name.removeprefix(below) for name in names if name.startswith(below)]
+    return {name.partition("/")[2] for name in inside if name.startswith(level.name)}
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python of a new environment with the wheel and what it requires, and nothing else."""
+    folder = tmp_path_factory.mktemp("environment")
+    run([sys.executable, "-m", "venv", folder], timeout_s=300)
+    found = folder / "bin" / "python"
+    constraint = ["--constraint", ROOT / "constraints.txt"]
+    run([found, "-m", "pip", "install", "--quiet", *constraint, wheel], timeout_s=1800)
+    return found
+
+
+def command(python: Path, cache: Path, *words: str) -> Completed:
+    """`sphere-edge` with no program of this machine in reach but those of the system."""
+    environment = {"PATH": "/usr/bin:/bin", "SPHERE_EDGE_CACHE": str(cache), "PYTHONPATH": ""}
+    return run([python.parent / "sphere-edge", *words], timeout_s=600, env=environment)
+
+
+def test_the_wheel_is_for_its_platform_and_holds_the_licences(
+    wheel: Path, level: targets.Target
+) -> None:
+    assert wheel.name.endswith(f"-py3-none-manylinux_2_28_{str(level.triple).split('-')[0]}.whl")
+    assert wheel.stat().st_size < 100_000_000
+    with zipfile.ZipFile(wheel) as opened:
+        names = opened.namelist()
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        required = opened.read(metadata).decode()
+    below = "sphere_edge/_data/runtimes/"
+    assert {f"{below}licenses/{name}.txt" for name in ("llama_cpp", "libcxx")} <= set(names)
+    # TVM's own libraries come with TVM.
+    programs = {"bin/sphere-edge-run", "bin/sphere-edge-quantize"}
+    assert runtime_files(wheel, below, level) == {"lib/libsphere_edge.so", "origin", *programs}
+    for package in COMPILERS:
+        lines = [
+            one for one in required.splitlines() if one.startswith(f"Requires-Dist: {package}")
+        ]
+        assert all("extra ==" in one or "sys_platform" in one for one in lines)
+
+
+def test_the_wheel_for_devices_holds_all_that_deploy_sends(
+    level: targets.Target, tmp_path: Path
+) -> None:
+    if level.architecture != "x86_64":
+        pytest.skip("the wheel for devices has another runtime for ARM")
+    made = built("runtimes", level, tmp_path)
+    libraries = {f"lib/{name}.so" for name in ("libsphere_edge", "libtvm_ffi", "libtvm_runtime")}
+    expected = {"bin/sphere-edge-run", "origin", *libraries}
+    assert runtime_files(made, "sphere_edge_runtimes/data/", level) == expected
+
+
+def test_a_model_answers_in_an_environment_without_a_compiler(
+    python: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed = json.loads(
+        run([python, "-m", "pip", "list", "--format", "json"], timeout_s=60).stdout
+    )
+    assert not {one["name"] for one in installed} & set(COMPILERS)
+    started = time.monotonic()
+    question = "What is the capital of France?"
+    answer = command(python, tmp_path, "run", "tiny", question, "--temperature", "0")
+    seconds = time.monotonic() - started
+    assert answer.stdout == "The capital of France is Paris.\n"
+    assert "compiling native" not in answer.stderr
+    assert not (tmp_path / "zig").exists()
+    with capsys.disabled():
+        print(f"\nfirst answer of an installed wheel: {seconds:.1f} s")
+    doctor = json.loads(command(python, tmp_path, "doctor", "--json").stdout)
+    found = {one["name"]: one for one in doctor["findings"]}
+    assert doctor["healthy"]
+    assert "the wheel of sphere-edge" in found["runtime"]["found"]
+    assert found["zig"]["state"] == "optional"
+    told = json.loads(command(python, tmp_path, "runtime", "info", "--json").stdout)
+    assert told["origin"].startswith("the wheel of sphere-edge")
+    assert {"text", "audio", "image"} <= set(told["managers"])
+
+
+def test_speech_needs_no_compiler_either(python: Path, tmp_path: Path) -> None:
+    bundle, cache = tmp_path / "speech.host", tmp_path / "cache"
+    command(python, cache, "package", "tiny-whisper", "--output", str(bundle))
+    samples = ROOT / "sphere_edge" / "data" / "tiny_whisper" / "samples"
+    spoken = json.loads((samples / "samples.json").read_text())["10.flac"]
+    heard = command(python, cache, "transcribe", str(bundle), str(samples / "10.flac"))
+    assert spoken in heard.stdout
+    assert not (cache / "zig").exists()
+
+
+def test_an_installed_wheel_that_must_compile_says_what_is_missing(
+    python: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Exception, match=r"sphere-edge\[build\]"):
+        command(python, tmp_path, "runtime", "build", "--target", "musl-x86-64")

@@ -1,0 +1,1 @@
+"""Finished runtimes for devices; `sphere_edge.toolchain.prebuilt` finds them in data/."""
