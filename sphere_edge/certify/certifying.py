@@ -53,7 +53,7 @@ def certified(
     results = []
     with opened(where.uri) if where.uri is not None else nullcontext(LocalDevice()) as device:
         if where.uri is None:
-            deployed, installed = None, on_host.in_place(bundle, folder)
+            deployed, installed = None, on_host.installed_here(bundle, folder)
         else:
             deployed = _deployed(device, where.store, bundle)
             installed = on_device.deployed(deployed, bundle.manifest)

@@ -24,7 +24,7 @@ _SCORE_TOKENS = 32
 _PREFILL_TOKENS = 512
 
 
-def in_place(bundle: Bundle, reference: Path) -> Installed:
+def installed_here(bundle: Bundle, reference: Path) -> Installed:
     """The host's own runner with the bundle where it lies."""
     built = native.build_for(
         bundle.manifest.engine, targets.host(), SILENT, bundle.manifest.ggml_gpu

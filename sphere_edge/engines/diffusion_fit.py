@@ -38,7 +38,7 @@ _SIDE = 1024
 _SIDES = {768: 512, 1024: 768}
 _SMALLEST_VAE_WIDTH = 32
 # Of language models, and left out: what is painted comes from words.
-_LOOKS_AT_PICTURES = ("visual.", "vision_tower.", "multi_modal_projector.")
+_READS_IMAGES = ("visual.", "vision_tower.", "multi_modal_projector.")
 
 
 class Widths(Protocol):
@@ -124,7 +124,7 @@ def sizes(path: Path) -> Sizes:
         part.prefix + name: stored
         for part in diffusion.parts(path)
         for name, stored in diffusion.tensors(part.path).items()
-        if part.kind != "llm" or not any(mark in name for mark in _LOOKS_AT_PICTURES)
+        if part.kind != "llm" or not any(mark in name for mark in _READS_IMAGES)
     }
     weights = {
         AS_IT_IS: sum(one.bytes for one in found.values()),

@@ -28,7 +28,7 @@ def certified(
     assert reference is not None
     return on_device.certify(
         LocalDevice(environment),
-        Subject(on_host.in_place(bundle, folder), bundle.manifest, reference),
+        Subject(on_host.installed_here(bundle, folder), bundle.manifest, reference),
         Settings(repeat=repeat, short=short),
         backend,
     )

@@ -164,7 +164,7 @@ def test_a_gguf_is_compared_with_llama_cpp_on_this_machine(tmp_path, monkeypatch
     logits = np.fromfile(wrong / "logits.f32", "<f4") * 1.5
     logits.tofile(wrong / "logits.f32")
     reference = references.read(folder)
-    subject = Subject(on_host.in_place(made, wrong), made.manifest, reference)
+    subject = Subject(on_host.installed_here(made, wrong), made.manifest, reference)
     result = on_device.certify(LocalDevice(), subject, Settings(repeat=1, short=True))
     assert not result.certified
 
@@ -187,5 +187,5 @@ def test_a_damaged_reference_is_refused_by_both_sides(bundle, tmp_path, change):
     with pytest.raises(ModelCorruptError, match="is not a reference"):
         references.read(copy)
     with pytest.raises(ModelCorruptError, match="the reference"):
-        subject = Subject(on_host.in_place(bundle, copy), bundle.manifest, reference)
+        subject = Subject(on_host.installed_here(bundle, copy), bundle.manifest, reference)
         on_device.certify(LocalDevice(), subject, Settings(repeat=1, short=True))
