@@ -51,8 +51,10 @@ def runtime_build(
 
     def action() -> None:
         from sphere_edge.commands import runtime as command
+        from sphere_edge.runtime.builds import BuildRequest
 
-        command.build(profile, target, managers, ggml_gpu, as_json=json)
+        request = BuildRequest(profile, target, managers, ggml_gpu)
+        command.build(request, as_json=json)
 
     return action
 
