@@ -110,6 +110,8 @@ class ImageGeneration(OutputStream[ImageProgress | _Finished, ImageResult]):
                     finished.append(item)
                 elif on_progress is not None:
                     on_progress(item)
+                # Previews are large, and nobody asks for them again.
+                self._items.clear()
         result = self.task.result
         if result is None:
             message = "the call was cancelled"
