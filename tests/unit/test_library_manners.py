@@ -1,4 +1,4 @@
-"""What a library leaves alone: the environment of the process that imports it."""
+"""What a library leaves alone: the environment of the process that imports it, and its terminal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from sphere_edge import resources
 # The process itself, whose environment is its own affair.
 PROGRAM = {"__main__.py"}
 CHANGES = {"setdefault", "pop", "update", "clear", "popitem"}
+# Commands decide what is printed; everything below returns values or reports to its Progress.
+MAY_PRINT = ("commands/", "cli/", "console.py")
+PRINTING = {"say", "warn", "error", "write", "write_json", "write_table"}
 
 
 def is_environ(node: ast.AST) -> bool:
@@ -29,6 +32,17 @@ def environment_changes(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
 
 
+def printing(tree: ast.AST) -> Iterator[int]:
+    """The lines on which something is printed."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="print")):
+                yield node.lineno
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="console"), attr=name)):
+                if name in PRINTING:
+                    yield node.lineno
+
+
 def modules() -> Iterator[tuple[str, ast.Module]]:
     """Every module of ours, by its path in the package, and what it says."""
     for path in sorted(resources.code().rglob("*.py")):
@@ -40,6 +54,23 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
 def test_no_module_changes_the_environment() -> None:
     found = [f"{name}:{line}" for name, tree in modules() for line in environment_changes(tree)]
     assert found == []
+
+
+def test_only_commands_print() -> None:
+    found = [
+        f"{name}:{line}"
+        for name, tree in modules()
+        if not name.startswith(MAY_PRINT)
+        for line in printing(tree)
+    ]
+    assert found == []
+
+
+def test_each_way_to_print_is_found() -> None:
+    code = (
+        "print()\nconsole.say('a')\nconsole.human_bytes(1)\nprogress.say('b')\nconsole.write('c')"
+    )
+    assert list(printing(ast.parse(code))) == [1, 2, 5]
 
 
 def test_each_way_to_change_it_is_found() -> None:
