@@ -39,8 +39,8 @@ def main() -> None:
     shape = random_whisper.Shape(width=options.width, heads=8, layers=options.layers)
     noise = np.random.default_rng(1).standard_normal(options.seconds * _RATE) * 0.1
     samples = noise.astype(np.float32)
-    with tempfile.TemporaryDirectory() as place:
-        model = random_whisper.write(Path(place) / "random.bin", shape)
+    with tempfile.TemporaryDirectory() as folder:
+        model = random_whisper.write(Path(folder) / "random.bin", shape)
         with AudioManager.open(model, threads=options.threads) as audio:
             audio.transcribe(samples[:_RATE], language="en", temperature_step=0.0).text()
             # Half of them in the first second and a half: the spectrogram, the encoder.

@@ -44,8 +44,8 @@ def main() -> None:
     model = options.model or resources.tiny_whisper()
     runner = native.build(targets.host(), console.progress()).runner
     peer = sanitized.build() / "whisper-cli"
-    with tempfile.TemporaryDirectory() as place:
-        files = options.files or _samples(Path(place))
+    with tempfile.TemporaryDirectory() as folder:
+        files = options.files or _samples(Path(folder))
         ours: list[float] = []
         theirs: list[float] = []
         same = True

@@ -35,7 +35,7 @@ def main() -> None:
         program = Path(scratch) / "bit_widths"
         made = ("cc", "-O3", "-mcpu=native", _SOURCE, "-o", program, "-lpthread")
         run([str(zig()), *map(str, made)], timeout_s=300)
-        for place, (weights, passes) in _SIZES.items():
+        for size, (weights, passes) in _SIZES.items():
             words = [str(program), str(threads), str(weights), str(passes)]
             for line in run(words, timeout_s=600).stdout.splitlines():
                 measured = json.loads(line)
@@ -43,7 +43,7 @@ def main() -> None:
                     f"{measured['gigaweights_per_s']:.1f}",
                     f"{measured['gigabytes_per_s']:.1f}",
                 )
-                rows.append((place, str(measured["bits"]), *speed))
+                rows.append((size, str(measured["bits"]), *speed))
     console.write_table(("MATRIX", "BITS →", "10^9 WEIGHTS/S →", "GB/S →"), rows)
 
 

@@ -94,7 +94,7 @@ def _llama_bench() -> Path:
 
 
 def _package(model: Path, bundle: Path) -> dict[str, float]:
-    """Packages anew and returns seconds and peak resident bytes of the whole process."""
+    """Packages again and returns seconds and peak resident bytes of the whole process."""
     words = [sys.executable, "-m", "sphere_edge", "package", str(model), "--profile", "host"]
     words += ["--quant", "q4", "--context", "2048", "--output", str(bundle), "--force", "--json"]
     console.say("packaging for host in q4")

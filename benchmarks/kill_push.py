@@ -3,7 +3,7 @@
 Per transport (local, ssh, adb) a bundle is deployed again and again while something is killed: the
 deploying program, the link, the device's server, or the whole device (its programs end, `/tmp` is
 empty, what was not yet on the flash is lost). After each kill the bundle in use on the device must
-be the old or the new one, with every hash right; and the next deploy must come to its end. Told:
+be the old or the new one, with every hash right; and the next deploy must complete. Printed:
 bytes sent again, on average per kill; running totals while it works, which `--json` keeps, so that
 a run that is ended early was not for nothing. Exit code 1 if anything ever broke.
 """
@@ -51,7 +51,7 @@ PATIENCE_S = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 # Exit codes of the deploying process that are expected after a kill.
 GAVE_UP = errors.Status.UNAVAILABLE
 
-# A fresh process per deploy, without importing everything anew each time.
+# A fresh process per deploy, without importing everything each time.
 PROCESSES = multiprocessing.get_context("forkserver")
 
 
@@ -102,11 +102,11 @@ def main() -> None:
     def report(result: Result) -> None:
         if given.json:
             keep(given.json, [*done, result])
-        if result.kills // SAY_EVERY > said.get(result.transport, 0):
-            said[result.transport] = result.kills // SAY_EVERY
+        if result.kills // SAY_EVERY > reported.get(result.transport, 0):
+            reported[result.transport] = result.kills // SAY_EVERY
             say(result)
 
-    said: dict[str, int] = {}
+    reported: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="kill-push-") as folder:
         for name in given.transports.split(","):
             with TRANSPORTS[name](Path(folder)) as transport:
@@ -345,7 +345,7 @@ def kill(
 
 
 def lose_what_was_not_written(root: Path, chance: random.Random) -> None:
-    """A power cut: the last pages of files that nobody has synced are empty or gone."""
+    """A power cut: the last pages of files that were not synced are empty or gone."""
     incoming = root / "incoming"
     for path in incoming.iterdir() if incoming.is_dir() else ():
         try:

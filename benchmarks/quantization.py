@@ -23,10 +23,10 @@ import numpy as np
 
 from sphere_edge import console, packaging, profiles, resources
 from sphere_edge.engines.options import PackageOptions
-from sphere_edge.evaluation import passages
+from sphere_edge.evaluation import windows
 from sphere_edge.evaluation.comparison import Comparison, compare, same_tokens
-from sphere_edge.evaluation.passages import Chat, Message
 from sphere_edge.evaluation.predictor import Subject
+from sphere_edge.evaluation.windows import Chat, Message
 from sphere_edge.formats.safetensors import Checkpoint, Writer
 from sphere_edge.formats.source import CONFIG_FILES, open_source
 from sphere_edge.runtime.text import TextManager
@@ -75,24 +75,24 @@ def _measure(options: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]
     with ExitStack() as stack:
         exact = _package(options.model, PackageOptions(quantization="f32"), scratch / "exact")
         reference = _open(stack, exact, "float32")
-        read: list[passages.Passage] = []
-        for number, (label, (model, asked)) in enumerate(wanted.items()):
-            bundle = _package(model, asked, scratch / str(number))
+        read: list[windows.Window] = []
+        for number, (label, (model, options)) in enumerate(wanted.items()):
+            bundle = _package(model, options, scratch / str(number))
             with ExitStack() as own:
                 candidate = _open(own, bundle, label)
-                read = read or _passages(options.model, reference, candidate)
+                read = read or _windows(options.model, reference, candidate)
                 compared = compare(reference, candidate, read)
             table.append(_row(label, bundle, compared))
             console.say(f"{label}: KL {compared.divergence.value:.6f}")
     return table
 
 
-def _passages(folder: Path, reference: Subject, candidate: Subject) -> list[passages.Passage]:
-    largest = passages.largest_window(reference, candidate)
+def _windows(folder: Path, reference: Subject, candidate: Subject) -> list[windows.Window]:
+    largest = windows.largest_window(reference, candidate)
     held_out = folder / "held_out.json"
     if not held_out.is_file():
         ids = same_tokens(reference, candidate, resources.evaluation_text())
-        return passages.of_text(ids, None, largest)
+        return windows.of_text(ids, None, largest)
     chats = [
         Chat(
             messages=(
@@ -102,7 +102,7 @@ def _passages(folder: Path, reference: Subject, candidate: Subject) -> list[pass
         )
         for one in json.loads(held_out.read_text(encoding="utf-8"))
     ]
-    return passages.of_chats(reference, chats, largest)
+    return windows.of_chats(reference, chats, largest)
 
 
 def _package(model: Path, options: PackageOptions, output: Path) -> Path:
@@ -120,9 +120,9 @@ def _round_to_nearest(model: Path, folder: Path) -> Path:
     for name in CONFIG_FILES:
         if (model / name).is_file():
             shutil.copy(model / name, folder / name)
-    said = {"quant_method": "gptq", "bits": 4, "group_size": _GROUP, "sym": True}
+    settings = {"quant_method": "gptq", "bits": 4, "group_size": _GROUP, "sym": True}
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    text = json.dumps({**config, "quantization_config": said})
+    text = json.dumps({**config, "quantization_config": settings})
     (folder / "config.json").write_text(text, encoding="utf-8")
     checkpoint = Checkpoint.open(model)
     arrays: dict[str, tuple[str, Any]] = {}
@@ -158,10 +158,10 @@ def _words(numbers: Any) -> Any:
 def _row(label: str, bundle: Path, compared: Comparison) -> dict[str, Any]:
     manifest = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
     size = sum(one["bytes"] for one in manifest["files"] if one["role"] in ("weights", "model"))
-    told = compared.as_json()
-    del told["kl_divergence_by_position"]
+    figures = compared.as_json()
+    del figures["kl_divergence_by_position"]
     bits = 8 * size / manifest["parameters"]
-    return {"weights": label, "bytes": size, "bits_per_weight": bits, **told}
+    return {"weights": label, "bytes": size, "bits_per_weight": bits, **figures}
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -24,8 +24,8 @@ def track(kind: str, values: list[float | None], **fields: Any) -> Track:
     units |= {"battery_status": "text", "governor": "text", "cooling": "level", "energy": "J"}
     units |= {"gpu_clock": "MHz", "gpu_clock_limit": "MHz", "gpu_governor": "text"}
     units |= {"throttled_flags": "flags", "throttled_times": "times", "battery_temperature": "°C"}
-    told = {"kind": kind, "name": kind, "unit": units[kind], "path": f"/sys/{kind}", **fields}
-    return Track.model_validate({"values": values, **told})
+    fields = {"kind": kind, "name": kind, "unit": units[kind], "path": f"/sys/{kind}", **fields}
+    return Track.model_validate({"values": values, **fields})
 
 
 def sensors(*tracks: Track, seconds: int | None = None) -> Sensors:

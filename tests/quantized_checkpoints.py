@@ -89,8 +89,8 @@ def meant(
 def write_adapter(folder: Path, weights: dict[str, npt.NDArray[np.float32]], **config: Any) -> Path:
     """A PEFT adapter of tensors named as PEFT names them, without its prefix."""
     folder.mkdir(parents=True, exist_ok=True)
-    said = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "bias": "none", **config}
-    (folder / "adapter_config.json").write_text(json.dumps(said))
+    fields = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "bias": "none", **config}
+    (folder / "adapter_config.json").write_text(json.dumps(fields))
     arrays: Arrays = {f"base_model.model.{name}": ("f32", one) for name, one in weights.items()}
     write(folder / "adapter_model.safetensors", arrays)
     return folder

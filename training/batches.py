@@ -22,7 +22,7 @@ class Batch:
     """Token ids int64 [rows, length] and, in the same shape, which of them are predicted."""
 
     token_ids: torch.Tensor
-    asked: torch.Tensor
+    loss_mask: torch.Tensor
 
 
 def _row(conversation: Conversation, tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
@@ -39,13 +39,13 @@ def _row(conversation: Conversation, tokenizer: Tokenizer) -> tuple[list[int], l
                 ("\n", False),
             ]
     ids: list[int] = []
-    asked: list[bool] = []
+    loss_mask: list[bool] = []
     for encoding, (_, learn) in zip(
         tokenizer.encode_batch_fast([text for text, _ in parts]), parts, strict=True
     ):
         ids += encoding.ids
-        asked += [learn] * len(encoding.ids)
-    return ids[:LONGEST], asked[:LONGEST]
+        loss_mask += [learn] * len(encoding.ids)
+    return ids[:LONGEST], loss_mask[:LONGEST]
 
 
 def batches(
@@ -72,7 +72,9 @@ def batches(
             length = max(len(ids) for ids, _ in cut)
             yield Batch(
                 torch.tensor([ids + [padding] * (length - len(ids)) for ids, _ in cut]),
-                torch.tensor([asked + [False] * (length - len(asked)) for _, asked in cut]),
+                torch.tensor(
+                    [loss_mask + [False] * (length - len(loss_mask)) for _, loss_mask in cut]
+                ),
             )
 
 

@@ -53,16 +53,16 @@ def accuracy_by_skill(
     show_wrong: bool = False,
 ) -> dict[str, float]:
     """Share of right answers, for `all` and each skill; right means equal to an accepted answer."""
-    asked: Counter[str] = Counter()
+    total: Counter[str] = Counter()
     right: Counter[str] = Counter()
     given = answers(model, tokenizer, [question.question for question in questions])
     for question, answer in zip(questions, given, strict=True):
         for name in ("all", question.skill):
-            asked[name] += 1
+            total[name] += 1
             right[name] += answer in question.accepted
         if show_wrong and answer not in question.accepted:
             print(f"  wrong: {question.question} -> {answer}")
-    return {name: round(right[name] / asked[name], 4) for name in asked}
+    return {name: round(right[name] / total[name], 4) for name in total}
 
 
 def write_held_out(questions: list[Question], path: Path) -> None:

@@ -30,7 +30,7 @@ CHAT_TEMPLATE = (
 
 
 def chat_prefix(system: str | None) -> str:
-    """What stands before the first turn."""
+    """The text before the first turn."""
     return "" if system is None else f"{TURN_START}system\n{system}{TURN_END}\n"
 
 

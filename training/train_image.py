@@ -72,13 +72,13 @@ class Words:
 
     def __init__(self, vocabulary: dict[str, int]) -> None:
         self._vocabulary = vocabulary
-        said = [
+        prompts = [
             self._tokens(c, s, p)
             for c in shapes.COLOURS
             for s in shapes.SHAPES
             for p in shapes.PHRASES
         ]
-        self.ids = sorted({token for phrase in said for token in phrase})
+        self.ids = sorted({token for phrase in prompts for token in phrase})
         self._place = {token: i for i, token in enumerate(self.ids)}
 
     def _tokens(self, colour: str, shape: str, phrase: str) -> list[int]:
@@ -149,10 +149,10 @@ def train_diffusion(
         drawn = shapes.draw(64, chance)
         latent = latents.of(drawn.images)
         if chance.random() < _NOTHING_SAID:
-            said = [[words.start] for _ in range(64)]
+            prompts = [[words.start] for _ in range(64)]
         else:
             phrase = shapes.PHRASES[chance.integers(len(shapes.PHRASES))]
-            said = [
+            prompts = [
                 words.places(colours[c], shapes.SHAPES[s], phrase)
                 for c, s in zip(drawn.colours, drawn.shapes, strict=True)
             ]
@@ -160,7 +160,7 @@ def train_diffusion(
         share = 3 * uniform / (1 + 2 * uniform)
         noise = torch.randn_like(latent)
         mixed = latent + share[:, None, None, None] * (noise - latent)
-        direction = diffusion(mixed, share, speaker(torch.tensor(said)))
+        direction = diffusion(mixed, share, speaker(torch.tensor(prompts)))
         loss = functional.mse_loss(direction, noise - latent)
         _descend(optimizer, loss, _rate(step, steps, 2e-3), both)
         kept = min(_DECAY, (step + 1) / (step + 10))

@@ -71,41 +71,41 @@ def target(utterance: Utterance, begin: int, chance: np.random.Generator) -> lis
 
 
 class Batch:
-    """`mel` [batch, 80, frames], `begins` its position in the window, tokens and what is asked."""
+    """`mel` [batch, 80, frames], `begins` its position in the window, tokens and labels."""
 
     def __init__(self, utterances: list[Utterance], seconds: float, chance: np.random.Generator):
         positions = int(seconds * 50) + 50
         frames = 2 * positions + 4
-        self.mel = torch.stack([log_mel(said.samples, frames) for said in utterances])
+        self.mel = torch.stack([log_mel(utterance.samples, frames) for utterance in utterances])
         begins = [
             0 if chance.random() < 0.6 else 5 * int(chance.integers((POSITIONS - positions) // 5))
             for _ in utterances
         ]
         self.begins = torch.tensor(begins)
-        rows, asked = [], []
-        for said, begin in zip(utterances, begins, strict=True):
-            tokens = target(said, begin, chance)
+        rows, labels = [], []
+        for utterance, begin in zip(utterances, begins, strict=True):
+            tokens = target(utterance, begin, chance)
             prompt: list[int] = []
             if chance.random() < 0.15:
                 count = int(chance.integers(1, 8))
                 prompt = [_PREVIOUS, *(int(i) for i in chance.integers(len(WORDS), size=count))]
             wanted = tokens[1:]
-            if not said.spans:
+            if not utterance.spans:
                 wanted[0] = _NO_SPEECH
             rows.append(prompt + tokens[:-1])
-            asked.append([_IGNORED] * len(prompt) + wanted)
+            labels.append([_IGNORED] * len(prompt) + wanted)
         longest = max(len(row) for row in rows)
         self.tokens = torch.tensor([row + [_END] * (longest - len(row)) for row in rows])
-        self.asked = torch.tensor([row + [_IGNORED] * (longest - len(row)) for row in asked])
-        # The word at each position, or silence; and for each word that is asked, its positions.
+        self.labels = torch.tensor([row + [_IGNORED] * (longest - len(row)) for row in labels])
+        # The word at each position, or silence; and for each word of the labels, its positions.
         self.words = torch.full((len(utterances), positions), len(WORDS))
         self.looks = torch.zeros(len(utterances), longest, positions)
-        for i, said in enumerate(utterances):
-            for word, first, last in said.words:
+        for i, utterance in enumerate(utterances):
+            for word, first, last in utterance.words:
                 self.words[i, round(first * 50) : round(last * 50)] = _WORD[word]
-            places = [j for j, token in enumerate(asked[i]) if 0 <= token < len(WORDS)]
-            for place, (_, first, last) in zip(places, said.words, strict=True):
-                self.looks[i, place, max(0, round(first * 50) - 4) : round(last * 50) + 4] = 1
+            steps = [j for j, token in enumerate(labels[i]) if 0 <= token < len(WORDS)]
+            for step, (_, first, last) in zip(steps, utterance.words, strict=True):
+                self.looks[i, step, max(0, round(first * 50) - 4) : round(last * 50) + 4] = 1
 
 
 def batches(clips: list[Clip], seed: int) -> Iterator[Batch]:
@@ -113,8 +113,8 @@ def batches(clips: list[Clip], seed: int) -> Iterator[Batch]:
     chance = np.random.default_rng(seed)
     while True:
         seconds, count, _ = _BUCKETS[chance.choice(len(_BUCKETS), p=[b[2] for b in _BUCKETS])]
-        said = [speech_corpus.utterance(clips, chance, seconds) for _ in range(count)]
-        yield Batch(said, seconds, chance)
+        utterances = [speech_corpus.utterance(clips, chance, seconds) for _ in range(count)]
+        yield Batch(utterances, seconds, chance)
 
 
 def losses(model: Whisper, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -122,7 +122,7 @@ def losses(model: Whisper, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     audio, bias = model.encode(batch.mel, batch.begins)
     looks: list[Tensor] = []
     logits = model.decode(batch.tokens, audio, bias, looks)
-    read = functional.cross_entropy(logits.flatten(0, 1), batch.asked.flatten())
+    read = functional.cross_entropy(logits.flatten(0, 1), batch.labels.flatten())
     count = batch.words.shape[1]
     recognised = functional.cross_entropy(
         model.recognised(audio[:, :count]).flatten(0, 1), batch.words.flatten()
@@ -161,7 +161,7 @@ def write(model: Whisper, path: Path, quantization: str) -> None:
 
 
 def resume(model: Whisper, path: Path) -> None:
-    """Takes the weights of a file that `write` made; what asks the encoder begins anew."""
+    """Takes the weights of a file that `write` made; the encoder's head is new."""
     file = whisper.read(path)
     found = {}
     with path.open("rb") as stream:
@@ -221,7 +221,7 @@ def train(model: Whisper, clips: list[Clip], options: argparse.Namespace) -> Non
             group["lr"] = options.rate * factor
         found = losses(model, next(stream))
         stepper.zero_grad()
-        # A head that begins anew would only undo what the encoder knows.
+        # A head that starts from scratch would only undo what the encoder has learned.
         recognised = 0.5 if options.resume is None else 0
         (found[0] + recognised * found[1] + 0.2 * found[2]).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -56,12 +56,12 @@ def tiny_config(tokenizer: Tokenizer, hidden: int, layers: int) -> LlamaConfig:
 
 
 def loss_of(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
-    """Mean cross-entropy of the asked tokens; only their logits are computed."""
+    """Mean cross-entropy of the tokens in the loss mask; only their logits are computed."""
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model(input_ids=batch.token_ids[:, :-1], use_cache=False).last_hidden_state
-        asked = batch.asked[:, 1:]
-        logits = model.lm_head(hidden[asked])
-    return torch.nn.functional.cross_entropy(logits.float(), batch.token_ids[:, 1:][asked])
+        loss_mask = batch.loss_mask[:, 1:]
+        logits = model.lm_head(hidden[loss_mask])
+    return torch.nn.functional.cross_entropy(logits.float(), batch.token_ids[:, 1:][loss_mask])
 
 
 def optimizers(model: LlamaForCausalLM, rate: float) -> list[torch.optim.Optimizer]:

@@ -59,21 +59,21 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
-def write(name: str, place: Path) -> Path:
-    """The model `name` as it is published, in the folder `place`; what to package of it."""
+def write(name: str, folder: Path) -> Path:
+    """The model `name` as it is published, in `folder`; the path to package."""
     family = FAMILIES[name]
-    place.mkdir(parents=True)
+    folder.mkdir(parents=True)
     if family.parts is None:
-        return random_flux.write(place / "model.safetensors", name)
+        return random_flux.write(folder / "model.safetensors", name)
     for part, shapes in family.parts().items():
         # GGUF has four axes, and the VAE that was made for video five.
         is_quantized = family.is_quantized and max(map(len, shapes.values())) <= 4
-        path = place / f"{part}.{'gguf' if is_quantized else 'safetensors'}"
+        path = folder / f"{part}.{'gguf' if is_quantized else 'safetensors'}"
         path.parent.mkdir(parents=True, exist_ok=True)
         (files.write_quantized if is_quantized else files.write)(path, shapes)
     if family.pipeline is not None:
-        _write_configs(place, family.pipeline)
-    return place
+        _write_configs(folder, family.pipeline)
+    return folder
 
 
 def parameters(name: str) -> int:
@@ -83,9 +83,9 @@ def parameters(name: str) -> int:
     return sum(math.prod(shape) for part in shapes for shape in part.values())
 
 
-def _write_configs(place: Path, pipeline: str) -> None:
-    there = [name for name in unets.CLASSES if (place / name).is_dir()]
+def _write_configs(folder: Path, pipeline: str) -> None:
+    there = [name for name in unets.CLASSES if (folder / name).is_dir()]
     for name in there:
-        (place / name / "config.json").write_text(json.dumps(unets.CONFIGS[name]))
+        (folder / name / "config.json").write_text(json.dumps(unets.CONFIGS[name]))
     index = {"_class_name": pipeline, **{name: unets.CLASSES[name] for name in there}}
-    (place / "model_index.json").write_text(json.dumps(index))
+    (folder / "model_index.json").write_text(json.dumps(index))

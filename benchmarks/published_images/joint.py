@@ -34,7 +34,7 @@ def sd3() -> dict[str, Shapes]:
     }
     for layer in range(layers):
         for half in ("x", "context"):
-            # After the last layer nobody asks for the words.
+            # After the last layer the text stream is not used.
             is_last = half == "context" and layer == layers - 1
             block = f"joint_blocks.{layer}.{half}_block."
             rows = (2 if is_last else 6) * width
