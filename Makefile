@@ -12,7 +12,9 @@ SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loa
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-quickstart: setup ## install, build the runtime, package the built-in model, ask it, measure it
+quickstart: $(VENV)/installed-tools ## install, build the runtime, package the built-in model, ask it, measure it
+	@test -e $(VENV)/installed || $(BIN)/python -m sphere_edge.toolchain.early $(MAKE) --no-print-directory setup
+	@$(MAKE) --no-print-directory setup
 	@$(BIN)/sphere-edge quickstart
 
 setup: $(VENV)/installed ## install into .venv, nothing else
@@ -52,6 +54,11 @@ $(VENV)/bin/python:
 	  { echo 'error: sphere-edge needs Python 3.10 or newer; name one with `make PYTHON=python3.12 …`'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -qq --upgrade 'pip>=25.1'
+
+# What sphere_edge.toolchain.early compiles with.
+$(VENV)/installed-tools: constraints.txt | $(VENV)/bin/python
+	$(PIP) install -qq --constraint constraints.txt cmake ninja platformdirs psutil pydantic rich ziglang
+	@touch $@
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -qq --constraint constraints.txt --editable .
