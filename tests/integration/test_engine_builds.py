@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import wave
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from sphere_edge import packaging, profiles
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import Status
 from sphere_edge.run import ProgramFailedError, run
-from sphere_edge.toolchain import native, targets
+from sphere_edge.toolchain import archives, early, native, targets
 from tests import random_gguf, random_whisper
 
 
@@ -49,3 +51,11 @@ def test_other_models_are_refused_with_what_to_build(runner: Path, tmp_path: Pat
     refused = refusal(runner, "transcribe", speech, tmp_path / "silence.wav")
     assert refused["code"] == Status.UNSUPPORTED
     assert "audio" in refused["hint"]
+
+
+def test_archives_are_made_while_a_command_runs_whose_failure_counts() -> None:
+    command = [sys.executable, "-m", early.__name__, "sh", "-c", "echo installed; exit 7"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("installed\n", 7)
+    for part in early.PARTS:
+        assert list(archives.folder(part, targets.host()).glob("*.a"))
