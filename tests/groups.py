@@ -53,6 +53,21 @@ GROUPS: Mapping[str, Group] = {
             "tests/integration/test_families*.py",
         ),
     ),
+    "gpu": Group(
+        "more GPU families, arithmetics and model families on OpenCL",
+        (
+            *_PINS,
+            "native/src/tvm",
+            "sphere_edge/models",
+            "sphere_edge/compiler",
+            "sphere_edge/engines",
+            "sphere_edge/quantization",
+            "tests/attention_reference.py",
+            "tests/integration/opencl*.py",
+            "tests/integration/test_gpu_families.py",
+            "tests/integration/test_gpu_kernels.py",
+        ),
+    ),
     "sanitizers": Group(
         "the native core's own test programs, built with sanitizers for memory and for threads",
         (

@@ -115,7 +115,7 @@ class AudioMeasurement:
                 ("real-time factor", f"{self.real_time_factor:.3g}", "s of work per s"),
                 ("first segment", f"{self._median('first_segment_seconds'):.3g}", "s"),
                 ("load", f"{self.load_seconds:.3g}", "s"),
-                ("peak memory", human_bytes(self.peak_rss_bytes), self._beside_prediction),
+                ("peak memory", human_bytes(self.peak_rss_bytes), self._of_predicted),
             ],
             medians=medians,
             facts=[
@@ -128,7 +128,7 @@ class AudioMeasurement:
         )
 
     @property
-    def _beside_prediction(self) -> str:
+    def _of_predicted(self) -> str:
         predicted = self.predicted_peak_bytes
         return f"{self.peak_rss_bytes / predicted:.0%} of predicted" if predicted else ""
 

@@ -37,7 +37,7 @@ class Ratio:
     high: float | None
 
     def fails(self, below: float) -> bool | None:
-        """Whether all of the interval lies below `below`; None with too few samples to tell."""
+        """Whether all of the interval is below `below`; None with too few samples."""
         return None if self.high is None else self.high < below
 
     @property

@@ -15,7 +15,7 @@ from sphere_edge.errors import InternalError, ModelCorruptError
 
 _CHUNK_BYTES = 4 * 2**20
 
-# What a file is for follows from where it lies.
+# The role of a file follows from its path.
 _ROLES: dict[str, Role] = {"weights": "weights", "lib": "library", "tokenizer.gguf": "tokenizer"}
 _ROLES |= {
     "model.gguf": "model",
@@ -59,7 +59,7 @@ def open_inside(folder: Path, relative: str, sha256: str | None = None) -> IO[by
         if not is_blob and not real.is_relative_to(folder.resolve()):
             message = f"`{relative}` leads out of the bundle `{folder}`"
             raise ModelCorruptError(message, hint="get the bundle again from where it was made")
-        # Without blocking: a FIFO in the place of a file must not hang us.
+        # Without blocking: a FIFO instead of a file must not hang us.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
         message = f"`{relative}` is missing from the bundle `{folder}`"

@@ -95,7 +95,7 @@ class Audio(Part):
 
 
 class GpuCode(Part):
-    """Code for a GPU beside that for the CPU: the same functions, parameters and cache."""
+    """Code for a GPU in addition to that for the CPU: the same functions, parameters and cache."""
 
     backend: CompiledGpu
     # The shared library; for iOS the folder of the object files that the app links in.
@@ -112,7 +112,7 @@ class Image(Part):
     steps: Positive
     # How closely the prompt is followed; 1: without a comparison to the negative prompt.
     cfg_scale: Annotated[float, Field(ge=0, le=100)]
-    # The same for distilled models, which have learnt it; 0: not asked.
+    # The same for distilled models trained with it; 0: not used.
     guidance: Annotated[float, Field(ge=0, le=100)]
     # How far the schedule is shifted to noise; None: as the engine does it for the family.
     flow_shift: Annotated[float, Field(gt=0, le=100)] | None = None
@@ -149,7 +149,7 @@ class Memory(Part):
 
     @property
     def gpu_bytes(self) -> int:
-        """The part of the peak that lies on a GPU when the model runs there."""
+        """The part of the peak that is on the GPU when the model runs there."""
         return self.weights_bytes + self.kv_cache_bytes + self.workspace_bytes
 
 

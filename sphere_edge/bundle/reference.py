@@ -1,4 +1,4 @@
-"""What a bundle should answer, kept beside it: `reference.json` and `logits.f32` in one folder.
+"""The reference of a bundle, kept outside it: `reference.json` and `logits.f32` in one folder.
 
 Fixed tokens, the steps by which a device computes prefixes of them, and the right logits after some
 of them. `logits.f32` is little-endian float32 [rows, columns]: for each of `rows` the logits of the

@@ -22,7 +22,7 @@ class Verification:
 
 
 def verify(path: Path, progress: Progress = SILENT) -> Verification:
-    """Hashes every file of the bundle at `path`, a folder or a `.sphere` file, where it lies.
+    """Hashes every file of the bundle at `path`, a folder or a `.sphere` file.
 
     Raises ModelCorruptError naming all damaged and missing files, FormatMismatchError and
     NotFoundError as Bundle.open does.

@@ -1,4 +1,4 @@
-"""Writes a bundle beside its place and puts it there in one rename, or leaves nothing behind."""
+"""Writes a bundle under a temporary name and moves it in one rename, or leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class BundleWriter:
         self.output = output
         self._force = force
         self._progress = progress
-        place = output.absolute()
-        self.folder = place.with_name(f".{place.name}.partial")
-        self._packed = place.with_name(f".{place.name}.packed")
-        self._replaced = place.with_name(f".{place.name}.replaced")
+        target = output.absolute()
+        self.folder = target.with_name(f".{target.name}.partial")
+        self._packed = target.with_name(f".{target.name}.packed")
+        self._replaced = target.with_name(f".{target.name}.replaced")
         self._made_parents: list[Path] = []
         self._lock: int | None = None
 
@@ -86,7 +86,7 @@ class BundleWriter:
     def commit(
         self, draft: ManifestDraft, check: Callable[[Bundle], None] = lambda _: None
     ) -> Bundle:
-        """Hashes the files in `folder`, writes bundle.json and moves all of it into place.
+        """Hashes the files in `folder`, writes bundle.json and moves all of it into target.
 
         `check` gets the finished bundle before the move and may still refuse it by raising.
         """

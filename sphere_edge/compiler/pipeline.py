@@ -65,7 +65,7 @@ def _gpu_tir_passes() -> tuple[Any, Any, Any]:
     """From loops over groups and threads to kernels and the code that starts them.
 
     Left out of the stock list: ThreadSync, as every kernel has its own barriers for
-    each other, and what moves code across such places.
+    each other, and passes that move code across them.
     """
     bindings = [s_tir.transform.LiftThreadBinding(), s_tir.transform.UnifyThreadBinding()]
     return _lowering(bindings, [group_limits.verified]), _finalize_host, _finalize_device

@@ -223,9 +223,11 @@ def _silu(x: Floats) -> Floats:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    """1 / (1 + exp(-x)), written so that exp never overflows."""
-    small = np.exp(-np.abs(x))
-    y: Floats = np.where(x < 0, small, 1) / (1 + small)
+    # In one array, and held where exp does not overflow.
+    y: Floats = np.minimum(-x, 700.0)
+    np.exp(y, out=y)
+    y += 1
+    np.reciprocal(y, out=y)
     return y
 
 

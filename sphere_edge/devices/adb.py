@@ -138,7 +138,7 @@ class AdbDevice:
         """Waits a moment for the device to be ready; connects to it if it is in the network."""
         deadline = time.monotonic() + _SETTLE_S
         while not (state := self._state()).is_ready:
-            # A stale network entry stays "offline" for ever: take it out and connect anew.
+            # A stale network entry stays "offline" for ever: remove it and connect again.
             if ":" in self._serial and state.state in ("absent", "offline"):
                 if state.state == "offline":
                     self._client.disconnect(self._serial)

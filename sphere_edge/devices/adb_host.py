@@ -57,7 +57,7 @@ _ADVICE = {
     "offline": "plug it in again, or restart it; over the network: `adb disconnect` and connect",
     "no permissions": "this user may not open USB devices: install the udev rules "
     "(Debian, Ubuntu: `apt install android-sdk-platform-tools-common`), join the group "
-    "`plugdev`, log in anew and plug it in again",
+    "`plugdev`, log in again and plug it in again",
     "recovery": "it is in recovery mode: restart it into the system",
     "sideload": "it is in sideload mode: restart it into the system",
     "bootloader": "it is in the bootloader: restart it into the system",

@@ -70,10 +70,10 @@ class Device(Protocol):
         length_bytes: int | None = None,
         sent: Sent | None = None,
     ) -> None:
-        """Makes the file `remote` the same as `source`, whole or in one place.
+        """Makes the file `remote` the same as `source`, whole or in part.
 
-        With `offset_bytes` or `length_bytes`, bytes [offset, offset + length) go to the same place
-        of `remote`, and what it holds elsewhere stays; the offset is a multiple of 64 KiB.
+        With `offset_bytes` or `length_bytes`, bytes [offset, offset + length) go to the same
+        offset of `remote`, and the rest of it stays; the offset is a multiple of 64 KiB.
         The file is made if it is missing, its folder is not.
         Raises StorageError: full, read-only, not allowed, no such folder.
         """

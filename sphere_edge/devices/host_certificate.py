@@ -52,7 +52,7 @@ class HostCertificate:
         if not self.is_for_host:
             reason = "it is a user's, not a host's"
         elif self.critical_options:
-            reason = "it has conditions that nobody here understands"
+            reason = "it has critical options that are not supported"
         elif not self.valid_after <= time.time() < self.valid_before:
             reason = f"it is valid {_span(self.valid_after, self.valid_before)}"
         # A certificate without names would be one for every host.
@@ -62,7 +62,7 @@ class HostCertificate:
             return
         message = f"the host certificate of {device_uri} is refused: {reason}"
         hint = (
-            "have it issued anew (`ssh-keygen -s AUTHORITY -h -n NAMES …`) or set the clock here; "
+            "have it reissued (`ssh-keygen -s AUTHORITY -h -n NAMES …`) or set the clock here; "
             "HostKeyAlias gives a host another name"
         )
         raise errors.UnavailableError(message, hint=hint)

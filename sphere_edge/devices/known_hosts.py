@@ -62,12 +62,12 @@ class KnownHosts:
         if self.keys:
             message = (
                 f"the host key of {device_uri} has CHANGED; it now shows {seen}. "
-                "Either the device was set up anew or someone stands in between"
+                "Either the device was reinstalled or someone intercepts the connection"
             )
-            place = shlex.quote(str(self.found_in))
+            path = shlex.quote(str(self.found_in))
             hint = (
-                "compare the fingerprint on the device itself; only if it was set up anew:\n"
-                f"  ssh-keygen -R {shlex.quote(self.name)} -f {place}\n"
+                "compare the fingerprint on the device itself; only if it was reinstalled:\n"
+                f"  ssh-keygen -R {shlex.quote(self.name)} -f {path}\n"
                 "and then add the new key"
             )
             raise errors.UnavailableError(message, hint=hint)

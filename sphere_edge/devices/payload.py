@@ -1,4 +1,4 @@
-"""What lies in a bundle's folder on a device: bundle and runtime, and how both are used."""
+"""The content of a bundle's folder on a device, bundle and runtime, and how it is used."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def runtime_items(
 
 
 def runner(folder: str, command: str, words: Sequence[str]) -> list[str]:
-    """The command line that lets the runner in `folder` do `command` with the bundle beside it."""
+    """The command line that lets the runner in `folder` do `command` with the bundle there."""
     return [*starting(folder), command, f"{folder}/bundle", *words, "--json"]
 
 

@@ -67,9 +67,9 @@ def probe(device: Device, *, folder: str | None = None, sysfs: str = "/sys") -> 
     `sysfs` is where the device's sensors are looked for.
     Raises UnavailableError: no answer, or none that can be read.
     """
-    place = folder or device.default_store
-    place = place.removeprefix("~/") if place.startswith("~/") else place
-    completed = device.run(["sh", "-s", "--", place, sysfs], stdin=_SCRIPT.encode(), timeout_s=30)
+    path = folder or device.default_store
+    path = path.removeprefix("~/")
+    completed = device.run(["sh", "-s", "--", path, sysfs], stdin=_SCRIPT.encode(), timeout_s=30)
     return parse(completed.stdout, device.uri)
 
 

@@ -27,7 +27,7 @@ for file in "$sys"/class/hwmon/hwmon[0-9]*/temp[0-9]*_input; do
 done
 for file in "$sys"/class/hwmon/hwmon[0-9]*/curr[0-9]*_input; do
   number=${file##*/curr}
-  # INA3221 on Jetson: the rail's name stands beside its voltage.
+  # INA3221 on Jetson: the rail's name is with its voltage.
   sensor current "$file" "$(first "${file%_input}_label" "${file%/*}/in${number%_input}_label" "${file%/*}/name")"
 done
 for file in "$sys"/class/hwmon/hwmon[0-9]*/in[0-9]*_input; do

@@ -34,7 +34,7 @@ _JUMP = re.compile(
 
 @dataclass
 class Connection:
-    """The transport to the host, and what it stands on: the jump hosts' transports or a proxy."""
+    """The transport to the host, and those below it: the jump hosts' transports or a proxy."""
 
     transport: paramiko.Transport
     below: Connection | None = None
@@ -257,7 +257,7 @@ def _keys(host: SshHost, ask: Ask | None, tried: list[str]) -> Iterator[tuple[st
 
 
 def _load(path: Path, ask: Ask | None) -> paramiko.PKey:
-    """The private key in `path` with its certificate, if one lies beside it."""
+    """The private key in `path` with its certificate, if there is one."""
     kinds = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
     passphrase: str | None = None
     failure: Exception | None = None

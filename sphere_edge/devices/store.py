@@ -74,7 +74,7 @@ class Deployed:
 
 
 class Store:
-    """The store in the folder `root` of `device` (by default the device's own place for it)."""
+    """The store in the folder `root` of `device` (by default the device's own)."""
 
     def __init__(
         self,
@@ -188,7 +188,7 @@ class Store:
         raise errors.NotFoundError(message, hint=f"deployed there: {names}")
 
     def folder(self, name: str) -> str:
-        """Where the current bundle of `name` lies on the device. Raises NotFoundError."""
+        """The folder of the current bundle of `name` on the device. Raises NotFoundError."""
         return f"{self.root}/bundles/{self.find(name).bundle}"
 
     def remove(self, name: str) -> int:

@@ -42,7 +42,7 @@ current_of() { # line $2 of pointer file $1, if it can be a bundle's
   case $line in *[!0-9a-f]*) ;; *) echo "$line" ;; esac
 }
 
-place() { # blob $1 as file $2 of the bundle folder $3, at once also where another file is
+link_into() { # blob $1 as file $2 of the bundle folder $3, at once also where another file is
   case $2 in */*) mkdir -p "$3/${2%/*}" || fail 20 ;; esac
   rm -f "$3/$2.new"
   # A hard link is the file itself to whoever opens the bundle. Where those are forbidden, as to
@@ -63,7 +63,7 @@ replace() { # in every bundle, the damaged file that was linked to blob $1
   for list in "$root"/bundles/*/files.sha256; do
     [ -f "$list" ] || continue
     while read -r blob path; do
-      if [ "$blob" = "$1" ]; then place "$blob" "$path" "${list%/files.sha256}"; fi
+      if [ "$blob" = "$1" ]; then link_into "$blob" "$path" "${list%/files.sha256}"; fi
     done <"$list"
   done
 }
@@ -134,14 +134,14 @@ case $action in
     mkdir -p "$new" || fail 20
     while read -r blob path; do
       [ -f "$root/blobs/$blob" ] || die 24 "no blob $blob"
-      place "$blob" "$path" "$new"
+      link_into "$blob" "$path" "$new"
     done <"$list"
     mv -f "$list" "$new/files.sha256" || fail 20
     # Content decides the name, so a bundle that is there is the same one; unless a file was lost.
     if [ -d "$root/bundles/$1" ]; then
       if (cd "$root/bundles/$1" && [ -f files.sha256 ] &&
         while read -r blob path; do [ -f "$path" ] || exit 1; done) <"$new/files.sha256"; then
-        # A power cut may have emptied the list that lies there.
+        # A power cut may have emptied the existing list.
         mv -f "$new/files.sha256" "$root/bundles/$1/files.sha256" || fail 20
         rm -rf "$new"
         exit 0

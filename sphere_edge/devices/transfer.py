@@ -12,7 +12,7 @@ from sphere_edge import errors
 from sphere_edge.devices.device import PART_BYTES, Device, Sent
 from sphere_edge.devices.lock import Lock
 
-# Waits before each attempt to come back; one that moves bytes again starts anew. Together about
+# Waits before each attempt to come back; one that moves bytes again starts over. Together about
 # as long as a phone takes to restart its adb, or a board its network.
 PATIENCE_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 # A blob that arrives damaged this often is not bad luck.
@@ -35,7 +35,7 @@ class Arrival(Protocol):
         """Whether it has arrived and been proved."""
 
     def arrived_bytes(self) -> int:
-        """How much of it lies there."""
+        """How many bytes of it are there."""
 
     def finish(self) -> bool:
         """Proves it and takes it in; False if it is damaged, and then it is gone."""
@@ -94,7 +94,7 @@ def send_blob(
 
 
 def _resume_at(arrived: int, size: int) -> int:
-    """Where to go on: whole parts count; a whole file is only proved; one too long starts anew."""
+    """Where to go on: whole parts count; a whole file is verified; one too long starts over."""
     if arrived == size:
         return size
     return arrived // PART_BYTES * PART_BYTES if arrived < size else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from sphere_edge.bundle.manifest import GpuCode
 from sphere_edge.compiler import cubin, kernels
 from sphere_edge.compiler.build import compile_module, compile_objects, is_linked_by_the_app
 from sphere_edge.compiler.target import CpuTarget, GpuTarget
-from sphere_edge.console import Progress, human_bytes
+from sphere_edge.console import SILENT, Progress, human_bytes
 from sphere_edge.errors import UnsupportedError
 from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.graph import Graph, Limits, trace
@@ -28,34 +29,38 @@ def symbol_prefix(name: str, backend: str = "cpu") -> str:
     return f"sphere_edge_{re.sub('[^A-Za-z0-9]', '_', name)}_{part}"
 
 
-def for_cpu(
-    model: Decoder, limits: Limits, target: CpuTarget, folder: Path, name: str, progress: Progress
-) -> Graph:
-    """Makes `folder` with the CPU's code; the graph says what the code takes."""
+@dataclass(frozen=True)
+class CodeRequest:
+    """The code to make: within which limits, of a model of which name, and in which folder."""
+
+    limits: Limits
+    name: str
+    folder: Path
+    progress: Progress = SILENT
+
+
+def for_cpu(model: Decoder, target: CpuTarget, request: CodeRequest) -> Graph:
+    """Makes the folder with the CPU's code; the graph says what the code takes."""
+    folder = request.folder
     folder.mkdir()
-    with progress.step(f"compiling for {target.isa}"):
-        graph = trace(model, limits)
+    with request.progress.step(f"compiling for {target.isa}"):
+        graph = trace(model, request.limits)
         if is_linked_by_the_app(target):
-            compile_objects(graph.module, target, folder, symbol_prefix(name))
+            compile_objects(graph.module, target, folder, symbol_prefix(request.name))
         else:
             compile_module(graph.module, target, folder / "model.so")
     return graph
 
 
 def for_gpu(
-    made: Family,
-    fmt: WeightFormat,
-    limits: Limits,
-    profile: DeviceProfile,
-    folder: Path,
-    name: str,
-    progress: Progress,
+    made: Family, fmt: WeightFormat, profile: DeviceProfile, request: CodeRequest
 ) -> GpuCode | None:
     """The same functions for the GPU; None if the profile uses none, or it cannot be compiled.
 
     The second is reported as a warning: NVRTC comes in wheels that not everybody has, there are
     no GPU kernels for some things yet, and a tensor or a kernel may be too large for the GPU.
     """
+    limits, folder, progress = request.limits, request.folder, request.progress
     if all(backend == "cpu" for backend in profile.backends):
         return None
     try:
@@ -69,7 +74,7 @@ def for_gpu(
             check_buffers(model, limits, target)
             module = trace(model, limits).module
             if linked_in:
-                prefix = symbol_prefix(name, target.kind)
+                prefix = symbol_prefix(request.name, target.kind)
                 compile_objects(module, target, folder / library, prefix)
             else:
                 compile_module(module, target, folder / library)

@@ -125,11 +125,9 @@ class _Fitted:
                 f"`{model.shape.vocab}`"
             )
             raise ModelCorruptError(message, hint="tokenizer and weights do not belong together")
-        lib = folder / "lib"
-        graph = compiled_code.for_cpu(model, limits, self.target, lib, source.name, progress)
-        gpu = compiled_code.for_gpu(
-            self.family, self.fmt, limits, profile, lib, source.name, progress
-        )
+        code = compiled_code.CodeRequest(limits, source.name, folder / "lib", progress)
+        graph = compiled_code.for_cpu(model, self.target, code)
+        gpu = compiled_code.for_gpu(self.family, self.fmt, profile, code)
         (folder / _WEIGHTS).mkdir()
         weights.convert(self.checkpoint, self.mappings, folder / _WEIGHTS, progress)
         draft = ManifestDraft(

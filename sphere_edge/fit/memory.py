@@ -9,9 +9,9 @@ workspace  what one prefill call holds at once, in float32: per token the residu
            token takes, and that expert's output), and int8 copies of what goes into matrices; and
            the logits of one call
 runtime    code, threads and the vocabulary: a round figure above what `sphere-edge bench` measures,
-           which prints this prediction beside the runner's real peak
+           which prints this prediction and the runner's real peak
 
-On a GPU with memory of its own, all but the runtime lies there and must fit there, too. The whole
+On a GPU with memory of its own, all but the runtime is there and must fit there, too. The whole
 peak is still asked of the RAM: the CPU takes over where the GPU fails.
 """
 
@@ -98,7 +98,7 @@ class Fit:
 
     @property
     def fits(self) -> bool:
-        """Whether the peak is within what one app may use there, on the GPU and beside it."""
+        """Whether the peak is within what one app may use there, in RAM and on the GPU."""
         return self.lacks_bytes == 0
 
     @property

@@ -8,7 +8,7 @@ prefill   every token multiplies and adds once per parameter:
 Williams, Waterman & Patterson 2009, "Roofline". Operations: of the GPU where the profile prefers
 it, twice its float32 figure where it computes in float16; otherwise of the CPU, performance cores *
 clock * operations per cycle, two 128-bit units per ARM core and two of 256 or 512 bits per x86
-core. What is measured lies below: half of the bandwidth and a third of the arithmetic are good.
+core. Measured speeds are lower: half of the bandwidth and a third of the arithmetic are good.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Adapted:
     def __init__(self, base: Tensors, folder: Path) -> None:
         """Raises NotFoundError, UnsupportedError (another kind of adapter), ModelCorruptError.
 
-        Everything the adapter holds must have its place in `base`: a part left out would be a
+        Everything in the adapter must belong to `base`: a part left out would be a
         model that nobody trained.
         """
         if not (folder / CONFIG).is_file():

@@ -35,9 +35,9 @@ _PIPELINES = frozenset(
         "QwenImagePipeline",
     }
 )
-# Parts that paint nothing.
+# Parts that take no part in generation.
 _ASIDE = ("tokenizer", "scheduler", "feature_extractor", "safety_checker")
-# What a VAE's numbers are divided by and what is added to them, by what paints.
+# Scale and shift of the VAE's latents, by the class of the diffusion model.
 _SCALES: Mapping[str, tuple[tuple[float, float], ...]] = {
     "UNet2DConditionModel": ((0.18215, 0), (0.13025, 0)),
     "SD3Transformer2DModel": ((1.5305, 0.0609),),
@@ -80,26 +80,29 @@ def parts(folder: Path) -> tuple[Part, ...]:
     ModelCorruptError, NotFoundError (a part or a file of one is missing).
     """
     components = _components(folder)
-    painter = _painter(folder, components)
-    is_unet = painter == "UNet2DConditionModel"
+    denoiser = _denoiser(folder, components)
+    is_unet = denoiser == "UNet2DConditionModel"
     flow_shift(folder)
     found: list[Part] = []
     for name, (_, kind) in components.items():
-        place = folder / name
+        part_folder = folder / name
         if name in ("unet", "transformer"):
-            diffusers_config.check(place, kind)
+            diffusers_config.check(part_folder, kind)
             prefix = DIFFUSERS_UNET if is_unet else prefix_of("diffusion_model", beside_unet=False)
-            found += (Part("diffusion_model", file, prefix, is_unet) for file in _files(place))
-        elif name == "vae":
-            _check_vae(place, kind, painter)
             found += (
-                Part("vae", file, prefix_of("vae", beside_unet=False)) for file in _files(place)
+                Part("diffusion_model", file, prefix, is_unet) for file in _files(part_folder)
+            )
+        elif name == "vae":
+            _check_vae(part_folder, kind, denoiser)
+            found += (
+                Part("vae", file, prefix_of("vae", beside_unet=False))
+                for file in _files(part_folder)
             )
         elif kind in _ENCODERS and name.startswith("text_encoder"):
-            found += _encoder(place, _ENCODERS[kind], beside_unet=is_unet)
+            found += _encoder(part_folder, _ENCODERS[kind], beside_unet=is_unet)
         else:
-            message = f"`{folder.name}` has a part that is not known: `{name}` of `{kind[:80]}`"
-            raise UnsupportedError(message, hint="take a model that paints from words")
+            message = f"`{folder.name}` has an unknown part: `{name}` of `{kind[:80]}`"
+            raise UnsupportedError(message, hint="use a text-to-image model")
     return tuple(sorted(found, key=lambda part: part.kind != "diffusion_model"))
 
 
@@ -114,11 +117,11 @@ def flow_shift(folder: Path) -> float | None:
     if not path.is_file():
         return None
     values = json_object.read(path, _LIMIT_BYTES)
-    painter = _painter(folder, components)
-    if painter == "UNet2DConditionModel":
+    denoiser = _denoiser(folder, components)
+    if denoiser == "UNet2DConditionModel":
         _check_betas(folder, values)
         return None
-    if painter not in _SHIFTED or values.get("use_dynamic_shifting") is True:
+    if denoiser not in _SHIFTED or values.get("use_dynamic_shifting") is True:
         return None
     shift = values.get("shift", _FLOW_SHIFT)
     if isinstance(shift, bool) or not isinstance(shift, (int, float)) or not 0 < shift <= 100:
@@ -147,7 +150,7 @@ def _components(folder: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _painter(folder: Path, components: Mapping[str, tuple[str, str]]) -> str:
+def _denoiser(folder: Path, components: Mapping[str, tuple[str, str]]) -> str:
     """The class of the diffusion model."""
     kinds = [components[name][1] for name in ("unet", "transformer") if name in components]
     missing = [] if kinds else ["diffusion model"]
@@ -165,25 +168,25 @@ def _painter(folder: Path, components: Mapping[str, tuple[str, str]]) -> str:
     return kinds[0]
 
 
-def _check_vae(place: Path, kind: str, painter: str) -> None:
-    expected = _VAES.get(painter, "AutoencoderKL")
+def _check_vae(folder: Path, kind: str, denoiser: str) -> None:
+    expected = _VAES.get(denoiser, "AutoencoderKL")
     if kind != expected:
-        message = f"the VAE is of the class `{kind[:80]}`, and `{painter}` has an `{expected}`"
+        message = f"the VAE is of the class `{kind[:80]}`, and `{denoiser}` has an `{expected}`"
         raise UnsupportedError(message, hint="take the model's own VAE")
-    diffusers_config.check(place, kind)
-    if painter not in _SCALES:
+    diffusers_config.check(folder, kind)
+    if denoiser not in _SCALES:
         return
-    values = json_object.read(place / "config.json", _LIMIT_BYTES)
+    values = json_object.read(folder / "config.json", _LIMIT_BYTES)
     scales = (values.get("scaling_factor", 0.18215), values.get("shift_factor") or 0)
-    if scales not in _SCALES[painter]:
+    if scales not in _SCALES[denoiser]:
         message = f"the VAE is scaled by `{scales[0]}` and shifted by `{scales[1]}`"
-        raise UnsupportedError(message, hint=f"VAEs of a `{painter}` have others: take its own")
+        raise UnsupportedError(message, hint=f"VAEs of a `{denoiser}` have others: use its own")
 
 
-def _encoder(place: Path, encoder: _Encoder, *, beside_unet: bool) -> Iterator[Part]:
-    diffusers_config.check_encoder(place, encoder.model_types)
+def _encoder(folder: Path, encoder: _Encoder, *, beside_unet: bool) -> Iterator[Part]:
+    diffusers_config.check_encoder(folder, encoder.model_types)
     kind = encoder.kind
-    for file in _files(place):
+    for file in _files(folder):
         if kind in ("clip_l", "clip_g"):
             kind = _clip(file, kind)
         yield Part(kind, file, prefix_of(kind, beside_unet=beside_unet))
@@ -197,20 +200,20 @@ def _clip(file: Path, otherwise: Kind) -> Kind:
     return otherwise
 
 
-def _files(place: Path) -> list[Path]:
+def _files(folder: Path) -> list[Path]:
     """The safetensors of a part, one or all its shards; in full precision where there are both."""
-    names = sorted(place.glob("*.safetensors")) if place.is_dir() else []
+    names = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
     full = [path for path in names if "." not in path.stem]
     chosen = full or names
     if not chosen:
-        message = f"there are no safetensors files in `{place}`"
+        message = f"there are no safetensors files in `{folder}`"
         raise NotFoundError(message, hint="download the whole model, in safetensors")
-    indexes = [path for path in place.glob("*.safetensors.index.json") if full]
+    indexes = [path for path in folder.glob("*.safetensors.index.json") if full]
     if indexes:
         listed = shards.index_files(indexes[0])
         if any("-of-" in path.name for path in chosen):
-            return [shards.present(place, name) for name in listed]
-    return shards.numbered(place, chosen)
+            return [shards.present(folder, name) for name in listed]
+    return shards.numbered(folder, chosen)
 
 
 def _check_betas(folder: Path, values: Mapping[str, Any]) -> None:
@@ -230,5 +233,5 @@ def _check_betas(folder: Path, values: Mapping[str, Any]) -> None:
     for key, allowed in known.items():
         if key in values and values[key] not in allowed:
             message = f"scheduler_config.json says `{key}`: `{str(values[key])[:80]}`"
-            hint = "stable-diffusion.cpp paints otherwise; take the model's single file"
+            hint = "stable-diffusion.cpp computes this differently; use the model's single file"
             raise UnsupportedError(message, hint=hint)

@@ -1,7 +1,7 @@
 """Compares the values that stable-diffusion.cpp assumes with those of a diffusers folder's parts.
 
 Its own values are fixed in its source or seen in the tensors; a part with other values would be
-painted with wrongly, without a word. Keys and defaults are those of diffusers 0.38's classes.
+computed wrongly, without an error. Keys and defaults are those of diffusers 0.38's classes.
 """
 
 from __future__ import annotations
@@ -219,4 +219,4 @@ def _shown(folder: Path) -> str:
 
 def _refusal(folder: Path, key: str, value: Any, why: str) -> UnsupportedError:
     message = f"`{_shown(folder)}` says `{key}`: `{str(value)[:80]}`, {why}"
-    return UnsupportedError(message, hint="models of this kind paint something else here")
+    return UnsupportedError(message, hint="such models would generate other images here")

@@ -38,7 +38,7 @@ _KEPT = 3
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Location:
     """Where an expert's tensor lies: rows first, first + step, … of one expert of `fused`."""
 
     fused: str
@@ -59,7 +59,7 @@ class SeparateExperts:
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Raises ModelCorruptError where shapes do not belong together."""
         self._checkpoint = checkpoint
-        self._places: dict[str, _Place] = {}
+        self._locations: dict[str, _Location] = {}
         self._kept: OrderedDict[tuple[str, int], npt.NDArray[Any]] = OrderedDict()
         self._lock = threading.Lock()
         tensors: dict[str, TensorEntry] = {}
@@ -79,37 +79,37 @@ class SeparateExperts:
 
     def read(self, name: str, rows: slice | None = None) -> Floats:
         """As Tensors.read."""
-        place, wanted = self._places.get(name), rows or slice(None)
-        if place is None:
+        location, wanted = self._locations.get(name), rows or slice(None)
+        if location is None:
             return self._checkpoint.read(name, rows)
-        stored = self._stored(place.fused, place.expert)
-        own = slice(place.first, None, place.step)
-        if place.kind == "weight":
+        stored = self._stored(location.fused, location.expert)
+        own = slice(location.first, None, location.step)
+        if location.kind == "weight":
             return np.ascontiguousarray(stored[:, own].T[wanted], np.float32)
-        if place.kind == "bias":
+        if location.kind == "bias":
             return stored[own][wanted].astype(np.float32)
         octets = stored[own][wanted]
         codes = np.stack([octets & 15, octets >> 4], axis=-1).reshape(*octets.shape[:2], _GROUP)
         numbers: Floats = mxfp4.INTEGERS[codes]
-        numbers *= self._scales_of(place, wanted)[..., None]
+        numbers *= self._scales_of(location, wanted)[..., None]
         return numbers.reshape(len(numbers), -1)
 
     def read_stored(self, name: str, rows: slice | None = None) -> npt.NDArray[Any]:
         """As Tensors.read_stored."""
-        if name in self._places:
+        if name in self._locations:
             return self.read(name, rows)
         return self._checkpoint.read_stored(name, rows)
 
     def scales(self, name: str, rows: slice | None = None) -> Floats | None:
         """As Tensors.scales."""
-        place = self._places.get(name)
-        if place is None or place.kind != "mxfp4":
+        location = self._locations.get(name)
+        if location is None or location.kind != "mxfp4":
             return None
-        return self._scales_of(place, rows or slice(None))
+        return self._scales_of(location, rows or slice(None))
 
-    def _scales_of(self, place: _Place, rows: slice) -> Floats:
-        name = place.fused.removesuffix("_blocks") + "_scales"
-        scale = self._stored(name, place.expert)[place.first :: place.step][rows]
+    def _scales_of(self, location: _Location, rows: slice) -> Floats:
+        name = location.fused.removesuffix("_blocks") + "_scales"
+        scale = self._stored(name, location.expert)[location.first :: location.step][rows]
         if (scale == _NOT_A_NUMBER).any():
             message = f"a scale of `{name}` is not a number"
             raise ModelCorruptError(message, hint="download the model again")
@@ -161,7 +161,7 @@ class SeparateExperts:
                 tensor = f"{match['root']}.{expert}.{name}.{leaf}"
                 size = int(np.prod(own)) * max(1, entry.bytes // max(1, entry.elements))
                 tensors[tensor] = replace(entry, name=tensor, shape=own, bytes=size)
-                self._places[tensor] = _Place(entry.name, expert, first, step, kind)
+                self._locations[tensor] = _Location(entry.name, expert, first, step, kind)
 
 
 def _layers(fused: str) -> Iterator[tuple[str, int, int]]:

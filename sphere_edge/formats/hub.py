@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -74,23 +74,37 @@ def fetch(
     if not _REVISION.fullmatch(revision) or ".." in revision:
         message = f"invalid revision `{revision}`"
         raise InvalidArgumentError(message, hint="give a branch, a tag or a commit hash")
-    storage = _storage(repository, hub)
+    request = _Request(repository, revision, wanted, file, _storage(repository, hub), hub)
     if hub.local_files_only or os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
-        return _cached(repository, revision, file, storage, hub)
+        return _cached(request)
     try:
         commit, files = list_files(repository, revision, hub.endpoint)
     except UnavailableError as error:
         with suppress(NotFoundError):
-            return _cached(repository, revision, file, storage, hub)
+            return _cached(request)
         raise error
     if convertible and not any(item.name.endswith(".gguf") for item in files):
-        wanted = None
+        request = replace(request, wanted=None)
     try:
-        with _locked(storage):
-            return _fetch_files(repository, revision, commit, files, wanted, file, storage, hub)
+        with _locked(request.storage):
+            return _fetch_files(request, commit, files)
     except OSError as error:
-        message = f"the model cache `{storage}` cannot be written: {error.strerror or error}"
+        message = (
+            f"the model cache `{request.storage}` cannot be written: {error.strerror or error}"
+        )
         raise StorageError(message, hint="set HF_HOME to a folder with room") from error
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is fetched, the repository's folder in the cache, and how the hub is reached."""
+
+    repository: str
+    revision: str
+    wanted: str | None
+    file: str | None
+    storage: Path
+    hub: Hub
 
 
 def _storage(repository: str, hub: Hub) -> Path:
@@ -109,18 +123,19 @@ def _locked(storage: Path) -> Iterator[None]:
         yield
 
 
-def _cached(repository: str, revision: str, file: str | None, storage: Path, hub: Hub) -> Snapshot:
-    """The copy of `revision` in the cache, if all of it is there; raises NotFoundError."""
+def _cached(request: _Request) -> Snapshot:
+    """The copy of the revision in the cache, if all of it is there; raises NotFoundError."""
+    storage, revision = request.storage, request.revision
     commit, ref = revision, storage / "refs" / revision
     if ref.is_file():
         commit = ref.read_text(encoding="utf-8").strip()
-    places = [storage / "snapshots" / commit]
-    if hub.headers_only:
-        places.append(_headers_folder(storage, commit))
-    for folder in places:
-        if _COMMIT.fullmatch(commit) and folder.is_dir() and _is_complete(folder, file):
+    folders = [storage / "snapshots" / commit]
+    if request.hub.headers_only:
+        folders.append(_headers_folder(storage, commit))
+    for folder in folders:
+        if _COMMIT.fullmatch(commit) and folder.is_dir() and _is_complete(folder, request.file):
             return Snapshot(folder, commit)
-    message = f"`{repository}` at `{revision}` is not in the cache, and the hub was not asked"
+    message = f"`{request.repository}` at `{revision}` is not in the cache, and offline"
     raise NotFoundError(message, hint="go online once to download it")
 
 
@@ -142,20 +157,12 @@ def _is_complete(folder: Path, file: str | None) -> bool:
     return (folder / "config.json").is_file()
 
 
-def _fetch_files(
-    repository: str,
-    revision: str,
-    commit: str,
-    files: list[RemoteFile],
-    wanted: str | None,
-    file: str | None,
-    storage: Path,
-    hub: Hub,
-) -> Snapshot:
+def _fetch_files(request: _Request, commit: str, files: list[RemoteFile]) -> Snapshot:
+    repository, storage, hub = request.repository, request.storage, request.hub
     folder = storage / "snapshots" / commit
     download = Download(repository, commit, storage, hub.endpoint, hub.retry_delays_s)
     listed = {item.name: item for item in files if "/" not in item.name}
-    weights = _weights(repository, listed, wanted, file)
+    weights = _weights(repository, listed, request.wanted, request.file)
     if weights is None:
         # Small files first: they say whether the model is supported, and which shards it has.
         small = [item for name, item in listed.items() if _is_small(name)]
@@ -170,7 +177,7 @@ def _fetch_files(
     if hub.headers_only and not all(map(download.is_there, wanted_files)):
         return _fetch_headers(download, wanted_files, folder, _headers_folder(storage, commit), hub)
     _get(download, wanted_files, repository, hub)
-    _remember(storage, revision, commit)
+    _remember(storage, request.revision, commit)
     return Snapshot(folder, commit)
 
 

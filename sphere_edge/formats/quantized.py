@@ -286,8 +286,8 @@ def _nibbles(words: npt.NDArray[Any], order: tuple[int, ...]) -> npt.NDArray[np.
     """[rows, n] words as [rows, 8n] numbers 0..15; nibble k is number order[k] of its eight."""
     unsigned = np.ascontiguousarray(words).view(np.uint32)
     out = np.empty((*words.shape, 8), np.int32)
-    for nibble, place in enumerate(order):
-        out[..., place] = (unsigned >> np.uint32(4 * nibble)) & np.uint32(15)
+    for nibble, position in enumerate(order):
+        out[..., position] = (unsigned >> np.uint32(4 * nibble)) & np.uint32(15)
     return out.reshape(words.shape[0], -1)
 
 

@@ -269,7 +269,7 @@ def _span(path: Path, name: str, value: object) -> tuple[TensorEntry, int, int]:
 
 
 class Writer:
-    """Writes one .safetensors file slab by slab, beside its place, and renames it when it is whole.
+    """Writes one .safetensors file in slabs under a temporary name, and renames it at the end.
 
     `tensors` are (name, dtype, shape) in file order, dtype as in DTYPES or numpy's name for it. The
     data begin at a multiple of 64 bytes. Tensors may be written in any order and in slabs of whole

@@ -70,8 +70,3 @@ def _is_pickle_name(name: str) -> bool:
 def pickles(names: list[str]) -> list[str]:
     """The weight files among `names` that are pickles by their ending."""
     return [name for name in names if _is_pickle_name(name) and name != "training_args.bin"]
-
-
-def _other_task(name: str, task: str, evidence: str) -> UnsupportedError:
-    message = f"`{name}` is {task} ({evidence}), and only text models can be packaged so far"
-    return UnsupportedError(message)

@@ -33,7 +33,7 @@ _AGAIN = "download or convert the model again"
 
 
 @dataclass(frozen=True)
-class TensorPlace:
+class TensorLocation:
     """A tensor of `bytes` at `offset`; `shape` as numpy has it, `dtype` as `F16`."""
 
     name: str
@@ -58,7 +58,7 @@ class WhisperFile:
     weights_bytes: int
     # Of all that comes before the tensors.
     head_bytes: int
-    tensors: tuple[TensorPlace, ...]
+    tensors: tuple[TensorLocation, ...]
 
     @property
     def languages(self) -> int:
@@ -146,7 +146,7 @@ class _Reader:
         for _ in range(self._number(sizes["vocab_size"])):
             self._skip(self._number(_LONGEST_WORD_BYTES))
 
-    def _tensors(self) -> list[TensorPlace]:
+    def _tensors(self) -> list[TensorLocation]:
         tensors = []
         while self._file.tell() < self._size:
             axes, length, kind = self._number(3), self._number(_LONGEST_NAME_BYTES), self._number()
@@ -157,9 +157,9 @@ class _Reader:
             if not shape or not 0 < count <= _LARGEST or shape[0] % block:
                 self._fail(f"the shape of tensor `{name}` is `{shape}`")
             size = count // block * block_bytes
-            place = TensorPlace(name, dtype, shape[::-1], size, self._file.tell())
+            location = TensorLocation(name, dtype, shape[::-1], size, self._file.tell())
             self._skip(size)
-            tensors.append(place)
+            tensors.append(location)
         return tensors
 
     def _number(self, greatest: int = _LARGEST) -> int:

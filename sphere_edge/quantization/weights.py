@@ -179,23 +179,6 @@ class WeightFormat:
         )
 
 
-@dataclass(frozen=True)
-class ErrorFigures:
-    """What a format loses: root mean square error over that of the weights, largest error."""
-
-    relative: float
-    largest: float
-
-
-def error_figures(weight: Floats, fmt: WeightFormat) -> ErrorFigures:
-    """The error of storing `weight` [rows, columns] in `fmt`."""
-    difference = fmt.unpack(fmt.pack(weight), *weight.shape) - weight
-    power = float(np.square(weight, dtype=np.float64).sum())
-    lost = float(np.square(difference, dtype=np.float64).sum())
-    relative = (lost / power) ** 0.5 if power > 0 else 0.0
-    return ErrorFigures(relative, float(np.abs(difference).max()))
-
-
 def _rows_first(blocked: Floats) -> Floats:
     """[blocks, words, row_block, columns per word] as [rows, columns]."""
     blocks, words, row_block, each = blocked.shape

@@ -9,7 +9,6 @@ import goldens
 
 from sphere_edge.bundle.manifest import GpuCode
 from sphere_edge.compiler.target import CpuTarget
-from sphere_edge.console import SILENT
 from sphere_edge.engines import compiled_code
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.models.graph import Limits
@@ -30,6 +29,7 @@ def compiled(
     made = family(ModelConfig.read(path), 512)
     limits = Limits(512, 64, 32, kv_dtype)
     weights = host.weight_format(fmt)
-    code = compiled_code.for_gpu(made, weights, limits, profile, folder, name, SILENT)
+    request = compiled_code.CodeRequest(limits, name, folder)
+    code = compiled_code.for_gpu(made, weights, profile, request)
     assert code is not None
     return code, folder / Path(code.library).name

@@ -108,7 +108,7 @@ def test_a_kernel_compiled_wrong_is_named(bundle, tmp_path):
 
 
 def _with_library(bundle: Bundle, folder: Path) -> Bundle:
-    """A copy of the bundle with another library, its size told right."""
+    """A copy of the bundle with another library, with its right size in the manifest."""
     copy = shutil.copytree(bundle.folder, folder / "broken")
     shutil.move(folder / "model.so", copy / "lib" / "model.so")
     document = json.loads((copy / "bundle.json").read_text())

@@ -94,10 +94,10 @@ def test_deploy_falls_back_to_the_cpu_and_the_runtime_there_obeys(
     store = str(tmp_path / "store")
     run = sphere_edge("deploy", wrong, "--device", "local", "--store", store)
     assert run.returncode == 0, run.stderr
-    said = " ".join(run.stderr.split())
-    assert "does not match its reference on local (opencl)" in said
-    assert "cpu is used instead" in said
-    assert "certified on cpu" in said
+    output = " ".join(run.stderr.split())
+    assert "does not match its reference on local (opencl)" in output
+    assert "cpu is used instead" in output
+    assert "certified on cpu" in output
     folder = Store(LocalDevice(), store).folder("tiny")
     results = on_device.kept(LocalDevice(), folder)
     assert [(one.backend, one.certified) for one in results.results] == [
@@ -120,17 +120,17 @@ def test_deploy_falls_back_to_the_cpu_and_the_runtime_there_obeys(
 def test_certify_tells_of_every_backend_and_run_takes_the_one_that_is_right(wrong: Path) -> None:
     run = sphere_edge("certify", wrong, "--short", "--repeat", "1", "--json")
     assert run.returncode == 0, run.stderr
-    told = json.loads(run.stdout)
-    assert told["backend"] == "cpu"
-    assert [(one["backend"], one["certified"]) for one in told["results"]] == [
+    document = json.loads(run.stdout)
+    assert document["backend"] == "cpu"
+    assert [(one["backend"], one["certified"]) for one in document["results"]] == [
         ("opencl", False),
         ("cpu", True),
     ]
     assert "does not match its reference on this machine (opencl)" in " ".join(run.stderr.split())
     words = ("run", wrong, "Hi", "--raw", "--max-tokens", "2", "--json")
-    said = json.loads(sphere_edge(*words).stdout)
-    assert said["backend"] == "cpu"
-    assert said["backend_reason"].startswith("`opencl` failed on opencl: logits differ")
+    output = json.loads(sphere_edge(*words).stdout)
+    assert output["backend"] == "cpu"
+    assert output["backend_reason"].startswith("`opencl` failed on opencl: logits differ")
     bench = ("bench", wrong, "--prompt-tokens", "4", "--new-tokens", "2", "--repeat", "1")
     shown = " ".join(sphere_edge(*bench, "--backend", "opencl").stderr.split())
     assert "answers: failed on opencl" in shown

@@ -22,7 +22,10 @@ FAMILIES = {"qwen2": "qwen2_upper_layers_slide", "gemma": "gemma_one_kv_head"}
 EXACT = PackageOptions(quantization="f32", context_tokens=128, kv_dtype="float32")
 
 
-@pytest.fixture(scope="module", params=["llama", *FAMILIES])
+@pytest.fixture(
+    scope="module",
+    params=["llama", *(pytest.param(name, marks=pytest.mark.group("gpu")) for name in FAMILIES)],
+)
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     device()
     if request.param == "llama":

@@ -86,7 +86,14 @@ def _name(gpu):
     return f"{gpu[0]}-{'f16' if gpu[1] else 'f32'}"
 
 
-@pytest.fixture(scope="module", params=GPUS, ids=_name)
+def _cases():
+    """All GPUs; one of each arithmetic also where the kernels have not changed."""
+    for gpu in GPUS:
+        marks = () if gpu in (("generic", False), ("adreno", True)) else pytest.mark.group("gpu")
+        yield pytest.param(gpu, marks=marks, id=_name(gpu))
+
+
+@pytest.fixture(scope="module", params=_cases())
 def gpu(request):
     return request.param
 

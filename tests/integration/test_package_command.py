@@ -29,12 +29,12 @@ FRANCE = "What is the capital of France?"
 
 @pytest.fixture(scope="session")
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The built-in model for this machine: what `package --json` said of it."""
+    """The built-in model for this machine: what `package --json` reports."""
     folder = tmp_path_factory.mktemp("packaged")
     run = sphere_edge("package", "tiny", "--json", cwd=folder, timeout_s=TIMEOUT_S)
     assert run.returncode == 0, run.stderr
-    said: dict[str, Any] = json.loads(run.stdout)
-    return {**said, "path": folder / said["path"]}
+    report: dict[str, Any] = json.loads(run.stdout)
+    return {**report, "path": folder / report["path"]}
 
 
 @pytest.fixture
@@ -82,10 +82,10 @@ def test_it_answers_from_its_bundle(packaged: dict[str, Any]) -> None:
     assert run.returncode == 0, run.stderr
     assert "Paris" in run.stdout
     as_json = sphere_edge("run", packaged["path"], "-", "--json", "--seed", "7", stdin=FRANCE)
-    said = json.loads(as_json.stdout)
-    assert said["seed"] == 7
-    assert said["prompt_tokens"] > 0
-    assert said["completion_tokens"] > 0
+    report = json.loads(as_json.stdout)
+    assert report["seed"] == 7
+    assert report["prompt_tokens"] > 0
+    assert report["completion_tokens"] > 0
 
 
 def test_a_text_is_continued_without_the_template(packaged: dict[str, Any]) -> None:
@@ -180,11 +180,11 @@ def test_a_benchmark_puts_predicted_beside_measured(
     words = ["bench", packaged["path"], "--prompt-tokens", "16,32", "--new-tokens", "8"]
     run = sphere_edge(*words, "--repeat", "2", "--report", report, "--json")
     assert run.returncode == 0, run.stderr
-    said = json.loads(run.stdout)
-    titles = {(one["name"], one["tokens"]): len(one["samples"]) for one in said["series"]}
+    document = json.loads(run.stdout)
+    titles = {(one["name"], one["tokens"]): len(one["samples"]) for one in document["series"]}
     assert titles[("prefill", 16)] == titles[("prefill", 32)] == titles[("decode", 8)] == 2
-    assert said["memory"]["predicted"]["peak_bytes"] == packaged["memory"]["peak_bytes"]
-    assert said["memory"]["peak_rss_bytes"] > packaged["memory"]["weights_bytes"]
+    assert document["memory"]["predicted"]["peak_bytes"] == packaged["memory"]["peak_bytes"]
+    assert document["memory"]["peak_rss_bytes"] > packaged["memory"]["weights_bytes"]
     assert "<svg" in report.read_text()
 
 

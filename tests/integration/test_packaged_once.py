@@ -38,9 +38,9 @@ def test_a_model_is_packaged_once_and_again_when_it_changes(
     words = ["run", "capitals", FRANCE, "--temperature", "0"]
     for is_new in (True, False):
         assert __main__.main(words) == 0
-        said = capsys.readouterr()
-        assert said.out == "The capital of France is Paris.\n"
-        assert (SAID in said.err) == is_new
+        output = capsys.readouterr()
+        assert output.out == "The capital of France is Paris.\n"
+        assert (SAID in output.err) == is_new
     (first,) = made_of("capitals")
     assert __main__.main(["bench", str(model), "--repeat", "1", "--json"]) == 0
     measured = capsys.readouterr()

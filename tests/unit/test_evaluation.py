@@ -175,9 +175,9 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
 def test_the_json_has_every_position_and_no_infinity() -> None:
     one = subject(1)
     short = compare(one, subject(1, 0.1), windows.of_text(list(range(11)) * 3, None, 64))
-    told = json.loads(json.dumps(short.as_json(), allow_nan=False))
-    assert len(told["kl_divergence_by_position"]) == told["positions"] == 32
-    assert told["kl_divergence"]["low"] is None
+    document = json.loads(json.dumps(short.as_json(), allow_nan=False))
+    assert len(document["kl_divergence_by_position"]) == document["positions"] == 32
+    assert document["kl_divergence"]["low"] is None
     assert isinstance(short.summary("a text"), Quality)
 
 

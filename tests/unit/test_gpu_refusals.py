@@ -57,7 +57,8 @@ def compiled_for_gpu(
     fmt = GpuTarget.of(profile).weight_format("q4")
     made = family(ModelConfig({"model_type": "llama", **SIZES}), 128)
     most = Limits(context_tokens, 64, 32)
-    return compiled_code.for_gpu(made, fmt, most, profile, folder, "small", progress)
+    request = compiled_code.CodeRequest(most, "small", folder, progress)
+    return compiled_code.for_gpu(made, fmt, profile, request)
 
 
 @pytest.mark.parametrize(

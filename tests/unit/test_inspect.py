@@ -24,7 +24,7 @@ CONFIG = {
 }
 
 
-def told(model: Path) -> dict[str, object]:
+def inspected(model: Path) -> dict[str, object]:
     run = in_process("inspect", model, "--json")
     assert run.returncode == 0, run.stderr
     found: dict[str, object] = json.loads(run.stdout)
@@ -32,20 +32,20 @@ def told(model: Path) -> dict[str, object]:
 
 
 def test_a_packed_checkpoint_is_counted_in_weights(tmp_path: Path) -> None:
-    said = {"quant_method": "gptq", "bits": 4, "group_size": 32}
-    (tmp_path / "config.json").write_text(json.dumps({**CONFIG, "quantization_config": said}))
+    quantized = {"quant_method": "gptq", "bits": 4, "group_size": 32}
+    (tmp_path / "config.json").write_text(json.dumps({**CONFIG, "quantization_config": quantized}))
     embedding = np.zeros((100, 64), np.float16)
     numbers = made.whole_numbers(24, 64, 32, symmetric=True)
     index = np.arange(64) // 32
     matrix = made.gptq("model.layers.0.mlp.up_proj", *numbers, index=index)
     arrays = {"model.embed_tokens.weight": ("f16", embedding), **matrix}
     made.write(tmp_path / "model.safetensors", arrays)
-    assert told(tmp_path)["parameters"] == 100 * 64 + 24 * 64
+    assert inspected(tmp_path)["parameters"] == 100 * 64 + 24 * 64
 
 
 def test_a_gguf_shows_its_metadata_and_tensors(tmp_path: Path) -> None:
     path = random_gguf.write(tmp_path / "some.gguf")
-    found = told(path)
+    found = inspected(path)
     assert found["metadata"]["general.architecture"] == "llama"  # type: ignore[index]
     assert found["metadata"]["tokenizer.ggml.tokens"][-1] == "<|assistant|>"  # type: ignore[index]
     assert found["tensors"] == {"f32": 2 * 9 + 3}
@@ -62,9 +62,9 @@ def test_a_gguf_shows_its_metadata_and_tensors(tmp_path: Path) -> None:
 
 
 def test_a_split_gguf_is_shown_whole(tmp_path: Path) -> None:
-    whole = told(random_gguf.write(tmp_path / "whole.gguf"))
+    whole = inspected(random_gguf.write(tmp_path / "whole.gguf"))
     first = random_gguf.write(tmp_path / "split.gguf", tensors_a_part=8)
-    split = told(first)
+    split = inspected(first)
     assert split["parts"] == 3
     assert split["parameters"] == whole["parameters"]
     assert split["weights_bytes"] == whole["weights_bytes"]
@@ -85,7 +85,7 @@ def test_hostile_metadata_stay_data(tmp_path: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    found = told(tmp_path / "model.gguf")
+    found = inspected(tmp_path / "model.gguf")
     assert found["generates_text"] is False
     assert found["metadata"]["evil.number"] == "nan"  # type: ignore[index]
     shown = in_process("inspect", tmp_path / "model.gguf").stdout

@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).parent.parent / "data" / "golden.bundle"
 
 
 @pytest.mark.parametrize(
-    ("profile", "first", "gpu", "told"),
+    ("profile", "first", "gpu", "expected"),
     [
         ("pixel8", "cpu", None, "the CPU: Mali-G715 MC7 is not used yet"),
         (
@@ -37,7 +37,7 @@ GOLDEN = Path(__file__).parent.parent / "data" / "golden.bundle"
     ],
 )
 def test_a_gpu_is_called_unused_only_where_the_bundle_has_no_code_for_it(
-    profile: str, first: str, gpu: str | None, told: str | None
+    profile: str, first: str, gpu: str | None, expected: str | None
 ) -> None:
     manifest = read_manifest(GOLDEN)
     assert manifest.tvm is not None
@@ -50,7 +50,7 @@ def test_a_gpu_is_called_unused_only_where_the_bundle_has_no_code_for_it(
             ),
         }
     )
-    assert processor(made, profiles.load(profile)) == told
+    assert processor(made, profiles.load(profile)) == expected
 
 
 @pytest.mark.parametrize("asked", [{"bits": 5.0}, {"as_gguf": True}, {"context_tokens": 9}])

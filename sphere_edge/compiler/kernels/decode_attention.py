@@ -38,9 +38,11 @@ def decode_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
 
         with tir.code():
             kv_splits = (context + (_SPLIT_KEYS - 1)) // _SPLIT_KEYS
-            partial = tir.scratch(kv_splits * (heads * spec.head_dim))
-            largest = tir.scratch(kv_splits * heads)
-            total = tir.scratch(kv_splits * heads)
+            results = _Results(
+                partial=tir.scratch(kv_splits * (heads * spec.head_dim)),
+                largest=tir.scratch(kv_splits * heads),
+                total=tir.scratch(kv_splits * heads),
+            )
             end = tir.bind(tir.load(position, 0) + 1)
             start = tir.const(0, "int32")
             if spec.window is not None:
@@ -58,11 +60,20 @@ def decode_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
                 )
                 base = tir.bind(task // spec.kv_heads * heads)
                 split.score(q, keys)
-                split.exponentiate(base, largest, total)
-                split.weigh(values, base, partial)
-            _merge(isa, spec, count, partial, largest, total, sinks, y)
+                split.exponentiate(base, results)
+                split.weigh(values, base, results)
+            _Merge(isa, spec, count, results, sinks).write(y)
 
     return tir.function(body)
+
+
+@dataclass(frozen=True)
+class _Results:
+    """Of each split and head: unnormalized output, largest score, sum of exponentials."""
+
+    partial: Buffer
+    largest: Buffer
+    total: Buffer
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,7 @@ class _KvSplit:
                 score = score * tir.const(self.spec.scale)
                 tir.store(self.scores, head * _SPLIT_KEYS + index, score)
 
-    def exponentiate(self, base: Value, largest: Buffer, total: Buffer) -> None:
+    def exponentiate(self, base: Value, results: _Results) -> None:
         """Scores become exp(score - largest of the head)."""
         lanes = self.isa.lanes
         steps = tir.bind((self.count + (lanes - 1)) // lanes)
@@ -131,12 +142,12 @@ class _KvSplit:
                 tir.store(self.scores, at, weight, lanes)
                 tir.store(state, 0, tir.load(state, 0, lanes) + weight, lanes)
             query = base + self.kv_head * self.group + head
-            tir.store(largest, query, highest)
+            tir.store(results.largest, query, highest)
             added = tir.fold(tir.bind(tir.load(state, 0, lanes)), lanes, lambda a, b: a + b)
-            tir.store(total, query, added)
+            tir.store(results.total, query, added)
 
-    def weigh(self, values: Buffer, base: Value, partial: Buffer) -> None:
-        """Sums of the values, weighted by the scores, into `partial`."""
+    def weigh(self, values: Buffer, base: Value, results: _Results) -> None:
+        """Sums of the values, weighted by the scores, into `results`."""
         lanes, chunks = self.lanes, self.spec.head_dim // self.lanes
         # As many heads at a time as sums fit into registers.
         together = max(1, min(self.group, self.isa.sums // chunks))
@@ -157,7 +168,7 @@ class _KvSplit:
                 row = (base + self.kv_head * self.group + member) * self.spec.head_dim
                 for chunk in range(chunks):
                     value = tir.load(sums, (number * chunks + chunk) * lanes, lanes)
-                    tir.store(partial, row + chunk * lanes, value, lanes)
+                    tir.store(results.partial, row + chunk * lanes, value, lanes)
 
     def _row(self, cache: Buffer, index: Value, feature: int, lanes: int) -> Value:
         return read_cache(self.isa, cache, (self.kv_head, self.first + index, feature), lanes)
@@ -177,45 +188,47 @@ def softcapped(score: Value, cap: float, lanes: int) -> Value:
     return tir.bind(arithmetic.tanh(inner, lanes) * tir.const(cap, lanes=lanes))
 
 
-def _merge(
-    isa: Isa,
-    spec: Attention,
-    count: Value,
-    partial: Buffer,
-    largest: Buffer,
-    total: Buffer,
-    sinks: Buffer | None,
-    y: Buffer,
-) -> None:
+@dataclass(frozen=True)
+class _Merge:
     """Adds up the splits of each head, each scaled to the largest score of all.
 
     A sink is one more split, which has a score and no value.
     """
-    lanes = isa.divisor_lanes(spec.head_dim)
-    with tir.serial(spec.query_heads) as head:
-        state = tir.local(2)
-        tir.store(state, 0, tir.const(MASKED) if sinks is None else tir.load(sinks, head))
-        with tir.serial(count) as split:
-            highest = tir.load(largest, split * spec.query_heads + head)
-            tir.store(state, 0, tir.maximum(tir.load(state, 0), highest))
-        begin = tir.const(0.0)
-        if sinks is not None:
-            begin = arithmetic.exp(tir.load(sinks, head) - tir.load(state, 0), 1)
-        tir.store(state, 1, begin)
-        sums = tir.local(spec.head_dim)
-        for chunk in range(spec.head_dim // lanes):
-            tir.store(sums, chunk * lanes, tir.zeros(lanes), lanes)
-        with tir.serial(count) as split:
-            row = tir.bind(split * spec.query_heads + head)
-            factor = arithmetic.exp(tir.load(largest, row) - tir.load(state, 0), 1)
-            tir.store(state, 1, tir.load(state, 1) + tir.load(total, row) * factor)
+
+    isa: Isa
+    spec: Attention
+    count: Value
+    results: _Results
+    sinks: Buffer | None
+
+    def write(self, y: Buffer) -> None:
+        """The normalized outputs of all heads."""
+        spec, results, sinks, count = self.spec, self.results, self.sinks, self.count
+        lanes = self.isa.divisor_lanes(spec.head_dim)
+        with tir.serial(spec.query_heads) as head:
+            state = tir.local(2)
+            tir.store(state, 0, tir.const(MASKED) if sinks is None else tir.load(sinks, head))
+            with tir.serial(count) as split:
+                highest = tir.load(results.largest, split * spec.query_heads + head)
+                tir.store(state, 0, tir.maximum(tir.load(state, 0), highest))
+            begin = tir.const(0.0)
+            if sinks is not None:
+                begin = arithmetic.exp(tir.load(sinks, head) - tir.load(state, 0), 1)
+            tir.store(state, 1, begin)
+            sums = tir.local(spec.head_dim)
+            for chunk in range(spec.head_dim // lanes):
+                tir.store(sums, chunk * lanes, tir.zeros(lanes), lanes)
+            with tir.serial(count) as split:
+                row = tir.bind(split * spec.query_heads + head)
+                factor = arithmetic.exp(tir.load(results.largest, row) - tir.load(state, 0), 1)
+                tir.store(state, 1, tir.load(state, 1) + tir.load(results.total, row) * factor)
+                for chunk in range(spec.head_dim // lanes):
+                    at = chunk * lanes
+                    part = tir.load(results.partial, row * spec.head_dim + at, lanes)
+                    part = part * tir.splat(factor, lanes)
+                    tir.store(sums, at, tir.load(sums, at, lanes) + part, lanes)
+            inverse = tir.bind(tir.const(1.0) / tir.load(state, 1))
             for chunk in range(spec.head_dim // lanes):
                 at = chunk * lanes
-                part = tir.load(partial, row * spec.head_dim + at, lanes)
-                part = part * tir.splat(factor, lanes)
-                tir.store(sums, at, tir.load(sums, at, lanes) + part, lanes)
-        inverse = tir.bind(tir.const(1.0) / tir.load(state, 1))
-        for chunk in range(spec.head_dim // lanes):
-            at = chunk * lanes
-            value = tir.load(sums, at, lanes) * tir.splat(inverse, lanes)
-            tir.store(y, (0, head * spec.head_dim + at), value, lanes)
+                value = tir.load(sums, at, lanes) * tir.splat(inverse, lanes)
+                tir.store(y, (0, head * spec.head_dim + at), value, lanes)

@@ -136,10 +136,10 @@ def _sums(
     kept = quantize_rows(isa, x, count, shape.columns, 1, isa.dot(fmt.name).offset)
 
     def quantized(block: Value, rows: list[Value]) -> list[Value]:
-        def places(group: Value) -> list[Value]:
+        def slots(group: Value) -> list[Value]:
             return [tir.bind(kept.slot(row, group, 0)) for row in rows]
 
-        return quantized_sums(isa, fmt, kept, weight, block, places, len(rows))
+        return quantized_sums(isa, fmt, kept, weight, block, slots, len(rows))
 
     return quantized
 
@@ -180,14 +180,14 @@ class _Work:
             block = tir.bind(expert * self.blocks + part)
 
             def multiply(step: Value, first: Value, count: int) -> None:
-                places = [
+                slots = [
                     tir.bind(begin + step * self.isa.tile + first + row) for row in range(count)
                 ]
-                pairs = [tir.bind(tir.load(order, tir.minimum(rank, end - 1))) for rank in places]
+                pairs = [tir.bind(tir.load(order, tir.minimum(rank, end - 1))) for rank in slots]
                 rows = pairs
                 if self.shape.shared:
                     rows = [tir.bind(pair // self.shape.top_k) for pair in pairs]
-                for rank, pair, value in zip(places, pairs, self.sums(block, rows), strict=True):
+                for rank, pair, value in zip(slots, pairs, self.sums(block, rows), strict=True):
                     with tir.when(rank < end):
                         self._write(pair, expert, part, value)
 

@@ -90,15 +90,15 @@ class _Rotation:
         target: Buffer,
         to: Index,
         index: Value,
-        places: tuple[Value, Value],
+        columns: tuple[Value, Value],
         lanes: int,
     ) -> None:
         cosine = tir.bind(tir.load(self.cosines, index, lanes))
         sine = tir.bind(tir.load(self.sines, index, lanes))
-        a = tir.bind(tir.load(source, _shifted(start, places[0]), lanes))
-        b = tir.bind(tir.load(source, _shifted(start, places[1]), lanes))
-        self._put(target, _shifted(to, places[0]), a * cosine - b * sine, lanes)
-        self._put(target, _shifted(to, places[1]), b * cosine + a * sine, lanes)
+        a = tir.bind(tir.load(source, _shifted(start, columns[0]), lanes))
+        b = tir.bind(tir.load(source, _shifted(start, columns[1]), lanes))
+        self._put(target, _shifted(to, columns[0]), a * cosine - b * sine, lanes)
+        self._put(target, _shifted(to, columns[1]), b * cosine + a * sine, lanes)
 
     def copy(self, source: Buffer, start: Index, target: Buffer, to: Index, first: int) -> None:
         """The features from `first` to the end of a head, unchanged."""

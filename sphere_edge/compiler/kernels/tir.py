@@ -20,8 +20,6 @@ Value = Any
 Buffer = Any
 PrimFunc = Any
 
-Dim = int | tirx.Var
-
 
 def symbol(name: str) -> tirx.Var:
     """A shape known only when the function is called."""

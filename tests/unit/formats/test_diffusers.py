@@ -113,7 +113,11 @@ def test_a_schedule_shifted_otherwise_than_the_engines_is_told(tmp_path: Path) -
     ("file", "values", "said"),
     [
         ("model_index.json", {"_class_name": "LTXPipeline"}, "is a `LTXPipeline`, which is not"),
-        ("model_index.json", {"controlnet": ["diffusers", "C"]}, "not known: `controlnet` of `C`"),
+        (
+            "model_index.json",
+            {"controlnet": ["diffusers", "C"]},
+            "unknown part: `controlnet` of `C`",
+        ),
         (
             "model_index.json",
             {"unet": ["diffusers", "SanaUNet"]},
