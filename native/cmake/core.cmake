@@ -164,6 +164,10 @@ else()
   target_sources(sphere_edge PRIVATE src/api/image_absent.cpp)
 endif()
 # The application sees se_* and nothing of the engines, or two copies of ggml in one process would collide.
+if(APPLE)
+  # Engines name functions of parts that are not linked, in functions that nothing calls.
+  target_link_options(sphere_edge PRIVATE -Wl,-dead_strip)
+endif()
 if(NOT APPLE AND NOT SE_STATIC)
   target_link_options(sphere_edge PRIVATE -Wl,--gc-sections
                       "-Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/cmake/exports.map")

@@ -21,6 +21,8 @@ from sphere_edge.toolchain.project import Project, build_folder, build_project
 CMAKE = """
 cmake_minimum_required(VERSION 3.24)
 project(tiny C CXX)
+# As the core: for programs with debug information zig makes a second C++ library.
+add_link_options(-Wl,-s)
 add_library(parts STATIC parts.cpp)
 set_target_properties(parts PROPERTIES POSITION_INDEPENDENT_CODE ON)
 add_library(tiny SHARED tiny.cpp)
