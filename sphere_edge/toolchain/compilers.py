@@ -12,7 +12,11 @@ import importlib.util
 import os
 import re
 import shutil
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sphere_edge import errors
@@ -106,6 +110,35 @@ def environment() -> dict[str, str]:
     }
 
 
+@contextmanager
+def linking(target: Target) -> Iterator[None]:
+    """Lets zig make its C++ library meanwhile, as it does when it links for the first time.
+
+    That takes a minute, mostly on one core. Builds link first, too (native/engines); this is for
+    work that comes before: zig waits for itself where it is asked for the same twice.
+    """
+    if target.compiler != "zig":
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "empty.cpp"
+        source.touch()
+        command: list[str | Path] = [zig(), "c++", *_flags(target), "-shared", "-Wl,-s"]
+        command += ["-o", source.with_suffix(".so"), source]
+        # Not by `run`, which waits. What it says does not matter: every later link says it again.
+        with subprocess.Popen(
+            command,
+            env=os.environ | environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                yield
+            except BaseException:
+                process.terminate()
+                raise
+
+
 def identity(target: Target) -> dict[str, str]:
     """What of the compilers changes the machine code made for `target`."""
     if target.compiler == "ndk":
@@ -182,10 +215,7 @@ def _zig_toolchain(target: Target, work: Path) -> str:
         lines += ["set(CMAKE_SYSTEM_NAME Linux)", f"set(CMAKE_SYSTEM_PROCESSOR {processor})"]
         lines += ["set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)"]
         lines += ["set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)"]
-    aim = f"-target;{target.triple};" if target.triple is not None else ""
-    # zig makes debug information also when it optimizes, which costs a quarter of the time; and
-    # when it does not optimize, as in cmake's first questions, it compiles a sanitizer's runtime.
-    flags = f"{aim}-mcpu={target.cpu};-g0;-O2"
+    flags = ";".join(_flags(target))
     # Of several -mcpu the last one counts.
     lines.append("set(SE_BASELINE_FLAGS -mcpu=baseline)")
     for language, command in (("C", "cc"), ("CXX", "c++")):
@@ -211,6 +241,14 @@ def _zig_toolchain(target: Target, work: Path) -> str:
     for tool in ("ar", "ranlib", "objcopy"):
         lines.append(f'set(CMAKE_{tool.upper()} "{_script(program, tool, work)}")')
     return "\n".join([*lines, ""])
+
+
+def _flags(target: Target) -> list[str]:
+    """What zig is always called with for `target`."""
+    aim = ["-target", target.triple] if target.triple is not None else []
+    # zig makes debug information also when it optimizes, which costs a quarter of the time; and
+    # when it does not optimize, as in cmake's first questions, it compiles a sanitizer's runtime.
+    return [*aim, f"-mcpu={target.cpu}", "-g0", "-O2"]
 
 
 def _clang_version() -> str:
