@@ -55,6 +55,7 @@ add_library(sphere_edge ${library_kind}
   src/base/cpu_features_needed.c
   src/base/library_gate.c)
 se_add_batch(sphere_edge
+  src/api/general_calls.cpp
   src/api/info.cpp
   src/api/text_calls.cpp
   src/base/cpu.cpp
@@ -177,7 +178,7 @@ if(NOT APPLE AND NOT SE_STATIC)
   endif()
 endif()
 if(ANDROID)
-  # Google Play wants libraries that load on devices with 16 KB pages.
+  # Google Play requires libraries that load on devices with 16 KB pages.
   target_link_options(sphere_edge PRIVATE -Wl,-z,max-page-size=16384)
 endif()
 
@@ -186,7 +187,7 @@ se_add_batch(sphere-edge-run
   runner/arguments.cpp
   runner/certify.cpp
   runner/generate.cpp
-  runner/imagine.cpp
+  runner/generate_image.cpp
   runner/main.cpp
   runner/measure.cpp
   runner/model.cpp
@@ -283,8 +284,8 @@ if(SE_TESTS)
   target_include_directories(thread-pool-test PRIVATE src)
   target_link_libraries(thread-pool-test PRIVATE Threads::Threads)
 
-  add_executable(answer-test tests/test_answer.cpp src/text/output_stream.cpp src/base/utf8.cpp)
-  se_own_target(answer-test)
-  set_target_properties(answer-test PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
-  target_include_directories(answer-test PRIVATE src)
+  add_executable(output-stream-test tests/test_output_stream.cpp src/text/output_stream.cpp src/base/utf8.cpp)
+  se_own_target(output-stream-test)
+  set_target_properties(output-stream-test PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+  target_include_directories(output-stream-test PRIVATE include src)
 endif()

@@ -1,6 +1,6 @@
 # ggml's CUDA backend for one kind of NVIDIA GPU, linked statically into ggml.
 #
-# Not by ggml's own CMakeLists.txt, which wants a CUDA toolkit. SE_CUDA_KERNELS_DIR: the object files that
+# Not by ggml's own CMakeLists.txt, which needs a CUDA toolkit. SE_CUDA_KERNELS_DIR: the object files that
 # sphere_edge/toolchain/ggml_cuda.py makes; SE_CUDA_RUNTIME: NVIDIA's libcudart_static.a, which looks for the driver when
 # it is used; SE_CUDA_ARCHITECTURE: what the GPU's code was made for, as `sm_87`, or `sm_120a` for one GPU alone.
 # src/engines/ggml_cuda.cpp finds cuBLAS.

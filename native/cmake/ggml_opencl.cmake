@@ -1,6 +1,6 @@
 # ggml's OpenCL backend with its kernels for Adreno, linked statically into ggml.
 #
-# Not by ggml's own CMakeLists.txt, which wants a vendor's library to link with: src/engines/ggml_opencl_loader.cpp finds
+# Not by ggml's own CMakeLists.txt, which needs a vendor's library to link with: src/engines/ggml_opencl_loader.cpp finds
 # that on the device, and src/engines/opencl_headers stands in for the headers.
 
 set(opencl "${SE_LLAMA_CPP_DIR}/ggml/src/ggml-opencl")

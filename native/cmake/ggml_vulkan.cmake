@@ -1,6 +1,6 @@
 # ggml's Vulkan backend, linked statically into ggml.
 #
-# Not by ggml's own CMakeLists.txt, which links libvulkan, wants one for the target and a second C++ compiler for this
+# Not by ggml's own CMakeLists.txt, which links libvulkan, needs one for the target and a second C++ compiler for this
 # machine. SE_GGML_VULKAN_DIR: its sources; SE_VULKAN_INCLUDE_DIR: where vulkan/ and spirv/ lie; SE_VULKAN_SHADERS_DIR:
 # what sphere_edge/toolchain/vulkan_shaders.py makes of its shaders.
 

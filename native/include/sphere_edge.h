@@ -57,37 +57,37 @@ SE_API const char *se_status_name(se_status status);
 /* Version of this library, e.g. "0.1.0". Static storage. */
 SE_API const char *se_version(void);
 
-/* On a CPU that lacks what the library was built for (Linux, Android), every call answers SE_FORMAT_MISMATCH, and
- * se_last_error names what is lacking; nothing else of the library has run then. */
+/* On a CPU without the features that the library was built for (Linux, Android), every call returns
+ * SE_FORMAT_MISMATCH, and se_last_error names the missing features; no other code of the library has run by then. */
 
-/* Why the last call on this thread failed, one sentence; "" if none did. Valid until this thread's next call. */
+/* Why the last call on this thread failed, in one sentence; "" if it did not. Valid until this thread's next call. */
 SE_API const char *se_last_error(void);
 
-/* What the user can do about it; "" if nothing is known. Same lifetime. */
+/* What the user can do about it; "" if there is no advice. Same lifetime. */
 SE_API const char *se_last_hint(void);
 
-/* Frees a string that a function handed out through an out_ argument. NULL is allowed. */
+/* Frees a string that a function returned through an out_ argument. NULL is allowed. */
 SE_API void se_string_free(char *string);
 
 typedef enum se_log_level { SE_LOG_DEBUG = 0, SE_LOG_INFO = 1, SE_LOG_WARNING = 2, SE_LOG_ERROR = 3 } se_log_level;
 
-/* May be called from any thread; `message` is one line without control characters, valid during the call only. What a
- * call's status tells anyway is no more than SE_LOG_INFO. */
+/* May be called from any thread; `message` is one line without control characters, valid only during the call. What
+ * the status of a call reports anyway is logged at SE_LOG_INFO at most. */
 typedef void (*se_log_fn)(se_log_level level, const char *message, void *user_data);
-/* NULL silences the log (the default). When it returns, the function before is called no more; not from inside of one.
- */
+/* NULL turns logging off (the default). Once this returns, the previous function is not called again. Do not call it
+ * from inside a log function. */
 SE_API void se_log_set(se_log_fn log, void *user_data);
 
-/* What this machine offers, as JSON: runtime version and abi, CPU architecture and features, memory bytes,
- * backends of compiled models and of GGUF files. The caller frees *out_json with se_string_free. */
+/* This machine and this runtime, as JSON: runtime version and ABI, CPU architecture and features, memory in bytes,
+ * backends for compiled models and for GGUF files. The caller frees *out_json with se_string_free. */
 SE_API se_status se_system_info(char **out_json);
 
-/* The GPUs whose drivers answer here, as JSON: api, name, driver, platform, memory bytes, whether they compute in
- * float16 and share the CPU's memory; and for each api that answers for none, why. Loads the drivers, which may take
- * seconds. Freed with se_string_free. */
+/* The GPUs of this machine that have a working driver, as JSON: api, name, driver, platform, memory in bytes, whether
+ * they compute in float16 and share the CPU's memory; and for each api without a GPU, the reason. Loads the drivers,
+ * which may take seconds. Freed with se_string_free. */
 SE_API se_status se_gpu_info(char **out_json);
 
-/* What a bundle folder, a .gguf or a whisper.cpp file holds, as JSON, without loading its weights. Freed with
+/* What a bundle folder, a .gguf file or a whisper.cpp file contains, as JSON, read without its weights. Freed with
  * se_string_free. */
 SE_API se_status se_model_info(const char *path, char **out_json);
 
@@ -97,11 +97,11 @@ typedef struct se_text se_text;
 
 typedef struct se_text_open_options {
   size_t size;
-  int32_t threads;         /* 0: as many as there are performance cores this process may use */
-  uint32_t context_tokens; /* 0: what the bundle was made for, or min(4096, the model's own) for a bare .gguf */
-  const char *backend; /* "cpu", "opencl", "cuda", "vulkan"; NULL: the bundle's first, or the next where that fails */
-  const char *cache_folder; /* where compiled GPU kernels are kept; NULL: the user's cache folder, if there is one */
-  bool measure_kernels;     /* se_text_info tells the GPU's time per kernel; slows it down */
+  int32_t threads;         /* 0: one per performance core available to this process */
+  uint32_t context_tokens; /* 0: the bundle's context length, or min(4096, the model's own) for a bare .gguf */
+  const char *backend; /* "cpu", "opencl", "cuda", "vulkan"; NULL: the bundle's first, or the next one if that fails */
+  const char *cache_folder; /* for compiled GPU kernels of this model; NULL: the user's cache folder, if there is one */
+  bool measure_kernels;     /* se_text_info reports GPU time per kernel; slows the GPU down */
 } se_text_open_options;
 
 /* Opens a bundle folder or a .gguf file. `*out_text` belongs to the caller, who closes it with se_text_close. */
@@ -110,7 +110,7 @@ SE_API se_status se_text_open(const char *path, const se_text_open_options *opti
 /* Waits for a running call (cancel it first to be quick) and frees everything. NULL is allowed. */
 SE_API void se_text_close(se_text *text);
 
-/* What was opened, as JSON: engine, backend, family, quantization, vocab_size, context_tokens, threads,
+/* The open model, as JSON: engine, backend, family, quantization, vocab_size, context_tokens, threads,
  * weights_bytes, kv_cache_bytes, has_chat_template, load_seconds; `device`: the GPU's name and driver;
  * `backend_reason`: why `backend` is not the bundle's first choice, empty if it is; `kernels`: a list of name, calls,
  * seconds. Freed with se_string_free. */
@@ -126,39 +126,39 @@ typedef struct se_text_generate_options {
   float top_p;             /* 1: off */
   float min_p;             /* 0: off */
   float repeat_penalty;    /* 1: off */
-  int32_t repeat_last_n;   /* how many last tokens the penalty sees */
-  uint32_t seed;           /* SE_SEED_RANDOM: a fresh one, reported in the result */
-  const char *const *stop; /* generation ends before the first of these strings; they are not handed out */
+  int32_t repeat_last_n;   /* number of recent tokens that the penalty applies to */
+  uint32_t seed;           /* SE_SEED_RANDOM: a random one, reported in the result */
+  const char *const *stop; /* generation stops before the first of these strings; they are not part of the output */
   size_t stop_count;
   const char *grammar;     /* GBNF, or NULL; not together with json_schema */
   const char *json_schema; /* JSON schema, or NULL */
-  bool ignore_end_of_text; /* go on to max_tokens whatever the model says (for benchmarks) */
-  uint32_t timeout_ms;     /* 0: none; SE_TIMEOUT when it runs out */
+  bool ignore_end_of_text; /* continue to max_tokens past the end-of-text token (for benchmarks) */
+  uint32_t timeout_ms;     /* 0: none; otherwise SE_TIMEOUT after this time */
 } se_text_generate_options;
 
 #define SE_SEED_RANDOM 0xFFFFFFFFu
 
-/* The bundle's own sampling defaults (max_tokens 0, no stops, SE_SEED_RANDOM), for callers who change a field or two.
- */
+/* The bundle's own sampling defaults (max_tokens 0, no stops, SE_SEED_RANDOM), for callers that change only some of
+ * the fields. */
 SE_API se_status se_text_default_options(se_text *text, se_text_generate_options *out_options);
 
 typedef struct se_text_result {
   size_t size; /* set by the caller */
   se_finish_reason finish_reason;
   uint32_t prompt_tokens;     /* all tokens of the prompt */
-  uint32_t cached_tokens;     /* of these, found in the cache of the previous call and not computed again */
-  uint32_t completion_tokens; /* tokens sampled, the end-of-text token not counted */
+  uint32_t cached_tokens;     /* of these, reused from the KV cache of the previous call */
+  uint32_t completion_tokens; /* tokens sampled, without the end-of-text token */
   uint32_t seed;              /* the seed that was used */
   double prefill_seconds;     /* from the first to the last prompt token's logits */
   double first_token_seconds; /* from the call to the first sampled token */
   double decode_seconds;      /* from the first sampled token to the last */
 } se_text_result;
 
-/* A piece of the answer: whole UTF-8 characters, not NUL-terminated. Called on the caller's thread.
- * Return false to stop; the call then ends with SE_CANCELLED and finish reason SE_FINISH_CANCELLED. */
+/* A piece of the output: whole UTF-8 characters, not NUL-terminated. Called on the caller's thread.
+ * Return false to stop; the call then returns SE_CANCELLED with finish reason SE_FINISH_CANCELLED. */
 typedef bool (*se_text_piece_fn)(const char *piece, size_t piece_bytes, void *user_data);
 
-/* Continues `prompt`. `out_result` (may be NULL) is filled also when the call is cancelled or times out. */
+/* Continues `prompt`. `out_result` (may be NULL) is also filled when the call is cancelled or times out. */
 SE_API se_status se_text_generate(se_text *text, const char *prompt, const se_text_generate_options *options,
                                   se_text_piece_fn on_piece, void *user_data, se_text_result *out_result);
 
@@ -167,89 +167,91 @@ SE_API se_status se_text_generate_tokens(se_text *text, const int32_t *token_ids
                                          const se_text_generate_options *options, se_text_piece_fn on_piece,
                                          void *user_data, se_text_result *out_result);
 
-/* Answers a message list, a JSON array of {"role": "system"|"user"|"assistant", "content": "…"}, through the model's
- * own chat template; or {"messages": [such a list], "chat_template_kwargs": {"enable_thinking": false}}, with variables
- * that the template knows. What the previous call already computed of the same beginning is not computed again. */
+/* Generates the reply to a message list, a JSON array of {"role": "system"|"user"|"assistant", "content": "…"}, with
+ * the model's own chat template; or to {"messages": [such a list], "chat_template_kwargs": {"enable_thinking": false}},
+ * with variables for the template. The prefix that the prompt shares with the previous call is not computed again. */
 SE_API se_status se_text_chat(se_text *text, const char *messages_json, const se_text_generate_options *options,
                               se_text_piece_fn on_piece, void *user_data, se_text_result *out_result);
 
-/* The prompt that se_text_chat would compute for these messages. Freed with se_string_free. */
+/* The prompt that se_text_chat would use for these messages. Freed with se_string_free. */
 SE_API se_status se_text_render_chat(se_text *text, const char *messages_json, char **out_prompt);
 
 /* Logits of every position: out_logits[token_count * vocab_size], float32, row i after token i.
- * SE_INVALID_ARGUMENT if `out_count`, the room in floats, is too small or the tokens do not fit the context. */
+ * SE_INVALID_ARGUMENT if `out_count`, the size of out_logits in floats, is too small or the tokens do not fit into the
+ * context. */
 SE_API se_status se_text_logits(se_text *text, const int32_t *token_ids, size_t token_count, float *out_logits,
                                 size_t out_count);
 
-/* Logits after the last of these tokens: out_logits[vocab_size], float32, computed the way generation computes them.
- * What the previous call computed of the same beginning is not computed again; se_text_reset forgets it. */
+/* Logits after the last of these tokens: out_logits[vocab_size], float32, computed as generation computes them. The
+ * prefix shared with the previous call is not computed again; se_text_reset clears it. */
 SE_API se_status se_text_next_logits(se_text *text, const int32_t *token_ids, size_t token_count, float *out_logits,
                                      size_t out_count);
 
-/* One tensor that a kernel was called with, in rows of `columns` float32. */
+/* One tensor argument of a kernel, in rows of `columns` float32. */
 typedef struct se_kernel_tensor {
   const float *values;
   size_t rows;
   size_t columns;
 } se_kernel_tensor;
 
-/* A kernel of a compiled model has run: its float tensors of two or more dimensions in the order of its arguments, the
- * results last. Valid during the call only; called on the thread of the call that is watched. */
-typedef void (*se_kernel_fn)(const char *kernel, const se_kernel_tensor *tensors, size_t tensor_count, void *user_data);
+/* Called after each kernel of a compiled model with its float tensors of two or more dimensions in the order of its
+ * arguments, the results last. Valid only during the call; called on the thread of the call that is traced. */
+typedef void (*se_trace_fn)(const char *kernel, const se_kernel_tensor *tensors, size_t tensor_count, void *user_data);
 
-/* Tells `on_kernel` of every kernel from now on, which is slow; NULL: no more. For finding the kernel that goes wrong.
- * SE_UNSUPPORTED for engines that cannot tell. */
-SE_API se_status se_text_watch(se_text *text, se_kernel_fn on_kernel, void *user_data);
+/* Sets the trace callback, which slows the model down; NULL removes it. For finding a kernel that computes wrong
+ * values. SE_UNSUPPORTED for engines without tracing. */
+SE_API se_status se_text_set_trace(se_text *text, se_trace_fn on_kernel, void *user_data);
 
 /* Natural-log probabilities of token i+1 after tokens 0..i: out_log_probabilities[token_count - 1]. */
 SE_API se_status se_text_score(se_text *text, const int32_t *token_ids, size_t token_count,
                                float *out_log_probabilities);
 
-/* Writes at most `capacity` ids and always the full count to `out_count`: call with capacity 0 to ask for it.
- * add_special: begin/end tokens as the model wants them; parse_special: `<|im_end|>` in the text is that token. */
+/* Writes at most `capacity` ids and always the full count to `out_count`: call with capacity 0 to get the count.
+ * add_special: add begin/end tokens as the model expects; parse_special: `<|im_end|>` in the text is that token. */
 SE_API se_status se_text_tokenize(se_text *text, const char *utf8, size_t utf8_bytes, bool add_special,
                                   bool parse_special, int32_t *out_ids, size_t capacity, size_t *out_count);
 
-/* The text of these tokens; bytes that are no UTF-8 become U+FFFD. Freed with se_string_free. A token may be the NUL
- * character: `out_bytes`, which may be NULL, gets the length without the NUL at the end. */
+/* The text of these tokens; bytes that are not UTF-8 become U+FFFD. Freed with se_string_free. A token may be the NUL
+ * character: `out_bytes`, which may be NULL, receives the length without the terminating NUL. */
 SE_API se_status se_text_detokenize(se_text *text, const int32_t *token_ids, size_t token_count, bool keep_special,
                                     char **out_utf8, size_t *out_bytes);
 
-/* Makes the running call on `text` return SE_CANCELLED soon; does nothing when none runs. Any thread. */
+/* Makes the running call on `text` return SE_CANCELLED soon; does nothing if none is running. Any thread. */
 SE_API void se_text_cancel(se_text *text);
 
-/* Forgets what was computed so far, so that the next call prefills its whole prompt. */
+/* Clears the KV cache, so that the next call prefills its whole prompt. */
 SE_API se_status se_text_reset(se_text *text);
 
-/* A vocabulary alone (tokenizer.gguf), for comparing tokenizers without weights: only tokenize and detokenize work. */
+/* Opens only a vocabulary (tokenizer.gguf), for comparing tokenizers without weights: tokenize and detokenize work,
+ * everything else returns SE_UNSUPPORTED. */
 SE_API se_status se_text_open_vocabulary(const char *path, se_text **out_text);
 
 /* ---- AudioManager ----------------------------------------------------------------------------------------------- */
 
-/* Speech recognition by Whisper models. A runtime built without audio answers SE_UNSUPPORTED. */
+/* Speech recognition with Whisper models. A runtime built without audio returns SE_UNSUPPORTED. */
 typedef struct se_audio se_audio;
 
-/* What samples must be: float32, mono, full scale -1 to 1, so many a second. */
+/* Samples are float32, mono, full scale -1 to 1, at 16 kHz. */
 #define SE_AUDIO_SAMPLE_RATE 16000
 
 typedef struct se_audio_open_options {
   size_t size;
-  int32_t threads;            /* 0: as many as there are performance cores this process may use */
-  const char *voice_detector; /* a Silero VAD in whisper.cpp's format; NULL: the bundle's own, if it has one */
+  int32_t threads;       /* 0: one per performance core available to this process */
+  const char *vad_model; /* a Silero VAD in whisper.cpp's format; NULL: the bundle's own, if it has one */
 } se_audio_open_options;
 
-/* Opens a bundle folder of the task audio, or a whisper.cpp model file (ggml .bin), which is checked in full before any
- * of it is used. `*out_audio` belongs to the caller, who closes it with se_audio_close. */
+/* Opens a bundle folder of the task audio, or a whisper.cpp model file (ggml .bin), which is fully checked before it is
+ * used. `*out_audio` belongs to the caller, who closes it with se_audio_close. */
 SE_API se_status se_audio_open(const char *path, const se_audio_open_options *options, se_audio **out_audio);
 
 /* Waits for a running call (cancel it first to be quick) and frees everything. NULL is allowed. */
 SE_API void se_audio_close(se_audio *audio);
 
-/* What was opened, as JSON: engine, backend, family, quantization, multilingual, languages, sample_rate, mel_bins,
- * vocab_size, threads, has_voice_detector, weights_bytes, load_seconds. Freed with se_string_free. */
+/* The open model, as JSON: engine, backend, family, quantization, multilingual, languages, sample_rate, mel_bins,
+ * vocab_size, threads, has_vad, weights_bytes, load_seconds. Freed with se_string_free. */
 SE_API se_status se_audio_info(se_audio *audio, char **out_json);
 
-/* `text` and the word belong to the library; valid during the callback only. */
+/* The word and its `text` belong to the library; valid only during the callback. */
 typedef struct se_audio_word {
   int64_t start_ms;
   int64_t end_ms;
@@ -260,7 +262,7 @@ typedef struct se_audio_word {
 typedef struct se_audio_token {
   int32_t id;
   float probability;
-  const char *text; /* bytes that alone are no UTF-8 became U+FFFD */
+  const char *text; /* bytes that are not UTF-8 by themselves became U+FFFD */
 } se_audio_token;
 
 typedef struct se_audio_segment {
@@ -268,139 +270,141 @@ typedef struct se_audio_segment {
   int64_t end_ms;
   const char *text;     /* UTF-8, with the space before it */
   const char *language; /* "en" */
-  float probability;    /* mean of its tokens' */
+  float probability;    /* mean over its tokens */
   float no_speech_probability;
   const se_audio_word *words; /* with word_timestamps, else NULL */
   size_t word_count;
-  const se_audio_token *tokens; /* what was spoken: without times and other special tokens */
+  const se_audio_token *tokens; /* without timestamps and other special tokens */
   size_t token_count;
 } se_audio_segment;
 
-/* A piece of the transcript, in order, as soon as it is known. The segment is valid during the call only. Called on the
- * caller's thread. Return false to stop; the call then ends with SE_CANCELLED. */
+/* The segments of the transcript in order, each as soon as it is known. The segment is valid only during the call.
+ * Called on the caller's thread. Return false to stop; the call then returns SE_CANCELLED. */
 typedef bool (*se_audio_segment_fn)(const se_audio_segment *segment, void *user_data);
 
-/* How much of the audio is done, 0 to 1; it rises once per window of at most 30 s, and is told again about every 100 ms
- * in between, so that returning false stops the call as soon as se_audio_cancel does. The rest as above. */
+/* The fraction of the audio that is done, 0 to 1. It rises once per window of at most 30 s, and is reported again about
+ * every 100 ms in between, so that returning false stops the call as soon as se_audio_cancel does. Otherwise as above.
+ */
 typedef bool (*se_audio_progress_fn)(float done, void *user_data);
 
 typedef struct se_audio_transcribe_options {
   size_t size;
   const char *language;             /* "de"; NULL or "auto": the likeliest in the first 30 s */
   bool translate;                   /* into English */
-  const char *prompt;               /* words and names that may come, or what was said before; NULL: none */
-  float temperature;                /* 0: always the likeliest token */
-  float temperature_step;           /* added after each attempt that came out badly, up to 1; 0: one attempt only */
+  const char *prompt;               /* words and names to expect, or the preceding transcript; NULL: none */
+  float temperature;                /* 0: greedy */
+  float temperature_step;           /* added after each failed attempt, up to 1; 0: only one attempt */
   int32_t beam_size;                /* 0 or 1: greedy; at most 8 */
-  bool word_timestamps;             /* each segment comes with its words */
-  uint32_t timeout_ms;              /* 0: none; SE_TIMEOUT when it runs out */
-  se_audio_progress_fn on_progress; /* or NULL; called with the same user_data as the segments' function */
-  uint32_t max_segment_characters;  /* 0: as they come; else segments end at a word's end before they get longer */
-  bool voice_detection;             /* hears only where somebody speaks; needs a voice detector */
+  bool word_timestamps;             /* segments have words */
+  uint32_t timeout_ms;              /* 0: none; otherwise SE_TIMEOUT after this time */
+  se_audio_progress_fn on_progress; /* or NULL; called with the user_data of the segment function */
+  uint32_t max_segment_characters;  /* 0: no limit; segments are split at the end of a word */
+  bool vad;                         /* transcribe only detected speech; needs a VAD model */
 } se_audio_transcribe_options;
 
-/* The defaults: language found out, greedy, temperature 0 with steps of 0.2. */
+/* The defaults: language auto-detected, greedy, temperature 0 with steps of 0.2. */
 SE_API se_status se_audio_default_options(se_audio_transcribe_options *out_options);
 
 typedef struct se_audio_result {
   size_t size;                /* set by the caller */
   char language[8];           /* that of the transcript, "en" */
-  float language_probability; /* 1 if the caller named the language */
+  float language_probability; /* 1 if the caller gave the language */
   uint32_t segments;
   double audio_seconds;         /* length of the input */
   double first_segment_seconds; /* from the call to the first segment; 0 if there is none */
   double total_seconds;         /* of the whole call */
-  double encode_seconds;        /* of these, in the encoder */
+  double encode_seconds;        /* of which in the encoder */
   double decode_seconds;        /* and in the decoder */
 } se_audio_result;
 
-/* Transcribes samples as described at SE_AUDIO_SAMPLE_RATE, at most 4 hours in one call; the same input gives the same
+/* Transcribes samples as described at SE_AUDIO_SAMPLE_RATE, at most 4 hours per call; the same input gives the same
  * transcript, whatever was transcribed before. Less than a tenth of a second gives no segment.
- * `out_result` (may be NULL) is filled also when the call is cancelled or times out.
- * SE_INVALID_ARGUMENT: no samples, one that is not finite, a language that is unknown or that the model lacks. */
+ * `out_result` (may be NULL) is also filled when the call is cancelled or times out.
+ * SE_INVALID_ARGUMENT: no samples, a sample that is not finite, a language that is unknown or that the model lacks. */
 SE_API se_status se_audio_transcribe(se_audio *audio, const float *samples, size_t sample_count,
                                      const se_audio_transcribe_options *options, se_audio_segment_fn on_segment,
                                      void *user_data, se_audio_result *out_result);
 
-/* Makes the running call on `audio` return SE_CANCELLED soon; does nothing when none runs. Any thread. */
+/* Makes the running call on `audio` return SE_CANCELLED soon; does nothing if none is running. Any thread. */
 SE_API void se_audio_cancel(se_audio *audio);
 
-/* Live audio: samples are pushed as they come, and what was heard comes back while people still speak. */
+/* Live audio: samples are pushed as they arrive, and partial transcripts come back while people are speaking. */
 typedef struct se_audio_stream se_audio_stream;
 
 typedef struct se_audio_stream_options {
   size_t size;
-  uint32_t step_ms;    /* so much new audio before it is listened to again, 100 to 10000 */
-  uint32_t silence_ms; /* a segment that ended so long ago is final, 0 to 10000 */
-  uint32_t longest_ms; /* no segment is kept open when there is so much audio since it began, 2000 to 25000 */
-  const se_audio_transcribe_options *transcribe; /* NULL: defaults, with one attempt only; on_progress is not called */
+  uint32_t step_ms;    /* new audio between two transcriptions, 100 to 10000 */
+  uint32_t silence_ms; /* a segment is final this long after its end, 0 to 10000 */
+  uint32_t longest_ms; /* a segment is final this long after its start at the latest, 2000 to 25000 */
+  const se_audio_transcribe_options *transcribe; /* NULL: defaults with only one attempt; on_progress is not called */
 } se_audio_stream_options;
 
-/* Steps of a second, final after 800 ms, at most 15 s. */
+/* Steps of 1000 ms, final after 800 ms, segments of at most 15 s. */
 SE_API se_status se_audio_stream_default_options(se_audio_stream_options *out_options);
 
-/* Partial: what the audio since the last final segment sounds like so far; each one replaces the one before. Final:
- * will not change. Times are from the beginning of the stream. Called inside push and finish, on their thread. Return
- * false to stop; the call then ends with SE_CANCELLED. */
+/* Partial: the transcript of the audio since the last final segment so far; each one replaces the one before. Final:
+ * does not change any more. Times are from the start of the stream. Called inside push and finish, on their thread.
+ * Return false to stop; the call then returns SE_CANCELLED. */
 typedef bool (*se_audio_stream_fn)(const se_audio_segment *segment, bool is_final, void *user_data);
 
-/* A stream uses `audio` while push or finish run, and is closed before it. `options` are copied, with their strings. */
+/* A stream uses `audio` while push or finish runs; close it before `audio`. `options` are copied, with their strings.
+ */
 SE_API se_status se_audio_stream_open(se_audio *audio, const se_audio_stream_options *options,
                                       se_audio_stream_fn on_segment, void *user_data, se_audio_stream **out_stream);
 
-/* Adds samples as described at SE_AUDIO_SAMPLE_RATE. Listens once for every step_ms that are full, and so returns after
- * the time that takes, or at once. A final segment comes at most longest_ms + step_ms of audio after it began. */
+/* Adds samples as described at SE_AUDIO_SAMPLE_RATE. Transcribes once per full step_ms, and returns immediately if
+ * there is no full step. A segment is final at most longest_ms + step_ms of audio after it started. */
 SE_API se_status se_audio_stream_push(se_audio_stream *stream, const float *samples, size_t sample_count);
 
-/* Listens to what is left; all of it becomes final. The stream is then empty, and can begin again at its time 0. */
+/* Transcribes the rest of the audio; all of it becomes final. The stream is then empty and starts again at time 0. */
 SE_API se_status se_audio_stream_finish(se_audio_stream *stream);
 
 SE_API void se_audio_stream_close(se_audio_stream *stream);
 
 /* ---- ImageManager ----------------------------------------------------------------------------------------------- */
 
-/* Pictures by diffusion models. A runtime built without images answers SE_UNSUPPORTED. */
+/* Image generation with diffusion models. A runtime built without images returns SE_UNSUPPORTED. */
 typedef struct se_image se_image;
 
 typedef struct se_image_open_options {
   size_t size;
-  int32_t threads; /* 0: as many as there are performance cores this process may use */
+  int32_t threads; /* 0: one per performance core available to this process */
 } se_image_open_options;
 
-/* Opens a bundle folder of the task image, all parts of the model checked before any of them is used. `*out_image`
+/* Opens a bundle folder of the task image; all parts of the model are checked before they are used. `*out_image`
  * belongs to the caller, who closes it with se_image_close. */
 SE_API se_status se_image_open(const char *path, const se_image_open_options *options, se_image **out_image);
 
 /* Waits for a running call (cancel it first to be quick) and frees everything. NULL is allowed. */
 SE_API void se_image_close(se_image *image);
 
-/* What was opened, as JSON: engine, backend, family, quantization, parameters, width, height, steps, cfg_scale,
- * guidance (the model's own), size_multiple, reads_pictures, inpaints (it wants a picture and a mask), threads,
- * weights_bytes, load_seconds. Freed with se_string_free. */
+/* The open model, as JSON: engine, backend, family, quantization, parameters, width, height, steps, cfg_scale,
+ * guidance (the model's defaults), size_multiple, reads_images (takes an initial image), inpaints (needs an initial
+ * image and a mask), threads, weights_bytes, load_seconds. Freed with se_string_free. */
 SE_API se_status se_image_info(se_image *image, char **out_json);
 
-/* Rows from the top, without gaps; `pixels` belong to the library and are valid during the callback only. */
-typedef struct se_image_picture {
+/* Rows from the top, without gaps; `pixels` belong to the library and are valid only during the callback. */
+typedef struct se_image_bitmap {
   uint32_t width;
   uint32_t height;
-  uint32_t channels; /* bytes per pixel: 3, red first */
-  uint32_t seed;     /* paints this one alone again */
+  uint32_t channels; /* bytes per pixel: 3, in the order RGB */
+  uint32_t seed;     /* generates this image again on its own */
   const uint8_t *pixels;
-} se_image_picture;
+} se_image_bitmap;
 
-/* A finished picture, in the order of the batch. Called on the caller's thread. Return false to stop; the call then
- * ends with SE_CANCELLED. */
-typedef bool (*se_image_picture_fn)(const se_image_picture *picture, void *user_data);
+/* A finished image, in the order of the batch. Called on the caller's thread. Return false to stop; the call then
+ * returns SE_CANCELLED. */
+typedef bool (*se_image_bitmap_fn)(const se_image_bitmap *bitmap, void *user_data);
 
 typedef struct se_image_progress {
-  uint32_t picture; /* from 0 */
-  uint32_t pictures;
-  uint32_t step; /* steps done of this picture */
+  uint32_t image; /* index in the batch, from 0 */
+  uint32_t images;
+  uint32_t step; /* steps done of this image */
   uint32_t steps;
-  const se_image_picture *preview; /* small and rough, or NULL */
+  const se_image_bitmap *preview; /* small and approximate, or NULL */
 } se_image_progress;
 
-/* Called after each step. The rest as above. */
+/* Called after each step. Otherwise as above. */
 typedef bool (*se_image_progress_fn)(const se_image_progress *progress, void *user_data);
 
 typedef struct se_image_lora {
@@ -410,7 +414,7 @@ typedef struct se_image_lora {
 
 typedef struct se_image_generate_options {
   size_t size;
-  const char *negative_prompt; /* what shall not be seen; needs a cfg_scale other than 1; NULL: nothing */
+  const char *negative_prompt; /* what to avoid; needs a cfg_scale other than 1; NULL: none */
   uint32_t width;              /* pixels, multiples of the model's size_multiple, at most 4096 */
   uint32_t height;
   uint32_t steps;       /* 1 to 500 */
@@ -418,61 +422,60 @@ typedef struct se_image_generate_options {
                            "lcm", "ddim_trailing", "tcd", "res_multistep", "res_2s", "er_sde"; NULL: the model's own */
   const char *schedule; /* "discrete", "karras", "exponential", "ays", "gits", "sgm_uniform", "simple", "smoothstep",
                            "kl_optimal", "lcm", "bong_tangent"; NULL: the model's own */
-  float cfg_scale; /* how closely the prompt is followed; 1: without comparison to the negative prompt, twice as fast */
-  float guidance;  /* the same for distilled models, which have learnt it */
-  uint32_t seed;   /* SE_SEED_RANDOM: a fresh one, reported in the result; below 2^31 */
-  uint32_t batch;  /* pictures with seeds one after the other, at most 64 */
-  const uint8_t *init; /* a picture of 3 bytes per pixel and of the size asked for, to start from; NULL: from nothing */
-  uint32_t init_width; /* its size, to be compared */
+  float cfg_scale;      /* classifier-free guidance; 1: off, ignores the negative prompt and is twice as fast */
+  float guidance;       /* distilled guidance, for models trained with it */
+  uint32_t seed;        /* SE_SEED_RANDOM: a random one, reported in the result; below 2^31 */
+  uint32_t batch;       /* number of images, with consecutive seeds, at most 64 */
+  const uint8_t *init;  /* initial image, 3 bytes per pixel, width x height pixels; NULL: start from noise */
+  uint32_t init_width;  /* its size, for checking */
   uint32_t init_height;
-  float strength; /* how much of `init` is painted over, above 0 up to 1 */
-  const uint8_t
-      *mask; /* 1 byte per pixel, as large: white is painted, black stays; needs `init`; NULL: all is painted */
+  float strength;      /* how much `init` is changed, above 0 up to 1 */
+  const uint8_t *mask; /* 1 byte per pixel, same size: white is generated, black is kept; needs `init`; NULL: no mask */
   uint32_t mask_width;
   uint32_t mask_height;
   const se_image_lora *loras;
   size_t lora_count;                /* at most 16 */
-  bool vae_tiling;                  /* the last step in tiles: less memory, a little slower */
-  bool preview;                     /* progress comes with previews where the family has them */
-  uint32_t timeout_ms;              /* 0: none; SE_TIMEOUT when it runs out */
-  se_image_progress_fn on_progress; /* or NULL; called with the same user_data as the pictures' function */
+  bool vae_tiling;                  /* decode in tiles: less memory, a little slower */
+  bool preview;                     /* progress has previews, for families that support them */
+  uint32_t timeout_ms;              /* 0: none; otherwise SE_TIMEOUT after this time */
+  se_image_progress_fn on_progress; /* or NULL; called with the user_data of the bitmap function */
 } se_image_generate_options;
 
-/* The model's own size, steps and scales; SE_SEED_RANDOM, one picture, strength 0.75. */
+/* The model's own size, steps and scales; SE_SEED_RANDOM, one image, strength 0.75. */
 SE_API se_status se_image_default_options(se_image *image, se_image_generate_options *out_options);
 
 typedef struct se_image_result {
   size_t size;   /* set by the caller */
-  uint32_t seed; /* of the first picture */
-  uint32_t pictures;
-  uint32_t steps; /* done in all */
+  uint32_t seed; /* of the first image */
+  uint32_t images;
+  uint32_t steps; /* done in total */
   double total_seconds;
   double step_seconds;       /* mean */
   double first_step_seconds; /* from the call to the end of the first step */
 } se_image_result;
 
-/* Paints; the same options with the same seed give the same picture. One picture at a time is painted in a process: a
- * call on another handle waits for its turn.
- * SE_OOM_RAM: more memory is needed than is free, found before it is taken; SE_INVALID_ARGUMENT: a size, a number or a
- * name that is impossible, a prompt of more than 8192 bytes, a picture or a mask of another size. */
+/* Generates images; the same options with the same seed give the same image. A process generates one image at a time:
+ * a call on another handle waits.
+ * SE_OOM_RAM: more memory is needed than is free, detected before it is allocated; SE_INVALID_ARGUMENT: a size, number
+ * or name out of range, a prompt of more than 8192 bytes, an initial image or mask of another size. */
 SE_API se_status se_image_generate(se_image *image, const char *prompt, const se_image_generate_options *options,
-                                   se_image_picture_fn on_picture, void *user_data, se_image_result *out_result);
+                                   se_image_bitmap_fn on_image, void *user_data, se_image_result *out_result);
 
-/* Makes the running call on `image` return SE_CANCELLED soon; does nothing when none runs. Any thread. */
+/* Makes the running call on `image` return SE_CANCELLED soon; does nothing if none is running. Any thread. */
 SE_API void se_image_cancel(se_image *image);
 
 typedef struct se_image_part {
   const char *path;   /* a safetensors or GGUF file */
-  const char *prefix; /* put before the names of its tensors, as "vae."; "" for a whole checkpoint */
+  const char *prefix; /* prepended to the names of its tensors, as "vae."; "" for a whole checkpoint */
 } se_image_part;
 
-/* Return false to stop; the call then ends with SE_CANCELLED. */
+/* Return false to stop; the call then returns SE_CANCELLED. */
 typedef bool (*se_image_convert_fn)(uint64_t done_bytes, uint64_t total_bytes, void *user_data);
 
-/* Merges the parts of an image model into the one file that goes into a bundle. `type`: "q8_0", "q4_0", "q4_K", … for
- * the matrices of diffusion model and text encoders, NULL to leave them as they are. `*out_json` tells family,
+/* Merges the parts of an image model into the single file that goes into a bundle. `type`: "q8_0", "q4_0", "q4_K", …
+ * for the matrices of diffusion model and text encoders, NULL to leave them unchanged. `*out_json` has family,
  * parameters, quantization, tensor_bytes, size_multiple, has_encoder, has_guidance, vae_width, patch, heads, width and
- * tables (the tokenizers' tables that the family needs); freed with se_string_free. */
+ * tokenizer_files (the vocab and merges files that the family needs); freed with se_string_free. */
 SE_API se_status se_image_convert(const se_image_part *parts, size_t part_count, const char *type, const char *output,
                                   se_image_convert_fn on_progress, void *user_data, char **out_json);
 

@@ -12,7 +12,8 @@ T parse(const std::string &option, const std::string &text, T least, T most) {
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < least || value > most) {
-    throw UsageError(option + " cannot be `" + text + "`");
+    throw UsageError("invalid value `" + text + "` for " + option + "; expected a number from " +
+                     std::to_string(least) + " to " + std::to_string(most));
   }
   return value;
 }
@@ -25,7 +26,7 @@ Arguments::Arguments(const std::vector<std::string> &words, const std::vector<Op
     const std::string &word = words[i];
     if (options_ended || word.size() < 2 || word[0] != '-') {
       words_.push_back(word);
-      if (words_.size() > most_words) throw UsageError("too many words: `" + word + "`");
+      if (words_.size() > most_words) throw UsageError("too many arguments: `" + word + "`");
       continue;
     }
     if (word == "--") {
@@ -42,7 +43,7 @@ Arguments::Arguments(const std::vector<std::string> &words, const std::vector<Op
     } else if (equals != std::string::npos) {
       values_[name].push_back(word.substr(equals + 1));
     } else {
-      if (i + 1 == words.size()) throw UsageError(name + " wants a value: " + known->value);
+      if (i + 1 == words.size()) throw UsageError(name + " needs a value: " + known->value);
       values_[name].push_back(words[++i]);
     }
   }
@@ -85,7 +86,7 @@ float Arguments::real(const std::string &option, float otherwise) const {
   } catch (const std::exception &) {
     end = 0;
   }
-  throw UsageError(option + " cannot be `" + *given + "`");
+  throw UsageError("invalid value `" + *given + "` for " + option + "; expected a number");
 }
 
 std::vector<int32_t> Arguments::numbers(const std::string &option, std::vector<int32_t> otherwise, int32_t least,

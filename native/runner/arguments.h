@@ -1,4 +1,4 @@
-// The runner's command line: a verb, its positional words and its options, checked before anything is opened.
+// The runner's command line: a command, its arguments and its options, checked before anything is opened.
 #pragma once
 
 #include <cstdint>

@@ -1,11 +1,11 @@
-// The verb certify: computes what a reference computes and tells how far apart they are; others judge.
+// The command certify: computes what the reference contains and reports the differences; the caller judges them.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <set>
 
+#include "commands.h"
 #include "reference.h"
-#include "verbs.h"
 
 namespace runner {
 namespace {
@@ -20,7 +20,7 @@ uint64_t digest_of(const float *row, size_t count) {
   return digest;
 }
 
-// What all runs of one step had in common with the reference, the worst of each.
+// The largest differences of all runs of one step from the reference.
 struct Finding {
   size_t runs = 0;
   size_t rows = 0;
@@ -29,7 +29,7 @@ struct Finding {
   double mean = 0;     // of a row's magnitudes
   double log_sum_exp = 0;
   size_t wrong_tokens = 0;
-  double wrong_margin = 0;  // of the surest token that came out differently
+  double wrong_margin = 0;  // the largest reference margin of a token that differs
   std::map<size_t, std::set<uint64_t>> digests;
 
   void add(const Reference &reference, size_t position, const float *row, size_t vocabulary) {
@@ -57,25 +57,25 @@ struct Finding {
   }
 
  private:
-  void compare(const Reference &reference, const ReferenceRow &right, const float *row) {
+  void compare(const Reference &reference, const ReferenceRow &expected, const float *row) {
     ++rows;
     double sum = 0;
     double most = 0;
-    for (size_t i = 0; i < right.values.size(); ++i) {
-      const double difference = std::fabs(static_cast<double>(row[reference.columns[i]]) - right.values[i]);
+    for (size_t i = 0; i < expected.values.size(); ++i) {
+      const double difference = std::fabs(static_cast<double>(row[reference.columns[i]]) - expected.values[i]);
       sum += difference;
       most = std::max(most, difference);
     }
     largest = std::max(largest, most);
-    mean = std::max(mean, sum / static_cast<double>(right.values.size()));
+    mean = std::max(mean, sum / static_cast<double>(expected.values.size()));
     const float *end = row + reference.vocabulary;
     const float *best = std::max_element(row, end);
     double total = 0;
     for (const float *logit = row; logit < end; ++logit) total += std::exp(static_cast<double>(*logit - *best));
-    log_sum_exp = std::max(log_sum_exp, std::fabs(*best + std::log(total) - right.log_sum_exp));
-    if (best - row == right.token) return;
+    log_sum_exp = std::max(log_sum_exp, std::fabs(*best + std::log(total) - expected.log_sum_exp));
+    if (best - row == expected.token) return;
     ++wrong_tokens;
-    wrong_margin = std::max(wrong_margin, right.margin);
+    wrong_margin = std::max(wrong_margin, expected.margin);
   }
 };
 
@@ -93,7 +93,7 @@ void take(Model &model, const Reference &reference, const ReferenceStep &step, s
   ++finding.runs;
   if (!step.score) {
     const std::vector<float> row = model.next_logits(tokens, vocabulary);
-    // A position beyond the reference's tokens: watched, not compared.
+    // A position beyond the reference's tokens: checked for repeats, not compared.
     const size_t position = step.detour == 0 ? tokens.size() : reference.tokens.size() + step.detour;
     finding.add(reference, position, row.data(), vocabulary);
     return;
@@ -117,25 +117,25 @@ Json samples_of(const se_kernel_tensor &tensor) {
   return {{"columns", tensor.columns}, {"norm", std::sqrt(squares)}, {"non_finite", non_finite}, {"samples", samples}};
 }
 
-void tell(const char *kernel, const se_kernel_tensor *tensors, size_t count, void *user_data) {
-  Json told = Json::array();
+void on_kernel(const char *kernel, const se_kernel_tensor *tensors, size_t count, void *user_data) {
+  Json samples = Json::array();
   for (size_t i = 0; i < count; ++i) {
-    if (tensors[i].rows > 0 && tensors[i].columns > 0) told.push_back(samples_of(tensors[i]));
+    if (tensors[i].rows > 0 && tensors[i].columns > 0) samples.push_back(samples_of(tensors[i]));
   }
-  static_cast<Json *>(user_data)->push_back({{"kernel", kernel}, {"tensors", told}});
+  static_cast<Json *>(user_data)->push_back({{"kernel", kernel}, {"tensors", samples}});
 }
 
 // The last row of every kernel's tensors, in a prefill and in the decode after it.
 Json trace(Model &model, const Reference &reference, size_t vocabulary) {
-  Json told = Json::array();
+  Json kernels = Json::array();
   const auto begin = reference.tokens.begin();
   const auto count = static_cast<std::ptrdiff_t>(reference.trace_tokens);
   model.reset();
-  check(se_text_watch(model.handle(), tell, &told));
+  check(se_text_set_trace(model.handle(), on_kernel, &kernels));
   model.next_logits({begin, begin + count}, vocabulary);
   model.next_logits({begin, begin + count + 1}, vocabulary);
-  check(se_text_watch(model.handle(), nullptr, nullptr));
-  return told;
+  check(se_text_set_trace(model.handle(), nullptr, nullptr));
+  return kernels;
 }
 
 }  // namespace

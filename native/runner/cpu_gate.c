@@ -46,9 +46,9 @@ static void check_cpu(void) {
   append(as_json ? "\",\"hint\":\"" : "\n\nhint: ");
   append("build it for a lower level; sphere-edge deploy chooses the right one");
   append(as_json ? "\"}}\n" : "\n");
-  const ssize_t told = write(as_json ? STDOUT_FILENO : STDERR_FILENO, text, text_size);
-  // Nobody is left to be told when that fails.
-  (void)told;
+  const ssize_t written = write(as_json ? STDOUT_FILENO : STDERR_FILENO, text, text_size);
+  // A failure to write cannot be reported.
+  (void)written;
   _exit(SE_FORMAT_MISMATCH);
 }
 

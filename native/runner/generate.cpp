@@ -1,8 +1,8 @@
-// The verbs generate and chat: text as it comes on a terminal, one JSON document with --json.
+// The commands generate and chat: text as it is generated, or one JSON document with --json.
 #include <cstdio>
 #include <iostream>
 
-#include "verbs.h"
+#include "commands.h"
 
 namespace runner {
 namespace {
@@ -19,7 +19,7 @@ const char *name_of(se_finish_reason reason) {
   return "unknown";
 }
 
-// The strings that the options point into must live as long as they do.
+// The options, with the strings that they point to.
 struct Options {
   std::vector<std::string> stops;
   std::vector<const char *> stop_pointers;
@@ -50,7 +50,7 @@ struct Options {
   }
 };
 
-// Collects the answer, and shows it while it comes unless JSON is wanted.
+// Collects the output, and prints it as it arrives unless JSON is wanted.
 struct Screen {
   bool quiet;
   std::string text = {};
@@ -64,7 +64,7 @@ struct Screen {
     };
   }
 
-  // With --json also what ran, and why if that was not the first choice; else the log has warned of it.
+  // With --json also the backend, and why it is not the first choice; without, the log has warned about it.
   void finish(const se_text_result &result, Model &model) const {
     if (!quiet) {
       std::cout << "\n";
@@ -85,18 +85,18 @@ struct Screen {
   }
 };
 
-// The messages, with what --chat-template-kwargs tells the template.
+// The messages, with the template's variables of --chat-template-kwargs.
 Json conversation(const Arguments &arguments, const Json &messages) {
   const auto text = arguments.text("--chat-template-kwargs");
   if (!text) return messages;
   const Json variables = Json::parse(*text, nullptr, false);
-  if (!variables.is_object()) throw UsageError("--chat-template-kwargs is no JSON object: `" + *text + "`");
+  if (!variables.is_object()) throw UsageError("--chat-template-kwargs is not a JSON object: `" + *text + "`");
   return {{"messages", messages}, {"chat_template_kwargs", variables}};
 }
 
 Json message(const char *role, const std::string &content) { return {{"role", role}, {"content", content}}; }
 
-// Answers every line of standard input as the next turn of one conversation.
+// Replies to every line of standard input as the next message of one conversation.
 void converse(const Arguments &arguments, Model &model, const Options &options) {
   Json messages = Json::array();
   for (std::string line; std::getline(std::cin, line);) {
@@ -127,7 +127,7 @@ void run_chat(const Arguments &arguments) {
   Json messages = Json::array();
   if (file) {
     messages = Json::parse(read_input(*file), nullptr, false);
-    if (messages.is_discarded()) throw UsageError("--messages is no JSON: `" + *file + "`");
+    if (messages.is_discarded()) throw UsageError("--messages is not JSON: `" + *file + "`");
   } else if (const auto text = arguments.optional_word(1)) {
     messages.push_back(message("user", *text));
   }

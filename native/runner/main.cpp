@@ -1,10 +1,10 @@
-// sphere-edge-run: runs and measures models where there is no Python. Exit code = status code; 64: wrong usage.
+// sphere-edge-run: runs and measures models on devices without Python. Exit code = status code; 64: wrong usage.
 #include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 
-#include "verbs.h"
+#include "commands.h"
 
 namespace runner {
 namespace {
@@ -12,10 +12,10 @@ namespace {
 constexpr int kUsage = 64;
 
 const std::vector<Option> kOpening = {
-    {"--threads", "N", "threads; default: the performance cores this process may use"},
-    {"--context", "TOKENS", "room for prompt and answer; default: what the bundle was made for"},
+    {"--threads", "N", "threads; default: one per performance core"},
+    {"--context", "TOKENS", "context length; default: the bundle's"},
     {"--backend", "NAME",
-     "cpu, opencl, cuda, vulkan (a GGUF); default: the bundle's first choice, or the next one where that fails"},
+     "cpu, opencl, cuda, vulkan (GGUF only); default: the bundle's first choice, or the next one if that fails"},
     {"--json", "", "one JSON document on stdout, also for errors"},
 };
 
@@ -27,41 +27,42 @@ std::vector<Option> with_opening(std::vector<Option> options) {
 std::vector<Option> sampling(std::vector<Option> first) {
   const std::vector<Option> options = {
       {"--max-tokens", "N", "0: until the model stops or the context is full"},
-      {"--temperature", "T", "0: always the likeliest token"},
+      {"--temperature", "T", "0: greedy"},
       {"--top-k", "K", "0: off"},
       {"--top-p", "P", "1: off"},
       {"--min-p", "P", "0: off"},
       {"--repeat-penalty", "R", "1: off"},
-      {"--seed", "N", "the same seed, the same answer"},
-      {"--stop", "TEXT", "end before this text; may be repeated"},
-      {"--grammar", "FILE", "GBNF that the answer follows"},
-      {"--json-schema", "FILE", "JSON schema that the answer follows"},
+      {"--seed", "N", "the same seed gives the same output"},
+      {"--stop", "TEXT", "stop before this text; may be repeated"},
+      {"--grammar", "FILE", "GBNF grammar for the output"},
+      {"--json-schema", "FILE", "JSON schema for the output"},
       {"--timeout-ms", "N", "0: none"},
   };
   first.insert(first.end(), options.begin(), options.end());
   return with_opening(std::move(first));
 }
 
-const std::vector<Verb> &verbs() {
-  static const std::vector<Verb> all = {
+const std::vector<Command> &commands() {
+  static const std::vector<Command> all = {
       {"generate", "MODEL [PROMPT]", "continue a prompt",
        sampling({{"--prompt-file", "FILE", "read the prompt from a file, - for stdin"}}), 2, run_generate},
-      {"chat", "MODEL [TEXT]", "answer a message, a message list, or line by line from stdin",
-       sampling({{"--messages", "FILE", "JSON list of {role, content}, - for stdin"},
-                 {"--chat-template-kwargs", "JSON", "for the template, such as {\"enable_thinking\": false}"}}),
+      {"chat", "MODEL [TEXT]", "reply to a message, a message list, or to lines from stdin",
+       sampling(
+           {{"--messages", "FILE", "JSON list of {role, content}, - for stdin"},
+            {"--chat-template-kwargs", "JSON", "variables for the template, such as {\"enable_thinking\": false}"}}),
        2, run_chat},
       {"bench", "MODEL", "measure prefill, decode, time to first token, load time and memory",
        with_opening({{"--prompt-tokens", "N,…", "prompt lengths; default 128,512"},
-                     {"--new-tokens", "N,…", "answer lengths; default 128"},
-                     {"--kernels", "", "time each kernel of a GPU, which slows all of them down"},
+                     {"--new-tokens", "N,…", "output lengths; default 128"},
+                     {"--kernels", "", "time each GPU kernel, which slows the GPU down"},
                      {"--repeat", "N", "samples of each; default 5"},
-                     {"--sustain", "SECONDS", "then answer after answer for so long; default 0"}}),
+                     {"--sustain", "SECONDS", "then generate continuously for this time; default 0"}}),
        1, run_bench},
-      {"certify", "MODEL", "compare with a stored reference; prints JSON",
+      {"certify", "MODEL", "compare with a stored reference; always prints JSON",
        with_opening({{"--reference", "DIR", "default: certify/ of the bundle"},
-                     {"--repeat", "N", "how often; default 5"},
+                     {"--repeat", "N", "number of runs; default 5"},
                      {"--short", "", "only the steps of the short form"},
-                     {"--trace", "", "tell of every kernel once instead"}}),
+                     {"--trace", "", "trace every kernel once instead"}}),
        1, run_certify},
       {"score", "MODEL", "log probabilities of given tokens or of a text",
        with_opening({{"--tokens", "ID,…", "token ids"},
@@ -70,61 +71,62 @@ const std::vector<Verb> &verbs() {
        1, run_score},
       {"transcribe",
        "MODEL FILE.wav",
-       "write down what is said in a wav file of 16 kHz",
-       {{"--language", "CODE", "such as en; default: found out"},
+       "transcribe a 16 kHz wav file",
+       {{"--language", "CODE", "such as en; default: auto-detected"},
         {"--translate", "", "into English"},
-        {"--prompt", "TEXT", "words and names that may come"},
-        {"--temperature", "T", "0: always the likeliest token"},
-        {"--no-fallback", "", "one attempt only, however badly it comes out"},
+        {"--prompt", "TEXT", "words and names to expect"},
+        {"--temperature", "T", "0: greedy"},
+        {"--no-fallback", "", "only one attempt, whatever its quality"},
         {"--beam-size", "N", "0: greedy"},
-        {"--words", "", "with the times of each word, for --json"},
-        {"--max-length", "N", "characters of a segment; 0: as they come"},
-        {"--vad", "", "hear only where somebody speaks, by the bundle's voice detector"},
-        {"--voice-detector", "FILE", "the same with a Silero VAD in whisper.cpp's format"},
-        {"--repeat", "N", "so many times, for the timings in --json; default 1"},
+        {"--words", "", "with word timestamps, for --json"},
+        {"--max-length", "N", "characters per segment; 0: no limit"},
+        {"--vad", "", "transcribe only detected speech, with the bundle's VAD model"},
+        {"--vad-model", "FILE", "the same with a Silero VAD in whisper.cpp's format"},
+        {"--repeat", "N", "number of runs, for the timings in --json; default 1"},
         {"--timeout-ms", "N", "0: none"},
-        {"--threads", "N", "threads; default: the performance cores this process may use"},
+        {"--threads", "N", "threads; default: one per performance core"},
         {"--json", "", "one JSON document on stdout, also for errors"}},
        2,
        run_transcribe},
-      {"imagine",
+      {"generate-image",
        "MODEL PROMPT",
-       "paint pictures from words",
-       {{"--output", "FILE", "PNG; default out.png, several get numbers"},
-        {"--negative", "TEXT", "what shall not be seen"},
+       "generate images from a prompt",
+       {{"--output", "FILE", "PNG; default out.png; several images are numbered"},
+        {"--negative-prompt", "TEXT", "what to avoid"},
         {"--width", "N", "pixels; default: the model's own"},
         {"--height", "N", "pixels; default: the model's own"},
         {"--steps", "N", "default: the model's own"},
         {"--sampler", "NAME", "such as euler; default: the model's own"},
         {"--schedule", "NAME", "such as karras; default: the model's own"},
-        {"--cfg-scale", "X", "how closely the prompt is followed"},
-        {"--guidance", "X", "the same for distilled models"},
-        {"--seed", "N", "the same seed, the same picture"},
-        {"--batch", "N", "how many pictures"},
+        {"--cfg-scale", "X", "classifier-free guidance; 1: off"},
+        {"--guidance", "X", "distilled guidance"},
+        {"--seed", "N", "the same seed gives the same image"},
+        {"--batch", "N", "number of images"},
         {"--vae-tiling", "", "less memory, a little slower"},
         {"--timeout-ms", "N", "0: none"},
-        {"--threads", "N", "threads; default: the performance cores this process may use"},
+        {"--threads", "N", "threads; default: one per performance core"},
         {"--json", "", "one JSON document on stdout, also for errors"}},
        2,
-       run_imagine},
-      {"info", "[MODEL]", "what this machine offers and what a model holds",
-       with_opening({{"--gpu", "", "also what the drivers of its GPUs say"}}), 1, run_info},
+       run_generate_image},
+      {"info", "[MODEL]", "show this machine, and what a model contains",
+       with_opening({{"--gpu", "", "also the GPUs and their drivers"}}), 1, run_info},
   };
   return all;
 }
 
 void print_usage() {
-  std::cout << "usage: sphere-edge-run VERB MODEL … [options]\n\n"
-               "MODEL is a bundle folder, a .gguf file or a whisper.cpp file. Verbs:\n";
-  for (const Verb &verb : verbs())
-    std::cout << "  " << verb.name << " " << verb.words << "\n      " << verb.help << "\n";
-  std::cout << "\nsphere-edge-run VERB --help lists a verb's options; --version prints the version.\n"
+  std::cout << "usage: sphere-edge-run COMMAND MODEL … [options]\n\n"
+               "MODEL is a bundle folder, a .gguf file or a whisper.cpp file. Commands:\n";
+  for (const Command &command : commands())
+    std::cout << "  " << command.name << " " << command.words << "\n      " << command.help << "\n";
+  std::cout << "\nsphere-edge-run COMMAND --help lists its options; --version prints the version.\n"
                "Exit code: 0, or the status code of the error; 64 for wrong usage.\n";
 }
 
-void print_usage(const Verb &verb) {
-  std::cout << "usage: sphere-edge-run " << verb.name << " " << verb.words << " [options]\n\n" << verb.help << "\n\n";
-  for (const Option &option : verb.options) {
+void print_usage(const Command &command) {
+  std::cout << "usage: sphere-edge-run " << command.name << " " << command.words << " [options]\n\n"
+            << command.help << "\n\n";
+  for (const Option &option : command.options) {
     const std::string left = option.name + (option.value.empty() ? "" : " " + option.value);
     std::cout << "  " << left << std::string(left.size() < 26 ? 26 - left.size() : 1, ' ') << option.help << "\n";
   }
@@ -135,8 +137,7 @@ void print_error(const std::string &message, const std::string &hint) {
   if (!hint.empty()) std::cerr << "\nhint: " << hint << "\n";
 }
 
-// What the core warns of, such as a backend that does not work here, while it goes on. From any thread, so in one
-// piece.
+// Warnings of the core, such as a backend that does not work. Called from any thread, so each is written at once.
 void show_warning(se_log_level level, const char *message, void *) {
   if (level < SE_LOG_WARNING) return;
   std::cerr << (level == SE_LOG_ERROR ? "error: " : "warning: ") + std::string(message) + "\n";
@@ -166,21 +167,21 @@ int run(const std::vector<std::string> &words) {
     return 0;
   }
   const std::vector<std::string> rest(words.begin() + 1, words.end());
-  for (const Verb &verb : verbs()) {
-    if (verb.name != words[0]) continue;
+  for (const Command &command : commands()) {
+    if (command.name != words[0]) continue;
     if (!rest.empty() && (rest[0] == "--help" || rest[0] == "-h")) {
-      print_usage(verb);
+      print_usage(command);
       return 0;
     }
-    const Arguments arguments(rest, verb.options, verb.most_words);
+    const Arguments arguments(rest, command.options, command.most_words);
     try {
-      verb.run(arguments);
+      command.run(arguments);
     } catch (const Failure &failure) {
       return report(failure, arguments.has("--json"));
     }
     return std::cout.flush() ? 0 : report({SE_STORAGE, "cannot write to standard output", ""}, false);
   }
-  throw UsageError("unknown verb `" + words[0] + "`");
+  throw UsageError("unknown command `" + words[0] + "`");
 }
 
 }  // namespace
@@ -215,7 +216,7 @@ int main(int count, char **words) {
   try {
     return runner::run(std::vector<std::string>(words + 1, words + count));
   } catch (const runner::UsageError &error) {
-    runner::print_error(error.what(), "sphere-edge-run --help shows what is possible");
+    runner::print_error(error.what(), "see sphere-edge-run --help");
     return runner::kUsage;
   } catch (const std::exception &error) {
     runner::print_error(error.what(), "");

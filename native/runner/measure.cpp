@@ -1,4 +1,4 @@
-// The verbs bench, score and info: numbers about a model, as JSON.
+// The commands bench, score and info: figures of a model, as JSON.
 #include <time.h>
 
 #include <algorithm>
@@ -8,12 +8,12 @@
 #include <utility>
 
 #include "base/cpu.h"
-#include "verbs.h"
+#include "commands.h"
 
 namespace runner {
 namespace {
 
-// Tokens that look like no text: every kernel does the same work for any of them.
+// Pseudo-random tokens: kernels do the same work for any of them.
 std::vector<int32_t> arbitrary_tokens(int32_t count, uint32_t vocabulary) {
   std::vector<int32_t> tokens;
   uint32_t state = 1;
@@ -24,7 +24,7 @@ std::vector<int32_t> arbitrary_tokens(int32_t count, uint32_t vocabulary) {
   return tokens;
 }
 
-// Seconds since boot, sleep included: what /proc/uptime says too, so that sensors read beside us line up.
+// Seconds since boot, including sleep, as in /proc/uptime, so that readings of sensors line up.
 double uptime() {
   timespec now{};
 #if defined(CLOCK_BOOTTIME)
@@ -35,7 +35,7 @@ double uptime() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-// Samples of one thing, each with the time in which it was taken.
+// Samples of one quantity, each with its start and end time.
 class Series {
  public:
   Series(const char *name, const char *unit, Json tokens)

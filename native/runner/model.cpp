@@ -10,7 +10,7 @@ namespace runner {
 namespace {
 
 std::mutex open_mutex;
-// Makes the open model end its running call; empty when none is open.
+// Cancels the running call of the open model; empty if none is open.
 std::function<void()> cancel_open;
 
 bool pass_on(const char *piece, size_t piece_bytes, void *user_data) {
@@ -19,7 +19,7 @@ bool pass_on(const char *piece, size_t piece_bytes, void *user_data) {
 
 }  // namespace
 
-void let_signals_cancel(std::function<void()> cancel) {
+void set_signal_action(std::function<void()> cancel) {
   const std::lock_guard lock(open_mutex);
   cancel_open = std::move(cancel);
 }
@@ -36,11 +36,11 @@ Json take_json(char *text) {
 
 Model::Model(const std::string &path, const se_text_open_options &options) {
   check(se_text_open(path.c_str(), &options, &text_));
-  let_signals_cancel([text = text_] { se_text_cancel(text); });
+  set_signal_action([text = text_] { se_text_cancel(text); });
 }
 
 Model::~Model() {
-  let_signals_cancel(nullptr);
+  set_signal_action(nullptr);
   se_text_close(text_);
 }
 

@@ -1,4 +1,4 @@
-// The C API as the runner uses it: a model that closes itself, failures as exceptions, Ctrl-C as cancel.
+// The C API for the runner: a model that closes itself, failures as exceptions, Ctrl-C as cancel.
 #pragma once
 
 #include <sphere_edge.h>
@@ -22,7 +22,7 @@ struct Failure {
 };
 
 void check(se_status status);
-// Takes over a string of the library.
+// Parses and frees a string of the library.
 Json take_json(char *text);
 
 class Model {
@@ -43,7 +43,7 @@ class Model {
   std::vector<float> score(const std::vector<int32_t> &tokens);
   // Logits after each token, row by row.
   std::vector<float> logits(const std::vector<int32_t> &tokens, size_t vocabulary);
-  // Logits after the last token, by the path that generation takes.
+  // Logits after the last token, computed as generation computes them.
   std::vector<float> next_logits(const std::vector<int32_t> &tokens, size_t vocabulary);
   void reset();
   se_text *handle() const { return text_; }
@@ -52,11 +52,10 @@ class Model {
   se_text *text_ = nullptr;
 };
 
-// What Ctrl-C and SIGTERM do from now on; nullptr: end the process.
-void let_signals_cancel(std::function<void()> cancel);
+// Sets what Ctrl-C and SIGTERM do; nullptr: end the process.
+void set_signal_action(std::function<void()> cancel);
 
-// Lets Ctrl-C and SIGTERM cancel the model that is open, instead of ending the process. Called before any thread
-// starts.
+// Makes Ctrl-C and SIGTERM cancel the open model instead of ending the process. Called before any thread starts.
 void cancel_on_signals();
 
 }  // namespace runner

@@ -1,4 +1,4 @@
-// Writes PNG files, uncompressed: for programs that want the pixels and nothing to link for it.
+// Writes uncompressed PNG files, without a library for it.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ struct PngText {
   std::string value;  // UTF-8
 };
 
-// The file's content: 8 bits a channel, `channels` 1 or 3, rows from the top; `texts` as iTXt chunks.
+// The file's content: 8 bits per channel, `channels` 1 or 3, rows from the top; `texts` as iTXt chunks.
 std::string png(uint32_t width, uint32_t height, uint32_t channels, const uint8_t *pixels,
                 const std::vector<PngText> &texts);
 

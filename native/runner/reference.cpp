@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "verbs.h"
+#include "commands.h"
 
 namespace runner {
 namespace {
@@ -60,7 +60,7 @@ Reference parse(const Json &document, const std::string &logits) {
 
 Reference read_reference(const std::string &folder) {
   const Json document = Json::parse(read_input(folder + "/reference.json"), nullptr, false);
-  if (document.is_discarded()) refuse("is no JSON");
+  if (document.is_discarded()) refuse("is not JSON");
   try {
     return parse(document, read_input(folder + "/logits.f32"));
   } catch (const Json::exception &error) {

@@ -1,4 +1,4 @@
-// What a bundle should answer: tokens, steps and rows of logits, as sphere_edge/bundle/reference.py writes them.
+// A bundle's reference: tokens, steps and rows of logits, as sphere_edge/bundle/reference.py writes them.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +8,11 @@
 
 namespace runner {
 
-// The right logits after the first `position` tokens.
+// The reference logits after the first `position` tokens.
 struct ReferenceRow {
   std::vector<float> values;  // at the reference's columns
   int32_t token;              // the likeliest
-  double margin;              // by how much it is likelier than the next
+  double margin;              // over the second likeliest
   double log_sum_exp;         // over all columns
 };
 
@@ -21,8 +21,8 @@ struct ReferenceStep {
   std::string name;
   size_t length;
   size_t detour;
-  bool from_empty;  // forget what was computed before
-  bool score;       // by the function that gives every row
+  bool from_empty;  // clear the KV cache first
+  bool score;       // by the function that returns every row
   bool is_short;    // part of the short form
 };
 

@@ -1,24 +1,24 @@
-// The verb transcribe: lines as they come, or one JSON document with segments and timings.
+// The command transcribe: lines as they come, or one JSON document with segments and timings.
 #include <algorithm>
 #include <iostream>
 
 #include "base/cpu.h"
-#include "verbs.h"
+#include "commands.h"
 #include "wav.h"
 
 namespace runner {
 namespace {
 
-// An open model that closes itself, and that Ctrl-C cancels.
+// An open model that closes itself and is cancelled by Ctrl-C.
 class Audio {
  public:
-  Audio(const std::string &path, int32_t threads, const char *voice_detector) {
-    const se_audio_open_options options = {sizeof(options), threads, voice_detector};
+  Audio(const std::string &path, int32_t threads, const char *vad_model) {
+    const se_audio_open_options options = {sizeof(options), threads, vad_model};
     check(se_audio_open(path.c_str(), &options, &audio_));
-    let_signals_cancel([audio = audio_] { se_audio_cancel(audio); });
+    set_signal_action([audio = audio_] { se_audio_cancel(audio); });
   }
   ~Audio() {
-    let_signals_cancel(nullptr);
+    set_signal_action(nullptr);
     se_audio_close(audio_);
   }
   Audio(const Audio &) = delete;
@@ -75,9 +75,9 @@ void run_transcribe(const Arguments &arguments) {
   const std::string model = arguments.word(0, "MODEL");
   const std::string &file = arguments.word(1, "FILE.wav");
   const std::vector<float> samples = read_wav(read_input(file), file);
-  const std::string detector = arguments.text("--voice-detector").value_or("");
+  const std::string vad_model = arguments.text("--vad-model").value_or("");
   const Audio audio(model, static_cast<int32_t>(arguments.number("--threads", 0, 1, 512)),
-                    detector.empty() ? nullptr : detector.c_str());
+                    vad_model.empty() ? nullptr : vad_model.c_str());
   const Json info = audio.info();
   const uint64_t loaded_bytes = se::peak_resident_bytes();
   se_audio_transcribe_options options = {};
@@ -93,7 +93,7 @@ void run_transcribe(const Arguments &arguments) {
   options.word_timestamps = arguments.has("--words");
   options.timeout_ms = static_cast<uint32_t>(arguments.number("--timeout-ms", 0, 0, UINT32_MAX));
   options.max_segment_characters = static_cast<uint32_t>(arguments.number("--max-length", 0, 0, 10000));
-  options.voice_detection = arguments.has("--vad") || !detector.empty();
+  options.vad = arguments.has("--vad") || !vad_model.empty();
   const auto repeat = arguments.number("--repeat", 1, 1, 10000);
   Transcript transcript{arguments.has("--json")};
   se_audio_result result = {};

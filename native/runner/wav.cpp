@@ -68,7 +68,7 @@ std::vector<float> mono(const std::string &content, size_t begin, size_t bytes, 
 
 std::vector<float> read_wav(const std::string &content, const std::string &name) {
   if (content.size() < 12 || content.compare(0, 4, "RIFF") != 0 || content.compare(8, 4, "WAVE") != 0) {
-    throw Failure{SE_INVALID_ARGUMENT, "`" + name + "` is no wav file",
+    throw Failure{SE_INVALID_ARGUMENT, "`" + name + "` is not a wav file",
                   "convert it: ffmpeg -i FILE -ar 16000 -ac 1 out.wav"};
   }
   Format format;

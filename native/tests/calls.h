@@ -6,7 +6,7 @@
 
 #define ANSWER_BYTES (1 << 16)
 
-/* What a call answered. `valid_utf8` tells of every single piece. */
+/* The output of a call. `valid_utf8` is about every single piece. */
 typedef struct answer {
   char text[ANSWER_BYTES];
   size_t bytes;
@@ -30,7 +30,7 @@ se_text_generate_options babbling(se_text *text, uint32_t max_tokens);
 se_status generate(se_text *text, const char *prompt, const se_text_generate_options *options, answer *out);
 se_status chat(se_text *text, const char *messages, const se_text_generate_options *options, answer *out);
 
-/* Whether two answers are the same bytes; a model may well say NUL. */
+/* Whether two outputs are the same bytes; a model may generate NUL. */
 bool same(const answer *one, const answer *other);
 
 /* Whether these bytes are whole, well-formed UTF-8 characters. */

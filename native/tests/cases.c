@@ -15,7 +15,7 @@ static answer second;
 
 static const char *const prompt = "What is the colour of the sky over \xC3\x85land \xF0\x9F\x8C\x8A?";
 
-static void it_says_what_it_opened(const char *model) {
+static void it_reports_what_it_opened(const char *model) {
   char *json = NULL;
   CHECK_OK(se_model_info(model, &json));
   CHECK(strstr(json, "\"family\":") != NULL);
@@ -363,7 +363,7 @@ static void a_full_context_ends_the_answer(const char *model) {
   se_text_close(text);
 }
 
-static void wrong_arguments_are_told_apart(const char *model) {
+static void wrong_arguments_are_distinguished(const char *model) {
   se_text *text = NULL;
   CHECK_STATUS(se_text_open(NULL, NULL, &text), SE_INVALID_ARGUMENT);
   CHECK_STATUS(se_text_open(model, NULL, NULL), SE_INVALID_ARGUMENT);
@@ -463,7 +463,7 @@ static void the_log_goes_to_its_callback(const char *model) {
 }
 
 const test_case test_cases[] = {
-    {"it says what it opened", it_says_what_it_opened},
+    {"it reports what it opened", it_reports_what_it_opened},
     {"greedy answers repeat and reuse the prompt", greedy_answers_repeat_and_reuse_the_prompt},
     {"a seed repeats an answer", a_seed_repeats_an_answer},
     {"a penalty changes what repeats", a_penalty_changes_what_repeats},
@@ -478,7 +478,7 @@ const test_case test_cases[] = {
     {"text survives tokens", text_survives_tokens},
     {"an answer obeys a grammar", an_answer_obeys_a_grammar},
     {"a full context ends the answer", a_full_context_ends_the_answer},
-    {"wrong arguments are told apart", wrong_arguments_are_told_apart},
+    {"wrong arguments are distinguished", wrong_arguments_are_distinguished},
     {"older and newer callers are understood", older_and_newer_callers_are_understood},
     {"two handles on one model are independent", two_handles_on_one_model_are_independent},
     {"the log goes to its callback", the_log_goes_to_its_callback},

@@ -1,4 +1,4 @@
-/* The smallest test harness: a failed check tells where and ends the program. */
+/* The smallest test harness: a failed check prints its place and ends the program. */
 #ifndef SE_TESTS_CHECK_H
 #define SE_TESTS_CHECK_H
 

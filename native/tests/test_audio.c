@@ -70,7 +70,8 @@ static se_audio_transcribe_options plain(void) {
   return options;
 }
 
-static void hear(se_audio *audio, const float *samples, const se_audio_transcribe_options *options, transcript *out) {
+static void transcribe(se_audio *audio, const float *samples, const se_audio_transcribe_options *options,
+                       transcript *out) {
   memset(out, 0, sizeof(*out));
   CHECK_OK(se_audio_transcribe(audio, samples, SAMPLES, options, take, out, NULL));
 }
@@ -79,26 +80,26 @@ static void the_same_audio_sounds_the_same(se_audio *audio) {
   transcript one;
   transcript other;
   se_audio_transcribe_options options = plain();
-  hear(audio, noise, &options, &one);
+  transcribe(audio, noise, &options, &one);
   options.word_timestamps = true;
-  hear(audio, noise, &options, &other);
+  transcribe(audio, noise, &options, &other);
   CHECK(strcmp(one.text, other.text) == 0);
   options.max_segment_characters = 10;
-  hear(audio, noise, &options, &other);
+  transcribe(audio, noise, &options, &other);
   CHECK(other.segments >= one.segments);
   options.beam_size = 3;
-  hear(audio, noise, &options, &other);
+  transcribe(audio, noise, &options, &other);
 }
 
 static void nobody_speaks_in_silence(se_audio *audio) {
   transcript out;
   se_audio_transcribe_options options = plain();
-  options.voice_detection = true;
-  hear(audio, silence, &options, &out);
+  options.vad = true;
+  transcribe(audio, silence, &options, &out);
   CHECK(out.segments == 0);
   /* What the detector left behind does not shift the times of the next call. */
-  options.voice_detection = false;
-  hear(audio, noise, &options, &out);
+  options.vad = false;
+  transcribe(audio, noise, &options, &out);
 }
 
 static void *cancel_it(void *audio) {
@@ -135,14 +136,14 @@ static bool stop_at_once(float done, void *user_data) {
 
 static void progress_stops_a_call(se_audio *audio) {
   se_audio_transcribe_options options = plain();
-  int told = 0;
+  int calls = 0;
   options.on_progress = stop_at_once;
-  CHECK_STATUS(se_audio_transcribe(audio, noise, SAMPLES, &options, NULL, &told, NULL), SE_CANCELLED);
-  CHECK(told == 1);
-  /* Also while the language is found out. */
+  CHECK_STATUS(se_audio_transcribe(audio, noise, SAMPLES, &options, NULL, &calls, NULL), SE_CANCELLED);
+  CHECK(calls == 1);
+  /* Also while the language is auto-detected. */
   options.language = NULL;
-  CHECK_STATUS(se_audio_transcribe(audio, noise, SAMPLES, &options, NULL, &told, NULL), SE_CANCELLED);
-  CHECK(told == 2);
+  CHECK_STATUS(se_audio_transcribe(audio, noise, SAMPLES, &options, NULL, &calls, NULL), SE_CANCELLED);
+  CHECK(calls == 2);
 }
 
 static void what_cannot_be_is_refused(const char *model, se_audio *audio) {
@@ -155,7 +156,7 @@ static void what_cannot_be_is_refused(const char *model, se_audio *audio) {
   options.max_segment_characters = 1 << 30;
   CHECK_STATUS(se_audio_transcribe(audio, noise, SAMPLES, &options, NULL, NULL, NULL), SE_INVALID_ARGUMENT);
   options = plain();
-  options.voice_detection = true;
+  options.vad = true;
   se_audio *deaf = open_audio(model, NULL);
   CHECK_STATUS(se_audio_transcribe(deaf, noise, SAMPLES, &options, NULL, NULL, NULL), SE_INVALID_ARGUMENT);
   se_audio_close(deaf);
@@ -216,7 +217,7 @@ static void survive(const char *path, const char *model, const char *detector) {
   printf("%s: %s: %s\n", path, se_status_name(opened), opened == SE_OK ? "" : se_last_error());
   if (opened != SE_OK) return;
   se_audio_transcribe_options plain_options = plain();
-  plain_options.voice_detection = detector != NULL;
+  plain_options.vad = detector != NULL;
   printf("%s: %s\n", path,
          se_status_name(se_audio_transcribe(audio, noise, SAMPLES / 3, &plain_options, NULL, NULL, NULL)));
   se_audio_close(audio);

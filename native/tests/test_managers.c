@@ -1,4 +1,4 @@
-/* Text, speech and pictures at once in one process: each says, hears and paints what it does alone.
+/* Text, speech and images at once in one process: each manager gives the same output as alone.
  *
  *   managers-test TEXT-MODEL SPEECH-MODEL IMAGE-BUNDLE
  *
@@ -12,12 +12,12 @@
 #define SAMPLES SE_AUDIO_SAMPLE_RATE
 #define ROUNDS 3
 
-typedef struct answer {
-  uint64_t sum; /* of all that came back, so that two answers can be compared */
+typedef struct output {
+  uint64_t sum; /* checksum, for comparing two outputs */
   size_t bytes;
-} answer;
+} output;
 
-static void add(answer *out, const void *bytes, size_t count) {
+static void add(output *out, const void *bytes, size_t count) {
   const unsigned char *from = bytes;
   for (size_t i = 0; i < count; i++) out->sum = (out->sum ^ from[i]) * UINT64_C(0x100000001b3);
   out->bytes += count;
@@ -33,12 +33,12 @@ static bool take_segment(const se_audio_segment *segment, void *out) {
   return true;
 }
 
-static bool take_picture(const se_image_picture *picture, void *out) {
-  add(out, picture->pixels, (size_t)picture->width * picture->height * picture->channels);
+static bool take_bitmap(const se_image_bitmap *bitmap, void *out) {
+  add(out, bitmap->pixels, (size_t)bitmap->width * bitmap->height * bitmap->channels);
   return true;
 }
 
-static void say(void *text, answer *out) {
+static void generate(void *text, output *out) {
   se_text_generate_options options;
   CHECK_OK(se_text_default_options(text, &options));
   options.max_tokens = 24;
@@ -46,7 +46,7 @@ static void say(void *text, answer *out) {
   CHECK_OK(se_text_generate(text, "the", &options, take_piece, out, NULL));
 }
 
-static void hear(void *audio, answer *out) {
+static void transcribe(void *audio, output *out) {
   uint32_t state = 1;
   float samples[SAMPLES];
   for (size_t i = 0; i < SAMPLES; i++) {
@@ -60,20 +60,20 @@ static void hear(void *audio, answer *out) {
   CHECK_OK(se_audio_transcribe(audio, samples, SAMPLES, &options, take_segment, out, NULL));
 }
 
-static void paint(void *image, answer *out) {
+static void generate_image(void *image, output *out) {
   se_image_generate_options options;
   CHECK_OK(se_image_default_options(image, &options));
   options.width = options.height = 64;
   options.steps = 1;
   options.seed = 5;
-  CHECK_OK(se_image_generate(image, "a fox", &options, take_picture, out, NULL));
+  CHECK_OK(se_image_generate(image, "a fox", &options, take_bitmap, out, NULL));
 }
 
 typedef struct worker {
-  void (*work)(void *manager, answer *out);
+  void (*work)(void *manager, output *out);
   void *manager;
-  answer alone;
-  answer together[ROUNDS];
+  output alone;
+  output together[ROUNDS];
 } worker;
 
 static void *repeat(void *argument) {
@@ -93,8 +93,9 @@ int main(int count, char **words) {
   CHECK_OK(se_text_open(words[1], &text_options, &text));
   CHECK_OK(se_audio_open(words[2], &audio_options, &audio));
   CHECK_OK(se_image_open(words[3], &image_options, &image));
-  worker workers[3] = {
-      {.work = say, .manager = text}, {.work = hear, .manager = audio}, {.work = paint, .manager = image}};
+  worker workers[3] = {{.work = generate, .manager = text},
+                       {.work = transcribe, .manager = audio},
+                       {.work = generate_image, .manager = image}};
   pthread_t threads[3];
   for (int i = 0; i < 3; i++) workers[i].work(workers[i].manager, &workers[i].alone);
   for (int i = 0; i < 3; i++) CHECK(pthread_create(&threads[i], NULL, repeat, &workers[i]) == 0);
@@ -109,6 +110,6 @@ int main(int count, char **words) {
   se_text_close(text);
   se_audio_close(audio);
   se_image_close(image);
-  puts("three managers at once do what they do alone");
+  puts("three managers at once give the same output as alone");
   return 0;
 }

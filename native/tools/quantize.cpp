@@ -13,7 +13,7 @@ constexpr int kUsage = 64;
 // Rows of one tensor that are in memory at once.
 constexpr size_t kBufferBytes = 256 << 20;
 
-void hear(ggml_log_level level, const char *text, void *) {
+void on_log(ggml_log_level level, const char *text, void *) {
   int done = 0, all = 0;
   if (std::sscanf(text, "[%d/%d]", &done, &all) == 2) {
     std::printf("[%d/%d] \n", done, all);
@@ -30,7 +30,7 @@ int main(int count, char **arguments) {
     std::fprintf(stderr, "usage: %s IN.gguf OUT.gguf TYPE THREADS\n", arguments[0]);
     return kUsage;
   }
-  llama_log_set(hear, nullptr);
+  llama_log_set(on_log, nullptr);
   llama_model_quantize_params parameters = llama_model_quantize_default_params();
   parameters.ftype = static_cast<llama_ftype>(std::atoi(arguments[3]));
   parameters.nthread = std::atoi(arguments[4]);

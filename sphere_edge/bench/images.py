@@ -26,7 +26,7 @@ _TIMEOUT_S = 24 * 3600.0
 
 
 class ImageRun(BaseModel):
-    """What `sphere-edge-run imagine --json` prints; keys that are not used here are ignored."""
+    """What `sphere-edge-run generate-image --json` prints; other keys are ignored."""
 
     family: str
     quantization: str
@@ -149,7 +149,7 @@ def measure(
         words = [_PROMPT, "--seed", "1", "--output", "/dev/null", *plan.words()]
         with progress.step("generating images", plan.repeat) as step:
             for _ in range(plan.repeat):
-                completed = device.run(model.command("imagine", words), timeout_s=_TIMEOUT_S)
+                completed = device.run(model.command("generate-image", words), timeout_s=_TIMEOUT_S)
                 if completed.exit_code != 0:
                     raise payload.runner_failure(completed, device.uri)
                 try:

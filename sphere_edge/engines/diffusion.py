@@ -37,7 +37,7 @@ class Facts(BaseModel):
     patch: int = Field(gt=0)
     heads: int = Field(gt=0)
     width: int = Field(gt=0)
-    tables: tuple[str, ...]
+    tokenizer_files: tuple[str, ...]
 
 
 def fit(request: BuildRequest) -> Callable[[], Built]:
@@ -54,7 +54,7 @@ def _build(request: BuildRequest) -> Built:
     if memory.peak_bytes > profile.memory.usable_bytes:
         hint = "--quant q4_0 takes a quarter of what f16 does, or take a smaller model"
         raise too_much(source.name, memory.peak_bytes, profile, hint)
-    vocab_files.write(facts.tables, folder / "tokenizer", request.progress)
+    vocab_files.write(facts.tokenizer_files, folder / "tokenizer", request.progress)
     return Built(
         ManifestDraft(
             name=source.name,

@@ -109,7 +109,7 @@ AUDIO = SmokeTest(
     stdin=_silence,
 )
 IMAGE = SmokeTest(
-    action="imagine",
+    action="generate-image",
     arguments=(
         *(_PROMPT, "--width", str(_IMAGE_SIDE), "--height", str(_IMAGE_SIDE)),
         *("--steps", "1", "--output", "/dev/null"),

@@ -48,9 +48,15 @@ class AudioInfo:
     mel_bins: int
     vocab_size: int
     threads: int
-    has_voice_detector: bool
+    has_vad: bool
     weights_bytes: int
     load_seconds: float
+
+    @property
+    def has_voice_detector(self) -> bool:
+        """`has_vad` by its former name."""
+        warn_renamed("has_voice_detector", "has_vad", stack=3)
+        return self.has_vad
 
 
 class AudioManager(Manager):
@@ -90,7 +96,7 @@ class AudioManager(Manager):
         options = binding.AudioOpenOptions(
             size=ctypes.sizeof(binding.AudioOpenOptions),
             threads=arguments.count("threads", threads, arguments.MAX_THREADS),
-            voice_detector=None if vad_model is None else arguments.path(vad_model),
+            vad_model=None if vad_model is None else arguments.path(vad_model),
         )
         handle = Handle(
             library.load(engine="whisper"), AUDIO, arguments.path(model), ctypes.byref(options)

@@ -83,7 +83,7 @@ class Result(ctypes.Structure):
 class AudioOpenOptions(ctypes.Structure):
     """`se_audio_open_options`."""
 
-    _fields_ = [("size", c_size_t), ("threads", c_int32), ("voice_detector", c_char_p)]
+    _fields_ = [("size", c_size_t), ("threads", c_int32), ("vad_model", c_char_p)]
 
 
 class AudioWord(ctypes.Structure):
@@ -141,7 +141,7 @@ class TranscribeOptions(ctypes.Structure):
         ("timeout_ms", c_uint32),
         ("on_progress", ProgressFunction),
         ("max_segment_characters", c_uint32),
-        ("voice_detection", c_bool),
+        ("vad", c_bool),
     ]
 
 
@@ -168,7 +168,7 @@ class KernelTensor(ctypes.Structure):
 
 
 # void on_kernel(const char *kernel, const se_kernel_tensor *, size_t, void *user_data)
-KernelFunction = CFUNCTYPE(None, c_char_p, POINTER(KernelTensor), c_size_t, c_void_p)
+TraceFunction = CFUNCTYPE(None, c_char_p, POINTER(KernelTensor), c_size_t, c_void_p)
 
 
 class StreamOptions(ctypes.Structure):
@@ -221,7 +221,7 @@ class C(ImageFunctions):
     se_text_render_chat = Checked(_TEXT, c_char_p, POINTER(c_void_p))
     se_text_logits = Checked(_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float), c_size_t)
     se_text_next_logits = Checked(_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float), c_size_t)
-    se_text_watch = Checked(_TEXT, KernelFunction, c_void_p)
+    se_text_set_trace = Checked(_TEXT, TraceFunction, c_void_p)
     se_text_score = Checked(_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float))
     se_text_tokenize = Checked(
         *(_TEXT, c_char_p, c_size_t, c_bool, c_bool),

@@ -29,8 +29,8 @@ class ImageOpenOptions(ctypes.Structure):
     _fields_ = [("size", c_size_t), ("threads", c_int32)]
 
 
-class ImagePicture(ctypes.Structure):
-    """`se_image_picture`; valid while the function that gets it runs."""
+class ImageBitmap(ctypes.Structure):
+    """`se_image_bitmap`; valid while the function that gets it runs."""
 
     _fields_ = [
         ("width", c_uint32),
@@ -45,16 +45,16 @@ class ImageProgress(ctypes.Structure):
     """`se_image_progress`; valid while the function that gets it runs."""
 
     _fields_ = [
-        ("picture", c_uint32),
-        ("pictures", c_uint32),
+        ("image", c_uint32),
+        ("images", c_uint32),
         ("step", c_uint32),
         ("steps", c_uint32),
-        ("preview", POINTER(ImagePicture)),
+        ("preview", POINTER(ImageBitmap)),
     ]
 
 
-# bool on_picture(const se_image_picture *picture, void *user_data)
-PictureFunction = CFUNCTYPE(c_bool, POINTER(ImagePicture), c_void_p)
+# bool on_image(const se_image_bitmap *bitmap, void *user_data)
+BitmapFunction = CFUNCTYPE(c_bool, POINTER(ImageBitmap), c_void_p)
 # bool on_progress(const se_image_progress *progress, void *user_data)
 ImageProgressFunction = CFUNCTYPE(c_bool, POINTER(ImageProgress), c_void_p)
 # bool on_progress(uint64_t done_bytes, uint64_t total_bytes, void *user_data)
@@ -104,7 +104,7 @@ class ImageResult(ctypes.Structure):
     _fields_ = [
         ("size", c_size_t),
         ("seed", c_uint32),
-        ("pictures", c_uint32),
+        ("images", c_uint32),
         ("steps", c_uint32),
         ("total_seconds", c_double),
         ("step_seconds", c_double),
@@ -126,7 +126,7 @@ class ImageFunctions:
     se_image_default_options = Checked(_IMAGE, POINTER(ImageGenerateOptions))
     se_image_generate = Checked(
         *(_IMAGE, c_char_p, POINTER(ImageGenerateOptions)),
-        *(PictureFunction, c_void_p, POINTER(ImageResult)),
+        *(BitmapFunction, c_void_p, POINTER(ImageResult)),
     )
     se_image_convert = Checked(
         *(POINTER(ImagePart), c_size_t, c_char_p, c_char_p),

@@ -19,14 +19,14 @@ from sphere_edge.runtime.handle import IMAGE, Handle
 from sphere_edge.runtime.image_generation import GeneratedImage, ImageGeneration, ImageProgress
 from sphere_edge.runtime.image_request import ImageOptions, ImageRequest
 from sphere_edge.runtime.manager import Manager, model_name
-from sphere_edge.runtime.request import requested
+from sphere_edge.runtime.request import requested, warn_renamed
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageInfo:
     """What was opened; sizes, steps and scales are the model's own, used unless others are given.
 
-    `reads_pictures`: it can start from a picture; `inpaints`: it wants one and a mask.
+    `reads_images`: it can start from an initial image; `inpaints`: it needs one and a mask.
     """
 
     name: str
@@ -41,11 +41,17 @@ class ImageInfo:
     cfg_scale: float
     guidance: float
     size_multiple: int
-    reads_pictures: bool
+    reads_images: bool
     inpaints: bool
     threads: int
     weights_bytes: int
     load_seconds: float
+
+    @property
+    def reads_pictures(self) -> bool:
+        """`reads_images` by its former name."""
+        warn_renamed("reads_pictures", "reads_images", stack=3)
+        return self.reads_images
 
 
 class ImageManager(Manager):

@@ -154,13 +154,13 @@ def _run(
     def on_progress(pointer: Any, _: object) -> bool:
         at = pointer.contents
         preview = _image(at.preview.contents) if at.preview else None
-        return task.put(ImageProgress(at.picture, at.pictures, at.step, at.steps, preview))
+        return task.put(ImageProgress(at.image, at.images, at.step, at.steps, preview))
 
     options.on_progress = binding_image.ImageProgressFunction(on_progress)
     filled = binding_image.ImageResult(size=ctypes.sizeof(binding_image.ImageResult))
     failure = handle.status(
         *(C.se_image_generate, prompt, ctypes.byref(options)),
-        *(binding_image.PictureFunction(on_image), None, ctypes.byref(filled)),
+        *(binding_image.BitmapFunction(on_image), None, ctypes.byref(filled)),
     )
     if failure is None:
         task.result = ImageResult(
@@ -173,7 +173,7 @@ def _run(
     return failure
 
 
-def _image(pixels: binding_image.ImagePicture) -> Image.Image:
+def _image(pixels: binding_image.ImageBitmap) -> Image.Image:
     count = pixels.width * pixels.height * pixels.channels
     mode = "RGB" if pixels.channels == 3 else "L"
     size = (pixels.width, pixels.height)

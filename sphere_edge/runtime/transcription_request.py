@@ -65,7 +65,7 @@ def filled(request: TranscriptionRequest) -> binding.TranscribeOptions:
         max_segment_characters=arguments.count(
             "max_segment_characters", request.max_segment_characters, _MAX_SEGMENT_CHARACTERS
         ),
-        voice_detection=bool(request.vad),
+        vad=bool(request.vad),
     )
     if request.timeout_s is not None:
         options.timeout_ms = arguments.milliseconds("timeout_s", request.timeout_s)

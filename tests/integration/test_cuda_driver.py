@@ -110,7 +110,7 @@ def test_without_a_driver_the_cpu_is_taken_with_the_reason(driver: Driver) -> No
     [
         ({"MEMORY": 1000}, Status.OOM_VRAM, "has `1000`"),
         ({"ALLOCATABLE": 2_000_000}, Status.OOM_VRAM, "bytes left"),
-        ({"ARCHITECTURE": 75}, Status.LOAD_FAILED, "does not take the kernels"),
+        ({"ARCHITECTURE": 75}, Status.LOAD_FAILED, "does not accept the kernels"),
         ({"LOST_AFTER": 1}, Status.INTERNAL, "the device is lost"),
     ],
 )

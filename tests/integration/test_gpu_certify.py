@@ -106,7 +106,7 @@ def test_deploy_falls_back_to_the_cpu_and_the_runtime_there_obeys(
     ]
     with TextManager.open(f"{folder}/bundle") as text:
         assert text.info.backend == "cpu"
-        assert "refused when it was certified here: logits differ" in text.info.backend_reason
+        assert "failed validation on this device: logits differ" in text.info.backend_reason
     with TextManager.open(f"{folder}/bundle", backend="opencl") as text:
         assert text.info.backend == "opencl"
     # A result that cannot be read, or is of another bundle, rules nothing out.

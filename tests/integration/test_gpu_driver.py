@@ -118,7 +118,7 @@ def test_a_person_reads_once_on_stderr_why_the_gpu_is_not_used(driver: Driver) -
             (line,) = done.stderr.splitlines()
             assert line.startswith("warning: the backend `opencl` does not work here: ")
             assert "makes buffers of up to `100000` bytes" in line
-            assert line.endswith("; going on with `cpu`")
+            assert line.endswith("; using `cpu`")
             assert "does not work" not in done.stdout or form
     assert json.loads(done.stdout)["backend"] == "cpu"
 
@@ -150,7 +150,7 @@ def test_a_second_copy_of_the_runtime_in_a_process_leaves_the_gpu_to_the_first(
     why = "another copy of this runtime has OpenCL in this process"
     assert done.stdout.splitlines() == [why, "cpu True"]
     # Python shows what nobody listens to.
-    warning = f"the backend `opencl` does not work here: {why}; going on with `cpu`"
+    warning = f"the backend `opencl` does not work here: {why}; using `cpu`"
     assert done.stderr.splitlines() == [warning]
 
 

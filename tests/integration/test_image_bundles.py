@@ -138,7 +138,7 @@ def test_no_damaged_model_brings_the_process_down(
     replace_model(broken, (image_bundle / "bundle.json").read_text(), bytes(content))
     size = ["--width", "64", "--height", "64", "--steps", "1", "--output", "/dev/null", "--json"]
     runner = native.build_for("diffusion", targets.host()).runner
-    done = run([runner, "imagine", broken, "a fox", *size], timeout_s=300, check=False)
+    done = run([runner, "generate-image", broken, "a fox", *size], timeout_s=300, check=False)
     # What was hit may not matter, and then an image is generated.
     document = json.loads(done.stdout)
     assert done.exit_code == (document["error"]["code"] if "error" in document else 0)

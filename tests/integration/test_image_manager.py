@@ -221,12 +221,12 @@ def test_memory_does_not_grow_with_the_images(image: ImageManager) -> None:
         ({"steps": 0}, "the number of steps is not from 1 to 500: `0`"),
         ({"width": 0}, "the width is not from 16 to 4096: `0`"),
         ({"width": 2**31}, "the width is not from 16 to 4096"),
-        ({"height": 72}, "the height is no multiple of 16: `72`"),
-        ({"batch": 0}, "the number of pictures is not from 1 to 64: `0`"),
+        ({"height": 72}, "the height is not a multiple of 16: `72`"),
+        ({"batch": 0}, "the number of images is not from 1 to 64: `0`"),
         ({"cfg_scale": float("nan")}, "cfg_scale is not a number"),
         ({"cfg_scale": -1.0}, "the cfg scale is not from 0 to 100"),
         ({"guidance": 1e9}, "the guidance is not from 0 to 100"),
-        ({"guidance": 3.0}, "the model has not learnt to be guided"),
+        ({"guidance": 3.0}, "the model does not support distilled guidance"),
         ({"strength": 0.5}, "a strength needs an image to start from"),
         ({"sampler": "magic"}, "no such sampler: `magic`"),
         ({"schedule": "magic"}, "no such schedule: `magic`"),
@@ -239,7 +239,7 @@ def test_memory_does_not_grow_with_the_images(image: ImageManager) -> None:
         ({"negative_prompt": "grey", "cfg_scale": 1}, "a negative prompt needs a cfg scale other"),
         ({"seed": -1}, "seed is not a whole number"),
         ({"timeout_s": 0}, "timeout_s is not above 0"),
-        ({"mask": Image.new("L", (SIDE, SIDE))}, "a mask needs a picture to start from"),
+        ({"mask": Image.new("L", (SIDE, SIDE))}, "a mask needs an initial image"),
         ({"loras": [Lora(Path("none"), float("inf"))]}, "strength is not a number"),
     ],
 )
@@ -251,7 +251,7 @@ def test_invalid_requests_are_refused(
 
 
 def test_a_model_that_reads_no_images_says_so(image: ImageManager) -> None:
-    assert not image.info.reads_pictures
+    assert not image.info.reads_images
     with pytest.raises(errors.UnsupportedError, match="it has no encoder"):
         image.generate("a fox", steps=2, init=Image.new("RGB", (SIDE, SIDE)))
 

@@ -40,7 +40,7 @@ def test_the_thread_pool_runs_every_piece_once(programs: Path) -> None:
 
 
 def test_characters_stay_whole_and_stop_strings_stop(programs: Path) -> None:
-    assert "passed" in program(programs, "answer-test").stdout
+    assert "passed" in program(programs, "output-stream-test").stdout
 
 
 def test_every_case_passes_on_a_gguf(programs: Path, gguf_model: Path) -> None:

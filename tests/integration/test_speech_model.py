@@ -48,7 +48,7 @@ def test_recordings_outside_the_training_set_are_transcribed(audio: AudioManager
 def test_the_bundle_holds_a_vad_model_and_is_sound(bundle: Path, audio: AudioManager) -> None:
     verify(bundle)
     assert {file.role for file in read_manifest(bundle).files} == {"model", "voice-detector"}
-    assert audio.info.has_voice_detector
+    assert audio.info.has_vad
 
 
 def test_where_nobody_speaks_vad_leaves_nothing(audio: AudioManager) -> None:
@@ -179,7 +179,7 @@ def test_a_damaged_detector_is_refused(bundle: Path, tmp_path: Path) -> None:
 def test_voices_are_not_looked_for_without_a_detector(tmp_path: Path) -> None:
     with AudioManager.open(resources.tiny_whisper()) as deaf:
         silence = np.zeros(RATE, dtype=np.float32)
-        with pytest.raises(errors.InvalidArgumentError, match="no voice detector"):
+        with pytest.raises(errors.InvalidArgumentError, match="no VAD model"):
             deaf.transcribe(silence, vad=True).text()
 
 

@@ -28,7 +28,7 @@ STRUCTS = {
     "se_audio_result": binding.AudioResult,
     "se_audio_stream_options": binding.StreamOptions,
     "se_image_open_options": binding_image.ImageOpenOptions,
-    "se_image_picture": binding_image.ImagePicture,
+    "se_image_bitmap": binding_image.ImageBitmap,
     "se_image_progress": binding_image.ImageProgress,
     "se_image_lora": binding_image.ImageLora,
     "se_image_generate_options": binding_image.ImageGenerateOptions,

@@ -7,6 +7,9 @@ from sphere_edge import resources
 
 SOURCES = resources.folder("native") / "src"
 ROW = re.compile(r"^\| `(\w+)/` \|[^|]*\|([^|]*)\|$", re.MULTILINE)
+C_STRUCT = re.compile(r"\bse_(?:text|audio|image|kernel)_\w+")
+# Status codes and log levels are the same numbers in C and C++.
+KNOW_THE_HEADER = {"base/status.h", "base/log.h"}
 INCLUDE = re.compile(r'^\s*#\s*include "([^"]+)"', re.MULTILINE)
 
 
@@ -80,3 +83,13 @@ def test_no_header_includes_itself_through_others() -> None:
 
     for name in headers:
         visit(name, ())
+
+
+def test_only_the_api_folder_knows_the_c_structs() -> None:
+    for path in files():
+        name = path.relative_to(SOURCES).as_posix()
+        if name.startswith("api/"):
+            continue
+        code = re.sub(r"//.*", "", path.read_text())
+        assert not C_STRUCT.search(code), name
+        assert name in KNOW_THE_HEADER or "sphere_edge.h" not in INCLUDE.findall(code), name

@@ -1,10 +1,11 @@
-// Arguments as they come over the C line: checked, and copied in and out.
+// Arguments and results of the C API: checked, and copied in and out.
 #pragma once
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <span>
 #include <string>
 
 #include "base/status.h"
@@ -19,12 +20,21 @@ T &target(T *pointer, const char *name) {
 
 inline const char *string_argument(const char *string, const char *name) { return &target(string, name); }
 
-// Copies what the caller's struct has of ours: it may be older and shorter, or newer and longer.
+inline std::string text_or_empty(const char *text) { return text == nullptr ? "" : text; }
+
+template <typename T>
+std::span<const T> span_argument(const T *items, size_t count, const char *name) {
+  require(items != nullptr || count == 0, std::string(name) + " is NULL");
+  return {items, count};
+}
+
+// Copies the fields that the caller's struct has: it may be older and shorter than ours, or newer and longer.
 template <typename Options>
 void copy_options(const Options *given, Options &options) {
   if (given == nullptr) return;
   require(given->size >= sizeof(size_t) && given->size <= 4096,
-          "the options' size is impossible: " + ticked(std::to_string(given->size)), "set size to sizeof(the struct)");
+          "the size of the options is out of range: " + ticked(std::to_string(given->size)),
+          "set size to sizeof(the struct)");
   std::memcpy(static_cast<void *>(&options), given, std::min(given->size, sizeof(Options)));
   options.size = sizeof(Options);
 }
@@ -36,30 +46,31 @@ inline char *copy_string(const std::string &text) {
   return copy;
 }
 
-// Copies `result` to the caller's struct as far as that goes. Its size was checked by check_result_size.
-template <typename Result>
-void copy_result(Result result, Result *out) {
-  const size_t size = out->size;
-  result.size = size;
-  std::memcpy(static_cast<void *>(out), &result, std::min(size, sizeof(result)));
+// The functions that return a string: `make()` inside guard.
+template <typename Make>
+se_status guard_string(char **out, Make &&make) noexcept {
+  return guard([&] {
+    char *&copy = target(out, "the string's out_ argument");
+    copy = copy_string(make());
+  });
 }
 
-template <typename Result>
-void check_result_size(const Result *out) {
-  require(out == nullptr || (out->size >= sizeof(size_t) && out->size <= 4096), "the result's size is impossible",
-          "set size to sizeof(the struct)");
-}
-
-// The entry points that tell how a call went: runs `call` with a fresh account inside guard, and copies the account to
-// the caller's, if there is one, whether the call succeeded or was stopped.
-template <typename Result, typename Call>
-se_status guard_with_result(Result *out, Call &&call) noexcept {
-  Result result{};
+// The functions that report how a call went: `call(result)` inside guard. The result is copied to the caller's struct,
+// as far as that reaches, whether the call succeeded or was stopped; `exported` makes the C struct of it.
+template <typename Result, typename CResult, typename Call>
+se_status guard_with_result(CResult *out, Call &&call) noexcept {
+  Result result;
   const se_status status = guard([&] {
-    check_result_size(out);
+    require(out == nullptr || (out->size >= sizeof(size_t) && out->size <= 4096),
+            "the size of the result is out of range", "set size to sizeof(the struct)");
     call(result);
   });
-  if (out != nullptr && (status == SE_OK || status == SE_CANCELLED || status == SE_TIMEOUT)) copy_result(result, out);
+  if (out != nullptr && (status == SE_OK || status == SE_CANCELLED || status == SE_TIMEOUT)) {
+    CResult copy = exported(result);
+    const size_t size = out->size;
+    copy.size = size;
+    std::memcpy(static_cast<void *>(out), &copy, std::min(size, sizeof(copy)));
+  }
   return status;
 }
 

@@ -1,7 +1,6 @@
-// The C entry points of images: check the arguments, call the ImageManager inside guard, copy results out.
-#include <memory>
-
+// The C functions of ImageManager: check the arguments, call the manager inside guard, copy results out.
 #include "api/arguments.h"
+#include "api/handle.h"
 #include "api/info.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -9,28 +8,43 @@
 #include "image/image_manager.h"
 #include "sphere_edge.h"
 
-struct se_image {
-  std::unique_ptr<se::ImageManager> manager;
+struct se_image : se::Handle<se::ImageManager> {
+  using Handle::Handle;
 };
 
 namespace se {
 
 bool images_are_built_in() { return true; }
 
+// Found by guard_with_result through its argument, which an unnamed namespace would hide.
+se_image_result exported(const ImageResult &result) {
+  return {sizeof(se_image_result),  result.seed, result.images, result.steps, result.total_seconds, result.step_seconds,
+          result.first_step_seconds};
+}
+
 namespace {
 
 constexpr size_t kMostParts = 64;
+static_assert(kRandomSeed == SE_SEED_RANDOM);
 
-ImageManager &manager_of(se_image *image) {
-  require(image != nullptr, "the image handle is NULL");
-  return *image->manager;
+se_image_generate_options defaults_of(const ImageManager &manager) {
+  const ImageRequest request = manager.defaults();
+  se_image_generate_options options{};
+  options.size = sizeof(options);
+  options.width = request.width;
+  options.height = request.height;
+  options.steps = request.steps;
+  options.cfg_scale = request.cfg_scale;
+  options.guidance = request.guidance;
+  options.seed = request.seed;
+  options.batch = request.batch;
+  options.strength = request.strength;
+  return options;
 }
 
-std::string text_or_empty(const char *text) { return text == nullptr ? "" : text; }
-
-PaintRequest typed(const char *prompt, const se_image_generate_options &options) {
-  PaintRequest request;
-  request.prompt = prompt;
+ImageRequest request_of(const ImageManager &manager, const char *prompt, const se_image_generate_options &options) {
+  ImageRequest request = manager.defaults();
+  request.prompt = string_argument(prompt, "prompt");
   request.negative_prompt = text_or_empty(options.negative_prompt);
   request.width = options.width;
   request.height = options.height;
@@ -46,12 +60,16 @@ PaintRequest typed(const char *prompt, const se_image_generate_options &options)
   request.preview = options.preview;
   request.init = {options.init_width, options.init_height, options.init};
   request.mask = {options.mask_width, options.mask_height, options.mask};
-  require(options.loras != nullptr || options.lora_count == 0, "loras is NULL");
   require(options.lora_count <= 16, "more than 16 LoRAs");
-  for (size_t i = 0; i < options.lora_count; ++i) {
-    request.loras.push_back({string_argument(options.loras[i].path, "a LoRA's path"), options.loras[i].strength});
+  for (const se_image_lora &lora : span_argument(options.loras, options.lora_count, "loras")) {
+    request.loras.push_back({string_argument(lora.path, "a LoRA's path"), lora.strength});
   }
+  manager.check(request);
   return request;
+}
+
+se_image_bitmap bitmap_of(const Image &image, uint32_t seed) {
+  return {image.width, image.height, image.channels, seed, image.pixels.data()};
 }
 
 std::string describe(const DiffusionFacts &facts) {
@@ -66,83 +84,77 @@ std::string describe(const DiffusionFacts &facts) {
                      {"patch", facts.patch},
                      {"heads", facts.heads},
                      {"width", facts.width},
-                     {"tables", tables_of(facts.family)}}
+                     {"tokenizer_files", tokenizer_files_of(facts.family)}}
       .dump();
 }
 
 }  // namespace
 }  // namespace se
 
+using se::checked;
 using se::guard;
 
 extern "C" {
 
 se_status se_image_open(const char *path, const se_image_open_options *options, se_image **out_image) {
-  return guard([&] {
-    se_image *&out = se::target(out_image, "out_image");
-    se_image_open_options all{sizeof(all), 0};
+  return se::open_handle(out_image, [&] {
+    se_image_open_options all{};
     se::copy_options(options, all);
-    auto manager = se::ImageManager::open(se::string_argument(path, "path"), all.threads);
-    out = new se_image{std::move(manager)};
+    return se::ImageManager::open(se::string_argument(path, "path"), all.threads);
   });
 }
 
-void se_image_close(se_image *image) {
-  if (image == nullptr) return;
-  image->manager->wait();
-  delete image;
-}
+void se_image_close(se_image *image) { se::close_handle(image); }
 
-se_status se_image_info(se_image *image, char **out_json) {
-  return guard([&] {
-    char *&out = se::target(out_json, "out_json");
-    out = se::copy_string(se::manager_of(image).info_json());
-  });
-}
+se_status se_image_info(se_image *image, char **out_json) { return se::handle_info(image, out_json); }
 
 se_status se_image_default_options(se_image *image, se_image_generate_options *out_options) {
-  return guard([&] { se::target(out_options, "out_options") = se::manager_of(image).defaults(); });
+  return guard([&] { se::target(out_options, "out_options") = se::defaults_of(checked(image).manager()); });
 }
 
 se_status se_image_generate(se_image *image, const char *prompt, const se_image_generate_options *options,
-                            se_image_picture_fn on_picture, void *user_data, se_image_result *out_result) {
-  return se::guard_with_result(out_result, [&](se_image_result &result) {
-    se::ImageManager &manager = se::manager_of(image);
-    se_image_generate_options all = manager.defaults();
+                            se_image_bitmap_fn on_image, void *user_data, se_image_result *out_result) {
+  return se::guard_with_result<se::ImageResult>(out_result, [&](se::ImageResult &result) {
+    se_image &handle = checked(image);
+    se_image_generate_options all = se::defaults_of(handle.manager());
     se::copy_options(options, all);
-    manager.generate(
-        se::typed(se::string_argument(prompt, "prompt"), all), all.timeout_ms,
-        [&](const se::Picture &picture, uint32_t seed) {
-          const se_image_picture shown = {picture.width, picture.height, picture.channels, seed, picture.pixels.data()};
-          return on_picture == nullptr || on_picture(&shown, user_data);
-        },
-        [&](const se_image_progress &progress) {
-          return all.on_progress == nullptr || all.on_progress(&progress, user_data);
-        },
-        result);
+    // Checked before the call begins, which may have to wait for another one.
+    const se::ImageRequest request = se::request_of(handle.manager(), prompt, all);
+    se::ImageCallbacks callbacks;
+    callbacks.on_image = [&](const se::Image &generated, uint32_t seed) {
+      const se_image_bitmap bitmap = se::bitmap_of(generated, seed);
+      return on_image == nullptr || on_image(&bitmap, user_data);
+    };
+    callbacks.on_progress = [&](const se::ImageProgress &progress, uint32_t seed) {
+      const se_image_bitmap preview =
+          progress.preview == nullptr ? se_image_bitmap{} : se::bitmap_of(*progress.preview, seed);
+      const se_image_progress exported = {progress.image, progress.images, progress.step, progress.steps,
+                                          progress.preview == nullptr ? nullptr : &preview};
+      return all.on_progress == nullptr || all.on_progress(&exported, user_data);
+    };
+    handle.call(all.timeout_ms, [&](se::ImageManager &manager, const se::Interrupt &interrupt) {
+      manager.generate(request, callbacks, interrupt, result);
+    });
   });
 }
 
-void se_image_cancel(se_image *image) {
-  if (image != nullptr) image->manager->cancel();
-}
+void se_image_cancel(se_image *image) { se::cancel_handle(image); }
 
 se_status se_image_convert(const se_image_part *parts, size_t part_count, const char *type, const char *output,
                            se_image_convert_fn on_progress, void *user_data, char **out_json) {
-  return guard([&] {
-    char *&out = se::target(out_json, "out_json");
-    const std::string target = se::string_argument(output, "output");
+  return se::guard_string(out_json, [&] {
+    const std::string file = se::string_argument(output, "output");
     se::require(parts != nullptr && part_count > 0 && part_count <= se::kMostParts, "there are no parts, or too many");
     std::vector<se::DiffusionPart> all;
-    for (size_t i = 0; i < part_count; ++i) {
-      all.push_back({se::string_argument(parts[i].path, "a part's path"), se::text_or_empty(parts[i].prefix)});
+    for (const se_image_part &part : std::span(parts, part_count)) {
+      all.push_back({se::string_argument(part.path, "a part's path"), se::text_or_empty(part.prefix)});
     }
     se::adopt_engine_logs();
     const se::EngineErrors errors;
-    se::convert_diffusion(all, se::text_or_empty(type), target, [&](uint64_t done, uint64_t total) {
+    se::convert_diffusion(all, se::text_or_empty(type), file, [&](uint64_t done, uint64_t total) {
       return on_progress == nullptr || on_progress(done, total, user_data);
     });
-    out = se::copy_string(se::describe(se::inspect_diffusion(target)));
+    return se::describe(se::inspect_diffusion(file));
   });
 }
 

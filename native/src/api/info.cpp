@@ -1,4 +1,4 @@
-// Collects facts about machine and model without loading either engine.
+// Collects facts about machine and models without loading an engine.
 #include "api/info.h"
 
 #include "base/cpu.h"
@@ -75,7 +75,7 @@ std::string system_info_json() {
   std::vector<std::string> engines;
   if (!gguf_backends().empty()) engines.push_back("llama");
   std::vector<std::string> managers = {"text"};
-  // What it has code for; whether a device answers is known when a model is opened.
+  // Backends that it has code for; whether there is a device is known when a model is opened.
   std::vector<std::string> backends = {"cpu"};
 #if defined(SE_WITH_TVM)
   engines.push_back("tvm");
@@ -113,7 +113,7 @@ std::string gpu_info_json() {
   OrderedJson gpus = OrderedJson::array(), refusals = OrderedJson::array();
   const auto refuse = [&](const std::string &why) { refusals.push_back({{"api", "opencl"}, {"reason", why}}); };
 #if defined(SE_STATIC)
-  refuse("a program that is one static file loads no driver");
+  refuse("a statically linked program cannot load drivers");
 #elif defined(SE_WITH_TVM)
   try {
     const cl::Device &gpu = cl::Device::open();
@@ -132,7 +132,7 @@ std::string gpu_info_json() {
 }
 
 std::string model_info_json(const fs::path &path) {
-  // llama.cpp's tables of architectures and types log when asked about unknown ones.
+  // llama.cpp's tables of architectures and types log unknown names.
   adopt_engine_logs();
   if (fs::is_directory(path)) return describe(read_bundle(path)).dump();
   if (has_whisper_magic(path)) return describe(read_whisper(path)).dump();

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <stdexcept>
 #include <vector>
 
@@ -24,42 +23,32 @@ namespace se {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kMostSamples = size_t{4} * 3600 * SE_AUDIO_SAMPLE_RATE;
+constexpr size_t kMostSamples = size_t{4} * 3600 * kSamplesPerSecond;
 // whisper.cpp finds nothing in less than a tenth of a second, and reads beyond the end of much less.
-constexpr size_t kFewestSamples = SE_AUDIO_SAMPLE_RATE / 10;
+constexpr size_t kFewestSamples = kSamplesPerSecond / 10;
 constexpr uint32_t kLongestSegment = 10000;
+static_assert(kSamplesPerSecond == WHISPER_SAMPLE_RATE);
 
 struct Files {
   fs::path model;
-  fs::path voice_detector;  // empty: none
+  fs::path vad_model;  // empty: none
 };
 
 Files files_of(const fs::path &path) {
   std::error_code error;
   if (!fs::exists(path, error)) throw Error(SE_NOT_FOUND, "no such file or folder: " + ticked(path.string()));
-  if (fs::is_directory(path)) {
-    if (!fs::exists(path / "bundle.json")) {
-      throw Error(SE_NOT_FOUND, "no bundle.json in " + ticked(path.string()));
-    }
-    const Bundle bundle = read_bundle(path);
-    if (bundle.task != "audio") {
-      throw Error(SE_FORMAT_MISMATCH, "the bundle is for " + ticked(bundle.task) + ", not for audio",
-                  "open it with the manager of that task");
-    }
-    if (bundle.engine != "whisper") {
-      throw Error(SE_UNSUPPORTED, "the engine " + ticked(bundle.engine) + " hears no audio");
-    }
-    Files files = {bundle.file("model").path, {}};
-    for (const BundleFile &file : bundle.files) {
-      if (file.role == "voice-detector") files.voice_detector = file.path;
-    }
-    return files;
-  }
-  if (has_gguf_magic(path)) {
+  if (!fs::is_directory(path)) {
+    if (!has_gguf_magic(path)) return {path, {}};
     throw Error(SE_FORMAT_MISMATCH, ticked(path.string()) + " is a GGUF file, not a model of whisper.cpp",
                 "open it with the text manager");
   }
-  return {path, {}};
+  const Bundle bundle = read_bundle_for(path, AudioManager::kTask);
+  if (bundle.engine != "whisper") throw bundle.other_engine();
+  Files files = {bundle.file("model").path, {}};
+  for (const BundleFile &file : bundle.files) {
+    if (file.role == "voice-detector") files.vad_model = file.path;
+  }
+  return files;
 }
 
 std::string language_name(int id) {
@@ -67,43 +56,62 @@ std::string language_name(int id) {
   return name == nullptr ? "" : name;
 }
 
-void check_samples(std::span<const float> samples) {
-  require(!samples.empty(), "there are no samples");
-  require(samples.size() <= kMostSamples, "the audio is longer than 4 hours", "transcribe it in parts");
-  // A sum is not finite if one of its terms is not, and costs next to nothing.
-  double sum = 0;
-  for (const float sample : samples) sum += std::fabs(static_cast<double>(sample));
-  require(std::isfinite(sum), "the samples hold a number that is not finite");
+void check_language(const std::string &language, const WhisperHeader &header) {
+  // Its own table has full names too, and logs an error where there is none.
+  const int id = language.size() <= 3 ? whisper_lang_id(language.c_str()) : -1;
+  require(id >= 0, "no such language: " + ticked(to_utf8(language)),
+          "give a code such as `en` or `de`, or leave it out");
+  require(static_cast<uint32_t>(id) < header.languages(), "the model does not know " + ticked(language),
+          header.multilingual() ? "" : "it is for English only");
 }
 
-void check_options(const TranscribeOptions &options, const WhisperHeader &header) {
-  const auto fits = [](float value) { return value >= 0 && value <= 1; };
-  require(fits(options.temperature), "the temperature is not from 0 to 1");
-  require(fits(options.temperature_step), "the temperature step is not from 0 to 1");
-  // Smaller ones would only make for hundreds of attempts.
-  require(options.temperature_step == 0 || options.temperature_step >= 0.05F, "the temperature step is below 0.05");
-  require(options.beam_size >= 0 && options.beam_size <= 8,
-          "the beam size is not from 0 to 8: " + ticked(std::to_string(options.beam_size)));
-  require(to_utf8(options.prompt) == options.prompt, "the prompt is no valid UTF-8");
-  if (!options.language.empty()) {
-    // Its own table has full names too, and logs an error where there is none.
-    const int id = options.language.size() <= 3 ? whisper_lang_id(options.language.c_str()) : -1;
-    require(id >= 0, "no such language: " + ticked(to_utf8(options.language)),
-            "give a code such as `en` or `de`, or leave it out");
-    require(static_cast<uint32_t>(id) < header.languages(), "the model does not know " + ticked(options.language),
-            header.multilingual() ? "" : "it is for English only");
+// While it lives, whisper.cpp asks `run` whether to stop.
+class AbortScope {
+ public:
+  AbortScope(whisper_context *context, TranscriptRun &run) : context_(context) {
+    set_whisper_abort(context, stopped, &run);
   }
-  require(!options.translate || header.multilingual(), "a model for English only translates nothing");
-  require(options.max_segment_characters <= kLongestSegment,
-          "segments cannot be " + ticked(std::to_string(options.max_segment_characters)) + " characters long");
+  ~AbortScope() { set_whisper_abort(context_, nullptr, nullptr); }
+  AbortScope(const AbortScope &) = delete;
+  AbortScope &operator=(const AbortScope &) = delete;
+
+  static bool stopped(void *run) { return static_cast<TranscriptRun *>(run)->stopped(); }
+
+ private:
+  whisper_context *context_;
+};
+
+whisper_full_params parameters_for(const TranscriptionRequest &request, TranscriptRun &run) {
+  auto parameters =
+      whisper_full_default_params(request.beam_size > 1 ? WHISPER_SAMPLING_BEAM_SEARCH : WHISPER_SAMPLING_GREEDY);
+  parameters.print_progress = false;
+  parameters.print_timestamps = false;
+  parameters.translate = request.translate;
+  if (!request.prompt.empty()) parameters.initial_prompt = request.prompt.c_str();
+  parameters.temperature = request.temperature;
+  parameters.temperature_inc = request.temperature_step;
+  if (request.beam_size > 1) parameters.beam_search.beam_size = request.beam_size;
+  parameters.max_len = static_cast<int>(request.max_segment_characters);
+  parameters.split_on_word = true;
+  parameters.abort_callback = AbortScope::stopped;
+  parameters.abort_callback_user_data = &run;
+  parameters.new_segment_callback = [](whisper_context *context, whisper_state *, int count, void *data) {
+    static_cast<TranscriptRun *>(data)->segments(context, count);
+  };
+  parameters.new_segment_callback_user_data = &run;
+  parameters.progress_callback = [](whisper_context *, whisper_state *, int percent, void *data) {
+    static_cast<TranscriptRun *>(data)->progress(static_cast<float>(percent) / 100);
+  };
+  parameters.progress_callback_user_data = &run;
+  return parameters;
 }
 
 }  // namespace
 
 AudioManager::AudioManager(const fs::path &file, int threads)
     : header_(read_whisper(file)), threads_(threads), context_(nullptr, whisper_free) {
-  if (header_.tensor_bytes == 0) throw Error(SE_MODEL_CORRUPT, ticked(file.string()) + " holds no weights");
-  // whisper.cpp does not look at what its allocations return.
+  if (header_.tensor_bytes == 0) throw Error(SE_MODEL_CORRUPT, ticked(file.string()) + " has no weights");
+  // whisper.cpp does not check the result of its allocations.
   const uint64_t free = memory_available_bytes();
   if (free != 0 && header_.tensor_bytes > free) {
     throw Error(SE_OOM_RAM,
@@ -127,128 +135,120 @@ AudioManager::AudioManager(const fs::path &file, int threads)
               "download or convert the model again");
 }
 
-void AudioManager::load_voice_detector(const fs::path &file) {
+void AudioManager::load_vad(const fs::path &file) {
   check_vad(file);
   const EngineErrors errors;
   if (!load_whisper_vad(context_.get(), file.c_str())) {
     throw Error(SE_MODEL_CORRUPT, "whisper.cpp cannot load " + ticked(file.string()) + ": " + to_utf8(errors.first()));
   }
-  voice_detector_ = file.string();
+  vad_model_ = file.string();
 }
 
-std::unique_ptr<AudioManager> AudioManager::open(const fs::path &path, int threads, const fs::path &voice_detector) {
+std::unique_ptr<AudioManager> AudioManager::open(const fs::path &path, int threads, const fs::path &vad_model) {
   const auto begin = Clock::now();
   adopt_engine_logs();
   whisper_log_set(take_engine_log, nullptr);
-  require(threads >= 0 && threads <= 512, "threads is out of range: " + ticked(std::to_string(threads)));
-  if (threads == 0) threads = performance_cores();
+  threads = checked_threads(threads);
   Files files = files_of(path);
-  if (!voice_detector.empty()) files.voice_detector = voice_detector;
+  if (!vad_model.empty()) files.vad_model = vad_model;
   std::unique_ptr<AudioManager> audio(new AudioManager(files.model, threads));
-  if (!files.voice_detector.empty()) audio->load_voice_detector(files.voice_detector);
+  if (!files.vad_model.empty()) audio->load_vad(files.vad_model);
   audio->load_seconds_ = seconds_since(begin);
   return audio;
 }
 
-void AudioManager::listen(std::span<const float> samples, bool with_loudness, TranscriptRun &run) {
+void AudioManager::check_samples(std::span<const float> samples) {
+  require(!samples.empty(), "there are no samples");
+  require(samples.size() <= kMostSamples, "the audio is longer than 4 hours", "transcribe it in parts");
+  // A sum is not finite if one of its terms is not, and costs next to nothing.
+  double sum = 0;
+  for (const float sample : samples) sum += std::fabs(static_cast<double>(sample));
+  require(std::isfinite(sum), "the samples contain a number that is not finite");
+}
+
+void AudioManager::check(const TranscriptionRequest &request) const {
+  const auto is_fraction = [](float value) { return value >= 0 && value <= 1; };
+  require(is_fraction(request.temperature), "the temperature is not from 0 to 1");
+  require(is_fraction(request.temperature_step), "the temperature step is not from 0 to 1");
+  // Smaller ones would only lead to hundreds of attempts.
+  require(request.temperature_step == 0 || request.temperature_step >= 0.05F, "the temperature step is below 0.05");
+  require(request.beam_size >= 0 && request.beam_size <= 8,
+          "the beam size is not from 0 to 8: " + ticked(std::to_string(request.beam_size)));
+  require(to_utf8(request.prompt) == request.prompt, "the prompt is not valid UTF-8");
+  if (!request.language.empty()) check_language(request.language, header_);
+  require(!request.translate || header_.multilingual(), "a model for English only cannot translate");
+  require(request.max_segment_characters <= kLongestSegment,
+          "segments of " + ticked(std::to_string(request.max_segment_characters)) +
+              " characters are too long; expected at most " + ticked(std::to_string(kLongestSegment)));
+  require(!request.vad || !vad_model_.empty(), "there is no VAD model",
+          "package the model with one, or give one when opening it");
+}
+
+void AudioManager::compute_spectrogram(std::span<const float> samples, bool with_loudness, TranscriptRun &run) {
   const bool is_done =
-      listen_whisper(context_.get(), samples, threads_, with_loudness, [&run] { return run.stopped(); });
+      compute_whisper_mel(context_.get(), samples, threads_, with_loudness, [&run] { return run.stopped(); });
   run.check();
   if (!is_done) throw Error(SE_INTERNAL, "the spectrogram of the audio is not complete");
 }
 
-std::string AudioManager::choose_language(const TranscribeOptions &options, const TranscriptRun &run,
-                                          se_audio_result &result) {
-  result.language_probability = 1;
-  if (!options.language.empty()) return language_name(whisper_lang_id(options.language.c_str()));
+std::string AudioManager::detect_language(const TranscriptionRequest &request, TranscriptRun &run) {
+  run.result.language_probability = 1;
+  if (!request.language.empty()) return language_name(whisper_lang_id(request.language.c_str()));
   if (!header_.multilingual()) return "en";
   std::vector<float> probabilities(static_cast<size_t>(whisper_lang_max_id()) + 1);
   const int id = whisper_lang_auto_detect(context_.get(), 0, threads_, probabilities.data());
   run.check();
-  if (id < 0) throw Error(SE_INTERNAL, "whisper.cpp finds no language");
-  result.language_probability = probabilities[static_cast<size_t>(id)];
+  if (id < 0) throw Error(SE_INTERNAL, "whisper.cpp detects no language");
+  run.result.language_probability = probabilities[static_cast<size_t>(id)];
   return language_name(id);
 }
 
-void AudioManager::check(const TranscribeOptions &options) const {
-  check_options(options, header_);
-  require(!options.voice_detection || !voice_detector_.empty(), "there is no voice detector",
-          "package the model with one, or name one when opening it");
+void AudioManager::run_whisper(std::span<const float> samples, const TranscriptionRequest &request,
+                               TranscriptRun &run) {
+  whisper_context *context = context_.get();
+  const bool with_loudness = request.word_timestamps || request.max_segment_characters > 0;
+  const bool detects = request.language.empty() && header_.multilingual();
+  if (detects) compute_spectrogram(samples, with_loudness, run);
+  run.result.language = detect_language(request, run);
+  whisper_full_params parameters = parameters_for(request, run);
+  parameters.n_threads = threads_;
+  parameters.language = run.result.language.c_str();
+  parameters.token_timestamps = with_loudness;
+  std::vector<float> speech;
+  if (request.vad) {
+    parameters.vad = true;
+    parameters.vad_model_path = vad_model_.c_str();
+    const bool is_done = extract_whisper_speech(context, parameters, samples, speech);
+    run.check();
+    if (!is_done) throw Error(SE_INTERNAL, "the VAD model fails");
+    samples = speech;
+    parameters.vad = false;
+  }
+  int status = 0;
+  if (samples.size() >= kFewestSamples) {
+    if (request.vad || !detects) compute_spectrogram(samples, with_loudness, run);
+    status = whisper_full(context, parameters, nullptr, 0);
+  }
+  run.check();
+  if (status != 0) throw Error(SE_INTERNAL, "whisper.cpp fails with " + ticked(std::to_string(status)));
+  run.progress(1);
 }
 
-void AudioManager::transcribe(std::span<const float> samples, const TranscribeOptions &options,
-                              const SegmentReceiver &on_segment, const ProgressReceiver &on_progress,
-                              se_audio_result &result) {
-  check_samples(samples);
-  check(options);
-  const Turn::Call call(turn_, options.timeout_ms);
-  result.audio_seconds = static_cast<double>(samples.size()) / SE_AUDIO_SAMPLE_RATE;
+void AudioManager::transcribe(std::span<const float> samples, const TranscriptionRequest &request, TranscriptRun &run) {
+  run.result.audio_seconds = static_cast<double>(samples.size()) / kSamplesPerSecond;
   if (samples.size() < kFewestSamples) return;
-  TranscriptRun run(turn_.interrupt(), on_segment, on_progress, options.word_timestamps, result);
   whisper_context *context = context_.get();
-  const ggml_abort_callback stopped = [](void *data) { return static_cast<TranscriptRun *>(data)->stopped(); };
-  struct Guard {
-    whisper_context *context;
-    ~Guard() { set_whisper_abort(context, nullptr, nullptr); }
-  } const guard{context};
-  set_whisper_abort(context, stopped, &run);
-  renew_whisper(context);
+  const AbortScope scope(context, run);
+  reset_whisper(context);
   whisper_reset_timings(context);
-
   const auto account = [&] {
     const WhisperTimings timings = whisper_timings_of(context);
-    result.encode_seconds = timings.encode_seconds;
-    result.decode_seconds = timings.decode_seconds;
-    result.total_seconds = seconds_since(run.begin());
+    run.result.encode_seconds = timings.encode_seconds;
+    run.result.decode_seconds = timings.decode_seconds;
+    run.result.total_seconds = run.seconds();
   };
   try {
-    const bool with_loudness = options.word_timestamps || options.max_segment_characters > 0;
-    const bool finds_language = options.language.empty() && header_.multilingual();
-    if (finds_language) listen(samples, with_loudness, run);
-    const std::string language = choose_language(options, run, result);
-    std::strncpy(result.language, language.c_str(), sizeof(result.language) - 1);
-    auto parameters =
-        whisper_full_default_params(options.beam_size > 1 ? WHISPER_SAMPLING_BEAM_SEARCH : WHISPER_SAMPLING_GREEDY);
-    parameters.print_progress = false;
-    parameters.print_timestamps = false;
-    parameters.n_threads = threads_;
-    parameters.language = language.c_str();
-    parameters.translate = options.translate;
-    if (!options.prompt.empty()) parameters.initial_prompt = options.prompt.c_str();
-    parameters.temperature = options.temperature;
-    parameters.temperature_inc = options.temperature_step;
-    if (options.beam_size > 1) parameters.beam_search.beam_size = options.beam_size;
-    parameters.token_timestamps = with_loudness;
-    parameters.max_len = static_cast<int>(options.max_segment_characters);
-    parameters.split_on_word = true;
-    parameters.vad = options.voice_detection;
-    parameters.vad_model_path = voice_detector_.c_str();
-    parameters.abort_callback = stopped;
-    parameters.abort_callback_user_data = &run;
-    parameters.new_segment_callback = [](whisper_context *context, whisper_state *, int count, void *data) {
-      static_cast<TranscriptRun *>(data)->segments(context, count);
-    };
-    parameters.new_segment_callback_user_data = &run;
-    parameters.progress_callback = [](whisper_context *, whisper_state *, int percent, void *data) {
-      static_cast<TranscriptRun *>(data)->progress(static_cast<float>(percent) / 100);
-    };
-    parameters.progress_callback_user_data = &run;
-    std::vector<float> speech;
-    if (options.voice_detection) {
-      const bool is_done = detect_voices(context, parameters, samples, speech);
-      run.check();
-      if (!is_done) throw Error(SE_INTERNAL, "the voice detector fails");
-      samples = speech;
-    }
-    int failed = 0;
-    if (samples.size() >= kFewestSamples) {
-      parameters.vad = false;
-      if (options.voice_detection || !finds_language) listen(samples, with_loudness, run);
-      failed = whisper_full(context, parameters, nullptr, 0);
-    }
-    run.check();
-    if (failed != 0) throw Error(SE_INTERNAL, "whisper.cpp fails with " + ticked(std::to_string(failed)));
-    run.progress(1);
+    run_whisper(samples, request, run);
   } catch (...) {
     account();
     throw;
@@ -256,8 +256,7 @@ void AudioManager::transcribe(std::span<const float> samples, const TranscribeOp
   account();
 }
 
-std::string AudioManager::info_json() {
-  const Turn::Call call(turn_, 0);
+std::string AudioManager::info_json() const {
   return OrderedJson{{"engine", "whisper"},
                      {"backend", "cpu"},
                      {"family", "whisper"},
@@ -265,11 +264,11 @@ std::string AudioManager::info_json() {
                      {"parameters", header_.parameters},
                      {"multilingual", header_.multilingual()},
                      {"languages", header_.languages()},
-                     {"sample_rate", SE_AUDIO_SAMPLE_RATE},
+                     {"sample_rate", kSamplesPerSecond},
                      {"mel_bins", header_.mel_bins},
                      {"vocab_size", header_.vocab_size},
                      {"threads", threads_},
-                     {"has_voice_detector", !voice_detector_.empty()},
+                     {"has_vad", !vad_model_.empty()},
                      {"weights_bytes", whisper_weights_bytes(context_.get())},
                      {"load_seconds", load_seconds_}}
       .dump();

@@ -1,5 +1,5 @@
-// Listens again and again to what is not final. A segment is final when it ended a while ago, or at the latest when
-// so much is kept that the next step might not fit into whisper.cpp's window.
+// Transcribes again and again what is not final. A segment is final when it ended a while ago, or at the latest when so
+// much audio is pending that the next step might not fit into whisper.cpp's window.
 #include "audio/audio_stream.h"
 
 #include <algorithm>
@@ -12,10 +12,10 @@
 namespace se {
 namespace {
 
-constexpr int64_t kSamplesPerMs = SE_AUDIO_SAMPLE_RATE / 1000;
-// What was said before helps; more of it only makes repetitions likelier.
+constexpr int64_t kSamplesPerMs = kSamplesPerSecond / 1000;
+// The preceding text helps; more of it only makes repetitions likelier.
 constexpr size_t kPromptBytes = 200;
-constexpr int64_t kLeastForgotten = 100;  // ms
+constexpr int64_t kLeastDropped = 100;  // ms
 
 void check_range(uint32_t value, uint32_t least, uint32_t most, const char *name) {
   require(value >= least && value <= most, std::string(name) + " is not from " + std::to_string(least) + " to " +
@@ -24,140 +24,110 @@ void check_range(uint32_t value, uint32_t least, uint32_t most, const char *name
 
 }  // namespace
 
-struct AudioStream::Heard {
-  se_audio_segment segment;
-  std::string text;
-  std::string language;
-  std::vector<std::string> texts;
-  std::vector<se_audio_word> words;
-  std::vector<se_audio_token> tokens;
-};
-
-AudioStream::AudioStream(AudioManager &audio, StreamOptions options, Receiver on_segment)
-    : audio_(audio), options_(std::move(options)), on_segment_(std::move(on_segment)) {
+AudioStream::AudioStream(StreamOptions options, Transcribe transcribe, Callback on_segment)
+    : options_(std::move(options)), transcribe_(std::move(transcribe)), on_segment_(std::move(on_segment)) {
   check_range(options_.step_ms, 100, 10000, "step_ms");
   check_range(options_.silence_ms, 0, 10000, "silence_ms");
   check_range(options_.longest_ms, 2000, 25000, "longest_ms");
-  audio_.check(options_.transcribe);
 }
 
-int64_t AudioStream::kept_ms() const { return static_cast<int64_t>(kept_.size()) / kSamplesPerMs; }
+int64_t AudioStream::pending_ms() const { return static_cast<int64_t>(pending_.size()) / kSamplesPerMs; }
 
 void AudioStream::push(std::span<const float> samples) {
-  // All are looked at before any is taken.
+  // All are checked before any is taken.
   require(std::all_of(samples.begin(), samples.end(), [](float sample) { return std::isfinite(sample); }),
-          "the samples hold a number that is not finite");
+          "the samples contain a number that is not finite");
   const size_t full = static_cast<size_t>(options_.step_ms * kSamplesPerMs);
   while (!samples.empty()) {
-    const size_t count = std::min(samples.size(), full - unheard_);
-    kept_.insert(kept_.end(), samples.begin(), samples.begin() + static_cast<std::ptrdiff_t>(count));
+    const size_t count = std::min(samples.size(), full - new_samples_);
+    pending_.insert(pending_.end(), samples.begin(), samples.begin() + static_cast<std::ptrdiff_t>(count));
     samples = samples.subspan(count);
-    unheard_ += count;
-    if (unheard_ == full) step(false);
+    new_samples_ += count;
+    if (new_samples_ == full) step(false);
   }
 }
 
 void AudioStream::finish() {
-  if (!kept_.empty()) step(true);
-  kept_.clear();
-  unheard_ = 0;
+  if (!pending_.empty()) step(true);
+  pending_.clear();
+  new_samples_ = 0;
   offset_ms_ = 0;
-  said_.clear();
+  context_.clear();
 }
 
-std::vector<AudioStream::Heard> AudioStream::listen() {
-  std::vector<Heard> all;
-  TranscribeOptions options = options_.transcribe;
-  options.prompt = to_utf8(options.prompt + said_);
-  se_audio_result result{};
-  const auto keep = [&](const se_audio_segment &segment) {
-    Heard &heard = all.emplace_back();
-    heard.segment = segment;
-    heard.text = segment.text;
-    heard.language = segment.language;
-    heard.words.assign(segment.words, segment.words + segment.word_count);
-    heard.tokens.assign(segment.tokens, segment.tokens + segment.token_count);
-    for (const se_audio_word &word : heard.words) heard.texts.emplace_back(word.text);
-    for (const se_audio_token &token : heard.tokens) heard.texts.emplace_back(token.text);
+std::vector<Segment> AudioStream::transcribe_pending() {
+  std::vector<Segment> segments;
+  TranscriptionRequest request = options_.request;
+  request.prompt = to_utf8(request.prompt + context_);
+  transcribe_(pending_, request, [&](const Segment &segment) {
+    segments.push_back(segment);
     return true;
-  };
-  audio_.transcribe(kept_, options, keep, [](float) { return true; }, result);
-  return all;
+  });
+  return segments;
 }
 
 void AudioStream::step(bool is_last) {
-  // Also after a failure: the next push goes on with what comes next.
-  unheard_ = 0;
-  const std::vector<Heard> heard = listen();
-  const int64_t now = kept_ms();
+  // Also after a failure: the next push goes on with the samples after it.
+  new_samples_ = 0;
+  const std::vector<Segment> segments = transcribe_pending();
+  const int64_t now = pending_ms();
   const bool is_full = now >= options_.longest_ms;
   size_t final_count = 0;
-  while (final_count < heard.size() && (is_last || heard[final_count].segment.end_ms + options_.silence_ms <= now)) {
+  while (final_count < segments.size() && (is_last || segments[final_count].end_ms + options_.silence_ms <= now)) {
     ++final_count;
   }
-  // The last segment may be cut off, and is kept if it is not all there is.
-  if (is_full && final_count == 0) final_count = std::max<size_t>(heard.size(), 2) - 1;
-  final_count = std::min(final_count, heard.size());
-  hand_out(heard, final_count);
+  // The last segment may be cut off, so it is kept unless it is the only one.
+  if (is_full && final_count == 0) final_count = std::max<size_t>(segments.size(), 2) - 1;
+  final_count = std::min(final_count, segments.size());
+  pass_on(segments, final_count);
   if (final_count > 0) {
-    // At least something, whatever times the model makes up: or the same would be final again.
-    forget(std::clamp<int64_t>(heard[final_count - 1].segment.end_ms, kLeastForgotten, std::max(now, kLeastForgotten)));
-  } else if (heard.empty() && now > 2 * int64_t{options_.step_ms}) {
-    // Nobody spoke; a word that just began is kept.
-    forget(now - options_.step_ms);
+    // At least something, whatever times the model invents: or the same segment would be final again.
+    drop(std::clamp<int64_t>(segments[final_count - 1].end_ms, kLeastDropped, std::max(now, kLeastDropped)));
+  } else if (segments.empty() && now > 2 * int64_t{options_.step_ms}) {
+    // Silence; a word that has just begun is kept.
+    drop(now - options_.step_ms);
   }
-  if (kept_ms() >= options_.longest_ms) forget(kept_ms() - options_.step_ms);
+  if (pending_ms() >= options_.longest_ms) drop(pending_ms() - options_.step_ms);
 }
 
-void AudioStream::hand_out(const std::vector<Heard> &heard, size_t final_count) {
-  bool wanted = true;
-  const auto tell = [&](const Heard &one, bool is_final) {
-    se_audio_segment segment = one.segment;
-    std::vector<se_audio_word> words = one.words;
-    std::vector<se_audio_token> tokens = one.tokens;
-    for (size_t i = 0; i < words.size(); ++i) {
-      words[i].text = one.texts[i].c_str();
-      words[i].start_ms += offset_ms_;
-      words[i].end_ms += offset_ms_;
+void AudioStream::pass_on(const std::vector<Segment> &segments, size_t final_count) {
+  bool is_wanted = true;
+  const auto report = [&](Segment segment, bool is_final) {
+    for (Word &word : segment.words) {
+      word.start_ms += offset_ms_;
+      word.end_ms += offset_ms_;
     }
-    for (size_t i = 0; i < tokens.size(); ++i) tokens[i].text = one.texts[words.size() + i].c_str();
-    segment.start_ms += offset_ms_;
     segment.end_ms =
-        offset_ms_ + std::clamp(segment.end_ms, one.segment.start_ms, std::max(one.segment.start_ms, kept_ms()));
-    segment.text = one.text.c_str();
-    segment.language = one.language.c_str();
-    segment.words = words.empty() ? nullptr : words.data();
-    segment.tokens = tokens.data();
-    wanted = wanted && on_segment_(segment, is_final);
+        offset_ms_ + std::clamp(segment.end_ms, segment.start_ms, std::max(segment.start_ms, pending_ms()));
+    segment.start_ms += offset_ms_;
+    is_wanted = is_wanted && on_segment_(segment, is_final);
   };
   for (size_t i = 0; i < final_count; ++i) {
-    said_ += heard[i].text;
-    tell(heard[i], true);
+    context_ += segments[i].text;
+    report(segments[i], true);
   }
-  if (said_.size() > kPromptBytes) {
-    // From a word's beginning on.
-    const size_t space = said_.find(' ', said_.size() - kPromptBytes);
-    said_ = space == std::string::npos ? "" : said_.substr(space);
+  if (context_.size() > kPromptBytes) {
+    // From the start of a word.
+    const size_t space = context_.find(' ', context_.size() - kPromptBytes);
+    context_ = space == std::string::npos ? "" : context_.substr(space);
   }
-  if (final_count < heard.size()) {
-    Heard rest = heard[final_count];
-    for (size_t i = final_count + 1; i < heard.size(); ++i) {
-      rest.text += heard[i].text;
-      rest.segment.end_ms = heard[i].segment.end_ms;
+  if (final_count < segments.size()) {
+    Segment partial = segments[final_count];
+    for (size_t i = final_count + 1; i < segments.size(); ++i) {
+      partial.text += segments[i].text;
+      partial.end_ms = segments[i].end_ms;
     }
-    // Words and tokens are told when they are final.
-    rest.words.clear();
-    rest.tokens.clear();
-    rest.segment.word_count = 0;
-    rest.segment.token_count = 0;
-    tell(rest, false);
+    // Words and tokens are reported when they are final.
+    partial.words.clear();
+    partial.tokens.clear();
+    report(std::move(partial), false);
   }
-  if (!wanted) throw Error(SE_CANCELLED, "the receiver stopped the call");
+  if (!is_wanted) throw Error(SE_CANCELLED, "the callback stopped the call");
 }
 
-void AudioStream::forget(int64_t milliseconds) {
-  const size_t count = std::min(kept_.size(), static_cast<size_t>(milliseconds * kSamplesPerMs));
-  kept_.erase(kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(count));
+void AudioStream::drop(int64_t milliseconds) {
+  const size_t count = std::min(pending_.size(), static_cast<size_t>(milliseconds * kSamplesPerMs));
+  pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count));
   offset_ms_ += milliseconds;
 }
 

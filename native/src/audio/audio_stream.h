@@ -1,4 +1,4 @@
-// Live audio on an AudioManager: which part is listened to again, and when a segment becomes final.
+// Live audio: which part is transcribed again, and when a segment becomes final.
 #pragma once
 
 #include <functional>
@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "audio/audio_manager.h"
+#include "audio/transcript.h"
 
 namespace se {
 
@@ -14,36 +14,37 @@ struct StreamOptions {
   uint32_t step_ms;
   uint32_t silence_ms;
   uint32_t longest_ms;
-  TranscribeOptions transcribe;
+  TranscriptionRequest request;
 };
 
 class AudioStream {
  public:
-  using Receiver = std::function<bool(const se_audio_segment &, bool is_final)>;
+  // Passes the segments of these samples to the callback, in order.
+  using Transcribe =
+      std::function<void(std::span<const float> samples, const TranscriptionRequest &, const SegmentCallback &)>;
+  // False stops the call.
+  using Callback = std::function<bool(const Segment &, bool is_final)>;
 
-  // INVALID_ARGUMENT: options that cannot be. `audio` outlives it.
-  AudioStream(AudioManager &audio, StreamOptions options, Receiver on_segment);
+  // INVALID_ARGUMENT: options out of range.
+  AudioStream(StreamOptions options, Transcribe transcribe, Callback on_segment);
 
   void push(std::span<const float> samples);
   void finish();
 
  private:
-  // A segment that belongs to us; times from the beginning of what is kept.
-  struct Heard;
-
-  std::vector<Heard> listen();
+  std::vector<Segment> transcribe_pending();
   void step(bool is_last);
-  void hand_out(const std::vector<Heard> &heard, size_t final_count);
-  void forget(int64_t milliseconds);
-  int64_t kept_ms() const;
+  void pass_on(const std::vector<Segment> &segments, size_t final_count);
+  void drop(int64_t milliseconds);
+  int64_t pending_ms() const;
 
-  AudioManager &audio_;
   StreamOptions options_;
-  Receiver on_segment_;
-  std::vector<float> kept_;  // not final yet
-  size_t unheard_ = 0;       // of these, samples that nobody has listened to
-  int64_t offset_ms_ = 0;    // of kept_
-  std::string said_;         // the end of what is final
+  Transcribe transcribe_;
+  Callback on_segment_;
+  std::vector<float> pending_;  // not final yet
+  size_t new_samples_ = 0;      // of these, not transcribed yet
+  int64_t offset_ms_ = 0;       // of pending_
+  std::string context_;         // the end of the final text, as a prompt
 };
 
 }  // namespace se

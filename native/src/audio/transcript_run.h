@@ -1,66 +1,67 @@
-// One transcription: what whisper.cpp's callbacks work on, and how its segments are handed out.
+// One transcription: what whisper.cpp's callbacks work on, and how its segments are passed on.
 #pragma once
 
 #include <chrono>
+#include <string>
 
-#include "audio/audio_manager.h"
+#include "audio/transcript.h"
+#include "base/clock.h"
 #include "base/interrupt.h"
 
 struct whisper_context;
 
 namespace se {
 
+struct TranscriptCallbacks {
+  SegmentCallback on_segment;
+  ProgressCallback on_progress;
+};
+
 class TranscriptRun {
  public:
-  using Clock = std::chrono::steady_clock;
-
   // All of them outlive it.
-  TranscriptRun(const Interrupt &interrupt, const AudioManager::SegmentReceiver &on_segment,
-                const AudioManager::ProgressReceiver &on_progress, bool with_words, se_audio_result &result)
-      : interrupt_(interrupt),
-        on_segment_(on_segment),
-        on_progress_(on_progress),
-        with_words_(with_words),
-        result_(result) {}
+  TranscriptRun(const Interrupt &interrupt, const TranscriptCallbacks &callbacks, bool with_words,
+                TranscriptionResult &result)
+      : result(result), interrupt_(interrupt), callbacks_(callbacks), with_words_(with_words) {}
 
-  // Asked between pieces of work on the caller's thread; there its progress is told when that was a while ago, so that
-  // a receiver can stop the call at any time.
+  // Called between pieces of work on the caller's thread; reports the progress again if that was a while ago, so that
+  // the callback can stop the call at any time.
   bool stopped() {
-    if (Clock::now() - told_ >= kLongestQuiet) progress(done_);
-    return refused_ || interrupt_.raised();
+    if (Clock::now() - reported_ >= kLongestSilence) progress(done_);
+    return is_cancelled_ || interrupt_.raised();
   }
 
-  // Throws why it was stopped, if it was.
+  // Throws the reason if it was stopped.
   void check() const {
-    if (refused_) throw Error(SE_CANCELLED, "the receiver stopped the call");
+    if (is_cancelled_) throw Error(SE_CANCELLED, "the callback stopped the call");
     interrupt_.check();
   }
 
   void progress(float done) {
     done_ = done;
-    refused_ = refused_ || !on_progress_(done);
-    told_ = Clock::now();
+    is_cancelled_ = is_cancelled_ || !callbacks_.on_progress(done);
+    reported_ = Clock::now();
   }
 
-  // Hands out the last `count` segments of `context`.
+  // Passes on the last `count` segments of `context`.
   void segments(whisper_context *context, int count);
 
-  Clock::time_point begin() const { return begin_; }
+  double seconds() const { return seconds_since(begin_); }
+
+  TranscriptionResult &result;
 
  private:
-  static constexpr std::chrono::milliseconds kLongestQuiet{100};
+  static constexpr std::chrono::milliseconds kLongestSilence{100};
 
-  void hand_out(whisper_context *context, int index);
+  Segment segment_at(whisper_context *context, int index) const;
 
   const Interrupt &interrupt_;
-  const AudioManager::SegmentReceiver &on_segment_;
-  const AudioManager::ProgressReceiver &on_progress_;
+  const TranscriptCallbacks &callbacks_;
   bool with_words_;
-  se_audio_result &result_;
-  bool refused_ = false;
+  bool is_cancelled_ = false;
   float done_ = 0;
   Clock::time_point begin_ = Clock::now();
-  Clock::time_point told_ = begin_;
+  Clock::time_point reported_ = begin_;
 };
 
 }  // namespace se

@@ -1,4 +1,4 @@
-// Whose turn it is on a handle: one call at a time, never from its own callback, ended early from anywhere.
+// Guards the calls on a handle: one at a time, never from a callback of its own, cancelled from any thread.
 #pragma once
 
 #include <mutex>
@@ -9,35 +9,36 @@
 
 namespace se {
 
-class Turn {
+class CallGuard {
  public:
   // One call on the handle: excludes other threads, refuses calls from its own callback, arms the interrupt.
   class Call {
    public:
-    Call(Turn &turn, uint32_t timeout_ms) : turn_(turn) {
-      require(turn_.caller_ != std::this_thread::get_id(), "the model is in use by this very thread",
+    Call(CallGuard &guard, uint32_t timeout_ms) : guard_(guard) {
+      require(guard_.caller_ != std::this_thread::get_id(), "the model is in use by this very thread",
               "do not call the model from its own callback");
-      lock_ = std::unique_lock(turn_.mutex_);
-      turn_.caller_ = std::this_thread::get_id();
-      turn_.interrupt_.arm(timeout_ms);
+      lock_ = std::unique_lock(guard_.mutex_);
+      guard_.caller_ = std::this_thread::get_id();
+      guard_.interrupt_.arm(timeout_ms);
     }
     ~Call() {
-      turn_.interrupt_.disarm();
-      turn_.caller_ = std::thread::id();
+      guard_.interrupt_.disarm();
+      guard_.caller_ = std::thread::id();
     }
     Call(const Call &) = delete;
     Call &operator=(const Call &) = delete;
 
+    const Interrupt &interrupt() const { return guard_.interrupt_; }
+
    private:
-    Turn &turn_;
+    CallGuard &guard_;
     std::unique_lock<std::mutex> lock_;
   };
 
   // The one function that any thread may call at any time.
   void cancel() { interrupt_.cancel(); }
-  // Waits until no call runs.
+  // Waits until no call is running.
   void wait() { const std::lock_guard lock(mutex_); }
-  const Interrupt &interrupt() const { return interrupt_; }
 
  private:
   std::mutex mutex_;

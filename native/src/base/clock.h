@@ -1,4 +1,4 @@
-// Time that passes: the clock of every figure that we report.
+// Elapsed time: the clock of every figure that we report.
 #pragma once
 
 #include <chrono>

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/cpu_features.h"
+#include "base/status.h"
 
 namespace se {
 namespace {
@@ -66,7 +67,7 @@ int performance_cores() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return std::max(1U, std::thread::hardware_concurrency());
-  // Hyper-threads share a core; big.LITTLE chips tell their cores apart by capacity (or by top frequency).
+  // Hyper-threads share a core; cores of big.LITTLE chips differ by capacity (or by top frequency).
   std::map<std::string, long> speed_of_core;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed)) continue;
@@ -79,13 +80,18 @@ int performance_cores() {
   }
   long fastest = 0;
   for (const auto &[core, speed] : speed_of_core) fastest = std::max(fastest, speed);
-  // A core at half the speed of the fastest would only be waited for.
+  // The fast cores would only wait for one with half their speed.
   const auto fast = std::count_if(speed_of_core.begin(), speed_of_core.end(),
                                   [&](const auto &core) { return core.second * 2 > fastest || fastest == 0; });
   return std::max<int>(1, static_cast<int>(fast));
 #else
   return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
 #endif
+}
+
+int checked_threads(int requested) {
+  require(requested >= 0 && requested <= 512, "threads is out of range: " + ticked(std::to_string(requested)));
+  return requested == 0 ? performance_cores() : requested;
 }
 
 uint64_t memory_total_bytes() { return meminfo_bytes("MemTotal:"); }

@@ -1,4 +1,4 @@
-// The processor this runs on: its features by the names of our device profiles, and its fast cores.
+// This machine's processor: its features by the names of our device profiles, and its performance cores.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,9 @@ std::vector<std::string> cpu_features();
 
 // How many performance cores this process may use, hyper-threads not counted; at least 1.
 int performance_cores();
+
+// The number of threads for a model: `requested`, or the performance cores if it is 0. INVALID_ARGUMENT.
+int checked_threads(int requested);
 
 // Bytes of main memory of this machine; 0 if unknown.
 uint64_t memory_total_bytes();

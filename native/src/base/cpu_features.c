@@ -1,4 +1,4 @@
-// Asks CPUID or the kernel for CPU features. Compiled without any of them: it runs before they are known to be there.
+// Asks CPUID or the kernel for CPU features. Compiled without any of them: it runs before they are known to exist.
 #include "base/cpu_features.h"
 
 #include <stddef.h>

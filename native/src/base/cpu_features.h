@@ -1,4 +1,4 @@
-// Which CPU features this machine has and this build needs, told by code that any such machine runs.
+// The CPU features that this machine has and that this build needs, found by code that runs on any such machine.
 #pragma once
 
 #include <stddef.h>
@@ -15,7 +15,7 @@ const char *se_cpu_feature_name(int index);
 uint32_t se_cpu_features_found(void);
 
 // Appends the features that this build needs and this machine lacks to the text of `used` bytes in `text`, which has
-// room for `size` and is never ended; returns how many bytes are used then. Nothing is appended where none is lacking.
+// room for `size` bytes and is not NUL-terminated; returns how many bytes are used then.
 size_t se_cpu_append_lacking(char *text, size_t used, size_t size);
 
 // The features that the compiler was allowed to use for the rest of this build.

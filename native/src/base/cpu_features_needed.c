@@ -1,4 +1,4 @@
-// What the compiler was told about the CPU, as data: compiled like everything else, and without code.
+// The CPU features that the compiler may use, as data: compiled like everything else, and without code.
 #include "base/cpu_feature_bits.h"
 #include "base/cpu_features.h"
 

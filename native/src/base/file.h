@@ -15,9 +15,8 @@ uint64_t file_bytes(const std::filesystem::path &path);
 // A file of at most `limit` bytes; MODEL_CORRUPT when it is larger.
 std::string read_file(const std::filesystem::path &path, uint64_t limit);
 
-// `relative` below `folder`; MODEL_CORRUPT when it is absolute or leaves the folder, also through a symbolic link. Only
-// one way out is allowed: a link to `blobs/<sha256>` of the store on a device, named after the very content it must
-// have.
+// `relative` below `folder`; MODEL_CORRUPT when it is absolute or leaves the folder, also through a symbolic link. The
+// only exception: a link to `blobs/<sha256>` of the store on a device, named after the content that it must have.
 std::filesystem::path path_inside(const std::filesystem::path &folder, const std::string &relative,
                                   const std::string &sha256);
 

@@ -9,7 +9,7 @@
 
 namespace se {
 
-// Armed by the thread that runs a call, asked by the engines between pieces of work, cancelled from anywhere.
+// Armed by the thread that runs a call, checked by the engines between pieces of work, cancelled from any thread.
 class Interrupt {
  public:
   using Clock = std::chrono::steady_clock;
@@ -23,7 +23,7 @@ class Interrupt {
     running_ = true;
   }
 
-  // The call ended: a later cancel concerns nobody.
+  // The call ended: a later cancel has no effect.
   void disarm() {
     const std::lock_guard lock(mutex_);
     running_ = false;
@@ -43,7 +43,7 @@ class Interrupt {
   void check() const {
     if (cancelled_.load(std::memory_order_relaxed)) throw Error(SE_CANCELLED, "the call was cancelled");
     if (timeout_ms_ != 0 && Clock::now() >= deadline_) {
-      throw Error(SE_TIMEOUT, "the call took longer than the " + std::to_string(timeout_ms_) + " ms it was allowed",
+      throw Error(SE_TIMEOUT, "the call took longer than the " + std::to_string(timeout_ms_) + " ms that were allowed",
                   "allow more time, ask for fewer tokens or shorten the prompt");
     }
   }

@@ -1,4 +1,4 @@
-// Typed reading of JSON documents that come from outside.
+// Typed reading of untrusted JSON documents.
 #include "base/json.h"
 
 #include <utility>
@@ -34,13 +34,13 @@ Json parse_json(const std::string &text, const std::string &what, se_status stat
   try {
     return Json::parse(text);
   } catch (const Json::parse_error &error) {
-    throw Error(status, what + " is no valid JSON (byte " + std::to_string(error.byte) + ")");
+    throw Error(status, what + " is not valid JSON (byte " + std::to_string(error.byte) + ")");
   }
 }
 
 JsonObject::JsonObject(const Json &value, std::string path, se_status status)
     : value_(value), path_(std::move(path)), status_(status) {
-  if (!value_.is_object()) fail("is no object");
+  if (!value_.is_object()) fail("is not an object");
 }
 
 bool JsonObject::has(const std::string &key) const {

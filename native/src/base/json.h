@@ -1,4 +1,4 @@
-// JSON from outside as typed values: an object whose keys are each asked for once, and nothing else may be in it.
+// Untrusted JSON as typed values: an object whose keys are each read once, and that must not contain other keys.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ using OrderedJson = nlohmann::ordered_json;
 // Parses `text`, at most 64 levels deep; failures carry `status` and name `what`.
 Json parse_json(const std::string &text, const std::string &what, se_status status);
 
-// One object of an outside document. Missing keys, wrong types and unread keys throw `status` with the key's path.
+// One object of an untrusted document. Missing keys, wrong types and unread keys throw `status` with the key's path.
 class JsonObject {
  public:
   JsonObject(const Json &value, std::string path, se_status status);
@@ -31,7 +31,7 @@ class JsonObject {
   JsonObject object(const std::string &key);
   // Reads `key` without interpreting it.
   void skip(const std::string &key);
-  // Throws if a key was not read: what we do not understand we do not half obey.
+  // Throws if a key was not read: a document that is only partly understood is refused.
   void finish() const;
 
   const std::string &path() const { return path_; }

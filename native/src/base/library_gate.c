@@ -1,6 +1,7 @@
-// Keeps an application alive that loads the library on a CPU for which it was not built: the library's constructors are
-// left out, since any of them may hold an instruction that this CPU lacks, and every call says why instead. Compiled
-// without any of these features; -fno-builtin leaves its loops alone. A runner has a gate of its own (cpu_gate.c).
+// Protects an application that loads the library on a CPU for which it was not built: the library's constructors are
+// skipped, since any of them may use an instruction that this CPU lacks, and every call returns the reason instead.
+// Compiled without any of these features; -fno-builtin keeps its loops as they are. The runner has its own
+// (cpu_gate.c).
 #define _DEFAULT_SOURCE
 #include "base/library_gate.h"
 
@@ -36,7 +37,7 @@ static void leave_out_the_other_constructors(void) {
     if (entry->d_tag == DT_INIT_ARRAYSZ) count = entry->d_un.d_val / sizeof(Constructor);
   }
   Constructor volatile *const first = &constructors;
-  // The list is write-protected by now. It stays writable: what else lies on its last page may have to be.
+  // The list is write-protected by now. It stays writable: other data on its last page may have to be.
   const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
   const uintptr_t begin = (uintptr_t)first / page * page;
   const uintptr_t end = ((uintptr_t)(first + count) + page - 1) / page * page;

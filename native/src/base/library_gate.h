@@ -1,4 +1,4 @@
-// Whether this library may run on this machine's CPU; asked before anything else of it runs.
+// Whether this library can run on this machine's CPU; checked before any other code of it runs.
 #pragma once
 
 #ifdef __cplusplus

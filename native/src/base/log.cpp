@@ -11,7 +11,7 @@
 namespace se {
 namespace {
 
-// Held while the callback runs, so that none is running any more when it has been exchanged.
+// Held while the callback runs, so that the old one has returned when it has been replaced.
 std::shared_mutex mutex;
 se_log_fn callback = nullptr;
 void *callback_data = nullptr;
@@ -33,14 +33,14 @@ se_log_level level_of(ggml_log_level level) {
   }
 }
 
-// Where llama.cpp would end the process because a model contradicts itself, its loader gets an exception instead, which
-// it reports like any other. Elsewhere (in its compute threads) there is nobody to catch one.
+// llama.cpp would end the process if a model contradicts itself. Its loader gets an exception instead, which it reports
+// like any other; in its compute threads nobody would catch one.
 void refuse_to_abort(const char *message) {
   if (collector != nullptr) throw std::runtime_error(message);
   log(SE_LOG_ERROR, message);
 }
 
-// Engines quote models, whose words must neither steer a terminal nor make two lines of one.
+// Engines quote models, whose text must not control a terminal or break a line in two.
 std::string one_line(const std::string &message) {
   std::string line;
   for (size_t i = 0; i < message.size(); ++i) {
@@ -57,7 +57,7 @@ std::string one_line(const std::string &message) {
 }  // namespace
 
 void log(se_log_level level, const std::string &message) {
-  // A callback that comes back here would never end.
+  // A callback that logs would recurse endlessly.
   if (is_logging) return;
   const std::shared_lock lock(mutex);
   if (callback == nullptr) return;
@@ -83,7 +83,7 @@ void take_engine_log(ggml_log_level level, const char *text, void *) {
     if (line.empty()) continue;
     const bool is_cause = collector != nullptr && pending_level == GGML_LOG_LEVEL_ERROR;
     if (is_cause) collector->add(line);
-    // The status of the call will tell of it.
+    // The status of the call will report it.
     log(is_cause ? SE_LOG_INFO : level_of(pending_level), line);
   }
 }
@@ -98,7 +98,7 @@ void adopt_engine_logs() {
 
 EngineErrors::EngineErrors() : outer_(std::exchange(collector, this)) {}
 EngineErrors::~EngineErrors() { collector = outer_; }
-// The first line names the cause; the ones after it only say that the caller failed too.
+// The first line is the cause; the next ones are its consequences.
 void EngineErrors::add(const std::string &line) {
   if (first_.empty()) first_ = line;
 }

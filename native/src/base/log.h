@@ -12,13 +12,13 @@ namespace se {
 void log(se_log_level level, const std::string &message);
 void set_log(se_log_fn function, void *user_data);
 
-// Routes llama.cpp's and ggml's messages here instead of stderr. Called before any engine is used; cheap to repeat.
+// Sends llama.cpp's and ggml's messages here instead of to stderr. Called before any engine is used; cheap to repeat.
 void adopt_engine_logs();
 
-// Takes an engine's message, which may be a piece of a line: what to give to an engine with a log of its own.
+// Takes an engine's message, which may be part of a line: the callback for an engine with its own log.
 void take_engine_log(ggml_log_level level, const char *text, void *);
 
-// Collects this thread's first error line of llama.cpp while it lives, to tell why a load failed.
+// While it lives, keeps this thread's first error line of llama.cpp, to report why a load failed.
 class EngineErrors {
  public:
   EngineErrors();

@@ -1,13 +1,13 @@
-// Where vendors put their OpenCL library, for our own plugin and for ggml's backend.
+// Where vendors install their OpenCL library, for our own plugin and for ggml's backend.
 #pragma once
 
 #include <array>
 
 namespace se::cl {
 
-// Android's vendors each have a place of their own; an app reaches them after naming libOpenCL.so and
+// Android's vendors each use another path; an app can load them after declaring libOpenCL.so and
 // libOpenCL-pixel.so as <uses-native-library> in its manifest.
-inline constexpr std::array kPlaces = {
+inline constexpr std::array kLibraries = {
     "libOpenCL.so",
     "libOpenCL.so.1",
     "libOpenCL-pixel.so",

@@ -1,4 +1,4 @@
-// Failure as a value: the one exception of the core, and the guard that turns it into a status at the C line.
+// Failure as a value: the one exception of the core, and the guard that turns it into a status in the C functions.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace se {
 
-// What happened in one lower-case sentence, what the user can do about it, and the status that says how to react.
+// What happened in one lower-case sentence, what the user can do about it, and the status for the caller to act on.
 class Error : public std::exception {
  public:
   Error(se_status status, std::string message, std::string hint = "")
@@ -33,7 +33,7 @@ void forget_failure() noexcept;
 const char *last_message() noexcept;
 const char *last_hint() noexcept;
 
-// Runs `body` and turns whatever it throws into a status: every C entry point is one call of this.
+// Runs `body` and turns whatever it throws into a status: every C function is one call of this.
 template <typename Body>
 se_status guard(Body &&body) noexcept {
   if (se_library_refusal() != nullptr) return SE_FORMAT_MISMATCH;
@@ -52,12 +52,12 @@ se_status guard(Body &&body) noexcept {
   }
 }
 
-// Refuses an argument of the caller unless `holds`.
+// Throws INVALID_ARGUMENT unless `holds`.
 inline void require(bool holds, const std::string &message, const std::string &hint = "") {
   if (!holds) throw Error(SE_INVALID_ARGUMENT, message, hint);
 }
 
-// The form in which values stand in messages: `value`. (std::quoted would be found by its argument.)
+// The form of values in messages: `value`. (std::quoted would be found by its argument.)
 inline std::string ticked(const std::string &value) { return "`" + value + "`"; }
 inline std::string ticked(uint64_t number) { return ticked(std::to_string(number)); }
 

@@ -6,9 +6,9 @@
 namespace se {
 namespace {
 
-// Between two kernels of one token lie a few microseconds; between two tokens, sampling. Longer waits sleep.
+// Two kernels of one token are a few microseconds apart; sampling comes between two tokens. Longer waits sleep.
 constexpr int kSpins = 4000;
-// While the last pieces of others finish, the caller spins this long before it lets them have its core.
+// While the last pieces of others finish, the caller spins this long before it yields its core.
 constexpr int kSpinsForOthers = 2000;
 constexpr int kMostPieces = 0xFFFF;
 
@@ -61,7 +61,7 @@ int ThreadPool::run(Piece piece, int count, void *context) {
     if (spins < kSpinsForOthers) {
       relax();
     } else {
-      // A worker was taken off its core in the middle of a piece: it may have this one.
+      // A worker was preempted in the middle of a piece: give it this core.
       std::this_thread::yield();
     }
   }

@@ -1,7 +1,7 @@
-// Threads for the parallel loops of compiled models: pieces of a loop are claimed one by one, never dealt out.
+// Threads for the parallel loops of compiled models: pieces of a loop are claimed one by one, not assigned beforehand.
 //
 // A loop that is split evenly beforehand waits for its slowest part, so one other busy process halves its speed. Here a
-// thread that the system took away simply claims fewer pieces, and one that did not wake in time claims none.
+// thread that was preempted claims fewer pieces, and one that did not wake in time claims none.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// Tries backends in order; verdicts beside the bundle rule one out.
+// Tries backends in order, except those that failed validation.
 #include "engines/backend_order.h"
 
 #include <optional>
@@ -10,23 +10,24 @@
 
 namespace se {
 
-std::unique_ptr<Engine> open_on_first_backend(const Bundle *bundle, const std::string &asked, const MakeEngine &make) {
-  std::vector<std::string> order = {asked};
-  if (asked.empty()) {
+std::unique_ptr<Engine> open_on_first_backend(const Bundle *bundle, const std::string &requested,
+                                              const MakeEngine &make) {
+  std::vector<std::string> order = {requested};
+  if (requested.empty()) {
     order = {bundle != nullptr ? bundle->backend : "cpu"};
     if (order.front() != "cpu") order.emplace_back("cpu");
   }
   std::string reason;
   for (const std::string &backend : order) {
-    const auto go_on = [&](const std::string &why) {
+    const auto skip = [&](const std::string &why) {
       reason = "the backend " + ticked(backend) + why;
-      log(SE_LOG_WARNING, reason + "; going on with " + ticked(order.back()));
+      log(SE_LOG_WARNING, reason + "; using " + ticked(order.back()));
     };
-    // Whoever asks for one backend gets it, to certify it again.
+    // An explicitly requested backend is always used, so that it can be certified again.
     const bool is_last = backend == order.back();
-    const auto refused = is_last || bundle == nullptr ? std::nullopt : refusal(*bundle, backend);
-    if (refused) {
-      go_on(" is not used here: " + *refused);
+    const auto failure = is_last || bundle == nullptr ? std::nullopt : validation_failure(*bundle, backend);
+    if (failure) {
+      skip(" is not used here: " + *failure);
       continue;
     }
     try {
@@ -34,9 +35,9 @@ std::unique_ptr<Engine> open_on_first_backend(const Bundle *bundle, const std::s
       engine->explain(reason);
       return engine;
     } catch (const Error &error) {
-      // A damaged bundle is no better elsewhere.
+      // A damaged bundle would fail on every backend.
       if (is_last || error.status == SE_MODEL_CORRUPT) throw;
-      go_on(" does not work here: " + error.message);
+      skip(" does not work here: " + error.message);
     }
   }
   throw Error(SE_INTERNAL, "no backend was tried");

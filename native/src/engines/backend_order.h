@@ -1,4 +1,4 @@
-// Which backend a model is opened with: the one that was asked for, or the bundle's first and then the CPU.
+// The backend that a model is opened with: the requested one, or the bundle's first choice and then the CPU.
 #pragma once
 
 #include <functional>
@@ -10,12 +10,13 @@
 
 namespace se {
 
-// Makes an engine on a backend, or throws the reason why that does not work.
+// Makes an engine on a backend, or throws why that does not work.
 using MakeEngine = std::function<std::unique_ptr<Engine>(const std::string &backend)>;
 
-// The engine on the first backend that works; what its facts say as `backend_reason` is why it is not the first choice,
-// also logged as a warning. `bundle`: null for a model file by itself, whose only choice is the CPU. `asked`: empty, or
-// the only backend to try. Throws what `make` throws on the last one, and MODEL_CORRUPT at once.
-std::unique_ptr<Engine> open_on_first_backend(const Bundle *bundle, const std::string &asked, const MakeEngine &make);
+// The engine on the first backend that works; `backend_reason` of its facts is why it is not the first choice, which is
+// also logged as a warning. `bundle`: null for a bare model file, whose only choice is the CPU. `requested`: empty, or
+// the only backend to try. Throws what `make` throws for the last one, and MODEL_CORRUPT immediately.
+std::unique_ptr<Engine> open_on_first_backend(const Bundle *bundle, const std::string &requested,
+                                              const MakeEngine &make);
 
 }  // namespace se

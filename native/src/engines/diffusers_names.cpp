@@ -29,14 +29,14 @@ std::string joined(const Words &words) {
   return name;
 }
 
-// `name` with `after` in the place of `before`, with which it begins; false if it does not.
+// Replaces the prefix `before` of `name` by `after`; false if it does not have that prefix.
 bool replace_begin(std::string &name, const std::string &before, const std::string &after) {
   if (!name.starts_with(before)) return false;
   name = after + name.substr(before.size());
   return true;
 }
 
-// Of language models, alone or inside of one that looks at pictures, too; empty: not needed to write pictures.
+// Of language models, also inside vision-language models; empty: not needed for image generation.
 std::string language_model_name(std::string name) {
   for (const char *part : {"visual.", "vision_tower.", "multi_modal_projector.", "model.visual.", "model.vision_tower.",
                            "model.multi_modal_projector."}) {
@@ -67,7 +67,7 @@ std::string residual_name(const std::string &layer) {
   return found == names.end() ? layer : found->second;
 }
 
-// From diffusers' names for the VAE of Qwen-Image to those of Wan's, which it is: blocks are counted through.
+// From diffusers' names for the VAE of Qwen-Image to Wan's, which is the same: blocks are numbered consecutively.
 std::string wan_name(const std::string &name) {
   static const std::map<std::string, std::string> ends = {
       {"conv_in", "conv1"}, {"norm_out", "head.0"}, {"conv_out", "head.2"}};
@@ -88,7 +88,7 @@ std::string wan_name(const std::string &name) {
     place = words[2] == "attentions" ? "middle.1" : words[3] == "0" ? "middle.0" : "middle.2";
     taken = 4;
   } else if (words.size() > 5 && words[1] == "up_blocks" && words[2].size() == 1 && words[4].size() == 1) {
-    // Three residual blocks and what makes the picture larger.
+    // Three residual blocks and the upsampling.
     const int at = words[3] == "upsamplers" ? 3 : words[4][0] - '0';
     place = "upsamples." + std::to_string(4 * (words[2][0] - '0') + at);
     taken = 5;
@@ -100,7 +100,7 @@ std::string wan_name(const std::string &name) {
   return renamed;
 }
 
-// Applies `rename` to the rest of the names that begin with `prefix`; those that become empty are left out.
+// Applies `rename` to the rest of the names that begin with `prefix`; those that become empty are dropped.
 template <typename Rename>
 void rename(String2TensorStorage &tensors, const std::string &prefix, Rename &&rename) {
   String2TensorStorage renamed;
@@ -117,7 +117,7 @@ void rename(String2TensorStorage &tensors, const std::string &prefix, Rename &&r
   std::swap(tensors, renamed);
 }
 
-// The name of a whole and which of its pieces it is: stable-diffusion.cpp numbers them from the second on.
+// The name of the joined tensor and the index of the piece: stable-diffusion.cpp numbers them from the second on.
 std::pair<std::string, size_t> piece_of(const std::string &name) {
   const size_t dot = name.rfind('.');
   const bool is_numbered = dot != std::string::npos && dot + 2 == name.size() && name[dot + 1] >= '1' &&
@@ -150,8 +150,8 @@ TensorStorage whole_of(const std::string &name, const std::vector<TensorStorage>
   return whole;
 }
 
-// diffusers has scale before shift where the first publishers have it after: in the last layer, and for the words in
-// SD 3's last block, which has only these two.
+// diffusers stores scale before shift where the original checkpoints store it after: in the last layer, and for the
+// text in SD 3's last block, which has only these two.
 bool swaps_halves(const String2TensorStorage &tensors, const std::string &name, SDVersion version) {
   if (version == VERSION_Z_IMAGE) return false;
   if (name.starts_with(kDiffusionModel + "final_layer.adaLN_modulation.1.")) return true;
@@ -161,7 +161,7 @@ bool swaps_halves(const String2TensorStorage &tensors, const std::string &name, 
   return weight != tensors.end() && weight->second.ne[1] == 2 * weight->second.ne[0];
 }
 
-// What none of stable-diffusion.cpp's names fits would be left out of the model without a word.
+// A tensor without a name of stable-diffusion.cpp would silently be missing from the model.
 void check_renamed(const String2TensorStorage &tensors) {
   for (const auto &[name, tensor] : tensors) {
     if (!name.starts_with(kDiffusionModel)) continue;

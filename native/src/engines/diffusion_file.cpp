@@ -17,7 +17,7 @@
 #include "model.h"
 #include "name_conversion.h"
 
-// Of model.cpp, which has no header for them.
+// Defined in model.cpp without a header.
 bool is_unused_tensor(const std::string &name);
 void convert_tensor(void *source, ggml_type source_type, void *target, ggml_type target_type, int rows, int row_size);
 void f8_e4m3_to_f16_vec(uint8_t *source, uint16_t *target, int64_t count);
@@ -53,7 +53,7 @@ class Loader : public ModelLoader {
     }
     convert_tensors_name();
     if (version_ != VERSION_COUNT) compositions_ = compose(tensor_storage_map, version_);
-    // From now on its own names tell the version.
+    // From here on its own names determine the version.
     version_ = VERSION_COUNT;
   }
   // What has to be read for `tensor`; nullptr: itself.
@@ -68,9 +68,9 @@ class Loader : public ModelLoader {
 
 struct Family {
   const char *name;
-  // Tensors without which stable-diffusion.cpp would meet a null pointer; for the rest it looks itself.
+  // Tensors without which stable-diffusion.cpp would use a null pointer; it checks the others itself.
   std::vector<const char *> parts;
-  std::vector<std::string> tables;
+  std::vector<std::string> tokenizer_files;
   uint32_t size_multiple;
   uint32_t patch;
 };
@@ -82,47 +82,47 @@ constexpr const char *kClipG = "text_encoders.clip_g.transformer.text_model.embe
 constexpr const char *kT5 = "text_encoders.t5xxl.transformer.shared.weight";
 constexpr const char *kLanguageModel = "text_encoders.llm.model.embed_tokens.weight";
 
-const std::vector<std::string> kClipTables = {"clip_merges"};
-const std::vector<std::string> kClipT5Tables = {"clip_merges", "t5_json"};
-const std::vector<std::string> kQwenTables = {"qwen2_merges"};
-const std::vector<std::string> kMistralTables = {"mistral_merges", "mistral_vocab"};
+const std::vector<std::string> kClipFiles = {"clip_merges"};
+const std::vector<std::string> kClipT5Files = {"clip_merges", "t5_json"};
+const std::vector<std::string> kQwenFiles = {"qwen2_merges"};
+const std::vector<std::string> kMistralFiles = {"mistral_merges", "mistral_vocab"};
 
 const std::map<SDVersion, Family> &families() {
   static const std::map<SDVersion, Family> all = {
-      {VERSION_SD1, {"sd1", {kClip}, kClipTables, 64, 8}},
-      {VERSION_SD1_INPAINT, {"sd1-inpaint", {kClip}, kClipTables, 64, 8}},
-      {VERSION_SD1_TINY_UNET, {"sd1-tiny", {kClip}, kClipTables, 64, 8}},
-      {VERSION_SD2, {"sd2", {kClip}, kClipTables, 64, 8}},
-      {VERSION_SD2_INPAINT, {"sd2-inpaint", {kClip}, kClipTables, 64, 8}},
-      {VERSION_SD2_TINY_UNET, {"sd2-tiny", {kClip}, kClipTables, 64, 8}},
-      {VERSION_SDXL, {"sdxl", {kClip, kClip2}, kClipTables, 64, 16}},
-      {VERSION_SDXL_INPAINT, {"sdxl-inpaint", {kClip, kClip2}, kClipTables, 64, 16}},
-      {VERSION_SDXL_VEGA, {"sdxl-vega", {kClip, kClip2}, kClipTables, 64, 16}},
-      {VERSION_SDXL_SSD1B, {"sdxl-ssd1b", {kClip, kClip2}, kClipTables, 64, 16}},
-      {VERSION_SD3, {"sd3", {kClipL, kClipG}, kClipT5Tables, 16, 16}},
-      {VERSION_FLUX, {"flux", {kClipL, kT5}, kClipT5Tables, 16, 16}},
-      {VERSION_FLUX_FILL, {"flux-fill", {kClipL, kT5}, kClipT5Tables, 16, 16}},
-      {VERSION_FLUX2, {"flux2", {kLanguageModel}, kMistralTables, 16, 16}},
-      {VERSION_FLUX2_KLEIN, {"flux2-klein", {kLanguageModel}, kQwenTables, 16, 16}},
-      {VERSION_QWEN_IMAGE, {"qwen-image", {kLanguageModel}, kQwenTables, 16, 16}},
-      {VERSION_Z_IMAGE, {"z-image", {kLanguageModel}, kQwenTables, 16, 16}},
-      {VERSION_OVIS_IMAGE, {"ovis-image", {kLanguageModel}, kQwenTables, 16, 16}},
-      {VERSION_ERNIE_IMAGE, {"ernie-image", {kLanguageModel}, kMistralTables, 16, 16}},
+      {VERSION_SD1, {"sd1", {kClip}, kClipFiles, 64, 8}},
+      {VERSION_SD1_INPAINT, {"sd1-inpaint", {kClip}, kClipFiles, 64, 8}},
+      {VERSION_SD1_TINY_UNET, {"sd1-tiny", {kClip}, kClipFiles, 64, 8}},
+      {VERSION_SD2, {"sd2", {kClip}, kClipFiles, 64, 8}},
+      {VERSION_SD2_INPAINT, {"sd2-inpaint", {kClip}, kClipFiles, 64, 8}},
+      {VERSION_SD2_TINY_UNET, {"sd2-tiny", {kClip}, kClipFiles, 64, 8}},
+      {VERSION_SDXL, {"sdxl", {kClip, kClip2}, kClipFiles, 64, 16}},
+      {VERSION_SDXL_INPAINT, {"sdxl-inpaint", {kClip, kClip2}, kClipFiles, 64, 16}},
+      {VERSION_SDXL_VEGA, {"sdxl-vega", {kClip, kClip2}, kClipFiles, 64, 16}},
+      {VERSION_SDXL_SSD1B, {"sdxl-ssd1b", {kClip, kClip2}, kClipFiles, 64, 16}},
+      {VERSION_SD3, {"sd3", {kClipL, kClipG}, kClipT5Files, 16, 16}},
+      {VERSION_FLUX, {"flux", {kClipL, kT5}, kClipT5Files, 16, 16}},
+      {VERSION_FLUX_FILL, {"flux-fill", {kClipL, kT5}, kClipT5Files, 16, 16}},
+      {VERSION_FLUX2, {"flux2", {kLanguageModel}, kMistralFiles, 16, 16}},
+      {VERSION_FLUX2_KLEIN, {"flux2-klein", {kLanguageModel}, kQwenFiles, 16, 16}},
+      {VERSION_QWEN_IMAGE, {"qwen-image", {kLanguageModel}, kQwenFiles, 16, 16}},
+      {VERSION_Z_IMAGE, {"z-image", {kLanguageModel}, kQwenFiles, 16, 16}},
+      {VERSION_OVIS_IMAGE, {"ovis-image", {kLanguageModel}, kQwenFiles, 16, 16}},
+      {VERSION_ERNIE_IMAGE, {"ernie-image", {kLanguageModel}, kMistralFiles, 16, 16}},
   };
   return all;
 }
 
-// Those that stable-diffusion.cpp knows and that are not offered, with the reason.
-const std::map<SDVersion, const char *> &refused() {
+// Families that stable-diffusion.cpp knows but that are not supported here, with the reason.
+const std::map<SDVersion, const char *> &unsupported() {
   static const std::map<SDVersion, const char *> all = {
-      {VERSION_SD1_PIX2PIX, "InstructPix2Pix, which edits pictures"},
-      {VERSION_SDXL_PIX2PIX, "InstructPix2Pix of SDXL, which edits pictures"},
+      {VERSION_SD1_PIX2PIX, "InstructPix2Pix, which edits images"},
+      {VERSION_SDXL_PIX2PIX, "InstructPix2Pix of SDXL, which edits images"},
       {VERSION_SDXS_512_DS, "SDXS, whose VAE is of another kind"},
       {VERSION_SDXS_09, "SDXS, whose VAE is of another kind"},
       {VERSION_SVD, "Stable Video Diffusion, which makes videos"},
-      {VERSION_FLUX_CONTROLS, "FLUX.1 with a control picture"},
-      {VERSION_FLEX_2, "Flex.2, which takes a control picture"},
-      {VERSION_CHROMA_RADIANCE, "Chroma Radiance, which paints pixels without a VAE"},
+      {VERSION_FLUX_CONTROLS, "FLUX.1 with a control image"},
+      {VERSION_FLEX_2, "Flex.2, which takes a control image"},
+      {VERSION_CHROMA_RADIANCE, "Chroma Radiance, which generates pixels without a VAE"},
       {VERSION_WAN2, "Wan 2.1, which makes videos"},
       {VERSION_WAN2_2_I2V, "Wan 2.2, which makes videos"},
       {VERSION_WAN2_2_TI2V, "Wan 2.2, which makes videos"},
@@ -133,21 +133,21 @@ const std::map<SDVersion, const char *> &refused() {
 
 // A FLUX model with this tensor is a Chroma: one text encoder less.
 constexpr const char *kChromaMark = "model.diffusion_model.distilled_guidance_layer.in_proj.weight";
-const Family kChroma = {"chroma", {kT5}, kClipT5Tables, 16, 16};
+const Family kChroma = {"chroma", {kT5}, kClipT5Files, 16, 16};
 
 const Family &family_of(Loader &loader, const std::string &what) {
   const SDVersion version = loader.get_sd_version();
   if (version == VERSION_COUNT) {
-    throw Error(SE_MODEL_CORRUPT, what + " holds no image model that is known, or not all of its parts",
+    throw Error(SE_MODEL_CORRUPT, what + " is not a known image model, or lacks some of its parts",
                 "package diffusion model, text encoders and VAE together");
   }
   if (version == VERSION_FLUX && loader.find(kChromaMark) != nullptr) return kChroma;
   const auto found = families().find(version);
   if (found == families().end()) {
-    const auto known = refused().find(version);
+    const auto known = unsupported().find(version);
     throw Error(SE_UNSUPPORTED,
-                what + " is " + (known == refused().end() ? "of a family" : known->second) + ": not offered",
-                "take a model that paints from words");
+                what + " is " + (known == unsupported().end() ? "of a family" : known->second) + ": not supported",
+                "take a text-to-image model");
   }
   return found->second;
 }
@@ -194,7 +194,7 @@ DiffusionFacts facts_of(Loader &loader, const Family &family) {
   return facts;
 }
 
-// Everything that can be wrong with a file is found by our own readers: stable-diffusion.cpp's trust it.
+// Our own readers find everything that can be wrong with a file: stable-diffusion.cpp's trust it.
 void check_file(const fs::path &path) {
   if (has_gguf_magic(path)) {
     read_gguf_tensors(path);
@@ -233,7 +233,7 @@ ggml_type type_named(const std::string &name) {
   throw Error(SE_INVALID_ARGUMENT, "no such type: " + ticked(name), "q8_0, q4_0 and q4_K are common ones");
 }
 
-// What a tensor becomes: only matrices are quantized, and none that stable-diffusion.cpp would rather not have so.
+// What a tensor becomes: only matrices are quantized, except those that stable-diffusion.cpp excludes.
 ggml_type target_type(Loader &loader, const TensorStorage &tensor, std::optional<ggml_type> wanted) {
   const bool is_matrix = tensor.n_dims == 2 && tensor.ne[1] > 1;
   const bool is_of_vae = tensor.name.starts_with("first_stage_model.") || tensor.name.starts_with("tae.");
@@ -246,7 +246,7 @@ class Files {
  public:
   explicit Files(const Loader &loader) : loader_(loader) {}
 
-  // All of a tensor's bytes, of those that are joined one piece after the other.
+  // All bytes of a tensor; pieces that are joined follow each other.
   std::vector<uint8_t> read(const TensorStorage &tensor) {
     const Composition *composition = loader_.composition(tensor);
     if (composition == nullptr) return read_piece(tensor);
@@ -328,7 +328,7 @@ class Writer {
 
  private:
   [[noreturn]] void fail() const {
-    throw Error(SE_STORAGE, ticked(path_.string()) + " cannot be written", "is there room on the disk?");
+    throw Error(SE_STORAGE, ticked(path_.string()) + " cannot be written", "check the free disk space");
   }
 
   fs::path path_;
@@ -343,17 +343,17 @@ class Writer {
 
 void check_lora(const fs::path &file) { check_file(file); }
 
-std::vector<std::string> tables_of(const std::string &family) {
-  if (family == kChroma.name) return kChroma.tables;
+std::vector<std::string> tokenizer_files_of(const std::string &family) {
+  if (family == kChroma.name) return kChroma.tokenizer_files;
   for (const auto &[version, known] : families()) {
-    if (family == known.name) return known.tables;
+    if (family == known.name) return known.tokenizer_files;
   }
   return {};
 }
 
 DiffusionFacts inspect_diffusion(const fs::path &file) {
   if (!has_gguf_magic(file)) {
-    throw Error(SE_FORMAT_MISMATCH, ticked(file.string()) + " is no GGUF file",
+    throw Error(SE_FORMAT_MISMATCH, ticked(file.string()) + " is not a GGUF file",
                 "make a bundle of it: sphere-edge package");
   }
   const GgufHeader header = read_gguf_tensors(file);

@@ -1,5 +1,5 @@
-// What an image model's file holds, and how one is made from the files that models come in: by stable-diffusion.cpp's
-// own names for their tensors.
+// What an image model's file contains, and its conversion from the files that models are published in: by
+// stable-diffusion.cpp's own names for their tensors.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace se {
 
 struct DiffusionFacts {
   std::string family;          // "sd1", "sdxl", "flux", …
-  bool inpaints = false;       // made for inpainting: wants a picture and a mask
-  bool has_encoder = false;    // its VAE can also read pictures
+  bool inpaints = false;       // made for inpainting: needs an initial image and a mask
+  bool has_encoder = false;    // its VAE can also encode images
   bool has_guidance = false;   // distilled: takes a guidance instead of a cfg scale
   uint32_t size_multiple = 8;  // of width and height
   // Channels of the VAE's decoder at full size.
@@ -27,10 +27,10 @@ struct DiffusionFacts {
   uint64_t parameters = 0;
 };
 
-// Names of the tables that a family's tokenizers are made of, see TokenizerTables.
-std::vector<std::string> tables_of(const std::string &family);
+// Names of the vocab and merges files of a family's tokenizers, see TokenizerFiles.
+std::vector<std::string> tokenizer_files_of(const std::string &family);
 
-// Checks that `file`, a GGUF file with stable-diffusion.cpp's names, holds all parts of a model. MODEL_CORRUPT: a part
+// Checks that `file`, a GGUF file with stable-diffusion.cpp's names, has all parts of a model. MODEL_CORRUPT: a part
 // is missing or damaged; UNSUPPORTED: a family that is known but not offered (video, editing, control).
 DiffusionFacts inspect_diffusion(const std::filesystem::path &file);
 
@@ -39,12 +39,12 @@ void check_lora(const std::filesystem::path &file);
 
 struct DiffusionPart {
   std::filesystem::path path;  // safetensors or GGUF
-  std::string prefix;          // put before the names of its tensors; empty for a whole checkpoint
+  std::string prefix;          // prepended to the names of its tensors; empty for a whole checkpoint
 };
 
 // Merges `parts` into one GGUF file with stable-diffusion.cpp's names, one tensor in memory at a time. `type`: a ggml
-// type such as "q8_0" for the matrices of the diffusion model and of the text encoders, "" to leave all as they are;
-// the VAE stays as it is. `on_progress` gets bytes written and bytes in all; false stops with CANCELLED.
+// type such as "q8_0" for the matrices of the diffusion model and of the text encoders, "" to leave all unchanged;
+// the VAE is never changed. `on_progress` gets bytes written and total bytes; false stops with CANCELLED.
 void convert_diffusion(const std::vector<DiffusionPart> &parts, const std::string &type,
                        const std::filesystem::path &output,
                        const std::function<bool(uint64_t done, uint64_t total)> &on_progress);

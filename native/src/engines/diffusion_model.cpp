@@ -1,6 +1,6 @@
-// stable-diffusion.cpp itself, compiled as part of this file: it ends the process where it is surprised, takes working
-// memory without asking whether there is any, and cannot be stopped, and none of that can be helped from outside. The
-// macros below put our own functions in the places of the ones that it calls.
+// stable-diffusion.cpp itself, compiled as part of this file: it ends the process on unexpected input, allocates
+// working memory without checking how much is free, and cannot be stopped, none of which can be fixed from outside. The
+// macros below replace functions that it calls with our own.
 #include "engines/diffusion_model.h"
 
 #include <ggml-alloc.h>
@@ -15,29 +15,29 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "engines/diffusion_file.h"
-#include "engines/diffusion_tables.h"
+#include "engines/diffusion_tokenizer_files.h"
 
 namespace se {
 namespace {
 
-// What the functions below work for; stable-diffusion.cpp hands no data of ours through.
-thread_local const PaintHooks *hooks = nullptr;
+// The current call; stable-diffusion.cpp's callbacks take no data of ours.
+thread_local const GenerationHooks *hooks = nullptr;
 thread_local const std::function<uint64_t()> *free_memory = nullptr;
 std::atomic<uint64_t> largest_workspace = 0;
 
-// What the engine complained of first: it reads weights on threads of its own. One model at a time is loaded or paints,
-// so it is the one that is waited for.
+// The engine's first error message: it reads weights on threads of its own. Only one model is loaded or runs at a time,
+// so the message belongs to the current call.
 class FirstError {
  public:
   void clear() {
     const std::lock_guard lock(mutex_);
     line_.clear();
   }
-  void tell(const std::string &line) {
+  void add(const std::string &line) {
     const std::lock_guard lock(mutex_);
     if (line_.empty()) line_ = line;
   }
-  // As the end of a sentence.
+  // To append to a sentence.
   std::string cause() {
     const std::lock_guard lock(mutex_);
     return line_.empty() ? "" : ": " + line_;
@@ -59,9 +59,9 @@ void check_memory(uint64_t bytes, const char *what, const char *hint) {
               std::string(what) + " takes " + mebibytes(bytes) + " and " + mebibytes(available) + " are free", hint);
 }
 
-constexpr const char *kSmaller = "ask for a smaller picture, or for vae_tiling";
+constexpr const char *kSmaller = "ask for a smaller image, or for vae_tiling";
 
-// In the places of ggml's and stable-diffusion.cpp's functions, see below.
+// Replacements of ggml's and stable-diffusion.cpp's functions, see below.
 bool reserve(ggml_gallocr_t allocator, ggml_cgraph *graph);
 ggml_backend_buffer_t allocate_weights(ggml_context *context, ggml_backend_t backend);
 ggml_status compute(ggml_backend_t backend, ggml_cgraph *graph);
@@ -98,11 +98,11 @@ namespace {
 bool reserve(ggml_gallocr_t allocator, ggml_cgraph *graph) {
   size_t bytes = 0;
   ggml_gallocr_reserve_n_size(allocator, graph, nullptr, nullptr, &bytes);
-  check_memory(bytes, "the next step of the picture", kSmaller);
+  check_memory(bytes, "the next step of the image", kSmaller);
   uint64_t largest = largest_workspace;
   while (bytes > largest && !largest_workspace.compare_exchange_weak(largest, bytes)) continue;
   if (!ggml_gallocr_reserve(allocator, graph)) {
-    throw Error(SE_OOM_RAM, "no memory for the next step of the picture: " + mebibytes(bytes), kSmaller);
+    throw Error(SE_OOM_RAM, "no memory for the next step of the image: " + mebibytes(bytes), kSmaller);
   }
   return true;
 }
@@ -115,7 +115,7 @@ ggml_backend_buffer_t allocate_weights(ggml_context *context, ggml_backend_t bac
   return buffer;
 }
 
-// Rows are looked up on ggml's threads, where a wrong number ends the process: a vocabulary larger than the text
+// Rows are looked up on ggml's threads, where a wrong index ends the process: a vocabulary larger than the text
 // encoder's table would do that.
 void check_rows(ggml_cgraph *graph) {
   for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
@@ -133,13 +133,15 @@ void check_rows(ggml_cgraph *graph) {
 ggml_status compute(ggml_backend_t backend, ggml_cgraph *graph) {
   check_rows(graph);
   if (hooks != nullptr && ggml_backend_is_cpu(backend)) {
-    const ggml_abort_callback stopped = [](void *data) { return static_cast<const PaintHooks *>(data)->stopped(); };
-    ggml_backend_cpu_set_abort_callback(backend, stopped, const_cast<PaintHooks *>(hooks));
+    const ggml_abort_callback stopped = [](void *data) {
+      return static_cast<const GenerationHooks *>(data)->stopped();
+    };
+    ggml_backend_cpu_set_abort_callback(backend, stopped, const_cast<GenerationHooks *>(hooks));
   }
   const ggml_status status = ggml_backend_graph_compute(backend, graph);
   if (hooks != nullptr && hooks->stopped()) throw_stopped();
-  if (status == GGML_STATUS_ALLOC_FAILED) throw Error(SE_OOM_RAM, "no memory for a step of the picture", kSmaller);
-  if (status != GGML_STATUS_SUCCESS) throw Error(SE_INTERNAL, "a step of the picture could not be computed");
+  if (status == GGML_STATUS_ALLOC_FAILED) throw Error(SE_OOM_RAM, "no memory for a step of the image", kSmaller);
+  if (status != GGML_STATUS_SUCCESS) throw Error(SE_INTERNAL, "a step of the image could not be computed");
   return status;
 }
 
@@ -149,10 +151,10 @@ void report_step(int step, int steps, float) {
   if (step > 0) hooks->on_step(static_cast<uint32_t>(step), static_cast<uint32_t>(steps));
 }
 
-// The library's callbacks, its log and its random numbers are global: one model at a time is loaded or paints.
+// The library's callbacks, its log and its random numbers are global: only one model is loaded or runs at a time.
 std::timed_mutex engine_mutex;
 
-std::unique_lock<std::timed_mutex> take_turn(const std::function<bool()> &stopped) {
+std::unique_lock<std::timed_mutex> lock_engine(const std::function<bool()> &stopped) {
   std::unique_lock lock(engine_mutex, std::defer_lock);
   while (!lock.try_lock_for(std::chrono::milliseconds(20))) {
     if (stopped && stopped()) throw_stopped();
@@ -163,43 +165,48 @@ std::unique_lock<std::timed_mutex> take_turn(const std::function<bool()> &stoppe
 void take_log(sd_log_level_t level, const char *text, void *) {
   std::string line = text;
   while (!line.empty() && line.back() == '\n') line.pop_back();
-  // Before it stands where in the source it was written.
-  const size_t said = line.find(" - ");
-  if (level == SD_LOG_ERROR) first_error.tell(said == std::string::npos ? line : line.substr(said + 3));
+  // The message follows the place in the source.
+  const size_t dash = line.find(" - ");
+  if (level == SD_LOG_ERROR) first_error.add(dash == std::string::npos ? line : line.substr(dash + 3));
   const se_log_level levels[] = {SE_LOG_DEBUG, SE_LOG_INFO, SE_LOG_WARNING, SE_LOG_ERROR};
   log(levels[std::min<int>(level, 3)], line);
 }
 
-void take_preview(int, int count, sd_image_t *images, bool, void *) {
-  if (hooks == nullptr || count < 1) return;
-  Picture picture{images[0].width, images[0].height, images[0].channel, {}};
-  picture.pixels.assign(images[0].data, images[0].data + size_t{picture.width} * picture.height * picture.channels);
-  hooks->on_preview(picture);
+Image copy_of(const sd_image_t &image) {
+  return {image.width,
+          image.height,
+          image.channel,
+          {image.data, image.data + size_t{image.width} * image.height * image.channel}};
 }
 
-// While it lives, the engine works for this thread: its log and its memory are watched.
-class Watch {
+void take_preview(int, int count, sd_image_t *images, bool, void *) {
+  if (hooks == nullptr || count < 1) return;
+  hooks->on_preview(copy_of(images[0]));
+}
+
+// While it lives, the engine works for this thread: log, progress and memory checks go to the current call.
+class EngineScope {
  public:
-  Watch(const PaintHooks *paint, const std::function<uint64_t()> &memory) {
-    hooks = paint;
+  EngineScope(const GenerationHooks *current, const std::function<uint64_t()> &memory) {
+    hooks = current;
     free_memory = &memory;
     first_error.clear();
     sd_set_log_callback(take_log, nullptr);
-    // Without one it writes to standard output.
+    // Without a callback it writes to standard output.
     sd_set_progress_callback([](int, int, float, void *) {}, nullptr);
   }
-  ~Watch() {
+  ~EngineScope() {
     hooks = nullptr;
     free_memory = nullptr;
   }
-  Watch(const Watch &) = delete;
-  Watch &operator=(const Watch &) = delete;
+  EngineScope(const EngineScope &) = delete;
+  EngineScope &operator=(const EngineScope &) = delete;
 
  private:
   const EngineErrors errors_;
 };
 
-// Runs `call` and turns what the libraries below throw into Error; OOM and the like pass.
+// Runs `call` and turns exceptions of the libraries below into Error; Errors pass through.
 template <typename Call>
 void translate(const std::string &what, Call &&call) {
   try {
@@ -214,11 +221,11 @@ void translate(const std::string &what, Call &&call) {
   }
 }
 
-sd_image_t image_of(const PictureView &view, uint32_t channels) {
+sd_image_t image_of(const ImageView &view, uint32_t channels) {
   return {view.width, view.height, channels, const_cast<uint8_t *>(view.pixels)};
 }
 
-// A LoRA that fits nothing in the model would be left out without a word, and one of another width end in an assertion.
+// A LoRA without a matching tensor would be ignored silently, and one of another width would fail an assertion.
 void check_fits(StableDiffusionGGML &sd, const LoraFile &lora, const std::string &family) {
   ModelLoader loader;
   const std::string path = lora.path.string();
@@ -242,7 +249,7 @@ void check_fits(StableDiffusionGGML &sd, const LoraFile &lora, const std::string
     const bool is_input = name.ends_with(".lora_down") && tensor.n_dims == 2 && ggml_n_dims(&weight) == 2;
     if (is_input && tensor.ne[0] != weight.ne[0]) refuse(ticked(name.substr(begin)) + " has another width");
   }
-  if (!fits) refuse("none of its tensors has a place in the model");
+  if (!fits) refuse("none of its tensors belongs to a tensor of the model");
 }
 
 struct Results {
@@ -261,13 +268,13 @@ struct DiffusionModel::Engine {
   std::unique_ptr<StableDiffusionGGML> sd = std::make_unique<StableDiffusionGGML>();
 };
 
-DiffusionModel::DiffusionModel(const fs::path &file, const std::map<std::string, fs::path> &tables, int threads,
-                               const std::function<uint64_t()> &memory_available)
+DiffusionModel::DiffusionModel(const fs::path &file, const std::map<std::string, fs::path> &tokenizer_files,
+                               int threads, const std::function<uint64_t()> &memory_available)
     : engine_(std::make_unique<Engine>()) {
-  const auto turn = take_turn(nullptr);
-  const Watch watch(nullptr, memory_available);
+  const auto lock = lock_engine(nullptr);
+  const EngineScope scope(nullptr, memory_available);
   facts_ = inspect_diffusion(file);
-  const TokenizerTables for_this_thread(tables);
+  const TokenizerFiles for_this_thread(tokenizer_files);
   check_memory(facts_.tensor_bytes, "the model", "close other programs or take a smaller model");
   sd_ctx_params_t parameters;
   sd_ctx_params_init(&parameters);
@@ -305,9 +312,9 @@ bool DiffusionModel::knows_schedule(const std::string &name) {
   return str_to_scheduler(name.c_str()) != SCHEDULER_COUNT;
 }
 
-std::vector<Picture> DiffusionModel::paint(const PaintRequest &request, const PaintHooks &paint_hooks) {
-  const auto turn = take_turn(paint_hooks.stopped);
-  const Watch watch(&paint_hooks, paint_hooks.memory_available);
+std::vector<Image> DiffusionModel::generate(const ImageRequest &request, const GenerationHooks &current) {
+  const auto lock = lock_engine(current.stopped);
+  const EngineScope scope(&current, current.memory_available);
   sd_img_gen_params_t parameters;
   sd_img_gen_params_init(&parameters);
   parameters.prompt = request.prompt.c_str();
@@ -343,25 +350,22 @@ std::vector<Picture> DiffusionModel::paint(const PaintRequest &request, const Pa
   sd_ctx_t context{engine_->sd.get()};
   Results results{nullptr, request.batch};
   try {
-    translate("the picture cannot be painted", [&] { results.images = generate_image(&context, &parameters); });
+    translate("the image cannot be generated", [&] { results.images = generate_image(&context, &parameters); });
   } catch (...) {
-    // What was thrown through left its working memory behind.
+    // The exception left working memory behind.
     engine_->sd->diffusion_model->free_compute_buffer();
     engine_->sd->first_stage_model->free_compute_buffer();
     throw;
   }
   if (results.images == nullptr) {
-    throw Error(SE_INTERNAL, "stable-diffusion.cpp paints nothing" + first_error.cause());
+    throw Error(SE_INTERNAL, "stable-diffusion.cpp generates no image" + first_error.cause());
   }
-  std::vector<Picture> pictures;
-  for (uint32_t i = 0; i < request.batch; ++i) {
-    const sd_image_t &image = results.images[i];
-    if (image.data == nullptr) throw Error(SE_OOM_RAM, "no memory for the finished picture", kSmaller);
-    Picture picture{image.width, image.height, image.channel, {}};
-    picture.pixels.assign(image.data, image.data + size_t{image.width} * image.height * image.channel);
-    pictures.push_back(std::move(picture));
+  std::vector<Image> images;
+  for (const sd_image_t &image : std::span(results.images, request.batch)) {
+    if (image.data == nullptr) throw Error(SE_OOM_RAM, "no memory for the finished image", kSmaller);
+    images.push_back(copy_of(image));
   }
-  return pictures;
+  return images;
 }
 
 }  // namespace se

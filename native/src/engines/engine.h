@@ -1,4 +1,4 @@
-// What an engine is to us: tokens in, logits out, and back to an earlier position. Nothing else differs between them.
+// The interface of an engine: tokens in, logits out, and back to an earlier position.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,16 @@
 
 #include "base/interrupt.h"
 #include "base/status.h"
-#include "sphere_edge.h"
 
 namespace se {
+
+struct EngineOptions {
+  uint32_t context_tokens = 0;  // 0: the model's default
+  int threads = 0;
+  std::string backend;       // empty: the bundle's first choice, or the next one if that fails
+  std::string cache_folder;  // for compiled GPU kernels; empty: the user's cache folder
+  bool measure_kernels = false;
+};
 
 struct EngineFacts {
   std::string engine;   // "llama" or "tvm"
@@ -23,31 +30,38 @@ struct EngineFacts {
   int threads;
   uint64_t weights_bytes;
   uint64_t kv_cache_bytes;
-  std::string device = "";          // what the GPU calls itself
+  std::string device = "";          // the GPU's name
   std::string backend_reason = "";  // why it is not the bundle's first choice, if it is not
 };
 
-// Time that a GPU took for all calls of one kernel.
+// GPU time of all calls of one kernel.
 struct KernelSeconds {
   std::string name;
   uint64_t calls;
   double seconds;
 };
 
-// Called after a kernel has run; as se_kernel_fn.
-using KernelReceiver = std::function<void(const char *kernel, std::span<const se_kernel_tensor> tensors)>;
+// A float tensor argument of a kernel, as rows of `columns` numbers.
+struct KernelTensor {
+  const float *values;
+  size_t rows;
+  size_t columns;
+};
+
+// Called after each kernel with its arguments, the results last.
+using TraceCallback = std::function<void(const char *kernel, std::span<const KernelTensor> tensors)>;
 
 // Used by one thread at a time. Callers keep tokens within the vocabulary and positions within the context.
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual const EngineFacts &facts() const = 0;
-  // Why this is not the backend of the first choice; comes to be `backend_reason` of the facts.
+  // Sets `backend_reason` of the facts.
   virtual void explain(const std::string &reason) = 0;
 
   // Computes `tokens` from `position` on, which is where rewind or the last call ended. Returns the logits after the
   // last token: vocab_size floats, valid until the next call. Throws CANCELLED or TIMEOUT when interrupted; then
-  // everything from `position` on is lost and rewind comes first.
+  // everything from `position` on is lost, and rewind must be called first.
   virtual std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
                                          const Interrupt &interrupt) = 0;
 
@@ -56,15 +70,16 @@ class Engine {
                                        const Interrupt &interrupt) = 0;
   virtual uint32_t score_tokens(uint32_t position) const = 0;
 
-  // Forgets everything from `position` on. Returns where it really is then: some models can only begin again at 0.
+  // Drops everything from `position` on. Returns the position that it really went back to: some models can only
+  // restart at 0.
   virtual uint32_t rewind(uint32_t position) = 0;
 
-  // Of every kernel since the model was opened for measuring; else nothing.
+  // Of every kernel since the model was opened with measure_kernels; otherwise empty.
   virtual std::vector<KernelSeconds> kernel_seconds() { return {}; }
 
-  // Tells `receiver` of every kernel from now on; an empty one: no more.
-  virtual void watch(KernelReceiver receiver) {
-    if (receiver) throw Error(SE_UNSUPPORTED, "the engine " + ticked(facts().engine) + " does not tell of its kernels");
+  // Sets the trace callback; an empty one removes it.
+  virtual void set_trace(TraceCallback callback) {
+    if (callback) throw Error(SE_UNSUPPORTED, "the engine " + ticked(facts().engine) + " cannot trace its kernels");
   }
 };
 

@@ -20,12 +20,12 @@ constexpr int kMajor = 75;
 constexpr int kMinor = 76;
 // JetPack and NVIDIA's packages put them where the loader looks, or below /usr/local/cuda. CUDA 12's runs with the
 // drivers of 12 and of 13.
-constexpr const char *kPlaces[] = {"libcublas.so.12", "libcublas.so.13", "/usr/local/cuda/lib64/libcublas.so.12",
-                                   "/usr/local/cuda/lib64/libcublas.so.13"};
+constexpr const char *kLibraries[] = {"libcublas.so.12", "libcublas.so.13", "/usr/local/cuda/lib64/libcublas.so.12",
+                                      "/usr/local/cuda/lib64/libcublas.so.13"};
 
 void *find_library() {
-  for (const char *place : kPlaces) {
-    void *library = ::dlopen(place, RTLD_NOW | RTLD_LOCAL);
+  for (const char *path : kLibraries) {
+    void *library = ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library != nullptr && ::dlsym(library, "cublasCreate_v2") != nullptr) return library;
     if (library != nullptr) ::dlclose(library);
   }

@@ -1,5 +1,4 @@
-// What ggml's CUDA backend needs of the device it runs on, asked before ggml is: where CUDA fails, ggml ends the
-// process.
+// Checks what ggml's CUDA backend needs of the device before ggml does: if CUDA fails, ggml ends the process.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// ggml lists the devices of all its backends; the first that is no CPU is the GPU.
+// ggml lists the devices of all its backends; the first that is not a CPU is the GPU.
 #include "engines/ggml_device.h"
 
 #include "base/status.h"

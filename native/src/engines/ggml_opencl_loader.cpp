@@ -1,5 +1,5 @@
-// The entry points of OpenCL that ggml calls by name, each passed on to the library of the device's driver. Without one
-// they say that there is no platform, so a runtime with this backend also starts where no OpenCL is.
+// The OpenCL functions that ggml calls by name, each forwarded to the library of the device's driver. Without a driver
+// they report that there is no platform, so a runtime with this backend also starts on machines without OpenCL.
 #include <CL/cl.h>
 #include <dlfcn.h>
 
@@ -7,14 +7,14 @@
 
 namespace {
 
-// Khronos' own loader answers so where no driver is installed (cl_khr_icd: CL_PLATFORM_NOT_FOUND_KHR).
+// Khronos' own loader returns this if no driver is installed (cl_khr_icd: CL_PLATFORM_NOT_FOUND_KHR).
 constexpr cl_int kNoPlatform = -1001;
 
 void *find_library() {
-  for (const char *place : se::cl::kPlaces) {
-    void *library = ::dlopen(place, RTLD_NOW | RTLD_LOCAL);
+  for (const char *path : se::cl::kLibraries) {
+    void *library = ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) continue;
-    // Pixel phones hand their functions out through a loader that must be switched on first.
+    // On Pixel phones the functions belong to a loader that must be enabled first.
     if (void *enable = ::dlsym(library, "enableOpenCL"); enable != nullptr) reinterpret_cast<void (*)()>(enable)();
     if (::dlsym(library, "clGetPlatformIDs") != nullptr) return library;
     ::dlclose(library);
@@ -31,7 +31,7 @@ Function entry_point(const char *name) {
 
 }  // namespace
 
-// A library of OpenCL 1.2 or 2.0 lacks the newest functions; ggml calls those only where the device has them.
+// A library of OpenCL 1.2 or 2.0 lacks the newest functions; ggml calls those only if the device has them.
 #define SE_CL_DEFINE_STATUS(name, parameters, arguments)                   \
   extern "C" cl_int cl##name parameters {                                  \
     static const auto call = entry_point<decltype(&cl##name)>("cl" #name); \

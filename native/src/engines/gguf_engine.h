@@ -22,7 +22,7 @@ struct GgufEngine {
 GgufEngine open_gguf_engine(const std::filesystem::path &path, uint32_t context_tokens, int threads,
                             const std::string &backend);
 
-// What this build runs GGUF files on; empty: it runs none. No macro, so that all other files are the same with and
+// The backends of this build for GGUF files; empty: none. Not a macro, so that all other files are the same with and
 // without this engine and are compiled once for both.
 std::vector<std::string> gguf_backends();
 

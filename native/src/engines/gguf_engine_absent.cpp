@@ -1,11 +1,11 @@
-// Stands in for the engine for GGUF files in builds without llama.cpp's models.
+// Replaces the engine for GGUF files in builds without llama.cpp's models.
 #include "base/status.h"
 #include "engines/gguf_engine.h"
 
 namespace se {
 
 GgufEngine open_gguf_engine(const std::filesystem::path &, uint32_t, int, const std::string &) {
-  throw Error(SE_UNSUPPORTED, "this build of the runtime runs no GGUF files",
+  throw Error(SE_UNSUPPORTED, "this build of the runtime cannot run GGUF files",
               "build one that does: sphere-edge runtime build");
 }
 

@@ -1,4 +1,4 @@
-// Drives llama.cpp: load, batches, thread pool, abort, memory of the sequence.
+// Runs llama.cpp: loading, batches, thread pool, abort, KV cache.
 #include "engines/llama_engine.h"
 
 #include <ggml-backend.h>
@@ -92,7 +92,7 @@ LlamaEngine::~LlamaEngine() { llama_batch_free(batch_); }
 void LlamaEngine::load(const std::filesystem::path &path) {
   const EngineErrors errors;
   llama_model_params parameters = llama_model_default_params();
-  // Never llama.cpp's own choice, which is every GPU that it finds.
+  // llama.cpp's own choice would be every GPU that it finds.
   ggml_backend_dev_t devices[] = {gpu_, nullptr};
   parameters.devices = devices;
   parameters.n_gpu_layers = gpu_ == nullptr ? 0 : -1;
@@ -100,7 +100,7 @@ void LlamaEngine::load(const std::filesystem::path &path) {
   if (!model_ && gpu_ != nullptr) {
     const bool is_memory = errors.first().find("allocate") != std::string::npos;
     throw Error(is_memory ? SE_OOM_VRAM : SE_LOAD_FAILED,
-                "the GPU " + ticked(ggml_backend_dev_description(gpu_)) + " does not take " + ticked(path.string()) +
+                "the GPU " + ticked(ggml_backend_dev_description(gpu_)) + " cannot load " + ticked(path.string()) +
                     ": " + errors.first(),
                 "open with the backend cpu");
   }
@@ -109,7 +109,7 @@ void LlamaEngine::load(const std::filesystem::path &path) {
                 "convert or download the model again");
   }
   if (llama_model_has_encoder(model_.get()) || !llama_model_has_decoder(model_.get())) {
-    throw Error(SE_UNSUPPORTED, ticked(path.string()) + " is no decoder-only language model");
+    throw Error(SE_UNSUPPORTED, ticked(path.string()) + " is not a decoder-only language model");
   }
 }
 
@@ -121,7 +121,7 @@ void LlamaEngine::create_context(uint32_t context_tokens, int threads) {
   parameters.n_threads = threads;
   parameters.n_threads_batch = threads;
   parameters.no_perf = true;
-  // A sliding window that has moved on cannot be rewound; the full cache can, and a second turn needs that.
+  // A sliding window that has moved on cannot be rewound; the full cache can, and the next message needs that.
   parameters.swa_full = true;
   parameters.abort_callback = [](void *self) {
     const Interrupt *interrupt = static_cast<LlamaEngine *>(self)->interrupt_;
@@ -159,7 +159,7 @@ void LlamaEngine::decode(std::span<const int32_t> tokens, uint32_t position, boo
   interrupt_ = nullptr;
   if (status == 0) return;
   if (status == 2) interrupt.check();
-  if (status == 1) throw Error(SE_INTERNAL, "llama.cpp found no room at position " + ticked(position));
+  if (status == 1) throw Error(SE_INTERNAL, "llama.cpp has no free KV cache cell at position " + ticked(position));
   throw Error(SE_INTERNAL, "llama.cpp failed with " + ticked(std::to_string(status)) + ": " + errors.first());
 }
 

@@ -1,4 +1,4 @@
-// The engine for GGUF files: llama.cpp as a producer of logits.
+// The engine for GGUF files: llama.cpp computes logits.
 #pragma once
 
 #include <llama.h>

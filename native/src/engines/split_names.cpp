@@ -1,6 +1,6 @@
-// The names of a split model's files, which llama.cpp's model loader asks for and llama.cpp's models define.
+// The names of a split model's files, which llama.cpp's model loader needs and llama.cpp's models define.
 //
-// Weak, so that theirs count where they are linked, too.
+// Weak, so that theirs are used if they are linked as well.
 #include <llama.h>
 
 #include <cstdio>

@@ -1,5 +1,5 @@
-// whisper.cpp itself, compiled as part of this file: its state is hidden, and neither its abort callback (asked only
-// between whole computations) nor its random numbers (they run on from call to call) can be helped from outside.
+// whisper.cpp itself, compiled as part of this file: its state is hidden, and neither its abort callback (called only
+// between whole computations) nor its random numbers (they continue from call to call) can be changed from outside.
 #include "engines/whisper_state.h"
 
 #include <ggml-cpu.h>
@@ -26,7 +26,8 @@ constexpr int kFramesOfPiece = 256;
 constexpr size_t kSamplesOfPiece = 160000;
 constexpr int kLoudnessReach = 32;
 
-// Runs work(0) to work(count - 1) on `threads` threads, in any order. False: `stopped` said so, some were left out.
+// Runs work(0) to work(count - 1) on `threads` threads, in any order. False: `stopped` returned true, and some were
+// skipped.
 bool in_pieces(int count, int threads, const std::function<bool()> &stopped, const std::function<void(int)> &work) {
   std::atomic<int> next = 0;
   std::atomic<bool> is_stopped = false;
@@ -44,7 +45,7 @@ bool in_pieces(int count, int threads, const std::function<bool()> &stopped, con
   return !is_stopped;
 }
 
-// The samples between what whisper.cpp puts around them: a mirror image of the first ones, a window of silence.
+// The samples with whisper.cpp's padding: a mirror image of the first ones, and a window of silence.
 std::vector<float> padded(std::span<const float> samples) {
   std::vector<float> all(samples.size() + kWindow + 2 * kPadding);
   std::copy(samples.begin(), samples.end(), all.begin() + kPadding);
@@ -52,7 +53,7 @@ std::vector<float> padded(std::span<const float> samples) {
   return all;
 }
 
-// Whisper's scale: nothing lies more than 8 below the loudest, and 1 is 0.
+// Whisper's scale: values are at most 8 below the loudest, and 1 becomes 0.
 void normalize(std::vector<float> &levels) {
   const float least = *std::max_element(levels.begin(), levels.end()) - 8.0;
   for (float &level : levels) level = (std::max(level, least) + 4.0) / 4.0;
@@ -80,7 +81,7 @@ void set_whisper_abort(whisper_context *context, ggml_abort_callback abort, void
   if (context->state->vad_context != nullptr) set_abort(context->state->vad_context->backends, abort, data);
 }
 
-void renew_whisper(whisper_context *context) {
+void reset_whisper(whisper_context *context) {
   whisper_state &state = *context->state;
   for (int i = 0; i < WHISPER_MAX_DECODERS; ++i) {
     state.decoders[i].rng = std::mt19937(static_cast<unsigned>(i));
@@ -90,8 +91,8 @@ void renew_whisper(whisper_context *context) {
   state.vad_mapping_table.clear();
 }
 
-bool listen_whisper(whisper_context *context, std::span<const float> samples, int threads, bool with_loudness,
-                    const std::function<bool()> &stopped) {
+bool compute_whisper_mel(whisper_context *context, std::span<const float> samples, int threads, bool with_loudness,
+                         const std::function<bool()> &stopped) {
   const int64_t begin = ggml_time_us();
   whisper_state &state = *context->state;
   const whisper_filters &filters = context->model.filters;
@@ -103,7 +104,7 @@ bool listen_whisper(whisper_context *context, std::span<const float> samples, in
   mel.n_len_org = 1 + (count - WHISPER_N_FFT) / WHISPER_HOP_LENGTH;
   mel.data.resize(static_cast<size_t>(mel.n_mel) * mel.n_len);
   const int pieces = (mel.n_len + kFramesOfPiece - 1) / kFramesOfPiece;
-  // Each of its workers takes every so manyth frame: here there are as many workers as pieces.
+  // Each of its workers takes every n-th frame of n workers: here there are as many workers as pieces.
   const auto work = [&](int piece) {
     log_mel_spectrogram_worker_thread(piece, global_cache.hann_window, all, count, WHISPER_N_FFT, WHISPER_HOP_LENGTH,
                                       pieces, filters, mel);
@@ -114,14 +115,14 @@ bool listen_whisper(whisper_context *context, std::span<const float> samples, in
   return !with_loudness || measure_loudness(state, samples, threads, stopped);
 }
 
-bool detect_voices(whisper_context *context, const whisper_full_params &parameters, std::span<const float> samples,
-                   std::vector<float> &speech) {
+bool extract_whisper_speech(whisper_context *context, const whisper_full_params &parameters,
+                            std::span<const float> samples, std::vector<float> &speech) {
   return whisper_vad(context, context->state, parameters, samples.data(), static_cast<int>(samples.size()), speech);
 }
 
 bool load_whisper_vad(whisper_context *context, const char *path) {
   whisper_vad_context_params parameters = whisper_vad_default_context_params();
-  // It is so small that a second thread only waits.
+  // It is so small that a second thread would only wait.
   parameters.n_threads = 1;
   context->state->vad_context = whisper_vad_init_from_file_with_params(path, parameters);
   return context->state->vad_context != nullptr;

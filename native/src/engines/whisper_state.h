@@ -1,4 +1,4 @@
-// The parts of whisper.cpp's hidden state that its own header does not reach.
+// The parts of whisper.cpp's state that its own header does not expose.
 #pragma once
 
 #include <ggml.h>
@@ -15,26 +15,26 @@ struct WhisperTimings {
   double decode_seconds;
 };
 
-// Asks `abort` between the steps of every computation, not only before each: an encoder may run for seconds.
+// Calls `abort` between the steps of every computation, not only before each: an encoder may run for seconds.
 void set_whisper_abort(whisper_context *context, ggml_abort_callback abort, void *data);
 
-// Nothing of the calls before is left: the same random numbers, no times of a voice detector.
-void renew_whisper(whisper_context *context);
+// Removes what earlier calls left behind: random numbers start again, and the VAD's times are dropped.
+void reset_whisper(whisper_context *context);
 
-// Makes the spectrogram of the samples, and for the times of words their loudness, which whisper_full then finds when
-// it is given no samples. What whisper.cpp does in one go is done in pieces here: it takes seconds for long audio, and
-// `stopped` is asked between them, on this thread. False: it was stopped.
-bool listen_whisper(whisper_context *context, std::span<const float> samples, int threads, bool with_loudness,
-                    const std::function<bool()> &stopped);
+// Computes the spectrogram of the samples, and for word timestamps their loudness; whisper_full uses both when it is
+// given no samples. whisper.cpp does this in one go, which takes seconds for long audio; here it is done in pieces,
+// with `stopped` called between them on this thread. False: it was stopped.
+bool compute_whisper_mel(whisper_context *context, std::span<const float> samples, int threads, bool with_loudness,
+                         const std::function<bool()> &stopped);
 
-// What of the samples the voice detector takes for speech, one piece after the other. False: it failed, or was aborted.
-bool detect_voices(whisper_context *context, const whisper_full_params &parameters, std::span<const float> samples,
-                   std::vector<float> &speech);
+// The parts of the samples that the VAD detects as speech, concatenated. False: it failed, or was aborted.
+bool extract_whisper_speech(whisper_context *context, const whisper_full_params &parameters,
+                            std::span<const float> samples, std::vector<float> &speech);
 
-// Loads a voice detector, so that none is looked for when one is asked for. False: it cannot.
+// Loads the VAD model, so that whisper.cpp does not load it during a call. False: it cannot.
 bool load_whisper_vad(whisper_context *context, const char *path);
 
-// The time in the whole audio of one in what the voice detector left of it, both in hundredths of a second.
+// Maps a time in the detected speech to the time in the whole audio, both in hundredths of a second.
 int64_t whisper_original_time(whisper_context *context, int64_t time);
 
 // Since the last whisper_reset_timings.

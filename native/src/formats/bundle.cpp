@@ -17,6 +17,7 @@ namespace {
 constexpr uint64_t kSchemaVersion = 1;
 constexpr uint64_t kLargestManifest = 16 << 20;
 constexpr uint64_t kMost32 = INT32_MAX;
+constexpr uint64_t kSampleRate = 16000;
 
 bool is_sha256(const std::string &text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
@@ -43,7 +44,7 @@ void read_target(JsonObject target, Bundle &bundle) {
   bundle.triple = target.string("triple");
   bundle.cpu_features = strings(target, "cpu_features");
   bundle.backend = one_of(target, "backend", {"cpu", "opencl", "metal", "cuda", "vulkan"});
-  // Of code for CUDA that the runtime has; for those who build that.
+  // Needed only to build a runtime with ggml's CUDA.
   if (target.has("gpu_architecture")) target.skip("gpu_architecture");
   target.finish();
 }
@@ -67,9 +68,9 @@ void read_text(JsonObject text, Bundle &bundle) {
   text.finish();
 }
 
-// What it says of the model is in the model's file too, where AudioManager reads it.
+// AudioManager reads the same facts from the model's own file.
 void check_audio(JsonObject audio) {
-  audio.count("sample_rate", SE_AUDIO_SAMPLE_RATE, SE_AUDIO_SAMPLE_RATE);
+  audio.count("sample_rate", kSampleRate, kSampleRate);
   for (const char *key : {"mel_bins", "vocab_size", "languages", "audio_layers", "text_layers", "width"}) {
     audio.count(key, 1, kMost32);
   }
@@ -163,7 +164,7 @@ void check_versions(JsonObject &manifest) {
   const uint64_t abi = manifest.count("runtime_abi");
   if (abi != SE_RUNTIME_ABI) {
     throw Error(SE_FORMAT_MISMATCH,
-                "the bundle was made for runtime abi " + ticked(std::to_string(abi)) + " and this runtime has " +
+                "the bundle was made for runtime ABI " + ticked(std::to_string(abi)) + " and this runtime has " +
                     ticked(std::to_string(SE_RUNTIME_ABI)),
                 "package the model again with the sphere-edge that this runtime belongs to");
   }
@@ -180,6 +181,10 @@ const BundleFile &Bundle::file(const std::string &role) const {
   }
   if (found == nullptr) throw Error(SE_MODEL_CORRUPT, "the bundle has no file of the role " + ticked(role));
   return *found;
+}
+
+Error Bundle::other_engine() const {
+  return {SE_UNSUPPORTED, "the engine " + ticked(engine) + " does not run models of the task " + ticked(task)};
 }
 
 void Bundle::require_code(const std::string &backend) const {
@@ -227,7 +232,7 @@ Bundle read_bundle(const fs::path &folder) {
   if (manifest.has("tvm")) bundle.compiled = read_compiled(manifest.object("tvm"));
   if (manifest.has("audio")) check_audio(manifest.object("audio"));
   if (manifest.has("image")) bundle.image = read_image(manifest.object("image"));
-  // What was measured of the bundle is for people.
+  // The measured quality is for people only.
   for (const char *key : {"text", "tvm", "audio", "image", "quality"}) manifest.skip(key);
   JsonObject memory = manifest.object("memory");
   for (const char *key : {"weights_bytes", "kv_cache_bytes", "workspace_bytes"}) memory.count(key);
@@ -241,6 +246,24 @@ Bundle read_bundle(const fs::path &folder) {
   if (bundle.engine == "tvm" && !bundle.compiled) manifest.fail("has no `tvm`");
   if (bundle.task == "image" && !bundle.image) manifest.fail("has no `image`");
   check_files(bundle);
+  return bundle;
+}
+
+Bundle read_bundle_for(const fs::path &folder, const std::string &task) {
+  std::error_code error;
+  if (!fs::exists(folder, error)) throw Error(SE_NOT_FOUND, "no such folder: " + ticked(folder.string()));
+  if (!fs::exists(folder / "bundle.json", error)) {
+    const bool is_model = fs::exists(folder / "config.json", error);
+    throw Error(is_model ? SE_FORMAT_MISMATCH : SE_NOT_FOUND, "no bundle.json in " + ticked(folder.string()),
+                is_model ? "turn the model folder into a bundle first: sphere-edge package " + folder.string() +
+                               " --profile host"
+                         : "");
+  }
+  Bundle bundle = read_bundle(folder);
+  if (bundle.task != task) {
+    throw Error(SE_FORMAT_MISMATCH, "the bundle is for " + ticked(bundle.task) + ", not for " + ticked(task),
+                "open it with the manager of that task");
+  }
   return bundle;
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "sphere_edge.h"
+#include "base/status.h"
 
 namespace se {
 
@@ -32,10 +32,10 @@ struct CacheLayer {
   int64_t value_dim;
 };
 
-// Code for a GPU beside that for the CPU.
+// Code for a GPU in addition to that for the CPU.
 struct GpuCode {
   std::string backend;
-  std::string library;  // its path in the bundle; a folder of object files where the app links them in
+  std::string library;  // its path in the bundle; a folder of object files if the app links them in
   bool half;            // computes in float16
 };
 
@@ -43,7 +43,7 @@ struct GpuCode {
 struct RopeSwitch {
   uint32_t tokens;
   std::string parameter;  // which of the parameters
-  std::string beyond;     // the tensor in its place for longer texts
+  std::string beyond;     // the tensor that replaces it for longer texts
 };
 
 // How the tvm engine calls the compiled module: `tvm` of the manifest.
@@ -56,7 +56,7 @@ struct CompiledText {
   std::optional<RopeSwitch> rope_switch;
 };
 
-// What an image model paints unless told otherwise: `image` of the manifest.
+// The defaults of an image model: `image` of the manifest.
 struct ImageDefaults {
   uint32_t width;
   uint32_t height;
@@ -89,9 +89,11 @@ struct Bundle {
   uint64_t predicted_peak_bytes = 0;
   std::vector<BundleFile> files;
 
+  // For managers that do not know the bundle's engine.
+  Error other_engine() const;
   // UNSUPPORTED if there is no compiled code for a backend.
   void require_code(const std::string &backend) const;
-  // Whether the compiled code is object files that an app has linked in, as iOS wants it.
+  // Whether the compiled code is object files that an app has linked in, as iOS requires.
   bool is_linked_in() const;
   // The shared library for a backend; UNSUPPORTED if there is none, MODEL_CORRUPT if its file is missing.
   const BundleFile &library(const std::string &backend) const;
@@ -101,8 +103,11 @@ struct Bundle {
 };
 
 // Reads `folder`/bundle.json. MODEL_CORRUPT: damaged, a file missing or of another size, a path that leaves the bundle;
-// FORMAT_MISMATCH: another schema or runtime; NOT_FOUND: no bundle there. Hashes are `sphere-edge verify`'s work.
+// FORMAT_MISMATCH: another schema or runtime; NOT_FOUND: no bundle there. Hashes are checked by `sphere-edge verify`.
 Bundle read_bundle(const std::filesystem::path &folder);
+
+// The same for a bundle of `task`; FORMAT_MISMATCH for one of another task or a folder of model sources.
+Bundle read_bundle_for(const std::filesystem::path &folder, const std::string &task);
 
 // FORMAT_MISMATCH unless this machine has the architecture and the CPU features that the bundle was compiled for.
 void check_runs_here(const Bundle &bundle);

@@ -1,4 +1,4 @@
-// Reads whisper.cpp's kind of file (models and voice detectors) without trusting a single length in it.
+// Reads whisper.cpp's file format (Whisper and VAD models) without trusting any length in it.
 #pragma once
 
 #include <ggml.h>

@@ -1,4 +1,4 @@
-// Reads GGUF headers without trusting a single length in them.
+// Reads GGUF headers without trusting any length in them.
 #include "formats/gguf.h"
 
 #include <ggml.h>
@@ -144,7 +144,7 @@ Extent read_tensor(GgufReader &reader, GgufHeader &header, std::set<std::string>
     reader.fail(tensor + " has the unknown type " + ticked(std::to_string(type_number)));
   }
   const auto block = static_cast<uint64_t>(ggml_blck_size(type));
-  if (row % block != 0) reader.fail(tensor + " has rows that are no multiple of its block size");
+  if (row % block != 0) reader.fail(tensor + " has rows that are not a multiple of its block size");
   const uint64_t bytes = elements / block * ggml_type_size(type);
   const auto begin = reader.number<uint64_t>("the tensor list");
   if (begin > reader.size() || bytes > reader.size() - begin) reader.fail(tensor + " lies outside the file");
@@ -181,7 +181,7 @@ void read_part(const fs::path &path, GgufHeader &header, Seen &seen) {
   GgufReader reader(file.bytes(), path.string());
   header.file_bytes += reader.size();
   if (reader.size() < 4 || std::memcmp(reader.take(4, "the magic"), "GGUF", 4) != 0) {
-    throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is no GGUF file: it does not begin with `GGUF`");
+    throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is not a GGUF file: it does not begin with `GGUF`");
   }
   const auto version = reader.number<uint32_t>("the header");
   if (version != 2 && version != 3) {
@@ -307,7 +307,7 @@ void check_gguf_vocabulary(const GgufHeader &header, const fs::path &path) {
   };
   const uint64_t size = header.vocabulary_size();
   if (size == 0 || size > INT32_MAX) refuse("it lists no tokens");
-  if (!header.strings.contains("tokenizer.ggml.model")) refuse("it does not say its kind");
+  if (!header.strings.contains("tokenizer.ggml.model")) refuse("it does not name its type");
   const std::map<std::string, uint32_t> types = {
       {"tokens", STRING}, {"merges", STRING}, {"scores", F32}, {"token_type", I32}};
   for (const auto &[name, type] : types) {
@@ -323,12 +323,12 @@ void check_gguf_vocabulary(const GgufHeader &header, const fs::path &path) {
 
 void check_gguf_model(const GgufHeader &header, const fs::path &path) {
   const auto refuse = [&](const std::string &problem) {
-    throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is no usable model: " + problem);
+    throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is not a usable model: " + problem);
   };
   if (header.parameters == 0) refuse("it holds no weights");
   for (const char *key : {"block_count", "embedding_length", "context_length"}) {
     const auto value = header.hyperparameter(key);
-    if (!value) refuse("it does not say its " + ticked(key));
+    if (!value) refuse("it has no " + ticked(key));
     if (*value == 0 || *value > (1U << 30)) refuse("its " + ticked(key) + " is impossible");
   }
   if (header.hyperparameter("attention.head_count") == 0U) refuse("its `attention.head_count` is impossible");

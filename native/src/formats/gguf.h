@@ -1,4 +1,4 @@
-// The header of a GGUF file, checked in full before llama.cpp, which trusts it and may abort, sees the file.
+// The header of a GGUF file, fully checked before llama.cpp, which trusts it and may abort, reads the file.
 //
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3, little-endian).
 #pragma once
@@ -34,7 +34,7 @@ struct GgufHeader {
   uint64_t vocabulary_size() const;
 };
 
-// Reads and checks the header of a file that need not be for llama.cpp: its `architecture` may be empty or unknown.
+// Reads and checks the header of a file that may not be for llama.cpp: its `architecture` may be empty or unknown.
 GgufHeader read_gguf_tensors(const std::filesystem::path &path);
 
 // Reads and checks the header, of a split model that of every part (`path` is the first). MODEL_CORRUPT: wrong magic,
@@ -45,10 +45,11 @@ GgufHeader read_gguf(const std::filesystem::path &path);
 // Whether the file begins like a GGUF file.
 bool has_gguf_magic(const std::filesystem::path &path);
 
-// What a tokenizer needs: tokens, and lists about them that are as long (llama.cpp does not compare). MODEL_CORRUPT.
+// Checks what a tokenizer needs: tokens, and lists of the same length about them, which llama.cpp does not compare.
+// MODEL_CORRUPT.
 void check_gguf_vocabulary(const GgufHeader &header, const std::filesystem::path &path);
 
-// What a model needs besides: weights and possible dimensions. MODEL_CORRUPT.
+// Checks what a model needs as well: weights and valid dimensions. MODEL_CORRUPT.
 void check_gguf_model(const GgufHeader &header, const std::filesystem::path &path);
 
 }  // namespace se

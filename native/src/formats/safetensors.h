@@ -1,4 +1,4 @@
-// Weights from safetensors files, mapped into memory and used where they lie.
+// Weights from safetensors files, mapped into memory and used without copying.
 //
 // Format: https://huggingface.co/docs/safetensors (8-byte header length, JSON header, data).
 #pragma once
@@ -23,11 +23,11 @@ struct WeightTensor {
 
 class WeightFiles {
  public:
-  // Maps and checks every file. MODEL_CORRUPT: a damaged header, a tensor outside of its file, a name that is there
-  // twice.
+  // Maps and checks every file. MODEL_CORRUPT: a damaged header, a tensor outside of its file, a duplicate
+  // name.
   explicit WeightFiles(const std::vector<std::filesystem::path> &paths);
 
-  // MODEL_CORRUPT if there is none of that name.
+  // MODEL_CORRUPT if there is no tensor of that name.
   const WeightTensor &tensor(const std::string &name) const;
   uint64_t total_bytes() const { return total_bytes_; }
 

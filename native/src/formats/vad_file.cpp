@@ -1,4 +1,4 @@
-// Compares a voice detector with the only shape that whisper.cpp computes.
+// Compares a VAD model with the only architecture that whisper.cpp computes.
 #include "formats/vad_file.h"
 
 #include <array>
@@ -44,7 +44,7 @@ void check_vad(const std::filesystem::path &path) {
   const MappedFile file(path);
   GgmlReader reader(file.bytes(), path.string());
   const uint32_t length = reader.word("the length of its kind", 1, 64);
-  if (std::string(reader.take(length, "its kind"), length) != kKind) reader.fail("it is no Silero VAD of 16 kHz");
+  if (std::string(reader.take(length, "its kind"), length) != kKind) reader.fail("it is not a Silero VAD for 16 kHz");
   for (int i = 0; i < 3; ++i) reader.word("its version", i == 0 ? 5 : 0, i == 0 ? 6 : 1 << 16);
   for (const uint32_t number : kNumbers) reader.word("a dimension", number, number);
   std::map<std::string, Shape> missing = shapes();

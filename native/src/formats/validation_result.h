@@ -1,4 +1,4 @@
-// What `sphere-edge certify` and `deploy` found out about a bundle on this device, and keep beside it.
+// The validation results that `sphere-edge certify` and `deploy` store beside a bundle on this device.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,8 @@
 
 namespace se {
 
-// Why a backend was refused for this very bundle, by the verdict.json in the folder that holds the bundle's; nothing
-// if it was not, or if there is no such file. A damaged one counts as none, with a warning.
-std::optional<std::string> refusal(const Bundle &bundle, const std::string &backend);
+// Why a backend failed validation for this very bundle, by the verdict.json in the bundle's parent folder; nothing if
+// it did not, or if there is no such file. A damaged file is ignored with a warning.
+std::optional<std::string> validation_failure(const Bundle &bundle, const std::string &backend);
 
 }  // namespace se

@@ -1,4 +1,4 @@
-// Reads whisper.cpp's files without trusting a single length in them.
+// Reads whisper.cpp's files without trusting any length in them.
 #include "formats/whisper_file.h"
 
 #include <ggml.h>
@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr uint32_t kFourierBins = 201;
-// Seconds of audio in a window times 50 positions, and the longest text of all Whisper models: whisper.cpp takes both
-// for granted.
+// Seconds of audio in a window times 50 positions, and the longest text of all Whisper models: whisper.cpp assumes
+// both.
 constexpr uint32_t kAudioContext = 1500;
 constexpr uint32_t kTextContext = 448;
 constexpr uint32_t kLongestWord = 1 << 10;
@@ -36,7 +36,7 @@ void read_dimensions(GgmlReader &reader, WhisperHeader &header) {
   header.text_layers = reader.word("the decoder's layers", 1, 256);
   header.mel_bins = reader.word("the number of mel bins", 1, 256);
   if (header.audio_width % header.audio_heads != 0 || header.text_width % header.text_heads != 0) {
-    reader.fail("the width is no multiple of the heads");
+    reader.fail("the width is not a multiple of the heads");
   }
   // ggml's FTYPE: f32, f16, then the quantized ones that whisper.cpp can write.
   static const std::set<uint32_t> types = {0, 1, 2, 3, 7, 8, 9, 10, 11, 12, 13, 14};
@@ -61,7 +61,7 @@ void read_tensors(GgmlReader &reader, WhisperHeader &header) {
   std::map<ggml_type, uint64_t> parameters;
   while (!reader.at_end()) {
     const GgmlTensor tensor = reader.tensor();
-    // whisper.cpp only counts them: one that comes twice would hide one that is missing.
+    // whisper.cpp only counts them: a duplicate would hide a missing one.
     if (!names.insert(tensor.name).second) reader.fail("the tensor " + ticked(tensor.name) + " is there twice");
     if (tensor.axes == 0) reader.fail("the tensor " + ticked(tensor.name) + " has no axes");
     header.parameters += tensor.elements;

@@ -1,4 +1,4 @@
-// A whisper.cpp model file, checked in full before whisper.cpp, which trusts it, sees the file.
+// A whisper.cpp model file, fully checked before whisper.cpp, which trusts it, reads the file.
 //
 // Format: https://github.com/ggml-org/whisper.cpp/blob/master/models/convert-pt-to-ggml.py (little-endian).
 #pragma once
@@ -30,10 +30,10 @@ struct WhisperHeader {
 };
 
 // Reads and checks the file. MODEL_CORRUPT: wrong magic, truncated, dimensions that no Whisper model has, tensors that
-// are damaged, doubled or missing; NOT_FOUND. A file without any tensor passes: whisper.cpp's own test files are such.
+// are damaged, duplicate or missing; NOT_FOUND. A file without any tensor passes, as whisper.cpp's own test files.
 WhisperHeader read_whisper(const std::filesystem::path &path);
 
-// Whether the file begins like one of whisper.cpp.
+// Whether the file has whisper.cpp's magic number.
 bool has_whisper_magic(const std::filesystem::path &path);
 
 }  // namespace se

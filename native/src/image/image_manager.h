@@ -1,4 +1,4 @@
-// ImageManager: one opened diffusion model; what se_image_* does, with exceptions.
+// ImageManager: one open diffusion model; what se_image_* does, with exceptions.
 #pragma once
 
 #include <filesystem>
@@ -7,40 +7,63 @@
 #include <memory>
 #include <string>
 
-#include "base/call_guard.h"
+#include "base/interrupt.h"
 #include "engines/diffusion_model.h"
 #include "formats/bundle.h"
-#include "sphere_edge.h"
 
 namespace se {
 
+// Asks for a random seed.
+constexpr uint32_t kRandomSeed = UINT32_MAX;
+
+struct ImageProgress {
+  uint32_t image;  // index in the batch
+  uint32_t images;
+  uint32_t step;  // steps done of this image
+  uint32_t steps;
+  const Image *preview;  // null: none
+};
+
+// Both return false to stop the call.
+struct ImageCallbacks {
+  std::function<bool(const Image &, uint32_t seed)> on_image;
+  std::function<bool(const ImageProgress &, uint32_t seed)> on_progress;
+};
+
+struct ImageResult {
+  uint32_t seed = 0;  // of the first image
+  uint32_t images = 0;
+  uint32_t steps = 0;  // done in total
+  double total_seconds = 0;
+  double step_seconds = 0;  // mean
+  double first_step_seconds = 0;
+};
+
+// Used by one thread at a time.
 class ImageManager {
  public:
-  // Both: false stops.
-  using PictureReceiver = std::function<bool(const Picture &, uint32_t seed)>;
-  using ProgressReceiver = std::function<bool(const se_image_progress &)>;
+  static constexpr char kTask[] = "image";
 
-  // `threads` 0: the performance cores. FORMAT_MISMATCH: no bundle for images.
+  // `threads` 0: the performance cores. FORMAT_MISMATCH: not a bundle for images.
   static std::unique_ptr<ImageManager> open(const std::filesystem::path &path, int threads);
 
-  se_image_generate_options defaults() const;
-  // `result` is filled also when an interrupt is thrown.
-  void generate(PaintRequest request, uint32_t timeout_ms, const PictureReceiver &on_picture,
-                const ProgressReceiver &on_progress, se_image_result &result);
-  void cancel() { turn_.cancel(); }
-  void wait() { turn_.wait(); }
-  std::string info_json();
+  // With the model's own size, steps and scales.
+  ImageRequest defaults() const;
+  // INVALID_ARGUMENT, UNSUPPORTED: what this model cannot generate.
+  void check(const ImageRequest &request) const;
+  // Fills `result` also when an interrupt is thrown.
+  void generate(ImageRequest request, const ImageCallbacks &callbacks, const Interrupt &interrupt, ImageResult &result);
+  std::string info_json() const;
 
  private:
   ImageManager(const Bundle &bundle, int threads);
-  void check(const PaintRequest &request) const;
-  uint64_t workspace_bytes(const PaintRequest &request) const;
+  uint64_t workspace_bytes(const ImageRequest &request) const;
+  void check_memory(const ImageRequest &request) const;
 
-  Turn turn_;
   ImageDefaults own_;
   int threads_;
   double load_seconds_ = 0;
-  std::map<std::string, std::filesystem::path> tables_;
+  std::map<std::string, std::filesystem::path> tokenizer_files_;
   std::unique_ptr<DiffusionModel> model_;
 };
 

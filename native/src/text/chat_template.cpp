@@ -14,10 +14,10 @@
 namespace se {
 namespace {
 
-// The bridge below is the only place that needs Jinja values, so JSON is turned into them here.
+// Only the functions below need Jinja values, so JSON is converted to them here.
 jinja::value message_value(const Json &message, size_t index) {
   const std::string name = "message " + ticked(std::to_string(index));
-  require(message.is_object(), name + " is no JSON object");
+  require(message.is_object(), name + " is not a JSON object");
   auto value = jinja::mk_val<jinja::value_object>();
   for (const char *key : {"role", "content"}) {
     const auto found = message.find(key);
@@ -32,13 +32,13 @@ jinja::value message_value(const Json &message, size_t index) {
 }
 
 jinja::value messages_value(const Json &messages) {
-  require(messages.is_array() && !messages.empty(), "the message list is no JSON array with at least one message");
+  require(messages.is_array() && !messages.empty(), "the message list is not a JSON array with at least one message");
   auto value = jinja::mk_val<jinja::value_array>();
   for (size_t i = 0; i < messages.size(); ++i) value->push_back(message_value(messages[i], i));
   return value;
 }
 
-// Depth is bounded: parse_json refuses deeper documents.
+// Depth is bounded: parse_json rejects deeper documents.
 jinja::value any_value(const Json &json) {
   if (json.is_boolean()) return jinja::mk_val<jinja::value_bool>(json.get<bool>());
   if (json.is_number_integer()) return jinja::mk_val<jinja::value_int>(json.get<int64_t>());
@@ -57,9 +57,9 @@ jinja::value any_value(const Json &json) {
   return jinja::mk_val<jinja::value_none>();
 }
 
-// What the template reads beside the messages, such as Qwen3's `enable_thinking`.
+// What the template reads besides the messages, such as Qwen3's `enable_thinking`.
 void set_variables(jinja::context &context, const Json &variables) {
-  require(variables.is_object(), "`chat_template_kwargs` is no JSON object", "such as {\"enable_thinking\": false}");
+  require(variables.is_object(), "`chat_template_kwargs` is not a JSON object", "such as {\"enable_thinking\": false}");
   for (const auto &[name, value] : variables.items()) {
     const bool ours =
         name == "messages" || name == "add_generation_prompt" || name == "bos_token" || name == "eos_token";
@@ -68,7 +68,7 @@ void set_variables(jinja::context &context, const Json &variables) {
   }
 }
 
-// A conversation is its messages, or an object that has more to say to the template.
+// A conversation is a message list, or an object with variables for the template as well.
 struct Conversation {
   Json messages;
   Json variables = Json::object();
@@ -124,7 +124,7 @@ std::string ChatTemplate::render(const std::string &messages_json) {
   } catch (const Error &) {
     throw;
   } catch (const std::exception &error) {
-    throw Error(SE_INVALID_ARGUMENT, std::string("the model's chat template refuses these messages: ") + error.what());
+    throw Error(SE_INVALID_ARGUMENT, std::string("the model's chat template rejects these messages: ") + error.what());
   }
 }
 

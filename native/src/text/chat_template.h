@@ -8,7 +8,7 @@ namespace se {
 
 class ChatTemplate {
  public:
-  // `source` may be empty: the model has no template, and render says so.
+  // `source` may be empty: the model has no template, and render throws.
   ChatTemplate(std::string source, std::string bos, std::string eos);
   ~ChatTemplate();
   ChatTemplate(ChatTemplate &&) noexcept;
@@ -16,7 +16,7 @@ class ChatTemplate {
   bool exists() const { return !source_.empty(); }
 
   // `messages_json`: an array of {"role", "content"} objects, or {"messages": such an array, "chat_template_kwargs":
-  // variables of the template by name}. INVALID_ARGUMENT: no such JSON, or the template refuses these messages;
+  // variables of the template by name}. INVALID_ARGUMENT: other JSON, or the template rejects these messages;
   // UNSUPPORTED: there is no template, or it uses what our Jinja does not know.
   std::string render(const std::string &messages_json);
 

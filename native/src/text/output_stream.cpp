@@ -1,42 +1,47 @@
-// Holds back what may still turn into a stop string.
+// Holds back what may still become a stop string.
 #include "text/output_stream.h"
 
 #include <algorithm>
 #include <utility>
 
+#include "base/status.h"
 #include "base/utf8.h"
 
 namespace se {
 
-Answer::Answer(std::vector<std::string> stops, Receiver receiver)
+OutputStream::OutputStream(std::vector<std::string> stops, Receiver receiver)
     : stops_(std::move(stops)), receiver_(std::move(receiver)) {}
 
-bool Answer::add(std::string_view bytes) {
-  if (stopped_) return false;
+bool OutputStream::add(std::string_view bytes) {
+  if (is_stopped_) return false;
   bytes_ += bytes;
   text_ += take_characters(bytes_, false);
   size_t stop_at = std::string::npos;
   for (const std::string &stop : stops_) stop_at = std::min(stop_at, text_.find(stop));
   if (stop_at != std::string::npos) {
-    hand_out(stop_at);
-    stopped_ = true;
+    pass_on(stop_at);
+    is_stopped_ = true;
     text_.clear();
     bytes_.clear();
     return false;
   }
-  hand_out(text_.size() - held_back());
+  pass_on(text_.size() - held_back());
   return true;
 }
 
-void Answer::finish() {
-  if (stopped_) return;
+void OutputStream::finish() {
+  if (is_stopped_) return;
   text_ += take_characters(bytes_, true);
-  hand_out(text_.size());
+  pass_on(text_.size());
 }
 
-// The longest end of the text with which some stop string begins. Stop strings are valid UTF-8, so the cut lies
+void OutputStream::check() const {
+  if (is_cancelled_) throw Error(SE_CANCELLED, "the callback stopped the call");
+}
+
+// The longest suffix of the text that is a prefix of a stop string. Stop strings are valid UTF-8, so the cut lies
 // between characters.
-size_t Answer::held_back() const {
+size_t OutputStream::held_back() const {
   size_t most = 0;
   for (const std::string &stop : stops_) {
     for (size_t count = std::min(stop.size() - 1, text_.size()); count > most; --count) {
@@ -46,11 +51,11 @@ size_t Answer::held_back() const {
   return most;
 }
 
-void Answer::hand_out(size_t count) {
+void OutputStream::pass_on(size_t count) {
   if (count == 0) return;
   const std::string piece = text_.substr(0, count);
   text_.erase(0, count);
-  if (!refused_ && !receiver_(piece)) refused_ = true;
+  if (!is_cancelled_ && !receiver_(piece)) is_cancelled_ = true;
 }
 
 }  // namespace se

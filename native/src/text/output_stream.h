@@ -1,4 +1,4 @@
-// The answer on its way out: token bytes become whole characters, and it ends before the first stop string.
+// The text on its way to the caller: token bytes become whole characters, and it ends before the first stop string.
 #pragma once
 
 #include <functional>
@@ -8,30 +8,30 @@
 
 namespace se {
 
-class Answer {
+class OutputStream {
  public:
   // Receives a piece of whole characters; false stops the call.
   using Receiver = std::function<bool(std::string_view)>;
 
-  Answer(std::vector<std::string> stops, Receiver receiver);
+  OutputStream(std::vector<std::string> stops, Receiver receiver);
 
-  // Adds a token's bytes. False once a stop string was met; nothing is handed out after that.
+  // Adds the bytes of a token. Returns false once a stop string was found; nothing is passed on after that.
   bool add(std::string_view bytes);
-  // Hands out what was held back because it might have become a stop string or a character.
+  // Passes on what was held back because it could have become a stop string or a character.
   void finish();
-  // Whether the receiver asked to stop.
-  bool refused() const { return refused_; }
+  // Throws CANCELLED if the receiver returned false.
+  void check() const;
 
  private:
-  void hand_out(size_t count);
+  void pass_on(size_t count);
   size_t held_back() const;
 
   std::vector<std::string> stops_;
   Receiver receiver_;
   std::string bytes_;  // not yet whole characters
-  std::string text_;   // characters not yet handed out
-  bool stopped_ = false;
-  bool refused_ = false;
+  std::string text_;   // characters not yet passed on
+  bool is_stopped_ = false;
+  bool is_cancelled_ = false;
 };
 
 }  // namespace se

@@ -1,4 +1,4 @@
-// Reads how text is cut from a GGUF's metadata, and cuts it.
+// Reads how text is split from a GGUF's metadata, and splits it.
 #include "text/pre_tokenizer.h"
 
 #include <array>
@@ -14,7 +14,7 @@ constexpr const char *kNormalizationKey = "sphere_edge.normalization";
 constexpr const char *kSplitKey = "sphere_edge.split";
 constexpr size_t kMostPatterns = 16;
 
-// GPT-2's letters for bytes: those that can be printed stand for themselves, the others for what follows U+0100.
+// GPT-2's letters for bytes: printable ones are themselves, the others are code points from U+0100 on.
 std::array<std::string, 256> byte_letters() {
   std::array<std::string, 256> letters;
   char32_t other = 0x100;
@@ -42,7 +42,7 @@ std::optional<PreTokenizer> PreTokenizer::of(const GgufHeader &header) {
   const Json &expressions = object.array("expressions");
   if (expressions.empty() || expressions.size() > kMostPatterns) object.fail("has no sound number of expressions");
   for (const Json &expression : expressions) {
-    if (!expression.is_string()) object.fail("has an expression that is no text");
+    if (!expression.is_string()) object.fail("has an expression that is not a string");
     made.patterns_.emplace_back(expression.get_ref<const std::string &>());
   }
   object.finish();

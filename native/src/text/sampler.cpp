@@ -1,4 +1,4 @@
-// Sampling on llama.cpp's llama_sampler_*, with greedy choice and penalty done here in one pass over what matters.
+// Sampling with llama.cpp's llama_sampler_*; greedy choice and penalty are done here in one pass.
 #include "text/sampler.h"
 
 #include <json-schema-to-grammar.h>
@@ -14,7 +14,7 @@
 namespace se {
 namespace {
 
-// llama_sampler_init_grammar reports syntax errors to stderr only; its parser, asked rule by rule, tells us.
+// llama_sampler_init_grammar reports syntax errors only on stderr; its parser, called rule by rule, throws them.
 void check_grammar(const std::string &grammar, const llama_vocab *vocabulary) {
   llama_grammar_parser parser(vocabulary);
   const char *rest = grammar.c_str();
@@ -56,7 +56,7 @@ std::string grammar_of_schema(const std::string &json_schema) {
   try {
     return json_schema_to_grammar(common_json::parse(json_schema), true);
   } catch (const std::exception &error) {
-    throw Error(SE_INVALID_ARGUMENT, std::string("the JSON schema cannot be followed: ") + error.what());
+    throw Error(SE_INVALID_ARGUMENT, std::string("the JSON schema is not supported: ") + error.what());
   }
 }
 
@@ -78,7 +78,7 @@ Sampler::Sampler(const SamplingOptions &options, const Tokenizer &tokenizer)
   if (!options_.grammar.empty()) {
     check_grammar(options_.grammar, tokenizer.vocabulary());
     grammar_.reset(llama_sampler_init_grammar(tokenizer.vocabulary(), options_.grammar.c_str(), "root"));
-    require(grammar_ != nullptr, "the grammar cannot be followed",
+    require(grammar_ != nullptr, "the grammar is not supported",
             "rules that begin with themselves (left recursion) are not supported");
   }
 }
@@ -97,7 +97,7 @@ int32_t Sampler::sample(std::span<const float> logits) {
   fill_candidates(logits);
   const int32_t token = choose();
   if (!grammar_ || grammar_allows(token)) return token;
-  // Most tokens obey the grammar anyway; only now is the whole vocabulary held against it.
+  // Most tokens follow the grammar anyway; only now the whole vocabulary is checked.
   fill_candidates(logits);
   llama_sampler_apply(grammar_.get(), &list_);
   require(std::any_of(candidates_.begin(), candidates_.end(), [](const auto &c) { return std::isfinite(c.logit); }),

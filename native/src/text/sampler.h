@@ -28,7 +28,7 @@ struct SamplingOptions {
   void check() const;
 };
 
-// The grammar of a JSON schema; INVALID_ARGUMENT if it is none or uses what cannot be expressed.
+// The grammar of a JSON schema; INVALID_ARGUMENT if it is not one or uses what a grammar cannot express.
 std::string grammar_of_schema(const std::string &json_schema);
 
 class Sampler {
@@ -37,8 +37,7 @@ class Sampler {
 
   // The next token; `logits` is one row of the vocabulary's size.
   int32_t sample(std::span<const float> logits);
-  // Tells of a token that became part of the text, so that penalty and grammar know it. Prompt tokens too, though
-  // they do not concern the grammar.
+  // Adds a token of the text for penalty and grammar. Prompt tokens too, although the grammar ignores them.
   void accept(int32_t token, bool from_prompt);
 
  private:

@@ -102,7 +102,7 @@ void Tokenizer::append_prepared(std::vector<int32_t> &tokens, std::string_view t
     append(tokens, before_->composed(text), false, false);
     return;
   }
-  // Such a vocabulary's `pre` is `whitespace`: llama.cpp cuts at spaces, of which spelled words have none, and drops
+  // Such a vocabulary's `pre` is `whitespace`: llama.cpp splits at spaces, of which spelled words have none, and drops
   // the newlines between them, which are spelled otherwise in its tokens.
   std::string words;
   for (const std::string &word : before_->words(text)) {

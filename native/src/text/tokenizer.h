@@ -27,13 +27,13 @@ class Tokenizer {
   std::vector<int32_t> tokenize(std::string_view text, bool add_special, bool parse_special) const;
   // The bytes of these tokens; not necessarily UTF-8.
   std::string detokenize(std::span<const int32_t> tokens, bool keep_special) const;
-  // The bytes that one more token adds to an answer; empty for control tokens.
+  // The bytes that one more token adds to the output; empty for control tokens.
   std::string piece(int32_t token) const;
 
   bool ends_text(int32_t token) const { return llama_vocab_is_eog(vocabulary_.get(), token); }
   uint32_t size() const { return static_cast<uint32_t>(llama_vocab_n_tokens(vocabulary_.get())); }
   bool begins_with_bos() const { return llama_vocab_get_add_bos(vocabulary_.get()); }
-  // Empty where the model has no such token, as in Qwen: llama.cpp then answers with token 11.
+  // Empty if the model has no such token, as in Qwen: llama.cpp then returns token 11.
   std::string bos_text() const { return has_bos_ ? text_of(llama_vocab_bos(vocabulary_.get())) : ""; }
   std::string eos_text() const { return text_of(llama_vocab_eos(vocabulary_.get())); }
   // The chat template inside the file; empty if there is none.
@@ -47,14 +47,14 @@ class Tokenizer {
   struct Special {
     std::string text;
     int32_t token;
-    bool always;  // recognised even where special tokens are not parsed
+    bool always;  // recognized even if special tokens are not parsed
   };
 
   std::string text_of(int32_t token) const;
   // Of a token that is one.
   std::string_view token_text(int32_t token) const;
   bool lacks_space(std::string_view text, bool parse_special) const;
-  // By llama.cpp: all of it, where there is no `before_`.
+  // By llama.cpp: all of the text if there is no `before_`.
   void append(std::vector<int32_t> &tokens, std::string_view text, bool add_special, bool parse_special) const;
   // By `before_`: what lies between special tokens.
   void append_prepared(std::vector<int32_t> &tokens, std::string_view text) const;
@@ -64,15 +64,15 @@ class Tokenizer {
 
   std::shared_ptr<const llama_vocab> vocabulary_;
   std::string chat_template_;
-  // A space goes before a text, unless that begins with one or with a special token: what `tokenizers` calls
-  // Metaspace with the prepend scheme "first", and llama.cpp does not know.
+  // A space is prepended to a text, unless that begins with one or with a special token: Metaspace with the prepend
+  // scheme "first" of `tokenizers`, which llama.cpp does not know.
   bool space_first_ = false;
   bool has_bos_ = true;
   // The longest first; and the bytes that one can begin with.
   std::vector<Special> specials_;
   std::array<bool, 256> begins_special_{};
   std::optional<PreTokenizer> before_;
-  // Ordinary tokens in the order of their texts, where whole words are kept.
+  // Ordinary tokens sorted by their texts, if whole words are kept.
   std::vector<int32_t> by_text_;
 };
 

@@ -1,4 +1,4 @@
-// Looks characters up in tables that make_unicode_tables.py wrote.
+// Looks characters up in the tables of make_unicode_tables.py.
 #include "text/unicode.h"
 
 #include <algorithm>
@@ -74,7 +74,7 @@ void decompose(char32_t code, std::u32string &out) {
   if (parts[2] != 0) decompose(parts[2], out);
 }
 
-// Marks behind one base in the order of their classes.
+// Sorts the marks after one base by their classes.
 void reorder(std::u32string &text) {
   for (size_t begin = 0; begin < text.size(); ++begin) {
     size_t end = begin;
@@ -167,7 +167,7 @@ std::u32string composed(std::u32string_view text) {
   std::u32string made;
   made.reserve(parts.size());
   size_t base = std::u32string::npos;
-  uint32_t last = 0;  // the class of what stands last behind the base
+  uint32_t last = 0;  // the class of the last mark after the base
   for (const char32_t code : parts) {
     const uint32_t own = combining_class(code);
     const bool is_behind_base = base != std::u32string::npos;

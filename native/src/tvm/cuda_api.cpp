@@ -1,4 +1,4 @@
-// Finds the driver's library where Linux and NVIDIA's boards have it.
+// Loads the driver's library from where Linux and NVIDIA's boards install it.
 #include "tvm/cuda_api.h"
 
 #include <array>
@@ -8,10 +8,10 @@
 namespace se::cuda {
 namespace {
 
-constexpr std::array kPlaces = {"libcuda.so.1", "/usr/lib/aarch64-linux-gnu/nvidia/libcuda.so.1", "libcuda.so"};
+constexpr std::array kLibraries = {"libcuda.so.1", "/usr/lib/aarch64-linux-gnu/nvidia/libcuda.so.1", "libcuda.so"};
 
-bool load(const char *place, Api &api) {
-  DriverLibrary library(place);
+bool load(const char *path, Api &api) {
+  DriverLibrary library(path);
 #define SE_FIND(name) library.find("cu" #name, api.name)
   const bool whole = SE_FIND(Init) && SE_FIND(DriverGetVersion) && SE_FIND(DeviceGet) && SE_FIND(DeviceGetName) &&
                      SE_FIND(DeviceGetAttribute) && SE_FIND(DeviceTotalMem_v2) && SE_FIND(DevicePrimaryCtxRetain) &&
@@ -30,7 +30,7 @@ bool load(const char *place, Api &api) {
 const Api &api() {
   static const Error missing(SE_UNSUPPORTED, "no CUDA driver is installed here",
                              "install NVIDIA's driver, or JetPack on a Jetson");
-  return loaded_once<Api>(kPlaces, load, missing);
+  return loaded_once<Api>(kLibraries, load, missing);
 }
 
 std::string error_name(Result code) {

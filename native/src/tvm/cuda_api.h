@@ -21,7 +21,7 @@ constexpr Result kOutOfMemory = 2;
 constexpr Result kNoDevice = 100;
 constexpr Result kInvalidImage = 200;
 constexpr Result kNoBinaryForGpu = 209;
-// Results from here on are failures of a kernel, after which the context serves no more.
+// Results from here on are failures of a kernel, after which the context is unusable.
 constexpr Result kFirstFatal = 700;
 constexpr Result kLastFatal = 720;
 constexpr Result kUnknown = 999;
@@ -58,10 +58,10 @@ struct Api {
   Result (*GetErrorName)(Result, const char **);
 };
 
-// The driver's library, loaded once and kept. UNSUPPORTED, with what was tried, where there is none.
+// The driver's library, loaded once and kept. UNSUPPORTED if there is none.
 const Api &api();
 
-// What a failed call is called in the reference, as `CUDA_ERROR_OUT_OF_MEMORY`.
+// The name of an error code in the reference, such as `CUDA_ERROR_OUT_OF_MEMORY`.
 std::string error_name(Result code);
 
 }  // namespace se::cuda

@@ -17,8 +17,8 @@ struct CudaTraits {
 
 }  // namespace
 
-std::unique_ptr<TvmPlace> cuda_place() {
-  return late_gpu_place<CudaTraits>(
+std::unique_ptr<DeviceBackend> cuda_backend() {
+  return late_gpu_backend<CudaTraits>(
       Error(SE_UNSUPPORTED, "TVM's own CUDA runtime is loaded in this process", "run the model in another process"));
 }
 

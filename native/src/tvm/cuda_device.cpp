@@ -36,10 +36,10 @@ void Device::enter() {
 }
 
 Error Device::failure(const char *what, Result code) {
-  const std::string said = gpu() + ": " + what + ": " + error_name(code);
-  if (code == kOutOfMemory) return Error(SE_OOM_VRAM, said, kFreeMemory);
-  if ((code >= kFirstFatal && code <= kLastFatal) || code == kUnknown) return lost(said);
-  return Error(SE_INTERNAL, said);
+  const std::string message = gpu() + ": " + what + ": " + error_name(code);
+  if (code == kOutOfMemory) return Error(SE_OOM_VRAM, message, kFreeMemory);
+  if ((code >= kFirstFatal && code <= kLastFatal) || code == kUnknown) return lost(message);
+  return Error(SE_INTERNAL, message);
 }
 
 Buffer *Device::allocate(size_t bytes) {

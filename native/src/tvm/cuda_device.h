@@ -14,7 +14,7 @@ using Buffer = GpuBuffer<Address>;
 // `driver` is its CUDA version, as `CUDA 13.0`.
 class Device final : public GpuDevice<Buffer> {
  public:
-  // UNSUPPORTED without driver or GPU, LOAD_FAILED if it cannot be opened; tried again at the next call then.
+  // UNSUPPORTED without driver or GPU, LOAD_FAILED if it cannot be opened; the next call tries again.
   static Device &open();
 
   // As `sm_87`.
@@ -32,12 +32,12 @@ class Device final : public GpuDevice<Buffer> {
               void **arguments);
   void profile(bool on);
 
-  // Makes the GPU's context this thread's: before every call of the driver.
+  // Makes the GPU's context current on this thread; needed before every call of the driver.
   void enter();
   void check(const char *what, Result code) {
     if (code != kSuccess) throw failure(what, code);
   }
-  // The failure for a result of a call; remembers a lost device, which serves no more.
+  // The Error for the result of a call; remembers a lost device, which is unusable from then on.
   Error failure(const char *what, Result code);
 
  private:

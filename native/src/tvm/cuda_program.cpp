@@ -1,4 +1,4 @@
-// Hands cubins to the driver and starts what is in them.
+// Passes cubins to the driver and launches their kernels.
 #include "tvm/cuda_program.h"
 
 namespace se::cuda {
@@ -11,7 +11,7 @@ Cubin::Cubin(Device &device, const GpuCodeParts &parts) : device_(device) {
   throw Error(
       SE_LOAD_FAILED,
       "the driver of " + ticked(device_.name()) + " (" + device_.architecture() + ", " + device_.driver() +
-          ") does not take the kernels: " + error_name(result),
+          ") does not accept the kernels: " + error_name(result),
       "package the model for this GPU's architecture, or install a newer driver: 525 or later, 570 for Blackwell, "
       "580 for Thor");
 }

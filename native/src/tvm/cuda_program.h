@@ -13,7 +13,7 @@ namespace se::cuda {
 
 class Cubin {
  public:
-  // LOAD_FAILED when the driver refuses it, as one that is older than the compiler does.
+  // LOAD_FAILED if the driver rejects it, as one older than the compiler does.
   Cubin(Device &device, const GpuCodeParts &parts);
   ~Cubin();
   Cubin(const Cubin &) = delete;

@@ -1,4 +1,4 @@
-// The CPU: weights stay where they are mapped.
+// The CPU backend: weights stay where they are mapped.
 #include "tvm/device_backend.h"
 
 #include <cstring>
@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kPooledAllocator = 2;
 
-class CpuPlace final : public TvmPlace {
+class CpuBackend final : public DeviceBackend {
  public:
   DLDevice device() const override { return {kDLCPU, 0}; }
   int64_t allocator() const override { return kPooledAllocator; }
@@ -47,6 +47,6 @@ class CpuPlace final : public TvmPlace {
 
 }  // namespace
 
-std::unique_ptr<TvmPlace> cpu_place() { return std::make_unique<CpuPlace>(); }
+std::unique_ptr<DeviceBackend> cpu_backend() { return std::make_unique<CpuBackend>(); }
 
 }  // namespace se

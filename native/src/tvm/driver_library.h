@@ -1,4 +1,4 @@
-// A library that the device brings, such as a GPU's driver: looked for when it is needed, loaded once, kept.
+// A library of the system, such as a GPU's driver: loaded once, when it is first needed, and kept.
 #pragma once
 
 #include <dlfcn.h>
@@ -11,8 +11,8 @@ namespace se {
 
 class DriverLibrary {
  public:
-  // Where there is none, nothing is found in it.
-  explicit DriverLibrary(const char *place) : library_(::dlopen(place, RTLD_NOW | RTLD_LOCAL)) {}
+  // If it does not exist, `find` finds nothing.
+  explicit DriverLibrary(const char *path) : library_(::dlopen(path, RTLD_NOW | RTLD_LOCAL)) {}
   DriverLibrary(const DriverLibrary &) = delete;
   DriverLibrary &operator=(const DriverLibrary &) = delete;
   ~DriverLibrary() {
@@ -24,25 +24,25 @@ class DriverLibrary {
     out = library_ == nullptr ? nullptr : reinterpret_cast<Function>(::dlsym(library_, name));
     return out != nullptr;
   }
-  // Kept for the life of the process if it has all that is needed; gives `is_whole`.
-  bool keep_if(bool is_whole) {
-    if (is_whole) library_ = nullptr;
-    return is_whole;
+  // Keeps it loaded for the life of the process if it has all that is needed; returns `is_complete`.
+  bool keep_if(bool is_complete) {
+    if (is_complete) library_ = nullptr;
+    return is_complete;
   }
 
  private:
   void *library_;
 };
 
-// The functions in the first of `places` that `load(place, Api &)` takes. Throws `missing` where there is none, and
-// looks again at the next call.
-template <typename Api, typename Places, typename Load>
-const Api &loaded_once(const Places &places, const Load &load, const Error &missing) {
+// The functions of the first of `paths` for which `load(path, Api &)` succeeds. Throws `missing` if there is none, and
+// tries again at the next call.
+template <typename Api, typename Paths, typename Load>
+const Api &loaded_once(const Paths &paths, const Load &load, const Error &missing) {
   static std::mutex mutex;
   static Api loaded{};
   static bool is_loaded = false;
   const std::lock_guard lock(mutex);
-  for (const char *place : places) is_loaded = is_loaded || load(place, loaded);
+  for (const char *path : paths) is_loaded = is_loaded || load(path, loaded);
   if (!is_loaded) throw Error(missing);
   return loaded;
 }

@@ -1,4 +1,4 @@
-// Maps segments, fills in addresses, as the ELF specification and its supplements for both architectures say.
+// Maps segments and applies relocations, by the ELF specification and its supplements for both architectures.
 #include "tvm/elf_loader.h"
 
 #include <elf.h>
@@ -35,7 +35,7 @@ void *address_of(Function *function) {
   return reinterpret_cast<void *>(function);
 }
 
-// What compiled models call: TVM's way to report an error, and what LLVM makes of mathematics and copies.
+// What compiled models call: TVM's function to report an error, and LLVM's functions for mathematics and copies.
 void *imported(const std::string &name) {
   static const std::map<std::string, void *> known = {
       {"TVMFFIErrorSetRaisedFromCStrParts", address_of(&TVMFFIErrorSetRaisedFromCStrParts)},
@@ -81,10 +81,10 @@ class File {
 
 }  // namespace
 
-ModelImage::ModelImage(const std::filesystem::path &path) : path_(path) {
+ElfLibrary::ElfLibrary(const std::filesystem::path &path) : path_(path) {
   const File file(path);
   struct stat status{};
-  if (::fstat(file.number(), &status) != 0 || !S_ISREG(status.st_mode)) fail("is no file");
+  if (::fstat(file.number(), &status) != 0 || !S_ISREG(status.st_mode)) fail("is not a file");
   try {
     map(file.number(), static_cast<uint64_t>(status.st_size));
     read_dynamic_section();
@@ -95,23 +95,23 @@ ModelImage::ModelImage(const std::filesystem::path &path) : path_(path) {
   }
 }
 
-ModelImage::~ModelImage() { ::munmap(base_, size_); }
+ElfLibrary::~ElfLibrary() { ::munmap(base_, size_); }
 
-void *ModelImage::symbol(const std::string &name) const {
+void *ElfLibrary::symbol(const std::string &name) const {
   const auto found = defined_.find(name);
   return found == defined_.end() ? nullptr : found->second;
 }
 
-void ModelImage::fail(const std::string &what) const {
+void ElfLibrary::fail(const std::string &what) const {
   throw Error(SE_MODEL_CORRUPT, ticked(path_.string()) + " " + what, "package or push the model again");
 }
 
-void ModelImage::map(int file, uint64_t file_bytes) {
+void ElfLibrary::map(int file, uint64_t file_bytes) {
   Elf64_Ehdr header;
   if (::pread(file, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header) ||
       std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
       header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_type != ET_DYN) {
-    fail("is no shared library");
+    fail("is not a shared library");
   }
   if (header.e_machine != kMachine) {
     throw Error(SE_FORMAT_MISMATCH, ticked(path_.string()) + " holds another machine's code",
@@ -128,7 +128,7 @@ void ModelImage::map(int file, uint64_t file_bytes) {
     const Segment place = {part.p_vaddr, part.p_vaddr + part.p_memsz, 0};
     if (part.p_type == PT_DYNAMIC) dynamic_ = place;
     if (part.p_type == PT_GNU_RELRO) relocated_ = place;
-    if (part.p_type == PT_TLS || part.p_type == PT_INTERP) fail("is no compiled model");
+    if (part.p_type == PT_TLS || part.p_type == PT_INTERP) fail("is not a compiled model");
     if (part.p_type != PT_LOAD) continue;
     const bool fits = part.p_filesz <= part.p_memsz && part.p_offset <= file_bytes &&
                       part.p_filesz <= file_bytes - part.p_offset &&
@@ -136,16 +136,16 @@ void ModelImage::map(int file, uint64_t file_bytes) {
     if (!fits || page_floor(part.p_vaddr) < size_) fail("has a damaged segment");
     size_ = page_ceiling(place.end);
   }
-  if (size_ == 0) fail("holds nothing");
-  void *room = ::mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (room == MAP_FAILED) throw Error(SE_OOM_RAM, "no room for " + ticked(path_.string()));
-  base_ = static_cast<std::byte *>(room);
+  if (size_ == 0) fail("is empty");
+  void *memory = ::mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw Error(SE_OOM_RAM, "no memory for " + ticked(path_.string()));
+  base_ = static_cast<std::byte *>(memory);
   for (const Elf64_Phdr &part : parts) {
     if (part.p_type == PT_LOAD && part.p_memsz != 0) map_segment(file, &part);
   }
 }
 
-void ModelImage::map_segment(int file, const void *header) {
+void ElfLibrary::map_segment(int file, const void *header) {
   const auto &part = *static_cast<const Elf64_Phdr *>(header);
   const bool writable = (part.p_flags & PF_W) != 0;
   const int protection =
@@ -162,12 +162,12 @@ void ModelImage::map_segment(int file, const void *header) {
   };
   put(begin, from_file, 0, file, page_floor(part.p_offset));
   put(from_file, end, MAP_ANONYMOUS, -1, 0);
-  // The rest of the file's last page belongs to what follows in the file.
+  // The rest of the file's last page belongs to the next part of the file.
   if (writable && from_file > file_end) std::memset(base_ + file_end, 0, from_file - file_end);
   segments_.push_back({part.p_vaddr, part.p_vaddr + part.p_memsz, protection});
 }
 
-void ModelImage::copy(void *out, uint64_t address, uint64_t bytes) const {
+void ElfLibrary::copy(void *out, uint64_t address, uint64_t bytes) const {
   for (const Segment &segment : segments_) {
     if (address >= segment.begin && address <= segment.end && bytes <= segment.end - address) {
       std::memcpy(out, base_ + address, bytes);
@@ -177,14 +177,14 @@ void ModelImage::copy(void *out, uint64_t address, uint64_t bytes) const {
   fail("points outside itself");
 }
 
-std::string ModelImage::name_at(uint64_t offset) const {
+std::string ElfLibrary::name_at(uint64_t offset) const {
   if (offset >= names_bytes_) fail("has a damaged table of names");
   std::string name(std::min(kLongestName, names_bytes_ - offset), '\0');
   copy(name.data(), names_ + offset, name.size());
   return name.c_str();
 }
 
-void ModelImage::read_dynamic_section() {
+void ElfLibrary::read_dynamic_section() {
   std::map<int64_t, uint64_t> tags;
   for (uint64_t at = dynamic_.begin; at + sizeof(Elf64_Dyn) <= dynamic_.end; at += sizeof(Elf64_Dyn)) {
     const auto entry = read<Elf64_Dyn>(at);
@@ -194,9 +194,9 @@ void ModelImage::read_dynamic_section() {
   for (const int64_t needed : {DT_SYMTAB, DT_STRTAB, DT_STRSZ, DT_HASH}) {
     if (!tags.contains(needed)) fail("has no table of its symbols");
   }
-  // A few of TVM's own libraries have constructors; what it compiles has none.
+  // A few of TVM's own libraries have constructors; compiled models have none.
   for (const int64_t unwanted : {DT_INIT, DT_INIT_ARRAY, DT_TEXTREL, DT_REL}) {
-    if (tags.contains(unwanted)) fail("is no compiled model");
+    if (tags.contains(unwanted)) fail("is not a compiled model");
   }
   symbols_ = tags[DT_SYMTAB];
   names_ = tags[DT_STRTAB];
@@ -212,7 +212,7 @@ void ModelImage::read_dynamic_section() {
   }
 }
 
-void ModelImage::relocate(uint64_t table, uint64_t bytes) {
+void ElfLibrary::relocate(uint64_t table, uint64_t bytes) {
   for (uint64_t at = 0; at + sizeof(Elf64_Rela) <= bytes; at += sizeof(Elf64_Rela)) {
     const auto entry = read<Elf64_Rela>(table + at);
     const auto kind = static_cast<uint32_t>(ELF64_R_TYPE(entry.r_info));
@@ -233,7 +233,7 @@ void ModelImage::relocate(uint64_t table, uint64_t bytes) {
   }
 }
 
-uint64_t ModelImage::value_of(uint64_t symbol_index) const {
+uint64_t ElfLibrary::value_of(uint64_t symbol_index) const {
   if (symbol_index >= symbol_count_) fail("has a damaged relocation");
   const auto symbol = read<Elf64_Sym>(symbols_ + symbol_index * sizeof(Elf64_Sym));
   if (symbol.st_shndx != SHN_UNDEF) {
@@ -250,7 +250,7 @@ uint64_t ModelImage::value_of(uint64_t symbol_index) const {
   return reinterpret_cast<uint64_t>(found);
 }
 
-void ModelImage::protect_relocated() const {
+void ElfLibrary::protect_relocated() const {
   const uint64_t begin = page_floor(relocated_.begin), end = page_floor(std::min(relocated_.end, size_));
   if (end > begin && ::mprotect(base_ + begin, end - begin, PROT_READ) != 0) {
     throw Error(SE_LOAD_FAILED, "cannot protect " + ticked(path_.string()) + ": " + std::strerror(errno));

@@ -1,4 +1,4 @@
-// Loads a compiled model's shared library where there is no dynamic loader: into a program that is one static file.
+// Loads a compiled model's shared library without a dynamic loader: into a statically linked program.
 //
 // It can be this small because such a library is: position-independent code that calls a few functions of the C
 // library and one of TVM's, without constructors, thread-local variables or versions (docs/decisions/0005).
@@ -13,14 +13,14 @@
 
 namespace se {
 
-class ModelImage {
+class ElfLibrary {
  public:
-  // Throws LOAD_FAILED for a file that cannot be read or asks for a function that is not here, FORMAT_MISMATCH for
-  // another machine's code, MODEL_CORRUPT for anything else than a library as `sphere-edge package` makes it.
-  explicit ModelImage(const std::filesystem::path &path);
-  ~ModelImage();
-  ModelImage(const ModelImage &) = delete;
-  ModelImage &operator=(const ModelImage &) = delete;
+  // Throws LOAD_FAILED for a file that cannot be read or needs a function that does not exist here, FORMAT_MISMATCH for
+  // another machine's code, MODEL_CORRUPT for anything but a library as `sphere-edge package` makes it.
+  explicit ElfLibrary(const std::filesystem::path &path);
+  ~ElfLibrary();
+  ElfLibrary(const ElfLibrary &) = delete;
+  ElfLibrary &operator=(const ElfLibrary &) = delete;
 
   // The address of what the library defines under this name; null if it does not.
   void *symbol(const std::string &name) const;

@@ -14,20 +14,20 @@ namespace se {
 // `Traits` as in gpu_plugin.h; a Device here also has name, driver, memory_bytes, used_bytes, fill_with_zeros, trim,
 // profile and kernel_times.
 template <typename Traits>
-class GpuPlace final : public TvmPlace {
+class GpuBackend final : public DeviceBackend {
   using Device = typename Traits::Device;
   using Buffer = typename Traits::Buffer;
 
  public:
-  explicit GpuPlace(Device &gpu) : gpu_(gpu) { take_gpu_failure(); }
-  ~GpuPlace() override {
+  explicit GpuBackend(Device &gpu) : gpu_(gpu) { take_gpu_failure(); }
+  ~GpuBackend() override {
     gpu_.profile(false);
     gpu_.trim();
   }
 
   DLDevice device() const override { return {Traits::kDevice, 0}; }
   std::string device_name() const override { return gpu_.name() + ", " + gpu_.driver(); }
-  // Each buffer is given back to the device's pool by us, not kept by TVM.
+  // We return each buffer to the device's pool; TVM must not keep it.
   int64_t allocator() const override { return 1; }
 
   void require(uint64_t weights_bytes, uint64_t cache_bytes, uint64_t context) const override {
@@ -79,13 +79,13 @@ class GpuPlace final : public TvmPlace {
   std::vector<std::byte> content_;
 };
 
-// The device of an interface that TVM may have a runtime of its own for: registered at the first call, not earlier, as
-// TVM's, loaded after ours, ends the process if the names are taken. `taken` is thrown if they are.
+// The device of a GPU API for which TVM may have a runtime of its own: registered at the first call, not earlier, as
+// TVM's, loaded after ours, ends the process if the names exist. Throws `taken` if they do.
 template <typename Traits>
-std::unique_ptr<TvmPlace> late_gpu_place(const Error &taken) {
+std::unique_ptr<DeviceBackend> late_gpu_backend(const Error &taken) {
   static const bool is_ours = register_gpu<Traits>();
   if (!is_ours) throw Error(taken);
-  return std::make_unique<GpuPlace<Traits>>(Traits::Device::open());
+  return std::make_unique<GpuBackend<Traits>>(Traits::Device::open());
 }
 
 }  // namespace se

@@ -1,27 +1,23 @@
-// Finds the folder where the app, the environment or the system says.
+// Finds the folder: the app's, the environment's or the system's.
 #include "tvm/gpu_cache.h"
 
 #include <cstdlib>
-#include <mutex>
 #include <sstream>
+#include <utility>
 
 namespace se {
 namespace fs = std::filesystem;
 namespace {
 
-std::mutex folder_mutex;
-fs::path chosen_folder;
+thread_local fs::path scope_folder;
 
 }  // namespace
 
-void set_gpu_cache_folder(const fs::path &folder) {
-  const std::lock_guard lock(folder_mutex);
-  chosen_folder = folder;
-}
+GpuCacheScope::GpuCacheScope(fs::path folder) : outer_(std::exchange(scope_folder, std::move(folder))) {}
+GpuCacheScope::~GpuCacheScope() { scope_folder = std::move(outer_); }
 
 fs::path gpu_cache_folder(const std::string &kind) {
-  const std::lock_guard lock(folder_mutex);
-  if (!chosen_folder.empty()) return chosen_folder / kind;
+  if (!scope_folder.empty()) return scope_folder / kind;
   if (const char *own = std::getenv("SPHERE_EDGE_CACHE"); own != nullptr && *own != '\0') return fs::path(own) / kind;
   if (const char *caches = std::getenv("XDG_CACHE_HOME"); caches != nullptr && *caches == '/') {
     return fs::path(caches) / "sphere-edge" / kind;

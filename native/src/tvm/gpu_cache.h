@@ -1,4 +1,4 @@
-// Where kernels that a driver has compiled are kept between starts.
+// The folder for kernels that a driver has compiled, kept between runs.
 #pragma once
 
 #include <cstdint>
@@ -7,13 +7,22 @@
 
 namespace se {
 
-// Empty: the user's cache folder, if the system names one.
-void set_gpu_cache_folder(const std::filesystem::path &folder);
+// While it lives, the code that this thread loads uses `folder`; empty: the user's cache folder, if the system has one.
+class GpuCacheScope {
+ public:
+  explicit GpuCacheScope(std::filesystem::path folder);
+  ~GpuCacheScope();
+  GpuCacheScope(const GpuCacheScope &) = delete;
+  GpuCacheScope &operator=(const GpuCacheScope &) = delete;
 
-// The folder for `kind` in it; empty if there is none.
+ private:
+  std::filesystem::path outer_;
+};
+
+// The folder for `kind` in the cache folder of this thread's scope; empty if there is none.
 std::filesystem::path gpu_cache_folder(const std::string &kind);
 
-// FNV-1a (Fowler, Noll, Vo), 64 bits: tells files apart and finds damage; nobody but the user writes there.
+// FNV-1a (Fowler, Noll, Vo), 64 bits: tells files apart and detects damage; only the user writes there.
 uint64_t fnv1a(const std::string &text);
 std::string hexadecimal(uint64_t number);
 

@@ -1,9 +1,10 @@
-// What TVM's compiler has written of a GPU's kernels: format, names with the types of their arguments, and the code.
+// GPU kernels as TVM's compiler writes them: format, names with the types of their arguments, and the code.
 #pragma once
 
 #include <dlpack/dlpack.h>
 
 #include <cstddef>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -12,7 +13,7 @@ namespace se {
 
 struct GpuSignature {
   std::vector<DLDataType> arguments;
-  // Where the numbers that follow the arguments go: 0-2 groups along x, y, z, 3-5 threads.
+  // The meaning of the numbers after the arguments: 0-2 groups along x, y, z, 3-5 threads.
   std::vector<unsigned> extents;
 };
 
@@ -22,9 +23,11 @@ struct GpuCodeParts {
   // All kernels together; or, for Metal, each by itself.
   std::string code;
   std::map<std::string, std::string> sources;
+  // For what the driver compiles; empty: none. That of the open that loaded the code.
+  std::filesystem::path cache_folder;
 };
 
-// MODEL_CORRUPT for what is something else.
+// MODEL_CORRUPT for anything else.
 GpuCodeParts read_gpu_code(const char *data, size_t bytes);
 
 [[noreturn]] void refuse_gpu_code();

@@ -1,5 +1,5 @@
-// What the devices of all interfaces keep alike: names, a pool of buffers, the time of each kernel, and that one is
-// lost.
+// What the devices of all GPU APIs have in common: names, a pool of buffers, the time of each kernel, and whether the
+// device is lost.
 #pragma once
 
 #include <atomic>
@@ -12,15 +12,15 @@
 
 namespace se {
 
-// Device memory. TVM carries its address around as a tensor's data and wants that aligned.
+// Device memory. TVM passes its address around as a tensor's data and requires that to be aligned.
 template <typename Memory>
 struct alignas(64) GpuBuffer {
   Memory memory;
   size_t bytes;
 };
 
-// The one `Device` of this process, opened at the first call that works. It lives as long as the process: drivers do
-// not like to be taken down at exit.
+// The one `Device` of this process, opened at the first call that succeeds. It lives as long as the process: shutting
+// a driver down at exit is not safe.
 template <typename Device>
 Device &opened_once(Device *(*open)()) {
   static std::mutex mutex;
@@ -42,7 +42,7 @@ class GpuDevice {
   // Bytes in use, without the pool.
   uint64_t used_bytes() const { return pool_.used_bytes(); }
 
-  // Back into the pool. What was queued before may still use it: what reuses it is queued later.
+  // Returns it to the pool. What was queued before may still use it: whatever reuses it is queued later.
   void release(Buffer *buffer) noexcept { pool_.give(buffer); }
   std::map<std::string, KernelTime> kernel_times() {
     const std::lock_guard lock(mutex_);
@@ -59,10 +59,10 @@ class GpuDevice {
   void require_device() const {
     if (is_lost_) throw Error(SE_INTERNAL, gpu() + " is lost", "start the program again");
   }
-  // It serves no more from now on; `said` is how that was noticed.
-  Error lost(const std::string &said, const std::string &more = "") {
+  // Marks the device as lost from now on; `symptom` is how that was noticed.
+  Error lost(const std::string &symptom, const std::string &more = "") {
     is_lost_ = true;
-    return Error(SE_INTERNAL, said + "; the device is lost",
+    return Error(SE_INTERNAL, symptom + "; the device is lost",
                  "start the program again, or open with the backend cpu" + more);
   }
   void require_buffer(size_t bytes, uint64_t largest) const {
@@ -82,7 +82,7 @@ class GpuDevice {
     pool_.count(*buffer);
     return buffer;
   }
-  // These two want mutex_ held.
+  // The caller of these two holds mutex_.
   void count_kernel(const std::string &name, uint64_t nanoseconds) {
     KernelTime &time = times_[name];
     time.calls += 1;

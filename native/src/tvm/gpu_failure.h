@@ -15,7 +15,7 @@ const char *kept_gpu_failure();
 // Why this thread's last call of compiled code for a GPU failed, if it did; then forgotten.
 std::optional<Error> take_gpu_failure();
 
-// Runs `body`, keeps what it throws and says whether it came to its end.
+// Runs `body` and stores what it throws; returns whether it threw nothing.
 template <typename Body>
 bool kept(Body &&body) noexcept {
   try {

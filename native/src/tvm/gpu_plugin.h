@@ -1,12 +1,12 @@
-// TVM's DeviceAPI and module interfaces over a GPU of ours, the same for every interface to GPUs.
+// TVM's DeviceAPI and module interfaces on top of our GPU devices, the same for every GPU API.
 //
 // TVM reaches a device through a C++ class, and its libraries may have been built with another C++ library than this
-// code. So nothing here passes a type of the C++ library or an exception to it: what fails is kept and reported by
+// code. So nothing here passes a type of the C++ library or an exception to it: failures are stored and reported by
 // `take_gpu_failure` instead.
 //
 // `Traits` names: kName ("opencl"), kDevice (kDLOpenCL), kFormat ("cl"), and the types Device, Buffer and Programs,
 // where a Device has open, allocate, release, write, read, copy and finish, and Programs(device, parts) has run;
-// kReplaces: TVM's own of that name makes way.
+// kReplaces: whether it replaces TVM's own device of that name.
 #pragma once
 
 #include <tvm/ffi/extra/module.h>
@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "tvm/gpu_cache.h"
 #include "tvm/gpu_code.h"
 #include "tvm/gpu_failure.h"
 #include "tvm/gpu_types.h"
@@ -43,7 +44,7 @@ class GpuDeviceApi final : public tvm::runtime::DeviceAPI {
     }
     *out = static_cast<int64_t>(exists);
   }
-  // Null when there is no memory: the kernel that gets it then fails with the reason kept here.
+  // Null if there is no memory: the kernel that gets it then fails with the reason stored here.
   void *AllocDataSpace(tvm::Device, size_t bytes, size_t, DLDataType) final {
     void *made = nullptr;
     kept([&] { made = Device::open().allocate(bytes); });
@@ -62,7 +63,8 @@ class GpuDeviceApi final : public tvm::runtime::DeviceAPI {
   void CopyDataFromTo(const void *from, size_t from_offset, void *to, size_t to_offset, size_t bytes,
                       tvm::Device from_device, tvm::Device to_device, DLDataType, TVMStreamHandle) final {
     kept([&] {
-      if (from == nullptr || to == nullptr) throw Error(SE_OOM_VRAM, "a copy from or to memory that could not be had");
+      if (from == nullptr || to == nullptr)
+        throw Error(SE_OOM_VRAM, "a copy from or to memory that could not be allocated");
       Device &device = Device::open();
       const bool reads = from_device.device_type == Traits::kDevice;
       const bool writes = to_device.device_type == Traits::kDevice;
@@ -100,7 +102,7 @@ class GpuKernels {
       const DLDataType type = signature.arguments[i];
       if (type.code == kDLOpaqueHandle) {
         auto *buffer = static_cast<typename Traits::Buffer *>(values[i].v_ptr);
-        if (buffer == nullptr) throw Error(SE_OOM_VRAM, "kernel " + ticked(name) + " got no memory to work on");
+        if (buffer == nullptr) throw Error(SE_OOM_VRAM, "kernel " + ticked(name) + " was given no memory to work on");
         arguments.push_back({&buffer->memory, sizeof buffer->memory, buffer});
       } else if (type.bits == 64) {
         arguments.push_back({&values[i].v_int64, 8, nullptr});
@@ -132,7 +134,7 @@ class GpuKernels {
   std::unique_ptr<typename Traits::Programs> built_;
 };
 
-// A kernel as TVM calls it: through its C interface, where a failure is a value.
+// A kernel as TVM calls it: through its C interface, which returns failures.
 template <typename Traits>
 struct GpuLauncher {
   std::shared_ptr<GpuKernels<Traits>> kernels;
@@ -179,7 +181,9 @@ int load_gpu_module(void *, const TVMFFIAny *values, int32_t count, TVMFFIAny *r
       refuse_gpu_code();
     }
     const tvm::ffi::Bytes bytes = tvm::ffi::AnyView::CopyFromTVMFFIAny(values[0]).cast<tvm::ffi::Bytes>();
-    auto kernels = std::make_shared<GpuKernels<Traits>>(read_gpu_code(bytes.data(), bytes.size()));
+    GpuCodeParts parts = read_gpu_code(bytes.data(), bytes.size());
+    parts.cache_folder = gpu_cache_folder(Traits::kName);
+    auto kernels = std::make_shared<GpuKernels<Traits>>(std::move(parts));
     tvm::ffi::Any module = tvm::ffi::Module(tvm::ffi::make_object<GpuModule<Traits>>(std::move(kernels)));
     *result = tvm::ffi::details::AnyUnsafe::MoveAnyToTVMFFIAny(std::move(module));
   });
@@ -197,7 +201,7 @@ int gpu_device_address(void *, const TVMFFIAny *, int32_t, TVMFFIAny *result) {
   return 0;
 }
 
-// Registers both with TVM's runtime; false where it has them from somebody else, whose buffers are not ours.
+// Registers both with TVM's runtime; false if another library has registered them, whose buffers are not ours.
 template <typename Traits>
 bool register_gpu() {
   const auto registered = [](const std::string &name, TVMFFISafeCallType function) {

@@ -1,4 +1,4 @@
-// What all interfaces to GPUs here have in common.
+// What all GPU APIs here have in common.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace se {
 struct GpuArgument {
   const void *data;
   size_t bytes;
-  void *buffer;  // the interface's own Buffer; null for a number
+  void *buffer;  // the API's own Buffer; null for a number
 };
 
 struct KernelTime {
@@ -50,7 +50,7 @@ class GpuPool {
     used_bytes_ -= buffer->bytes;
     free_.emplace(buffer->bytes, buffer);
   }
-  // Lets `release` give what is free back to the device; whether there was anything.
+  // Passes every free buffer to `release`; returns whether there was any.
   template <typename Release>
   bool drain(Release &&release) {
     const std::lock_guard lock(mutex_);

@@ -21,26 +21,26 @@ float widened(uint16_t half) {
   return (half & 0x8000) != 0 ? -magnitude : magnitude;
 }
 
-struct Watch {
-  const KernelReceiver *receiver;
-  TvmPlace *place;
+struct Trace {
+  const TraceCallback *callback;
+  DeviceBackend *device;
 };
 
-bool is_rows_of_floats(const DLTensor &tensor, DLDevice place) {
+bool is_rows_of_floats(const DLTensor &tensor, DLDevice device) {
   const bool floats =
       tensor.dtype.code == kDLFloat && tensor.dtype.lanes == 1 && (tensor.dtype.bits == 32 || tensor.dtype.bits == 16);
-  const bool within_reach = tensor.device.device_type == kDLCPU || tensor.device.device_type == place.device_type;
+  const bool within_reach = tensor.device.device_type == kDLCPU || tensor.device.device_type == device.device_type;
   return floats && within_reach && tensor.ndim >= 2 && tensor.data != nullptr;
 }
 
-// A float32 view of a tensor; `copies` keeps what had to be widened, or brought here from a GPU.
-se_kernel_tensor view_of(const DLTensor &tensor, TvmPlace &place, std::vector<std::vector<float>> &copies) {
+// A float32 view of a tensor; `copies` owns what had to be widened or copied from a GPU.
+KernelTensor view_of(const DLTensor &tensor, DeviceBackend &device, std::vector<std::vector<float>> &copies) {
   size_t columns = 1;
   for (int i = 1; i < tensor.ndim; ++i) columns *= static_cast<size_t>(tensor.shape[i]);
   const auto rows = static_cast<size_t>(tensor.shape[0]);
   const bool is_here = tensor.device.device_type == kDLCPU;
   const void *bytes = is_here ? static_cast<const std::byte *>(tensor.data) + tensor.byte_offset
-                              : place.content(tensor, rows * columns * tensor.dtype.bits / 8);
+                              : device.content(tensor, rows * columns * tensor.dtype.bits / 8);
   if (is_here && tensor.dtype.bits == 32) return {static_cast<const float *>(bytes), rows, columns};
   std::vector<float> &copy = copies.emplace_back(rows * columns);
   if (tensor.dtype.bits == 32) {
@@ -65,37 +65,37 @@ std::string name_of(const TVMFFIAny &any) {
   return "";
 }
 
-// TVMFFISafeCallType. Never fails: the model's answer does not depend on who watches.
-int hear(void *self, const TVMFFIAny *arguments, int32_t count, TVMFFIAny *result) {
+// TVMFFISafeCallType. Never fails: tracing does not change the model's output.
+int on_kernel(void *self, const TVMFFIAny *arguments, int32_t count, TVMFFIAny *result) {
   result->type_index = kTVMFFINone;
-  const Watch &watch = *static_cast<const Watch *>(self);
+  const Trace &trace = *static_cast<const Trace *>(self);
   const bool after = count > kArgumentsBegin && arguments[2].v_int64 == 0;
-  if (!*watch.receiver || !after) return 0;
+  if (!*trace.callback || !after) return 0;
   std::vector<std::vector<float>> copies;
-  std::vector<se_kernel_tensor> tensors;
+  std::vector<KernelTensor> tensors;
   try {
     for (int32_t i = kArgumentsBegin; i < count; ++i) {
       if (arguments[i].type_index != kTVMFFITensor) continue;
       const DLTensor &tensor = *TVMFFITensorGetDLTensorPtr(arguments[i].v_obj);
-      if (is_rows_of_floats(tensor, watch.place->device())) tensors.push_back(view_of(tensor, *watch.place, copies));
+      if (is_rows_of_floats(tensor, trace.device->device())) tensors.push_back(view_of(tensor, *trace.device, copies));
     }
   } catch (const std::exception &problem) {
-    log(SE_LOG_WARNING, "what a kernel has computed cannot be read: " + std::string(problem.what()));
+    log(SE_LOG_WARNING, "the tensors of a kernel cannot be read: " + std::string(problem.what()));
   }
-  (*watch.receiver)(name_of(arguments[1]).c_str(), tensors);
+  (*trace.callback)(name_of(arguments[1]).c_str(), tensors);
   return 0;
 }
 
-void release(void *self) { delete static_cast<const Watch *>(self); }
+void release(void *self) { delete static_cast<const Trace *>(self); }
 
 }  // namespace
 
-TvmValue kernel_instrument(const KernelReceiver *receiver, TvmPlace *place) {
-  auto *self = new Watch{receiver, place};
+TvmValue kernel_instrument(const TraceCallback *callback, DeviceBackend *device) {
+  auto *self = new Trace{callback, device};
   TVMFFIObjectHandle function = nullptr;
-  if (TVMFFIFunctionCreate(self, hear, release, &function) != 0) {
+  if (TVMFFIFunctionCreate(self, on_kernel, release, &function) != 0) {
     release(self);
-    throw Error(SE_INTERNAL, "cannot watch the compiled model: " + take_tvm_error());
+    throw Error(SE_INTERNAL, "cannot trace the compiled model: " + take_tvm_error());
   }
   return TvmValue::adopt(function);
 }

@@ -1,4 +1,4 @@
-// Hears of every kernel that a Relax virtual machine runs, with its tensors as float32.
+// Traces every kernel that a Relax virtual machine runs, with its tensors as float32.
 #pragma once
 
 #include "engines/engine.h"
@@ -7,8 +7,8 @@
 
 namespace se {
 
-// An instrument for `set_instrument` of TVM's virtual machine, calling what `*receiver` holds at the time, with what
-// `place` reads from a GPU's memory. Both outlive the machine.
-TvmValue kernel_instrument(const KernelReceiver *receiver, TvmPlace *place);
+// An instrument for `set_instrument` of TVM's virtual machine that calls `*callback`, if it is set at that time, with
+// tensors that `device` reads from a GPU's memory. Both outlive the machine.
+TvmValue kernel_instrument(const TraceCallback *callback, DeviceBackend *device);
 
 }  // namespace se

@@ -20,8 +20,8 @@ namespace {
 
 #if !defined(SE_TVM_FROM_SOURCE)
 
-// Compiled modules name no library for the few TVM functions they call, so those must be visible to all, also when an
-// application loaded us privately (as Java and Python do).
+// Compiled modules do not name a library for the few TVM functions they call, so those must be globally visible, also
+// when an application loaded us locally (as Java and Python do).
 void show_tvm_to_modules() {
 #if defined(__APPLE__)
   ::dlopen("@rpath/libtvm_ffi.dylib", RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL);
@@ -32,7 +32,7 @@ void show_tvm_to_modules() {
 
 #endif
 
-// Object files are linked into the app and have told TVM's runtime of themselves under a prefix when it started.
+// Object files that are linked into the app registered themselves with TVM's runtime under a prefix at startup.
 TvmValue linked_in(const Bundle &bundle, const std::string &backend) {
   std::string prefix = "sphere_edge_" + bundle.name + "_" + (backend == "cpu" ? "" : backend + "_");
   for (char &letter : prefix) {
@@ -41,7 +41,7 @@ TvmValue linked_in(const Bundle &bundle, const std::string &backend) {
   std::string reason;
   try {
     TvmValue module = tvm_global("ffi.SystemLib").call({TvmValue(prefix)}, SE_LOAD_FAILED);
-    // TVM knows a module under every prefix: what was never linked in has no functions.
+    // TVM returns a module for every prefix: one that was not linked in has no functions.
     tvm_function(module, "vm_load_executable");
     return module;
   } catch (const Error &error) {

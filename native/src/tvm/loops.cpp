@@ -1,4 +1,4 @@
-// Stands in for TVM's launcher of parallel loops.
+// Replaces TVM's launcher of parallel loops.
 #include "tvm/loops.h"
 
 #if !defined(SE_TVM_FROM_SOURCE)
@@ -15,13 +15,13 @@
 namespace se {
 namespace {
 
-// How finely a loop is cut: small enough that a slow thread does not hold up the others, large enough to be cheap.
+// The size of pieces: small enough that a slow thread does not delay the others, large enough to be cheap.
 constexpr int kPiecesPerThread = 4;
 
 // The library's hook has no argument for what a loop needs.
 thread_local const LoopScope *running = nullptr;
 
-// One parallel loop of the compiled code on its way through the pool.
+// One parallel loop of the compiled code that runs on the pool.
 struct Loop {
   FTVMParallelLambda body;
   void *data;
@@ -42,7 +42,7 @@ int run_piece(int index, int count, void *context) {
   return status;
 }
 
-// Takes the place of TVM's own launcher, which deals equal shares to spinning threads.
+// Replaces TVM's own launcher, which gives equal shares to spinning threads.
 int launch(FTVMParallelLambda body, void *data, int task_count) {
   if (running != nullptr && running->interrupt.raised()) {
     TVMFFIErrorSetRaisedFromCStr("RuntimeError", "interrupted");
@@ -65,7 +65,7 @@ int launch(FTVMParallelLambda body, void *data, int task_count) {
   return -1;
 }
 
-// Pieces do not run at the same time for certain, so code that waits for all of them cannot be run.
+// Pieces may run one after the other, so code that waits for all of them cannot run.
 int refuse_barrier(int, TVMParallelGroupEnv *) {
   TVMFFIErrorSetRaisedFromCStr("RuntimeError", "the compiled model uses barriers, which this runtime does not offer");
   return -1;
@@ -89,7 +89,7 @@ LoopScope::~LoopScope() { running = outer_; }
 
 #if !defined(SE_TVM_FROM_SOURCE)
 
-// TVM's runtime let the library's hooks point to itself.
+// TVM's runtime has set the library's hooks to its own functions.
 void take_over_loops(const std::filesystem::path &path) {
   void *library = ::dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL);
   if (library == nullptr) {

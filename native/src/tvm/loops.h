@@ -1,4 +1,4 @@
-// The parallel loops of compiled code, on our threads: TVM's own pool deals equal shares to spinning ones.
+// Runs the parallel loops of compiled code on our threads: TVM's own pool gives equal shares to spinning ones.
 #pragma once
 
 #include <filesystem>
@@ -24,7 +24,7 @@ class LoopScope {
 };
 
 #if !defined(SE_TVM_FROM_SOURCE)
-// Lets the loops of this library, which TVM has loaded, come here. A runtime of our own build does so by itself.
+// Redirects the loops of this library, which TVM has loaded, to here. A runtime of our own build does so by itself.
 void take_over_loops(const std::filesystem::path &library);
 #endif
 

@@ -1,4 +1,4 @@
-// Finds Objective-C's runtime and Metal where Apple's systems have them.
+// Loads Objective-C's runtime and Metal from where Apple's systems install them.
 #include "tvm/metal_api.h"
 
 #include <array>
@@ -8,7 +8,7 @@
 namespace se::metal {
 namespace {
 
-// Tests put a library of their own in the place of both.
+// Tests replace both with a library of their own.
 #if defined(SE_METAL_STAND_IN)
 constexpr char kObjectiveC[] = SE_METAL_STAND_IN;
 constexpr char kMetal[] = SE_METAL_STAND_IN;
@@ -17,9 +17,9 @@ constexpr char kObjectiveC[] = "/usr/lib/libobjc.A.dylib";
 constexpr char kMetal[] = "/System/Library/Frameworks/Metal.framework/Metal";
 #endif
 
-bool load(const char *place, Api &api) {
+bool load(const char *path, Api &api) {
   DriverLibrary objective_c(kObjectiveC);
-  DriverLibrary metal(place);
+  DriverLibrary metal(path);
   const bool whole = metal.find("MTLCreateSystemDefaultDevice", api.CreateSystemDefaultDevice) &&
                      objective_c.find("objc_getClass", api.getClass) &&
                      objective_c.find("sel_registerName", api.registerName) &&
@@ -44,8 +44,8 @@ std::string text(Id string) {
 }
 
 std::string reason(Id error) {
-  const std::string said = text(send(error, "localizedDescription"));
-  return said.empty() ? "no reason given" : said;
+  const std::string message = text(send(error, "localizedDescription"));
+  return message.empty() ? "no reason given" : message;
 }
 
 }  // namespace se::metal

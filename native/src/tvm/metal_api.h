@@ -1,8 +1,8 @@
 // Objective-C and Metal as we call them, found at run time: no header and no library of Apple's is needed to build
 // this.
 //
-// Selectors, numbers and what belongs to whom are those of Apple's documentation (Metal, Objective-C Runtime): what a
-// method beginning with `new` returns belongs to the caller, all else to the autorelease pool.
+// Selectors, numbers and ownership are those of Apple's documentation (Metal, Objective-C Runtime): what a
+// method beginning with `new` returns belongs to the caller, everything else to the autorelease pool.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ struct Api {
   void *msgSend;
 };
 
-// UNSUPPORTED where there is no Metal.
+// UNSUPPORTED without Metal.
 const Api &api();
 
 // [object name: arguments…]; a message to null gives zero, as in Objective-C.
@@ -76,7 +76,7 @@ class Owned {
   Id object_ = nullptr;
 };
 
-// An autoreleased NSString, and what one says.
+// An autoreleased NSString, and the text of one.
 Id string(const std::string &text);
 std::string text(Id string);
 // [error localizedDescription].

@@ -18,8 +18,8 @@ struct MetalTraits {
 
 }  // namespace
 
-std::unique_ptr<TvmPlace> metal_place() {
-  return late_gpu_place<MetalTraits>(Error(SE_INTERNAL, "TVM's runtime does not take our Metal device"));
+std::unique_ptr<DeviceBackend> metal_backend() {
+  return late_gpu_backend<MetalTraits>(Error(SE_INTERNAL, "TVM's runtime does not take our Metal device"));
 }
 
 }  // namespace se

@@ -1,4 +1,4 @@
-// Opens the device, keeps memory, and encodes work: many kernels a command buffer, as each has a price.
+// Opens the device, keeps memory, and encodes work: many kernels per command buffer, as each buffer has a cost.
 #include "tvm/metal_device.h"
 
 #include <algorithm>
@@ -105,10 +105,10 @@ void Device::wait() {
     send<void>(commands.get(), "waitUntilCompleted");
     if (send<uint64_t>(commands.get(), "status") != kCommandBufferFailed) continue;
     const Id error = send(commands.get(), "error");
-    const std::string said = gpu() + " failed: " + reason(error);
-    if (send<int64_t>(error, "code") == kOutOfMemory) throw Error(SE_OOM_VRAM, said, kFreeMemory);
-    // What follows in the queue worked on results that are not there.
-    throw lost(said, " (iOS stops the GPU of apps in the background)");
+    const std::string message = gpu() + " failed: " + reason(error);
+    if (send<int64_t>(error, "code") == kOutOfMemory) throw Error(SE_OOM_VRAM, message, kFreeMemory);
+    // What follows in the queue used results that do not exist.
+    throw lost(message, " (iOS stops the GPU of apps in the background)");
   }
 }
 

@@ -15,7 +15,7 @@ using Buffer = GpuBuffer<Id>;
 // `driver` is the system's version, whose part it is.
 class Device final : public GpuDevice<Buffer> {
  public:
-  // UNSUPPORTED where there is no Metal or no device for it; tried again at the next call then.
+  // UNSUPPORTED without Metal or a device for it; the next call tries again.
   static Device &open();
 
   Id id() const { return device_.get(); }
@@ -36,7 +36,7 @@ class Device final : public GpuDevice<Buffer> {
   Device();
   ~Device() = delete;
 
-  // These want mutex_ held.
+  // The caller of these holds mutex_.
   Id encoder(bool for_copies);
   void end_encoder();
   void commit();

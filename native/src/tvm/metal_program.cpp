@@ -15,7 +15,7 @@ Id file_url(const fs::path &path) { return send(api().getClass("NSURL"), "fileUR
 
 Library::Library(Device &device, const GpuCodeParts &parts) : device_(device), sources_(parts.sources) {
   const Pool pool;
-  open_archive();
+  open_archive(parts.cache_folder);
 }
 
 Owned Library::function(const std::string &name) {
@@ -37,8 +37,7 @@ Owned Library::function(const std::string &name) {
   return found;
 }
 
-void Library::open_archive() {
-  const fs::path folder = gpu_cache_folder("metal");
+void Library::open_archive(const fs::path &folder) {
   if (folder.empty()) return;
   std::string key = device_.name() + "\n" + device_.driver();
   for (const auto &[name, source] : sources_) key += "\n" + source;
@@ -55,7 +54,7 @@ void Library::open_archive() {
     send<void>(descriptor.get(), "setUrl:", file_url(archive_path_));
     archive_ = open();
     if (archive_.get() != nullptr) return;
-    // Damaged, or of another system: a new one.
+    // Damaged, or from another system: make a new one.
     send<void>(descriptor.get(), "setUrl:", Id{nullptr});
   }
   archive_ = open();
@@ -110,8 +109,8 @@ void Library::run(const std::string &name, const std::vector<GpuArgument> &argum
   const Id ready = pipeline(name);
   const auto most = send<uint64_t>(ready, "maxTotalThreadsPerThreadgroup");
   if (const uint64_t asked = threads[0] * threads[1] * threads[2]; asked > most) {
-    throw Error(SE_LOAD_FAILED, "kernel " + ticked(name) + " wants " + ticked(std::to_string(asked)) +
-                                    " threads a group, the GPU gives it " + ticked(std::to_string(most)));
+    throw Error(SE_LOAD_FAILED, "kernel " + ticked(name) + " needs " + ticked(std::to_string(asked)) +
+                                    " threads per group, and the GPU has at most " + ticked(std::to_string(most)));
   }
   device_.launch(ready, name, groups, threads, arguments);
 }

@@ -19,14 +19,14 @@ class Library {
   Library(const Library &) = delete;
   Library &operator=(const Library &) = delete;
 
-  // As cl::KernelSet's; LOAD_FAILED with the compiler's words when the system refuses a kernel.
+  // As cl::KernelSet's; LOAD_FAILED with the compiler's message if the system rejects a kernel.
   void run(const std::string &name, const std::vector<GpuArgument> &arguments, const size_t *groups,
            const size_t *threads);
 
  private:
   Id pipeline(const std::string &name);
   Owned function(const std::string &name);
-  void open_archive();
+  void open_archive(const std::filesystem::path &folder);
   void keep_archive();
 
   Device &device_;

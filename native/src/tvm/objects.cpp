@@ -10,7 +10,7 @@ namespace {
 
 TVMFFIByteArray bytes_of(const std::string &text) { return {text.data(), text.size()}; }
 
-// What a tensor over foreign memory needs to live as long as TVM wants.
+// Keeps what a tensor over foreign memory needs alive for as long as TVM uses it.
 struct ForeignTensor {
   DLManagedTensor managed{};
   std::vector<int64_t> shape;
@@ -51,7 +51,7 @@ void TvmValue::release() noexcept {
 }
 
 TvmValue TvmValue::call(std::span<const TvmValue> arguments, se_status status) const {
-  if (!is(kTVMFFIFunction)) throw Error(SE_INTERNAL, "a TVM value that is no function was called");
+  if (!is(kTVMFFIFunction)) throw Error(SE_INTERNAL, "a TVM value that is not a function was called");
   std::vector<TVMFFIAny> views;
   views.reserve(arguments.size());
   for (const TvmValue &argument : arguments) views.push_back(argument.any());

@@ -1,4 +1,4 @@
-// TVM's objects through its C API alone: counted references, calls, tensors over memory of ours.
+// TVM's objects through its C API only: reference counts, calls, tensors over our memory.
 //
 // The wheel's libraries are built with another C++ library than ours may be, so no C++ exception and no C++ type may
 // cross: the inline C++ API of tvm_ffi throws through its function pointers, its C API reports errors as values.
@@ -54,11 +54,11 @@ class TvmValue {
   TVMFFIAny value_{};
 };
 
-// A function from TVM's global registry, or of a module; INTERNAL resp. MODEL_CORRUPT if it is missing.
+// A function from TVM's global registry, or of a module; INTERNAL or MODEL_CORRUPT if it is missing.
 TvmValue tvm_global(const std::string &name);
 TvmValue tvm_function(const TvmValue &module, const std::string &name);
 
-// The message of the error that TVM raised on this thread, and its removal.
+// Takes the error that TVM raised on this thread and returns its message.
 std::string take_tvm_error();
 
 // A tensor over `data` of a device, which `owner` keeps alive; 64-byte aligned.

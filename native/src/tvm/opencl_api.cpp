@@ -1,4 +1,4 @@
-// Finds the OpenCL library where vendors put it.
+// Loads the vendor's OpenCL library.
 #include "tvm/opencl_api.h"
 
 #include <cstdlib>
@@ -10,9 +10,9 @@
 namespace se::cl {
 namespace {
 
-bool load(const char *place, Api &api) {
-  DriverLibrary library(place);
-  // Pixel phones hand their functions out through a loader that must be switched on first.
+bool load(const char *path, Api &api) {
+  DriverLibrary library(path);
+  // On Pixel phones the functions belong to a loader that must be enabled first.
   void (*enable)() = nullptr;
   if (library.find("enableOpenCL", enable)) enable();
 #define SE_FIND(name) library.find("cl" #name, api.name)
@@ -27,7 +27,7 @@ bool load(const char *place, Api &api) {
                      SE_FIND(CreateKernel) && SE_FIND(SetKernelArg) && SE_FIND(GetKernelWorkGroupInfo) &&
                      SE_FIND(ReleaseKernel) && SE_FIND(GetEventProfilingInfo) && SE_FIND(ReleaseEvent);
 #undef SE_FIND
-  // OpenCL 1.2 has it; where a driver does not, kernels read buffers.
+  // Part of OpenCL 1.2; with a driver that lacks it, kernels read buffers.
   library.find("clCreateImage", api.CreateImage);
   return library.keep_if(whole);
 }
@@ -35,9 +35,9 @@ bool load(const char *place, Api &api) {
 }  // namespace
 
 const Api &api() {
-  static const Error missing(SE_UNSUPPORTED, "no OpenCL library is installed here",
-                             "install the GPU's driver; an Android app names libOpenCL.so in <uses-native-library>");
-  return loaded_once<Api>(kPlaces, load, missing);
+  static const Error missing(SE_UNSUPPORTED, "no OpenCL library is installed",
+                             "install the GPU's driver; an Android app declares libOpenCL.so as <uses-native-library>");
+  return loaded_once<Api>(kLibraries, load, missing);
 }
 
 std::string error_name(Int code) {

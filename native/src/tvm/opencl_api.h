@@ -115,10 +115,10 @@ struct Api {
   Int (*ReleaseEvent)(Event *);
 };
 
-// The device's OpenCL library, loaded once and kept. UNSUPPORTED, with what was tried, where there is none.
+// The device's OpenCL library, loaded once and kept. UNSUPPORTED if there is none.
 const Api &api();
 
-// What a failed call is called in the specification, as `CL_OUT_OF_RESOURCES`; the number for rare ones.
+// The name of an error code in the specification, such as `CL_OUT_OF_RESOURCES`; the number for rare ones.
 std::string error_name(Int code);
 
 }  // namespace se::cl

@@ -4,8 +4,8 @@
 
 namespace se {
 
-std::unique_ptr<TvmPlace> opencl_place(bool half) {
-  // Kernels would be loaded by the other copy, whose device does not know our buffers.
+std::unique_ptr<DeviceBackend> opencl_backend(bool half) {
+  // The other copy of the library would load the kernels, and its device does not know our buffers.
   if (!opencl_is_ours()) {
     throw Error(SE_UNSUPPORTED, "another copy of this runtime has OpenCL in this process",
                 "run the model in another process");
@@ -15,7 +15,7 @@ std::unique_ptr<TvmPlace> opencl_place(bool half) {
     throw Error(SE_UNSUPPORTED, "the GPU " + ticked(gpu.name()) + " does not compute in float16",
                 "package for a profile whose gpu has half_precision = false");
   }
-  return std::make_unique<GpuPlace<OpenclTraits>>(gpu);
+  return std::make_unique<GpuBackend<OpenclTraits>>(gpu);
 }
 
 }  // namespace se

@@ -91,18 +91,18 @@ uint64_t Device::number(Uint key) const {
 }
 
 Error Device::failure(const char *what, Int code) {
-  const std::string said = gpu() + ": " + what + ": " + error_name(code);
+  const std::string message = gpu() + ": " + what + ": " + error_name(code);
   switch (code) {
     case kMemObjectAllocationFailure:
     case kOutOfHostMemory:
     case kInvalidBufferSize:
-      return Error(SE_OOM_VRAM, said, kFreeMemory);
+      return Error(SE_OOM_VRAM, message, kFreeMemory);
     case kOutOfResources:
     case kDeviceNotAvailable:
       // After either, drivers answer every call with an error.
-      return lost(said);
+      return lost(message);
     default:
-      return Error(SE_INTERNAL, said);
+      return Error(SE_INTERNAL, message);
   }
 }
 

@@ -1,4 +1,4 @@
-// One OpenCL device: its queue, its memory, its programs. Everything on it runs in the order in which it was asked for.
+// One OpenCL device: its queue, its memory, its programs. Everything runs in the order in which it was queued.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 namespace se::cl {
 
 struct Buffer : GpuBuffer<Mem *> {
-  Mem *image = nullptr;  // the same memory as texels, once a kernel has asked for it
+  Mem *image = nullptr;  // the same memory as texels, once a kernel has needed it
 };
 
 // A texel is four words of 32 bits.
@@ -19,23 +19,23 @@ constexpr size_t kTexelBytes = 16;
 
 class Device final : public GpuDevice<Buffer> {
  public:
-  // The GPU that is found first; other processors (PoCL) where there is none. UNSUPPORTED if OpenCL is missing or
-  // finds nothing, LOAD_FAILED if the device cannot be opened; tried again at the next call then.
+  // The first GPU; without one, other processors (PoCL). UNSUPPORTED if OpenCL is missing or finds nothing, LOAD_FAILED
+  // if the device cannot be opened; the next call tries again.
   static Device &open();
 
   const std::string &platform() const { return platform_; }
   bool computes_half() const { return computes_half_; }
   bool is_unified() const { return is_unified_; }
   uint64_t largest_buffer_bytes() const { return largest_buffer_bytes_; }
-  // What an image over a buffer may hold; 0 where there are no images.
+  // The most texels of an image over a buffer; 0 without support for images.
   uint64_t largest_image_texels() const { return largest_image_texels_; }
   Context *context() const { return context_; }
   DeviceId *id() const { return id_; }
 
-  // Memory, from the pool where a buffer of this size is free. OOM_VRAM when the device has none left or makes no
+  // Memory, from the pool if a buffer of this size is free. OOM_VRAM if the device has none left or does not support a
   // buffer of this size.
   Buffer *allocate(size_t bytes);
-  // Gives what lies in the pool back to the device.
+  // Frees the buffers in the pool.
   void trim() noexcept;
 
   // `write` returns as soon as `from` may be changed, `read` when everything queued before is done.
@@ -45,7 +45,7 @@ class Device final : public GpuDevice<Buffer> {
   void fill_with_zeros(Buffer &buffer);
   void finish();
 
-  // The buffer's memory as an image of texels, made once; null where the device makes none of it, and `why` says so.
+  // The buffer's memory as an image of texels, made once; null if the device cannot, with the reason in `why`.
   Mem *image_of(Buffer &buffer, std::string &why);
 
   void launch(Kernel *kernel, const std::string &name, unsigned dimensions, const size_t *global, const size_t *local);
@@ -53,7 +53,7 @@ class Device final : public GpuDevice<Buffer> {
   // Measures every kernel from now on, one at a time: slower, and only for that.
   void profile(bool on);
 
-  // The failure for a status of a call; remembers a lost device, which serves no more.
+  // The Error for the status of a call; remembers a lost device, which is unusable from then on.
   Error failure(const char *what, Int code);
 
  private:

@@ -1,4 +1,4 @@
-// The kernels of one compiled model on an OpenCL device, and how those get their weights that read them as textures.
+// The kernels of one compiled model on an OpenCL device, including the textures of those that read weights as images.
 #pragma once
 
 #include <map>
@@ -21,21 +21,21 @@ class KernelSet {
   KernelSet(const KernelSet &) = delete;
   KernelSet &operator=(const KernelSet &) = delete;
 
-  // Queues one run of `groups` groups of `threads` threads, along three axes. MODEL_CORRUPT for a kernel that is not
-  // there; else as Device::launch.
+  // Queues one run of `groups` groups of `threads` threads, along three axes. MODEL_CORRUPT for an unknown kernel;
+  // otherwise as Device::launch.
   void run(const std::string &name, const std::vector<GpuArgument> &arguments, const size_t *groups,
            const size_t *threads);
 
  private:
-  // Fills in the images that the kernel reads. False where one cannot be had: it reads buffers from then on.
+  // Fills in the images that the kernel reads. False if one cannot be made: the kernel reads buffers from then on.
   bool take_images(const std::string &name, const std::vector<GpuArgument> &arguments, std::vector<Mem *> &images);
 
   Device &device_;
-  const std::string &source_;
-  // Per kernel the places of the arguments that it reads as textures.
+  const GpuCodeParts &parts_;
+  // Per kernel the indices of the arguments that it reads as textures.
   std::map<std::string, std::vector<size_t>> textures_;
   BuiltProgram usual_;
-  // The same source without textures, and the kernels that are taken from there.
+  // The same source without textures, and the kernels that use it.
   std::unique_ptr<BuiltProgram> buffers_only_;
   std::set<std::string> read_buffers_;
   std::mutex mutex_;

@@ -16,7 +16,7 @@ struct OpenclTraits {
   using Programs = cl::KernelSet;
 };
 
-// Whether TVM's runtime took the device from this library: no other copy of it in the process came first.
+// Whether TVM's runtime uses this library's device: no other copy of it in the process registered first.
 bool opencl_is_ours();
 
 }  // namespace se

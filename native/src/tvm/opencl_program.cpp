@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kLargestBinary = 64 << 20;
 constexpr char kMagic[] = "sphere-edge OpenCL binary 1\n";
 
-// Everything that a binary depends on; it stands at the head of the file.
+// Everything that a binary depends on; the file begins with it.
 std::string key_of(const Device &device, const std::string &source, const std::string &options) {
   return device.platform() + "\n" + device.name() + "\n" + device.driver() + "\n" + options + "\n" +
          std::to_string(source.size()) + " " + hexadecimal(fnv1a(source)) + "\n";
@@ -65,10 +65,11 @@ std::string binary_of(Program *program) {
 
 }  // namespace
 
-BuiltProgram::BuiltProgram(Device &device, const std::string &source, const std::string &options)
+BuiltProgram::BuiltProgram(Device &device, const GpuCodeParts &parts, const std::string &options)
     : device_(device), options_(options) {
+  const std::string &source = parts.code;
   const std::string key = key_of(device, source, options);
-  const fs::path folder = gpu_cache_folder("opencl");
+  const fs::path &folder = parts.cache_folder;
   const fs::path path = folder / (hexadecimal(fnv1a(key)) + ".bin");
   Int code = kSuccess;
   if (const std::string binary = folder.empty() ? "" : read_cached(path, key); !binary.empty()) {
@@ -84,7 +85,7 @@ BuiltProgram::BuiltProgram(Device &device, const std::string &source, const std:
   const char *text = source.data();
   const size_t bytes = source.size();
   program_ = api().CreateProgramWithSource(device.context(), 1, &text, &bytes, &code);
-  if (code != kSuccess) throw device.failure("cannot take the kernels", code);
+  if (code != kSuccess) throw device.failure("does not accept the kernels", code);
   std::string log;
   if (!build(program_, &log)) {
     api().ReleaseProgram(program_);

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "tvm/gpu_code.h"
 #include "tvm/opencl_device.h"
 
 namespace se::cl {
@@ -11,13 +12,13 @@ namespace se::cl {
 // Used by one thread at a time.
 class BuiltProgram {
  public:
-  // `options` as the compiler takes them. LOAD_FAILED with its words when the driver refuses the source.
-  BuiltProgram(Device &device, const std::string &source, const std::string &options);
+  // `options` as the compiler takes them. LOAD_FAILED with its message if the driver rejects the source.
+  BuiltProgram(Device &device, const GpuCodeParts &parts, const std::string &options);
   ~BuiltProgram();
   BuiltProgram(const BuiltProgram &) = delete;
   BuiltProgram &operator=(const BuiltProgram &) = delete;
 
-  // MODEL_CORRUPT for a kernel that is not there.
+  // MODEL_CORRUPT for an unknown kernel.
   Kernel *kernel(const std::string &name);
 
  private:

@@ -1,4 +1,4 @@
-// Runs a compiled module: loads it and its weights, holds its KV cache, computes tokens.
+// Runs a compiled module: loads the code and its weights, owns the KV cache, computes tokens.
 #include "tvm/tvm_engine.h"
 
 #include <algorithm>
@@ -37,22 +37,21 @@ TvmValue tuple_of(const std::vector<TvmValue> &values) {
 
 class TvmEngine : public Engine {
  public:
-  TvmEngine(const Bundle &bundle, uint32_t context_tokens, int threads, const std::string &backend,
-            bool measure_kernels);
+  TvmEngine(const Bundle &bundle, const EngineOptions &options, const std::string &backend);
 
   const EngineFacts &facts() const override { return facts_; }
   void explain(const std::string &reason) override { facts_.backend_reason = reason; }
   std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
                                  const Interrupt &interrupt) override;
   std::span<const float> score(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt) override;
-  // One call has one rotation, so a text that is scored is cut where the other one begins.
+  // A call has one rotation, so the tokens to score are cut where the other one begins.
   uint32_t score_tokens(uint32_t position) const override {
     return rope_ ? std::min(score_tokens_, rope_->tokens_from(position)) : score_tokens_;
   }
   // Rows after `position` are overwritten before they are read.
   uint32_t rewind(uint32_t position) override { return position; }
-  void watch(KernelReceiver receiver) override;
-  std::vector<KernelSeconds> kernel_seconds() override { return place_->kernel_seconds(); }
+  void set_trace(TraceCallback callback) override;
+  std::vector<KernelSeconds> kernel_seconds() override { return device_->kernel_seconds(); }
 
  private:
   void load_weights(const Bundle &bundle);
@@ -67,10 +66,10 @@ class TvmEngine : public Engine {
   TvmValue run(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position);
 
   EngineFacts facts_;
-  // Outlives all tensors that lie there.
-  std::unique_ptr<TvmPlace> place_;
-  KernelReceiver watcher_;
-  bool is_watched_ = false;
+  // Outlives all tensors in its memory.
+  std::unique_ptr<DeviceBackend> device_;
+  TraceCallback trace_;
+  bool has_instrument_ = false;
   ThreadPool pool_;
   uint32_t prefill_tokens_;
   uint32_t score_tokens_;
@@ -82,37 +81,40 @@ class TvmEngine : public Engine {
   TvmValue cache_;
   TvmValue logits_;
 
-  // Of models whose rotation depends on the length of the text, with the parameters for longer ones.
+  // For models whose rotation depends on the length of the text, with the parameters for longer texts.
   std::optional<RopeHistory> rope_;
   TvmValue parameters_beyond_;
 };
 
-std::unique_ptr<TvmPlace> place_for(const Bundle &bundle, const std::string &backend) {
-  if (backend == "cpu") return cpu_place();
-  if (backend == "opencl") return opencl_place(bundle.compiled->gpu->half);
-  if (backend == "cuda") return cuda_place();
+std::unique_ptr<DeviceBackend> backend_for(const Bundle &bundle, const std::string &backend) {
+  if (backend == "cpu") return cpu_backend();
+  if (backend == "opencl") return opencl_backend(bundle.compiled->gpu->half);
+  if (backend == "cuda") return cuda_backend();
 #if defined(__APPLE__)
-  if (backend == "metal") return metal_place();
+  if (backend == "metal") return metal_backend();
 #endif
   throw Error(SE_UNSUPPORTED, "this build of the runtime has no backend " + ticked(backend));
 }
 
-TvmEngine::TvmEngine(const Bundle &bundle, uint32_t context_tokens, int threads, const std::string &backend,
-                     bool measure_kernels)
-    : pool_(threads), prefill_tokens_(bundle.compiled->prefill_tokens), score_tokens_(bundle.compiled->score_tokens) {
+TvmEngine::TvmEngine(const Bundle &bundle, const EngineOptions &options, const std::string &backend)
+    : pool_(options.threads),
+      prefill_tokens_(bundle.compiled->prefill_tokens),
+      score_tokens_(bundle.compiled->score_tokens) {
   bundle.require_code(backend);
-  place_ = place_for(bundle, backend);
-  facts_ = {"tvm", backend, bundle.family, bundle.quantization, bundle.vocab_size, context_tokens, threads, 0, 0};
-  facts_.device = place_->device_name();
+  device_ = backend_for(bundle, backend);
+  facts_ = {
+      "tvm", backend, bundle.family, bundle.quantization, bundle.vocab_size, options.context_tokens, options.threads,
+      0,     0};
+  facts_.device = device_->device_name();
   load_weights(bundle);
   allocate_cache(bundle);
   load_functions(bundle);
   if (backend == "cpu") return;
-  // Drivers compile kernels when they are first used, and only then say that they cannot.
+  // Drivers compile kernels at their first use, and only then report that they cannot.
   const int32_t tokens[] = {0, 0};
   call(decode_, std::span(tokens).first(1), 0, 1, Interrupt());
   call(prefill_, std::span(tokens).first(std::min(2U, prefill_tokens_)), 0, 1, Interrupt());
-  if (measure_kernels) place_->measure_kernels(true);
+  if (options.measure_kernels) device_->measure_kernels(true);
 }
 
 void TvmEngine::load_weights(const Bundle &bundle) {
@@ -127,12 +129,12 @@ void TvmEngine::load_weights(const Bundle &bundle) {
     const int64_t numbers = layer.kv_heads * (layer.key_dim + layer.value_dim);
     facts_.kv_cache_bytes += static_cast<uint64_t>(numbers) * facts_.context_tokens * kv_bytes(bundle);
   }
-  place_->require(facts_.weights_bytes, facts_.kv_cache_bytes, facts_.context_tokens);
+  device_->require(facts_.weights_bytes, facts_.kv_cache_bytes, facts_.context_tokens);
   std::vector<TvmValue> parameters;
   for (const std::string &name : bundle.compiled->parameters) {
     const WeightTensor &tensor = weights->tensor(name);
     const auto bytes = tensor.bytes;
-    parameters.push_back(place_->tensor(bytes.data(), bytes.size(), dtype_of(tensor), tensor.shape, weights));
+    parameters.push_back(device_->tensor(bytes.data(), bytes.size(), dtype_of(tensor), tensor.shape, weights));
   }
   parameters_ = tuple_of(parameters);
   const CompiledText &compiled = *bundle.compiled;
@@ -146,10 +148,10 @@ void TvmEngine::load_rope_switch(const RopeSwitch &rope, const std::vector<std::
   const WeightTensor &beyond = weights->tensor(rope.beyond);
   const WeightTensor &usual = weights->tensor(rope.parameter);
   if (beyond.shape != usual.shape || beyond.dtype != usual.dtype) {
-    throw Error(SE_MODEL_CORRUPT, ticked(rope.beyond) + " is not like " + ticked(rope.parameter));
+    throw Error(SE_MODEL_CORRUPT, ticked(rope.beyond) + " has another shape or type than " + ticked(rope.parameter));
   }
   parameters[static_cast<size_t>(found - names.begin())] =
-      place_->tensor(beyond.bytes.data(), beyond.bytes.size(), dtype_of(beyond), beyond.shape, weights);
+      device_->tensor(beyond.bytes.data(), beyond.bytes.size(), dtype_of(beyond), beyond.shape, weights);
   parameters_beyond_ = tuple_of(parameters);
   rope_.emplace(rope.tokens);
 }
@@ -162,7 +164,7 @@ void TvmEngine::allocate_cache(const Bundle &bundle) {
     for (const int64_t width : {layer.key_dim, layer.value_dim}) {
       const size_t bytes = static_cast<size_t>(layer.kv_heads * context * width) * each;
       const DLDataType dtype = {kDLFloat, static_cast<uint8_t>(8 * each), 1};
-      tensors.push_back(place_->zeros(bytes, dtype, {layer.kv_heads, context, width}));
+      tensors.push_back(device_->zeros(bytes, dtype, {layer.kv_heads, context, width}));
     }
   }
   cache_ = tuple_of(tensors);
@@ -171,28 +173,28 @@ void TvmEngine::allocate_cache(const Bundle &bundle) {
 void TvmEngine::load_functions(const Bundle &bundle) {
   const TvmValue loaded = compiled_code(bundle, facts_.backend);
   machine_ = tvm_function(loaded, "vm_load_executable").call({}, SE_LOAD_FAILED);
-  const DLDevice device = place_->device();
-  std::vector<TvmValue> places;
-  const auto add = [&](DLDevice where, int64_t allocator) {
-    for (const int64_t number : {static_cast<int64_t>(where.device_type), int64_t{where.device_id}, allocator}) {
-      places.emplace_back(number);
+  const DLDevice device = device_->device();
+  std::vector<TvmValue> devices;
+  const auto add = [&](DLDevice one, int64_t allocator) {
+    for (const int64_t number : {static_cast<int64_t>(one.device_type), int64_t{one.device_id}, allocator}) {
+      devices.emplace_back(number);
     }
   };
-  add(device, place_->allocator());
-  // Shapes are worked out on the CPU.
-  if (device.device_type != kDLCPU) add({kDLCPU, 0}, cpu_place()->allocator());
-  tvm_function(machine_, "vm_initialization").call(std::span<const TvmValue>(places), SE_LOAD_FAILED);
+  add(device, device_->allocator());
+  // Shapes are computed on the CPU.
+  if (device.device_type != kDLCPU) add({kDLCPU, 0}, cpu_backend()->allocator());
+  tvm_function(machine_, "vm_initialization").call(std::span<const TvmValue>(devices), SE_LOAD_FAILED);
   prefill_ = tvm_function(machine_, "prefill");
   decode_ = tvm_function(machine_, "decode");
   score_ = tvm_function(machine_, "score");
 }
 
-void TvmEngine::watch(KernelReceiver receiver) {
-  watcher_ = std::move(receiver);
-  // An instrument slows every call down and cannot be taken out again, so it comes with the first watcher.
-  if (is_watched_ || !watcher_) return;
-  tvm_function(machine_, "set_instrument").call({kernel_instrument(&watcher_, place_.get())}, SE_INTERNAL);
-  is_watched_ = true;
+void TvmEngine::set_trace(TraceCallback callback) {
+  trace_ = std::move(callback);
+  // An instrument slows every call down and cannot be removed, so it is set with the first trace callback.
+  if (has_instrument_ || !trace_) return;
+  tvm_function(machine_, "set_instrument").call({kernel_instrument(&trace_, device_.get())}, SE_INTERNAL);
+  has_instrument_ = true;
 }
 
 TvmValue TvmEngine::run(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position) {
@@ -202,8 +204,8 @@ TvmValue TvmEngine::run(const TvmValue &function, std::span<const int32_t> token
   *static_cast<int32_t *>(where.get()) = static_cast<int32_t>(position);
   const DLDataType int32 = {kDLInt, 32, 1};
   const auto count = static_cast<int64_t>(tokens.size());
-  const TvmValue token_ids = place_->tensor(ids.get(), tokens.size_bytes(), int32, {count}, ids);
-  const TvmValue first = place_->tensor(where.get(), sizeof(int32_t), int32, {1}, where);
+  const TvmValue token_ids = device_->tensor(ids.get(), tokens.size_bytes(), int32, {count}, ids);
+  const TvmValue first = device_->tensor(where.get(), sizeof(int32_t), int32, {1}, where);
   return function.call({token_ids, first, cache_, rope_ && rope_->is_beyond() ? parameters_beyond_ : parameters_},
                        SE_INTERNAL);
 }
@@ -223,27 +225,27 @@ void TvmEngine::choose_rope(std::span<const int32_t> tokens, uint32_t position, 
 std::span<const float> TvmEngine::call(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position,
                                        size_t rows, const Interrupt &interrupt) {
   interrupt.check();
-  place_->take_failure();
+  device_->take_failure();
   {
     const LoopScope scope(pool_, interrupt);
     try {
       logits_ = run(function, tokens, position);
     } catch (const Error &) {
-      // An interrupt ends the call as a failed loop; its own status is the one to tell.
+      // An interrupt makes a loop fail; the status to report is the interrupt's.
       interrupt.check();
-      if (const auto failure = place_->take_failure()) throw Error(*failure);
+      if (const auto failure = device_->take_failure()) throw Error(*failure);
       throw;
     }
   }
   const bool is_tensor = logits_.is(kTVMFFITensor);
   const DLTensor *tensor = is_tensor ? &logits_.tensor() : nullptr;
-  const bool as_agreed = is_tensor && tensor->ndim == 2 && tensor->shape[0] == static_cast<int64_t>(rows) &&
+  const bool is_logits = is_tensor && tensor->ndim == 2 && tensor->shape[0] == static_cast<int64_t>(rows) &&
                          tensor->shape[1] == static_cast<int64_t>(facts_.vocab_size) &&
                          tensor->dtype.code == kDLFloat && tensor->dtype.bits == 32;
-  if (!as_agreed) throw Error(SE_MODEL_CORRUPT, "the compiled model returned something else than logits");
+  if (!is_logits) throw Error(SE_MODEL_CORRUPT, "the compiled model did not return logits");
   const size_t numbers = rows * facts_.vocab_size;
-  const void *content = place_->content(*tensor, numbers * sizeof(float));
-  if (const auto failure = place_->take_failure()) throw Error(*failure);
+  const void *content = device_->content(*tensor, numbers * sizeof(float));
+  if (const auto failure = device_->take_failure()) throw Error(*failure);
   return {static_cast<const float *>(content), numbers};
 }
 
@@ -271,12 +273,10 @@ std::span<const float> TvmEngine::score(std::span<const int32_t> tokens, uint32_
 
 }  // namespace
 
-void use_cache_folder(const std::string &folder) { set_gpu_cache_folder(folder); }
-
-std::unique_ptr<Engine> make_tvm_engine(const Bundle &bundle, uint32_t context_tokens, int threads,
-                                        const TvmChoice &choice) {
-  return open_on_first_backend(&bundle, choice.backend, [&](const std::string &backend) {
-    return std::make_unique<TvmEngine>(bundle, context_tokens, threads, backend, choice.measure_kernels);
+std::unique_ptr<Engine> make_tvm_engine(const Bundle &bundle, const EngineOptions &options) {
+  const GpuCacheScope scope(options.cache_folder);
+  return open_on_first_backend(&bundle, options.backend, [&](const std::string &backend) {
+    return std::make_unique<TvmEngine>(bundle, options, backend);
   });
 }
 

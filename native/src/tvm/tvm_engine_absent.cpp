@@ -1,13 +1,12 @@
-// Stands in for the tvm engine in builds without TVM's headers (SE_TVM_DIR empty).
+// Replaces tvm_engine.cpp in builds without TVM.
 #include "base/status.h"
 #include "tvm/tvm_engine.h"
 
 namespace se {
 
-void use_cache_folder(const std::string &) {}
-
-std::unique_ptr<Engine> make_tvm_engine(const Bundle &, uint32_t, int, const TvmChoice &) {
-  throw Error(SE_UNSUPPORTED, "this build of the runtime has no tvm engine", "package the model as GGUF");
+std::unique_ptr<Engine> make_tvm_engine(const Bundle &, const EngineOptions &) {
+  throw Error(SE_UNSUPPORTED, "this runtime was built without the engine for compiled models",
+              "build it with TVM, or package the model as GGUF");
 }
 
 }  // namespace se

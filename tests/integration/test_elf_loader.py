@@ -35,7 +35,7 @@ def loader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("loader") / "loader"
     native = resources.folder("native")
     sources = [
-        Path(__file__).with_name("model_image_main.cpp"),
+        Path(__file__).with_name("elf_loader_main.cpp"),
         native / "src/tvm/elf_loader.cpp",
     ]
     include = Path(tvm_ffi.__file__).parent / "include"

@@ -1,4 +1,4 @@
-// What the runner can do: one function per verb, each returning what `--json` prints.
+// The runner's subcommands: one function each, which prints its result.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace runner {
 
-struct Verb {
+struct Command {
   std::string name;
   std::string words;
   std::string help;
@@ -25,13 +25,13 @@ void run_bench(const Arguments &arguments);
 void run_certify(const Arguments &arguments);
 void run_score(const Arguments &arguments);
 void run_transcribe(const Arguments &arguments);
-void run_imagine(const Arguments &arguments);
+void run_generate_image(const Arguments &arguments);
 void run_info(const Arguments &arguments);
 
-// Opens the model that the first word names, with --threads and --context.
+// Opens the model given by the first argument, with --threads, --context and --backend.
 Model open_model(const Arguments &arguments);
 
-// A file's content, or standard input for "-".
+// The content of a file, or of standard input for "-".
 std::string read_input(const std::string &path);
 
 void print_json(const Json &value);

@@ -1,6 +1,6 @@
-// Takes the place of stable-diffusion.cpp's tokenizers/vocab/vocab.cpp (130 MB of source text), and of its readers of
-// PyTorch's pickles, which have no place in a runtime.
-#include "engines/diffusion_tables.h"
+// Replaces stable-diffusion.cpp's tokenizers/vocab/vocab.cpp (130 MB of source text), and its readers of PyTorch's
+// pickles, which do not belong in a runtime.
+#include "engines/diffusion_tokenizer_files.h"
 
 #include <vector>
 
@@ -14,11 +14,11 @@
 namespace se {
 namespace {
 
-constexpr uint64_t kLargestTable = 64 << 20;
+constexpr uint64_t kLargestFile = 64 << 20;
 
 thread_local const std::map<std::string, std::filesystem::path> *current = nullptr;
 
-// The tokenizers trust their tables and index by what stands in them, so it has to be these very ones.
+// The tokenizers index by what these files contain without checking it, so only the known files are accepted.
 const std::map<std::string, std::string> kSha256 = {
     {"clip_merges", "9fd691f7c8039210e0fced15865466c65820d09b63988b0174bfe25de299051a"},
     {"t5_json", "fe2ebbbbde2985be723e0ce18217853e4020c5e9d35bd07be2c27ab9d3ead57a"},
@@ -27,15 +27,15 @@ const std::map<std::string, std::string> kSha256 = {
     {"mistral_vocab", "4e4dff59cfaa56c8ed81da3bfade724bc6ca3b3f88f1e7390afb25075454dd4e"},
 };
 
-std::string table(const std::string &name) {
+std::string tokenizer_file(const std::string &name) {
   if (current == nullptr) throw Error(SE_INTERNAL, "no model is being opened");
   const auto found = current->find(name);
   if (found == current->end()) {
-    throw Error(SE_MODEL_CORRUPT, "the bundle has no tokenizer table " + ticked(name), "package the model again");
+    throw Error(SE_MODEL_CORRUPT, "the bundle has no tokenizer file " + ticked(name), "package the model again");
   }
-  std::string content = read_file(found->second, kLargestTable);
+  std::string content = read_file(found->second, kLargestFile);
   if (sha256(content) != kSha256.at(name)) {
-    throw Error(SE_MODEL_CORRUPT, "the tokenizer table " + ticked(name) + " is not the one that this runtime knows",
+    throw Error(SE_MODEL_CORRUPT, "the tokenizer file " + ticked(name) + " is not the one that this runtime knows",
                 "package the model again");
   }
   return content;
@@ -43,16 +43,16 @@ std::string table(const std::string &name) {
 
 }  // namespace
 
-TokenizerTables::TokenizerTables(const std::map<std::string, std::filesystem::path> &files) { current = &files; }
-TokenizerTables::~TokenizerTables() { current = nullptr; }
+TokenizerFiles::TokenizerFiles(const std::map<std::string, std::filesystem::path> &files) { current = &files; }
+TokenizerFiles::~TokenizerFiles() { current = nullptr; }
 
 }  // namespace se
 
-std::string load_clip_merges() { return se::table("clip_merges"); }
-std::string load_qwen2_merges() { return se::table("qwen2_merges"); }
-std::string load_mistral_merges() { return se::table("mistral_merges"); }
-std::string load_mistral_vocab_json() { return se::table("mistral_vocab"); }
-std::string load_t5_tokenizer_json() { return se::table("t5_json"); }
+std::string load_clip_merges() { return se::tokenizer_file("clip_merges"); }
+std::string load_qwen2_merges() { return se::tokenizer_file("qwen2_merges"); }
+std::string load_mistral_merges() { return se::tokenizer_file("mistral_merges"); }
+std::string load_mistral_vocab_json() { return se::tokenizer_file("mistral_vocab"); }
+std::string load_t5_tokenizer_json() { return se::tokenizer_file("t5_json"); }
 std::string load_umt5_tokenizer_json() { return std::string(); }
 
 bool is_torch_zip_file(const std::string &) { return false; }

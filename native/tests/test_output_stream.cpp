@@ -1,27 +1,28 @@
-// Tests of the way out: UTF-8 in pieces of bytes, and stop strings that span pieces.
+// Tests of OutputStream: UTF-8 in pieces of bytes, and stop strings that span pieces.
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "base/utf8.h"
 #include "check.h"
 #include "text/output_stream.h"
 
 namespace {
 
-// Feeds `bytes` in pieces of `size` bytes and returns everything that came out.
+// Adds `bytes` in pieces of `size` bytes and returns all output.
 std::string through(const std::string &bytes, size_t size, const std::vector<std::string> &stops) {
   std::string out;
-  se::Answer answer(stops, [&](std::string_view piece) {
+  se::OutputStream output(stops, [&](std::string_view piece) {
     CHECK(!piece.empty());
     CHECK(se::to_utf8(piece) == piece);
     out += piece;
     return true;
   });
   for (size_t i = 0; i < bytes.size(); i += size) {
-    if (!answer.add(bytes.substr(i, size))) return out;
+    if (!output.add(bytes.substr(i, size))) return out;
   }
-  answer.finish();
+  output.finish();
   return out;
 }
 
@@ -52,7 +53,7 @@ void wrong_bytes_become_replacements() {
   }
 }
 
-void the_first_stop_string_ends_the_answer() {
+void the_first_stop_string_ends_the_output() {
   for (size_t size = 1; size <= 20; ++size) {
     CHECK(through("one two three four", size, {"three"}) == "one two ");
     CHECK(through("one two three four", size, {"four", "two"}) == "one ");
@@ -63,15 +64,25 @@ void the_first_stop_string_ends_the_answer() {
   }
 }
 
-void a_refusal_is_remembered() {
+bool is_cancelled(const se::OutputStream &output) {
+  try {
+    output.check();
+  } catch (const se::Error &error) {
+    return error.status == SE_CANCELLED;
+  }
+  return false;
+}
+
+void a_cancelled_stream_stays_cancelled() {
   int calls = 0;
-  se::Answer answer({}, [&](std::string_view) { return ++calls < 2; });
-  answer.add("one");
-  CHECK(!answer.refused());
-  answer.add("two");
-  CHECK(answer.refused());
-  answer.add("three");
+  se::OutputStream output({}, [&](std::string_view) { return ++calls < 2; });
+  output.add("one");
+  output.check();
+  output.add("two");
+  CHECK(is_cancelled(output));
+  output.add("three");
   CHECK(calls == 2);
+  CHECK(is_cancelled(output));
 }
 
 }  // namespace
@@ -79,8 +90,8 @@ void a_refusal_is_remembered() {
 int main() {
   characters_stay_whole();
   wrong_bytes_become_replacements();
-  the_first_stop_string_ends_the_answer();
-  a_refusal_is_remembered();
-  std::puts("answer: passed");
+  the_first_stop_string_ends_the_output();
+  a_cancelled_stream_stays_cancelled();
+  std::puts("output stream: passed");
   return 0;
 }
