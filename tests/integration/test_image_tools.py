@@ -24,7 +24,8 @@ def test_the_runner_generates_what_python_does(image_bundle: Path, tmp_path: Pat
         generated = image.generate("a fox", width=SIDE, height=SIDE, steps=2, seed=5)[0]
         expected = generated.image.tobytes()
     runner = native.build_for("diffusion", targets.host()).runner
-    words = [runner, "generate-image", image_bundle, "a fox", "--output", tmp_path / "fox.png", "--json"]
+    file = tmp_path / "fox.png"
+    words = [runner, "generate-image", image_bundle, "a fox", "--output", file, "--json"]
     size = ["--width", "64", "--height", "64", "--steps", "2", "--seed", "5"]
     output = json.loads(run([*words, *size], timeout_s=300).stdout)
     with Image.open(output["images"][0]["path"]) as read:

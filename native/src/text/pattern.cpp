@@ -1,4 +1,5 @@
-// Compiles expressions to a small program and runs it with backtracking, in bounded time.
+// Compiles expressions to a small program and runs it with backtracking, with limits on size, time and memory
+// (docs/decisions/0008-own-pattern-engine.md).
 #include "text/pattern.h"
 
 #include <algorithm>
@@ -12,8 +13,10 @@ constexpr size_t kWithoutEnd = SIZE_MAX;
 constexpr size_t kMostRepeats = 64;
 constexpr size_t kMostGroups = 32;
 constexpr size_t kMostInstructions = 1 << 14;
-// For each character of a text; honest expressions take a few dozen.
+// For each character of a text; expressions of real tokenizers take a few dozen.
 constexpr size_t kStepsPerCharacter = 1 << 12;
+// Positions to go back to, 24 bytes each; expressions of real tokenizers need a few at a time.
+constexpr size_t kMostChoices = 1 << 21;
 constexpr const char *kHint = "a GGUF of the model brings its own tokenizer";
 
 }  // namespace
@@ -213,7 +216,7 @@ class PatternParser {
     return set;
   }
 
-  // A character of a set; nothing where it was a whole class, which is added.
+  // A character of a set; nothing if it was a class, which is added to the set.
   std::optional<char32_t> member(CharacterSet &set) {
     if (take(U"\\")) return escaped(set, true);
     return next();
@@ -290,9 +293,9 @@ Pattern::Pattern(std::string_view expression) : expression_(expression) {
 std::vector<size_t> Pattern::ends(std::u32string_view text) const {
   std::vector<size_t> found;
   size_t begin = 0;
-  size_t steps = (text.size() + 1) * kStepsPerCharacter;
+  Run run{text, (text.size() + 1) * kStepsPerCharacter, 0};
   for (size_t at = 0; at < text.size();) {
-    const std::optional<size_t> end = match(text, at, 0, steps);
+    const std::optional<size_t> end = match(run, at, 0);
     if (!end || *end == at) {
       ++at;
       continue;
@@ -305,19 +308,27 @@ std::vector<size_t> Pattern::ends(std::u32string_view text) const {
   return found;
 }
 
-std::optional<size_t> Pattern::match(std::u32string_view text, size_t begin, size_t program, size_t &steps) const {
-  // Where to go on when what was chosen leads nowhere: at `next` with `at` characters read, or fewer down to `least`.
+void Pattern::refuse(const char *problem) const {
+  throw Error(
+      SE_UNSUPPORTED,
+      "the tokenizer's expression " + ticked(expression_.substr(0, 200)) + " takes too " + problem + " on this text",
+      kHint);
+}
+
+std::optional<size_t> Pattern::match(Run &run, size_t begin, size_t program) const {
+  // Where to continue after a mismatch: at `next` with `at` characters read, or fewer down to `least`.
   struct Choice {
     size_t next, at, least;
   };
   std::vector<Choice> choices;
+  const auto choose = [&](Choice choice) {
+    if (++run.choices > kMostChoices) refuse("much memory");
+    choices.push_back(choice);
+  };
+  const std::u32string_view text = run.text;
   size_t next = program, at = begin;
   for (;;) {
-    if (steps-- == 0) {
-      throw Error(SE_UNSUPPORTED,
-                  "the tokenizer's expression " + ticked(expression_.substr(0, 200)) + " takes too long on this text",
-                  kHint);
-    }
+    if (run.steps-- == 0) refuse("long");
     const Instruction &now = program_[next];
     const size_t target = next + static_cast<size_t>(static_cast<ptrdiff_t>(now.target));
     bool fits = true;
@@ -328,15 +339,15 @@ std::optional<size_t> Pattern::match(std::u32string_view text, size_t begin, siz
         const size_t most = now.most > text.size() - at ? text.size() : at + now.most;
         size_t end = at;
         while (end < most && set.has(text[end])) ++end;
-        steps -= std::min(steps, end - at);
+        run.steps -= std::min(run.steps, end - at);
         fits = end >= least;
-        if (fits && end > least) choices.push_back({next + 1, end - 1, least});
+        if (fits && end > least) choose({next + 1, end - 1, least});
         at = end;
         ++next;
         break;
       }
       case Operation::split:
-        choices.push_back({target, at, at});
+        choose({target, at, at});
         ++next;
         break;
       case Operation::jump:
@@ -344,11 +355,11 @@ std::optional<size_t> Pattern::match(std::u32string_view text, size_t begin, siz
         break;
       case Operation::look:
       case Operation::look_not:
-        fits = match(text, at, next + 1, steps).has_value() == (now.operation == Operation::look);
+        fits = match(run, at, next + 1).has_value() == (now.operation == Operation::look);
         next = target;
         break;
       case Operation::atomic: {
-        const std::optional<size_t> end = match(text, at, next + 1, steps);
+        const std::optional<size_t> end = match(run, at, next + 1);
         fits = end.has_value();
         at = end.value_or(at);
         next = target;
@@ -359,6 +370,7 @@ std::optional<size_t> Pattern::match(std::u32string_view text, size_t begin, siz
         ++next;
         break;
       case Operation::done:
+        run.choices -= choices.size();
         return at;
     }
     if (fits) continue;
@@ -370,6 +382,7 @@ std::optional<size_t> Pattern::match(std::u32string_view text, size_t begin, siz
       --choice.at;
     } else {
       choices.pop_back();
+      --run.choices;
     }
   }
 }

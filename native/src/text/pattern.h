@@ -1,4 +1,4 @@
-// Regular expressions by which tokenizers cut text, read and matched as Oniguruma does in the `tokenizers` library.
+// Regular expressions with which tokenizers split text, matched as Oniguruma does in the `tokenizers` library.
 #pragma once
 
 #include <cstddef>
@@ -26,10 +26,10 @@ struct CharacterSet {
 
 class Pattern {
  public:
-  // UNSUPPORTED, with the expression, where it has something that is not known here.
+  // UNSUPPORTED, with the expression, if it has something that is not known here.
   explicit Pattern(std::string_view expression);
 
-  // The ends of all pieces of `text`: each match is one, and so is what lies between two matches.
+  // The ends of all pieces of `text`: the matches and what lies between them. UNSUPPORTED: over a limit.
   std::vector<size_t> ends(std::u32string_view text) const;
 
  private:
@@ -44,7 +44,15 @@ class Pattern {
     size_t least = 0, most = 0;
   };
 
-  std::optional<size_t> match(std::u32string_view text, size_t begin, size_t program, size_t &steps) const;
+  // What matching a text may still use: steps, and how many choices exist now.
+  struct Run {
+    std::u32string_view text;
+    size_t steps;
+    size_t choices;
+  };
+
+  std::optional<size_t> match(Run &run, size_t begin, size_t program) const;
+  [[noreturn]] void refuse(const char *problem) const;
 
   std::string expression_;
   std::vector<CharacterSet> sets_;
