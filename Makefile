@@ -21,7 +21,7 @@ setup: $(VENV)/installed ## install into .venv, nothing else
 
 test: $(VENV)/installed-dev ## lint, then the tests; lists what was skipped here, and left out as unchanged
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --record-groups
 
 test-all: $(VENV)/installed-dev ## lint, then every test; make test-NAME: the group NAME of tests/groups.py
 	@$(MAKE) --no-print-directory lint

@@ -15,7 +15,7 @@ from tests import groups
 _SLOWEST = 5
 _GROUP = "group"
 _CPU = "cpu_s"
-_LEFT_OUT = "left_out"
+_COUNTS = "group_counts"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,8 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # With xdist the workers choose, and the process that started them hears what they did.
     if hasattr(config, "workerinput"):
         return
-    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
-    if config.option.record_groups and not whole:
+    option, whole = config.option, config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if option.record_groups and not (whole and not option.keyword):
         message = "--record-groups needs all tests of a group: leave out paths and -k"
         raise pytest.UsageError(message)
     config.pluginmanager.register(Report(config, chosen))
@@ -59,11 +59,14 @@ class Selection:
 
     def __init__(self, config: pytest.Config) -> None:
         self.left_out: Counter[str] = Counter()
+        self.chosen: Counter[str] = Counter()
         self._only: str | None = config.option.group
         self._unchanged: Collection[str] = ()
         if not (config.option.all_groups or self._only):
             record = groups.recorded(config.option.group_record)
-            self._unchanged = [n for n in groups.GROUPS if not groups.is_changed(n, record)]
+            self._unchanged = [
+                name for name, hash in groups.now().items() if record.get(name) == hash
+            ]
 
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
@@ -76,8 +79,8 @@ class Selection:
                 item.user_properties.append((_GROUP, name))
             runs = name not in self._unchanged if self._only is None else name == self._only
             (chosen if runs else others).append(item)
-            if not runs and name is not None and self._only is None:
-                self.left_out[name] += 1
+            if name is not None and (runs or self._only is None):
+                (self.chosen if runs else self.left_out)[name] += 1
         items[:] = chosen
         if others:
             config.hook.pytest_deselected(items=others)
@@ -85,7 +88,7 @@ class Selection:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
         if output is not None:
-            output[_LEFT_OUT] = dict(self.left_out)
+            output[_COUNTS] = dict(self.left_out), dict(self.chosen)
 
 
 class Clock:
@@ -116,7 +119,9 @@ class Report:
         self._record: Path | None = None
         if config.option.record_groups:
             self._record = config.option.group_record
-        self._left_out = chosen.left_out
+            # What is changed while the tests run was not tested.
+            self._hashes = groups.now()
+        self._left_out, self._chosen = chosen.left_out, chosen.chosen
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._cpu_seconds: defaultdict[str, float] = defaultdict(float)
         self._outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -124,12 +129,9 @@ class Report:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Every worker collects all tests, so each of them knows the whole."""
-        self._left_out.update(
-            {
-                name: count - self._left_out[name]
-                for name, count in getattr(node, "workeroutput", {}).get(_LEFT_OUT, {}).items()
-            }
-        )
+        counts = getattr(node, "workeroutput", {}).get(_COUNTS)
+        if counts is not None:
+            self._left_out, self._chosen = map(Counter, counts)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         path = report.location[0]
@@ -157,10 +159,18 @@ class Report:
             self._write_record(self._record, terminalreporter)
 
     def _write_record(self, path: Path, terminalreporter: pytest.TerminalReporter) -> None:
-        passed = [name for name, seen in self._outcomes.items() if set(seen) == {"passed"}]
-        groups.record(passed, path)
-        terminalreporter.section(f"recorded in {path.name}")
+        # A test whose worker died left no outcome.
+        passed = {
+            name: self._hashes[name]
+            for name, seen in self._outcomes.items()
+            if name in self._hashes and seen == {"passed": self._chosen[name]}
+        }
+        if passed:
+            groups.record(passed, path)
+        if self._chosen:
+            terminalreporter.section("groups that ran whole are recorded in tests/full_runs.json")
         for name, seen in sorted(self._outcomes.items()):
             told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(seen.items()))
-            outcome = "recorded" if name in passed else "not recorded"
-            terminalreporter.write_line(f"{name}: {told}: {outcome}")
+            outcome = "recorded, to be committed" if name in passed else "not recorded"
+            count = f"{name}: {self._chosen[name]} tests, {told}"
+            terminalreporter.write_line(f"{count}: {outcome}")

@@ -79,11 +79,20 @@ def test_what_has_not_changed_is_left_out_with_words(suite: Path, workers: tuple
 
 def test_only_groups_of_which_every_test_passed_are_recorded(suite: Path) -> None:
     said = run(suite, "--all-groups", "--record-groups", "--numprocesses", "2")
-    assert "musl: 2 passed: recorded" in said
-    assert "cuda: 1 skipped: not recorded" in said
-    assert "opencl: 1 failed: not recorded" in said
+    assert "musl: 2 tests, 2 passed: recorded" in said
+    assert "cuda: 1 tests, 1 skipped: not recorded" in said
+    assert "opencl: 1 tests, 1 failed: not recorded" in said
     record = json.loads((suite / "record.json").read_text())
     assert record == {"musl": groups.fingerprint(groups.GROUPS["musl"].inputs)}
+
+
+def test_a_group_of_which_a_test_ended_its_worker_is_not_recorded(suite: Path) -> None:
+    dies = "\n@pytest.mark.group('musl')\ndef test_dies(): import os; os._exit(3)\n"
+    (suite / "test_some.py").write_text(TESTS + dies)
+    assert "musl: 3 tests, 2 passed: not recorded" in run(
+        suite, "--record-groups", "--numprocesses", "2"
+    )
+    assert (suite / "record.json").read_text() == "{}"
 
 
 def test_a_part_of_a_group_is_never_recorded(suite: Path) -> None:
