@@ -90,8 +90,8 @@ def _nvrtc(architecture: str) -> ctypes.CDLL:
     Compatibility, "minor version compatibility"): what CUDA 12 can make also runs on JetPack 6.
     """
     number = int(architecture.removeprefix("sm_"))
-    places = (folder / name for name in _NVRTC for folder in _nvidia())
-    libraries = [place for place in places if place.is_file()]
+    candidates = (folder / name for name in _NVRTC for folder in _nvidia())
+    libraries = [path for path in candidates if path.is_file()]
     if not libraries:
         message = "compiling for CUDA needs NVRTC, which is not installed"
         raise UnsupportedError(message, hint=_EXTRA)
@@ -115,8 +115,8 @@ def _nvidia() -> list[Path]:
 
 def _wheel() -> Path:
     """The folder of NVIDIA's wheels for CUDA 13."""
-    for place in _nvidia():
-        folder = place / "cu13"
+    for root in _nvidia():
+        folder = root / "cu13"
         if (folder / "include" / "cuda_fp16.h").is_file():
             return folder
     message = "compiling for CUDA needs the headers of CUDA 13, which are not installed"

@@ -15,7 +15,7 @@ _REFUSAL = (
     '#error "Half precision floating point not supported by OpenCL implementation on your device." '
 )
 # TVM's own textures are images of floats that it lays out itself. These are images of the stored
-# words, over the buffer that they lie in; the runtime defines SE_BUFFERS where no image can be had
+# words, over the buffer that contains them; without images the runtime defines SE_BUFFERS
 # (native/src/tvm/opencl_kernels.cpp, which also knows an image by the word of its declaration).
 _TEXTURES = f"""#ifndef {TEXELS}
 #ifdef SE_BUFFERS

@@ -37,7 +37,7 @@ class Adapted:
         """Raises NotFoundError, UnsupportedError (another kind of adapter), ModelCorruptError.
 
         Everything in the adapter must belong to `base`: a part left out would be a
-        model that nobody trained.
+        model that was never trained.
         """
         if not (folder / CONFIG).is_file():
             message = f"there is no adapter in `{folder}`"

@@ -142,7 +142,7 @@ class ModelConfig:
         return isinstance(self._values.get(name), str)
 
     def unread(self) -> set[str]:
-        """Keys with a value that nobody has taken: what a family ignores may change the result.
+        """Keys with a value that was not read: what a family ignores may change the result.
 
         Those inside of a table for RoPE as `rope_scaling.key`.
         """
@@ -178,7 +178,7 @@ class ModelConfig:
         kind = _rope_kind(table)
         original = number("original_max_position_embeddings", longest if own is None else own)
         if own is not None and layer_type is None:
-            # transformers puts the key beside the table above the one inside.
+            # transformers prefers the key outside the table to the one inside.
             original = own
         factor = number("factor")
         if factor is None and kind in ("yarn", "longrope") and longest and original:

@@ -41,7 +41,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Stored(NamedTuple):
-    """A tensor as it lies in its file: `shape` with the slowest axis first."""
+    """A tensor as stored in its file: `shape` with the slowest axis first."""
 
     shape: tuple[int, ...]
     bytes: int

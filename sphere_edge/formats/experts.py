@@ -39,7 +39,7 @@ _KEPT = 3
 
 @dataclass(frozen=True)
 class _Location:
-    """Where an expert's tensor lies: rows first, first + step, … of one expert of `fused`."""
+    """Where an expert's tensor is: rows first, first + step, … of one expert of `fused`."""
 
     fused: str
     expert: int

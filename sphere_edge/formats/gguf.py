@@ -148,7 +148,7 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# Longer lists are vocabularies, of which nobody here needs the words.
+# Longer lists are vocabularies, whose entries are not needed.
 _KEPT_LENGTH = 4096
 
 
@@ -184,7 +184,7 @@ def _joined(parts: tuple[Path, ...], headers: list[GgufFile]) -> GgufFile:
             raise _corrupt(header.path, f"it is not part {number + 1} of {len(parts)}")
         for name, tensor in header.tensors.items():
             if name in tensors:
-                raise _corrupt(header.path, f"tensor `{name[:80]}` stands in an earlier part, too")
+                raise _corrupt(header.path, f"tensor `{name[:80]}` is in an earlier part, too")
             tensors[name] = tensor
     return replace(headers[0], tensors=MappingProxyType(tensors), parts=parts)
 

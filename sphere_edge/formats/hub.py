@@ -239,7 +239,7 @@ def _weights(
 
 
 def _safetensors(folder: Path, listed: dict[str, RemoteFile]) -> list[str]:
-    """The model's own shards: not the adapters and other layouts that lie beside them."""
+    """The model's own shards: not the adapters and other layouts in the same folder."""
     if "model.safetensors" in listed:
         return ["model.safetensors"]
     indexes = sorted(name for name in listed if name.endswith(".safetensors.index.json"))

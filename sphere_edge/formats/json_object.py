@@ -1,4 +1,4 @@
-"""JSON objects from files that nobody vouches for: bounded, no duplicate keys, no surprises."""
+"""JSON objects from untrusted files: bounded, no duplicate keys, no surprises."""
 
 from __future__ import annotations
 

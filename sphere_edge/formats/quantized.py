@@ -36,7 +36,7 @@ _AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 _PACKED = ("qweight", "qzeros", "scales", "g_idx")
 _FP8_METHODS = ("fp8", "fbgemm_fp8", "compressed-tensors")
 _FP8_SCALES = ("weight_scale_inv", "weight_scale")
-# Written beside fp8 weights for kernels that quantize activations too; ours do not.
+# Written with fp8 weights for kernels that quantize activations too; ours do not.
 _ACTIVATION_SCALES = ("input_scale", "input_scale_ub", "activation_scale")
 _KNOWN = "gptq and awq with 4 bits, fp8, and mxfp4 of gpt-oss"
 _ELSE = "use the checkpoint in bfloat16 or a GGUF of it"
@@ -154,7 +154,7 @@ class Unpacked:
         awq = self.scheme.method == "awq"
         scales, zeros = stored["scales"], stored["qzeros"]
         if scales is None or zeros is None or len(entry.shape) != 2 or len(scales.shape) != 2:
-            raise _corrupt(folder, "`qweight` needs `scales` and `qzeros` beside it")
+            raise _corrupt(folder, "`qweight` needs `scales` and `qzeros`")
         groups, outputs = scales.shape
         inputs = entry.shape[0] * (1 if awq else 8)
         group = inputs if self.scheme.group == -1 else self.scheme.group
@@ -198,7 +198,7 @@ class Unpacked:
         order = _AWQ_ORDER if scheme.method == "awq" else tuple(range(8))
         zeros = _nibbles(read(f"{folder}.qzeros"), order) + scheme.zero_offset
         stored = read(f"{folder}.qweight")
-        # [in, out], whichever axis the nibbles lie along.
+        # [in, out], whichever axis is packed.
         weight = _nibbles(stored, order) if scheme.method == "awq" else _nibbles(stored.T, order).T
         inputs = weight.shape[0]
         usual = np.arange(inputs) // group

@@ -227,7 +227,7 @@ def _entries(
 ) -> list[TensorEntry]:
     header.pop("__metadata__", None)
     spans = [_span(path, name, value) for name, value in header.items()]
-    # Empty tensors sort before the one that begins where they lie.
+    # Empty tensors sort before the one that begins at the same offset.
     spans.sort(key=lambda span: (span[1], span[2]))
     entries, end = [], 0
     for entry, begin, stop in spans:

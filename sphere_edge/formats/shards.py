@@ -14,7 +14,7 @@ _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.safete
 def safetensors_files(folder: Path) -> tuple[list[Path], dict[str, str] | None]:
     """The model's files in order, and the index (tensor name → file name) if it has one.
 
-    `model.safetensors` comes before an index, as in transformers; files beside them (adapters, the
+    `model.safetensors` comes before an index, as in transformers; other files (adapters, the
     original checkpoint in another layout) are not the model. Raises NotFoundError for a missing
     shard or an empty folder, ModelCorruptError for an index that is not one and for several files
     that no index explains.

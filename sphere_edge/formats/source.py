@@ -16,7 +16,7 @@ from sphere_edge.formats.shards import safetensors_files
 
 Kind = Literal["safetensors", "gguf", "whisper", "diffusion"]
 
-# What beside the weights decides how a model behaves; part of its sha256.
+# What decides how a model behaves besides the weights; part of its sha256.
 CONFIG_FILES = (
     "added_tokens.json",
     "chat_template.jinja",
@@ -51,7 +51,7 @@ class ModelSource:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The weights, and what beside them decides how the model behaves."""
+        """The weights, and what else decides how the model behaves."""
         if self.kind == "diffusion":
             return tuple(part.path for part in diffusion.parts(self.path))
         if self.kind == "gguf":
@@ -212,7 +212,7 @@ def slug(text: str) -> str:
 
 
 def source_sha256(source: ModelSource) -> str:
-    """The sha256 over the names and contents of a model's files, the same wherever they lie.
+    """The sha256 over the names and contents of a model's files, the same in any folder.
 
     Reads all of them. Raises StorageError if one cannot be read.
     """

@@ -95,7 +95,7 @@ def _known(role: str, text: object, ids: Mapping[str, int]) -> int:
 
 
 def _ids(values: Mapping[str, Any], name: str, ids: Mapping[str, int]) -> list[int]:
-    """The ids under `name`: one, a list, or none; -1 stands for none in some files."""
+    """The ids under `name`: one, a list, or none; -1 means none in some files."""
     value = values.get(name)
     listed = value if isinstance(value, list) else [] if value is None else [value]
     for item in listed:

@@ -1,7 +1,7 @@
 """The text part of a multimodal checkpoint: its own config and tensors, under their usual names.
 
 Gemma 3, Mistral 3, Qwen-VL and others are published as a wrapper around a model whose family we
-have: `text_config` beside `vision_config`, `language_model.model.*` beside `vision_tower.*`. What
+have: `text_config` and `vision_config`, `language_model.model.*` and `vision_tower.*`. What
 a wrapper does with text alone is what its text model does; the goldens hold it to that. Names and
 defaults: transformers 5.23, `configuration_*.py` and `conversion_mapping.py`.
 """
@@ -21,7 +21,7 @@ from sphere_edge.formats.safetensors import Checkpoint, TensorEntry
 class _Wrapper:
     """`text`: the text model's type where the file has none; `tied`: whether its head is.
 
-    `is_flat`: older files have the text model's keys beside `vision_config`.
+    `is_flat`: older files have the text model's keys at the top level.
     """
 
     text: str

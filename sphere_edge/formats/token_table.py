@@ -251,7 +251,7 @@ def _sentencepiece_style(
     )
 
 
-# llama.cpp lets all special tokens of a model named phi-3 swallow whitespace, except these.
+# In llama.cpp all special tokens of a model named phi-3 swallow whitespace, except these.
 _STRIP_NOTHING = {"<unk>", "<s>", "<|endoftext|>"}
 
 

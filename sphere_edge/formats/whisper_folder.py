@@ -199,7 +199,7 @@ def _words(folder: Path, dimensions: Dimensions) -> tuple[bytes, ...]:
             if any(letter not in letters for letter in word):
                 if number in words:
                     continue
-                message = f"the word `{word[:40]}` is not made of the letters that stand for bytes"
+                message = f"the word `{word[:40]}` is not made of GPT-2's letters for bytes"
                 raise ModelCorruptError(message)
             words[number] = bytes(letters[letter] for letter in word)
     if len(words) != count:
@@ -209,7 +209,7 @@ def _words(folder: Path, dimensions: Dimensions) -> tuple[bytes, ...]:
 
 
 def _letters() -> list[str]:
-    """GPT-2's letter for each byte: printable ones stand for themselves."""
+    """GPT-2's letter for each byte: printable ones are themselves."""
     plain = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     letters, following = [], 256
     for byte in range(256):

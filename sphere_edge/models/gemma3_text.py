@@ -44,7 +44,7 @@ class Config:
         shape = Shape.read(config, default_head_dim=256, default_tied=True)
         refuse_bidirectional(config)
         if softcap(config, "attn_logit_softcapping") is not None:
-            # transformers reads the key and never uses it: nobody knows what such a model expects.
+            # transformers reads the key and never uses it: what such a model expects is unknown.
             message = "`attn_logit_softcapping` is not supported in Gemma 3"
             raise UnsupportedError(message)
         local_rotation = rotation(

@@ -20,16 +20,16 @@ from sphere_edge.quantization.weights import WeightFormat
 
 # K and V of one layer.
 Cache = tuple[Tensor, Tensor]
-# What lies beside the frequencies for texts beyond the length where others begin.
+# The second set of frequencies, for texts beyond the length at which it applies.
 BEYOND = "beyond"
-# The decoder lies below this name in checkpoints; the head beside it.
+# The decoder is below this name in checkpoints; the head is not.
 _ROOT, _HEAD = "model.", "lm_head"
 
 
 class Linear(nn.Module):  # type: ignore[misc]
     """A matrix multiplication whose rows may be stacked from several checkpoint tensors.
 
-    `parts` maps the checkpoint's name beside this layer's (`q_proj`) to its number of rows.
+    `parts` maps the checkpoint's names at this layer (`q_proj`) to their number of rows.
     `kept`: `fmt` is not the model's, and stays what it is.
     """
 
@@ -296,7 +296,7 @@ def _children(model: nn.Module, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _sources(path: str, rows: dict[str, int], leaf: str) -> tuple[SourceTensor, ...]:
-    """Checkpoint tensors beside the layer at `path`."""
+    """The checkpoint tensors of the layer at `path`."""
     folder = path.rpartition(".")[0]
     root = "" if path.startswith(_HEAD) else _ROOT
     prefix = f"{root}{folder}." if folder else root

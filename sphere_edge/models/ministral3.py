@@ -16,7 +16,7 @@ from sphere_edge.models.shape import Shape, activation, window
 
 __all__ = ["Config", "Model"]
 
-# In the table for RoPE; the second repeats what is beside it.
+# In the table for RoPE; the second repeats a key outside it.
 _GROWTH, _LONGEST = "llama_4_scaling_beta", "max_position_embeddings"
 
 

@@ -121,7 +121,7 @@ _NEUTRAL: dict[str, bool | int] = {
 
 @dataclass(frozen=True)
 class Family:
-    """A family's module, its config of this model, and keys that nobody understood."""
+    """A family's module, its config of this model, and keys that were not read."""
 
     name: str
     config: Any

@@ -1,6 +1,6 @@
 """Device profiles: what is known of a device that models are packaged for, one TOML file each.
 
-Where several devices share a system on a chip, its CPU, GPU and memory bandwidth stand once, in
+Where several devices share a system on a chip, its CPU, GPU and memory bandwidth are given once, in
 `device_profiles/socs/NAME.toml`; a profile with `soc = "NAME"` takes them from there, and may
 override single figures.
 """

@@ -55,7 +55,7 @@ class Memory(_Part):
     """RAM; `usable_bytes` is how much one app may take before the system ends it.
 
     `entitled_bytes`: the same for an iOS app with the entitlement increased-memory-limit.
-    `heap_bytes`: the largest Java heap of an Android app; models lie outside of it.
+    `heap_bytes`: the largest Java heap of an Android app; models are outside of it.
     """
 
     total_bytes: Bytes

@@ -17,7 +17,7 @@ from sphere_edge.compiler.kernels.isa import Isa
 from sphere_edge.compiler.kernels.tir import Buffer, Value
 from sphere_edge.quantization.weights import GROUP
 
-# Adding 1.5 * 2^23 rounds a float32 below 2^22 to an integer, which then stands in its low bits.
+# Adding 1.5 * 2^23 rounds a float32 below 2^22 to an integer, which is then in its low bits.
 _ROUND = 12582912.0
 _ROUND_BITS = 0x4B400000
 

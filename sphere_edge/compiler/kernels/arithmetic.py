@@ -1,4 +1,4 @@
-"""Vectors of exp, tanh and erf by polynomials: no scalar library call stands in a hot loop."""
+"""Vectors of exp, tanh and erf by polynomials: no scalar library call in a hot loop."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Linear layers on GPUs over the weights of `linear`: y [n, rows] = x [n, columns] W^T (+ bias).
 
-A thread takes four rows of W at a time, which lie side by side in the packed layout whatever the
+A thread takes four rows of W at a time, which are adjacent in the packed layout whatever the
 size of its row blocks, so that the GPU reads the CPU's weights with loads of 16 bytes.
 
 One token: a group works on a few quads of rows; its threads share the columns group by group and

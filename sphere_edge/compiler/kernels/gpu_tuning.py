@@ -2,7 +2,7 @@
 
 Chosen from the vendors' programming guides, not yet measured on the devices:
 
-mali     warps of 16 threads, local memory lies in the same cache as everything else: small groups,
+mali     warps of 16 threads, local memory is in the same cache as everything else: small groups,
          and only what several threads read is put into it (Arm, OpenCL developer guide).
 adreno   waves of 64 or 128 threads, local memory of its own: groups of whole waves (Qualcomm,
          Adreno OpenCL programming guide).

@@ -50,8 +50,8 @@ class Isa:
     """One instruction set: `lanes` 32-bit lanes per register, also the row block of weights.
 
     `tile` activation rows are multiplied with a row block at once; their integer and float32 sums,
-    two registers each, must fit into the register file. `sums` float32 vectors of sums fit beside
-    the operands of a step of attention.
+    two registers each, must fit into the register file. `sums` float32 vectors of sums
+    fit in addition to the operands of a step of attention.
     """
 
     name: str

@@ -137,7 +137,7 @@ def quantized_sums(
     slots: Callable[[Value], list[Value]],
     count: int,
 ) -> list[Value]:
-    """The products of a row block with `count` rows, which stand at `slots` of each group."""
+    """The products of a row block with `count` rows, which are at `slots` of each group."""
     lanes = isa.lanes
     total = tir.local(count * lanes)
     for row in range(count):

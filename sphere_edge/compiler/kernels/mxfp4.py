@@ -12,7 +12,7 @@ OFFSET = HALVES[-1]
 
 
 def table(vector_bytes: int, offset: int) -> Value:
-    """What each code stands for plus `offset`, as bytes, in every 16 bytes of a vector."""
+    """The value of each code plus `offset`, as bytes, in every 16 bytes of a vector."""
     numbers = [int(number) + offset & 0xFF for number in INTEGERS]
     words = [
         tir.const(int.from_bytes(bytes(numbers[at : at + 4]), "little"), "uint32")
