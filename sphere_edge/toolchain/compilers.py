@@ -145,7 +145,7 @@ def identity(target: Target) -> dict[str, str]:
         properties = ndk() / "source.properties"
         return {"ndk": properties.read_text("utf-8", "replace") if properties.is_file() else ""}
     made = {
-        "zig": _zig_version(),
+        "zig": zig_version(),
         "triple": str(target.triple),
         "cpu": target.cpu,
     }
@@ -154,7 +154,7 @@ def identity(target: Target) -> dict[str, str]:
     return made
 
 
-def _zig_version() -> str:
+def zig_version() -> str:
     """The installed zig's; where none is, the one that finished runtimes were compiled with."""
     try:
         return importlib.metadata.version("ziglang")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -69,7 +68,7 @@ class Kernels:
         inputs = repr(
             (
                 *(_RECIPE, self.compiled_as, self.machine, _DEFINITIONS, headers.hexdigest()),
-                *(importlib.metadata.version("ziglang"), sources.SOURCES[SOURCE].key),
+                *(compilers.zig_version(), sources.SOURCES[SOURCE].key),
                 *(wheel.key for wheel in self.tools.wheels),
             )
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from sphere_edge.run import Completed, run
+from sphere_edge.run import Completed, ProgramFailedError, run
 from sphere_edge.toolchain import targets
 
 pytestmark = pytest.mark.group("wheels")
@@ -150,5 +150,5 @@ def test_speech_needs_no_compiler_either(python: Path, tmp_path: Path) -> None:
 def test_an_installed_wheel_that_must_compile_says_what_is_missing(
     python: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(Exception, match=r"sphere-edge\[build\]"):
+    with pytest.raises(ProgramFailedError, match=r"sphere-edge\[build\]"):
         command(python, tmp_path, "runtime", "build", "--target", "musl-x86-64")
