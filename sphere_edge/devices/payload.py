@@ -33,7 +33,7 @@ def bundle_items(bundle: Bundle) -> list[Item]:
 
 
 def runtime_items(
-    there: Probe,
+    probed: Probe,
     uri: str,
     progress: Progress = SILENT,
     *,
@@ -45,7 +45,7 @@ def runtime_items(
     `gpu`: with ggml's backend of that name, if it can be built. Raises UnsupportedError when there
     is no runtime for the device.
     """
-    target = targets.host() if uri == "local" else suitability.runtime_target(there, uri)
+    target = targets.host() if uri == "local" else suitability.runtime_target(probed, uri)
     build = native.build_for(engine, target, progress, gpu)
     return [
         item(f"runtime/{path.relative_to(build.folder).as_posix()}", path, is_program=True)
