@@ -53,9 +53,10 @@ def main(words: Sequence[str]) -> None:
     for name in given.wheels or [platform.machine()]:
         if name not in (*LEVELS, "runtimes"):
             parser.error(f"no wheel `{name}`; choose from {', '.join((*LEVELS, 'runtimes'))}")
-        names = DEVICES if name == "runtimes" else LEVELS[name]
-        if given.targets:
-            names = tuple(target for target in names if target in given.targets.split(","))
+        usual = DEVICES if name == "runtimes" else LEVELS[name]
+        names = given.targets.split(",") if given.targets else usual
+        if not set(names) <= set(usual):
+            parser.error(f"the targets of `{name}` are {', '.join(usual)}")
         wheel = build(name, [targets.NAMED[target] for target in names], given.out)
         console.write(f"{wheel} {console.human_bytes(wheel.stat().st_size)}")
         if wheel.stat().st_size > MOST_BYTES:
