@@ -154,6 +154,7 @@ def identity(target: Target) -> dict[str, str]:
     return made
 
 
+@functools.cache
 def zig_version() -> str:
     """The installed zig's; where none is, the one that finished runtimes were compiled with."""
     try:

@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.util
 import itertools
 import platform
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,22 +135,29 @@ def build_for(
         except (errors.NotFoundError, errors.UnsupportedError, errors.InternalError) as error:
             why = f"{error.message} ({error.hint})" if error.hint else error.message
             progress.warn(f"the runtime is built without `{gpu}`: {why}")
-    there = built(target)
-    with_it = next((engines for engines in there if engine in engines), None)
-    return build(target, progress, with_it or (*(there[0] if there else ("tvm",)), engine))
+    # One by one: the fullest is nearly always the right one, and looking for one hashes its inputs.
+    with_it = next((engines for engines in _each_built(target) if engine in engines), None)
+    if with_it is None:
+        with_it = (*next(_each_built(target), ("tvm",)), engine)
+    return build(target, progress, with_it)
 
 
 def built(target: Target) -> list[tuple[str, ...]]:
     """The engines of each build for `target` that is there, the fullest first."""
+    return list(_each_built(target))
+
+
+def _each_built(target: Target) -> Iterator[tuple[str, ...]]:
     if level_in_wheel(target) is not None:
-        return [ALL_ENGINES]
+        yield ALL_ENGINES
+        return
     optional = ALL_ENGINES[1:]
     choices = (
         ("tvm", *chosen)
         for count in range(len(optional), -1, -1)
         for chosen in itertools.combinations(optional, count)
     )
-    return [engines for engines in choices if find(target, engines) is not None]
+    yield from (engines for engines in choices if find(target, engines) is not None)
 
 
 def core_project(
