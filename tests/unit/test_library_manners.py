@@ -11,7 +11,8 @@ from sphere_edge import resources
 PROGRAM = {"__main__.py"}
 CHANGES = {"setdefault", "pop", "update", "clear", "popitem"}
 # Commands decide what is printed; everything below returns values or reports to its Progress.
-MAY_PRINT = ("commands/", "cli/", "console.py")
+# toolchain/early.py is a program of its own, which the Makefile runs.
+MAY_PRINT = ("commands/", "cli/", "console.py", "toolchain/early.py")
 PRINTING = {"say", "warn", "error", "write", "write_json", "write_table"}
 
 
