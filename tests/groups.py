@@ -55,6 +55,24 @@ GROUPS: Mapping[str, Group] = {
             "tests/integration/test_families*.py",
         ),
     ),
+    "catalogue": Group(
+        "the built-in model packaged for every device of the catalogue",
+        (
+            *_PINS,
+            "device_profiles",
+            "sphere_edge/bundle",
+            "sphere_edge/compiler",
+            "sphere_edge/engines",
+            "sphere_edge/fit",
+            "sphere_edge/models",
+            "sphere_edge/packaging",
+            "sphere_edge/profiles",
+            "sphere_edge/quantization",
+            "sphere_edge/toolchain",
+            "tests/integration/catalogue_bundles.py",
+            "tests/integration/test_catalogue.py",
+        ),
+    ),
     "gpu": Group(
         "more GPU families, arithmetics and model families on OpenCL",
         (

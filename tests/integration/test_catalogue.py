@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from catalogue_bundles import Bundles, Code, code_of
@@ -15,7 +17,18 @@ for _name in profiles.names():
     CODES.setdefault(code_of(profiles.load(_name)), []).append(_name)
 
 
-@pytest.mark.parametrize("names", CODES.values(), ids=lambda names: names[0])
+# One of each kind, which other tests package, too.
+ALWAYS = {"host", "raspberry-pi-5", "jetson-orin-nano", "mac-m2", "iphone15-pro"}
+
+
+def cases() -> Iterator[Any]:
+    """The profiles of each code; all of them when what makes bundles has changed."""
+    for names in CODES.values():
+        marks = () if ALWAYS.intersection(names) else pytest.mark.group("catalogue")
+        yield pytest.param(names, marks=marks, id=names[0])
+
+
+@pytest.mark.parametrize("names", list(cases()))
 def test_the_built_in_model_can_be_packaged_for_every_device(
     names: list[str], bundles: Bundles
 ) -> None:
