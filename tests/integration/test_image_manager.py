@@ -256,7 +256,7 @@ def test_a_model_that_reads_no_images_says_so(image: ImageManager) -> None:
         image.generate("a fox", steps=2, init=Image.new("RGB", (SIDE, SIDE)))
 
 
-def test_a_image_can_be_started_from_and_masked(reader: ImageManager) -> None:
+def test_an_image_can_be_started_from_and_masked(reader: ImageManager) -> None:
     init = Image.linear_gradient("L").resize((SIDE, SIDE)).convert("RGB")
     mask = Image.new("L", (SIDE, SIDE))
     mask.paste(255, (0, 0, SIDE // 2, SIDE))
@@ -269,7 +269,7 @@ def test_a_image_can_be_started_from_and_masked(reader: ImageManager) -> None:
     assert pixels(reader, **half, mask=mask) == masked
     with pytest.raises(errors.InvalidArgumentError, match="the mask has 32x64 pixels"):
         pixels(reader, init=init, mask=mask.resize((32, 64)))
-    with pytest.raises(errors.InvalidArgumentError, match="to start from has 64x64 pixels"):
+    with pytest.raises(errors.InvalidArgumentError, match="the initial image has 64x64 pixels"):
         pixels(reader, init=init, width=128)
 
 
