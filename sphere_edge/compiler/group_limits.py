@@ -22,7 +22,7 @@ def _verified(kernel: Any, _: Any, __: Any) -> Any:
     if "max_threads_per_block" not in limits:
         # What the CPU works out in between, such as shapes.
         return kernel
-    threads, memory = _asked(kernel.body)
+    threads, memory = _needed(kernel.body)
     most_threads = int(limits["max_threads_per_block"])
     most_memory = int(limits["max_shared_memory_per_block"])
     if threads > most_threads or memory > most_memory:
@@ -34,7 +34,7 @@ def _verified(kernel: Any, _: Any, __: Any) -> Any:
     return kernel
 
 
-def _asked(body: Any) -> tuple[int, int]:
+def _needed(body: Any) -> tuple[int, int]:
     """Threads of a work group, and bytes of its local memory."""
     extents: dict[str, int] = {}
     memory = 0

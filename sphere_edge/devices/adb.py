@@ -152,7 +152,7 @@ class AdbDevice:
                 raise self._not_ready(state)
             time.sleep(0.1)
         request = f"host-serial:{self._serial}:features"
-        with self._translated(), self._asked(request) as connection:
+        with self._translated(), self._connected(request) as connection:
             features = connection.read_string_block()
         if "shell_v2" not in features.split(","):
             message = f"{self.uri} has an adb that does not report exit codes"
@@ -172,7 +172,7 @@ class AdbDevice:
             return errors.UnavailableError(message, hint=hint)
         return errors.UnavailableError(f"{self.uri} is {state.state}", hint=state.advice)
 
-    def _asked(self, *requests: str) -> adbutils.AdbConnection:
+    def _connected(self, *requests: str) -> adbutils.AdbConnection:
         """A connection to the server after it granted `requests`; the caller closes it.
 
         adbutils' own open_transport leaves its socket open when the server refuses.
@@ -189,7 +189,7 @@ class AdbDevice:
 
     def _open_shell(self, argv: Sequence[str]) -> adbutils.AdbConnection:
         service = f"shell,v2,raw:{remote_line(argv)}"
-        return self._asked(f"host:transport:{self._serial}", service)
+        return self._connected(f"host:transport:{self._serial}", service)
 
     @contextmanager
     def _shell(self, argv: Sequence[str]) -> Iterator[socket.socket]:
@@ -198,7 +198,7 @@ class AdbDevice:
 
     @contextmanager
     def _sync(self) -> Iterator[socket.socket]:
-        with self._asked(f"host:transport:{self._serial}", "sync:") as connection:
+        with self._connected(f"host:transport:{self._serial}", "sync:") as connection:
             yield connection.conn
 
     def _send(self, source: Path, remote: str, length_bytes: int, sent: Sent | None) -> None:

@@ -52,7 +52,7 @@ class Adapted:
         self._scales: dict[str, float] = {}
         self._replaced: dict[str, str] = {}
         for name in self._weights.tensors:
-            self._place(name, config)
+            self._assign(name, config)
         _check_targets(config, [name.removesuffix(".weight") for name in self._scales])
         self.tensors: Mapping[str, TensorEntry] = base.tensors
 
@@ -84,7 +84,7 @@ class Adapted:
             return None
         return self._base.scales(name, rows)
 
-    def _place(self, name: str, config: dict[str, Any]) -> None:
+    def _assign(self, name: str, config: dict[str, Any]) -> None:
         """Finds what the adapter's tensor `name` changes; every second one is a lora_B."""
         inner = name.removeprefix(_PREFIX)
         match = _FACTOR.fullmatch(inner)

@@ -109,7 +109,7 @@ def parts(folder: Path) -> tuple[Part, ...]:
 def flow_shift(folder: Path) -> float | None:
     """How far the model's schedule is shifted to noise, where it is otherwise than the engine's.
 
-    Only of families whose schedule has one; a schedule that follows the picture's size is the
+    Only of families whose schedule has one; a schedule that follows the image's size is the
     engine's. Raises UnsupportedError for a schedule that it does not have.
     """
     components = _components(folder)

@@ -1,7 +1,7 @@
 """Compares the values that stable-diffusion.cpp assumes with those of a diffusers folder's parts.
 
-Its own values are fixed in its source or seen in the tensors; a part with other values would be
-computed wrongly, without an error. Keys and defaults are those of diffusers 0.38's classes.
+Its own values are fixed in its source or seen in the tensors; a part with other values would give
+wrong images without an error. Keys and defaults are those of diffusers 0.38's classes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a model's makers advise: its generation_config.json, for words and for pictures."""
+"""What a model's makers advise: its generation_config.json, for text and for images."""
 
 from __future__ import annotations
 

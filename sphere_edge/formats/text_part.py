@@ -172,7 +172,7 @@ def config(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _without_mrope(values: dict[str, Any]) -> dict[str, Any]:
-    """Tables for RoPE without what only pictures need."""
+    """Tables for RoPE without what only images need."""
     for name in ("rope_scaling", "rope_parameters"):
         table = values.get(name)
         if not isinstance(table, Mapping) or "mrope_section" not in table:

@@ -24,7 +24,7 @@ _AUDIO_POSITIONS, _TEXT_POSITIONS = 1500, 448
 _END_OF_TEXT = {51864: 50256, 51865: 50257, 51866: 50257}
 # Keys whose other values would change numbers, and the value that whisper.cpp computes.
 _FIXED: dict[str, Any] = {"activation_function": "gelu", "scale_embedding": False}
-_PLACES = {
+_PREFIXES = {
     "encoder.embed_positions.weight": "encoder.positional_embedding",
     "encoder.layer_norm": "encoder.ln_post",
     "decoder.embed_positions.weight": "decoder.positional_embedding",
@@ -166,7 +166,7 @@ def _shapes(dimensions: Dimensions) -> dict[str, tuple[int, ...]]:
 
 def _renamed(name: str) -> str:
     """`decoder.layers.0.encoder_attn.q_proj.bias` as `decoder.blocks.0.cross_attn.query.bias`."""
-    for theirs, ours in _PLACES.items():
+    for theirs, ours in _PREFIXES.items():
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
     match = re.fullmatch(r"(\w+)\.layers\.(\d+)\.([\w.]+)\.(weight|bias)", name)

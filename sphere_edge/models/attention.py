@@ -46,8 +46,7 @@ class SelfAttention(nn.Module):  # type: ignore[misc]
 
     `bias`: of q, k and v; `output_bias`: of the output, which the checkpoint calls `output`.
     `fused`: the checkpoint, too, holds q, k and v as one matrix. `head_norm` makes the norm of each
-    query and each key head, `row_norm` that of all query or all key heads as one row of so many
-    features.
+    query and each key head, `row_norm` that of all query or all key heads as one row.
     """
 
     def __init__(

@@ -74,7 +74,7 @@ class Weight:
 
     @property
     def row_quads(self) -> int:
-        """Fours of rows, those that only pad the last ones included."""
+        """Groups of four rows, including those that only pad the last ones."""
         return int(self.arrays[0].shape[0]) * (self.fmt.row_block // LANES)
 
     @property
