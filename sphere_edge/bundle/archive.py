@@ -71,7 +71,7 @@ class Archive:
         twice = [name for name, n in Counter(self._zip.namelist()).items() if n > 1]
         if twice:
             self._zip.close()
-            self._refuse(f"`{twice[0]}` is there twice")
+            self._refuse(f"duplicate file `{twice[0]}`")
         # Python moves all offsets when the list of files is not where the zip says it is.
         if any(entry.header_offset < 0 for entry in self._entries.values()):
             self._zip.close()

@@ -238,7 +238,7 @@ class Manifest(ManifestDraft):
             # Phones' shared storage and macOS ignore case.
             path = file.path.lower()
             if path in seen:
-                message = f"`{file.path}` is there twice"
+                message = f"duplicate path `{file.path}`"
                 raise ValueError(message)
             seen.add(path)
         return self

@@ -78,8 +78,8 @@ class BundleWriter:
             needed_bytes *= 2
         if needed_bytes > free:
             message = (
-                f"not enough room for `{self.output}`: it needs about {human_bytes(needed_bytes)}, "
-                f"{human_bytes(free)} are free"
+                f"not enough space for `{self.output}`: about {human_bytes(needed_bytes)} needed, "
+                f"{human_bytes(free)} free"
             )
             raise StorageError(message, hint="free some space or choose another folder with -o")
 

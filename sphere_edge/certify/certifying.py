@@ -93,6 +93,6 @@ def _deployed(device: Device, store: str | None, bundle: Bundle) -> str:
     except (ValueError, AttributeError):
         deployed_id = None
     if deployed_id != manifest.id:
-        message = f"`{manifest.name}` on {device.uri} is another bundle than `{bundle.folder}`"
+        message = f"`{manifest.name}` on {device.uri} is not the bundle `{bundle.folder}`"
         raise FormatMismatchError(message, hint=hint)
     return folder

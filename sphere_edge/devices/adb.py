@@ -67,7 +67,7 @@ class AdbDevice:
             while code is None:
                 code = shell.receive(stdout.extend, stderr.extend, deadline)
                 if len(stdout) + len(stderr) > OUTPUT_LIMIT_BYTES:
-                    message = f"`{argv[0]}` on {self.uri} does not stop talking"
+                    message = f"`{argv[0]}` on {self.uri} prints too much output"
                     raise errors.UnavailableError(message)
         return Completed(
             tuple(argv),

@@ -237,7 +237,7 @@ class _Collected:
 
     def add(self, piece: bytes) -> None:
         if len(self._bytes) + len(piece) > OUTPUT_LIMIT_BYTES:
-            message = f"a program on {self._uri} does not stop talking"
+            message = f"a program on {self._uri} prints too much output"
             raise errors.UnavailableError(message)
         self._bytes += piece
 

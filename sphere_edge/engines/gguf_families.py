@@ -124,7 +124,7 @@ def tensor_name(known: Architecture, name: str) -> str:
     module, _, kind = rest.rpartition(".")
     leaf = known.leaves.get(module)
     if leaf is None or (kind == "bias" and leaf not in known.biases):
-        message = f"llama.cpp has no place for `{name}` in `{known.name}`"
+        message = f"llama.cpp has no tensor for `{name}` in `{known.name}`"
         raise UnsupportedError(message, hint="leave out --format gguf")
     return f"blk.{layer}.{leaf}.{kind}"
 

@@ -132,7 +132,7 @@ def _values(piece: _Piece, checkpoint: Tensors, known: Architecture, made: Famil
     # Not `>`: NaN fails it, too.
     if not np.abs(values).max(initial=0) <= limit:
         message = f"tensor `{piece.source}` holds numbers that {piece.dtype} cannot"
-        raise ModelCorruptError(message, hint="--quant f32 has room for all finite ones")
+        raise ModelCorruptError(message, hint="--quant f32 can store all finite numbers")
     if piece.dtype == "bf16":
         import ml_dtypes
 

@@ -32,7 +32,7 @@ def compare(request: BuildRequest, vocabulary: Path) -> None:
         f"our tokenizer differs from the model's on {len(mismatches)} lines of the probe text, "
         f"first on {first.sample!r}: {first.got} instead of {first.expected}"
     )
-    hint = "--allow-tokenizer-mismatch packages it all the same"
+    hint = "--allow-tokenizer-mismatch packages it anyway"
     raise ModelCorruptError(message, hint=hint)
 
 

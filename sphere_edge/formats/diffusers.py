@@ -144,7 +144,9 @@ def _components(folder: Path) -> dict[str, tuple[str, str]]:
         if name.startswith(("_", *_ASIDE)) or not is_part:
             continue
         if not all(isinstance(word, str) for word in value) or Path(name).name != name:
-            message = f"`{INDEX}` says `{name[:80]}`: `{str(value)[:80]}`, no library and class"
+            message = (
+                f"`{INDEX}` says `{name[:80]}`: `{str(value)[:80]}`, not a library and a class"
+            )
             raise ModelCorruptError(message, hint="download the model again")
         found[name] = (value[0], value[1])
     return found

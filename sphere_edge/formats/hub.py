@@ -92,7 +92,7 @@ def fetch(
         message = (
             f"the model cache `{request.storage}` cannot be written: {error.strerror or error}"
         )
-        raise StorageError(message, hint="set HF_HOME to a folder with room") from error
+        raise StorageError(message, hint="set HF_HOME to a folder with enough space") from error
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def _get(download: Download, files: list[RemoteFile], title: str, hub: Hub) -> N
     free = shutil.disk_usage(download.storage).free
     if needed > free:
         message = f"{needed} bytes are to be fetched, but only {free} are free in the model cache"
-        raise StorageError(message, hint="set HF_HOME to a folder with room")
+        raise StorageError(message, hint="set HF_HOME to a folder with enough space")
     with hub.progress.step(title, needed, "bytes") as step:
         for item in lacking:
             download.fetch(item, step)

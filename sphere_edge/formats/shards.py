@@ -59,7 +59,8 @@ def _index(path: Path) -> dict[str, str]:
         sound = isinstance(name, str) and name.endswith(".safetensors") and "\0" not in name
         if not sound or Path(name).name != name or "\\" in name:
             message = (
-                f"`{path.name}` puts `{tensor[:80]}` into `{str(name)[:80]}`, no file of the folder"
+                f"`{path.name}` puts `{tensor[:80]}` into `{str(name)[:80]}`, which is not a "
+                "safetensors file of the folder"
             )
             raise ModelCorruptError(message)
     return weight_map

@@ -96,7 +96,7 @@ class _Reader:
         tensors = self._tensors()
         expected = 11 + 15 * sizes["audio_layers"] + 24 * sizes["text_layers"]
         if len({tensor.name for tensor in tensors}) != len(tensors):
-            self._fail("a tensor is there twice")
+            self._fail("duplicate tensor")
         if len(tensors) != expected:
             self._fail(f"it holds {len(tensors)} tensors instead of {expected}")
         used: Counter[str] = Counter()

@@ -71,7 +71,7 @@ def test_one_path_twice_is_refused_also_in_other_case(tmp_path: Path) -> None:
     folder = make(tmp_path / "a").folder
     entry = json.loads((folder / "bundle.json").read_text())["files"][0]
     rewrite(folder, files=[entry, {**entry, "path": entry["path"].lower()}])
-    with pytest.raises(ModelCorruptError, match="there twice"):
+    with pytest.raises(ModelCorruptError, match="duplicate path"):
         Bundle.open(folder)
 
 

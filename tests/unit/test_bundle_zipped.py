@@ -114,7 +114,7 @@ def test_a_zip_with_one_name_twice_is_refused(tmp_path: Path) -> None:
     path = zipped(tmp_path / "a.sphere", {})
     with zipfile.ZipFile(path, "a") as packed:
         packed.writestr("LICENSE", b"Apache-2.0")
-    with pytest.raises(ModelCorruptError, match="there twice"):
+    with pytest.raises(ModelCorruptError, match="duplicate file `LICENSE`"):
         Bundle.open(path)
 
 

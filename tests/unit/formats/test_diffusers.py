@@ -163,7 +163,7 @@ def test_values_that_say_nothing_are_let_pass(tmp_path: Path) -> None:
         ({"unet": [None, None]}, "lacks a part of an image model: diffusion model"),
         ({"text_encoder": None, "text_encoder_2": None}, "lacks a part .*: text encoder"),
         ({"../vae": ["diffusers", "AutoencoderKL"]}, r"says `\.\./vae`"),
-        ({"vae": ["diffusers", 7]}, "says `vae`: .* no library and class"),
+        ({"vae": ["diffusers", 7]}, "says `vae`: .* not a library and a class"),
     ],
 )
 def test_what_the_index_lacks_is_named(tmp_path: Path, index: dict[str, object], said: str) -> None:

@@ -192,7 +192,7 @@ def test_an_index_cannot_leave_the_folder(tmp_path: Path, shard: Any) -> None:
     safetensors.numpy.save_file({"a": np.ones(2, np.float32)}, tmp_path / "secret.safetensors")
     index = {"weight_map": {"a": shard}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    refused(folder, "no file of the folder")
+    refused(folder, "not a safetensors file of the folder")
 
 
 def test_several_files_without_an_index_are_refused(tmp_path: Path) -> None:
