@@ -171,7 +171,7 @@ class CountedProgress:
     def __exit__(self, *failure: object) -> None:
         self._open.close()
 
-    def hear(self, line: str) -> None:
+    def on_line(self, line: str) -> None:
         """One line of the program."""
         if not (match := _COUNTED.match(line)):
             return
@@ -201,31 +201,31 @@ def _compile(
         *(f"-D{name}={value}" for name, value in project.definitions.items()),
         *(f"-D{name}={path}" for name, path in project.folders.items()),
     ]
-    said: list[str] = []
+    output: list[str] = []
 
-    def hear(line: str) -> None:
-        said.append(line)
+    def record(line: str) -> None:
+        output.append(line)
         log.write(line + "\n")
 
     try:
         with progress.step(f"configuring {project.name}"):
-            run(configure, timeout_s=_CONFIGURE_TIMEOUT_S, env=environment, on_line=hear)
+            run(configure, timeout_s=_CONFIGURE_TIMEOUT_S, env=environment, on_line=record)
         run_ninja: list[str | Path] = [compilers.cmake(), "--build", work]
         with CountedProgress(progress, f"compiling {project.name} for {target.name}") as steps:
 
-            def hear_ninja(line: str) -> None:
-                hear(line)
-                steps.hear(line)
+            def on_line(line: str) -> None:
+                record(line)
+                steps.on_line(line)
 
-            run(run_ninja, timeout_s=_BUILD_TIMEOUT_S, env=environment, on_line=hear_ninja)
+            run(run_ninja, timeout_s=_BUILD_TIMEOUT_S, env=environment, on_line=on_line)
     except ProgramFailedError as error:
-        raise _does_not_build(project, target, said, Path(log.name)) from error
+        raise _does_not_build(project, target, output, Path(log.name)) from error
 
 
 def _does_not_build(
-    project: Project, target: Target, said: list[str], log: Path
+    project: Project, target: Target, output: list[str], log: Path
 ) -> errors.InternalError:
-    blamed = [line.strip() for line in said if _ERROR_LINE.search(line)]
-    shown = "\n".join(blamed[:_ERROR_LINES_SHOWN] or said[-_ERROR_LINES_SHOWN:])
+    blamed = [line.strip() for line in output if _ERROR_LINE.search(line)]
+    shown = "\n".join(blamed[:_ERROR_LINES_SHOWN] or output[-_ERROR_LINES_SHOWN:])
     message = f"{project.name} does not build for `{target.name}`:\n{shown}"
     return errors.InternalError(message, hint=f"the whole log is `{log}`")

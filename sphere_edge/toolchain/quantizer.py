@@ -24,17 +24,17 @@ def quantize(model: Path, into: Path, name: str, progress: Progress) -> None:
     """
     program = native.build(targets.host(), progress).quantizer
     arguments: list[str | Path] = [program, model, into, str(TYPES[name]), str(os.cpu_count() or 1)]
-    said: list[str] = []
+    output: list[str] = []
     with project.CountedProgress(progress, f"quantizing to {name}") as tensors:
 
-        def hear(line: str) -> None:
-            tensors.hear(line)
-            said.append(line)
+        def on_line(line: str) -> None:
+            tensors.on_line(line)
+            output.append(line)
 
         try:
-            run(arguments, timeout_s=_TIMEOUT_S, on_line=hear)
+            run(arguments, timeout_s=_TIMEOUT_S, on_line=on_line)
         except ProgramFailedError as error:
-            words = said[-1].rpartition("failed to quantize: ")
+            words = output[-1].rpartition("failed to quantize: ")
             if error.completed.exit_code != 1 or not words[1]:
                 message = f"llama.cpp's quantizer ended with `{error.completed.exit_code}`"
                 raise InternalError(message) from error

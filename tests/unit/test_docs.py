@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 
 import sphere_edge
 from sphere_edge import cli
+from tests import groups
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "training/README.md"])
@@ -66,6 +68,23 @@ def shown_commands() -> list[str]:
     return sorted({re.split(r" [|<>] ", line)[0].strip() for line in shown})
 
 
+def test_the_commands_that_messages_name_exist() -> None:
+    named = set()
+    for path in ROOT.glob("sphere_edge/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                named |= set(re.findall(r"`sphere-edge ([a-z][a-z -]*[a-z])", node.value))
+    assert len(named) > 10
+    for words in named:
+        command: Any = typer.main.get_command(cli.app())
+        for word in words.split():
+            children = getattr(command, "commands", None)
+            if not children or word.isupper():
+                break
+            assert word in children, words
+            command = children[word]
+
+
 def test_the_commands_that_are_shown_exist_with_their_options() -> None:
     app: Any = typer.main.get_command(cli.app())
     shown = shown_commands()
@@ -93,3 +112,10 @@ def test_python_examples_compile_and_import_what_is_there(page: Path) -> None:
         for names in re.findall(r"^from sphere_edge import (.+)$", block, flags=re.MULTILINE):
             for name in names.split(","):
                 assert hasattr(sphere_edge, name.strip()), name
+
+
+def test_every_group_of_tests_is_described() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = [line for line in page.split("\n") if line.startswith("| `")]
+    described = {name for row in rows for name in re.findall("`([a-z-]+)`[,:]", row)}
+    assert described == set(groups.GROUPS)
