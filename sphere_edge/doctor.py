@@ -139,7 +139,7 @@ def _runtime() -> Finding:
     if engines and (folder := native.find(targets.host(), engines)):
         found = f"{folder} ({', '.join(engines)}), {prebuilt.origin(folder)}"
         return Finding("runtime", "ok", found)
-    found = "not built yet, it is at first use"
+    found = "not built yet; it will be at first use"
     return Finding("runtime", "optional", found, "sphere-edge runtime build")
 
 

@@ -30,7 +30,7 @@ def warn_renamed(old: str, new: str) -> None:
     """Warns about the former name of a command or flag, which works for one more release."""
     from sphere_edge import console
 
-    console.warn(f"`{old}` is now `{new}`; the old name goes with the next release")
+    console.warn(f"`{old}` is now `{new}`; the old name will be removed in the next release")
 
 
 def json_object(text: str) -> dict[str, Any]:

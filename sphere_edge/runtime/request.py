@@ -33,5 +33,5 @@ def requested(defaults: Request, request: Request | None, changes: Mapping[str, 
 
 def warn_renamed(old: str, new: str, *, stack: int = 4) -> None:
     """Warns a caller of ours, `stack` frames up, that `old` goes with the next release."""
-    message = f"`{old}` is now `{new}`; the old name goes with the next release"
+    message = f"`{old}` is now `{new}`; the old name will be removed in the next release"
     warnings.warn(message, DeprecationWarning, stacklevel=stack)

@@ -169,7 +169,7 @@ def test_the_former_name_of_a_command_works_and_warns(
     expected = capsys.readouterr().err
     assert "`imagine`" not in expected
     assert __main__.main(["imagine", *words, "--negative", "a dog"]) == Status.NOT_FOUND
-    goes = "the old name goes with the next release"
+    goes = "the old name will be removed in the next release"
     assert capsys.readouterr().err == (
         f"warning: `imagine` is now `generate-image`; {goes}\n"
         f"warning: `--negative` is now `--negative-prompt`; {goes}\n{expected}"
