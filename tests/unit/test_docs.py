@@ -119,3 +119,10 @@ def test_every_group_of_tests_is_described() -> None:
     rows = [line for line in page.split("\n") if line.startswith("| `")]
     described = {name for row in rows for name in re.findall("`([a-z-]+)`[,:]", row)}
     assert described == set(groups.GROUPS)
+
+
+def test_decisions_are_numbered_one_after_the_other() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").iterdir())
+    for number, page in enumerate(pages, 1):
+        assert page.name.startswith(f"{number:04}-"), page.name
+        assert page.read_text(encoding="utf-8").startswith(f"# {number:04}: "), page.name
