@@ -1,5 +1,5 @@
 // Compiles expressions to a small program and runs it with backtracking, with limits on size, time and memory
-// (docs/decisions/0011-own-pattern-engine.md).
+// (docs/decisions/0008-own-pattern-engine.md).
 #include "text/pattern.h"
 
 #include <algorithm>
