@@ -126,3 +126,10 @@ def test_decisions_are_numbered_one_after_the_other() -> None:
     for number, page in enumerate(pages, 1):
         assert page.name.startswith(f"{number:04}-"), page.name
         assert page.read_text(encoding="utf-8").startswith(f"# {number:04}: "), page.name
+
+
+def test_the_pages_that_the_code_names_exist() -> None:
+    patterns = ("sphere_edge/**/*.py", "native/**/*.[hc]*", "tests/**/*.py", "Makefile")
+    for path in (path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()):
+        for name in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8")):
+            assert (ROOT / name).exists(), f"{path}: {name}"
