@@ -1,7 +1,8 @@
 """A GGUF file's metadata and tensor table, checked, without loading weights.
 
-The format: docs/gguf.md of https://github.com/ggml-org/ggml, versions 2 and 3. The `gguf` package's
-reader maps the file and trusts its counts; here each is compared with the bytes that are left.
+The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3. The reader
+of the `gguf` package maps the file and trusts its counts; here each is compared with the bytes that
+are left.
 """
 
 from __future__ import annotations

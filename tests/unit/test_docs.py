@@ -131,5 +131,5 @@ def test_decisions_are_numbered_one_after_the_other() -> None:
 def test_the_pages_that_the_code_names_exist() -> None:
     patterns = ("sphere_edge/**/*.py", "native/**/*.[hc]*", "tests/**/*.py", "Makefile")
     for path in (path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()):
-        for name in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8")):
+        for name in re.findall(r"(?<!/)\bdocs/[\w/-]+\.md", path.read_text(encoding="utf-8")):
             assert (ROOT / name).exists(), f"{path}: {name}"
