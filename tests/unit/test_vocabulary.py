@@ -117,7 +117,11 @@ class Text:
     is_name: bool = False
 
 
-_PAGES = ("*.md", "docs/**/*.md", "training/*.md", "native/**/*.md", "sphere_edge/**/*.md")
+_PAGES = (
+    *("*.md", "docs/**/*.md", "training/*.md", "native/**/*.md", "sphere_edge/**/*.md"),
+    # Reports and what `profiles show` prints.
+    *("sphere_edge/**/*.j2", "device_profiles/**/*.toml"),
+)
 _C_SOURCES = ("native/**/*.h", "native/**/*.c", "native/**/*.cpp")
 _C_STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 _C_TYPE = re.compile(r"\b(?:class|struct|enum class|enum)\s+([A-Za-z]\w*)")
