@@ -82,7 +82,7 @@ def test_pipelines_come_from_the_archive_the_second_time(program: Program, tmp_p
         ((), "no device", Status.UNSUPPORTED, "finds no GPU"),
         (("source",), "", Status.LOAD_FAILED, "expected a kernel"),
         (("kernel",), "", Status.MODEL_CORRUPT, "no kernel `unknown`"),
-        (("threads",), "", Status.LOAD_FAILED, "wants `65` threads"),
+        (("threads",), "", Status.LOAD_FAILED, "needs `65` threads"),
         (("large",), "", Status.OOM_VRAM, "up to `1048576` bytes"),
         ((), "no memory", Status.OOM_VRAM, "has no `512` bytes left"),
         (("run",), "memory", Status.OOM_VRAM, "Insufficient Permission"),
