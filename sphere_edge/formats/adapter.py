@@ -27,6 +27,54 @@ _PREFIX = "base_model.model."
 _FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
 _CONFIG_LIMIT_BYTES = 2**20
 
+# Keys of adapter_config.json (peft 0.17, LoraConfig) that say how it was trained, or what its
+# tensors say, too.
+_HARMLESS = frozenset(
+    {
+        "auto_mapping",
+        "base_model_name_or_path",
+        "corda_config",
+        "ensure_weight_tying",
+        "eva_config",
+        "exclude_modules",
+        "inference_mode",
+        "layers_pattern",
+        "layers_to_transform",
+        "loftq_config",
+        "lora_dropout",
+        "lora_ga_config",
+        "megatron_core",
+        "modules_to_save",
+        "parent_library",
+        "peft_version",
+        "qalora_group_size",
+        "revision",
+        "runtime_config",
+        "task_type",
+    }
+)
+# Keys that are done, here or where the tensors are read.
+_READ = frozenset(
+    {
+        "alpha_pattern",
+        "init_lora_weights",
+        "lora_alpha",
+        "peft_type",
+        "r",
+        "rank_pattern",
+        "target_modules",
+        "use_rslora",
+    }
+)
+# Ways to begin that leave the base model's weights alone. The others (pissa, olora, corda, loftq,
+# lora_ga) take from them what the adapter begins with: it belongs to weights that are not there.
+_LEAVES_BASE = ("gaussian", "eva", "orthogonal")
+_NONE: tuple[object, ...] = (None, False, "", [], {}, "none")
+# A pattern may repeat, but not what it repeats, nor often: no name can keep it busy.
+_PATTERN_LIMIT, _REPEATS_LIMIT = 500, 3
+_REPEAT = re.compile(r"(?<!\\)[*+?{]")
+_REPEATED_GROUP = re.compile(r"\)[*+{]")
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -70,7 +118,11 @@ class Adapted:
         stem = _PREFIX + name.removesuffix(".weight")
         down = self._weights.read(f"{stem}.lora_A.weight")
         up = self._weights.read(f"{stem}.lora_B.weight", rows)
-        result: Floats = values + np.float32(self._scales[name]) * (up @ down)
+        change = np.float32(self._scales[name]) * (up @ down)
+        if not np.isfinite(change).all():
+            message = f"the adapter's numbers for `{name[:120]}` are not finite"
+            raise ModelCorruptError(message, hint="the adapter is damaged: download it again")
+        result: Floats = values + change
         return result
 
     def read_stored(self, name: str, rows: slice | None = None) -> npt.NDArray[Any]:
@@ -131,10 +183,19 @@ def _refuse_unknown(config: dict[str, Any]) -> None:
     if kind != "LORA":
         message = f"the adapter is of type `{str(kind)[:40]}`"
         raise UnsupportedError(message, hint="supported: LORA")
-    for key, usual in (("use_dora", False), ("fan_in_fan_out", False), ("bias", "none")):
-        if config.get(key) not in (None, usual):
-            message = f"the adapter has `{key}` `{str(config[key])[:40]}`"
-            raise UnsupportedError(message, hint=f"only `{usual}` is supported".lower())
+    began = config.get("init_lora_weights", True)
+    if not (began is None or isinstance(began, bool) or began in _LEAVES_BASE):
+        message = f"the adapter begins as `{str(began)[:40]}`, which changes the base model, too"
+        raise UnsupportedError(
+            message,
+            hint="save it as a plain LoRA: peft's save_pretrained with "
+            "path_initial_model_for_weight_conversion",
+        )
+    for key, value in config.items():
+        if key in _READ or key in _HARMLESS or value in _NONE:
+            continue
+        message = f"the adapter has `{key[:80]}` `{str(value)[:40]}`, which cannot be merged"
+        raise UnsupportedError(message, hint="supported: LoRA of linear layers, with rsLoRA")
     rank = config.get("r")
     if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
         message = f"the adapter's rank `r` is `{str(rank)[:40]}`"
@@ -142,18 +203,37 @@ def _refuse_unknown(config: dict[str, Any]) -> None:
 
 
 def _pattern(config: dict[str, Any], key: str, module: str, usual: object) -> Any:
-    """The number for `module`: patterns are ends of module names (peft, `get_pattern_key`)."""
+    """The number for `module`, by the first pattern that matches it."""
     table = config.get(key) or {}
-    value = usual
-    if isinstance(table, dict):
-        for ending, number in table.items():
-            if module == ending or module.endswith(f".{ending}"):
-                value = number
-                break
+    if not isinstance(table, dict):
+        message = f"the adapter's `{key}` is `{str(table)[:40]}`, not patterns and numbers"
+        raise ModelCorruptError(message)
+    value = next((one for pattern, one in table.items() if _matches(pattern, module)), usual)
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 2**20:
         message = f"the adapter's `{key}` gives `{str(value)[:40]}` for `{module[:120]}`"
         raise ModelCorruptError(message)
     return value
+
+
+def _matches(pattern: str, module: str) -> bool:
+    """Whether the regular expression fits the whole name or an end of it that follows a dot.
+
+    As peft's `get_pattern_key` does it. Raises UnsupportedError for a pattern that could take
+    for ever, ModelCorruptError for one that is none.
+    """
+    if module == pattern or module.endswith(f".{pattern}"):
+        return True
+    repeats = len(_REPEAT.findall(pattern))
+    if len(pattern) > _PATTERN_LIMIT or repeats > _REPEATS_LIMIT or _REPEATED_GROUP.search(pattern):
+        message = f"the adapter's pattern `{pattern[:80]}` repeats too much"
+        raise UnsupportedError(message, hint="name the layers by the ends of their names")
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        message = f"the adapter's pattern `{pattern[:80]}` is not a regular expression: {error}"
+        raise ModelCorruptError(message) from error
+    begins = [0, *(at + 1 for at, letter in enumerate(module) if letter == ".")]
+    return any(compiled.fullmatch(module, begin) for begin in begins)
 
 
 def _check_targets(config: dict[str, Any], modules: list[str]) -> None:

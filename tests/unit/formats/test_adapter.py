@@ -47,6 +47,12 @@ def factors(rank: int = RANK, layer: str = LAYER) -> dict[str, Any]:
         ({"use_rslora": True}, 4.0),
         ({"alpha_pattern": {"q_proj": 16}}, 4.0),
         ({"r": 8, "rank_pattern": {"self_attn.q_proj": 4}}, 2.0),
+        # The first that fits, as regular expressions of an end or of all of the name.
+        ({"alpha_pattern": {r"self_attn\.[qk]_proj": 16, "q_proj": 1}}, 4.0),
+        ({"alpha_pattern": {r"model\.layers\.\d+\.self_attn\.q_proj": 16}}, 4.0),
+        ({"alpha_pattern": {r"^self_attn\.q_proj": 16, "proj": 1}}, 2.0),
+        ({"r": 8, "rank_pattern": {r"layers\.(0|1)\..*_proj": 4}}, 2.0),
+        ({"init_lora_weights": "gaussian", "lora_dropout": 0.1, "layer_replication": None}, 2.0),
         ({"target_modules": ["q_proj"]}, 2.0),
         ({"target_modules": r".*\.q_proj"}, 2.0),
     ],
@@ -79,6 +85,21 @@ def test_a_module_that_was_trained_whole_takes_the_place_of_the_old(
         (factors(), {"use_dora": True}, UnsupportedError, "`use_dora`"),
         (factors(), {"bias": "all"}, UnsupportedError, "`bias`"),
         (factors(), {"fan_in_fan_out": True}, UnsupportedError, "`fan_in_fan_out`"),
+        (factors(), {"init_lora_weights": "pissa"}, UnsupportedError, "begins as `pissa`"),
+        (factors(), {"init_lora_weights": "pissa_niter_4"}, UnsupportedError, "`pissa_niter_4`"),
+        (factors(), {"init_lora_weights": "olora"}, UnsupportedError, "begins as `olora`"),
+        (factors(), {"init_lora_weights": "corda"}, UnsupportedError, "begins as `corda`"),
+        (factors(), {"init_lora_weights": "loftq"}, UnsupportedError, "begins as `loftq`"),
+        (factors(), {"alora_invocation_tokens": [1, 2]}, UnsupportedError, "`alora_invocation"),
+        (factors(), {"layer_replication": [[0, 4], [2, 5]]}, UnsupportedError, "`layer_repl"),
+        (factors(), {"lora_bias": True}, UnsupportedError, "`lora_bias`"),
+        (factors(), {"use_qalora": True}, UnsupportedError, "`use_qalora`"),
+        (factors(), {"target_parameters": ["a"]}, UnsupportedError, "`target_parameters`"),
+        (factors(), {"trainable_token_indices": [5]}, UnsupportedError, "`trainable_token"),
+        (factors(), {"something_new": 7}, UnsupportedError, "`something_new`"),
+        (factors(), {"rank_pattern": {"(a+)+b": 8}}, UnsupportedError, "repeats too much"),
+        (factors(), {"rank_pattern": {"(": 8}}, ModelCorruptError, "not a regular expression"),
+        (factors(), {"rank_pattern": ["q_proj"]}, ModelCorruptError, "`rank_pattern`"),
         (factors(), {"r": 0}, ModelCorruptError, "`r`"),
         (factors(), {"r": 8}, ModelCorruptError, "q_proj"),
         (factors(), {"lora_alpha": "x"}, ModelCorruptError, "`alpha_pattern`"),
@@ -100,6 +121,15 @@ def test_what_cannot_be_merged_whole_is_refused(
     lora = made.write_adapter(tmp_path / "lora", weights, **config)
     with pytest.raises(kind, match=says):
         Adapted(base, lora)
+
+
+@pytest.mark.parametrize("side", "AB")
+def test_an_adapter_with_nan_is_called_damaged(base: Checkpoint, tmp_path: Path, side: str) -> None:
+    weights = factors()
+    weights[f"{LAYER}.lora_{side}.weight"][0, 1] = np.nan
+    adapted = Adapted(base, made.write_adapter(tmp_path / "lora", weights))
+    with pytest.raises(ModelCorruptError, match="the adapter's numbers"):
+        adapted.read(f"{LAYER}.weight")
 
 
 def test_half_of_a_pair_is_refused(base: Checkpoint, tmp_path: Path) -> None:
