@@ -6,6 +6,7 @@ import functools
 import os
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
 from collections import Counter
@@ -28,12 +29,24 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _AGAIN = "copy or package the bundle again"
 
 
+# What `zipfile` raises for files that it does not like: another version, flags, names that are no
+# text, offsets and lengths that cannot be.
+_REFUSALS = (
+    zipfile.BadZipFile,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    OverflowError,
+    struct.error,
+)
+
+
 def is_archive(path: Path) -> bool:
     """Whether `path` is a zip with a bundle.json in it."""
     try:
         with zipfile.ZipFile(path) as packed:
             return _MANIFEST in packed.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, *_REFUSALS):
         return False
 
 
@@ -64,7 +77,7 @@ class Archive:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, EOFError, ValueError) as error:
+        except _REFUSALS as error:
             message = f"`{path}` is not a {SUFFIX} file, or it is truncated"
             raise ModelCorruptError(message, hint=_AGAIN) from error
         self._entries = {entry.filename: entry for entry in self._zip.infolist()}
@@ -160,7 +173,7 @@ class Archive:
         try:
             with self._zip.open(name) as file:
                 yield file
-        except (zipfile.BadZipFile, EOFError):
+        except _REFUSALS:
             self._refuse(f"`{name}` cannot be read")
 
     def _check_stored(self, entry: zipfile.ZipInfo) -> None:

@@ -42,6 +42,11 @@ class BundleWriter:
         self._force = force
         self._progress = progress
         target = output.absolute()
+        if target.name in ("", ".."):
+            target = target.resolve()
+        if not target.name:
+            message = f"`{output}` is not a bundle and cannot become one"
+            raise StorageError(message, hint="choose another output with -o")
         self.folder = target.with_name(f".{target.name}.partial")
         self._packed = target.with_name(f".{target.name}.packed")
         self._replaced = target.with_name(f".{target.name}.replaced")

@@ -73,6 +73,9 @@ def output_for(
 ) -> Path:
     """Where the bundle goes: `output`, or dist/MODEL.PROFILE."""
     path = output or Path("dist") / f"{source.name}.{profile.name}"
+    if path.name in ("", ".."):
+        message = f"`{path}` is a folder, and a bundle needs a name"
+        raise InvalidArgumentError(message, hint=f"-o {path / source.name}")
     if as_zip and path.suffix != archive.SUFFIX:
         path = path.with_name(path.name + archive.SUFFIX)
     return path

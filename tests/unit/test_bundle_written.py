@@ -181,3 +181,14 @@ def test_a_full_disk_inside_an_engine_is_a_storage_error_too(tmp_path: Path) -> 
 def test_too_little_room_is_said_before_the_work(tmp_path: Path) -> None:
     with BundleWriter(tmp_path / "a") as writer, pytest.raises(StorageError, match="not enough"):
         writer.require_space(2**60)
+
+
+@pytest.mark.parametrize("output", ["/", ".", "..", "//", "/.."])
+def test_a_folder_that_is_none_of_ours_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").touch()
+    with pytest.raises(StorageError, match="not a bundle"), BundleWriter(Path(output)):
+        pytest.fail("it was opened")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]

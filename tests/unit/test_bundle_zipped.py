@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import stat
 import struct
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from sphere_edge.bundle.read import Bundle
+from sphere_edge.bundle.read import Bundle, is_bundle, read_manifest
 from sphere_edge.bundle.verify import verify
 from sphere_edge.errors import (
     ModelCorruptError,
     NotFoundError,
+    SphereEdgeError,
     StorageError,
 )
 from tests.golden_bundle import FILES, GOLDEN, make
@@ -161,3 +164,59 @@ def test_force_replaces_a_zipped_bundle(tmp_path: Path, monkeypatch: pytest.Monk
     make(tmp_path / "a.sphere", force=True)
     shutil.rmtree(tmp_path / "cache")
     assert [path.name for path in tmp_path.iterdir()] == ["a.sphere"]
+
+
+def patched(content: bytes, signature: bytes, at: int, new: bytes) -> bytes:
+    """`content` with the bytes `at` in the first header of this kind replaced."""
+    start = content.index(signature) + at
+    return content[:start] + new + content[start + len(new) :]
+
+
+CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
+# Offsets: PKWARE's APPNOTE, 4.3.7 and 4.3.12.
+ODD_HEADERS = {
+    "another version": ((CENTRAL, 6, b"\x63"),),
+    "patched data": ((CENTRAL, 8, b"\x20\x00"), (LOCAL, 6, b"\x20\x00")),
+    "encryption": ((CENTRAL, 8, b"\x01\x00"), (LOCAL, 6, b"\x01\x00")),
+    "strong encryption": ((CENTRAL, 8, b"\x40\x00"), (LOCAL, 6, b"\x40\x00")),
+    "a name that is not UTF-8": ((CENTRAL, 8, b"\x00\x08"), (CENTRAL, 46, b"\xff\xfe")),
+    "another name": ((LOCAL, 30, b"\xff"),),
+    "a method that is not known": ((CENTRAL, 10, b"\x63\x00"), (LOCAL, 8, b"\x63\x00")),
+    "a long extra field": ((CENTRAL, 30, b"\xff\xff"),),
+}
+
+
+@pytest.mark.parametrize("name", ODD_HEADERS)
+def test_a_zip_that_python_does_not_read_is_damaged_and_no_surprise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SPHERE_EDGE_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "a.sphere"
+    make(path)
+    content = path.read_bytes()
+    for signature, at, new in ODD_HEADERS[name]:
+        content = patched(content, signature, at, new)
+    path.write_bytes(content)
+    assert is_bundle(path) in (True, False)
+    for read in (Bundle.open, read_manifest, verify):
+        with pytest.raises((ModelCorruptError, NotFoundError)):
+            read(path)
+
+
+def test_no_byte_of_a_zips_directory_gets_out_as_a_surprise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPHERE_EDGE_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "a.sphere"
+    make(path)
+    sound = path.read_bytes()
+    chance = random.Random(3)
+    for _ in range(300):
+        damaged = bytearray(sound)
+        for _ in range(chance.randint(1, 3)):
+            at = chance.randrange(sound.index(CENTRAL), len(sound))
+            damaged[at] = chance.choice((0, 1, 0x20, 0x40, 0x7F, 0x80, 0xFF))
+        path.write_bytes(damaged)
+        is_bundle(path)
+        with suppress(SphereEdgeError):
+            read_manifest(path)
