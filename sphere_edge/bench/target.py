@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sphere_edge import profiles
 from sphere_edge.bundle.manifest import Manifest
-from sphere_edge.bundle.read import Bundle, read_manifest, runnable
+from sphere_edge.bundle.read import Bundle, is_gguf, read_manifest, runnable
 from sphere_edge.console import Progress
 from sphere_edge.devices import payload, suitability
 from sphere_edge.devices.device import Device
@@ -46,7 +46,7 @@ def bench_target(
     if device.uri == "local":
         yield _here(path, progress, backend)
         return
-    if path.suffix == ".gguf" and path.is_file():
+    if is_gguf(path):
         message = f"`{path}` is not a bundle, and {device.uri} runs only bundles"
         raise UnsupportedError(message, hint="`sphere-edge package` makes one of a .gguf file")
     bundle = Bundle.open(path, progress)

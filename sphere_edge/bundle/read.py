@@ -17,6 +17,7 @@ from sphere_edge.errors import FormatMismatchError, ModelCorruptError, NotFoundE
 from sphere_edge.profiles import DeviceProfile, describe
 
 MANIFEST = "bundle.json"
+_GGUF_MAGIC = b"GGUF"
 _SHA256_DIGITS = 64
 MANIFEST_LIMIT_BYTES = 16 * 2**20
 _AGAIN = "copy or package the bundle again"
@@ -63,6 +64,20 @@ def is_bundle(path: Path) -> bool:
     if path.is_dir():
         return (path / MANIFEST).is_file()
     return path.suffix == archive.SUFFIX and archive.is_archive(path)
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether `path` is a file that is GGUF by its content, or says so by its ending."""
+    if not path.is_file():
+        return False
+    if path.suffix.lower() == ".gguf":
+        # The reader says what is wrong with it, if anything is.
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_GGUF_MAGIC)) == _GGUF_MAGIC
+    except OSError:
+        return False
 
 
 def manifest_bytes(folder: Path) -> bytes:
@@ -139,11 +154,11 @@ def check_runs_on(manifest: Manifest, profile: DeviceProfile) -> None:
 
 
 def runnable(path: Path, profile: DeviceProfile, progress: Progress = SILENT) -> Path:
-    """What the runtime opens for `path`: a .gguf file itself, or the folder of a bundle.
+    """What the runtime opens for `path`: a GGUF file itself, or the folder of a bundle.
 
     Raises what Bundle.open and check_runs_on raise: the reason before the runtime is even built.
     """
-    if path.suffix == ".gguf" and path.is_file():
+    if is_gguf(path):
         return path
     bundle = Bundle.open(path, progress)
     check_runs_on(bundle.manifest, profile)

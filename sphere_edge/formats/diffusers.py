@@ -204,13 +204,13 @@ def _clip(file: Path, otherwise: Kind) -> Kind:
 
 def _files(folder: Path) -> list[Path]:
     """The safetensors of a part, one or all its shards; in full precision where there are both."""
-    names = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    names = shards.visible(folder, "*.safetensors") if folder.is_dir() else []
     full = [path for path in names if "." not in path.stem]
     chosen = full or names
     if not chosen:
         message = f"there are no safetensors files in `{folder}`"
         raise NotFoundError(message, hint="download the whole model, in safetensors")
-    indexes = [path for path in folder.glob("*.safetensors.index.json") if full]
+    indexes = shards.visible(folder, "*.safetensors.index.json") if full else []
     if indexes:
         listed = shards.index_files(indexes[0])
         if any("-of-" in path.name for path in chosen):

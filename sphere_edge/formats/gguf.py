@@ -10,16 +10,22 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from sphere_edge.errors import ModelCorruptError, StorageError, UnsupportedError
+from sphere_edge.errors import (
+    ModelCorruptError,
+    SphereEdgeError,
+    StorageError,
+    UnsupportedError,
+)
 from sphere_edge.formats import gguf_parts
 
 MAGIC = b"GGUF"
+ALIGNMENT = "general.alignment"
 VERSIONS = (2, 3)
 _STRING, _ARRAY = 8, 9
 # struct codes of the scalar types, by GGUF's number.
@@ -59,18 +65,22 @@ _METADATA_LIMIT_BYTES = 512 * 1024 * 1024
 
 @dataclass(frozen=True)
 class GgufTensor:
-    """One tensor: `dtype` as ggml names it (`Q4_K`), `shape` with the fastest axis first."""
+    """One tensor: `dtype` as ggml names it (`Q4_K`), `shape` with the fastest axis first.
+
+    `offset` counts from the start of the file `part`.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     bytes: int
     offset: int
+    part: Path = field(compare=False)
 
 
 @dataclass(frozen=True)
 class GgufFile:
-    """A GGUF file's header; `offset` of a tensor counts from the start of its file.
+    """A GGUF file's header.
 
     `parts`: all files of a split model, of which `path` is the first and has the metadata; their
     tensors are all here. `metadata` holds bool, int, float, str and lists of them, except that of
@@ -143,6 +153,68 @@ class ArrayLength:
     """Stands for a list that was checked but not kept."""
 
     length: int
+
+
+# What lies beside models and is none, by `general.type` or the architecture that stands in for it
+# (llama.cpp: convert_lora_to_gguf.py, mtmd, tools/imatrix, tools/cvector-generator).
+_ASIDE = {
+    "adapter": ("a LoRA adapter", "merge it into its model first (llama-export-lora)"),
+    "mmproj": ("the image or audio part of a multimodal model", "give the language model's file"),
+    "imatrix": ("an importance matrix (imatrix) for quantizing", "give the model's file"),
+    "controlvector": ("a control vector", "give the model's file"),
+}
+_ASIDE_ARCHITECTURES = {"clip": "mmproj", "controlvector": "controlvector"}
+
+
+def aside(path: Path) -> str | None:
+    """What the GGUF at `path` is instead of a model; None also for what cannot be read."""
+    try:
+        with path.open("rb") as file:
+            kind = _aside(read_from(path, file, needs_architecture=False).metadata)
+    except (SphereEdgeError, OSError):
+        return None
+    return None if kind is None else _ASIDE[kind][0]
+
+
+# ggml's `TENSOR_ALIGNMENT`: where the data of a mapped file must begin in memory.
+_MAPPED_ALIGNMENT = 32
+
+
+def check_alignment(file: GgufFile) -> None:
+    """UnsupportedError for a file that llama.cpp cannot map, because its data begin in between.
+
+    GGUF allows any `general.alignment`, ggml's CPU only its own.
+    """
+    for part in file.parts:
+        begins = [one.offset for one in file.tensors.values() if one.part == part]
+        if begins and min(begins) % _MAPPED_ALIGNMENT:
+            alignment = file.metadata.get(ALIGNMENT, _MAPPED_ALIGNMENT)
+            message = f"`{part.name}` has its tensors at multiples of {alignment} bytes"
+            hint = f"llama.cpp needs {_MAPPED_ALIGNMENT}: convert the model again with that one"
+            raise UnsupportedError(message, hint=hint)
+
+
+def check_finite(file: GgufFile) -> Iterator[int]:
+    """As `finite.check`, of all parts."""
+    from sphere_edge.formats import finite
+
+    for part in file.parts:
+        yield from finite.check(
+            part,
+            [
+                finite.Stored(one.name, one.dtype.lower(), one.offset, one.bytes)
+                for one in file.tensors.values()
+                if one.part == part
+            ],
+        )
+
+
+def _aside(metadata: Mapping[str, Any]) -> str | None:
+    for kind in (metadata.get("general.type"), metadata.get("general.architecture")):
+        known = _ASIDE_ARCHITECTURES.get(kind, kind) if isinstance(kind, str) else None
+        if known in _ASIDE:
+            return known
+    return None
 
 
 def _is_whole(value: object) -> bool:
@@ -222,10 +294,14 @@ class _Reader:
         metadata = self._metadata(key_count)
         # The later parts of a split model have only their number.
         is_later = metadata.get("split.no", 0) != 0
+        if needs_architecture and (kind := _aside(metadata)) is not None:
+            what, hint = _ASIDE[kind]
+            message = f"`{self._path.name}` is {what}, not a model"
+            raise UnsupportedError(message, hint=hint)
         has_none = not isinstance(metadata.get("general.architecture"), str)
         if needs_architecture and not is_later and has_none:
             raise _corrupt(self._path, "it has no `general.architecture`")
-        tensors = self._tensors(tensor_count, metadata.get("general.alignment", 32))
+        tensors = self._tensors(tensor_count, metadata.get(ALIGNMENT, 32))
         return GgufFile(
             self._path,
             version,
@@ -312,7 +388,8 @@ class _Reader:
                     self._path, f"tensor `{tensor.name[:80]}` ends beyond the end of the file"
                 )
             tensors[tensor.name] = GgufTensor(
-                tensor.name, tensor.dtype, tensor.shape, tensor.bytes, start + tensor.offset
+                *(tensor.name, tensor.dtype, tensor.shape, tensor.bytes),
+                *(start + tensor.offset, self._path),
             )
         return tensors
 
@@ -331,7 +408,8 @@ class _Reader:
             raise _corrupt(
                 self._path, f"tensor `{name[:80]}` has rows of {row}, not blocks of {block}"
             )
-        return GgufTensor(name, dtype, shape, math.prod(shape) // block * block_bytes, offset)
+        size = math.prod(shape) // block * block_bytes
+        return GgufTensor(name, dtype, shape, size, offset, self._path)
 
 
 def tensor_type(kind: int, name: str) -> tuple[str, int, int]:

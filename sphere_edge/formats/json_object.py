@@ -47,6 +47,10 @@ def read(path: Path, limit_bytes: int = LIMIT_BYTES) -> dict[str, Any]:
     Raises NotFoundError if there is none, ModelCorruptError if it is too large or not a JSON
     object, StorageError if it cannot be read.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        # Opening a pipe would wait for someone to write.
+        message = f"`{path}` is not a file"
+        raise ModelCorruptError(message)
     try:
         with path.open("rb") as file:
             text = file.read(limit_bytes + 1)

@@ -28,7 +28,7 @@ from sphere_edge.errors import (
     StorageError,
     UnsupportedError,
 )
-from sphere_edge.formats import json_object
+from sphere_edge.formats import json_object, stand_in
 from sphere_edge.formats.gguf import Readable
 from sphere_edge.formats.shards import safetensors_files
 
@@ -36,6 +36,7 @@ from sphere_edge.formats.shards import safetensors_files
 HEADER_LIMIT_BYTES = 100_000_000
 _RANK_LIMIT = 16
 _DIMENSION_LIMIT = 2**48
+_HEAD = "lm_head.weight"
 _READ_STEP_BYTES = 8 * 1024 * 1024
 
 # The format's names in lower case, with the numpy type of one element.
@@ -81,7 +82,8 @@ def named(tensors: Mapping[str, TensorEntry], name: str) -> TensorEntry:
     """The tensor `name`; raises ModelCorruptError naming it where the checkpoint lacks it."""
     if name not in tensors:
         message = f"the checkpoint has no tensor `{name}`"
-        raise ModelCorruptError(message)
+        hint = "save it as AutoModelForCausalLM, which keeps the head" if name == _HEAD else None
+        raise ModelCorruptError(message, hint=hint)
     return tensors[name]
 
 
@@ -201,6 +203,8 @@ def read_header_from(path: Path, file: Readable) -> list[TensorEntry]:
     file_bytes = file.seek(0, os.SEEK_END)
     file.seek(0)
     prefix = file.read(8)
+    if (instead := stand_in.named(prefix)) is not None:
+        raise _corrupt(path, instead)
     length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
     if length + 8 > file_bytes or len(prefix) < 8:
         reason = f"{file_bytes} bytes are too few for a header of {length} bytes"

@@ -21,7 +21,7 @@ def safetensors_files(folder: Path) -> tuple[list[Path], dict[str, str] | None]:
     """
     if (folder / "model.safetensors").is_file():
         return [folder / "model.safetensors"], None
-    indexes = sorted(folder.glob("*.safetensors.index.json"))
+    indexes = visible(folder, "*.safetensors.index.json")
     preferred = [path for path in indexes if path.name == "model.safetensors.index.json"] or indexes
     if len(preferred) > 1:
         names = ", ".join(path.name for path in preferred)
@@ -30,11 +30,16 @@ def safetensors_files(folder: Path) -> tuple[list[Path], dict[str, str] | None]:
     if preferred:
         index = _index(preferred[0])
         return [present(folder, name) for name in sorted(set(index.values()))], index
-    files = sorted(folder.glob("*.safetensors"))
+    files = visible(folder, "*.safetensors")
     if not files:
         message = f"there are no safetensors files in `{folder}`"
         raise NotFoundError(message)
     return numbered(folder, files), None
+
+
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """The files of `folder` whose names match, sorted, without hidden ones such as `._model`."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def index_files(path: Path) -> list[str]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError, UnsupportedError
-from sphere_edge.formats import diffusion, gguf_parts, task
+from sphere_edge.formats import diffusion, gguf, gguf_parts, task
 from sphere_edge.formats import hub as model_hub
 from sphere_edge.formats.hub import Hub
+from sphere_edge.formats.safetensors import read_header
 from sphere_edge.formats.shards import safetensors_files
 
 Kind = Literal["safetensors", "gguf", "whisper", "diffusion"]
@@ -24,6 +25,8 @@ CONFIG_FILES = (
     "config.json",
     "generation_config.json",
     "merges.txt",
+    "quant_config.json",
+    "quantize_config.json",
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer.model",
@@ -31,8 +34,10 @@ CONFIG_FILES = (
     "vocab.json",
 )
 _HUB_ID = re.compile(
-    r"(?P<id>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(/(?P<file>[\w.-]+\.gguf))?"
+    r"(?P<id>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(/(?P<file>[\w.-]+\.(?i:gguf)))?"
 )
+# Endings of files: what has one is a path, however much it looks like a hub id.
+_FILE_SUFFIXES = (".gguf", ".safetensors", ".sphere", ".json", *task.PICKLE_SUFFIXES)
 _CHUNK_BYTES = 1024 * 1024
 
 
@@ -85,9 +90,10 @@ def open_source(
             raise InvalidArgumentError(message, hint="a revision belongs to a hub id")
         return _local(reference, path, wanted, convertible)
     match = _HUB_ID.fullmatch(reference)
-    if match is None:
+    if match is None or _is_path(match):
         message = f"there is no file or folder `{reference}`"
-        raise NotFoundError(message, hint="a model on the hub is given as `owner/name`")
+        hint = "a model on the hub is given as `owner/name`, a file there as `owner/name/file.gguf`"
+        raise NotFoundError(message, hint=hint)
     snapshot = model_hub.fetch(
         match["id"], revision, wanted, match["file"], hub or Hub(), convertible=convertible
     )
@@ -106,10 +112,21 @@ def _existing(reference: str) -> Path | None:
         return None
 
 
+def _is_path(match: re.Match[str]) -> bool:
+    """Whether what looks like a hub id must be a path: of a file, or into a folder that is here."""
+    if match["file"] is not None:
+        return Path(match["id"]).is_dir()
+    return match["id"].lower().endswith(_FILE_SUFFIXES)
+
+
 def _local(reference: str, path: Path, wanted: Kind | None, convertible: bool) -> ModelSource:
     if path.is_dir():
         kind, model = _detect(path, wanted, None, convertible)
         return ModelSource(reference, model, kind, None, slug(path.resolve().name))
+    if not path.is_file():
+        # A pipe would be waited for, and has no length.
+        message = f"`{reference}` is neither a file nor a folder"
+        raise InvalidArgumentError(message, hint="save the model to a file first")
     try:
         with path.open("rb") as file:
             head = file.read(4)
@@ -117,6 +134,9 @@ def _local(reference: str, path: Path, wanted: Kind | None, convertible: bool) -
             return ModelSource(reference, path, "diffusion", None, slug(path.stem))
         found: Kind = "whisper" if head == task.GGML_MAGIC else "gguf"
         if found == "gguf" and head != task.GGUF_MAGIC:
+            if path.suffix.lower() == ".safetensors":
+                # A damaged one is a part of nothing.
+                read_header(path)
             task.refuse_file(path)
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -131,7 +151,8 @@ def _local(reference: str, path: Path, wanted: Kind | None, convertible: bool) -
 
 
 def _holds_images(path: Path, head: bytes) -> bool:
-    return (head == task.GGUF_MAGIC or path.suffix == ".safetensors") and diffusion.is_model(path)
+    is_known = head == task.GGUF_MAGIC or path.suffix.lower() == ".safetensors"
+    return is_known and diffusion.is_model(path)
 
 
 def _unreadable(path: Path, error: OSError) -> StorageError:
@@ -145,10 +166,10 @@ def _detect(
     if file is not None:
         return "gguf", gguf_parts.paths(folder / file)[0]
     try:
-        names = sorted(path.name for path in folder.iterdir() if path.is_file())
+        names = sorted(path.name for path in folder.iterdir() if _is_visible_file(path))
     except OSError as error:
         raise _unreadable(folder, error) from error
-    ggufs = [name for name in names if name.endswith(".gguf")]
+    ggufs = [name for name in names if gguf_parts.is_named(name)]
     tensors = [name for name in names if name.endswith((".safetensors", ".safetensors.index.json"))]
     if "bundle.json" in names:
         message = f"`{folder}` is a bundle already"
@@ -161,22 +182,34 @@ def _detect(
     if tensors and task.is_whisper(folder):
         return "whisper", folder
     if tensors and (wanted != "gguf" or convertible):
-        safetensors_files(folder)
+        files, _ = safetensors_files(folder)
+        if "config.json" not in names:
+            # What nothing tells apart may be cut off; that comes before all else.
+            for path in files:
+                read_header(path)
         return "safetensors", folder
     raise _nothing(folder, names, wanted)
+
+
+def _is_visible_file(path: Path) -> bool:
+    # `._model.safetensors` and the like are notes of a file system about the file, never the file.
+    return not path.name.startswith(".") and path.is_file()
 
 
 def _is_image_folder(folder: Path, names: list[str]) -> bool:
     """Whether it is one of diffusers, or holds the parts of an image model side by side."""
     if "model_index.json" in names:
         return True
-    parts = [name for name in names if name.endswith((".safetensors", ".gguf"))]
+    parts = [name for name in names if name.lower().endswith((".safetensors", ".gguf"))]
     return "config.json" not in names and any(diffusion.is_model(folder / name) for name in parts)
 
 
 def _only(ggufs: list[str], folder: Path) -> str:
     """The one GGUF model in `folder`, of a split one the first part."""
     found = gguf_parts.models(ggufs)
+    if len(found) > 1:
+        # Beside a model lie its image part, its importance matrix, adapters.
+        found = [names for names in found if gguf.aside(folder / names[0]) is None] or found
     if len(found) > 1:
         first = [names[0] for names in found]
         message = f"`{folder}` holds {len(found)} GGUF models: {', '.join(first[:12])}"
@@ -190,7 +223,7 @@ def _nothing(
     """Why `names` are not a model in the requested format."""
     held = {"gguf": ".gguf", "safetensors": ".safetensors"}
     for kind, suffix in held.items():
-        if wanted not in (None, kind) and any(name.endswith(suffix) for name in names):
+        if wanted not in (None, kind) and any(name.lower().endswith(suffix) for name in names):
             message = f"`{folder}` holds {kind}, but no {wanted}"
             return InvalidArgumentError(
                 message, hint=f"leave out --format, or give --format {kind}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
-from sphere_edge.formats import json_object
+from sphere_edge.formats import json_object, stand_in
 
 GGUF_MAGIC = b"GGUF"
 # whisper.cpp's own container, which llama.cpp gave up for GGUF ("ggml" as a little-endian word).
@@ -47,16 +47,19 @@ def is_whisper(folder: Path) -> bool:
 def refuse_file(path: Path) -> None:
     """Raises the reason why a single file that is not GGUF is not supported."""
     with path.open("rb") as file:
-        head = file.read(8)
+        head = file.read(64)
     if head.startswith(_PICKLE_MAGICS) or (
         head.startswith(_ZIP_MAGIC) and _is_pickle_name(path.name)
     ):
         message = f"`{path.name}` is a pickle, which runs code when it is loaded"
         raise UnsupportedError(message, hint=CONVERT_HINT)
-    if path.suffix == ".gguf":
-        message = f"`{path.name}` does not begin as a GGUF file does"
+    suffix = path.suffix.lower()
+    if suffix == ".gguf":
+        instead = stand_in.named(head)
+        why = "" if instead is None else f": {instead}"
+        message = f"`{path.name}` does not begin as a GGUF file does{why}"
         raise ModelCorruptError(message, hint="download the file again")
-    if path.suffix == ".safetensors" or path.name.endswith(".safetensors.index.json"):
+    if suffix == ".safetensors" or path.name.endswith(".safetensors.index.json"):
         message = f"`{path.name}` is a part of a model"
         raise UnsupportedError(message, hint=f"give its folder: {path.parent}")
     message = f"`{path.name}` is not a supported model format"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from pathlib import Path
 
 from sphere_edge.errors import InvalidArgumentError
 
@@ -38,7 +39,8 @@ def utf8(name: str, text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         message = f"{name} holds an invalid character: `{text[error.start]!a}`"
-        raise InvalidArgumentError(message) from error
+        hint = "it is not UTF-8 text: convert it, for example with iconv"
+        raise InvalidArgumentError(message, hint=hint) from error
 
 
 def path(value: str | os.PathLike[str]) -> bytes:
@@ -46,10 +48,23 @@ def path(value: str | os.PathLike[str]) -> bytes:
     return os.fspath(value).encode("utf-8", "surrogateescape")
 
 
+def model_path(value: str | os.PathLike[str]) -> bytes:
+    """A path that a model is read from: no pipe or device, which has no end and no length."""
+    given = Path(value)
+    if given.exists() and not (given.is_file() or given.is_dir()):
+        message = f"`{given}` is neither a file nor a folder"
+        raise InvalidArgumentError(message, hint="save the model to a file first")
+    return path(value)
+
+
 def json_text(name: str, value: object) -> str:
     """JSON of `value`, ASCII only, so that every string in it survives."""
     try:
-        return json.dumps(value, allow_nan=False)
+        text = json.dumps(value, allow_nan=False)
+        if "\\ud" in text:
+            # Half of a surrogate pair, as Python makes it of bytes that are no text.
+            utf8(name, json.dumps(value, ensure_ascii=False))
+        return text
     except (TypeError, ValueError) as error:
         message = f"{name} cannot be written as JSON: {error}"
         raise InvalidArgumentError(message) from error

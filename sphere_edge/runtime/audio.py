@@ -93,14 +93,14 @@ class AudioManager(Manager):
             warn_renamed("voice_detector", "vad_model", stack=3)
             vad_model = voice_detector
         model = Path(path)
+        location = arguments.model_path(model)
         options = binding.AudioOpenOptions(
             size=ctypes.sizeof(binding.AudioOpenOptions),
             threads=arguments.count("threads", threads, arguments.MAX_THREADS),
-            vad_model=None if vad_model is None else arguments.path(vad_model),
+            vad_model=None if vad_model is None else arguments.model_path(vad_model),
         )
-        handle = Handle(
-            library.load(engine="whisper"), AUDIO, arguments.path(model), ctypes.byref(options)
-        )
+        core = library.load(engine="whisper")
+        handle = Handle(core, AUDIO, location, ctypes.byref(options))
         return cls(handle, model_name(model, ".bin"))
 
     def transcribe(

@@ -81,7 +81,7 @@ class ImageManager(Manager):
             threads=arguments.count("threads", threads, arguments.MAX_THREADS),
         )
         core = library.load(engine="diffusion")
-        handle = Handle(core, IMAGE, arguments.path(model), ctypes.byref(options))
+        handle = Handle(core, IMAGE, arguments.model_path(model), ctypes.byref(options))
         return cls(handle, model_name(model))
 
     def generate(

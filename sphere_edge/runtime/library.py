@@ -55,7 +55,7 @@ def system_info(library: Library) -> dict[str, Any]:
 def model_info(path: Path, library: Library | None = None) -> dict[str, Any]:
     """What a bundle folder or .gguf file holds, without loading it (see `se_model_info`)."""
     info: dict[str, Any] = json.loads(
-        (library or load()).string(C.se_model_info, arguments.path(path))
+        (library or load()).string(C.se_model_info, arguments.model_path(path))
     )
     return info
 

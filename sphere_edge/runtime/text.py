@@ -19,8 +19,8 @@ from typing_extensions import Unpack
 
 from sphere_edge import errors
 from sphere_edge.bundle.manifest import Manifest
-from sphere_edge.bundle.read import read_manifest
-from sphere_edge.formats.task import GGUF_MAGIC
+from sphere_edge.bundle.read import is_gguf, read_manifest
+from sphere_edge.formats import gguf
 from sphere_edge.runtime import arguments, binding, library, text_request
 from sphere_edge.runtime.binding import C
 from sphere_edge.runtime.c_function import Checked
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Message = Mapping[str, str]
+# Of a GGUF, where its first keys are.
+_HEAD_BYTES = 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +101,7 @@ class TextManager(Manager):
         LoadFailedError, OutOfMemoryError, UnsupportedError (backend).
         """
         model = Path(path)
+        location = arguments.model_path(model)
         options = binding.OpenOptions(
             size=ctypes.sizeof(binding.OpenOptions),
             threads=arguments.count("threads", threads, arguments.MAX_THREADS),
@@ -110,11 +113,21 @@ class TextManager(Manager):
             # The core reports what is wrong with it.
             with suppress(errors.SphereEdgeError):
                 manifest = read_manifest(model)
+            if manifest is not None and manifest.text is not None:
+                _check_context(context_tokens, manifest.text.context_tokens, "the bundle")
+        elif is_gguf(model):
+            _check_gguf(model, context_tokens)
         core = library.load(
             engine=_engine(model, manifest), gpu=ggml_gpu.wanted(model, manifest, backend)
         )
-        handle = Handle(core, TEXT, arguments.path(model), ctypes.byref(options))
-        return cls(handle, model_name(model, ".gguf"))
+        try:
+            handle = Handle(core, TEXT, location, ctypes.byref(options))
+        except errors.SphereEdgeError as error:
+            if is_gguf(model) and (what := gguf.aside(model)) is not None:
+                message = f"`{model}` is {what}, not a model"
+                raise errors.UnsupportedError(message) from error
+            raise
+        return cls(handle, model_name(model, ".gguf", ".GGUF"))
 
     def generate(
         self,
@@ -226,12 +239,38 @@ class TextManager(Manager):
             return generation
 
 
+def _check_gguf(model: Path, context_tokens: int | None) -> None:
+    """Refuses what llama.cpp would take without a word, or end the process for.
+
+    A header is read in tenths of a second, so only where there is something to look for.
+    """
+    # What is wrong with the file is said by the core.
+    with suppress(errors.ModelCorruptError, errors.NotFoundError, errors.StorageError, OSError):
+        with model.open("rb") as file:
+            may_be_odd = gguf.ALIGNMENT.encode() in file.read(_HEAD_BYTES)
+        if not (may_be_odd or context_tokens):
+            return
+        header = gguf.read(model)
+        gguf.check_alignment(header)
+        if header.context_tokens is not None:
+            _check_context(context_tokens, header.context_tokens, "the model")
+
+
+def _check_context(wanted: int | None, most: int, what: str) -> None:
+    if wanted is not None and wanted > most:
+        message = f"a context of `{wanted}` tokens is more than the `{most}` of {what}"
+        hint = f"at most {most}"
+        if what == "the bundle":
+            hint += f", or package the model again with --context {wanted}"
+        raise errors.InvalidArgumentError(message, hint=hint)
+
+
 def _engine(model: Path, manifest: Manifest | None) -> str:
     """The engine that `model` needs of the native core, which says itself what it cannot open."""
     if manifest is not None:
         return manifest.engine if manifest.engine == "llama" else "tvm"
     with suppress(OSError), model.open("rb") as file:
-        if file.read(len(GGUF_MAGIC)) == GGUF_MAGIC:
+        if file.read(len(gguf.MAGIC)) == gguf.MAGIC:
             return "llama"
     return "tvm"
 

@@ -27,7 +27,7 @@ class Vocabulary:
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Vocabulary:
         """Opens a .gguf file. Raises NotFoundError, ModelCorruptError, UnsupportedError."""
-        return cls(Handle(library.load(), VOCABULARY, arguments.path(path)))
+        return cls(Handle(library.load(), VOCABULARY, arguments.model_path(path)))
 
     def tokenize(
         self, text: str, *, add_special: bool = True, parse_special: bool = False

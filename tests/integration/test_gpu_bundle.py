@@ -64,6 +64,13 @@ def test_code_for_another_kind_of_gpu_falls_back_with_the_reason_and_only_if_it_
         TextManager.open(copy, backend="opencl")
 
 
-def test_a_context_beyond_the_gpus_memory_is_refused_before_anything_is_allocated(bundle):
+def test_a_context_beyond_the_gpus_memory_is_refused_before_anything_is_allocated(bundle, tmp_path):
+    most = 2**31 - 1
+    copy = shutil.copytree(bundle, tmp_path / "copy")
+    manifest = json.loads((copy / "bundle.json").read_text())
+    manifest["text"]["context_tokens"] = most
+    (copy / "bundle.json").write_text(json.dumps(manifest))
     with pytest.raises(errors.OutOfMemoryError):
-        TextManager.open(bundle, backend="opencl", context_tokens=2**31 - 1)
+        TextManager.open(copy, backend="opencl", context_tokens=most)
+    with pytest.raises(errors.InvalidArgumentError, match="of the bundle"):
+        TextManager.open(bundle, backend="opencl", context_tokens=most)

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 
@@ -379,3 +380,65 @@ def test_many_answers_do_not_grow_the_process(text: TextManager) -> None:
         text.generate("the", max_tokens=3, **GREEDY).text()
     # A thread that has just ended may still be listed.
     assert threads() <= before + 4
+
+
+def test_an_ending_in_upper_case_is_the_same_model(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "RANDOM.GGUF").symlink_to(model)
+    with TextManager.open(tmp_path / "RANDOM.GGUF", threads=2) as text:
+        assert text.info.name == "RANDOM"
+
+
+def test_a_context_beyond_the_models_is_refused(model: Path) -> None:
+    with pytest.raises(errors.InvalidArgumentError, match="more than the `4096` of the model"):
+        TextManager.open(model, context_tokens=4097)
+    with TextManager.open(model, context_tokens=4096) as text:
+        assert text.info.context_tokens == 4096
+
+
+def test_a_pipe_is_no_model_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    with pytest.raises(errors.InvalidArgumentError, match="neither a file nor a folder"):
+        TextManager.open(tmp_path / "pipe.gguf")
+
+
+def test_what_lies_beside_models_is_called_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "style.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_type("adapter")
+    writer.add_tensor("blk.0.attn_q.weight.lora_a", np.zeros((4, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(errors.UnsupportedError, match="is a LoRA adapter, not a model"):
+        TextManager.open(path)
+
+
+def aligned(model: Path, path: Path, alignment: int) -> Path:
+    """`model` with its tensors at multiples of `alignment` bytes, the first at an odd one."""
+    given = gguf.GGUFReader(model)
+    for length in range(0, 64, 8):
+        writer = gguf.GGUFWriter(path, "llama")
+        writer.add_custom_alignment(alignment)
+        writer.add_description("x" * length)
+        for name, field in given.fields.items():
+            if not name.startswith("GGUF.") and name != "general.architecture":
+                is_list = field.types[0] == gguf.GGUFValueType.ARRAY
+                kind = field.types[-1] if is_list else None
+                writer.add_key_value(name, field.contents(), field.types[0], sub_type=kind)
+        for tensor in given.tensors:
+            writer.add_tensor(tensor.name, tensor.data.copy(), raw_dtype=tensor.tensor_type)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        if gguf.GGUFReader(path).data_offset % 32:
+            break
+    return path
+
+
+def test_data_that_cannot_be_mapped_end_no_process(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(errors.UnsupportedError, match="multiples of 16 bytes"):
+        TextManager.open(aligned(model, tmp_path / "a.gguf", 16))
+    with TextManager.open(aligned(model, tmp_path / "b.gguf", 64)) as text:
+        assert "".join(text.generate("the", max_tokens=2, **GREEDY))

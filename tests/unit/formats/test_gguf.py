@@ -207,3 +207,54 @@ def test_no_damage_gets_past_the_checks(tmp_path: Path, sound: bytes) -> None:
             continue
         for entry in file.tensors.values():
             assert entry.offset + entry.bytes <= path.stat().st_size
+
+
+KINDS = {
+    "adapter": ("llama", "a LoRA adapter"),
+    "mmproj": ("clip", "the image or audio part"),
+    "imatrix": ("", "an importance matrix"),
+    "": ("controlvector", "a control vector"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_lies_beside_models_is_called_by_its_name(tmp_path: Path, kind: str) -> None:
+    architecture, what = KINDS[kind]
+    path = tmp_path / "beside.gguf"
+    writer: Any = reference.GGUFWriter(path, architecture)
+    if kind:
+        writer.add_type(kind)
+    writer.add_tensor("blk.0.attn_q.weight.lora_a", np.zeros((4, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(UnsupportedError, match=what) as caught:
+        gguf.read(path)
+    assert "download" not in str(caught.value.hint)
+    assert what in str(gguf.aside(path))
+    assert gguf.aside(write(tmp_path / "model.gguf")) is None
+
+
+def test_data_that_llama_cpp_cannot_map_are_refused(tmp_path: Path) -> None:
+    for alignment in (16, 32, 64):
+        refused = 0
+        # Where the data begin depends on how long the header is.
+        for length in range(0, 64, 8):
+            path = tmp_path / "model.gguf"
+            writer: Any = reference.GGUFWriter(path, "llama")
+            writer.add_custom_alignment(alignment)
+            writer.add_description("x" * length)
+            writer.add_tensor("w", np.ones(8, np.float32))
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+            writer.close()
+            file = gguf.read(path)
+            if file.tensors["w"].offset % 32:
+                refused += 1
+                with pytest.raises(UnsupportedError, match="multiples of 16 bytes"):
+                    gguf.check_alignment(file)
+            else:
+                gguf.check_alignment(file)
+        assert (refused > 0) is (alignment == 16)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -18,6 +20,7 @@ from sphere_edge.errors import (
     StorageError,
     UnsupportedError,
 )
+from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.source import open_source, slug, source_sha256
 
 TENSORS = {"w": np.ones(4, np.float32)}
@@ -122,7 +125,7 @@ def test_a_folder_of_pickles_is_refused_with_the_way_out(folder: Path, name: str
         ("m.pt", b"PK\x03\x04evil", UnsupportedError, "is a pickle"),
         ("m.gguf", b"\x00\x00\x00\x00", ModelCorruptError, "does not begin as a GGUF"),
         ("m.gguf", b"", ModelCorruptError, "does not begin as a GGUF"),
-        ("m.safetensors", b"\x10\x00\x00\x00", UnsupportedError, "is a part of a model"),
+        ("m.safetensors", b"\x10\x00\x00\x00", ModelCorruptError, "is damaged"),
         ("notes.txt", b"hello", UnsupportedError, "is not a supported model format"),
     ],
 )
@@ -221,3 +224,114 @@ def test_a_model_that_went_away_is_a_storage_error(folder: Path) -> None:
 )
 def test_names_fit_a_manifest(text: str, name: str) -> None:
     assert slug(text) == name
+
+
+def gguf_of(path: Path, kind: str, architecture: str = "llama") -> Path:
+    """A GGUF that says what it is, with one tensor."""
+    writer: Any = gguf.GGUFWriter(path, architecture)
+    writer.add_type(kind)
+    writer.add_tensor("blk.0.attn_q.weight.lora_a", TENSORS["w"])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_endings_are_read_in_upper_case_too(folder: Path) -> None:
+    (folder / "MODEL.Q4.GGUF").write_bytes(b"GGUF")
+    for reference in (folder, folder / "MODEL.Q4.GGUF"):
+        source = open_source(str(reference))
+        assert (source.kind, source.path) == ("gguf", folder / "MODEL.Q4.GGUF")
+        assert source.files == (folder / "MODEL.Q4.GGUF",)
+    assert source.name == "model.q4"
+    parts = [folder / f"M-0000{number}-of-00002.GGUF" for number in (1, 2)]
+    for part in parts:
+        part.write_bytes(b"GGUF")
+    assert open_source(str(parts[1])).files == tuple(parts)
+
+
+def test_a_split_into_one_part_is_a_file_like_any(folder: Path) -> None:
+    path = folder / "m-00001-of-00001.gguf"
+    path.write_bytes(b"GGUF")
+    assert open_source(str(path)).files == (path,)
+    assert open_source(str(folder)).path == path
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["models/typo.Q4_K_M.gguf", "models/TYPO.GGUF", "models/typo.safetensors", "dist/a.sphere"],
+)
+def test_a_mistyped_file_is_missing_and_not_asked_of_the_hub(
+    reference: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert "owner/name" in refused(reference, NotFoundError, f"no file or folder `{reference}`")
+
+
+def test_a_mistyped_file_of_a_folder_that_is_here_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    (tmp_path / "models" / "qwen").mkdir(parents=True)
+    refused("models/qwen/typo.gguf", NotFoundError, "no file or folder")
+
+
+@pytest.mark.parametrize("kind", ["mmproj", "imatrix", "adapter"])
+def test_what_lies_beside_a_gguf_is_not_a_second_model(folder: Path, kind: str) -> None:
+    gguf_of(folder / f"{kind}-model.gguf", kind)
+    gguf_of(folder / "some.gguf", "model")
+    assert open_source(str(folder)).path == folder / "some.gguf"
+
+
+def test_hidden_files_are_no_part_of_a_model(folder: Path) -> None:
+    (folder / "._some.gguf").write_bytes(b"\0\5\x16\7")
+    (folder / "some.gguf").write_bytes(b"GGUF")
+    assert open_source(str(folder)).path == folder / "some.gguf"
+    (folder / "some.gguf").unlink()
+    with_safetensors(folder)
+    (folder / "model.safetensors").rename(folder / "weights.safetensors")
+    for name in ("._weights.safetensors", "._weights.safetensors.index.json"):
+        (folder / name).write_bytes(b"\0\5\x16\7")
+    source = open_source(str(folder))
+    assert [path.name for path in source.files] == ["weights.safetensors", "config.json"]
+
+
+def test_a_pipe_is_refused_and_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.gguf")
+    refused(folder / "pipe.gguf", InvalidArgumentError, "is neither a file nor a folder")
+    with_safetensors(folder)
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+    with pytest.raises(ModelCorruptError, match="is not a file"):
+        ModelConfig.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (safetensors.numpy.save(TENSORS)[:-4], "ends beyond the end of the file"),
+        (safetensors.numpy.save(TENSORS)[:20], "too few"),
+        (b"", "it is empty"),
+        (b"<!DOCTYPE html><html>log in first</html>", "is a web page"),
+        (b"\n<html>log in first</html>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+    ],
+)
+def test_a_damaged_file_is_called_damaged(folder: Path, content: bytes, says: str) -> None:
+    path = folder / "weights.safetensors"
+    path.write_bytes(content)
+    for reference in (path, folder):
+        assert refused(reference, ModelCorruptError, "is damaged") == "download the file again"
+        refused(reference, ModelCorruptError, says)
+    (folder / "m.gguf").write_bytes(content)
+    refused(folder / "m.gguf", ModelCorruptError, "`m.gguf`")
+
+
+def test_a_sound_part_of_a_model_is_still_called_that(folder: Path) -> None:
+    with_safetensors(folder)
+    assert str(folder) in refused(
+        folder / "model.safetensors", UnsupportedError, "is a part of a model"
+    )
