@@ -24,10 +24,21 @@ def compare(request: BuildRequest, vocabulary: Path) -> None:
         mismatches = tokenizer.compare(
             request.source.path,
             lambda line: ours.tokenize(line, add_special=False, parse_special=True),
+            ours.tokenize,
         )
     if not mismatches or request.options.allow_tokenizer_mismatch:
         return
     first = mismatches[0]
+    if first.is_around:
+        message = (
+            f"the model's tokenizer puts other special tokens around a text than ours can: "
+            f"{first.expected} instead of {first.got} for {first.sample!r}"
+        )
+        hint = (
+            "--allow-tokenizer-mismatch packages it all the same, "
+            "which is right for chats whose template has these tokens"
+        )
+        raise ModelCorruptError(message, hint=hint)
     message = (
         f"our tokenizer differs from the model's on {len(mismatches)} lines of the probe text, "
         f"first on {first.sample!r}: {first.got} instead of {first.expected}"

@@ -15,7 +15,11 @@ _CONFIG_LIMIT_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """Token ids; None where the model has no such token. `ends`: all that end a generation."""
+    """Token ids; None where the model has no such token. `ends`: all that end a generation.
+
+    `before`, `after`: what the model's own tokenizer puts around a text. We can put only a bos
+    before it (`adds_bos`).
+    """
 
     bos: int | None
     eos: int | None
@@ -23,7 +27,8 @@ class SpecialTokens:
     unknown: int | None
     ends: tuple[int, ...]
     adds_bos: bool
-    adds_eos: bool
+    before: tuple[int, ...]
+    after: tuple[int, ...]
 
 
 def read(
@@ -35,8 +40,9 @@ def read(
     """The special tokens of `folder`, `ids` being its vocabulary.
 
     A token named in tokenizer_config.json or special_tokens_map.json comes before an id in
-    config.json. Whether bos and eos are added: tokenizer_config.json, or else the `post_processor`
-    of tokenizer.json. `own`: ids by role (`bos`, …; -1: none) from a tokenizer.model, where the
+    config.json. Whether bos is added: tokenizer_config.json, or else the `post_processor`
+    of tokenizer.json. An eos after a text is for training: what follows it is another text.
+    `own`: ids by role (`bos`, …; -1: none) from a tokenizer.model, where the
     other files do not set it; such a tokenizer adds its bos. Raises ModelCorruptError for a bos or
     eos that is not in the vocabulary.
     """
@@ -59,18 +65,21 @@ def read(
     ends = dict.fromkeys([] if eos is None else [eos])
     ends.update(dict.fromkeys(_ids(generate, "eos_token_id", ids)))
     ends.update(dict.fromkeys(_ids(model, "eos_token_id", ids)))
-    first, last = _template(post_processor)
+    before, after = _around(post_processor, ids)
     bos = one("bos")
-    adds_bos = _flag(tokenizer, "add_bos_token", own is not None or ids.get(first or "") == bos)
-    adds_eos = _flag(tokenizer, "add_eos_token", ids.get(last or "") == eos)
+    only_bos = () if bos is None else (bos,)
+    if before in ((), only_bos):
+        adds_bos = _flag(tokenizer, "add_bos_token", own is not None or before != ())
+        before = only_bos if adds_bos else ()
     return SpecialTokens(
         bos=bos,
         eos=eos,
         pad=one("pad"),
         unknown=one("unk"),
         ends=tuple(ends),
-        adds_bos=adds_bos and bos is not None,
-        adds_eos=adds_eos and eos is not None,
+        adds_bos=before != () and before == only_bos,
+        before=before,
+        after=() if after == (eos,) else after,
     )
 
 
@@ -107,25 +116,47 @@ def _ids(values: Mapping[str, Any], name: str, ids: Mapping[str, int]) -> list[i
     return [item for item in listed if item in known]
 
 
-def _template(post_processor: object) -> tuple[str | None, str | None]:
-    """The special tokens that a TemplateProcessing puts before and after a text."""
+def _around(
+    post_processor: object, ids: Mapping[str, int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The special tokens that a post-processor of tokenizer.json puts before and after a text."""
     if not isinstance(post_processor, dict):
-        return None, None
-    if post_processor.get("type") == "Sequence":
-        for inner in post_processor.get("processors") or ():
-            found = _template(inner) if isinstance(inner, dict) else (None, None)
-            if found != (None, None):
+        return (), ()
+    kind = post_processor.get("type")
+    if kind == "Sequence":
+        inner = post_processor.get("processors")
+        for one in inner if isinstance(inner, list) else ():
+            found = _around(one, ids)
+            if found != ((), ()):
                 return found
-    if post_processor.get("type") != "TemplateProcessing":
-        return None, None
-    single = post_processor.get("single")
-    pieces = (
-        [piece for piece in single if isinstance(piece, dict)] if isinstance(single, list) else []
-    )
-    return (_special(pieces[0]), _special(pieces[-1])) if pieces else (None, None)
+    if kind in ("BertProcessing", "RobertaProcessing"):
+        first, last = (_pair(post_processor.get(name), ids) for name in ("cls", "sep"))
+        return first, last
+    if kind != "TemplateProcessing":
+        return (), ()
+    single, known = post_processor.get("single"), post_processor.get("special_tokens")
+    sides: tuple[list[int], list[int]] = ([], [])
+    side = 0
+    for piece in single if isinstance(single, list) else ():
+        if isinstance(piece, dict) and "Sequence" in piece:
+            side = 1
+        elif isinstance(piece, dict):
+            sides[side].extend(_special(piece, known, ids))
+    return tuple(sides[0]), tuple(sides[1])
 
 
-def _special(piece: dict[str, Any]) -> str | None:
+def _special(piece: dict[str, Any], known: object, ids: Mapping[str, int]) -> list[int]:
+    """The ids of a template's special token, which may stand for several."""
     token = piece.get("SpecialToken")
     name = token.get("id") if isinstance(token, dict) else None
-    return name if isinstance(name, str) else None
+    listed = known.get(name) if isinstance(known, dict) and isinstance(name, str) else None
+    numbers = listed.get("ids") if isinstance(listed, dict) else None
+    if isinstance(numbers, list) and all(type(number) is int for number in numbers):
+        return numbers
+    return [ids[name]] if isinstance(name, str) and name in ids else []
+
+
+def _pair(value: object, ids: Mapping[str, int]) -> tuple[int, ...]:
+    """The id of a token written as ["<s>", 0]."""
+    name = value[0] if isinstance(value, list) and value else None
+    return (ids[name],) if isinstance(name, str) and name in ids else ()

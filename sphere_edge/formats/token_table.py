@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -96,10 +96,24 @@ def from_tokenizer_json(values: Mapping[str, Any], size: int, has_bos: bool) -> 
     return _sentencepiece_style(values, merges, tokens, kinds)
 
 
-def from_sentencepiece(model: SentencePieceModel, size: int) -> TokenTable:
-    """The table of a tokenizer.model, at least `size` tokens long."""
+def from_sentencepiece(
+    model: SentencePieceModel, size: int, added: Sequence[Mapping[str, Any]] = ()
+) -> TokenTable:
+    """The table of a tokenizer.model, at least `size` tokens long.
+
+    `added`: tokens beside it, as tokenizer.json has them. Raises ModelCorruptError where one takes
+    the id of another text.
+    """
     tokens = {number: piece.text for number, piece in enumerate(model.pieces)}
     kinds = {number: piece.kind for number, piece in enumerate(model.pieces)}
+    for item in added:
+        text, number = item["content"], item["id"]
+        if kinds.get(number) in (NORMAL, BYTE) and tokens[number] != text:
+            message = f"the added token `{text[:80]}` has the id `{number}` of `{tokens[number]}`"
+            raise ModelCorruptError(message)
+        if kinds.get(number) not in (UNKNOWN, BYTE):
+            tokens[number] = text
+            kinds[number] = CONTROL if item["special"] else USER_DEFINED
     texts, types = _filled(tokens, kinds, size)
     scores = [piece.score for piece in model.pieces]
     return TokenTable(
@@ -109,6 +123,7 @@ def from_sentencepiece(model: SentencePieceModel, size: int) -> TokenTable:
         kinds=types,
         scores=(*scores, *[0.0] * (len(texts) - len(scores))),
         space_prefix="each" if model.adds_space_prefix else "never",
+        strips_after_special=_strips_after_special([*added]),
     )
 
 

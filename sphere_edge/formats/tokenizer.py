@@ -11,9 +11,7 @@ from typing import Any
 
 from sphere_edge.errors import ModelCorruptError, NotFoundError, StorageError, UnsupportedError
 from sphere_edge.formats import (
-    chat_template as chat_templates,
-)
-from sphere_edge.formats import (
+    added_tokens,
     json_object,
     sentencepiece,
     special_tokens,
@@ -21,11 +19,16 @@ from sphere_edge.formats import (
     token_table,
     tokenizer_probe,
 )
+from sphere_edge.formats import (
+    chat_template as chat_templates,
+)
 from sphere_edge.formats.special_tokens import SpecialTokens
 from sphere_edge.formats.token_table import TokenTable
 
 # Keys that llama.cpp requires of any model; a vocabulary alone does not have them.
 _CONTEXT_TOKENS = 4096
+# What special tokens are put around in a comparison.
+_PLAIN = "Hello there."
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,6 @@ class Vocabulary:
     eos: int | None
     end_of_generation: tuple[int, ...]
     adds_bos: bool
-    adds_eos: bool
     kind: str
     pre: str
     has_chat_template: bool
@@ -50,11 +52,15 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A text that the two tokenizers split differently: the original gives `expected`."""
+    """A text that the two tokenizers split differently: the original gives `expected`.
+
+    `is_around`: they split it alike and put other special tokens around it.
+    """
 
     sample: str
     expected: list[int]
     got: list[int]
+    is_around: bool = False
 
 
 def write_vocabulary(folder: Path, out: Path, chat_template: str | None = None) -> Vocabulary:
@@ -95,7 +101,6 @@ def add_vocabulary(writer: Any, folder: Path, chat_template: str | None = None) 
         eos=special.eos,
         end_of_generation=special.ends,
         adds_bos=special.adds_bos,
-        adds_eos=special.adds_eos,
         kind=table.model,
         pre=table.pre,
         has_chat_template=template is not None,
@@ -103,13 +108,18 @@ def add_vocabulary(writer: Any, folder: Path, chat_template: str | None = None) 
     )
 
 
-def compare(folder: Path, tokenize: Callable[[str], list[int]]) -> list[Mismatch]:
+def compare(
+    folder: Path,
+    tokenize: Callable[[str], list[int]],
+    tokenize_whole: Callable[[str], list[int]] | None = None,
+) -> list[Mismatch]:
     """Every line of the probe that `tokenize` splits otherwise than the HF `tokenizers` library.
 
     `tokenize` adds no special tokens and recognises them in the text. Where the original composes
-    characters first (NFC), the lines are there in decomposed form, too.
+    characters first (NFC), the lines are there in decomposed form, too. `tokenize_whole` adds
+    special tokens, which are compared on one line: all but the end, which ours never adds.
     """
-    table, _ = _read(folder)
+    table, special = _read(folder)
     reference = _reference(folder)
     named = [
         token
@@ -126,6 +136,11 @@ def compare(folder: Path, tokenize: Callable[[str], list[int]]) -> list[Mismatch
         got = list(tokenize(line))
         if got != encoding.ids:
             found.append(Mismatch(line, list(encoding.ids), got))
+    if tokenize_whole is not None and not found:
+        inner = reference.encode(_PLAIN, add_special_tokens=False).ids
+        expected, got = [*special.before, *inner, *special.after], list(tokenize_whole(_PLAIN))
+        if got != expected:
+            found.append(Mismatch(_PLAIN, expected, got, is_around=True))
     return found
 
 
@@ -139,6 +154,11 @@ def _read(folder: Path) -> tuple[TokenTable, SpecialTokens]:
     size = _model_vocabulary_size(folder)
     if (folder / "tokenizer.json").is_file():
         values = json_object.read(folder / "tokenizer.json")
+        more = added_tokens.lacking(folder, values)
+        if more:
+            listed = values.get("added_tokens")
+            listed = listed if isinstance(listed, list) else []
+            values = {**values, "added_tokens": [*listed, *more]}
         # Some pre-tokenizers' names depend on whether there is a bos, which depends on the ids.
         table = token_table.from_tokenizer_json(values, size, has_bos=True)
         special = special_tokens.read(folder, table.ids, values.get("post_processor"))
@@ -147,7 +167,7 @@ def _read(folder: Path) -> tuple[TokenTable, SpecialTokens]:
         return table, special
     if (folder / "tokenizer.model").is_file():
         model = sentencepiece.read(folder / "tokenizer.model")
-        table = token_table.from_sentencepiece(model, size)
+        table = token_table.from_sentencepiece(model, size, added_tokens.read(folder))
         own = {
             "bos": model.bos_id,
             "eos": model.eos_id,
@@ -199,7 +219,8 @@ def _add(writer: Any, table: TokenTable, special: SpecialTokens, template: str |
         # llama.cpp does not know it; our runtime does (native/src/text/tokenizer.cpp).
         writer.add_string("sphere_edge.space_prefix", "first")
     writer.add_add_bos_token(special.adds_bos)
-    writer.add_add_eos_token(special.adds_eos)
+    # Whatever its files say: an answer never follows the end of its question.
+    writer.add_add_eos_token(False)
     if special.bos is not None:
         writer.add_bos_token_id(special.bos)
     if special.pad is not None:
@@ -228,12 +249,17 @@ def _reference(folder: Path) -> Any:
     from tokenizers import Tokenizer
 
     if not (folder / "tokenizer.json").is_file():
-        return _reference_of(sentencepiece.read(folder / "tokenizer.model"))
+        reference = _reference_of(sentencepiece.read(folder / "tokenizer.model"))
+        added_tokens.add_to(reference, added_tokens.read(folder))
+        return reference
     try:
         reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # The library raises plain Exception for whatever it dislikes.
         message = f"tokenizer.json is not understood by the `tokenizers` library: {error}"
         raise ModelCorruptError(message) from error
+    beside = added_tokens.read(folder)
+    unknown = [one for one in beside if reference.token_to_id(one["content"]) is None]
+    added_tokens.add_to(reference, unknown)
     reference.no_truncation()
     reference.no_padding()
     return reference

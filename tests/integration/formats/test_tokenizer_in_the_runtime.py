@@ -29,6 +29,26 @@ def test_byte_level_tokenizers_split_alike(tmp_path: Path, name: str) -> None:
     assert mismatches(trained.write_byte_level(tmp_path, name)) == []
 
 
+@pytest.mark.parametrize("with_decoder", [False, True])
+def test_tokens_beside_a_sentencepiece_model_are_tokens(tmp_path: Path, with_decoder: bool) -> None:
+    pieces = trained.sentencepiece_vocabulary()
+    size = len(pieces)
+    (tmp_path / "tokenizer.model").write_bytes(trained.sentencepiece_model(pieces, prefix=False))
+    added = {"<|user|>": size, "<|end|>": size + 1}
+    (tmp_path / "added_tokens.json").write_text(json.dumps(added))
+    if with_decoder:
+        decoder = {
+            str(number): {"content": text, "special": True, "normalized": False}
+            for text, number in added.items()
+        }
+        config = {"added_tokens_decoder": decoder}
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    assert mismatches(tmp_path) == []
+    with Vocabulary.open(tmp_path / "tokenizer.gguf") as ours:
+        ids = ours.tokenize("<|user|>hi<|end|>", add_special=False, parse_special=True)
+    assert (ids[0], ids[-1]) == (size, size + 1)
+
+
 @pytest.mark.parametrize(
     ("expression", "what"),
     [

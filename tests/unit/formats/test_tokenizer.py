@@ -110,6 +110,126 @@ def test_the_post_processor_says_whether_bos_is_added(tmp_path: Path) -> None:
     assert written(tmp_path)[1]["tokenizer.ggml.add_bos_token"] is False
 
 
+def test_the_end_of_a_text_is_never_added(tmp_path: Path) -> None:
+    """Left over from training, it would stand between a question and its answer."""
+    trained.write_byte_level(tmp_path, "llama-bpe", add_eos_token=True)
+    assert written(tmp_path)[1]["tokenizer.ggml.add_eos_token"] is False
+    trained.write_byte_level(tmp_path, "llama-bpe")
+    edit(tmp_path, post_processor=around(["<|begin|>"], ["<|im_end|>"]))
+    fields = written(tmp_path)[1]
+    assert fields["tokenizer.ggml.add_eos_token"] is False
+    assert fields["tokenizer.ggml.add_bos_token"] is True
+
+
+def around(before: list[str], after: list[str]) -> dict[str, Any]:
+    """A post-processor that puts special tokens around a text."""
+    special = [{"SpecialToken": {"id": text, "type_id": 0}} for text in before]
+    ends = [{"SpecialToken": {"id": text, "type_id": 0}} for text in after]
+    sequence = {"Sequence": {"id": "A", "type_id": 0}}
+    known = json.loads(trained.byte_level_json("llama-bpe"))["added_tokens"]
+    ids = {item["content"]: item["id"] for item in known}
+    return {
+        "type": "TemplateProcessing",
+        "single": [*special, sequence, *ends],
+        "pair": [sequence, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {
+            text: {"id": text, "ids": [ids[text]], "tokens": [text]} for text in (*before, *after)
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_ours"),
+    [
+        ([], [], True),
+        (["<|begin|>"], [], True),
+        (["<|begin|>"], ["<|im_end|>"], True),
+        (["<|endoftext|>"], [], False),
+        (["<|endoftext|>", "<|im_start|>"], [], False),
+        (["<|begin|>", "<|begin|>"], [], False),
+        ([], ["<|im_start|>"], False),
+    ],
+)
+def test_what_is_put_around_a_text_is_compared_too(
+    tmp_path: Path, before: list[str], after: list[str], is_ours: bool
+) -> None:
+    trained.write_byte_level(tmp_path, "llama-bpe")
+    edit(tmp_path, post_processor=around(before, after))
+    vocabulary, _ = written(tmp_path)
+    own = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+
+    def plain(text: str) -> list[int]:
+        return list(own.encode(text, add_special_tokens=False).ids)
+
+    def as_llama_cpp(text: str) -> list[int]:
+        bos = [vocabulary.bos] if vocabulary.adds_bos and vocabulary.bos is not None else []
+        return [*bos, *plain(text)]
+
+    found = compare(tmp_path, plain, as_llama_cpp)
+    assert [mismatch.is_around for mismatch in found] == ([] if is_ours else [True])
+    for mismatch in found:
+        assert mismatch.expected == own.encode(mismatch.sample).ids
+
+
+def test_tokens_beside_a_tokenizer_json_are_its_tokens_too(tmp_path: Path) -> None:
+    trained.write_byte_level(tmp_path, "llama-bpe")
+    size = write_vocabulary(tmp_path, tmp_path / "small.gguf").size
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<|user|>": size, "e": 99999}))
+    decoder = {str(size + 1): {"content": "<|tool|>", "special": True, "normalized": False}}
+    trained.write_byte_level(tmp_path, "llama-bpe", added_tokens_decoder=decoder)
+    _, fields = written(tmp_path)
+    assert fields["tokenizer.ggml.tokens"][size:] == ["<|user|>", "<|tool|>"]
+    kinds = [sentencepiece.USER_DEFINED, sentencepiece.CONTROL]
+    assert fields["tokenizer.ggml.token_type"][size:] == kinds
+    own = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    found = compare(tmp_path, lambda text: own.encode(text, add_special_tokens=False).ids)
+    # Without the tokens beside it, it splits them into letters.
+    assert found
+    assert all("<|user|>" in one.sample or "<|tool|>" in one.sample for one in found)
+
+
+@pytest.mark.parametrize(
+    ("added", "says"),
+    [
+        ({"<|user|>": 5}, "has the id of another token"),
+        ({"<|user|>": "x"}, "has the id `x`"),
+        ({"<|user|>": -1}, "has the id `-1`"),
+        ({"": 5000}, "has the id"),
+        ({"<|a|>": 5000, "<|b|>": 5000}, "both are `5000`"),
+    ],
+)
+def test_added_tokens_that_contradict_are_refused(
+    tmp_path: Path, added: dict[str, Any], says: str
+) -> None:
+    trained.write_byte_level(tmp_path, "llama-bpe")
+    (tmp_path / "added_tokens.json").write_text(json.dumps(added))
+    refused(tmp_path, ModelCorruptError, says)
+
+
+def test_tokens_beside_a_sentencepiece_model_are_its_tokens_too(tmp_path: Path) -> None:
+    pieces = trained.sentencepiece_vocabulary()
+    (tmp_path / "tokenizer.model").write_bytes(trained.sentencepiece_model(pieces, prefix=False))
+    size = len(pieces)
+    decoder = {
+        "1": {"content": "<s>", "special": True},
+        str(size): {"content": "<|user|>", "special": True, "normalized": False},
+    }
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": decoder}))
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<|user|>": size, "<|x|>": size + 2}))
+    vocabulary, fields = written(tmp_path)
+    assert vocabulary.size == size + 3
+    tokens, kinds = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
+    assert (tokens[size], tokens[size + 2]) == ("<|user|>", "<|x|>")
+    assert kinds[size:] == [
+        *(sentencepiece.CONTROL, sentencepiece.UNUSED, sentencepiece.USER_DEFINED)
+    ]
+    assert kinds[:size] == [kind for _, _, kind in pieces]
+    found = compare(tmp_path, lambda _: [])
+    expected = {one.sample: one.expected for one in found}
+    assert any("<|user|>" in line and size in ids for line, ids in expected.items())
+    assert any("<|x|>" in line and size + 2 in ids for line, ids in expected.items())
+
+
 def test_a_larger_embedding_gets_unused_tokens(tmp_path: Path) -> None:
     trained.write_byte_level(tmp_path, "gpt-2")
     size = write_vocabulary(tmp_path, tmp_path / "small.gguf").size
