@@ -87,6 +87,10 @@ def _convert(request: BuildRequest) -> Facts:
     parts = diffusion.parts(request.source.path)
     total = sum(part.path.stat().st_size for part in parts)
     writer.require_space(total)
+    with request.progress.step("checking weights", total, "bytes") as step:
+        for part in parts:
+            for count in diffusion.check_finite(part.path):
+                step.advance(count)
     with request.progress.step("converting the model", total, "bytes") as step:
         advanced = 0
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from sphere_edge.bundle.manifest import ManifestDraft, Memory, Target, Text
 from sphere_edge.engines import tokenizer_check
+from sphere_edge.engines.clone_or_copy import clone_or_copy
 from sphere_edge.engines.engine import BuildRequest, Built
-from sphere_edge.engines.link_or_copy import link_or_copy
 from sphere_edge.engines.options import context_tokens
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.errors import InvalidArgumentError, ModelCorruptError, UnsupportedError
 from sphere_edge.fit import memory
-from sphere_edge.formats import gguf, gguf_parts, quantized
+from sphere_edge.formats import generation, gguf, gguf_parts, quantized
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.gguf import GgufFile
 from sphere_edge.formats.source import ModelSource
@@ -40,7 +40,6 @@ _NOT_GENERATIVE = {
         ),
         _EMBEDS,
     ),
-    "clip": "reads images for another model",
     "wavtokenizer-dec": "makes sound of tokens",
 }
 # `enum llama_pooling_type`: what becomes of a text's vectors; 0 is none.
@@ -90,6 +89,9 @@ def _build(request: BuildRequest, fill: Callable[[], None], tools: tuple[str, ..
             vocab_size=spec.vocab,
             context_tokens=choice.context_tokens,
             kv_dtype=choice.kv_dtype,
+            sampling=generation.sampling_defaults(source.path)
+            if source.kind == "safetensors"
+            else generation.gguf_sampling_defaults(file.metadata),
             # A GGUF that we write has it inside.
             chat_template=options.chat_template if source.kind == "gguf" else None,
         ),
@@ -132,9 +134,12 @@ def _predicted(
 def _copy(file: GgufFile, request: BuildRequest) -> None:
     """Puts a GGUF into the bundle, requantized if the options say so."""
     source, writer, wanted = request.source, request.writer, request.options.quantization
+    with request.progress.step("checking weights", file.weights_bytes, "bytes") as step:
+        for count in gguf.check_finite(file):
+            step.advance(count)
     if wanted is None:
         for part, name in zip(file.parts, gguf_parts.named("model", len(file.parts)), strict=True):
-            link_or_copy(part.resolve(), writer, name, request.progress)
+            clone_or_copy(part.resolve(), writer, name, request.progress)
         return
     if wanted not in quantizer.TYPES:
         message = f"`{source.reference}` is a GGUF and cannot become `{wanted}`"
@@ -219,6 +224,7 @@ def _check(file: GgufFile, source: ModelSource) -> None:
         lacks = "weights" if not file.tensors else "a tokenizer"
         message = f"`{source.reference}` is a GGUF without {lacks}"
         raise UnsupportedError(message, hint="choose the file with the whole model")
+    gguf.check_alignment(file)
 
 
 def purpose(file: GgufFile) -> str | None:

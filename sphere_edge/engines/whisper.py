@@ -11,8 +11,8 @@ from pathlib import Path
 
 from sphere_edge.bundle.manifest import Audio, ManifestDraft, Target
 from sphere_edge.engines import whisper_fit
+from sphere_edge.engines.clone_or_copy import clone_or_copy
 from sphere_edge.engines.engine import BuildRequest, Built
-from sphere_edge.engines.link_or_copy import link_or_copy
 from sphere_edge.engines.options import refuse_text_options
 from sphere_edge.engines.provenance import provenance
 from sphere_edge.fit.memory import too_much
@@ -40,7 +40,7 @@ def _build(request: BuildRequest) -> Built:
         hint = f"--quant {best} fits" if best else "take a smaller or a quantized model"
         raise too_much(source.name, memory.peak_bytes, profile, hint)
     vad = sources.fetch("voice_detector", request.progress) / "models" / _VAD_MODEL
-    link_or_copy(vad, writer, "voice-detector.bin", request.progress)
+    clone_or_copy(vad, writer, "voice-detector.bin", request.progress)
     return Built(
         ManifestDraft(
             name=source.name,
@@ -66,7 +66,7 @@ def _build(request: BuildRequest) -> Built:
 
 
 def _write_model(request: BuildRequest, model: Path) -> None:
-    """Makes `model` of the source; what is linked is checked before, by its reader."""
+    """Makes `model` of the source; what is copied is checked before."""
     path, quantization, progress = (
         request.source.path,
         request.options.quantization,
@@ -80,11 +80,14 @@ def _write_model(request: BuildRequest, model: Path) -> None:
             whisper_write.write(
                 model, checkpoint.dimensions, checkpoint.words, tensors, quantization or "f16"
             )
-    elif quantization is None:
-        whisper.read(path)
-        link_or_copy(path.resolve(), request.writer, model.name, progress)
+        return
+    file = whisper.read(path)
+    with progress.step("checking weights", file.weights_bytes, "bytes") as step:
+        for count in whisper.check_finite(file):
+            step.advance(count)
+    if quantization is None:
+        clone_or_copy(path.resolve(), request.writer, model.name, progress)
     else:
-        file = whisper.read(path)
         request.writer.require_space(file.weights_bytes)
         with progress.step("quantizing"):
             whisper_write.quantize(file, model, quantization)

@@ -5,12 +5,12 @@ By the names and shapes of tensors in the files' headers, never by the files' ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from sphere_edge.errors import ModelCorruptError, NotFoundError, SphereEdgeError, UnsupportedError
-from sphere_edge.formats import diffusers, gguf
+from sphere_edge.formats import diffusers, finite, gguf
 from sphere_edge.formats.diffusion_part import (
     DIFFUSERS_UNET,
     TEXT_ENCODERS,
@@ -18,7 +18,7 @@ from sphere_edge.formats.diffusion_part import (
     clip_of,
     prefix_of,
 )
-from sphere_edge.formats.safetensors import read_header
+from sphere_edge.formats.safetensors import TensorEntry, read_header
 from sphere_edge.formats.task import GGUF_MAGIC
 
 _SUFFIXES = (".safetensors", ".gguf")
@@ -92,6 +92,25 @@ def tensors(path: Path) -> Mapping[str, Stored]:
     return {entry.name: Stored(entry.shape, entry.bytes) for entry in read_header(path)}
 
 
+# Masks hold minus infinity, and schedules (names without a dot) may; no engine reads either.
+_NOT_WEIGHTS = ("attn_mask", "causal_mask")
+
+
+def check_finite(path: Path) -> Iterator[int]:
+    """As `finite.check`, of the weights in a file."""
+    with path.open("rb") as file:
+        is_gguf = file.read(4) == GGUF_MAGIC
+    found: Iterable[gguf.GgufTensor | TensorEntry] = (
+        _gguf(path).values() if is_gguf else read_header(path)
+    )
+    weights = [
+        finite.Stored(one.name, one.dtype.lower(), one.offset, one.bytes)
+        for one in found
+        if "." in one.name and not one.name.endswith(_NOT_WEIGHTS)
+    ]
+    return finite.check(path, weights)
+
+
 def _gguf(path: Path) -> Mapping[str, gguf.GgufTensor]:
     # Files of stable-diffusion.cpp name no architecture.
     return gguf.read(path, needs_architecture=False).tensors
@@ -99,7 +118,8 @@ def _gguf(path: Path) -> Mapping[str, gguf.GgufTensor]:
 
 def _model_files(folder: Path) -> list[Path]:
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in inside if path.is_file() and path.suffix in _SUFFIXES]
+    visible = [path for path in inside if path.is_file() and not path.name.startswith(".")]
+    return [path for path in visible if path.suffix.lower() in _SUFFIXES]
 
 
 def _part(path: Path, tensors: Shapes) -> Part:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
 
 from sphere_edge.errors import ModelCorruptError
+from sphere_edge.formats import finite
 from sphere_edge.formats.gguf import tensor_type
 from sphere_edge.formats.task import GGML_MAGIC
 
@@ -78,6 +80,14 @@ def read(path: Path) -> WhisperFile:
     """
     with path.open("rb") as file:
         return _Reader(path, file).read()
+
+
+def check_finite(file: WhisperFile) -> Iterator[int]:
+    """As `finite.check`."""
+    return finite.check(
+        file.path,
+        [finite.Stored(one.name, one.dtype.lower(), one.offset, one.bytes) for one in file.tensors],
+    )
 
 
 class _Reader:

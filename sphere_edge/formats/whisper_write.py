@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.errors import InvalidArgumentError, ModelCorruptError
 from sphere_edge.formats import mel
 from sphere_edge.formats.task import GGML_MAGIC
 from sphere_edge.formats.whisper import WhisperFile
@@ -122,8 +122,14 @@ def _write_tensor(out: IO[bytes], name: str, numbers: npt.NDArray[Any], quantiza
 
 def _stored(name: str, numbers: npt.NDArray[Any], quantization: str) -> tuple[int, bytes]:
     """The type's number and the bytes of a tensor; matrices are rounded to float16 first."""
+    if not np.isfinite(numbers).all():
+        message = f"tensor `{name[:120]}` holds NaN or infinity"
+        raise ModelCorruptError(message, hint="download the model again")
     if quantization == "f32" or numbers.ndim < 2 or name in _KEPT:
         return _FLOAT32, numbers.astype("<f4").tobytes()
+    if np.abs(numbers).max(initial=0) > np.finfo(np.float16).max:
+        message = f"tensor `{name[:120]}` holds numbers that f16 cannot"
+        raise ModelCorruptError(message, hint="--quant f32 has room for all finite ones")
     halves = numbers.astype(np.float16)
     if numbers.ndim > 2 or quantization == "f16":
         return _FLOAT16, halves.astype("<f2").tobytes()

@@ -11,6 +11,7 @@ from typing import TypedDict
 from PIL import Image
 
 from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.formats import image_lora
 from sphere_edge.runtime import arguments, binding_image
 from sphere_edge.runtime.binding import SEED_RANDOM
 
@@ -102,10 +103,13 @@ def fill(options: binding_image.ImageGenerateOptions, request: ImageRequest) -> 
     if request.mask is not None:
         options.mask = request.mask.convert("L").tobytes()
         options.mask_width, options.mask_height = request.mask.size
+    for lora in request.loras:
+        image_lora.check(Path(lora.path))
     options.loras = (binding_image.ImageLora * len(request.loras))(
         *(
             binding_image.ImageLora(
-                arguments.path(lora.path), arguments.number("a LoRA's strength", lora.strength)
+                arguments.model_path(lora.path),
+                arguments.number("a LoRA's strength", lora.strength),
             )
             for lora in request.loras
         )

@@ -17,6 +17,7 @@ from sphere_edge import AudioManager, ImageManager, TextManager, errors
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.bundle.verify import verify
 from sphere_edge.run import run
+from sphere_edge.runtime.image_conversion import merge
 from sphere_edge.toolchain import native, targets
 from tests import random_diffusion, random_gguf, random_whisper
 from tests.image_calls import packaged, pixels
@@ -179,3 +180,21 @@ def test_a_shifted_schedule_is_kept_in_the_bundle_and_changes_the_image(
     (shifted / "bundle.json").write_text(json.dumps(document))
     with ImageManager.open(shifted, threads=1) as other, ImageManager.open(image_bundle) as own:
         assert pixels(other, steps=3) != pixels(own, steps=3)
+
+
+def test_a_model_with_nan_is_refused_and_leaves_nothing(folder: Path, image_model: Path) -> None:
+    made = load_file(image_model)
+    name = next(name for name in made if name.endswith("to_q.weight"))
+    made[name][0, 0] = np.nan
+    save_file(made, folder / "nan.safetensors")
+    with pytest.raises(errors.ModelCorruptError, match=re.escape(name)):
+        packaged(folder / "nan.safetensors", folder / "nan.host")
+    assert not (folder / "nan.host").exists()
+
+
+def test_a_file_is_not_converted_into_itself(folder: Path, image_model: Path) -> None:
+    copy = shutil.copy(image_model, folder / "itself.safetensors")
+    content = copy.read_bytes()
+    with pytest.raises(errors.InvalidArgumentError, match="both read and written"):
+        merge([(copy, "")], copy, None, lambda *_: True)
+    assert copy.read_bytes() == content

@@ -299,6 +299,23 @@ def test_a_lora_changes_the_image_and_is_gone_afterwards(
         pixels(image, loras=[Lora(tmp_path / "none.safetensors")])
 
 
+def test_a_lora_that_would_be_used_in_part_or_is_damaged_is_refused(
+    image: ImageManager, tmp_path: Path
+) -> None:
+    lora = lora_for(LAYER, 128)
+    scale = np.ones((128, 1), np.float32)
+    save_file({**lora, f"{LAYER}.dora_scale": scale}, tmp_path / "dora.safetensors")
+    with pytest.raises(errors.UnsupportedError, match="changes weights by DoRA"):
+        pixels(image, loras=[Lora(tmp_path / "dora.safetensors")])
+    next(iter(lora.values()))[0, 0] = np.nan
+    save_file(lora, tmp_path / "nan.safetensors")
+    with pytest.raises(errors.ModelCorruptError, match="holds NaN or infinity"):
+        pixels(image, loras=[Lora(tmp_path / "nan.safetensors")])
+    (tmp_path / "page.safetensors").write_bytes(b"<html>log in first</html>")
+    with pytest.raises(errors.ModelCorruptError, match="is a web page"):
+        pixels(image, loras=[Lora(tmp_path / "page.safetensors")])
+
+
 def test_a_lora_for_another_model_is_refused_before_a_step(
     image: ImageManager, tmp_path: Path
 ) -> None:

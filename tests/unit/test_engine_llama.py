@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from sphere_edge import profiles
+from sphere_edge.bundle.manifest import Sampling
+from sphere_edge.bundle.verify import verify
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.engines import llama
 from sphere_edge.engines.engine import BuildRequest
@@ -23,7 +25,16 @@ from sphere_edge.formats.source import open_source
 PIXEL = profiles.load("pixel8")
 
 
-def write(path: Path, *, architecture="llama", tokens=20, weights=True, layers=2) -> Path:
+def write(
+    path: Path,
+    *,
+    architecture="llama",
+    tokens=20,
+    weights=True,
+    layers=2,
+    temperature=None,
+    nan=False,
+) -> Path:
     writer = reference.GGUFWriter(path, architecture)
     writer.add_context_length(2048)
     writer.add_embedding_length(64)
@@ -31,11 +42,15 @@ def write(path: Path, *, architecture="llama", tokens=20, weights=True, layers=2
     writer.add_head_count_kv(2)
     if layers:
         writer.add_block_count(layers)
+    if temperature is not None:
+        writer.add_float32("general.sampling.temp", temperature)
     if tokens:
         writer.add_tokenizer_model("gpt2")
         writer.add_token_list([f"token{number}" for number in range(tokens)])
     if weights:
         blocks = np.zeros((4, 64 // 32 * 18), np.uint8)
+        if nan:
+            blocks[2, 18:20] = 0xFF
         writer.add_tensor("blk.0.weight", blocks, raw_dtype=reference.GGMLQuantizationType.Q4_0)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -77,16 +92,28 @@ def test_the_same_file_gives_the_same_bundle_id_from_any_folder_and_by_any_name(
     assert made[0] == made[1]
 
 
-def test_it_is_copied_where_links_cannot_be_made(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr("os.link", refuse)
+def test_a_bundle_does_not_change_with_the_file_that_it_was_made_of(tmp_path):
     path = write(tmp_path / "model.gguf")
+    content = path.read_bytes()
     bundle = build(tmp_path, path)
     placed = bundle.folder / "model.gguf"
-    assert placed.read_bytes() == path.read_bytes()
-    assert not placed.samefile(path)
+    with path.open("r+b") as file:
+        file.write(b"changed in place")
+        file.truncate(100)
+    assert placed.read_bytes() == content
+    verify(bundle.folder)
+
+
+def test_advice_on_sampling_in_a_gguf_goes_into_the_bundle(tmp_path):
+    path = write(tmp_path / "model.gguf", temperature=0.25)
+    assert build(tmp_path, path).manifest.text.sampling == Sampling(temperature=0.25)
+
+
+def test_a_gguf_with_nan_is_refused(tmp_path):
+    path = write(tmp_path / "model.gguf", nan=True)
+    with pytest.raises(ModelCorruptError, match=r"`blk\.0\.weight` of `model\.gguf` holds NaN"):
+        build(tmp_path, path)
+    assert not (tmp_path / "bundle").exists()
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,19 @@ def test_a_whole_checkpoint_is_taken_as_it_is(tmp_path: Path) -> None:
     assert diffusion.is_model(path)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_found(tmp_path: Path, wrong: float) -> None:
+    """A mask may hold them, and a schedule: no weights are in either."""
+    sound = np.zeros((4, 4), np.float16)
+    odd = np.full((4, 4), wrong, np.float16)
+    beside = {"alphas_cumprod": odd, "cond_stage_model.model.attn_mask": odd}
+    save_file({FLUX[0]: sound, **beside}, tmp_path / "a.safetensors")
+    assert sum(diffusion.check_finite(tmp_path / "a.safetensors")) == sound.nbytes
+    save_file({FLUX[0]: odd}, tmp_path / "b.safetensors")
+    with pytest.raises(ModelCorruptError, match="holds NaN or infinity"):
+        list(diffusion.check_finite(tmp_path / "b.safetensors"))
+
+
 def test_parts_side_by_side_get_the_engines_prefixes(tmp_path: Path) -> None:
     # Names say nothing: these lie.
     put(tmp_path / "a_vae.safetensors", FLUX)

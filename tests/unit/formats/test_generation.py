@@ -6,11 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sphere_edge.bundle.manifest import Image, Sampling
 from sphere_edge.errors import ModelCorruptError
-from sphere_edge.formats.generation import image_defaults, sampling_defaults
+from sphere_edge.formats.generation import (
+    gguf_sampling_defaults,
+    image_defaults,
+    sampling_defaults,
+)
 
 
 def defaults(folder: Path, **values: Any) -> Sampling:
@@ -26,8 +31,32 @@ def test_what_the_makers_advise_is_taken(tmp_path: Path) -> None:
     got = defaults(
         tmp_path, do_sample=True, temperature=0.6, top_k=20, top_p=0.9, repetition_penalty=1.1
     )
-    assert got == Sampling(temperature=0.6, top_k=20, top_p=0.9, repeat_penalty=1.1)
-    assert defaults(tmp_path, temperature=None, top_p=1) == Sampling(top_p=1.0)
+    assert got == Sampling(temperature=0.6, top_k=20, top_p=0.9, min_p=0.0, repeat_penalty=1.1)
+
+
+def test_what_a_file_on_sampling_leaves_out_is_what_transformers_does(tmp_path: Path) -> None:
+    theirs = Sampling(temperature=1.0, top_k=50, top_p=1.0, min_p=0.0)
+    assert defaults(tmp_path, do_sample=True) == theirs
+    # Gemma 3's file has just these keys.
+    gemma = defaults(tmp_path, do_sample=True, top_k=64, top_p=0.95, eos_token_id=[1, 106])
+    assert gemma == Sampling(temperature=1.0, top_k=64, top_p=0.95, min_p=0.0)
+    assert defaults(tmp_path, temperature=None, top_p=1) == theirs
+
+
+def test_a_file_that_says_nothing_of_sampling_leaves_ours(tmp_path: Path) -> None:
+    assert defaults(tmp_path, eos_token_id=2, max_length=20) == Sampling()
+    assert defaults(tmp_path, repetition_penalty=1.3) == Sampling(repeat_penalty=1.3)
+
+
+def test_a_gguf_advises_by_its_own_keys() -> None:
+    assert gguf_sampling_defaults({"general.name": "x"}) == Sampling()
+    stored = {"temp": float(np.float32(0.6)), "top_k": 20, "penalty_repeat": float(np.float32(1.1))}
+    metadata = {f"general.sampling.{key}": value for key, value in stored.items()}
+    assert gguf_sampling_defaults(metadata) == Sampling(
+        temperature=0.6, top_k=20, repeat_penalty=1.1
+    )
+    with pytest.raises(ModelCorruptError, match=r"`top_p` in the GGUF's general\.sampling"):
+        gguf_sampling_defaults({"general.sampling.top_p": 7.0})
 
 
 def test_no_sampling_means_greedy(tmp_path: Path) -> None:

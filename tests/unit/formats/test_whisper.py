@@ -59,6 +59,20 @@ def test_a_file_cut_off_anywhere_is_refused(model: Path, tmp_path: Path) -> None
             whisper.read(path)
 
 
+def test_nan_in_its_weights_is_found(model: Path, tmp_path: Path) -> None:
+    content = bytearray(model.read_bytes())
+    file = whisper.read(model)
+    assert sum(whisper.check_finite(file)) == file.weights_bytes
+    for tensor in (file.tensors[0], file.tensors[-1]):
+        damaged = bytearray(content)
+        size = {"F16": 2, "F32": 4}[tensor.dtype]
+        damaged[tensor.offset + size : tensor.offset + 2 * size] = b"\xff" * size
+        path = tmp_path / "nan.bin"
+        path.write_bytes(damaged)
+        with pytest.raises(errors.ModelCorruptError, match="holds NaN"):
+            list(whisper.check_finite(whisper.read(path)))
+
+
 def test_a_file_without_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "vocabulary.bin"
     path.write_bytes(random_whisper.header(random_whisper.Shape()))
