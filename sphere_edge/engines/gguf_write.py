@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sphere_edge.console import Progress
-from sphere_edge.engines import gguf_families, weights
+from sphere_edge.engines import family_of_weights, gguf_families, weights
 from sphere_edge.engines.gguf_families import Architecture
 from sphere_edge.errors import ModelCorruptError, StorageError
 from sphere_edge.formats.config import ModelConfig
@@ -59,9 +59,8 @@ def write(conversion: Conversion, path: Path, progress: Progress) -> Vocabulary:
     Raises UnsupportedError for what llama.cpp computes otherwise, ModelCorruptError, StorageError.
     """
     config = conversion.config
-    made = family(config, config.take("max_position_embeddings", int))
-    if made.unread:
-        progress.warn(f"config.json has keys that are not understood: {', '.join(made.unread)}")
+    longest = config.take("max_position_embeddings", int)
+    made = family_of_weights.untied(family(config, longest), conversion.checkpoint, progress)
     try:
         return _written(conversion, made, path, progress)
     except OSError as error:
@@ -76,7 +75,7 @@ def _written(conversion: Conversion, made: Family, path: Path, progress: Progres
     known = gguf_families.architecture(made, config)
     # Only the mappings of its parameters are asked for, so no kernels are needed.
     needed = list(weight_mappings(made.model(made.config, None, WeightFormat("f32", 1))))
-    weights.check(checkpoint, needed)
+    family_of_weights.warn(made, weights.check(checkpoint, needed), progress)
     pieces = list(_pieces(needed, checkpoint, known, conversion.dtype))
     writer: Any = GGUFWriter(path, known.name)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any
@@ -15,8 +15,14 @@ from sphere_edge.bundle.manifest import ManifestDraft, Memory, RopeSwitch, Targe
 from sphere_edge.bundle.reference_plan import REFERENCE_TEXT
 from sphere_edge.compiler import kernels
 from sphere_edge.compiler.target import CpuTarget
-from sphere_edge.console import Progress
-from sphere_edge.engines import compiled_code, mixed, reference, tokenizer_check, weights
+from sphere_edge.engines import (
+    compiled_code,
+    family_of_weights,
+    mixed,
+    reference,
+    tokenizer_check,
+    weights,
+)
 from sphere_edge.engines.engine import BuildRequest, Built
 from sphere_edge.engines.options import context_tokens
 from sphere_edge.engines.provenance import provenance
@@ -30,7 +36,6 @@ from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.graph import Limits
 from sphere_edge.models.layers import BEYOND, weight_mappings
 from sphere_edge.models.registry import Family, family
-from sphere_edge.models.shape import Shape
 from sphere_edge.models.weight_mapping import WeightMapping
 from sphere_edge.quantization.weights import FORMATS, WeightFormat
 
@@ -40,7 +45,6 @@ _SCORE_TOKENS = 32
 # Distributions whose version decides what the bundle's bytes are.
 _TOOLS = ("apache-tvm", "apache-tvm-ffi")
 _VOCABULARY, _WEIGHTS = "tokenizer.gguf", "weights"
-_EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 def fit(request: BuildRequest) -> Callable[[], Built]:
@@ -61,7 +65,7 @@ def fit(request: BuildRequest) -> Callable[[], Built]:
     context = context_tokens(options.context_tokens, profile.defaults.context_tokens, longest)
     checkpoint = weights.opened(source.path, config, options.adapter, progress)
     quantized.check_format(checkpoint, fmt.name)
-    made = _untied(family(config, context), checkpoint, progress)
+    made = family_of_weights.untied(family(config, context), checkpoint, progress)
     quantization = fmt.name
     if options.bits is not None:
         mixed.check(options.bits, fmt.name)
@@ -70,7 +74,7 @@ def fit(request: BuildRequest) -> Callable[[], Built]:
         quantization = mixed.NAME if in_q8 else quantization
     model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
     mappings = list(weight_mappings(model))
-    _warn(made, weights.check(checkpoint, mappings), progress)
+    family_of_weights.warn(made, weights.check(checkpoint, mappings), progress)
     choice = memory.Choice(quantization, context, options.kv_dtype or _kv_dtype(fmt))
     limits = Limits(
         context_tokens=context,
@@ -180,31 +184,6 @@ class _Fitted:
                 folder / _WEIGHTS,
                 folder / references.FOLDER,
             )
-
-
-def _untied(made: Family, checkpoint: Tensors, progress: Progress) -> Family:
-    """The family, with a head of its own where the checkpoint's differs from the embedding.
-
-    Some checkpoints say tied and hold both; transformers 5 ties them only if they are the same.
-    """
-    shape: Shape = made.config.shape
-    if not shape.tied or _HEAD not in checkpoint.tensors or _EMBEDDING not in checkpoint.tensors:
-        return made
-    if not weights.differ(checkpoint, _EMBEDDING, _HEAD):
-        return made
-    progress.warn(
-        f"`{_HEAD}` differs from the embedding that config.json ties it to; both are kept"
-    )
-    return replace(made, config=replace(made.config, shape=replace(shape, tied=False)))
-
-
-def _warn(made: Family, unused: tuple[str, ...], progress: Progress) -> None:
-    if made.unread:
-        progress.warn(f"config.json has keys that are not understood: {', '.join(made.unread)}")
-    left = [name for name in unused if name != _HEAD]
-    if left:
-        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-        progress.warn(f"tensors that the model does not use: {', '.join(left[:3])}{more}")
 
 
 def _kv_dtype(fmt: WeightFormat) -> Any:

@@ -95,6 +95,23 @@ _ARTICLES: dict[type, str] = {
 }
 
 
+# Where AutoGPTQ and AutoAWQ wrote what is in config.json today, and AutoAWQ's names for it.
+_GPTQ_FILE, _AWQ_FILE = "quantize_config.json", "quant_config.json"
+_AWQ_KEYS = {"w_bit": "bits", "q_group_size": "group_size"}
+
+
+def _quantization_beside(folder: Path) -> dict[str, Any]:
+    """`quantization_config` from a file of its own, {} without one."""
+    if (folder / _GPTQ_FILE).is_file():
+        settings = json_object.read(folder / _GPTQ_FILE, _CONFIG_LIMIT_BYTES)
+        return {"quantization_config": {"quant_method": "gptq", **settings}}
+    if (folder / _AWQ_FILE).is_file():
+        settings = json_object.read(folder / _AWQ_FILE, _CONFIG_LIMIT_BYTES)
+        renamed = {_AWQ_KEYS.get(key, key): value for key, value in settings.items()}
+        return {"quantization_config": {"quant_method": "awq", **renamed}}
+    return {}
+
+
 class ModelConfig:
     """The keys of a config.json, each read once, typed, and remembered as read.
 
@@ -114,7 +131,10 @@ class ModelConfig:
     @classmethod
     def read(cls, folder: Path) -> ModelConfig:
         """The config.json in `folder`; raises NotFoundError, ModelCorruptError or StorageError."""
-        return cls(json_object.read(folder / "config.json", _CONFIG_LIMIT_BYTES))
+        values = json_object.read(folder / "config.json", _CONFIG_LIMIT_BYTES)
+        if values.get("quantization_config") is None:
+            values = {**values, **_quantization_beside(folder)}
+        return cls(values)
 
     @overload
     def take(self, name: str, kind: type[Value]) -> Value: ...

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
-from sphere_edge.formats import text_part
+from sphere_edge.formats import tensor_names, text_part
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.experts import SeparateExperts, are_fused
 from sphere_edge.formats.safetensors import Checkpoint, TensorEntry, named
@@ -68,12 +68,17 @@ def opened(checkpoint: Checkpoint, config: ModelConfig) -> Tensors:
     """
     if config.wrapper is not None:
         checkpoint = text_part.parts(checkpoint).text
+    checkpoint = tensor_names.usual(checkpoint, config)
     settings = config.take("quantization_config", dict, None)
     # What compressed-tensors called it at first.
     settings = config.take("compression_config", dict, None) if settings is None else settings
     method = "" if settings is None else str(settings.get("quant_method", "unnamed"))[:40].lower()
     if method in ("", "mxfp4") and are_fused(checkpoint):
         return SeparateExperts(checkpoint)
+    tool = _tool(checkpoint)
+    if tool is not None and method in ("", "unnamed"):
+        message = f"the checkpoint is quantized by {tool}, and config.json does not say how"
+        raise UnsupportedError(message, hint=f"known: {_KNOWN}; {_ELSE}")
     if settings is None:
         return checkpoint
     if method in _FP8_METHODS and _has_fp8(checkpoint):
@@ -289,6 +294,28 @@ def _nibbles(words: npt.NDArray[Any], order: tuple[int, ...]) -> npt.NDArray[np.
     for nibble, position in enumerate(order):
         out[..., position] = (unsigned >> np.uint32(4 * nibble)) & np.uint32(15)
     return out.reshape(words.shape[0], -1)
+
+
+# Endings of tensors by which a tool's checkpoints are known; MLX's are uint32 weights with biases.
+_TOOLS = {
+    ".qweight": "GPTQ or AWQ",
+    ".weight.absmax": "bitsandbytes",
+    ".SCB": "bitsandbytes",
+    ".W_q": "HQQ",
+    ".weight_packed": "compressed-tensors",
+}
+
+
+def _tool(checkpoint: Checkpoint) -> str | None:
+    """What has quantized these tensors, None where nothing has."""
+    for name, entry in checkpoint.tensors.items():
+        folder = name.removesuffix(".weight")
+        if entry.dtype == "u32" and name != folder and f"{folder}.scales" in checkpoint.tensors:
+            return "MLX"
+        for ending, tool in _TOOLS.items():
+            if name.endswith(ending):
+                return tool
+    return None
 
 
 def _has_fp8(checkpoint: Checkpoint) -> bool:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import goldens
 import numpy as np
+import numpy.typing as npt
 import pytest
+from safetensors.numpy import load_file, save_file
 from speaking import padded
 
 from sphere_edge import packaging, profiles, resources
+from sphere_edge.bundle.manifest import Sampling
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import (
     ModelCorruptError,
@@ -187,3 +194,64 @@ def test_an_architecture_that_llama_cpp_does_not_know_is_named(tmp_path: Path) -
     for profile in (profiles.host(), profiles.load("raspberry-pi-5")):
         with pytest.raises(UnsupportedError, match="`mistrale`"):
             packaging.package(open_source(str(path)), profile, PackageOptions(), tmp_path / "made")
+
+
+def changed(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of the built-in model with other tensors."""
+    shutil.copytree(resources.tiny_model(), folder)
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+def next_logits(model: Path) -> npt.NDArray[np.float32]:
+    with TextManager.open(model) as text:
+        return text.next_logits([5, 17, 99, 240])
+
+
+def test_a_head_that_differs_from_the_embedding_it_is_tied_to_is_kept(tmp_path: Path) -> None:
+    def untie(tensors: dict[str, Any]) -> None:
+        embedding = tensors["model.embed_tokens.weight"]
+        noise = np.random.default_rng(0).normal(0, 0.05, embedding.shape)
+        tensors["lm_head.weight"] = (embedding + noise).astype(np.float16)
+
+    model = changed(tmp_path / "model", untie)
+    made = package(model, tmp_path / "made", "f32")
+    options = PackageOptions(quantization="f32")
+    source = open_source(str(model))
+    compiled = packaging.package(source, profiles.host(), options, tmp_path / "compiled")
+    expected = next_logits(compiled.output)
+    np.testing.assert_allclose(
+        next_logits(made.output), expected, rtol=0, atol=5e-3 * np.abs(expected).max()
+    )
+
+
+def test_a_model_saved_without_prefix_or_embedding_is_the_same_model(tmp_path: Path) -> None:
+    def strip(tensors: dict[str, Any]) -> None:
+        for name in list(tensors):
+            tensors[name.removeprefix("model.")] = tensors.pop(name)
+
+    def only_head(tensors: dict[str, Any]) -> None:
+        tensors["lm_head.weight"] = tensors.pop("model.embed_tokens.weight")
+
+    expected = next_logits(package(resources.tiny_model(), tmp_path / "usual", "f32").output)
+    for number, change in enumerate((strip, only_head)):
+        model = changed(tmp_path / f"model{number}", change)
+        made = package(model, tmp_path / f"made{number}", "f32")
+        np.testing.assert_array_equal(next_logits(made.output), expected)
+        options = PackageOptions(quantization="f32")
+        source = open_source(str(model))
+        compiled = packaging.package(source, profiles.host(), options, tmp_path / f"c{number}")
+        np.testing.assert_allclose(
+            next_logits(compiled.output), expected, rtol=0, atol=5e-3 * np.abs(expected).max()
+        )
+
+
+def test_advice_on_sampling_goes_into_the_bundle(tmp_path: Path) -> None:
+    model = changed(tmp_path / "model", lambda _: None)
+    advice = {"do_sample": True, "temperature": 0.3, "top_k": 7}
+    (model / "generation_config.json").write_text(json.dumps(advice))
+    text = package(model, tmp_path / "made", "f32").bundle.manifest.text
+    assert text is not None
+    assert text.sampling == Sampling(temperature=0.3, top_k=7, top_p=1.0, min_p=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
 from sphere_edge.formats import quantized
 from sphere_edge.formats.config import ModelConfig
-from sphere_edge.formats.safetensors import Checkpoint
+from sphere_edge.formats.safetensors import DTYPES, Checkpoint
 from sphere_edge.formats.tensors import Tensors
 from sphere_edge.quantization.weights import WeightFormat
 from tests import quantized_checkpoints as made
@@ -184,3 +185,53 @@ def test_a_group_that_is_not_there_is_refused(tmp_path: Path) -> None:
     tensors = read(tmp_path, arrays, quant_method="gptq", bits=4, group_size=32)
     with pytest.raises(ModelCorruptError, match="not there"):
         tensors.read(f"{NAME}.weight")
+
+
+def in_folder(folder: Path, arrays: made.Arrays, **config: Any) -> Tensors:
+    """As `read`, with the config.json of the folder and what lies beside it."""
+    made.write(folder / "model.safetensors", arrays)
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama", **config}))
+    return quantized.opened(Checkpoint.open(folder), ModelConfig.read(folder))
+
+
+def test_autogptqs_own_file_says_how_where_config_json_does_not(tmp_path: Path) -> None:
+    numbers = made.whole_numbers(ROWS, COLUMNS, 32, symmetric=True)
+    said = {"bits": 4, "group_size": 32, "desc_act": False, "sym": True}
+    (tmp_path / "quantize_config.json").write_text(json.dumps(said))
+    tensors = in_folder(tmp_path, made.gptq(NAME, *numbers))
+    np.testing.assert_allclose(
+        tensors.read(f"{NAME}.weight"), made.meant(*numbers, blocks(32)), rtol=1e-6
+    )
+
+
+def test_autoawqs_own_file_says_how_in_its_own_words(tmp_path: Path) -> None:
+    numbers = made.whole_numbers(ROWS, COLUMNS, 32, symmetric=False)
+    said = {"zero_point": True, "q_group_size": 32, "w_bit": 4, "version": "GEMM"}
+    (tmp_path / "quant_config.json").write_text(json.dumps(said))
+    tensors = in_folder(tmp_path, made.awq(NAME, *numbers))
+    np.testing.assert_allclose(
+        tensors.read(f"{NAME}.weight"), made.meant(*numbers, blocks(32)), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("leaves", "tool"),
+    [
+        ({"weight": "u32", "scales": "f16", "biases": "f16"}, "MLX"),
+        ({"weight": "u8", "weight.absmax": "f32", "weight.quant_map": "f32"}, "bitsandbytes"),
+        ({"weight": "i8", "SCB": "f32"}, "bitsandbytes"),
+        ({"qweight": "i32", "scales": "f16"}, "GPTQ or AWQ"),
+        ({"W_q": "u8"}, "HQQ"),
+        ({"weight_packed": "i32"}, "compressed-tensors"),
+    ],
+)
+@pytest.mark.parametrize("config", [{}, {"quantization_config": {"group_size": 64, "bits": 4}}])
+def test_what_quantized_a_checkpoint_is_told_by_its_tensors(
+    tmp_path: Path, leaves: dict[str, str], tool: str, config: dict[str, Any]
+) -> None:
+    arrays: made.Arrays = {
+        f"{NAME}.{leaf}": (dtype, np.zeros((8, 8), DTYPES[dtype])) for leaf, dtype in leaves.items()
+    }
+    with pytest.raises(UnsupportedError, match=f"quantized by {tool}") as caught:
+        in_folder(tmp_path, arrays, **config)
+    assert "bfloat16" in str(caught.value.hint)
