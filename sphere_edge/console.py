@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from sphere_edge.errors import SphereEdgeError
+from sphere_edge.errors import InvalidArgumentError, SphereEdgeError
 
 if TYPE_CHECKING:
     import rich.console
@@ -215,6 +215,15 @@ def error_as_json(failure: SphereEdgeError) -> dict[str, Any]:
 def as_error(code: int, status: str, message: str, hint: str | None) -> dict[str, Any]:
     """`{"error": {code, status, message, hint}}`, the same shape in the runner and the server."""
     return {"error": {"code": int(code), "status": status, "message": message, "hint": hint}}
+
+
+def read_stdin(name: str) -> str:
+    """All of stdin, `name` being what it holds. Raises InvalidArgumentError if it is not text."""
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        message = f"{name} is not {error.encoding.upper()} text"
+        raise InvalidArgumentError(message, hint="convert it, for example with iconv") from error
 
 
 def is_interactive() -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sphere_edge import console
 from sphere_edge.errors import CancelledError, InvalidArgumentError, UnsupportedError
 from sphere_edge.packaging.opening import Opening, open_text
+from sphere_edge.runtime import arguments
 from sphere_edge.runtime.text_request import TextRequest
 
 if TYPE_CHECKING:
@@ -53,7 +54,14 @@ def _read_line() -> str | None:
     """The next line; None at the end of the input. Ctrl-C only clears the line, as in a shell."""
     while True:
         try:
-            return input("> " if console.is_interactive() else "").strip()
+            line = input("> " if console.is_interactive() else "").strip()
+            arguments.utf8("the message", line)
+            return line
+        except UnicodeDecodeError as error:
+            message = f"the message is not {error.encoding.upper()} text"
+            raise InvalidArgumentError(
+                message, hint="convert it, for example with iconv"
+            ) from error
         except EOFError:
             return None
         except KeyboardInterrupt:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sphere_edge import packaging, profiles, resources
 from sphere_edge.bundle.manifest import Manifest
-from sphere_edge.bundle.read import is_bundle, read_manifest, runnable
+from sphere_edge.bundle.read import is_bundle, is_gguf, read_manifest, runnable
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import FormatMismatchError, InvalidArgumentError, NotFoundError
@@ -55,10 +55,10 @@ def evaluate(request: EvaluationRequest, progress: Progress = SILENT) -> Evaluat
     Raises what packaging and opening raise, and what `compare` and the text's checks raise.
     """
     model, text = request.model, request.text
-    content = None if text is None else _read(text)
+    content = resources.evaluation_text() if text is None else _read(text)
     chats = None
     if text is not None and text.suffix == ".jsonl":
-        chats = windows.parse_chats(content or "")
+        chats = windows.parse_chats(content)
     elif text is None and is_bundle(model) and _is_tiny(read_manifest(model)):
         # It knows nothing but what it can talk of.
         chats = _tiny_chats()
@@ -69,7 +69,7 @@ def evaluate(request: EvaluationRequest, progress: Progress = SILENT) -> Evaluat
         _opened(candidate, request.threads, name=model.name) as tried,
     ):
         largest = windows.largest_window(reference, tried)
-        ids = same_tokens(reference, tried, content or resources.evaluation_text())
+        ids = same_tokens(reference, tried, content)
         read = (
             windows.of_text(ids, request.window, largest)
             if chats is None
@@ -128,7 +128,7 @@ def _reference(request: EvaluationRequest, scratch: Path, progress: Progress) ->
     Kept there no longer than the comparison: float32 is eight times the size of 4 bits.
     """
     model, against = request.model, request.against
-    if against is not None and (is_bundle(Path(against)) or Path(against).suffix == ".gguf"):
+    if against is not None and (is_bundle(Path(against)) or is_gguf(Path(against))):
         return runnable(Path(against), profiles.host(), progress)
     manifest = read_manifest(model) if is_bundle(model) else None
     source = packaging.find(against) if against is not None else _source_of(manifest)

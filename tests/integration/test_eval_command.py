@@ -62,5 +62,9 @@ def test_bad_input_is_refused(bundle: Path, tmp_path: Path) -> None:
     bad = Status.INVALID_ARGUMENT
     refused(in_process("eval", bundle, "--text", tmp_path / "latin.txt"), bad, "no UTF-8")
     refused(in_process("eval", bundle, "--text", tmp_path / "none"), Status.NOT_FOUND, "`")
+    for name in ("empty.txt", "empty.jsonl"):
+        (tmp_path / name).touch()
+        words = ("eval", bundle, "--against", bundle, "--text", tmp_path / name)
+        refused(in_process(*words), bad)
     refused(in_process("eval", bundle, "--plot", "kl.doc"), bad, "`kl.doc`")
     refused(in_process("eval", tmp_path, "--record"), bad, "recorded")

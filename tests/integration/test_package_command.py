@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -330,3 +331,92 @@ def test_a_truncated_model_is_refused(tmp_path: Path, model: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-1000])
     run = in_process("package", model, "-o", tmp_path / "a")
     refused(run, Status.MODEL_CORRUPT, "model.safetensors")
+
+
+def test_a_context_beyond_the_bundles_is_refused_at_opening(packaged: dict[str, Any]) -> None:
+    most = json.loads((packaged["path"] / "bundle.json").read_text())["text"]["context_tokens"]
+    words = ("run", packaged["path"], "Hello", "--context")
+    refused(
+        in_process(*words, str(most + 1)),
+        Status.INVALID_ARGUMENT,
+        f"more than the `{most}` of the bundle",
+    )
+    assert in_process(*words, str(most), "--max-tokens", "1").returncode == 0
+
+
+def test_options_for_a_template_are_refused_where_the_model_has_none(
+    model: Path, tmp_path: Path
+) -> None:
+    config = json.loads((model / "tokenizer_config.json").read_text())
+    del config["chat_template"]
+    (model / "tokenizer_config.json").write_text(json.dumps(config))
+    assert in_process("package", model, "-o", tmp_path / "plain").returncode == 0
+    for option, value in (
+        ("--system", "Answer in French"),
+        ("--chat-template-kwargs", '{"enable_thinking": false}'),
+    ):
+        run = in_process("run", tmp_path / "plain", "Hello", option, value)
+        refused(run, Status.INVALID_ARGUMENT, option, "the model has none")
+    assert in_process("run", tmp_path / "plain", "Hello", "--max-tokens", "1").returncode == 0
+
+
+def test_a_prompt_that_is_not_text_is_told_so(packaged: dict[str, Any]) -> None:
+    for locale in ("C.UTF-8", "en_US.UTF-8", "C"):
+        run = subprocess.run(
+            [*COMMAND, "run", str(packaged["path"]), "-"],
+            input=b"caf\xe9 au lait",
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            env={**os.environ, "LC_ALL": locale},
+            check=False,
+        )
+        said = run.stderr.decode()
+        assert run.returncode == Status.INVALID_ARGUMENT, said
+        assert "error: the prompt" in said
+        assert "UTF-8" in said
+        assert "Traceback" not in said
+    run = in_process("run", packaged["path"], "Hello", "--system", "caf\udce9")
+    refused(run, Status.INVALID_ARGUMENT, "invalid character")
+
+
+@pytest.mark.parametrize("output", ["/", ".", ".."])
+def test_an_output_without_a_name_is_refused(tmp_path: Path, output: str) -> None:
+    for words in ([], ["--zip"]):
+        run = in_process("package", "tiny", "-o", output, *words, cwd=tmp_path)
+        assert run.returncode in (Status.STORAGE, Status.INVALID_ARGUMENT)
+        refused(run, run.returncode, f"`{output}`")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("extra", [[], ["--format", "gguf"]])
+def test_special_tokens_that_cannot_be_put_before_a_text_are_told(
+    tmp_path: Path, model: Path, extra: list[str]
+) -> None:
+    values = json.loads((model / "tokenizer.json").read_text())
+    two = ["<|endoftext|>", "<|im_start|>"]
+    ids = {item["content"]: item["id"] for item in values["added_tokens"]}
+    sequence = {"Sequence": {"id": "A", "type_id": 0}}
+    values["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [*({"SpecialToken": {"id": one, "type_id": 0}} for one in two), sequence],
+        "pair": [sequence, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {one: {"id": one, "ids": [ids[one]], "tokens": [one]} for one in two},
+    }
+    (model / "tokenizer.json").write_text(json.dumps(values))
+    words = ("package", model, "-o", tmp_path / "made", *extra)
+    refused(in_process(*words), Status.MODEL_CORRUPT, "other special tokens around a text")
+    assert in_process(*words, "--allow-tokenizer-mismatch").returncode == 0
+
+
+def test_an_end_token_left_over_from_training_changes_no_answer(
+    packaged: dict[str, Any], model: Path, tmp_path: Path
+) -> None:
+    config = json.loads((model / "tokenizer_config.json").read_text())
+    (model / "tokenizer_config.json").write_text(json.dumps({**config, "add_eos_token": True}))
+    assert in_process("package", model, "-o", tmp_path / "made").returncode == 0
+    reports = [
+        json.loads(in_process("run", one, FRANCE, "--temperature", "0", "--json").stdout)
+        for one in (packaged["path"], tmp_path / "made")
+    ]
+    for key in ("text", "prompt_tokens"):
+        assert reports[0][key] == reports[1][key]
