@@ -60,7 +60,7 @@ def test_a_gguf_is_compared_with_a_gguf_by_llama_cpp(tmp_path: Path) -> None:
 def test_bad_input_is_refused(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("Grüße".encode("latin-1") * 20)
     bad = Status.INVALID_ARGUMENT
-    refused(in_process("eval", bundle, "--text", tmp_path / "latin.txt"), bad, "no UTF-8")
+    refused(in_process("eval", bundle, "--text", tmp_path / "latin.txt"), bad, "not UTF-8")
     refused(in_process("eval", bundle, "--text", tmp_path / "none"), Status.NOT_FOUND, "`")
     for name in ("empty.txt", "empty.jsonl"):
         (tmp_path / name).touch()
