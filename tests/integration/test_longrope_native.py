@@ -142,7 +142,7 @@ def test_greedy_text_goes_past_the_switch_as_one_computed_from_scratch(text):
     [
         ({"parameter": "rope.none"}, "no parameter `rope.none`"),
         ({"beyond": "rope.none"}, "rope.none"),
-        ({"beyond": "norm.weight"}, "is not like `rope.inverse_frequencies`"),
+        ({"beyond": "norm.weight"}, "another shape or type than `rope.inverse_frequencies`"),
         ({"tokens": 0}, "tokens"),
     ],
 )
