@@ -224,6 +224,12 @@ def _check(file: GgufFile, source: ModelSource) -> None:
         lacks = "weights" if not file.tensors else "a tokenizer"
         message = f"`{source.reference}` is a GGUF without {lacks}"
         raise UnsupportedError(message, hint="choose the file with the whole model")
+    name = file.metadata.get("general.name")
+    if isinstance(name, str) and "\ufffd" in name:
+        # The runtime describes the model in JSON, which has no other text.
+        message = f"`general.name` of `{source.reference}` is not UTF-8 text"
+        hint = "write it again with `gguf-new-metadata --general-name NAME` of the package gguf"
+        raise ModelCorruptError(message, hint=hint)
     gguf.check_alignment(file)
 
 

@@ -34,6 +34,7 @@ def write(
     layers=2,
     temperature=None,
     nan=False,
+    name=None,
 ) -> Path:
     writer = reference.GGUFWriter(path, architecture)
     writer.add_context_length(2048)
@@ -42,6 +43,8 @@ def write(
     writer.add_head_count_kv(2)
     if layers:
         writer.add_block_count(layers)
+    if name is not None:
+        writer.add_name(name)
     if temperature is not None:
         writer.add_float32("general.sampling.temp", temperature)
     if tokens:
@@ -107,6 +110,13 @@ def test_a_bundle_does_not_change_with_the_file_that_it_was_made_of(tmp_path):
 def test_advice_on_sampling_in_a_gguf_goes_into_the_bundle(tmp_path):
     path = write(tmp_path / "model.gguf", temperature=0.25)
     assert build(tmp_path, path).manifest.text.sampling == Sampling(temperature=0.25)
+
+
+def test_a_name_that_is_not_text_is_refused(tmp_path):
+    path = write(tmp_path / "model.gguf", name="a name")
+    path.write_bytes(path.read_bytes().replace(b"a name", b"\xff name"))
+    with pytest.raises(ModelCorruptError, match=r"`general\.name` of .* is not UTF-8"):
+        build(tmp_path, path)
 
 
 def test_a_gguf_with_nan_is_refused(tmp_path):
