@@ -28,7 +28,7 @@ test-all: $(VENV)/installed-dev ## lint, then every test; make test-NAME: the gr
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --all-groups --record-groups
 
 test-%: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --group $* --record-groups
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --group=$* --record-groups
 
 lint: $(VENV)/installed-dev ## ruff, mypy, import-linter, clang-format
 	$(BIN)/ruff check .
