@@ -55,7 +55,7 @@ def test_a_phone_gets_the_static_runner_and_runs_a_compiled_model_and_a_gguf(
     there = said(capsys, "devices", phone)["devices"][0]
     assert (there["os"], there["os_release"], there["libc"]) == ("android", "Android 14", "bionic")
     refusals = said(capsys, "devices", phone, "--gpu")["devices"][0]["drivers"]["refusals"]
-    assert "static file loads no driver" in refusals[0]["reason"]
+    assert "statically linked program cannot load drivers" in refusals[0]["reason"]
     assert __main__.main(
         ["package", "tiny", "--profile", "auto", "--device", phone, "-o", str(tmp_path / "tiny")]
     ) == 0  # fmt: skip
