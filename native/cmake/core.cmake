@@ -79,6 +79,8 @@ se_add_batch(sphere_edge
   src/text/pattern.cpp
   src/text/pre_tokenizer.cpp
   src/text/sampler.cpp
+  src/text/scheduler.cpp
+  src/text/sequences.cpp
   src/text/text_manager.cpp
   src/text/tokenizer.cpp
   src/text/unicode.cpp)

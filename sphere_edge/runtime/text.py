@@ -60,6 +60,7 @@ class TextInfo:
     quantization: str
     vocab_size: int
     context_tokens: int
+    sequences: int
     threads: int
     weights_bytes: int
     kv_cache_bytes: int

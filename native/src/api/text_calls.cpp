@@ -204,7 +204,7 @@ se_status se_text_next_logits(se_text *text, const int32_t *token_ids, size_t to
     const auto tokens = se::tokens_argument(token_ids, token_count);
     handle.call(0, [&](TextManager &manager, const Interrupt &interrupt) {
       const auto logits = manager.next_logits(tokens, interrupt);
-      std::memcpy(out, logits.data(), logits.size_bytes());
+      std::memcpy(out, logits.data(), logits.size() * sizeof(float));
     });
   });
 }

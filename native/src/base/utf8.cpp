@@ -6,7 +6,7 @@ namespace {
 
 constexpr const char *kReplacement = "\xEF\xBF\xBD";
 
-struct Sequence {
+struct Utf8Sequence {
   size_t bytes;   // how many bytes of the text belong to it
   bool complete;  // a whole, well-formed character
   bool may_grow;  // well-formed so far, the text ends inside it
@@ -18,7 +18,7 @@ void second_byte_range(unsigned char lead, unsigned char &least, unsigned char &
   most = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
 }
 
-Sequence sequence_at(std::string_view text, size_t begin) {
+Utf8Sequence sequence_at(std::string_view text, size_t begin) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[begin + i]); };
   const unsigned char lead = byte(0);
   if (lead < 0x80) return {1, true, false};
@@ -45,7 +45,7 @@ std::string take_characters(std::string &bytes, bool at_end) {
   std::string text;
   size_t begin = 0;
   while (begin < bytes.size()) {
-    const Sequence sequence = sequence_at(bytes, begin);
+    const Utf8Sequence sequence = sequence_at(bytes, begin);
     if (sequence.may_grow && !at_end) break;
     if (sequence.complete) {
       text.append(bytes, begin, sequence.bytes);

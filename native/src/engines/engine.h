@@ -1,4 +1,4 @@
-// The interface of an engine: tokens in, logits out, and back to an earlier position.
+// The interface of an engine: tokens in, logits out, and back to an earlier position; for several sequences at once.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@ struct EngineOptions {
   std::string backend;       // empty: the bundle's first choice, or the next one if that fails
   std::string cache_folder;  // for compiled GPU kernels; empty: the user's cache folder
   bool measure_kernels = false;
+  uint32_t sequences = 1;  // texts whose keys and values are kept side by side, each with the whole context
 };
 
 struct EngineFacts {
@@ -29,9 +30,20 @@ struct EngineFacts {
   uint32_t context_tokens;
   int threads;
   uint64_t weights_bytes;
-  uint64_t kv_cache_bytes;
+  uint64_t kv_cache_bytes;          // of all sequences
   std::string device = "";          // the GPU's name
   std::string backend_reason = "";  // why it is not the bundle's first choice, if it is not
+  uint32_t sequences = 1;
+};
+
+// The most that an engine keeps: more would only wait for one another.
+constexpr uint32_t kMostSequences = 64;
+
+// One more token of one sequence.
+struct Step {
+  uint32_t sequence;
+  int32_t token;
+  uint32_t position;
 };
 
 // GPU time of all calls of one kernel.
@@ -51,7 +63,8 @@ struct KernelTensor {
 // Called after each kernel with its arguments, the results last.
 using TraceCallback = std::function<void(const char *kernel, std::span<const KernelTensor> tensors)>;
 
-// Used by one thread at a time. Callers keep tokens within the vocabulary and positions within the context.
+// Used by one thread at a time. Callers keep tokens within the vocabulary, positions within the context and sequences
+// below facts().sequences. What is computed for one sequence never depends on another.
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -59,20 +72,24 @@ class Engine {
   // Sets `backend_reason` of the facts.
   virtual void explain(const std::string &reason) = 0;
 
-  // Computes `tokens` from `position` on, which is where rewind or the last call ended. Returns the logits after the
-  // last token: vocab_size floats, valid until the next call. Throws CANCELLED or TIMEOUT when interrupted; then
-  // everything from `position` on is lost, and rewind must be called first.
-  virtual std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
+  // Computes `tokens` of a sequence from `position` on, which is where its rewind or last call ended. Returns the
+  // logits after the last token: vocab_size floats, valid until the next call. Throws CANCELLED or TIMEOUT when
+  // interrupted; then everything of the sequence from `position` on is lost, and rewind must be called first.
+  virtual std::span<const float> advance(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                          const Interrupt &interrupt) = 0;
 
-  // The same with the logits after every token, row by row; at most score_tokens(position) tokens.
-  virtual std::span<const float> score(std::span<const int32_t> tokens, uint32_t position,
+  // Computes one token of each of some sequences, all different: the weights are read once for all of them where the
+  // engine can. Returns the logits row by row; otherwise as advance.
+  virtual std::span<const float> decode(std::span<const Step> steps, const Interrupt &interrupt) = 0;
+
+  // As advance, with the logits after every token, row by row; at most score_tokens(position) tokens.
+  virtual std::span<const float> score(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                        const Interrupt &interrupt) = 0;
   virtual uint32_t score_tokens(uint32_t position) const = 0;
 
-  // Drops everything from `position` on. Returns the position that it really went back to: some models can only
-  // restart at 0.
-  virtual uint32_t rewind(uint32_t position) = 0;
+  // Drops everything of a sequence from `position` on. Returns the position that it really went back to: some models
+  // can only restart at 0.
+  virtual uint32_t rewind(uint32_t sequence, uint32_t position) = 0;
 
   // Of every kernel since the model was opened with measure_kernels; otherwise empty.
   virtual std::vector<KernelSeconds> kernel_seconds() { return {}; }

@@ -17,10 +17,9 @@ struct GgufEngine {
   std::shared_ptr<const llama_vocab> vocabulary;  // of the same file; lives on its own
 };
 
-// `context_tokens` 0: min(4096, the model's own). `backend`: one of gguf_backends(). Errors of read_gguf, LOAD_FAILED,
-// OOM_RAM, OOM_VRAM, UNSUPPORTED (no such backend, or a build without this engine).
-GgufEngine open_gguf_engine(const std::filesystem::path &path, uint32_t context_tokens, int threads,
-                            const std::string &backend);
+// `options.context_tokens` 0: min(4096, the model's own). `options.backend`: one of gguf_backends(). Errors of
+// read_gguf, LOAD_FAILED, OOM_RAM, OOM_VRAM, UNSUPPORTED (no such backend, or a build without this engine).
+GgufEngine open_gguf_engine(const std::filesystem::path &path, const EngineOptions &options);
 
 // The backends of this build for GGUF files; empty: none. Not a macro, so that all other files are the same with and
 // without this engine and are compiled once for both.

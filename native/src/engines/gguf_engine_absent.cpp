@@ -4,7 +4,7 @@
 
 namespace se {
 
-GgufEngine open_gguf_engine(const std::filesystem::path &, uint32_t, int, const std::string &) {
+GgufEngine open_gguf_engine(const std::filesystem::path &, const EngineOptions &) {
   throw Error(SE_UNSUPPORTED, "this build of the runtime cannot run GGUF files",
               "build one that does: sphere-edge runtime build");
 }

@@ -54,9 +54,8 @@ void check_memory(const GgufHeader &header, uint64_t context, ggml_backend_dev_t
 
 }  // namespace
 
-LlamaEngine::LlamaEngine(const std::filesystem::path &path, uint32_t context_tokens, int threads,
-                         const std::string &backend)
-    : gpu_(backend == "cpu" ? nullptr : ggml_gpu(backend)),
+LlamaEngine::LlamaEngine(const std::filesystem::path &path, const EngineOptions &options)
+    : gpu_(options.backend == "cpu" ? nullptr : ggml_gpu(options.backend)),
       threads_(nullptr, ggml_threadpool_free),
       context_(nullptr, llama_free) {
   adopt_engine_logs();
@@ -65,24 +64,26 @@ LlamaEngine::LlamaEngine(const std::filesystem::path &path, uint32_t context_tok
   check_gguf_model(header, path);
   check_gguf_vocabulary(header, path);
   const uint64_t own_context = *header.hyperparameter("context_length");
-  const auto context =
-      context_tokens != 0 ? context_tokens : static_cast<uint32_t>(std::min<uint64_t>(kDefaultContext, own_context));
+  const auto context = options.context_tokens != 0
+                           ? options.context_tokens
+                           : static_cast<uint32_t>(std::min<uint64_t>(kDefaultContext, own_context));
   if (context > own_context) {
     log(SE_LOG_WARNING, "the context of " + ticked(context) + " tokens is longer than the " + ticked(own_context) +
                             " that the model was trained on");
   }
-  check_memory(header, context, gpu_);
+  check_memory(header, uint64_t{context} * options.sequences, gpu_);
   load(path);
-  create_context(context, threads);
+  create_context(context, options);
   facts_ = {"llama",
-            backend,
+            options.backend,
             header.architecture,
             header.commonest_type,
             static_cast<uint32_t>(llama_vocab_n_tokens(llama_model_get_vocab(model_.get()))),
             context,
-            threads,
+            options.threads,
             llama_model_size(model_.get()),
             0};
+  facts_.sequences = options.sequences;
   if (gpu_ != nullptr) facts_.device = ggml_backend_dev_description(gpu_);
   for (const auto &[buffer, use] : llama_get_memory_breakdown(context_.get())) facts_.kv_cache_bytes += use.context;
 }
@@ -113,13 +114,18 @@ void LlamaEngine::load(const std::filesystem::path &path) {
   }
 }
 
-void LlamaEngine::create_context(uint32_t context_tokens, int threads) {
+void LlamaEngine::create_context(uint32_t context_tokens, const EngineOptions &options) {
   llama_context_params parameters = llama_context_default_params();
-  parameters.n_ctx = context_tokens;
+  // Each sequence has a stream of its own of this many cells, so that none is masked by the cells of the others.
+  require(uint64_t{context_tokens} * options.sequences <= INT32_MAX,
+          ticked(options.sequences) + " sequences of " + ticked(context_tokens) + " tokens are too many",
+          "open with fewer sequences or a shorter context");
+  parameters.n_ctx = context_tokens * options.sequences;
+  parameters.n_seq_max = options.sequences;
   parameters.n_batch = kBatchTokens;
   parameters.n_ubatch = kBatchTokens;
-  parameters.n_threads = threads;
-  parameters.n_threads_batch = threads;
+  parameters.n_threads = options.threads;
+  parameters.n_threads_batch = options.threads;
   parameters.no_perf = true;
   // A sliding window that has moved on cannot be rewound; the full cache can, and the next message needs that.
   parameters.swa_full = true;
@@ -132,26 +138,33 @@ void LlamaEngine::create_context(uint32_t context_tokens, int threads) {
   context_.reset(llama_init_from_model(model_.get(), parameters));
   if (!context_) {
     throw Error(gpu_ == nullptr ? SE_OOM_RAM : SE_OOM_VRAM,
-                "cannot create a context of " + ticked(context_tokens) + " tokens: " + errors.first(),
-                "open with a shorter context");
+                "cannot create " + ticked(options.sequences) + " contexts of " + ticked(context_tokens) +
+                    " tokens: " + errors.first(),
+                "open with a shorter context or fewer sequences");
   }
-  ggml_threadpool_params pool = ggml_threadpool_params_default(threads);
+  ggml_threadpool_params pool = ggml_threadpool_params_default(options.threads);
   threads_.reset(ggml_threadpool_new(&pool));
-  if (!threads_) throw Error(SE_OOM_RAM, "cannot start " + ticked(static_cast<uint64_t>(threads)) + " threads");
+  if (!threads_) throw Error(SE_OOM_RAM, "cannot start " + ticked(static_cast<uint64_t>(options.threads)) + " threads");
   llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
   batch_ = llama_batch_init(static_cast<int32_t>(kBatchTokens), 0, 1);
 }
 
-void LlamaEngine::decode(std::span<const int32_t> tokens, uint32_t position, bool all_logits,
-                         const Interrupt &interrupt) {
-  batch_.n_tokens = static_cast<int32_t>(tokens.size());
+void LlamaEngine::add(const Step &step, bool with_logits) {
+  const int32_t i = batch_.n_tokens++;
+  batch_.token[i] = step.token;
+  batch_.pos[i] = static_cast<llama_pos>(step.position);
+  batch_.n_seq_id[i] = 1;
+  batch_.seq_id[i][0] = static_cast<llama_seq_id>(step.sequence);
+  batch_.logits[i] = with_logits ? 1 : 0;
+}
+
+void LlamaEngine::add(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position, bool all_logits) {
   for (size_t i = 0; i < tokens.size(); ++i) {
-    batch_.token[i] = tokens[i];
-    batch_.pos[i] = static_cast<llama_pos>(position + i);
-    batch_.n_seq_id[i] = 1;
-    batch_.seq_id[i][0] = 0;
-    batch_.logits[i] = all_logits || i + 1 == tokens.size() ? 1 : 0;
+    add({sequence, tokens[i], position + static_cast<uint32_t>(i)}, all_logits || i + 1 == tokens.size());
   }
+}
+
+void LlamaEngine::compute(const Interrupt &interrupt) {
   interrupt.check();
   interrupt_ = &interrupt;
   const EngineErrors errors;
@@ -159,41 +172,53 @@ void LlamaEngine::decode(std::span<const int32_t> tokens, uint32_t position, boo
   interrupt_ = nullptr;
   if (status == 0) return;
   if (status == 2) interrupt.check();
-  if (status == 1) throw Error(SE_INTERNAL, "llama.cpp has no free KV cache cell at position " + ticked(position));
+  if (status == 1) throw Error(SE_INTERNAL, "llama.cpp has no free KV cache cell");
   throw Error(SE_INTERNAL, "llama.cpp failed with " + ticked(std::to_string(status)) + ": " + errors.first());
 }
 
-std::span<const float> LlamaEngine::advance(std::span<const int32_t> tokens, uint32_t position,
+std::span<const float> LlamaEngine::advance(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                             const Interrupt &interrupt) {
   while (!tokens.empty()) {
     const auto part = tokens.first(std::min<size_t>(tokens.size(), kBatchTokens));
-    decode(part, position, false, interrupt);
+    batch_.n_tokens = 0;
+    add(sequence, part, position, false);
+    compute(interrupt);
     position += static_cast<uint32_t>(part.size());
     tokens = tokens.subspan(part.size());
   }
   return {llama_get_logits_ith(context_.get(), -1), facts_.vocab_size};
 }
 
-std::span<const float> LlamaEngine::score(std::span<const int32_t> tokens, uint32_t position,
+std::span<const float> LlamaEngine::decode(std::span<const Step> steps, const Interrupt &interrupt) {
+  batch_.n_tokens = 0;
+  for (const Step &step : steps) add(step, true);
+  compute(interrupt);
+  return {llama_get_logits(context_.get()), steps.size() * facts_.vocab_size};
+}
+
+std::span<const float> LlamaEngine::score(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                           const Interrupt &interrupt) {
-  decode(tokens, position, true, interrupt);
+  batch_.n_tokens = 0;
+  add(sequence, tokens, position, true);
+  compute(interrupt);
   return {llama_get_logits(context_.get()), tokens.size() * facts_.vocab_size};
 }
 
 uint32_t LlamaEngine::score_tokens(uint32_t) const { return kScoreTokens; }
 
-uint32_t LlamaEngine::rewind(uint32_t position) {
+uint32_t LlamaEngine::rewind(uint32_t sequence, uint32_t position) {
   llama_memory_t memory = llama_get_memory(context_.get());
+  const auto id = static_cast<llama_seq_id>(sequence);
   const auto begin = static_cast<llama_pos>(position);
-  if (llama_memory_seq_pos_max(memory, 0) < begin) return position;
-  if (position > 0 && llama_memory_seq_rm(memory, 0, begin, -1)) return position;
-  llama_memory_clear(memory, false);
+  if (llama_memory_seq_pos_max(memory, id) < begin) return position;
+  if (position > 0 && llama_memory_seq_rm(memory, id, begin, -1)) return position;
+  // The whole of a sequence can always be removed.
+  llama_memory_seq_rm(memory, id, -1, -1);
   return 0;
 }
 
-GgufEngine open_gguf_engine(const std::filesystem::path &path, uint32_t context_tokens, int threads,
-                            const std::string &backend) {
-  auto engine = std::make_unique<LlamaEngine>(path, context_tokens, threads, backend);
+GgufEngine open_gguf_engine(const std::filesystem::path &path, const EngineOptions &options) {
+  auto engine = std::make_unique<LlamaEngine>(path, options);
   auto vocabulary = engine->vocabulary();
   return {std::move(engine), std::move(vocabulary)};
 }

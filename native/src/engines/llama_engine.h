@@ -15,24 +15,28 @@ namespace se {
 class LlamaEngine : public Engine {
  public:
   // As open_gguf_engine.
-  LlamaEngine(const std::filesystem::path &path, uint32_t context_tokens, int threads, const std::string &backend);
+  LlamaEngine(const std::filesystem::path &path, const EngineOptions &options);
   ~LlamaEngine() override;
 
   const EngineFacts &facts() const override { return facts_; }
   void explain(const std::string &reason) override { facts_.backend_reason = reason; }
-  std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
+  std::span<const float> advance(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                  const Interrupt &interrupt) override;
-  std::span<const float> score(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt) override;
+  std::span<const float> decode(std::span<const Step> steps, const Interrupt &interrupt) override;
+  std::span<const float> score(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
+                               const Interrupt &interrupt) override;
   uint32_t score_tokens(uint32_t position) const override;
-  uint32_t rewind(uint32_t position) override;
+  uint32_t rewind(uint32_t sequence, uint32_t position) override;
 
   // Keeps the model alive.
   std::shared_ptr<const llama_vocab> vocabulary() const { return {model_, llama_model_get_vocab(model_.get())}; }
 
  private:
   void load(const std::filesystem::path &path);
-  void create_context(uint32_t context_tokens, int threads);
-  void decode(std::span<const int32_t> tokens, uint32_t position, bool all_logits, const Interrupt &interrupt);
+  void create_context(uint32_t context_tokens, const EngineOptions &options);
+  void add(const Step &step, bool with_logits);
+  void add(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position, bool all_logits);
+  void compute(const Interrupt &interrupt);
 
   EngineFacts facts_;
   ggml_backend_dev_t gpu_ = nullptr;  // null: the CPU

@@ -20,6 +20,10 @@ namespace se {
 namespace fs = std::filesystem;
 namespace {
 
+// Between two decode steps of other calls at most this much of a prompt is computed: each adds a pause to their
+// answers. The same with and without other calls, so that a text does not depend on them.
+constexpr size_t kSharedPrefillTokens = 128;
+
 void refuse_other_files(const fs::path &path) {
   if (has_gguf_magic(path)) return;
   if (path.extension() == ".sphere") {
@@ -39,13 +43,20 @@ TextManager::TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, st
     : tokenizer_(std::move(tokenizer)),
       engine_(std::move(engine)),
       chat_template_(chat_template ? std::move(*chat_template) : tokenizer_.chat_template(), tokenizer_.bos_text(),
-                     tokenizer_.eos_text()) {}
+                     tokenizer_.eos_text()) {
+  if (!engine_) return;
+  scheduler_ = std::make_unique<Scheduler>(*engine_);
+  sequences_ = std::make_unique<Sequences>(engine_->facts().sequences);
+}
 
 std::unique_ptr<TextManager> TextManager::open(const fs::path &path, EngineOptions options) {
   const auto begin = Clock::now();
   adopt_engine_logs();
   options.threads = checked_threads(options.threads);
   require(options.context_tokens <= INT32_MAX, "context_tokens is out of range: " + ticked(options.context_tokens));
+  options.sequences = std::max(options.sequences, 1U);
+  require(options.sequences <= kMostSequences, "sequences is out of range: " + ticked(options.sequences),
+          "at most " + ticked(kMostSequences));
   std::error_code error;
   if (!fs::exists(path, error)) throw Error(SE_NOT_FOUND, "no such file or folder: " + ticked(path.string()));
   std::unique_ptr<TextManager> text;
@@ -63,7 +74,9 @@ std::unique_ptr<TextManager> TextManager::open_gguf(const fs::path &path, const 
                                                     const Bundle *bundle) {
   std::shared_ptr<const llama_vocab> vocabulary;
   auto engine = open_on_first_backend(bundle, options.backend, [&](const std::string &backend) {
-    GgufEngine made = open_gguf_engine(path, options.context_tokens, options.threads, backend);
+    EngineOptions on = options;
+    on.backend = backend;
+    GgufEngine made = open_gguf_engine(path, on);
     vocabulary = std::move(made.vocabulary);
     return std::move(made.engine);
   });
@@ -107,7 +120,7 @@ std::vector<int32_t> TextManager::prompt_tokens(const TextRequest &request) {
     return {tokens->begin(), tokens->end()};
   }
   if (const auto *text = std::get_if<std::string>(&request.prompt)) return tokenizer_.tokenize(*text, true, true);
-  const std::string prompt = chat_template_.render(std::get<ChatMessages>(request.prompt).json);
+  const std::string prompt = render_chat(std::get<ChatMessages>(request.prompt).json);
   // Most templates write the begin token themselves; a second one would confuse the model.
   const std::string bos = tokenizer_.bos_text();
   const bool has_bos = !bos.empty() && prompt.starts_with(bos);
@@ -115,25 +128,34 @@ std::vector<int32_t> TextManager::prompt_tokens(const TextRequest &request) {
 }
 
 void TextManager::check_fits(size_t token_count) const {
-  const uint32_t context = engine().facts().context_tokens;
+  const uint32_t context = facts().context_tokens;
   require(token_count > 0, "the prompt has no tokens");
   require(token_count <= context,
           "the prompt has " + ticked(token_count) + " tokens and the context holds " + ticked(context),
           "shorten the prompt or open with a longer context");
 }
 
-std::span<const float> TextManager::prefill(std::span<const int32_t> prompt, const Interrupt &interrupt,
-                                            TextResult &result) {
+std::vector<float> TextManager::prefill(Sequence &sequence, std::span<const int32_t> prompt, const Interrupt &interrupt,
+                                        TextResult &result) {
   const auto begin = Clock::now();
-  const auto [differs, ignored] = std::mismatch(computed_.begin(), computed_.end(), prompt.begin(), prompt.end());
   // The last token is always computed, because its logits are needed.
-  const auto common = std::min<size_t>(static_cast<size_t>(differs - computed_.begin()), prompt.size() - 1);
-  computed_.resize(common);
-  const uint32_t kept = engine().rewind(static_cast<uint32_t>(common));
-  computed_.resize(kept);
-  const auto logits = engine().advance(prompt.subspan(kept), kept, interrupt);
-  computed_.assign(prompt.begin(), prompt.end());
-  result.cached_tokens = kept;
+  const size_t common = std::min(common_prefix(sequence.computed, prompt), prompt.size() - 1);
+  sequence.computed.resize(common);
+  std::vector<float> logits;
+  scheduler_->alone(interrupt, [&](Engine &engine) {
+    sequence.computed.resize(engine.rewind(sequence.index, static_cast<uint32_t>(common)));
+  });
+  result.cached_tokens = static_cast<uint32_t>(sequence.computed.size());
+  const size_t most = facts().sequences == 1 ? prompt.size() : kSharedPrefillTokens;
+  while (sequence.computed.size() < prompt.size()) {
+    const size_t done = sequence.computed.size();
+    const auto part = prompt.subspan(done, std::min(most, prompt.size() - done));
+    scheduler_->alone(interrupt, [&](Engine &engine) {
+      const auto row = engine.advance(sequence.index, part, static_cast<uint32_t>(done), interrupt);
+      if (done + part.size() == prompt.size()) logits.assign(row.begin(), row.end());
+    });
+    sequence.computed.insert(sequence.computed.end(), part.begin(), part.end());
+  }
   result.prefill_seconds = seconds_since(begin);
   return logits;
 }
@@ -150,12 +172,14 @@ void TextManager::generate(const TextRequest &request, const OutputStream::Recei
   for (const int32_t token : prompt) sampler.accept(token, true);
   OutputStream output(request.stops, receiver);
 
-  std::span<const float> logits = prefill(prompt, interrupt, result);
+  const Sequences::Lease sequence = sequences_->take(prompt, request.sequence_key, interrupt);
+  std::vector<float> logits = prefill(*sequence, prompt, interrupt, result);
+  Scheduler::Decoding decoding(*scheduler_, interrupt, sequence->index);
   Clock::time_point first;
   while (true) {
     interrupt.check();
     // Rows beyond the tokenizer's vocabulary are padding of the weights and are never sampled.
-    const int32_t token = sampler.sample(logits.first(tokenizer_.size()));
+    const int32_t token = sampler.sample(std::span(logits).first(tokenizer_.size()));
     const bool is_first = result.completion_tokens == 0;
     if (is_first) first = Clock::now();
     if (is_first) result.first_token_seconds = seconds_since(begin);
@@ -165,14 +189,14 @@ void TextManager::generate(const TextRequest &request, const OutputStream::Recei
     sampler.accept(token, false);
     if (!output.add(tokenizer_.piece(token))) break;
     output.check();
-    const bool is_full = computed_.size() >= engine().facts().context_tokens;
+    const bool is_full = sequence->computed.size() >= facts().context_tokens;
     if (is_full || result.completion_tokens == request.max_tokens) {
       output.finish();
       result.finish_reason = FinishReason::length;
       return;
     }
-    logits = engine().advance({&token, 1}, static_cast<uint32_t>(computed_.size()), interrupt);
-    computed_.push_back(token);
+    decoding.step(token, static_cast<uint32_t>(sequence->computed.size()), logits);
+    sequence->computed.push_back(token);
   }
   output.finish();
   output.check();
@@ -182,24 +206,27 @@ void TextManager::generate(const TextRequest &request, const OutputStream::Recei
 void TextManager::score(std::span<const int32_t> tokens, const RowReceiver &receiver, const Interrupt &interrupt) {
   tokenizer_.check(tokens);
   check_fits(tokens.size());
-  reset();
+  const Sequences::Lease sequence = sequences_->take({}, "", interrupt);
+  sequence->computed.clear();
+  scheduler_->alone(interrupt, [&](Engine &engine) { engine.rewind(sequence->index, 0); });
   const size_t vocabulary = vocab_size();
-  for (size_t begin = 0; begin < tokens.size(); begin = computed_.size()) {
+  for (size_t begin = 0; begin < tokens.size(); begin = sequence->computed.size()) {
     const size_t most = engine().score_tokens(static_cast<uint32_t>(begin));
     const auto part = tokens.subspan(begin, std::min(most, tokens.size() - begin));
-    const auto logits = engine().score(part, static_cast<uint32_t>(begin), interrupt);
-    for (size_t i = 0; i < part.size(); ++i) {
-      receiver(begin + i, logits.subspan(i * vocabulary, vocabulary));
-    }
-    computed_.insert(computed_.end(), part.begin(), part.end());
+    scheduler_->alone(interrupt, [&](Engine &engine) {
+      const auto logits = engine.score(sequence->index, part, static_cast<uint32_t>(begin), interrupt);
+      for (size_t i = 0; i < part.size(); ++i) receiver(begin + i, logits.subspan(i * vocabulary, vocabulary));
+    });
+    sequence->computed.insert(sequence->computed.end(), part.begin(), part.end());
   }
 }
 
-std::span<const float> TextManager::next_logits(std::span<const int32_t> tokens, const Interrupt &interrupt) {
+std::vector<float> TextManager::next_logits(std::span<const int32_t> tokens, const Interrupt &interrupt) {
   tokenizer_.check(tokens);
   check_fits(tokens.size());
+  const Sequences::Lease sequence = sequences_->take(tokens, "", interrupt);
   TextResult result;
-  return prefill(tokens, interrupt, result);
+  return prefill(*sequence, tokens, interrupt, result);
 }
 
 std::vector<int32_t> TextManager::tokenize(std::string_view text, bool add_special, bool parse_special) const {
@@ -211,16 +238,29 @@ std::string TextManager::detokenize(std::span<const int32_t> tokens, bool keep_s
 }
 
 void TextManager::reset() {
-  computed_.clear();
-  engine().rewind(0);
+  engine();
+  sequences_->forget();
+}
+
+std::string TextManager::render_chat(const std::string &messages_json) {
+  // The template is parsed when it is first used.
+  const std::lock_guard lock(chat_template_mutex_);
+  return chat_template_.render(messages_json);
+}
+
+void TextManager::set_trace(TraceCallback callback) {
+  engine();
+  scheduler_->alone(Interrupt(), [&](Engine &engine) { engine.set_trace(std::move(callback)); });
 }
 
 std::string TextManager::info_json() {
-  const EngineFacts &facts = engine().facts();
+  const EngineFacts &facts = this->facts();
   OrderedJson kernels = OrderedJson::array();
-  for (const KernelSeconds &kernel : engine().kernel_seconds()) {
-    kernels.push_back({{"name", kernel.name}, {"calls", kernel.calls}, {"seconds", kernel.seconds}});
-  }
+  scheduler_->alone(Interrupt(), [&](Engine &engine) {
+    for (const KernelSeconds &kernel : engine.kernel_seconds()) {
+      kernels.push_back({{"name", kernel.name}, {"calls", kernel.calls}, {"seconds", kernel.seconds}});
+    }
+  });
   return OrderedJson{{"engine", facts.engine},
                      {"backend", facts.backend},
                      {"device", facts.device},
@@ -229,6 +269,7 @@ std::string TextManager::info_json() {
                      {"quantization", facts.quantization},
                      {"vocab_size", facts.vocab_size},
                      {"context_tokens", facts.context_tokens},
+                     {"sequences", facts.sequences},
                      {"threads", facts.threads},
                      {"weights_bytes", facts.weights_bytes},
                      {"kv_cache_bytes", facts.kv_cache_bytes},

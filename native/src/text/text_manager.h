@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,6 +19,8 @@
 #include "text/chat_template.h"
 #include "text/output_stream.h"
 #include "text/sampler.h"
+#include "text/scheduler.h"
+#include "text/sequences.h"
 #include "text/tokenizer.h"
 
 namespace se {
@@ -33,6 +36,7 @@ struct TextRequest {
   SamplingOptions sampling;
   std::vector<std::string> stops;
   bool ignore_end_of_text;
+  std::string sequence_key = "";  // see Sequences::take
 };
 
 enum class FinishReason { stop, length, cancelled };
@@ -48,7 +52,7 @@ struct TextResult {
   double decode_seconds = 0;
 };
 
-// Used by one thread at a time.
+// Every function may be called from any thread, also while others run: calls that compute wait for a free sequence.
 class TextManager {
  public:
   static constexpr char kTask[] = "text";
@@ -60,15 +64,15 @@ class TextManager {
   // Fills `result` also when it throws CANCELLED or TIMEOUT.
   void generate(const TextRequest &request, const OutputStream::Receiver &receiver, const Interrupt &interrupt,
                 TextResult &result);
-  std::string render_chat(const std::string &messages_json) { return chat_template_.render(messages_json); }
+  std::string render_chat(const std::string &messages_json);
 
   // Passes the logits after each token to `receiver`, row by row from the first.
   using RowReceiver = std::function<void(size_t row, std::span<const float> logits)>;
   void score(std::span<const int32_t> tokens, const RowReceiver &receiver, const Interrupt &interrupt);
 
-  // Logits after the last token, computed as generation computes them. Valid until the next call.
-  std::span<const float> next_logits(std::span<const int32_t> tokens, const Interrupt &interrupt);
-  void set_trace(TraceCallback callback) { engine().set_trace(std::move(callback)); }
+  // Logits after the last token, computed as generation computes them.
+  std::vector<float> next_logits(std::span<const int32_t> tokens, const Interrupt &interrupt);
+  void set_trace(TraceCallback callback);
 
   std::vector<int32_t> tokenize(std::string_view text, bool add_special, bool parse_special) const;
   std::string detokenize(std::span<const int32_t> tokens, bool keep_special) const;
@@ -77,7 +81,7 @@ class TextManager {
   std::string info_json();
   const SamplingDefaults &sampling_defaults() const { return sampling_; }
   // Logits per row: the model's vocabulary, which may be larger than the tokenizer's.
-  uint32_t vocab_size() const { return engine().facts().vocab_size; }
+  uint32_t vocab_size() const { return facts().vocab_size; }
 
  private:
   TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, std::optional<std::string> chat_template);
@@ -86,16 +90,22 @@ class TextManager {
   static std::unique_ptr<TextManager> open_gguf(const std::filesystem::path &path, const EngineOptions &options,
                                                 const Bundle *bundle);
 
+  const EngineFacts &facts() const { return engine().facts(); }
   Engine &engine() const;
   std::vector<int32_t> prompt_tokens(const TextRequest &request);
   void check_fits(size_t token_count) const;
-  std::span<const float> prefill(std::span<const int32_t> prompt, const Interrupt &interrupt, TextResult &result);
+  // Returns the logits after the prompt's last token.
+  std::vector<float> prefill(Sequence &sequence, std::span<const int32_t> prompt, const Interrupt &interrupt,
+                             TextResult &result);
 
   Tokenizer tokenizer_;
   std::unique_ptr<Engine> engine_;
   ChatTemplate chat_template_;
+  std::mutex chat_template_mutex_;
   SamplingDefaults sampling_;
-  std::vector<int32_t> computed_;  // the tokens whose keys and values the engine holds, from position 0
+  // Of the engine; null for a vocabulary.
+  std::unique_ptr<Scheduler> scheduler_;
+  std::unique_ptr<Sequences> sequences_;
   double load_seconds_ = 0;
 };
 

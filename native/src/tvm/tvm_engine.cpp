@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 
 #include "base/status.h"
 #include "base/thread_pool.h"
@@ -41,15 +40,17 @@ class TvmEngine : public Engine {
 
   const EngineFacts &facts() const override { return facts_; }
   void explain(const std::string &reason) override { facts_.backend_reason = reason; }
-  std::span<const float> advance(std::span<const int32_t> tokens, uint32_t position,
+  std::span<const float> advance(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                  const Interrupt &interrupt) override;
-  std::span<const float> score(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt) override;
+  std::span<const float> decode(std::span<const Step> steps, const Interrupt &interrupt) override;
+  std::span<const float> score(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
+                               const Interrupt &interrupt) override;
   // A call has one rotation, so the tokens to score are cut where the other one begins.
   uint32_t score_tokens(uint32_t position) const override {
-    return rope_ ? std::min(score_tokens_, rope_->tokens_from(position)) : score_tokens_;
+    return ropes_.empty() ? score_tokens_ : std::min(score_tokens_, ropes_.front().tokens_from(position));
   }
   // Rows after `position` are overwritten before they are read.
-  uint32_t rewind(uint32_t position) override { return position; }
+  uint32_t rewind(uint32_t, uint32_t position) override { return position; }
   void set_trace(TraceCallback callback) override;
   std::vector<KernelSeconds> kernel_seconds() override { return device_->kernel_seconds(); }
 
@@ -57,13 +58,20 @@ class TvmEngine : public Engine {
   void load_weights(const Bundle &bundle);
   void load_rope_switch(const RopeSwitch &rope, const std::vector<std::string> &names, std::vector<TvmValue> parameters,
                         const std::shared_ptr<WeightFiles> &weights);
-  void choose_rope(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt);
+  void choose_rope(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt);
   void allocate_cache(const Bundle &bundle);
   void load_functions(const Bundle &bundle);
-  std::span<const float> call(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position, size_t rows,
-                              const Interrupt &interrupt);
-
-  TvmValue run(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position);
+  // Tokens of one sequence for prefill, decode or score, which return `rows` rows of logits.
+  struct Part {
+    uint32_t sequence;
+    std::span<const int32_t> tokens;
+    uint32_t position;
+    size_t rows = 1;
+  };
+  std::span<const float> call(const TvmValue &function, const Part &part, const Interrupt &interrupt);
+  std::span<const float> run(const TvmValue &function, std::span<const TvmValue> arguments, size_t rows,
+                             const Interrupt &interrupt);
+  TvmValue integers(std::span<const int32_t> numbers, const std::vector<int64_t> &shape);
 
   EngineFacts facts_;
   // Outlives all tensors in its memory.
@@ -78,11 +86,12 @@ class TvmEngine : public Engine {
   TvmValue decode_;
   TvmValue score_;
   TvmValue parameters_;
-  TvmValue cache_;
+  std::vector<TvmValue> caches_;  // of each sequence
   TvmValue logits_;
+  std::vector<float> rows_;  // logits of a decode that took several calls
 
-  // For models whose rotation depends on the length of the text, with the parameters for longer texts.
-  std::optional<RopeHistory> rope_;
+  // Of each sequence, for models whose rotation depends on the length of the text; with the parameters for longer ones.
+  std::vector<RopeHistory> ropes_;
   TvmValue parameters_beyond_;
 };
 
@@ -105,6 +114,7 @@ TvmEngine::TvmEngine(const Bundle &bundle, const EngineOptions &options, const s
   facts_ = {
       "tvm", backend, bundle.family, bundle.quantization, bundle.vocab_size, options.context_tokens, options.threads,
       0,     0};
+  facts_.sequences = options.sequences;
   facts_.device = device_->device_name();
   load_weights(bundle);
   allocate_cache(bundle);
@@ -112,8 +122,8 @@ TvmEngine::TvmEngine(const Bundle &bundle, const EngineOptions &options, const s
   if (backend == "cpu") return;
   // Drivers compile kernels at their first use, and only then report that they cannot.
   const int32_t tokens[] = {0, 0};
-  call(decode_, std::span(tokens).first(1), 0, 1, Interrupt());
-  call(prefill_, std::span(tokens).first(std::min(2U, prefill_tokens_)), 0, 1, Interrupt());
+  call(decode_, {0, std::span(tokens).first(1), 0}, Interrupt());
+  call(prefill_, {0, std::span(tokens).first(std::min(2U, prefill_tokens_)), 0}, Interrupt());
   if (options.measure_kernels) device_->measure_kernels(true);
 }
 
@@ -127,7 +137,8 @@ void TvmEngine::load_weights(const Bundle &bundle) {
     facts_.weights_bytes += weights->tensor(name).bytes.size();
   for (const CacheLayer &layer : bundle.compiled->cache) {
     const int64_t numbers = layer.kv_heads * (layer.key_dim + layer.value_dim);
-    facts_.kv_cache_bytes += static_cast<uint64_t>(numbers) * facts_.context_tokens * kv_bytes(bundle);
+    facts_.kv_cache_bytes +=
+        static_cast<uint64_t>(numbers) * facts_.context_tokens * kv_bytes(bundle) * facts_.sequences;
   }
   device_->require(facts_.weights_bytes, facts_.kv_cache_bytes, facts_.context_tokens);
   std::vector<TvmValue> parameters;
@@ -153,21 +164,23 @@ void TvmEngine::load_rope_switch(const RopeSwitch &rope, const std::vector<std::
   parameters[static_cast<size_t>(found - names.begin())] =
       device_->tensor(beyond.bytes.data(), beyond.bytes.size(), dtype_of(beyond), beyond.shape, weights);
   parameters_beyond_ = tuple_of(parameters);
-  rope_.emplace(rope.tokens);
+  ropes_.assign(facts_.sequences, RopeHistory(rope.tokens));
 }
 
 void TvmEngine::allocate_cache(const Bundle &bundle) {
   const auto context = static_cast<int64_t>(facts_.context_tokens);
   const size_t each = kv_bytes(bundle);
-  std::vector<TvmValue> tensors;
-  for (const CacheLayer &layer : bundle.compiled->cache) {
-    for (const int64_t width : {layer.key_dim, layer.value_dim}) {
-      const size_t bytes = static_cast<size_t>(layer.kv_heads * context * width) * each;
-      const DLDataType dtype = {kDLFloat, static_cast<uint8_t>(8 * each), 1};
-      tensors.push_back(device_->zeros(bytes, dtype, {layer.kv_heads, context, width}));
+  const DLDataType dtype = {kDLFloat, static_cast<uint8_t>(8 * each), 1};
+  for (uint32_t sequence = 0; sequence < facts_.sequences; ++sequence) {
+    std::vector<TvmValue> tensors;
+    for (const CacheLayer &layer : bundle.compiled->cache) {
+      for (const int64_t width : {layer.key_dim, layer.value_dim}) {
+        const size_t bytes = static_cast<size_t>(layer.kv_heads * context * width) * each;
+        tensors.push_back(device_->zeros(bytes, dtype, {layer.kv_heads, context, width}));
+      }
     }
+    caches_.push_back(tuple_of(tensors));
   }
-  cache_ = tuple_of(tensors);
 }
 
 void TvmEngine::load_functions(const Bundle &bundle) {
@@ -197,39 +210,43 @@ void TvmEngine::set_trace(TraceCallback callback) {
   has_instrument_ = true;
 }
 
-TvmValue TvmEngine::run(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position) {
-  const auto ids = aligned_memory(tokens.size_bytes());
-  std::memcpy(ids.get(), tokens.data(), tokens.size_bytes());
-  const auto where = aligned_memory(sizeof(int32_t));
-  *static_cast<int32_t *>(where.get()) = static_cast<int32_t>(position);
-  const DLDataType int32 = {kDLInt, 32, 1};
-  const auto count = static_cast<int64_t>(tokens.size());
-  const TvmValue token_ids = device_->tensor(ids.get(), tokens.size_bytes(), int32, {count}, ids);
-  const TvmValue first = device_->tensor(where.get(), sizeof(int32_t), int32, {1}, where);
-  return function.call({token_ids, first, cache_, rope_ && rope_->is_beyond() ? parameters_beyond_ : parameters_},
-                       SE_INTERNAL);
+TvmValue TvmEngine::integers(std::span<const int32_t> numbers, const std::vector<int64_t> &shape) {
+  const auto copy = aligned_memory(numbers.size_bytes());
+  std::memcpy(copy.get(), numbers.data(), numbers.size_bytes());
+  return device_->tensor(copy.get(), numbers.size_bytes(), {kDLInt, 32, 1}, shape, copy);
 }
 
-void TvmEngine::choose_rope(std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt) {
-  if (!rope_) return;
-  rope_->choose(tokens, position);
+void TvmEngine::choose_rope(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
+                            const Interrupt &interrupt) {
+  if (ropes_.empty()) return;
+  RopeHistory &rope = ropes_[sequence];
+  rope.choose(tokens, position);
   while (true) {
-    const auto missing = rope_->missing(prefill_tokens_);
+    const auto missing = rope.missing(prefill_tokens_);
     if (missing.empty()) return;
-    const uint32_t first = rope_->computed();
-    call(prefill_, missing, first, 1, interrupt);
-    rope_->set_computed(first + static_cast<uint32_t>(missing.size()));
+    const uint32_t first = rope.computed();
+    call(prefill_, {sequence, missing, first}, interrupt);
+    rope.set_computed(first + static_cast<uint32_t>(missing.size()));
   }
 }
 
-std::span<const float> TvmEngine::call(const TvmValue &function, std::span<const int32_t> tokens, uint32_t position,
-                                       size_t rows, const Interrupt &interrupt) {
+std::span<const float> TvmEngine::call(const TvmValue &function, const Part &part, const Interrupt &interrupt) {
+  const int32_t position[] = {static_cast<int32_t>(part.position)};
+  const bool is_beyond = !ropes_.empty() && ropes_[part.sequence].is_beyond();
+  const TvmValue arguments[] = {integers(part.tokens, {static_cast<int64_t>(part.tokens.size())}),
+                                integers(position, {1}), caches_[part.sequence],
+                                is_beyond ? parameters_beyond_ : parameters_};
+  return run(function, arguments, part.rows, interrupt);
+}
+
+std::span<const float> TvmEngine::run(const TvmValue &function, std::span<const TvmValue> arguments, size_t rows,
+                                      const Interrupt &interrupt) {
   interrupt.check();
   device_->take_failure();
   {
     const LoopScope scope(pool_, interrupt);
     try {
-      logits_ = run(function, tokens, position);
+      logits_ = function.call(arguments, SE_INTERNAL);
     } catch (const Error &) {
       // An interrupt makes a loop fail; the status to report is the interrupt's.
       interrupt.check();
@@ -249,25 +266,35 @@ std::span<const float> TvmEngine::call(const TvmValue &function, std::span<const
   return {static_cast<const float *>(content), numbers};
 }
 
-std::span<const float> TvmEngine::advance(std::span<const int32_t> tokens, uint32_t position,
+std::span<const float> TvmEngine::advance(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                           const Interrupt &interrupt) {
-  choose_rope(tokens, position, interrupt);
+  choose_rope(sequence, tokens, position, interrupt);
   std::span<const float> logits;
   while (!tokens.empty()) {
     const auto part = tokens.first(std::min<size_t>(tokens.size(), prefill_tokens_));
-    logits = call(part.size() == 1 ? decode_ : prefill_, part, position, 1, interrupt);
+    logits = call(part.size() == 1 ? decode_ : prefill_, {sequence, part, position}, interrupt);
     position += static_cast<uint32_t>(part.size());
     tokens = tokens.subspan(part.size());
-    if (rope_) rope_->set_computed(position);
+    if (!ropes_.empty()) ropes_[sequence].set_computed(position);
   }
   return logits;
 }
 
-std::span<const float> TvmEngine::score(std::span<const int32_t> tokens, uint32_t position,
+std::span<const float> TvmEngine::decode(std::span<const Step> steps, const Interrupt &interrupt) {
+  rows_.clear();
+  for (const Step &step : steps) {
+    const auto logits = advance(step.sequence, {&step.token, 1}, step.position, interrupt);
+    if (steps.size() == 1) return logits;
+    rows_.insert(rows_.end(), logits.begin(), logits.end());
+  }
+  return rows_;
+}
+
+std::span<const float> TvmEngine::score(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                         const Interrupt &interrupt) {
-  choose_rope(tokens, position, interrupt);
-  const auto logits = call(score_, tokens, position, tokens.size(), interrupt);
-  if (rope_) rope_->set_computed(position + static_cast<uint32_t>(tokens.size()));
+  choose_rope(sequence, tokens, position, interrupt);
+  const auto logits = call(score_, {sequence, tokens, position, tokens.size()}, interrupt);
+  if (!ropes_.empty()) ropes_[sequence].set_computed(position + static_cast<uint32_t>(tokens.size()));
   return logits;
 }
 
