@@ -16,29 +16,30 @@ size_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
   return static_cast<size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
 }
 
-Sequences::Sequences(uint32_t count) : places_(count) {
-  for (uint32_t i = 0; i < count; ++i) places_[i].sequence.index = i;
+Sequences::Sequences(uint32_t count) : slots_(count) {
+  for (uint32_t i = 0; i < count; ++i) slots_[i].sequence.index = i;
 }
 
 bool Sequences::has_free() const {
-  return std::any_of(places_.begin(), places_.end(), [](const Place &place) { return !place.is_taken; });
+  return std::any_of(slots_.begin(), slots_.end(), [](const Slot &slot) { return !slot.is_taken; });
 }
 
 size_t Sequences::choose(std::span<const int32_t> prompt, const std::string &key) const {
-  size_t oldest = places_.size(), continued = places_.size(), most = 0;
-  for (size_t i = 0; i < places_.size(); ++i) {
-    const Place &place = places_[i];
-    if (place.is_taken) continue;
-    if (!key.empty() && place.sequence.key == key) return i;
-    const size_t common = common_prefix(place.sequence.computed, prompt);
-    // Two conversations often begin with the same instructions: that alone must not cost the first one its place.
-    if (common > most && 2 * common >= place.sequence.computed.size()) {
+  size_t oldest = slots_.size(), continued = slots_.size(), most = 0;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Slot &slot = slots_[i];
+    if (slot.is_taken) continue;
+    if (!key.empty() && slot.sequence.key == key) return i;
+    const size_t common = common_prefix(slot.sequence.computed, prompt);
+    // Two conversations often begin with the same instructions: that alone must not cost the first one its keys and
+    // values.
+    if (common > most && 2 * common >= slot.sequence.computed.size()) {
       continued = i;
       most = common;
     }
-    if (oldest == places_.size() || place.used < places_[oldest].used) oldest = i;
+    if (oldest == slots_.size() || slot.used < slots_[oldest].used) oldest = i;
   }
-  return continued != places_.size() ? continued : oldest;
+  return continued != slots_.size() ? continued : oldest;
 }
 
 Sequences::Lease Sequences::take(std::span<const int32_t> prompt, const std::string &key, const Interrupt &interrupt) {
@@ -58,27 +59,27 @@ Sequences::Lease Sequences::take(std::span<const int32_t> prompt, const std::str
   }
   leave();
   const size_t chosen = choose(prompt, key);
-  Place &place = places_[chosen];
-  place.is_taken = true;
-  place.used = number;
-  place.sequence.key = key;
+  Slot &slot = slots_[chosen];
+  slot.is_taken = true;
+  slot.used = number;
+  slot.sequence.key = key;
   return {*this, chosen};
 }
 
 void Sequences::give_back(size_t chosen) {
   const std::lock_guard lock(mutex_);
-  Place &place = places_[chosen];
-  place.is_taken = false;
-  if (place.forgets) place.sequence.computed.clear();
-  place.forgets = false;
+  Slot &slot = slots_[chosen];
+  slot.is_taken = false;
+  if (slot.forgets) slot.sequence.computed.clear();
+  slot.forgets = false;
   changed_.notify_all();
 }
 
 void Sequences::forget() {
   const std::lock_guard lock(mutex_);
-  for (Place &place : places_) {
-    place.forgets = place.is_taken;
-    if (!place.is_taken) place.sequence.computed.clear();
+  for (Slot &slot : slots_) {
+    slot.forgets = slot.is_taken;
+    if (!slot.is_taken) slot.sequence.computed.clear();
   }
 }
 

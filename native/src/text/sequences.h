@@ -27,18 +27,18 @@ class Sequences {
   // A sequence in use by one call, until this ends.
   class Lease {
    public:
-    ~Lease() { owner_.give_back(place_); }
+    ~Lease() { owner_.give_back(slot_); }
     Lease(const Lease &) = delete;
     Lease &operator=(const Lease &) = delete;
-    Sequence *operator->() const { return &owner_.places_[place_].sequence; }
-    Sequence &operator*() const { return owner_.places_[place_].sequence; }
+    Sequence *operator->() const { return &owner_.slots_[slot_].sequence; }
+    Sequence &operator*() const { return owner_.slots_[slot_].sequence; }
 
    private:
     friend class Sequences;
-    Lease(Sequences &owner, size_t place) : owner_(owner), place_(place) {}
+    Lease(Sequences &owner, size_t slot) : owner_(owner), slot_(slot) {}
 
     Sequences &owner_;
-    size_t place_;
+    size_t slot_;
   };
 
   // For a call that will compute `prompt`: the free sequence that was last used with this key, if there is one (empty:
@@ -51,7 +51,7 @@ class Sequences {
   void forget();
 
  private:
-  struct Place {
+  struct Slot {
     Sequence sequence;
     bool is_taken = false;
     bool forgets = false;
@@ -60,11 +60,11 @@ class Sequences {
 
   bool has_free() const;
   size_t choose(std::span<const int32_t> prompt, const std::string &key) const;
-  void give_back(size_t place);
+  void give_back(size_t slot);
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Place> places_;
+  std::vector<Slot> slots_;
   uint64_t calls_ = 0;
   std::deque<uint64_t> waiting_;  // numbers of the calls, the first comes next
 };
