@@ -24,6 +24,7 @@ _QUOTED = re.compile(r"'([^']+)'")
 GROUPS = {
     "models": ("package", "inspect", "verify"),
     "talk": ("run", "chat", "transcribe", "imagine", "generate-image"),
+    "serve": ("serve",),
     "measure": ("certify", "eval"),
     "start": ("doctor", "quickstart"),
     "devices": ("devices", "deploy", "rollback", "device"),

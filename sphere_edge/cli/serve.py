@@ -1,0 +1,80 @@
+"""The command that answers other programs: serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sphere_edge.cli.flags import Action, ContextTokens, Threads, example
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog=example(
+        "sphere-edge serve tiny tiny-whisper tiny-image",
+        "sphere-edge serve chat=dist/qwen.host --context 8192 --port 9000",
+        "sphere-edge serve dist/qwen.host --host 0.0.0.0 --api-key-file keys.txt",
+    )
+)
+def serve(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]MODEL...",
+            help="Bundles, model folders, .gguf files, built-in names or hub ids; NAME is what "
+            "clients ask for.",
+        ),
+    ],
+    host: Annotated[str, typer.Option(help="Address of this machine to bind.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8080,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keys, one a line; every path but /health needs one."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Name of this machine that clients may use."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Site whose pages may call, such as http://my.site."),
+    ] = None,
+    lenient: Annotated[
+        bool, typer.Option("--lenient", help="Ignore unknown fields instead of refusing them.")
+    ] = False,
+    allow_extensions: Annotated[
+        bool,
+        typer.Option(
+            "--allow-extensions",
+            help="Take top_k, min_p, repeat_penalty, grammar, ignore_eos, chat_template_kwargs.",
+        ),
+    ] = False,
+    queue: Annotated[int, typer.Option(min=0, help="Requests that may wait for a model.")] = 64,
+    timeout: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Of one answer.")] = 600,
+    context: ContextTokens = None,
+    threads: Threads = 0,
+) -> Action:
+    """Serve models over HTTP, as OpenAI's API has it."""
+
+    def action() -> None:
+        from sphere_edge.commands import serve as command
+        from sphere_edge.server.settings import Settings
+
+        settings = Settings(
+            host=host,
+            port=port,
+            hosts=tuple(allow_host or ()),
+            origins=tuple(allow_origin or ()),
+            lenient=lenient,
+            extensions=allow_extensions,
+            waiting=queue,
+            timeout_s=timeout,
+            context_tokens=context,
+            threads=threads,
+        )
+        command.serve(models, settings, api_key_file=api_key_file)
+
+    return action

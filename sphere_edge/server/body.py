@@ -1,0 +1,158 @@
+"""A request's JSON body: read with a limit, parsed and checked off the event loop, typed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+from starlette.requests import Request
+
+from sphere_edge.server.http_error import HttpError, invalid, unsupported
+from sphere_edge.server.settings import Settings
+
+_LEFT_OUT = "unsupported_parameter"
+_EXTENSION = "extension"
+
+
+class Part(BaseModel):
+    """A part of a body: an unknown field is an error, and `1` is not a string.
+
+    `left_out`: fields of OpenAI's that are not done here, each with the reason; one that is null or
+    false is let through. `left_out_types`: values of `type` that are not done, the same way.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    left_out: ClassVar[Mapping[str, str]] = {}
+    left_out_types: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_left_out(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        for name in cls.left_out.keys() & values.keys():
+            if values[name] not in (None, False):
+                raise _left_out(name, name, cls.left_out[name])
+        type = values.get("type")
+        if isinstance(type, str) and type in cls.left_out_types:
+            raise _left_out(type, "type", cls.left_out_types[type])
+        return {name: value for name, value in values.items() if name not in cls.left_out}
+
+
+def _left_out(what: str, name: str, reason: str) -> PydanticCustomError:
+    message = "`{what}` is not supported: {reason}"
+    return PydanticCustomError(_LEFT_OUT, message, {"what": what, "name": name, "reason": reason})
+
+
+class Body(Part):
+    """A whole body. `extensions`: fields that only `--allow-extensions` lets through."""
+
+    extensions: ClassVar[frozenset[str]] = frozenset()
+
+
+Typed = TypeVar("Typed", bound=Body)
+
+
+async def read(request: Request, into: type[Typed]) -> Typed:
+    """The body as `into`. Raises HttpError that names the field."""
+    settings: Settings = request.app.state.settings
+    content = await content_of(request, settings.limits.json_bytes)
+    return await asyncio.to_thread(parse, content, into, settings)
+
+
+async def content_of(request: Request, limit: int) -> bytes:
+    """The bytes of the body; 413 for more than `limit`, read no further."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise too_long(limit)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def too_long(limit: int) -> HttpError:
+    """413."""
+    message = f"the body has more than `{limit}` bytes"
+    return HttpError(413, message, code="body_too_large")
+
+
+def parse(content: bytes, into: type[Typed], settings: Settings) -> Typed:
+    """`content` as `into`. Raises HttpError."""
+    if _depth(content) > settings.limits.json_depth:
+        message = f"the body is nested deeper than `{settings.limits.json_depth}`"
+        raise invalid(message, code="invalid_json")
+    extra = "ignore" if settings.lenient else "forbid"
+    try:
+        typed = into.model_validate_json(content, extra=extra)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise _refused(error, content) from error
+    if not settings.extensions:
+        for name in into.extensions & typed.model_fields_set:
+            message = f"`{name}` is an extension (serve with --allow-extensions)"
+            raise unsupported(message, name)
+    return typed
+
+
+def _refused(error: ValidationError, content: bytes) -> HttpError:
+    """The first thing that is wrong; of a union, that of the alternative that was meant."""
+    first = max(error.errors(include_url=False), key=_how_far)
+    kind = first["type"]
+    if kind == "json_invalid":
+        return invalid(f"the body is not JSON: {first['msg']}", code="invalid_json")
+    steps = first["loc"]
+    if kind == _LEFT_OUT:
+        steps = (*steps, first["ctx"]["name"])
+    param = _path(steps, json.loads(content))
+    if kind == _LEFT_OUT:
+        return unsupported(first["msg"], param)
+    if kind == "missing":
+        return invalid(f"`{param}` is missing", param, "missing_required_parameter")
+    if kind == "extra_forbidden":
+        return invalid(f"unknown field `{param}`", param, "unknown_parameter")
+    message = first["msg"][:1].lower() + first["msg"][1:]
+    return invalid(f"invalid value for `{param}`: {message}" if param else message, param)
+
+
+def _how_far(error: ErrorDetails) -> tuple[bool, int]:
+    return error["type"] == _LEFT_OUT, len(error["loc"])
+
+
+def _path(location: tuple[int | str, ...], document: Any) -> str | None:
+    """`location` in the document, without the names of alternatives, which no client knows."""
+    path = ""
+    for at, step in enumerate(location):
+        if isinstance(step, int) and isinstance(document, list):
+            path += f"[{step}]"
+            document = document[step]
+            continue
+        is_last = at == len(location) - 1
+        if not isinstance(document, dict) or not (step in document or is_last):
+            continue
+        # An alternative is named by its discriminator, which may be the name of a field, too.
+        if is_last or step not in (document.get("type"), document.get("role")):
+            path += f".{step}" if path else str(step)
+            document = document.get(step)
+    return path or None
+
+
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
+
+
+def _depth(content: bytes) -> int:
+    """The deepest nesting; brackets inside strings do not count."""
+    depth = deepest = 0
+    for found in _STRING_OR_BRACKET.finditer(content):
+        first = found[0][:1]
+        if first in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif first != b'"':
+            depth -= 1
+    return deepest

@@ -1,0 +1,198 @@
+"""POST /v1/chat/completions: https://platform.openai.com/docs/api-reference/chat."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from starlette.requests import Request
+
+from sphere_edge import __version__
+from sphere_edge.runtime.generation import Result
+from sphere_edge.server import sampling
+from sphere_edge.server.chat_types import ChatBody, JsonObjectFormat, JsonSchemaFormat
+from sphere_edge.server.clients import client_of
+from sphere_edge.server.conversation import messages_of
+from sphere_edge.server.exchange import Events, Output, as_json, event
+from sphere_edge.server.http_error import invalid
+from sphere_edge.server.job import running
+from sphere_edge.server.settings import Settings
+from sphere_edge.server.text_job import Chat, Delta, TextJob
+
+FINGERPRINT = f"sphere-edge-{__version__}"
+DONE = b"data: [DONE]\n\n"
+
+
+@dataclass
+class _Choice:
+    """One answer as it grows."""
+
+    text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    result: Result | None = None
+
+    def add(self, delta: Delta) -> dict[str, Any] | None:
+        """Keeps `delta`; the same as OpenAI's chunks have it, None for the end of a call."""
+        if delta.kind == "text":
+            self.text.append(delta.text)
+            return {"content": delta.text}
+        if delta.kind == "reasoning":
+            self.reasoning.append(delta.text)
+            # Clients are split over the name.
+            return {"reasoning_content": delta.text, "reasoning": delta.text}
+        if delta.kind == "tool_call_begin":
+            function = {"name": delta.tool_name, "arguments": ""}
+            call = {"id": delta.tool_call_id, "type": "function", "function": function}
+            self.calls.append(call)
+            return {"tool_calls": [{"index": delta.tool_index, **call, "function": {**function}}]}
+        if delta.kind == "tool_call_arguments":
+            self.calls[delta.tool_index]["function"]["arguments"] += delta.text
+            function = {"arguments": delta.text}
+            return {"tool_calls": [{"index": delta.tool_index, "function": function}]}
+        return None
+
+    def message(self) -> dict[str, Any]:
+        text, reasoning = "".join(self.text), "".join(self.reasoning)
+        return {
+            "role": "assistant",
+            "content": text if text or not self.calls else None,
+            "refusal": None,
+            "annotations": [],
+            **({"reasoning_content": reasoning, "reasoning": reasoning} if reasoning else {}),
+            **({"tool_calls": self.calls} if self.calls else {}),
+        }
+
+    def finish_reason(self) -> str:
+        assert self.result is not None
+        if self.result.finish_reason == "length":
+            return "length"
+        return "tool_calls" if self.calls else "stop"
+
+
+async def answer(request: Request, body: ChatBody) -> Output:
+    """The completion, or its chunks as events."""
+    if body.stream_options is not None and not body.stream:
+        message = "`stream_options` is for streamed answers"
+        raise invalid(message, "stream_options")
+    call = _call(body, request.app.state.settings)
+    pieces = _generated(request, body, call)
+    if body.stream:
+        return Events(_chunks(body, pieces))
+    choices = [_Choice() for _ in range(body.n or 1)]
+    async with aclosing(pieces):
+        async for index, piece in pieces:
+            if isinstance(piece, Delta):
+                choices[index].add(piece)
+            else:
+                choices[index].result = piece
+    return as_json(
+        {
+            **_head(body, "chat.completion"),
+            "choices": [
+                {
+                    "index": index,
+                    "message": choice.message(),
+                    "logprobs": None,
+                    "finish_reason": choice.finish_reason(),
+                }
+                for index, choice in enumerate(choices)
+            ],
+            "usage": usage([choice.result for choice in choices if choice.result is not None]),
+        }
+    )
+
+
+async def _generated(
+    request: Request, body: ChatBody, call: Chat
+) -> AsyncGenerator[tuple[int, Delta | Result], None]:
+    """Pieces of each choice in turn, and each one's result after its last piece."""
+    models = request.app.state.models
+    async with models.turn(body.model, "text", client_of(request)) as text:
+        for index in range(body.n or 1):
+            seed = sampling.later_seed(call.request.seed, index)
+            one = replace(call, request=replace(call.request, seed=seed))
+            async with running(TextJob(text, one)) as job:
+                async for delta in job:
+                    yield index, delta
+                yield index, job.result
+
+
+async def _chunks(
+    body: ChatBody, pieces: AsyncGenerator[tuple[int, Delta | Result], None]
+) -> AsyncGenerator[bytes, None]:
+    with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+    head = _head(body, "chat.completion.chunk")
+    if with_usage:
+        # Every chunk but the last says that it has none.
+        head["usage"] = None
+    choices: dict[int, _Choice] = {}
+
+    def chunk(index: int, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return event({**head, "choices": [choice]})
+
+    async with aclosing(pieces):
+        async for index, piece in pieces:
+            if index not in choices:
+                choices[index] = _Choice()
+                yield chunk(index, {"role": "assistant", "content": "", "refusal": None})
+            choice = choices[index]
+            if not isinstance(piece, Delta):
+                choice.result = piece
+                yield chunk(index, {}, choice.finish_reason())
+            elif (delta := choice.add(piece)) is not None:
+                yield chunk(index, delta)
+    if with_usage:
+        results = [one.result for one in choices.values() if one.result is not None]
+        yield event({**head, "choices": [], "usage": usage(results)})
+    yield DONE
+
+
+def _call(body: ChatBody, settings: Settings) -> Chat:
+    schema = None
+    if isinstance(body.response_format, JsonObjectFormat):
+        schema = sampling.any_object()
+    elif isinstance(body.response_format, JsonSchemaFormat):
+        param = "response_format.json_schema.schema"
+        schema = sampling.checked_schema(body.response_format.json_schema.schema_, settings, param)
+    max_tokens = body.max_completion_tokens or body.max_tokens
+    request = sampling.request_of(body, settings, max_tokens=max_tokens)
+    request = replace(request, chat_template_kwargs=body.chat_template_kwargs)
+    choice = body.tool_choice or "auto"
+    return Chat(
+        messages_of(body.messages),
+        request,
+        tools=[tool.model_dump(mode="json", exclude_none=True) for tool in body.tools or []],
+        tool_choice=choice if isinstance(choice, str) else choice.model_dump(mode="json"),
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        schema=schema,
+        reasoning=sampling.reasoning_of(body.reasoning_effort),
+    )
+
+
+def _head(body: ChatBody, kind: str) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": body.model,
+        "service_tier": "default",
+        "system_fingerprint": FINGERPRINT,
+    }
+
+
+def usage(results: list[Result]) -> dict[str, Any]:
+    """The tokens of all choices; the prompt is one."""
+    prompt, made = results[0].prompt_tokens, sum(one.completion_tokens for one in results)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": made,
+        "total_tokens": prompt + made,
+        "prompt_tokens_details": {"cached_tokens": results[0].cached_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+    }

@@ -1,0 +1,138 @@
+"""HttpError: what a client is refused with, in OpenAI's body, and how our own errors become one.
+
+{"error": {"message", "type", "param", "code", "status"}}: `status` is our status code's name.
+https://platform.openai.com/docs/guides/error-codes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sphere_edge.errors import SphereEdgeError, Status
+
+_NEVER_AGAIN = {"x-should-retry": "false"}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A status code of ours in HTTP; `again`: whether the same request may succeed later."""
+
+    http: int
+    type: str
+    code: str
+    again: bool = False
+
+
+_SERVER = "server_error"
+_REQUEST = "invalid_request_error"
+_KINDS: Mapping[Status, _Kind] = {
+    Status.OOM_VRAM: _Kind(503, _SERVER, "out_of_memory"),
+    Status.OOM_RAM: _Kind(503, _SERVER, "out_of_memory"),
+    Status.MODEL_CORRUPT: _Kind(500, _SERVER, "model_corrupt"),
+    Status.TIMEOUT: _Kind(504, _SERVER, "timeout"),
+    Status.CANCELLED: _Kind(499, _SERVER, "cancelled"),
+    Status.UNSUPPORTED: _Kind(400, _REQUEST, "unsupported"),
+    Status.INTERNAL: _Kind(500, _SERVER, "internal_error"),
+    Status.FORMAT_MISMATCH: _Kind(500, _SERVER, "format_mismatch"),
+    Status.LOAD_FAILED: _Kind(500, _SERVER, "load_failed"),
+    Status.INVALID_ARGUMENT: _Kind(400, _REQUEST, "invalid_value"),
+    Status.NOT_FOUND: _Kind(404, _REQUEST, "not_found"),
+    Status.STORAGE: _Kind(507, _SERVER, "storage"),
+    Status.UNAVAILABLE: _Kind(503, _SERVER, "unavailable", again=True),
+}
+
+
+class HttpError(Exception):
+    """An answer that is not 2xx."""
+
+    def __init__(
+        self,
+        http: int,
+        message: str,
+        *,
+        code: str,
+        param: str | None = None,
+        type: str = _REQUEST,
+        status: Status = Status.INVALID_ARGUMENT,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.http = http
+        self.message = message
+        self.code = code
+        self.param = param
+        self.type = type
+        self.status = status
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """The JSON that the client gets."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+                "status": self.status.name,
+            }
+        }
+
+
+def invalid(message: str, param: str | None = None, code: str = "invalid_value") -> HttpError:
+    """400 for a value that is wrong in itself."""
+    return HttpError(400, message, code=code, param=param)
+
+
+def unsupported(message: str, param: str | None = None) -> HttpError:
+    """400 for what is understood, but not done here."""
+    return HttpError(
+        400, message, code="unsupported_parameter", param=param, status=Status.UNSUPPORTED
+    )
+
+
+def not_found(message: str, param: str | None = None, code: str = "not_found") -> HttpError:
+    """404."""
+    return HttpError(404, message, code=code, param=param, status=Status.NOT_FOUND)
+
+
+def busy(message: str, retry_after_s: int, *, http: int = 429) -> HttpError:
+    """429 or 503 for what may succeed after `retry_after_s`."""
+    return HttpError(
+        http,
+        message,
+        code="rate_limit_exceeded" if http == 429 else "unavailable",
+        type="rate_limit_error" if http == 429 else _SERVER,
+        status=Status.UNAVAILABLE,
+        headers={"Retry-After": str(retry_after_s)},
+    )
+
+
+def of(error: BaseException) -> HttpError:
+    """`error` as the client gets it; what is not an error of ours is a bug, and says no more."""
+    if isinstance(error, HttpError):
+        return error
+    if not isinstance(error, SphereEdgeError):
+        message = "this is a bug in sphere-edge; the server's log has more"
+        kind = _KINDS[Status.INTERNAL]
+        return HttpError(
+            kind.http,
+            message,
+            code=kind.code,
+            type=kind.type,
+            status=Status.INTERNAL,
+            headers=_NEVER_AGAIN,
+        )
+    kind = _KINDS[error.code]
+    message = error.message if error.hint is None else f"{error.message} ({error.hint})"
+    # Agents shorten their conversation when they read this code.
+    is_context = "tokens and the context holds" in error.message
+    return HttpError(
+        kind.http,
+        message,
+        code="context_length_exceeded" if is_context else kind.code,
+        type=kind.type,
+        status=error.code,
+        headers={} if kind.again or kind.http < 500 else _NEVER_AGAIN,
+    )

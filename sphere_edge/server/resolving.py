@@ -1,0 +1,81 @@
+"""What the words after `serve` mean: each one's file or bundle, name, task and memory."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from sphere_edge.bundle.manifest import Manifest
+from sphere_edge.bundle.read import is_bundle, is_gguf, read_manifest
+from sphere_edge.console import SILENT, Progress
+from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.packaging.built_in_models import TINY_WHISPER, path_of
+from sphere_edge.packaging.cached import bundle_of
+from sphere_edge.server.models import Served
+
+# NAME=MODEL, the name being what clients ask for.
+_NAMED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._:/-]{0,127})=(.+)$")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._:/-]+")
+_RUNTIME_BYTES = 64 * 2**20
+
+
+def resolve(words: Sequence[str], progress: Progress = SILENT) -> list[Served]:
+    """The models that `words` name; what is not a bundle yet is packaged for this machine.
+
+    Raises InvalidArgumentError for a name that comes again, and what finding and packaging raise.
+    """
+    served: list[Served] = []
+    for word in words:
+        one = _resolve(word, progress)
+        if any(other.name == one.name for other in served):
+            message = f"two models are named `{one.name}`"
+            raise InvalidArgumentError(message, hint=f"give one another name: NAME={word}")
+        served.append(one)
+    return served
+
+
+def _resolve(word: str, progress: Progress) -> Served:
+    named = None if Path(word).exists() else _NAMED.match(word)
+    reference = named[2] if named else word
+    path = Path(reference)
+    if path.exists() or path_of(reference) is not None:
+        found = path
+    else:
+        # A model on the hub; reading models is half a second of imports.
+        from sphere_edge.packaging.finding import find
+
+        found = find(reference, progress=progress).path
+    name = named[1] if named else None
+    if str(found) == TINY_WHISPER or found.suffix == ".bin":
+        file = path_of(TINY_WHISPER) if str(found) == TINY_WHISPER else found
+        assert file is not None  # it is built in
+        return _served(name or found.stem, file, "audio", file.stat().st_size + _RUNTIME_BYTES)
+    bundle = bundle_of(found, progress)
+    if is_bundle(bundle):
+        return _of_bundle(name, bundle, read_manifest(bundle))
+    if is_gguf(bundle):
+        size = bundle.stat().st_size + _RUNTIME_BYTES
+        return _served(name or bundle.stem, bundle, "text", size)
+    message = f"`{reference}` is not a model that can be served"
+    raise InvalidArgumentError(message, hint="give a bundle, a model folder or a .gguf file")
+
+
+def _of_bundle(name: str | None, path: Path, manifest: Manifest) -> Served:
+    context = manifest.text.context_tokens if manifest.text is not None else None
+    memory = manifest.memory.peak_bytes
+    return _served(name or manifest.name, path, manifest.task, memory, context)
+
+
+def _served(
+    name: str, path: Path, task: str, memory_bytes: int, context_tokens: int | None = None
+) -> Served:
+    return Served(
+        name=_NOT_IN_NAMES.sub("-", name),
+        path=path,
+        task=task,  # type: ignore[arg-type]
+        created=int(path.stat().st_mtime if path.exists() else time.time()),
+        memory_bytes=memory_bytes,
+        context_tokens=context_tokens,
+    )

@@ -1,0 +1,173 @@
+"""POST /v1/responses: https://platform.openai.com/docs/api-reference/responses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+
+from sphere_edge.runtime.text_request import TextRequest
+from sphere_edge.server import http_error, response_input, sampling
+from sphere_edge.server.body import Part
+from sphere_edge.server.chat_types import JsonObjectFormat
+from sphere_edge.server.clients import client_of
+from sphere_edge.server.exchange import Events, Output, as_json, event
+from sphere_edge.server.job import running
+from sphere_edge.server.response_events import Document, GrowingResponse, new_id
+from sphere_edge.server.response_types import JsonSchemaFormat, MessageItem, ResponseBody
+from sphere_edge.server.settings import Settings
+from sphere_edge.server.text_job import Chat, TextJob
+
+
+async def answer(request: Request, body: ResponseBody) -> Output:
+    """The response, or its events."""
+    tools = response_input.tools_of(body.tools or [])
+    response = GrowingResponse(_document(body), tools.custom)
+    call = _call(body, tools, request.app.state.settings)
+    events = _events(request, body, call, response)
+    if body.stream:
+        return Events(_encoded(events))
+    async with aclosing(events):
+        async for one in events:
+            if one["type"] == "error":
+                continue
+    return as_json(response.document)
+
+
+async def _encoded(events: AsyncGenerator[Document, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events):
+        async for one in events:
+            yield event(one, one["type"])
+
+
+async def _events(
+    request: Request, body: ResponseBody, call: Chat, response: GrowingResponse
+) -> AsyncGenerator[Document, None]:
+    """All events; what fails before the first delta is raised if nobody has seen an event yet."""
+    models = request.app.state.models
+    has_begun = False
+    try:
+        async with (
+            models.turn(body.model, "text", client_of(request)) as text,
+            running(TextJob(text, call)) as job,
+        ):
+            async for delta in job:
+                if not has_begun:
+                    has_begun = True
+                    for one in response.begin():
+                        yield one
+                for one in response.add(delta):
+                    yield one
+            if not has_begun:
+                for one in response.begin():
+                    yield one
+            for one in response.finish(job.result):
+                yield one
+    except Exception as error:
+        if not has_begun or not body.stream:
+            raise
+        for one in response.fail(http_error.of(error)):
+            yield one
+
+
+def _call(body: ResponseBody, tools: response_input.Tools, settings: Settings) -> Chat:
+    items = body.input
+    if isinstance(items, str):
+        items = [MessageItem(role="user", content=items)]
+    messages = response_input.messages_of(items, body.instructions)
+    if not messages:
+        message = "`input` is missing"
+        raise http_error.invalid(message, "input", "missing_required_parameter")
+    request = TextRequest(
+        max_tokens=body.max_output_tokens,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        timeout_s=settings.timeout_s,
+        chat_template_kwargs=body.chat_template_kwargs,
+    )
+    return Chat(
+        messages,
+        request,
+        tools=tools.functions,
+        tool_choice=response_input.tool_choice_of(body.tool_choice),
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        schema=_schema(body, settings),
+        reasoning=sampling.reasoning_of(_effort(body)),
+    )
+
+
+def _schema(body: ResponseBody, settings: Settings) -> dict[str, Any] | None:
+    form = body.text.format if body.text is not None else None
+    if isinstance(form, JsonObjectFormat):
+        return sampling.any_object()
+    if isinstance(form, JsonSchemaFormat):
+        return sampling.checked_schema(form.schema_, settings, "text.format.schema")
+    return None
+
+
+def _document(body: ResponseBody) -> Document:
+    """The response before anything was made: every key that OpenAI and Open Responses know."""
+    form = body.text.format if body.text is not None else None
+    return {
+        "id": new_id("resp"),
+        "object": "response",
+        "created_at": int(time.time()),
+        "completed_at": None,
+        "status": "in_progress",
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": body.instructions,
+        "max_output_tokens": body.max_output_tokens,
+        "max_tool_calls": body.max_tool_calls,
+        "model": body.model,
+        "output": [],
+        "parallel_tool_calls": body.parallel_tool_calls is not False,
+        "previous_response_id": body.previous_response_id,
+        "conversation": None,
+        "prompt_cache_key": body.prompt_cache_key,
+        "prompt_cache_options": body.prompt_cache_options,
+        "prompt_cache_retention": body.prompt_cache_retention,
+        "reasoning": {"effort": _effort(body), "summary": None},
+        "safety_identifier": body.safety_identifier,
+        "service_tier": "default",
+        "store": False,
+        "temperature": 1.0 if body.temperature is None else body.temperature,
+        "text": {"format": {"type": "text"} if form is None else _dumped(form)},
+        "tool_choice": _tool_choice(body),
+        "tools": [_tool(tool) for tool in body.tools or []],
+        "top_logprobs": body.top_logprobs or 0,
+        "top_p": 1.0 if body.top_p is None else body.top_p,
+        "presence_penalty": body.presence_penalty or 0.0,
+        "frequency_penalty": body.frequency_penalty or 0.0,
+        "truncation": body.truncation or "disabled",
+        "usage": None,
+        "user": body.user,
+        "metadata": body.metadata or {},
+    }
+
+
+def _dumped(part: Part) -> Document:
+    return part.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _effort(body: ResponseBody) -> str | None:
+    return body.reasoning.effort if body.reasoning is not None else None
+
+
+def _tool_choice(body: ResponseBody) -> Any:
+    choice = body.tool_choice
+    if choice is None or isinstance(choice, str):
+        return choice or "auto"
+    return _dumped(choice)
+
+
+def _tool(tool: Any) -> Document:
+    """With every key of a function, as Open Responses wants it."""
+    given = _dumped(tool)
+    if given["type"] == "function":
+        return {"description": None, "parameters": None, "strict": True, **given}
+    return given

@@ -1,0 +1,66 @@
+"""Runs the application: a socket, uvicorn, and an end that first finishes what has begun."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Any
+
+import uvicorn
+
+from sphere_edge.errors import UnavailableError
+from sphere_edge.server import app
+from sphere_edge.server.settings import Settings
+
+_HEADER_BYTES = 64 * 1024
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The bound socket. Raises UnavailableError if the port is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    server = socket.socket(family, socket.SOCK_STREAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        server.bind((settings.host, settings.port))
+        server.listen(1024)
+    except (OSError, OverflowError) as error:
+        server.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        message = f"cannot use `{settings.host}:{settings.port}`: {reason.lower()}"
+        raise UnavailableError(message, hint="choose another --port") from error
+    return server
+
+
+def serve(application: Any, server_socket: socket.socket) -> None:
+    """Until SIGTERM or SIGINT, which lets running answers end; a second one does not."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    config = uvicorn.Config(
+        app.guarded(application),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        h11_max_incomplete_event_size=_HEADER_BYTES,
+    )
+    server = uvicorn.Server(config)
+
+    def on_signal(number: int, _: Any) -> None:
+        # A signal comes between two instructions of the loop, which these are fit for.
+        server.force_exit = server.should_exit
+        server.should_exit = True
+        application.state.draining = True
+
+    # Uvicorn's own would raise the signal again at its end, and so end with an error.
+    server.handle_exit = on_signal
+    asyncio.run(_served(server, application, server_socket))
+
+
+async def _served(server: Any, application: Any, server_socket: socket.socket) -> None:
+    try:
+        await server.serve(sockets=[server_socket])
+    finally:
+        await application.state.models.close()

@@ -1,0 +1,56 @@
+"""What `sphere-edge serve` was started with, and the limits that hold for every request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for; whoever sends more gets a 4xx that names the limit."""
+
+    # As OpenAI's for audio; JSON is never that long.
+    upload_bytes: int = 256 * MIB
+    json_bytes: int = 16 * MIB
+    json_depth: int = 64
+    choices: int = 8
+    messages: int = 4096
+    tools: int = 128
+    schema_bytes: int = 64 * 1024
+    audio_seconds: int = 4 * 3600
+    image_pixels: int = 2048 * 2048
+    images: int = 4
+    embeddings: int = 2048
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the server runs.
+
+    `api_keys` empty: none is asked for, which is allowed on loopback only. `origins`: foreign pages
+    that may call it, `*` for all. `waiting`: requests that may wait for one model. `keep_alive_s`:
+    how long an unused model stays loaded, None: until its memory is needed. `store`: the file of
+    the stored responses, None: nothing is stored.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    api_keys: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    lenient: bool = False
+    extensions: bool = False
+    parallel: int = 1
+    waiting: int = 64
+    timeout_s: float = 600.0
+    keep_alive_s: float | None = None
+    memory_bytes: int | None = None
+    threads: int = 0
+    context_tokens: int | None = None
+    store: Path | None = None
+    store_bytes: int = 256 * MIB
+    store_days: float = 30.0
+    limits: Limits = field(default_factory=Limits)
