@@ -5,14 +5,24 @@
  *     fprintf(stderr, "%s\n", se_last_error());
  *     return 1;
  *   }
- *   se_text_generate(text, "Hello", NULL, print_piece, NULL, NULL);
+ *   se_text_generate(text, "Hello", NULL, print_delta, NULL, NULL);
  *   se_text_close(text);
  *
- * Every function that can fail returns an se_status and leaves its results in trailing out_ arguments, which are
- * untouched on failure. se_last_error() then holds one sentence, for the calling thread only.
- * Option structs begin with their size, so that fields can be added at the end; NULL means all defaults.
- * Strings are UTF-8. A handle may be used by one thread at a time, but the cancel functions may be called from any
- * thread. */
+ * Failure: every function that can fail returns an se_status and leaves its results in trailing out_ arguments, which
+ * are untouched on failure. se_last_error() then holds one sentence, for the calling thread only.
+ *
+ * Growth: a program built against this header runs with every later library. Structs that begin with `size` grow at
+ * their end: the caller sets it to sizeof(the struct), and the library reads and writes no more than that; what it
+ * passes to a callback has the library's own size, which may be larger or smaller than the caller's. Structs without
+ * `size` never change. `reserved` bytes are 0 and fill what would be padding. Enums are int32_t; new values come at the
+ * end, so expect values that you do not know.
+ *
+ * Ownership: strings are UTF-8. What a caller passes in stays his and is not used after the call returns, unless the
+ * function says otherwise. What a callback receives is valid only during the callback.
+ *
+ * Threads: each function says so where it is otherwise than this: it may be called from any thread, also while another
+ * thread uses the same handle: the later call waits for the earlier one. No function on a handle may be called from
+ * that handle's own callbacks, except cancel. Callbacks run on the thread of the call. Closing is the last use. */
 #ifndef SPHERE_EDGE_H
 #define SPHERE_EDGE_H
 
@@ -34,7 +44,8 @@ extern "C" {
 #define SE_RUNTIME_ABI 1
 
 /* The same numbers in Python, Kotlin, Swift, the runner's JSON and the server; new ones at the end only. */
-typedef enum se_status {
+typedef int32_t se_status;
+enum {
   SE_OK = 0,
   SE_OOM_VRAM = 1,
   SE_OOM_RAM = 2,
@@ -49,7 +60,7 @@ typedef enum se_status {
   SE_NOT_FOUND = 11,
   SE_STORAGE = 12,
   SE_UNAVAILABLE = 13
-} se_status;
+};
 
 /* Name of a status, e.g. "MODEL_CORRUPT". Static storage. */
 SE_API const char *se_status_name(se_status status);
@@ -69,7 +80,8 @@ SE_API const char *se_last_hint(void);
 /* Frees a string that a function returned through an out_ argument. NULL is allowed. */
 SE_API void se_string_free(char *string);
 
-typedef enum se_log_level { SE_LOG_DEBUG = 0, SE_LOG_INFO = 1, SE_LOG_WARNING = 2, SE_LOG_ERROR = 3 } se_log_level;
+typedef int32_t se_log_level;
+enum { SE_LOG_DEBUG = 0, SE_LOG_INFO = 1, SE_LOG_WARNING = 2, SE_LOG_ERROR = 3 };
 
 /* May be called from any thread; `message` is one line without control characters, valid only during the call. What
  * the status of a call reports anyway is logged at SE_LOG_INFO at most. */
@@ -97,11 +109,13 @@ typedef struct se_text se_text;
 
 typedef struct se_text_open_options {
   size_t size;
-  int32_t threads;         /* 0: one per performance core available to this process */
-  uint32_t context_tokens; /* 0: the bundle's context length, or min(4096, the model's own) for a bare .gguf */
   const char *backend; /* "cpu", "opencl", "cuda", "vulkan"; NULL: the bundle's first, or the next one if that fails */
   const char *cache_folder; /* for compiled GPU kernels of this model; NULL: the user's cache folder, if there is one */
+  int32_t threads;          /* 0: one per performance core available to this process */
+  uint32_t context_tokens;  /* 0: the bundle's context length, or min(4096, the model's own) for a bare .gguf */
+  uint32_t sequences;       /* conversations with a KV cache of their own; 0: one */
   bool measure_kernels;     /* se_text_info reports GPU time per kernel; slows the GPU down */
+  uint8_t reserved[3];
 } se_text_open_options;
 
 /* Opens a bundle folder or a .gguf file. `*out_text` belongs to the caller, who closes it with se_text_close. */
@@ -116,62 +130,142 @@ SE_API void se_text_close(se_text *text);
  * seconds. Freed with se_string_free. */
 SE_API se_status se_text_info(se_text *text, char **out_json);
 
-typedef enum se_finish_reason { SE_FINISH_STOP = 0, SE_FINISH_LENGTH = 1, SE_FINISH_CANCELLED = 2 } se_finish_reason;
+/* Why an answer ended: the model ended it, or a stop string or token; max_tokens or the context is full; cancelled; the
+ * model wants its tools called. */
+typedef int32_t se_finish_reason;
+enum { SE_FINISH_STOP = 0, SE_FINISH_LENGTH = 1, SE_FINISH_CANCELLED = 2, SE_FINISH_TOOL_CALLS = 3 };
 
-typedef struct se_text_generate_options {
-  size_t size;
-  uint32_t max_tokens;     /* 0: until the model stops or the context is full */
-  float temperature;       /* 0: greedy */
-  int32_t top_k;           /* 0: off */
-  float top_p;             /* 1: off */
-  float min_p;             /* 0: off */
-  float repeat_penalty;    /* 1: off */
-  int32_t repeat_last_n;   /* number of recent tokens that the penalty applies to */
-  uint32_t seed;           /* SE_SEED_RANDOM: a random one, reported in the result */
-  const char *const *stop; /* generation stops before the first of these strings; they are not part of the output */
-  size_t stop_count;
-  const char *grammar;     /* GBNF, or NULL; not together with json_schema */
-  const char *json_schema; /* JSON schema, or NULL */
-  bool ignore_end_of_text; /* continue to max_tokens past the end-of-text token (for benchmarks) */
-  uint32_t timeout_ms;     /* 0: none; otherwise SE_TIMEOUT after this time */
-} se_text_generate_options;
+/* Added to the logit of a token before each choice; -INFINITY: never chosen. */
+typedef struct se_logit_bias {
+  int32_t token_id;
+  float bias;
+} se_logit_bias;
 
 #define SE_SEED_RANDOM 0xFFFFFFFFu
 
-/* The bundle's own sampling defaults (max_tokens 0, no stops, SE_SEED_RANDOM), for callers that change only some of
- * the fields. */
-SE_API se_status se_text_default_options(se_text *text, se_text_generate_options *out_options);
+/* Begin with se_text_default_options: for some fields 0 is not the neutral value. */
+typedef struct se_text_generate_options {
+  size_t size;
 
+  uint32_t max_tokens;     /* 0: until the model stops or the context is full */
+  uint32_t timeout_ms;     /* 0: none; otherwise SE_TIMEOUT after this time */
+  const char *const *stop; /* generation stops before the first of these strings; they are not part of the output */
+  size_t stop_count;
+  const int32_t *stop_token_ids; /* generation stops before the first of these tokens, too */
+  size_t stop_token_count;
+
+  const char *grammar;     /* GBNF, or NULL; not together with json_schema */
+  const char *json_schema; /* JSON schema, or NULL */
+  const se_logit_bias *logit_bias;
+  size_t logit_bias_count;
+
+  uint32_t seed;     /* SE_SEED_RANDOM: a random one, reported in the result */
+  float temperature; /* 0: greedy */
+  int32_t top_k;     /* 0: off */
+  float top_p;       /* 1: off */
+  float min_p;       /* 0: off */
+  float
+      xtc_probability; /* chance that all but the least likely of the tokens above xtc_threshold are left out; 0: off */
+  float xtc_threshold; /* above 0.5: off */
+  float repeat_penalty;    /* 1: off */
+  float presence_penalty;  /* subtracted from the logit of a token that occurred; 0: off */
+  float frequency_penalty; /* subtracted once per occurrence; 0: off */
+  int32_t repeat_last_n;   /* number of recent tokens, the prompt's too, that these three penalties apply to */
+
+  /* DRY: a token that would continue a repetition of n tokens, n >= dry_allowed_length, loses
+   * dry_multiplier * dry_base ^ (n - dry_allowed_length) of its logit. */
+  float dry_multiplier; /* 0: off */
+  float dry_base;
+  int32_t dry_allowed_length;
+  int32_t dry_last_n;      /* number of recent tokens in which repetitions are looked for; 0: all of the context */
+  bool ignore_end_of_text; /* continue to max_tokens past the end-of-text token (for benchmarks) */
+  bool logprobs;           /* deltas have the log probability of each token */
+  uint8_t top_logprobs;    /* and of this many of the likeliest ones, at most 20 */
+  uint8_t reserved[1];
+  const char *const *dry_sequence_breakers; /* no repetition goes on across these; NULL: newline, `:`, `"`, `*` */
+  size_t dry_sequence_breaker_count;
+
+  const char *
+      sequence_key; /* name of a conversation, which keeps its sequence; NULL: the one with the longest common prefix */
+  uint64_t call_id; /* for se_text_cancel_call; 0: none */
+} se_text_generate_options;
+
+/* The bundle's own sampling defaults (max_tokens 0, no stops, SE_SEED_RANDOM), for callers that change only some of
+ * the fields. Sets `size` to sizeof(the caller's struct), which it is given. */
+SE_API se_status se_text_default_options(se_text *text, se_text_generate_options *out_options, size_t size);
+
+/* How a call went. `out_result` of the functions below may be NULL, and is also filled when a call is cancelled or
+ * times out. */
 typedef struct se_text_result {
   size_t size; /* set by the caller */
   se_finish_reason finish_reason;
+  int32_t stop_index;         /* which one of `stop` ended the answer; -1: none of them */
   uint32_t prompt_tokens;     /* all tokens of the prompt */
-  uint32_t cached_tokens;     /* of these, reused from the KV cache of the previous call */
-  uint32_t completion_tokens; /* tokens sampled, without the end-of-text token */
+  uint32_t cached_tokens;     /* of these, reused from the KV cache of an earlier call */
+  uint32_t completion_tokens; /* tokens sampled, without the one that ended the answer */
+  uint32_t reasoning_tokens;  /* of these, tokens of the reasoning */
   uint32_t seed;              /* the seed that was used */
+  uint8_t reserved[4];
   double prefill_seconds;     /* from the first to the last prompt token's logits */
   double first_token_seconds; /* from the call to the first sampled token */
   double decode_seconds;      /* from the first sampled token to the last */
+  char backend[16];           /* that computed it, as in the open options */
 } se_text_result;
 
-/* A piece of the output: whole UTF-8 characters, not NUL-terminated. Called on the caller's thread.
- * Return false to stop; the call then returns SE_CANCELLED with finish reason SE_FINISH_CANCELLED. */
-typedef bool (*se_text_piece_fn)(const char *piece, size_t piece_bytes, void *user_data);
+/* The log probability of a sampled token, in the distribution that the model computed: before temperature, penalties,
+ * bias and grammar. */
+typedef struct se_token_logprob {
+  int32_t token_id;
+  float logprob;     /* natural logarithm */
+  const char *bytes; /* of the token, not NUL-terminated; may be only a part of a character */
+  size_t byte_count;
+  const struct se_token_logprob
+      *top; /* the likeliest tokens at this place, without `top` of their own; NULL if top_logprobs is 0 */
+  size_t top_count;
+} se_token_logprob;
 
-/* Continues `prompt`. `out_result` (may be NULL) is also filled when the call is cancelled or times out. */
+/* Text of the answer; text of the reasoning before it; a tool call begins (its name and id); a piece of its arguments,
+ * which together are a JSON document; it ends. */
+typedef int32_t se_delta_kind;
+enum {
+  SE_DELTA_TEXT = 0,
+  SE_DELTA_REASONING = 1,
+  SE_DELTA_TOOL_CALL_BEGIN = 2,
+  SE_DELTA_TOOL_CALL_ARGUMENTS = 3,
+  SE_DELTA_TOOL_CALL_END = 4
+};
+
+/* A piece of the answer. */
+typedef struct se_text_delta {
+  size_t size;
+  se_delta_kind kind;
+  uint32_t tool_index; /* of a tool call, from 0 */
+  const char *text;    /* whole UTF-8 characters, not NUL-terminated; may be empty */
+  size_t text_bytes;
+  const char *tool_call_id; /* NULL unless a tool call begins */
+  const char *tool_name;
+  const se_token_logprob *logprobs; /* of the tokens since the last delta, with the option logprobs */
+  size_t logprob_count;             /* over all deltas of a call: completion_tokens */
+} se_text_delta;
+
+/* Called for each piece. Return false to stop; the call then returns SE_CANCELLED with finish reason
+ * SE_FINISH_CANCELLED. */
+typedef bool (*se_text_delta_fn)(const se_text_delta *delta, void *user_data);
+
+/* Continues `prompt`. The deltas are all SE_DELTA_TEXT. `on_delta` may be NULL. */
 SE_API se_status se_text_generate(se_text *text, const char *prompt, const se_text_generate_options *options,
-                                  se_text_piece_fn on_piece, void *user_data, se_text_result *out_result);
+                                  se_text_delta_fn on_delta, void *user_data, se_text_result *out_result);
 
 /* The same for a prompt of token ids (no special tokens are added). */
 SE_API se_status se_text_generate_tokens(se_text *text, const int32_t *token_ids, size_t token_count,
-                                         const se_text_generate_options *options, se_text_piece_fn on_piece,
+                                         const se_text_generate_options *options, se_text_delta_fn on_delta,
                                          void *user_data, se_text_result *out_result);
 
 /* Generates the reply to a message list, a JSON array of {"role": "system"|"user"|"assistant", "content": "…"}, with
  * the model's own chat template; or to {"messages": [such a list], "chat_template_kwargs": {"enable_thinking": false}},
  * with variables for the template. The prefix that the prompt shares with the previous call is not computed again. */
 SE_API se_status se_text_chat(se_text *text, const char *messages_json, const se_text_generate_options *options,
-                              se_text_piece_fn on_piece, void *user_data, se_text_result *out_result);
+                              se_text_delta_fn on_delta, void *user_data, se_text_result *out_result);
 
 /* The prompt that se_text_chat would use for these messages. Freed with se_string_free. */
 SE_API se_status se_text_render_chat(se_text *text, const char *messages_json, char **out_prompt);
@@ -216,8 +310,12 @@ SE_API se_status se_text_tokenize(se_text *text, const char *utf8, size_t utf8_b
 SE_API se_status se_text_detokenize(se_text *text, const int32_t *token_ids, size_t token_count, bool keep_special,
                                     char **out_utf8, size_t *out_bytes);
 
-/* Makes the running call on `text` return SE_CANCELLED soon; does nothing if none is running. Any thread. */
+/* Makes the running call on `text` return SE_CANCELLED soon; does nothing if none is running. Any thread, also a
+ * callback. */
 SE_API void se_text_cancel(se_text *text);
+
+/* The same for the call with this `call_id` only. */
+SE_API void se_text_cancel_call(se_text *text, uint64_t call_id);
 
 /* Clears the KV cache, so that the next call prefills its whole prompt. */
 SE_API se_status se_text_reset(se_text *text);
@@ -236,8 +334,9 @@ typedef struct se_audio se_audio;
 
 typedef struct se_audio_open_options {
   size_t size;
-  int32_t threads;       /* 0: one per performance core available to this process */
   const char *vad_model; /* a Silero VAD in whisper.cpp's format; NULL: the bundle's own, if it has one */
+  int32_t threads;       /* 0: one per performance core available to this process */
+  uint8_t reserved[4];
 } se_audio_open_options;
 
 /* Opens a bundle folder of the task audio, or a whisper.cpp model file (ggml .bin), which is fully checked before it is
@@ -257,6 +356,7 @@ typedef struct se_audio_word {
   int64_t end_ms;
   const char *text; /* with the space before it */
   float probability;
+  uint8_t reserved[4];
 } se_audio_word;
 
 typedef struct se_audio_token {
@@ -266,6 +366,7 @@ typedef struct se_audio_token {
 } se_audio_token;
 
 typedef struct se_audio_segment {
+  size_t size;
   int64_t start_ms;
   int64_t end_ms;
   const char *text;     /* UTF-8, with the space before it */
@@ -290,20 +391,22 @@ typedef bool (*se_audio_progress_fn)(float done, void *user_data);
 typedef struct se_audio_transcribe_options {
   size_t size;
   const char *language;             /* "de"; NULL or "auto": the likeliest in the first 30 s */
-  bool translate;                   /* into English */
   const char *prompt;               /* words and names to expect, or the preceding transcript; NULL: none */
+  se_audio_progress_fn on_progress; /* or NULL; called with the user_data of the segment function */
   float temperature;                /* 0: greedy */
   float temperature_step;           /* added after each failed attempt, up to 1; 0: only one attempt */
   int32_t beam_size;                /* 0 or 1: greedy; at most 8 */
-  bool word_timestamps;             /* segments have words */
-  uint32_t timeout_ms;              /* 0: none; otherwise SE_TIMEOUT after this time */
-  se_audio_progress_fn on_progress; /* or NULL; called with the user_data of the segment function */
   uint32_t max_segment_characters;  /* 0: no limit; segments are split at the end of a word */
+  uint32_t timeout_ms;              /* 0: none; otherwise SE_TIMEOUT after this time */
+  bool translate;                   /* into English */
+  bool word_timestamps;             /* segments have words */
   bool vad;                         /* transcribe only detected speech; needs a VAD model */
+  uint8_t reserved[1];
 } se_audio_transcribe_options;
 
-/* The defaults: language auto-detected, greedy, temperature 0 with steps of 0.2. */
-SE_API se_status se_audio_default_options(se_audio_transcribe_options *out_options);
+/* The defaults: language auto-detected, greedy, temperature 0 with steps of 0.2. Sets `size` to sizeof(the caller's
+ * struct), which it is given. */
+SE_API se_status se_audio_default_options(se_audio_transcribe_options *out_options, size_t size);
 
 typedef struct se_audio_result {
   size_t size;                /* set by the caller */
@@ -333,14 +436,15 @@ typedef struct se_audio_stream se_audio_stream;
 
 typedef struct se_audio_stream_options {
   size_t size;
-  uint32_t step_ms;    /* new audio between two transcriptions, 100 to 10000 */
-  uint32_t silence_ms; /* a segment is final this long after its end, 0 to 10000 */
-  uint32_t longest_ms; /* a segment is final this long after its start at the latest, 2000 to 25000 */
   const se_audio_transcribe_options *transcribe; /* NULL: defaults with only one attempt; on_progress is not called */
+  uint32_t step_ms;                              /* new audio between two transcriptions, 100 to 10000 */
+  uint32_t silence_ms;                           /* a segment is final this long after its end, 0 to 10000 */
+  uint32_t longest_ms; /* a segment is final this long after its start at the latest, 2000 to 25000 */
+  uint8_t reserved[4];
 } se_audio_stream_options;
 
-/* Steps of 1000 ms, final after 800 ms, segments of at most 15 s. */
-SE_API se_status se_audio_stream_default_options(se_audio_stream_options *out_options);
+/* Steps of 1000 ms, final after 800 ms, segments of at most 15 s. Sets `size` as above. */
+SE_API se_status se_audio_stream_default_options(se_audio_stream_options *out_options, size_t size);
 
 /* Partial: the transcript of the audio since the last final segment so far; each one replaces the one before. Final:
  * does not change any more. Times are from the start of the stream. Called inside push and finish, on their thread.
@@ -348,7 +452,7 @@ SE_API se_status se_audio_stream_default_options(se_audio_stream_options *out_op
 typedef bool (*se_audio_stream_fn)(const se_audio_segment *segment, bool is_final, void *user_data);
 
 /* A stream uses `audio` while push or finish runs; close it before `audio`. `options` are copied, with their strings.
- */
+ * Belongs to the caller, who closes it with se_audio_stream_close. One thread at a time may use a stream. */
 SE_API se_status se_audio_stream_open(se_audio *audio, const se_audio_stream_options *options,
                                       se_audio_stream_fn on_segment, void *user_data, se_audio_stream **out_stream);
 
@@ -359,6 +463,7 @@ SE_API se_status se_audio_stream_push(se_audio_stream *stream, const float *samp
 /* Transcribes the rest of the audio; all of it becomes final. The stream is then empty and starts again at time 0. */
 SE_API se_status se_audio_stream_finish(se_audio_stream *stream);
 
+/* Frees it; what was not finished is dropped. NULL is allowed. */
 SE_API void se_audio_stream_close(se_audio_stream *stream);
 
 /* ---- ImageManager ----------------------------------------------------------------------------------------------- */
@@ -369,6 +474,7 @@ typedef struct se_image se_image;
 typedef struct se_image_open_options {
   size_t size;
   int32_t threads; /* 0: one per performance core available to this process */
+  uint8_t reserved[4];
 } se_image_open_options;
 
 /* Opens a bundle folder of the task image; all parts of the model are checked before they are used. `*out_image`
@@ -385,6 +491,7 @@ SE_API se_status se_image_info(se_image *image, char **out_json);
 
 /* Rows from the top, without gaps; `pixels` belong to the library and are valid only during the callback. */
 typedef struct se_image_bitmap {
+  size_t size;
   uint32_t width;
   uint32_t height;
   uint32_t channels; /* bytes per pixel: 3, in the order RGB */
@@ -397,6 +504,7 @@ typedef struct se_image_bitmap {
 typedef bool (*se_image_bitmap_fn)(const se_image_bitmap *bitmap, void *user_data);
 
 typedef struct se_image_progress {
+  size_t size;
   uint32_t image; /* index in the batch, from 0 */
   uint32_t images;
   uint32_t step; /* steps done of this image */
@@ -410,45 +518,50 @@ typedef bool (*se_image_progress_fn)(const se_image_progress *progress, void *us
 typedef struct se_image_lora {
   const char *path; /* a safetensors or GGUF file */
   float strength;
+  uint8_t reserved[4];
 } se_image_lora;
 
+/* Begin with se_image_default_options. */
 typedef struct se_image_generate_options {
   size_t size;
   const char *negative_prompt; /* what to avoid; needs a cfg_scale other than 1; NULL: none */
-  uint32_t width;              /* pixels, multiples of the model's size_multiple, at most 4096 */
-  uint32_t height;
-  uint32_t steps;       /* 1 to 500 */
   const char *sampler;  /* "euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "dpm++2mv2", "ipndm", "ipndm_v",
                            "lcm", "ddim_trailing", "tcd", "res_multistep", "res_2s", "er_sde"; NULL: the model's own */
   const char *schedule; /* "discrete", "karras", "exponential", "ays", "gits", "sgm_uniform", "simple", "smoothstep",
                            "kl_optimal", "lcm", "bong_tangent"; NULL: the model's own */
-  float cfg_scale;      /* classifier-free guidance; 1: off, ignores the negative prompt and is twice as fast */
-  float guidance;       /* distilled guidance, for models trained with it */
-  uint32_t seed;        /* SE_SEED_RANDOM: a random one, reported in the result; below 2^31 */
-  uint32_t batch;       /* number of images, with consecutive seeds, at most 64 */
   const uint8_t *init;  /* initial image, 3 bytes per pixel, width x height pixels; NULL: start from noise */
-  uint32_t init_width;  /* its size, for checking */
-  uint32_t init_height;
-  float strength;      /* how much `init` is changed, above 0 up to 1 */
   const uint8_t *mask; /* 1 byte per pixel, same size: white is generated, black is kept; needs `init`; NULL: no mask */
-  uint32_t mask_width;
-  uint32_t mask_height;
   const se_image_lora *loras;
   size_t lora_count;                /* at most 16 */
-  bool vae_tiling;                  /* decode in tiles: less memory, a little slower */
-  bool preview;                     /* progress has previews, for families that support them */
-  uint32_t timeout_ms;              /* 0: none; otherwise SE_TIMEOUT after this time */
   se_image_progress_fn on_progress; /* or NULL; called with the user_data of the bitmap function */
+  uint32_t width;                   /* pixels, multiples of the model's size_multiple, at most 4096 */
+  uint32_t height;
+  uint32_t init_width; /* size of `init`, for checking */
+  uint32_t init_height;
+  uint32_t mask_width;
+  uint32_t mask_height;
+  uint32_t steps;      /* 1 to 500 */
+  uint32_t seed;       /* SE_SEED_RANDOM: a random one, reported in the result; below 2^31 */
+  uint32_t batch;      /* number of images, with consecutive seeds, at most 64 */
+  uint32_t timeout_ms; /* 0: none; otherwise SE_TIMEOUT after this time */
+  float cfg_scale;     /* classifier-free guidance; 1: off, ignores the negative prompt and is twice as fast */
+  float guidance;      /* distilled guidance, for models trained with it */
+  float strength;      /* how much `init` is changed, above 0 up to 1 */
+  bool vae_tiling;     /* decode in tiles: less memory, a little slower */
+  bool preview;        /* progress has previews, for families that support them */
+  uint8_t reserved[2];
 } se_image_generate_options;
 
-/* The model's own size, steps and scales; SE_SEED_RANDOM, one image, strength 0.75. */
-SE_API se_status se_image_default_options(se_image *image, se_image_generate_options *out_options);
+/* The model's own size, steps and scales; SE_SEED_RANDOM, one image, strength 0.75. Sets `size` to sizeof(the caller's
+ * struct), which it is given. */
+SE_API se_status se_image_default_options(se_image *image, se_image_generate_options *out_options, size_t size);
 
 typedef struct se_image_result {
   size_t size;   /* set by the caller */
   uint32_t seed; /* of the first image */
   uint32_t images;
   uint32_t steps; /* done in total */
+  uint8_t reserved[4];
   double total_seconds;
   double step_seconds;       /* mean */
   double first_step_seconds; /* from the call to the end of the first step */

@@ -15,8 +15,19 @@ const char *name_of(se_finish_reason reason) {
       return "length";
     case SE_FINISH_CANCELLED:
       return "cancelled";
+    case SE_FINISH_TOOL_CALLS:
+      return "tool_calls";
+    default:
+      return "unknown";
   }
-  return "unknown";
+}
+
+// As OpenAI's API has it; the bytes, because a token may be a part of a character.
+Json json_of(const se_token_logprob &one) {
+  const std::vector<unsigned char> bytes(one.bytes, one.bytes + one.byte_count);
+  Json json = {{"token_id", one.token_id}, {"logprob", one.logprob}, {"bytes", bytes}};
+  for (size_t i = 0; i < one.top_count; ++i) json["top_logprobs"].push_back(json_of(one.top[i]));
+  return json;
 }
 
 // The options, with the strings that they point to.
@@ -34,6 +45,10 @@ struct Options {
     values.top_p = arguments.real("--top-p", values.top_p);
     values.min_p = arguments.real("--min-p", values.min_p);
     values.repeat_penalty = arguments.real("--repeat-penalty", values.repeat_penalty);
+    values.presence_penalty = arguments.real("--presence-penalty", 0);
+    values.frequency_penalty = arguments.real("--frequency-penalty", 0);
+    values.logprobs = arguments.text("--top-logprobs").has_value();
+    values.top_logprobs = static_cast<uint8_t>(arguments.number("--top-logprobs", 0, 0, 20));
     values.seed = static_cast<uint32_t>(arguments.number("--seed", SE_SEED_RANDOM, 0, UINT32_MAX));
     values.timeout_ms = static_cast<uint32_t>(arguments.number("--timeout-ms", 0, 0, UINT32_MAX));
     for (const std::string &stop : stops) stop_pointers.push_back(stop.c_str());
@@ -54,9 +69,13 @@ struct Options {
 struct Screen {
   bool quiet;
   std::string text = {};
+  Json logprobs = Json::array();
 
   Model::Receiver receiver() {
-    return [this](std::string_view piece) {
+    return [this](const se_text_delta &delta) {
+      for (size_t i = 0; i < delta.logprob_count; ++i) logprobs.push_back(json_of(delta.logprobs[i]));
+      if (delta.kind != SE_DELTA_TEXT) return true;
+      const std::string_view piece(delta.text, delta.text_bytes);
       text += piece;
       if (quiet) return true;
       std::cout << piece << std::flush;
@@ -70,18 +89,19 @@ struct Screen {
       std::cout << "\n";
       return;
     }
-    const Json info = model.info();
-    print_json({{"text", text},
-                {"backend", info.at("backend")},
-                {"backend_reason", info.at("backend_reason")},
-                {"finish_reason", name_of(result.finish_reason)},
-                {"prompt_tokens", result.prompt_tokens},
-                {"cached_tokens", result.cached_tokens},
-                {"completion_tokens", result.completion_tokens},
-                {"seed", result.seed},
-                {"prefill_seconds", result.prefill_seconds},
-                {"first_token_seconds", result.first_token_seconds},
-                {"decode_seconds", result.decode_seconds}});
+    Json json = {{"text", text},
+                 {"backend", result.backend},
+                 {"backend_reason", model.info().at("backend_reason")},
+                 {"finish_reason", name_of(result.finish_reason)},
+                 {"prompt_tokens", result.prompt_tokens},
+                 {"cached_tokens", result.cached_tokens},
+                 {"completion_tokens", result.completion_tokens},
+                 {"seed", result.seed},
+                 {"prefill_seconds", result.prefill_seconds},
+                 {"first_token_seconds", result.first_token_seconds},
+                 {"decode_seconds", result.decode_seconds}};
+    if (!logprobs.empty()) json["logprobs"] = logprobs;
+    print_json(json);
   }
 };
 

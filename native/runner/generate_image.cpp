@@ -18,7 +18,7 @@ constexpr uint32_t kLargestSide = 4096;
 class Image {
  public:
   Image(const std::string &path, int32_t threads) {
-    const se_image_open_options options = {sizeof(options), threads};
+    const se_image_open_options options = {sizeof(options), threads, {}};
     check(se_image_open(path.c_str(), &options, &image_));
     set_signal_action([image = image_] { se_image_cancel(image); });
   }
@@ -82,7 +82,7 @@ void run_generate_image(const Arguments &arguments) {
   Output output{arguments.text("--output").value_or("out.png"), arguments.word(1, "PROMPT"), 1};
   const Image image(model, static_cast<int32_t>(arguments.number("--threads", 0, 1, 512)));
   se_image_generate_options options = {};
-  check(se_image_default_options(image.handle(), &options));
+  check(se_image_default_options(image.handle(), &options, sizeof(options)));
   const std::string negative = arguments.text("--negative-prompt").value_or("");
   const std::string sampler = arguments.text("--sampler").value_or("");
   const std::string schedule = arguments.text("--schedule").value_or("");

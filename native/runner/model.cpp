@@ -13,8 +13,8 @@ std::mutex open_mutex;
 // Cancels the running call of the open model; empty if none is open.
 std::function<void()> cancel_open;
 
-bool pass_on(const char *piece, size_t piece_bytes, void *user_data) {
-  return (*static_cast<const Model::Receiver *>(user_data))({piece, piece_bytes});
+bool pass_on(const se_text_delta *delta, void *user_data) {
+  return (*static_cast<const Model::Receiver *>(user_data))(*delta);
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ Json Model::info() {
 
 se_text_generate_options Model::defaults() {
   se_text_generate_options options = {};
-  check(se_text_default_options(text_, &options));
+  check(se_text_default_options(text_, &options, sizeof(options)));
   return options;
 }
 

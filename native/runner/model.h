@@ -7,7 +7,6 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace runner {
@@ -27,7 +26,7 @@ Json take_json(char *text);
 
 class Model {
  public:
-  using Receiver = std::function<bool(std::string_view)>;
+  using Receiver = std::function<bool(const se_text_delta &)>;
 
   Model(const std::string &path, const se_text_open_options &options);
   ~Model();

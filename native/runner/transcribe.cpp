@@ -13,7 +13,7 @@ namespace {
 class Audio {
  public:
   Audio(const std::string &path, int32_t threads, const char *vad_model) {
-    const se_audio_open_options options = {sizeof(options), threads, vad_model};
+    const se_audio_open_options options = {sizeof(options), vad_model, threads, {}};
     check(se_audio_open(path.c_str(), &options, &audio_));
     set_signal_action([audio = audio_] { se_audio_cancel(audio); });
   }
@@ -81,7 +81,7 @@ void run_transcribe(const Arguments &arguments) {
   const Json info = audio.info();
   const uint64_t loaded_bytes = se::peak_resident_bytes();
   se_audio_transcribe_options options = {};
-  check(se_audio_default_options(&options));
+  check(se_audio_default_options(&options, sizeof(options)));
   const std::string language = arguments.text("--language").value_or("auto");
   const std::string prompt = arguments.text("--prompt").value_or("");
   options.language = language.c_str();

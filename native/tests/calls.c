@@ -40,15 +40,23 @@ bool is_utf8(const char *bytes, size_t count) {
   return true;
 }
 
-bool collect(const char *piece, size_t piece_bytes, void *user_data) {
+bool collect(const se_text_delta *delta, void *user_data) {
   answer *out = user_data;
-  CHECK(piece_bytes > 0);
-  CHECK(out->bytes + piece_bytes < sizeof(out->text));
-  memcpy(out->text + out->bytes, piece, piece_bytes);
-  out->bytes += piece_bytes;
+  CHECK(delta->size == sizeof(*delta) && delta->kind == SE_DELTA_TEXT);
+  CHECK(delta->text_bytes > 0 || delta->logprob_count > 0);
+  CHECK(out->bytes + delta->text_bytes < sizeof(out->text));
+  memcpy(out->text + out->bytes, delta->text, delta->text_bytes);
+  out->bytes += delta->text_bytes;
+  for (size_t i = 0; i < delta->logprob_count; i++) {
+    const se_token_logprob *one = &delta->logprobs[i];
+    CHECK(out->logprobs < MOST_LOGPROBS);
+    out->logprob[out->logprobs] = one->logprob;
+    out->top_logprob[out->logprobs] = one->top_count > 0 ? one->top[0].logprob : one->logprob;
+    out->token_ids[out->logprobs++] = one->token_id;
+  }
   out->text[out->bytes] = '\0';
   out->pieces++;
-  out->valid_utf8 = out->valid_utf8 && is_utf8(piece, piece_bytes);
+  out->valid_utf8 = out->valid_utf8 && is_utf8(delta->text, delta->text_bytes);
   return out->refuse_after == 0 || out->pieces < out->refuse_after;
 }
 
@@ -56,6 +64,7 @@ static void begin(answer *out) {
   out->text[0] = '\0';
   out->bytes = 0;
   out->pieces = 0;
+  out->logprobs = 0;
   out->valid_utf8 = true;
   memset(&out->result, 0, sizeof(out->result));
   out->result.size = sizeof(out->result);
@@ -79,7 +88,7 @@ se_text *open_model(const char *path, uint32_t context_tokens) {
 
 se_text_generate_options greedy(se_text *text, uint32_t max_tokens) {
   se_text_generate_options options;
-  CHECK_OK(se_text_default_options(text, &options));
+  CHECK_OK(se_text_default_options(text, &options, sizeof(options)));
   options.temperature = 0;
   options.repeat_penalty = 1;
   options.max_tokens = max_tokens;

@@ -5,6 +5,7 @@
 #include <sphere_edge.h>
 
 #define ANSWER_BYTES (1 << 16)
+#define MOST_LOGPROBS 64
 
 /* The output of a call. `valid_utf8` is about every single piece. */
 typedef struct answer {
@@ -13,11 +14,15 @@ typedef struct answer {
   size_t pieces;
   size_t refuse_after; /* the callback returns false at this piece; 0: never */
   bool valid_utf8;
+  size_t logprobs; /* with the option logprobs: the tokens, their log probabilities and those of the likeliest ones */
+  int32_t token_ids[MOST_LOGPROBS];
+  float logprob[MOST_LOGPROBS];
+  float top_logprob[MOST_LOGPROBS];
   se_text_result result;
 } answer;
 
-/* The piece callback that fills an answer. */
-bool collect(const char *piece, size_t piece_bytes, void *user_data);
+/* The callback that fills an answer. */
+bool collect(const se_text_delta *delta, void *user_data);
 
 se_text *open_model(const char *path, uint32_t context_tokens);
 

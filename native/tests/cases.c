@@ -123,7 +123,7 @@ static void an_answer_ends_before_a_stop_string(const char *model) {
   options.stop = stops;
   options.stop_count = 2;
   CHECK_OK(generate(text, prompt, &options, &second));
-  CHECK(second.result.finish_reason == SE_FINISH_STOP);
+  CHECK(second.result.finish_reason == SE_FINISH_STOP && second.result.stop_index == 1);
   CHECK(second.bytes == found);
   CHECK(memcmp(first.text, second.text, second.bytes) == 0);
   se_text_close(text);
@@ -140,9 +140,8 @@ typedef struct cancelling {
   bool started;
 } cancelling;
 
-static bool cancel_elsewhere(const char *piece, size_t piece_bytes, void *user_data) {
-  (void)piece;
-  (void)piece_bytes;
+static bool cancel_elsewhere(const se_text_delta *delta, void *user_data) {
+  (void)delta;
   cancelling *state = user_data;
   if (!state->started) {
     state->started = true;
@@ -179,9 +178,8 @@ static void the_callback_stops_a_call(const char *model) {
   se_text_close(text);
 }
 
-static bool call_again(const char *piece, size_t piece_bytes, void *user_data) {
-  (void)piece;
-  (void)piece_bytes;
+static bool call_again(const se_text_delta *delta, void *user_data) {
+  (void)delta;
   CHECK_STATUS(se_text_reset(user_data), SE_INVALID_ARGUMENT);
   return true;
 }
@@ -433,6 +431,194 @@ static void older_and_newer_callers_are_understood(const char *model) {
   se_text_close(text);
 }
 
+/* An out_ struct of every length up to our own: what follows it stays whole. Exactly as long as the caller says, so
+ * that the address sanitizer sees a byte too many as well. */
+static void structs_of_any_length_stay_whole(const char *model) {
+  se_text *text = open_model(model, 0);
+  const se_text_generate_options few = greedy(text, 2);
+  for (size_t size = sizeof(size_t); size <= sizeof(se_text_generate_options) + 64; size += sizeof(size_t)) {
+    unsigned char *bytes = malloc(size + 16);
+    CHECK(bytes != NULL);
+    memset(bytes, 0xA5, size + 16);
+    CHECK_OK(se_text_default_options(text, (se_text_generate_options *)(void *)bytes, size));
+    CHECK(*(size_t *)(void *)bytes == size);
+    for (size_t i = 0; i < 16; i++) CHECK(bytes[size + i] == 0xA5);
+    /* What the library does not know of a newer struct stays as it was. */
+    for (size_t i = sizeof(se_text_generate_options); i < size; i++) CHECK(bytes[i] == 0xA5);
+    free(bytes);
+    se_text_generate_options *exact = malloc(size);
+    CHECK(exact != NULL);
+    CHECK_OK(se_text_default_options(text, exact, size));
+    if (size >= offsetof(se_text_generate_options, timeout_ms)) exact->max_tokens = 2;
+    if (size > offsetof(se_text_generate_options, max_tokens)) CHECK_OK(generate(text, prompt, exact, &first));
+    free(exact);
+    se_text_result *result = malloc(size);
+    CHECK(result != NULL);
+    result->size = size;
+    CHECK_OK(se_text_generate(text, prompt, &few, NULL, NULL, result));
+    CHECK(result->size == size);
+    if (size >= sizeof(*result)) CHECK(result->completion_tokens <= 2 && result->backend[0] != '\0');
+    free(result);
+  }
+  se_text_generate_options options;
+  CHECK_STATUS(se_text_default_options(text, &options, 3), SE_INVALID_ARGUMENT);
+  CHECK_STATUS(se_text_default_options(text, &options, 5000), SE_INVALID_ARGUMENT);
+  CHECK_STATUS(se_text_default_options(text, NULL, sizeof(options)), SE_INVALID_ARGUMENT);
+  se_text_close(text);
+}
+
+static void log_probabilities_are_those_of_the_model(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = greedy(text, 12);
+  options.ignore_end_of_text = true;
+  options.logprobs = true;
+  options.top_logprobs = 5;
+  options.repeat_penalty = 1.5F; /* they are those before penalties */
+  CHECK_OK(generate(text, prompt, &options, &first));
+  CHECK(first.logprobs == first.result.completion_tokens && first.logprobs == 12);
+  int32_t tokens[128];
+  size_t count = 0;
+  CHECK_OK(se_text_tokenize(text, prompt, strlen(prompt), true, true, tokens, 64, &count));
+  CHECK(count == first.result.prompt_tokens);
+  memcpy(tokens + count, first.token_ids, 12 * sizeof(int32_t));
+  float scores[128];
+  CHECK_OK(se_text_score(text, tokens, count + 12, scores));
+  for (size_t i = 0; i < 12; i++) {
+    CHECK(fabs((double)scores[count - 1 + i] - (double)first.logprob[i]) < 2e-2);
+    CHECK(first.top_logprob[i] >= first.logprob[i] && first.logprob[i] < 0);
+  }
+  options.top_logprobs = 21;
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  se_text_close(text);
+}
+
+static void a_bias_forbids_and_forces_tokens(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = greedy(text, 3);
+  options.ignore_end_of_text = true;
+  options.logprobs = true;
+  CHECK_OK(generate(text, prompt, &options, &first));
+  const int32_t favourite = first.token_ids[0];
+  se_logit_bias bias = {favourite, -INFINITY};
+  options.logit_bias = &bias;
+  options.logit_bias_count = 1;
+  CHECK_OK(generate(text, prompt, &options, &second));
+  CHECK(second.token_ids[0] != favourite);
+  bias = (se_logit_bias){42, 1000};
+  CHECK_OK(generate(text, prompt, &options, &second));
+  for (size_t i = 0; i < second.logprobs; i++) CHECK(second.token_ids[i] == 42);
+  CHECK(second.logprobs == 3);
+  bias.bias = NAN;
+  CHECK_STATUS(generate(text, prompt, &options, &second), SE_INVALID_ARGUMENT);
+  bias = (se_logit_bias){-1, 1};
+  CHECK_STATUS(generate(text, prompt, &options, &second), SE_INVALID_ARGUMENT);
+  const size_t vocabulary = vocabulary_of(text);
+  se_logit_bias *all = malloc(vocabulary * sizeof(se_logit_bias));
+  CHECK(all != NULL);
+  for (size_t i = 0; i < vocabulary; i++) all[i] = (se_logit_bias){(int32_t)i, -INFINITY};
+  options.logit_bias = all;
+  options.logit_bias_count = vocabulary;
+  const se_status none = generate(text, prompt, &options, &second);
+  CHECK(none == SE_INVALID_ARGUMENT);
+  free(all);
+  se_text_close(text);
+}
+
+static void the_answer_stops_before_a_stop_token(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = babbling(text, 20);
+  options.logprobs = true;
+  CHECK_OK(generate(text, prompt, &options, &first));
+  size_t at = 0; /* where the token that ends the answer occurs for the first time */
+  while (first.token_ids[at] != first.token_ids[7]) at++;
+  const int32_t stops[] = {first.token_ids[7]};
+  options.stop_token_ids = stops;
+  options.stop_token_count = 1;
+  CHECK_OK(generate(text, prompt, &options, &second));
+  CHECK(second.result.finish_reason == SE_FINISH_STOP && second.result.stop_index == -1);
+  CHECK(second.result.completion_tokens == at && second.logprobs == at);
+  const int32_t unknown = 1 << 30;
+  options.stop_token_ids = &unknown;
+  CHECK_STATUS(generate(text, prompt, &options, &second), SE_INVALID_ARGUMENT);
+  se_text_close(text);
+}
+
+/* One token over and over; the penalties must break it, each in its own way. */
+static void every_penalty_breaks_a_repetition(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = greedy(text, 16);
+  options.ignore_end_of_text = true;
+  options.logprobs = true;
+  const se_logit_bias bias = {42, 50};
+  options.logit_bias = &bias;
+  options.logit_bias_count = 1;
+  CHECK_OK(generate(text, prompt, &options, &first));
+  for (size_t i = 0; i < first.logprobs; i++) CHECK(first.token_ids[i] == 42);
+  options.presence_penalty = 200;
+  CHECK_OK(generate(text, prompt, &options, &second));
+  CHECK(second.token_ids[0] == 42 && second.token_ids[1] != 42);
+  options.presence_penalty = 0;
+  options.frequency_penalty = 15; /* 50 lasts for a few occurrences */
+  CHECK_OK(generate(text, prompt, &options, &second));
+  CHECK(second.token_ids[0] == 42 && second.token_ids[1] == 42);
+  size_t times = 0;
+  for (size_t i = 0; i < second.logprobs; i++) times += second.token_ids[i] == 42;
+  CHECK(times >= 2 && times < 8);
+  options.frequency_penalty = 0;
+  options.dry_multiplier = 5;
+  options.dry_base = 4;
+  options.dry_allowed_length = 2;
+  /* Not the default ones, which may be token 42. */
+  const char *const breakers[] = {"\n"};
+  options.dry_sequence_breakers = breakers;
+  options.dry_sequence_breaker_count = 1;
+  CHECK_OK(generate(text, prompt, &options, &second));
+  CHECK(second.token_ids[2] == 42 && !same(&first, &second));
+  times = 0;
+  for (size_t i = 0; i < second.logprobs; i++) times += second.token_ids[i] == 42;
+  CHECK(times < 16);
+  options.dry_multiplier = 0;
+  options.logit_bias_count = 0;
+  /* XTC leaves out the likeliest tokens, always; with a threshold of 0 only the least likely one is left. */
+  options.xtc_probability = 1;
+  options.xtc_threshold = 0;
+  CHECK_OK(generate(text, prompt, &options, &second));
+  options.xtc_probability = 0;
+  CHECK_OK(generate(text, prompt, &options, &first));
+  CHECK(second.logprob[0] < first.logprob[0]);
+  options.xtc_probability = 2;
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  options.xtc_probability = 0;
+  options.dry_multiplier = -1;
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  options.dry_multiplier = 0;
+  options.presence_penalty = NAN;
+  CHECK_STATUS(generate(text, prompt, &options, &first), SE_INVALID_ARGUMENT);
+  se_text_close(text);
+}
+
+static bool cancel_other_then_own(const se_text_delta *delta, void *user_data) {
+  (void)delta;
+  static size_t count;
+  count++;
+  se_text_cancel_call(user_data, count < 3 ? 6 : 7); /* the call 6 does not run */
+  CHECK(count <= 3);
+  return true;
+}
+
+static void a_call_is_cancelled_by_its_name(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = babbling(text, 50);
+  options.call_id = 7;
+  first.result.size = sizeof(first.result);
+  CHECK_STATUS(se_text_generate(text, prompt, &options, cancel_other_then_own, text, &first.result), SE_CANCELLED);
+  CHECK(first.result.completion_tokens >= 3);
+  se_text_cancel_call(text, 7);
+  se_text_cancel_call(NULL, 7);
+  CHECK_OK(generate(text, prompt, &options, &first));
+  se_text_close(text);
+}
+
 static void two_handles_on_one_model_are_independent(const char *model) {
   se_text *one = open_model(model, 0);
   se_text *two = open_model(model, 64);
@@ -480,6 +666,12 @@ const test_case test_cases[] = {
     {"a full context ends the answer", a_full_context_ends_the_answer},
     {"wrong arguments are distinguished", wrong_arguments_are_distinguished},
     {"older and newer callers are understood", older_and_newer_callers_are_understood},
+    {"structs of any length stay whole", structs_of_any_length_stay_whole},
+    {"log probabilities are those of the model", log_probabilities_are_those_of_the_model},
+    {"a bias forbids and forces tokens", a_bias_forbids_and_forces_tokens},
+    {"the answer stops before a stop token", the_answer_stops_before_a_stop_token},
+    {"every penalty breaks a repetition", every_penalty_breaks_a_repetition},
+    {"a call is cancelled by its name", a_call_is_cancelled_by_its_name},
     {"two handles on one model are independent", two_handles_on_one_model_are_independent},
     {"the log goes to its callback", the_log_goes_to_its_callback},
     {NULL, NULL},

@@ -56,7 +56,7 @@ static bool take_live(const se_audio_segment *segment, bool is_final, void *user
 }
 
 static se_audio *open_audio(const char *model, const char *detector) {
-  const se_audio_open_options options = {sizeof(options), 2, detector};
+  const se_audio_open_options options = {.size = sizeof(options), .vad_model = detector, .threads = 2};
   se_audio *audio = NULL;
   CHECK_OK(se_audio_open(model, &options, &audio));
   return audio;
@@ -64,7 +64,7 @@ static se_audio *open_audio(const char *model, const char *detector) {
 
 static se_audio_transcribe_options plain(void) {
   se_audio_transcribe_options options;
-  CHECK_OK(se_audio_default_options(&options));
+  CHECK_OK(se_audio_default_options(&options, sizeof(options)));
   options.language = "en";
   options.temperature_step = 0;
   return options;
@@ -161,7 +161,7 @@ static void what_cannot_be_is_refused(const char *model, se_audio *audio) {
   CHECK_STATUS(se_audio_transcribe(deaf, noise, SAMPLES, &options, NULL, NULL, NULL), SE_INVALID_ARGUMENT);
   se_audio_close(deaf);
   se_audio_stream_options live;
-  CHECK_OK(se_audio_stream_default_options(&live));
+  CHECK_OK(se_audio_stream_default_options(&live, sizeof(live)));
   live.step_ms = 0;
   se_audio_stream *stream = NULL;
   CHECK_STATUS(se_audio_stream_open(audio, &live, take_live, NULL, &stream), SE_INVALID_ARGUMENT);
@@ -174,7 +174,7 @@ static void what_cannot_be_is_refused(const char *model, se_audio *audio) {
 static void live_audio_becomes_final(se_audio *audio) {
   const se_audio_transcribe_options options = plain();
   se_audio_stream_options live;
-  CHECK_OK(se_audio_stream_default_options(&live));
+  CHECK_OK(se_audio_stream_default_options(&live, sizeof(live)));
   live.longest_ms = 2000;
   live.transcribe = &options;
   transcript out;
@@ -211,7 +211,7 @@ static void run_cases(const char *model, const char *detector) {
 }
 
 static void survive(const char *path, const char *model, const char *detector) {
-  const se_audio_open_options options = {sizeof(options), 1, detector};
+  const se_audio_open_options options = {.size = sizeof(options), .vad_model = detector, .threads = 1};
   se_audio *audio = NULL;
   const se_status opened = se_audio_open(model, &options, &audio);
   printf("%s: %s: %s\n", path, se_status_name(opened), opened == SE_OK ? "" : se_last_error());

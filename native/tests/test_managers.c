@@ -23,8 +23,8 @@ static void add(output *out, const void *bytes, size_t count) {
   out->bytes += count;
 }
 
-static bool take_piece(const char *piece, size_t bytes, void *out) {
-  add(out, piece, bytes);
+static bool take_delta(const se_text_delta *delta, void *out) {
+  add(out, delta->text, delta->text_bytes);
   return true;
 }
 
@@ -40,10 +40,10 @@ static bool take_bitmap(const se_image_bitmap *bitmap, void *out) {
 
 static void generate(void *text, output *out) {
   se_text_generate_options options;
-  CHECK_OK(se_text_default_options(text, &options));
+  CHECK_OK(se_text_default_options(text, &options, sizeof(options)));
   options.max_tokens = 24;
   options.temperature = 0;
-  CHECK_OK(se_text_generate(text, "the", &options, take_piece, out, NULL));
+  CHECK_OK(se_text_generate(text, "the", &options, take_delta, out, NULL));
 }
 
 static void transcribe(void *audio, output *out) {
@@ -54,7 +54,7 @@ static void transcribe(void *audio, output *out) {
     samples[i] = (float)(int32_t)state / 2147483648.0f * 0.1f;
   }
   se_audio_transcribe_options options;
-  CHECK_OK(se_audio_default_options(&options));
+  CHECK_OK(se_audio_default_options(&options, sizeof(options)));
   options.language = "en";
   options.temperature_step = 0;
   CHECK_OK(se_audio_transcribe(audio, samples, SAMPLES, &options, take_segment, out, NULL));
@@ -62,7 +62,7 @@ static void transcribe(void *audio, output *out) {
 
 static void generate_image(void *image, output *out) {
   se_image_generate_options options;
-  CHECK_OK(se_image_default_options(image, &options));
+  CHECK_OK(se_image_default_options(image, &options, sizeof(options)));
   options.width = options.height = 64;
   options.steps = 1;
   options.seed = 5;

@@ -11,11 +11,12 @@ from ctypes import (
     c_char_p,
     c_double,
     c_float,
-    c_int,
     c_int32,
     c_int64,
     c_size_t,
+    c_uint8,
     c_uint32,
+    c_uint64,
     c_void_p,
 )
 from pathlib import Path
@@ -34,12 +35,20 @@ class OpenOptions(ctypes.Structure):
 
     _fields_ = [
         ("size", c_size_t),
-        ("threads", c_int32),
-        ("context_tokens", c_uint32),
         ("backend", c_char_p),
         ("cache_folder", c_char_p),
+        ("threads", c_int32),
+        ("context_tokens", c_uint32),
+        ("sequences", c_uint32),
         ("measure_kernels", c_bool),
+        ("reserved", c_uint8 * 3),
     ]
+
+
+class LogitBias(ctypes.Structure):
+    """`se_logit_bias`."""
+
+    _fields_ = [("token_id", c_int32), ("bias", c_float)]
 
 
 class GenerateOptions(ctypes.Structure):
@@ -48,19 +57,38 @@ class GenerateOptions(ctypes.Structure):
     _fields_ = [
         ("size", c_size_t),
         ("max_tokens", c_uint32),
+        ("timeout_ms", c_uint32),
+        ("stop", POINTER(c_char_p)),
+        ("stop_count", c_size_t),
+        ("stop_token_ids", POINTER(c_int32)),
+        ("stop_token_count", c_size_t),
+        ("grammar", c_char_p),
+        ("json_schema", c_char_p),
+        ("logit_bias", POINTER(LogitBias)),
+        ("logit_bias_count", c_size_t),
+        ("seed", c_uint32),
         ("temperature", c_float),
         ("top_k", c_int32),
         ("top_p", c_float),
         ("min_p", c_float),
+        ("xtc_probability", c_float),
+        ("xtc_threshold", c_float),
         ("repeat_penalty", c_float),
+        ("presence_penalty", c_float),
+        ("frequency_penalty", c_float),
         ("repeat_last_n", c_int32),
-        ("seed", c_uint32),
-        ("stop", POINTER(c_char_p)),
-        ("stop_count", c_size_t),
-        ("grammar", c_char_p),
-        ("json_schema", c_char_p),
+        ("dry_multiplier", c_float),
+        ("dry_base", c_float),
+        ("dry_allowed_length", c_int32),
+        ("dry_last_n", c_int32),
         ("ignore_end_of_text", c_bool),
-        ("timeout_ms", c_uint32),
+        ("logprobs", c_bool),
+        ("top_logprobs", c_uint8),
+        ("reserved", c_uint8),
+        ("dry_sequence_breakers", POINTER(c_char_p)),
+        ("dry_sequence_breaker_count", c_size_t),
+        ("sequence_key", c_char_p),
+        ("call_id", c_uint64),
     ]
 
 
@@ -69,21 +97,60 @@ class Result(ctypes.Structure):
 
     _fields_ = [
         ("size", c_size_t),
-        ("finish_reason", c_int),
+        ("finish_reason", c_int32),
+        ("stop_index", c_int32),
         ("prompt_tokens", c_uint32),
         ("cached_tokens", c_uint32),
         ("completion_tokens", c_uint32),
+        ("reasoning_tokens", c_uint32),
         ("seed", c_uint32),
+        ("reserved", c_uint8 * 4),
         ("prefill_seconds", c_double),
         ("first_token_seconds", c_double),
         ("decode_seconds", c_double),
+        ("backend", c_char * 16),
+    ]
+
+
+class TokenLogprob(ctypes.Structure):
+    """`se_token_logprob`."""
+
+
+TokenLogprob._fields_ = [
+    ("token_id", c_int32),
+    ("logprob", c_float),
+    ("bytes", c_void_p),
+    ("byte_count", c_size_t),
+    ("top", POINTER(TokenLogprob)),
+    ("top_count", c_size_t),
+]
+
+
+class Delta(ctypes.Structure):
+    """`se_text_delta`; valid while the function that gets it runs. `text` has no NUL at its end."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("kind", c_int32),
+        ("tool_index", c_uint32),
+        ("text", c_void_p),
+        ("text_bytes", c_size_t),
+        ("tool_call_id", c_char_p),
+        ("tool_name", c_char_p),
+        ("logprobs", POINTER(TokenLogprob)),
+        ("logprob_count", c_size_t),
     ]
 
 
 class AudioOpenOptions(ctypes.Structure):
     """`se_audio_open_options`."""
 
-    _fields_ = [("size", c_size_t), ("threads", c_int32), ("vad_model", c_char_p)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("vad_model", c_char_p),
+        ("threads", c_int32),
+        ("reserved", c_uint8 * 4),
+    ]
 
 
 class AudioWord(ctypes.Structure):
@@ -94,6 +161,7 @@ class AudioWord(ctypes.Structure):
         ("end_ms", c_int64),
         ("text", c_char_p),
         ("probability", c_float),
+        ("reserved", c_uint8 * 4),
     ]
 
 
@@ -107,6 +175,7 @@ class AudioSegment(ctypes.Structure):
     """`se_audio_segment`; valid while the function that gets it runs."""
 
     _fields_ = [
+        ("size", c_size_t),
         ("start_ms", c_int64),
         ("end_ms", c_int64),
         ("text", c_char_p),
@@ -132,16 +201,17 @@ class TranscribeOptions(ctypes.Structure):
     _fields_ = [
         ("size", c_size_t),
         ("language", c_char_p),
-        ("translate", c_bool),
         ("prompt", c_char_p),
+        ("on_progress", ProgressFunction),
         ("temperature", c_float),
         ("temperature_step", c_float),
         ("beam_size", c_int32),
-        ("word_timestamps", c_bool),
-        ("timeout_ms", c_uint32),
-        ("on_progress", ProgressFunction),
         ("max_segment_characters", c_uint32),
+        ("timeout_ms", c_uint32),
+        ("translate", c_bool),
+        ("word_timestamps", c_bool),
         ("vad", c_bool),
+        ("reserved", c_uint8),
     ]
 
 
@@ -176,26 +246,27 @@ class StreamOptions(ctypes.Structure):
 
     _fields_ = [
         ("size", c_size_t),
+        ("transcribe", POINTER(TranscribeOptions)),
         ("step_ms", c_uint32),
         ("silence_ms", c_uint32),
         ("longest_ms", c_uint32),
-        ("transcribe", POINTER(TranscribeOptions)),
+        ("reserved", c_uint8 * 4),
     ]
 
 
 # bool on_segment(const se_audio_segment *segment, bool is_final, void *user_data)
 StreamFunction = CFUNCTYPE(c_bool, POINTER(AudioSegment), c_bool, c_void_p)
 
-# bool on_piece(const char *piece, size_t piece_bytes, void *user_data); piece has no NUL at its end
-PieceFunction = CFUNCTYPE(c_bool, c_void_p, c_size_t, c_void_p)
+# bool on_delta(const se_text_delta *delta, void *user_data)
+DeltaFunction = CFUNCTYPE(c_bool, POINTER(Delta), c_void_p)
 
 # void log(se_log_level level, const char *message, void *user_data)
-LogFunction = CFUNCTYPE(None, c_int, c_char_p, c_void_p)
+LogFunction = CFUNCTYPE(None, c_int32, c_char_p, c_void_p)
 
 _TEXT = c_void_p
 _AUDIO = c_void_p
 _STREAM = c_void_p
-_GENERATE_TAIL = (POINTER(GenerateOptions), PieceFunction, c_void_p, POINTER(Result))
+_GENERATE_TAIL = (POINTER(GenerateOptions), DeltaFunction, c_void_p, POINTER(Result))
 
 
 class C(ImageFunctions):
@@ -204,7 +275,7 @@ class C(ImageFunctions):
     se_system_info = Checked(POINTER(c_void_p))
     se_gpu_info = Checked(POINTER(c_void_p))
     se_model_info = Checked(c_char_p, POINTER(c_void_p))
-    se_status_name = Plain(c_int, returns=c_char_p)
+    se_status_name = Plain(c_int32, returns=c_char_p)
     se_version = Plain(returns=c_char_p)
     se_last_error = Plain(returns=c_char_p)
     se_last_hint = Plain(returns=c_char_p)
@@ -214,7 +285,7 @@ class C(ImageFunctions):
     se_text_open = Checked(c_char_p, POINTER(OpenOptions), POINTER(_TEXT))
     se_text_open_vocabulary = Checked(c_char_p, POINTER(_TEXT))
     se_text_info = Checked(_TEXT, POINTER(c_void_p))
-    se_text_default_options = Checked(_TEXT, POINTER(GenerateOptions))
+    se_text_default_options = Checked(_TEXT, POINTER(GenerateOptions), c_size_t)
     se_text_generate = Checked(_TEXT, c_char_p, *_GENERATE_TAIL)
     se_text_generate_tokens = Checked(_TEXT, POINTER(c_int32), c_size_t, *_GENERATE_TAIL)
     se_text_chat = Checked(_TEXT, c_char_p, *_GENERATE_TAIL)
@@ -234,10 +305,11 @@ class C(ImageFunctions):
     se_text_reset = Checked(_TEXT)
     se_text_close = Plain(_TEXT)
     se_text_cancel = Plain(_TEXT)
+    se_text_cancel_call = Plain(_TEXT, c_uint64)
 
     se_audio_open = Checked(c_char_p, POINTER(AudioOpenOptions), POINTER(_AUDIO))
     se_audio_info = Checked(_AUDIO, POINTER(c_void_p))
-    se_audio_default_options = Checked(POINTER(TranscribeOptions))
+    se_audio_default_options = Checked(POINTER(TranscribeOptions), c_size_t)
     se_audio_transcribe = Checked(
         *(_AUDIO, POINTER(c_float), c_size_t, POINTER(TranscribeOptions)),
         *(SegmentFunction, c_void_p, POINTER(AudioResult)),
@@ -245,7 +317,7 @@ class C(ImageFunctions):
     se_audio_close = Plain(_AUDIO)
     se_audio_cancel = Plain(_AUDIO)
 
-    se_audio_stream_default_options = Checked(POINTER(StreamOptions))
+    se_audio_stream_default_options = Checked(POINTER(StreamOptions), c_size_t)
     se_audio_stream_open = Checked(
         *(_AUDIO, POINTER(StreamOptions), StreamFunction, c_void_p, POINTER(_STREAM)),
     )

@@ -26,13 +26,14 @@ _IMAGE = c_void_p
 class ImageOpenOptions(ctypes.Structure):
     """`se_image_open_options`."""
 
-    _fields_ = [("size", c_size_t), ("threads", c_int32)]
+    _fields_ = [("size", c_size_t), ("threads", c_int32), ("reserved", c_uint8 * 4)]
 
 
 class ImageBitmap(ctypes.Structure):
     """`se_image_bitmap`; valid while the function that gets it runs."""
 
     _fields_ = [
+        ("size", c_size_t),
         ("width", c_uint32),
         ("height", c_uint32),
         ("channels", c_uint32),
@@ -45,6 +46,7 @@ class ImageProgress(ctypes.Structure):
     """`se_image_progress`; valid while the function that gets it runs."""
 
     _fields_ = [
+        ("size", c_size_t),
         ("image", c_uint32),
         ("images", c_uint32),
         ("step", c_uint32),
@@ -64,7 +66,7 @@ ConvertFunction = CFUNCTYPE(c_bool, c_uint64, c_uint64, c_void_p)
 class ImageLora(ctypes.Structure):
     """`se_image_lora`."""
 
-    _fields_ = [("path", c_char_p), ("strength", c_float)]
+    _fields_ = [("path", c_char_p), ("strength", c_float), ("reserved", c_uint8 * 4)]
 
 
 class ImageGenerateOptions(ctypes.Structure):
@@ -73,28 +75,29 @@ class ImageGenerateOptions(ctypes.Structure):
     _fields_ = [
         ("size", c_size_t),
         ("negative_prompt", c_char_p),
-        ("width", c_uint32),
-        ("height", c_uint32),
-        ("steps", c_uint32),
         ("sampler", c_char_p),
         ("schedule", c_char_p),
-        ("cfg_scale", c_float),
-        ("guidance", c_float),
-        ("seed", c_uint32),
-        ("batch", c_uint32),
         ("init", c_char_p),
-        ("init_width", c_uint32),
-        ("init_height", c_uint32),
-        ("strength", c_float),
         ("mask", c_char_p),
-        ("mask_width", c_uint32),
-        ("mask_height", c_uint32),
         ("loras", POINTER(ImageLora)),
         ("lora_count", c_size_t),
+        ("on_progress", ImageProgressFunction),
+        ("width", c_uint32),
+        ("height", c_uint32),
+        ("init_width", c_uint32),
+        ("init_height", c_uint32),
+        ("mask_width", c_uint32),
+        ("mask_height", c_uint32),
+        ("steps", c_uint32),
+        ("seed", c_uint32),
+        ("batch", c_uint32),
+        ("timeout_ms", c_uint32),
+        ("cfg_scale", c_float),
+        ("guidance", c_float),
+        ("strength", c_float),
         ("vae_tiling", c_bool),
         ("preview", c_bool),
-        ("timeout_ms", c_uint32),
-        ("on_progress", ImageProgressFunction),
+        ("reserved", c_uint8 * 2),
     ]
 
 
@@ -106,6 +109,7 @@ class ImageResult(ctypes.Structure):
         ("seed", c_uint32),
         ("images", c_uint32),
         ("steps", c_uint32),
+        ("reserved", c_uint8 * 4),
         ("total_seconds", c_double),
         ("step_seconds", c_double),
         ("first_step_seconds", c_double),
@@ -123,7 +127,7 @@ class ImageFunctions:
 
     se_image_open = Checked(c_char_p, POINTER(ImageOpenOptions), POINTER(_IMAGE))
     se_image_info = Checked(_IMAGE, POINTER(c_void_p))
-    se_image_default_options = Checked(_IMAGE, POINTER(ImageGenerateOptions))
+    se_image_default_options = Checked(_IMAGE, POINTER(ImageGenerateOptions), c_size_t)
     se_image_generate = Checked(
         *(_IMAGE, c_char_p, POINTER(ImageGenerateOptions)),
         *(BitmapFunction, c_void_p, POINTER(ImageResult)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import c_int
+from ctypes import c_int32
 from typing import Any
 
 
@@ -22,7 +22,7 @@ class Checked(CFunction):
     """A function that can fail: it returns an se_status."""
 
     def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments, returns=c_int)
+        super().__init__(*arguments, returns=c_int32)
 
 
 class Plain(CFunction):

@@ -94,7 +94,8 @@ class ImageGeneration(OutputStream[ImageProgress | _Finished, ImageResult]):
         self._request = request
         self._prompt = prompt
         self._options = binding_image.ImageGenerateOptions()
-        handle.call(C.se_image_default_options, ctypes.byref(self._options))
+        size = ctypes.sizeof(self._options)
+        handle.call(C.se_image_default_options, ctypes.byref(self._options), size)
         image_request.fill(self._options, request)
         encoded, options = arguments.string("the prompt", prompt), self._options
         super().__init__(lambda task: _run(handle, encoded, options, task), handle.cancel)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +78,6 @@ class ImageOptions(TypedDict, total=False):
 
 def fill(options: binding_image.ImageGenerateOptions, request: ImageRequest) -> None:
     """Writes what `request` names over the defaults in `options`. Raises InvalidArgumentError."""
-    options.size = ctypes.sizeof(options)
     options.negative_prompt = arguments.string("the negative prompt", request.negative_prompt)
     if request.init is not None:
         options.init = request.init.convert("RGB").tobytes()

@@ -1,4 +1,4 @@
-"""OutputStream: what an engine produces, read while it is being produced."""
+"""EngineOutput and OutputStream: what an engine produces, read while it is being produced."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sphere_edge.runtime.engine_task import EngineTask, Item, Result
 _STEP_S = 0.1
 
 
-class OutputStream(Iterator[Item], Generic[Item, Result]):
-    """Iterate for the items, then read `result`.
+class EngineOutput(Generic[Item, Result]):
+    """The items of a running call, and its `result` once they have all been read.
 
     The engine works on a thread of its own and starts at once. `close()`, leaving a `with` block or
     dropping the object cancels it. To be read by one thread at a time; `cancel()` and `close()` may
@@ -35,7 +35,8 @@ class OutputStream(Iterator[Item], Generic[Item, Result]):
         self.task: EngineTask[Item, Result] = EngineTask(cancel)
         self.task.start(call)
 
-    def __next__(self) -> Item:
+    def _next(self) -> Item:
+        """Raises StopIteration at the end."""
         if self._ended:
             raise StopIteration
         try:
@@ -91,3 +92,10 @@ class OutputStream(Iterator[Item], Generic[Item, Result]):
         # No waiting here, the collector may run anywhere: the next call waits for the engine.
         if hasattr(self, "task") and self.task.is_running:
             self.task.abandon()
+
+
+class OutputStream(EngineOutput[Item, Result], Iterator[Item]):
+    """Iterate for the items, then read `result`."""
+
+    def __next__(self) -> Item:
+        return self._next()

@@ -224,12 +224,13 @@ class TextManager(Manager):
     def _start(self, request: TextRequest, function: Checked, *prompt: Any) -> Generation:
         with self._exclusive(replaces=True):
             options = binding.GenerateOptions()
-            self._handle.call(C.se_text_default_options, ctypes.byref(options))
+            size = ctypes.sizeof(options)
+            self._handle.call(C.se_text_default_options, ctypes.byref(options), size)
             kept = text_request.fill(options, request)
 
-            def call(on_piece: Any, result: binding.Result) -> errors.SphereEdgeError | None:
+            def call(on_delta: Any, result: binding.Result) -> errors.SphereEdgeError | None:
                 failure = self._handle.status(
-                    function, *prompt, ctypes.byref(options), on_piece, None, ctypes.byref(result)
+                    function, *prompt, ctypes.byref(options), on_delta, None, ctypes.byref(result)
                 )
                 # Until here the options pointed to it.
                 kept.clear()

@@ -12,6 +12,7 @@ import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -281,6 +282,17 @@ def test_ctrl_c_while_reading_frees_the_model(text: TextManager) -> None:
         ({"grammar": "root ::= a", "json_schema": "{}"}, "grammar"),
         ({"json_schema": {"type": object()}}, "json_schema"),
         ({"top_q": 3}, "top_q"),
+        ({"top_logprobs": 21}, "top_logprobs"),
+        ({"logit_bias": {-1: 1.0}}, "logit_bias"),
+        ({"logit_bias": {1 << 30: 1.0}}, "token id"),
+        ({"logit_bias": {1: float("nan")}}, "logit_bias"),
+        ({"logit_bias": [1, 2]}, "logit_bias"),
+        ({"stop_token_ids": ["the"]}, "stop token"),
+        ({"frequency_penalty": float("inf")}, "frequency_penalty"),
+        ({"xtc_probability": 1.5}, "xtc_probability"),
+        ({"dry_multiplier": 1.0, "dry_base": 0.5}, "dry_base"),
+        ({"dry_multiplier": 1.0, "dry_sequence_breakers": [""]}, "DRY sequence breaker"),
+        ({"sequence_key": "a\0b"}, "sequence_key"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(
@@ -442,3 +454,50 @@ def test_data_that_cannot_be_mapped_end_no_process(model: Path, tmp_path: Path) 
         TextManager.open(aligned(model, tmp_path / "a.gguf", 16))
     with TextManager.open(aligned(model, tmp_path / "b.gguf", 64)) as text:
         assert "".join(text.generate("the", max_tokens=2, **GREEDY))
+
+
+def test_deltas_have_the_log_probabilities_of_the_model(text: TextManager) -> None:
+    prompt = [7, 8, 9]
+    stream = text.generate(prompt, **GREEDY, max_tokens=6, top_logprobs=3, repeat_penalty=2.0)
+    deltas = list(stream.deltas())
+    assert {delta.kind for delta in deltas} == {"text"}
+    assert "".join(delta.text for delta in deltas) == stream.text()
+    logprobs = [one for delta in deltas for one in delta.logprobs]
+    assert len(logprobs) == stream.result.completion_tokens == 6
+    sampled = [one.token_id for one in logprobs]
+    scored = text.score([*prompt, *sampled])[len(prompt) - 1 :]
+    assert np.allclose(scored, [one.logprob for one in logprobs], atol=1e-3)
+    rows = text.logits([*prompt, *sampled])[len(prompt) - 1 : -1]
+    for row, one in zip(rows, logprobs, strict=True):
+        assert [top.token_id for top in one.top_logprobs] == [int(i) for i in np.argsort(-row)[:3]]
+    assert stream.result.backend == "cpu"
+    without = text.generate(prompt, **GREEDY, max_tokens=6)
+    assert all(delta.logprobs == () for delta in without.deltas())
+
+
+def test_a_bias_forbids_and_forces_tokens(text: TextManager) -> None:
+    def tokens(**changes: Any) -> list[int]:
+        stream = text.generate("the", **GREEDY, max_tokens=4, logprobs=True, **changes)
+        return [one.token_id for delta in stream.deltas() for one in delta.logprobs]
+
+    favourite = tokens()[0]
+    assert favourite not in tokens(logit_bias={favourite: -float("inf")})
+    assert tokens(logit_bias={42: 1000.0}) == [42] * 4
+    assert tokens(logit_bias={42: 1000.0}, presence_penalty=2000.0)[1] != 42
+    assert tokens(logit_bias={42: 1000.0}, stop_token_ids=[42]) == []
+
+
+def test_a_stop_string_says_which_one_it_was(text: TextManager) -> None:
+    whole = text.generate("the", **GREEDY, max_tokens=20).text()
+    stream = text.generate("the", **GREEDY, max_tokens=20, stop=["\N{SNOWMAN}", whole[4:7]])
+    stream.text()
+    assert (stream.result.finish_reason, stream.result.stop_index) == ("stop", 1)
+
+
+def test_a_special_token_stops_as_a_string(text: TextManager) -> None:
+    special = text.tokenize("<|user|>", add_special=False, parse_special=True)
+    assert len(special) == 1
+    forced = text.generate(
+        "the", temperature=0.0, max_tokens=5, logit_bias={special[0]: 1000.0}, stop=["<|user|>"]
+    )
+    assert (forced.text(), forced.result.finish_reason) == ("", "stop")

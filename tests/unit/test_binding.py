@@ -19,6 +19,9 @@ STRUCTS = {
     "se_text_open_options": binding.OpenOptions,
     "se_text_generate_options": binding.GenerateOptions,
     "se_text_result": binding.Result,
+    "se_logit_bias": binding.LogitBias,
+    "se_token_logprob": binding.TokenLogprob,
+    "se_text_delta": binding.Delta,
     "se_kernel_tensor": binding.KernelTensor,
     "se_audio_open_options": binding.AudioOpenOptions,
     "se_audio_word": binding.AudioWord,
@@ -89,7 +92,8 @@ def test_every_function_of_the_header_is_bound(header: str) -> None:
 
 
 def test_status_codes_are_those_of_the_header(header: str) -> None:
-    declared = dict(re.findall(r"\bSE_(\w+) = (\d+)", header.split("} se_status;")[0]))
+    listed = header.split("typedef int32_t se_status;")[1].split("};")[0]
+    declared = dict(re.findall(r"\bSE_(\w+) = (\d+)", listed))
     assert {name: int(code) for name, code in declared.items()} == {
         status.name: status.value for status in Status
     }
@@ -101,3 +105,20 @@ def test_finish_reasons_are_in_the_headers_order(header: str) -> None:
     declared = re.findall(r"\bSE_FINISH_(\w+) = (\d)", header)
     ordered = [name.lower() for name, _ in sorted(declared, key=lambda pair: int(pair[1]))]
     assert list(generation._FINISH_REASONS) == ordered
+
+
+def test_kinds_of_deltas_are_in_the_headers_order(header: str) -> None:
+    from sphere_edge.runtime import text_delta
+
+    declared = re.findall(r"\bSE_DELTA_(\w+) = (\d)", header)
+    ordered = [name.lower() for name, _ in sorted(declared, key=lambda pair: int(pair[1]))]
+    assert list(text_delta.DELTA_KINDS) == ordered
+
+
+@pytest.mark.parametrize("kind", STRUCTS.values(), ids=STRUCTS)
+def test_no_struct_has_padding_that_a_later_field_could_take(kind: type[ctypes.Structure]) -> None:
+    end = 0
+    for field in fields(kind):
+        assert getattr(kind, field).offset == end, f"padding before {field}"
+        end += getattr(kind, field).size
+    assert ctypes.sizeof(kind) == end

@@ -28,15 +28,37 @@ std::span<const T> span_argument(const T *items, size_t count, const char *name)
   return {items, count};
 }
 
-// Copies the fields that the caller's struct has: it may be older and shorter than ours, or newer and longer.
+// A struct of the caller's may be older and shorter than ours, or newer and longer.
+inline size_t checked_size(size_t size, const char *what) {
+  require(size >= sizeof(size_t) && size <= 4096,
+          "the size of the " + std::string(what) + " is out of range: " + ticked(std::to_string(size)),
+          "set it to sizeof(the struct)");
+  return size;
+}
+
+// Copies the fields that the caller's struct has.
 template <typename Options>
 void copy_options(const Options *given, Options &options) {
   if (given == nullptr) return;
-  require(given->size >= sizeof(size_t) && given->size <= 4096,
-          "the size of the options is out of range: " + ticked(std::to_string(given->size)),
-          "set size to sizeof(the struct)");
+  checked_size(given->size, "options");
   std::memcpy(static_cast<void *>(&options), given, std::min(given->size, sizeof(Options)));
   options.size = sizeof(Options);
+}
+
+// Copies what the caller's struct of `size` bytes has room for, and sets its size.
+template <typename Struct>
+void copy_out(Struct ours, Struct *out, size_t size) {
+  ours.size = size;
+  std::memcpy(static_cast<void *>(out), &ours, std::min(size, sizeof(ours)));
+}
+
+// The functions that fill in default options: `make()` inside guard.
+template <typename Options, typename Make>
+se_status guard_defaults(Options *out_options, size_t size, Make &&make) noexcept {
+  return guard([&] {
+    target(out_options, "out_options");
+    copy_out(make(), out_options, checked_size(size, "options"));
+  });
 }
 
 inline char *copy_string(const std::string &text) {
@@ -61,15 +83,11 @@ template <typename Result, typename CResult, typename Call>
 se_status guard_with_result(CResult *out, Call &&call) noexcept {
   Result result;
   const se_status status = guard([&] {
-    require(out == nullptr || (out->size >= sizeof(size_t) && out->size <= 4096),
-            "the size of the result is out of range", "set size to sizeof(the struct)");
+    if (out != nullptr) checked_size(out->size, "result");
     call(result);
   });
   if (out != nullptr && (status == SE_OK || status == SE_CANCELLED || status == SE_TIMEOUT)) {
-    CResult copy = exported(result);
-    const size_t size = out->size;
-    copy.size = size;
-    std::memcpy(static_cast<void *>(out), &copy, std::min(size, sizeof(copy)));
+    copy_out(exported(result), out, out->size);
   }
   return status;
 }

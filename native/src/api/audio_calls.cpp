@@ -69,11 +69,12 @@ template <typename PassOn>
 bool with_exported(const Segment &segment, PassOn &&pass_on) {
   std::vector<se_audio_word> words;
   for (const Word &word : segment.words) {
-    words.push_back({word.start_ms, word.end_ms, word.text.c_str(), word.probability});
+    words.push_back({word.start_ms, word.end_ms, word.text.c_str(), word.probability, {}});
   }
   std::vector<se_audio_token> tokens;
   for (const Token &token : segment.tokens) tokens.push_back({token.id, token.probability, token.text.c_str()});
-  const se_audio_segment out = {segment.start_ms,
+  const se_audio_segment out = {sizeof(se_audio_segment),
+                                segment.start_ms,
                                 segment.end_ms,
                                 segment.text.c_str(),
                                 segment.language.c_str(),
@@ -86,7 +87,7 @@ bool with_exported(const Segment &segment, PassOn &&pass_on) {
   return pass_on(out);
 }
 
-se_audio_stream_options stream_defaults() { return {sizeof(se_audio_stream_options), 1000, 800, 15000, nullptr}; }
+se_audio_stream_options stream_defaults() { return {sizeof(se_audio_stream_options), nullptr, 1000, 800, 15000, {}}; }
 
 // How a stream transcribes: one call on the handle for each step, with its own timeout.
 AudioStream::Transcribe transcribe_on(se_audio &audio, uint32_t timeout_ms) {
@@ -121,8 +122,8 @@ void se_audio_close(se_audio *audio) { se::close_handle(audio); }
 
 se_status se_audio_info(se_audio *audio, char **out_json) { return se::handle_info(audio, out_json); }
 
-se_status se_audio_default_options(se_audio_transcribe_options *out_options) {
-  return guard([&] { se::target(out_options, "out_options") = se::transcribe_defaults(); });
+se_status se_audio_default_options(se_audio_transcribe_options *out_options, size_t size) {
+  return se::guard_defaults(out_options, size, se::transcribe_defaults);
 }
 
 se_status se_audio_transcribe(se_audio *audio, const float *samples, size_t sample_count,
@@ -150,8 +151,8 @@ se_status se_audio_transcribe(se_audio *audio, const float *samples, size_t samp
 
 void se_audio_cancel(se_audio *audio) { se::cancel_handle(audio); }
 
-se_status se_audio_stream_default_options(se_audio_stream_options *out_options) {
-  return guard([&] { se::target(out_options, "out_options") = se::stream_defaults(); });
+se_status se_audio_stream_default_options(se_audio_stream_options *out_options, size_t size) {
+  return se::guard_defaults(out_options, size, se::stream_defaults);
 }
 
 se_status se_audio_stream_open(se_audio *audio, const se_audio_stream_options *options, se_audio_stream_fn on_segment,

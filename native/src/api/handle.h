@@ -21,14 +21,15 @@ class Handle {
   // For what does not change while the model is open.
   const Manager &manager() const { return *manager_; }
 
-  // One call on the manager: `body(manager, interrupt)`.
+  // One call on the manager: `body(manager, interrupt)`. `call_id` is for cancel_call; 0: none.
   template <typename Body>
-  auto call(uint32_t timeout_ms, Body &&body) {
-    const CallGuard::Call call(guard_, timeout_ms);
+  auto call(uint32_t timeout_ms, Body &&body, uint64_t call_id = 0) {
+    const CallGuard::Call call(guard_, timeout_ms, call_id);
     return body(*manager_, call.interrupt());
   }
 
   void cancel() { guard_.cancel(); }
+  void cancel_call(uint64_t call_id) { guard_.cancel_call(call_id); }
   void wait() { guard_.wait(); }
   static std::string name() { return std::string("the ") + Manager::kTask + " handle"; }
 

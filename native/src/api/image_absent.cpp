@@ -21,7 +21,7 @@ extern "C" {
 se_status se_image_open(const char *, const se_image_open_options *, se_image **) { return no_images(); }
 void se_image_close(se_image *) {}
 se_status se_image_info(se_image *, char **) { return no_images(); }
-se_status se_image_default_options(se_image *, se_image_generate_options *) { return no_images(); }
+se_status se_image_default_options(se_image *, se_image_generate_options *, size_t) { return no_images(); }
 se_status se_image_generate(se_image *, const char *, const se_image_generate_options *, se_image_bitmap_fn, void *,
                             se_image_result *) {
   return no_images();

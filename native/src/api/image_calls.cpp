@@ -18,8 +18,9 @@ bool images_are_built_in() { return true; }
 
 // Found by guard_with_result through its argument, which an unnamed namespace would hide.
 se_image_result exported(const ImageResult &result) {
-  return {sizeof(se_image_result),  result.seed, result.images, result.steps, result.total_seconds, result.step_seconds,
-          result.first_step_seconds};
+  return {
+      sizeof(se_image_result),  result.seed, result.images, result.steps, {}, result.total_seconds, result.step_seconds,
+      result.first_step_seconds};
 }
 
 namespace {
@@ -69,7 +70,7 @@ ImageRequest request_of(const ImageManager &manager, const char *prompt, const s
 }
 
 se_image_bitmap bitmap_of(const Image &image, uint32_t seed) {
-  return {image.width, image.height, image.channels, seed, image.pixels.data()};
+  return {sizeof(se_image_bitmap), image.width, image.height, image.channels, seed, image.pixels.data()};
 }
 
 std::string describe(const DiffusionFacts &facts) {
@@ -108,8 +109,8 @@ void se_image_close(se_image *image) { se::close_handle(image); }
 
 se_status se_image_info(se_image *image, char **out_json) { return se::handle_info(image, out_json); }
 
-se_status se_image_default_options(se_image *image, se_image_generate_options *out_options) {
-  return guard([&] { se::target(out_options, "out_options") = se::defaults_of(checked(image).manager()); });
+se_status se_image_default_options(se_image *image, se_image_generate_options *out_options, size_t size) {
+  return se::guard_defaults(out_options, size, [&] { return se::defaults_of(checked(image).manager()); });
 }
 
 se_status se_image_generate(se_image *image, const char *prompt, const se_image_generate_options *options,
@@ -128,7 +129,11 @@ se_status se_image_generate(se_image *image, const char *prompt, const se_image_
     callbacks.on_progress = [&](const se::ImageProgress &progress, uint32_t seed) {
       const se_image_bitmap preview =
           progress.preview == nullptr ? se_image_bitmap{} : se::bitmap_of(*progress.preview, seed);
-      const se_image_progress exported = {progress.image, progress.images, progress.step, progress.steps,
+      const se_image_progress exported = {sizeof(se_image_progress),
+                                          progress.image,
+                                          progress.images,
+                                          progress.step,
+                                          progress.steps,
                                           progress.preview == nullptr ? nullptr : &preview};
       return all.on_progress == nullptr || all.on_progress(&exported, user_data);
     };

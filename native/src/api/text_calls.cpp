@@ -1,5 +1,4 @@
 // The C functions of TextManager: check the arguments, call the manager inside guard, copy results out.
-#include <cmath>
 #include <cstring>
 #include <random>
 
@@ -7,6 +6,7 @@
 #include "api/handle.h"
 #include "base/utf8.h"
 #include "sphere_edge.h"
+#include "text/logprobs.h"
 #include "text/text_manager.h"
 
 struct se_text : se::Handle<se::TextManager> {
@@ -17,11 +17,19 @@ namespace se {
 
 // Found by guard_with_result through its argument, which an unnamed namespace would hide.
 se_text_result exported(const TextResult &result) {
-  return {sizeof(se_text_result),   static_cast<se_finish_reason>(result.finish_reason),
-          result.prompt_tokens,     result.cached_tokens,
-          result.completion_tokens, result.seed,
-          result.prefill_seconds,   result.first_token_seconds,
-          result.decode_seconds};
+  se_text_result out{};
+  out.finish_reason = static_cast<se_finish_reason>(result.finish_reason);
+  out.stop_index = result.stop_index;
+  out.prompt_tokens = result.prompt_tokens;
+  out.cached_tokens = result.cached_tokens;
+  out.completion_tokens = result.completion_tokens;
+  out.reasoning_tokens = result.reasoning_tokens;
+  out.seed = result.seed;
+  out.prefill_seconds = result.prefill_seconds;
+  out.first_token_seconds = result.first_token_seconds;
+  out.decode_seconds = result.decode_seconds;
+  std::strncpy(out.backend, result.backend.c_str(), sizeof(out.backend) - 1);
+  return out;
 }
 
 namespace {
@@ -31,6 +39,14 @@ using TokenIds = std::span<const int32_t>;
 static_assert(static_cast<int>(FinishReason::stop) == SE_FINISH_STOP);
 static_assert(static_cast<int>(FinishReason::length) == SE_FINISH_LENGTH);
 static_assert(static_cast<int>(FinishReason::cancelled) == SE_FINISH_CANCELLED);
+static_assert(static_cast<int>(FinishReason::tool_calls) == SE_FINISH_TOOL_CALLS);
+static_assert(static_cast<int>(DeltaKind::text) == SE_DELTA_TEXT);
+static_assert(static_cast<int>(DeltaKind::reasoning) == SE_DELTA_REASONING);
+static_assert(static_cast<int>(DeltaKind::tool_call_begin) == SE_DELTA_TOOL_CALL_BEGIN);
+static_assert(static_cast<int>(DeltaKind::tool_call_arguments) == SE_DELTA_TOOL_CALL_ARGUMENTS);
+static_assert(static_cast<int>(DeltaKind::tool_call_end) == SE_DELTA_TOOL_CALL_END);
+
+constexpr size_t kMostTopLogprobs = 20;
 
 TokenIds tokens_argument(const int32_t *token_ids, size_t count) {
   return span_argument(token_ids, count, "token_ids");
@@ -43,16 +59,37 @@ void check_room(size_t floats, size_t rows, size_t vocabulary) {
 
 se_text_generate_options defaults_of(const TextManager &manager) {
   const SamplingDefaults &sampling = manager.sampling_defaults();
+  const SamplingOptions others;
   se_text_generate_options options{};
   options.size = sizeof(options);
+  options.seed = SE_SEED_RANDOM;
   options.temperature = sampling.temperature;
   options.top_k = sampling.top_k;
   options.top_p = sampling.top_p;
   options.min_p = sampling.min_p;
   options.repeat_penalty = sampling.repeat_penalty;
-  options.repeat_last_n = 64;
-  options.seed = SE_SEED_RANDOM;
+  options.repeat_last_n = others.repeat_last_n;
+  options.xtc_threshold = others.xtc_threshold;
+  options.dry_base = others.dry.base;
+  options.dry_allowed_length = others.dry.allowed_length;
   return options;
+}
+
+struct Strings {
+  const char *const *items;
+  size_t count;
+  const char *name;
+};
+
+// None of them empty.
+std::vector<std::string> strings_argument(const Strings &given) {
+  std::vector<std::string> strings;
+  for (const char *item : span_argument(given.items, given.count, given.name)) {
+    const std::string &string = strings.emplace_back(string_argument(item, given.name));
+    require(!string.empty(), std::string(given.name) + " is empty");
+    require(to_utf8(string) == string, std::string(given.name) + " is not valid UTF-8");
+  }
+  return strings;
 }
 
 std::string grammar_argument(const se_text_generate_options &options) {
@@ -61,27 +98,87 @@ std::string grammar_argument(const se_text_generate_options &options) {
   return options.json_schema != nullptr ? grammar_of_schema(options.json_schema) : text_or_empty(options.grammar);
 }
 
+SamplingOptions sampling_of(const se_text_generate_options &options) {
+  SamplingOptions sampling;
+  sampling.seed = options.seed;
+  // A seed that can be reported and used again.
+  while (sampling.seed == SE_SEED_RANDOM) sampling.seed = std::random_device{}();
+  sampling.temperature = options.temperature;
+  sampling.top_k = options.top_k;
+  sampling.top_p = options.top_p;
+  sampling.min_p = options.min_p;
+  sampling.xtc_probability = options.xtc_probability;
+  sampling.xtc_threshold = options.xtc_threshold;
+  sampling.repeat_penalty = options.repeat_penalty;
+  sampling.presence_penalty = options.presence_penalty;
+  sampling.frequency_penalty = options.frequency_penalty;
+  sampling.repeat_last_n = options.repeat_last_n;
+  sampling.dry.multiplier = options.dry_multiplier;
+  sampling.dry.base = options.dry_base;
+  sampling.dry.allowed_length = options.dry_allowed_length;
+  sampling.dry.last_n = options.dry_last_n;
+  if (options.dry_sequence_breakers != nullptr) {
+    sampling.dry.sequence_breakers =
+        strings_argument({options.dry_sequence_breakers, options.dry_sequence_breaker_count, "a DRY sequence breaker"});
+  }
+  for (const se_logit_bias &one : span_argument(options.logit_bias, options.logit_bias_count, "logit_bias")) {
+    sampling.logit_bias.push_back({one.token_id, one.bias});
+  }
+  sampling.grammar = grammar_argument(options);
+  return sampling;
+}
+
 TextRequest request_of(const se_text_generate_options &options) {
+  require(options.top_logprobs <= kMostTopLogprobs,
+          "top_logprobs is above 20: " + ticked(std::to_string(options.top_logprobs)));
   TextRequest request;
   request.max_tokens = options.max_tokens;
-  request.sampling = {options.temperature,    options.top_k,         options.top_p, options.min_p,
-                      options.repeat_penalty, options.repeat_last_n, options.seed,  grammar_argument(options)};
-  // A seed that can be reported and used again.
-  while (request.sampling.seed == SE_SEED_RANDOM) request.sampling.seed = std::random_device{}();
-  for (const char *stop : span_argument(options.stop, options.stop_count, "stop")) {
-    request.stops.emplace_back(string_argument(stop, "a stop string"));
-    require(!request.stops.back().empty(), "a stop string is empty");
-    require(to_utf8(request.stops.back()) == request.stops.back(), "a stop string is not valid UTF-8");
-  }
+  request.sampling = sampling_of(options);
+  request.stops = strings_argument({options.stop, options.stop_count, "a stop string"});
+  const TokenIds stop_tokens = span_argument(options.stop_token_ids, options.stop_token_count, "stop_token_ids");
+  request.stop_tokens.assign(stop_tokens.begin(), stop_tokens.end());
   request.ignore_end_of_text = options.ignore_end_of_text;
+  if (options.logprobs) request.top_logprobs = options.top_logprobs;
+  request.sequence_key = text_or_empty(options.sequence_key);
   return request;
+}
+
+se_token_logprob exported(const TokenLogprob &one) {
+  return {one.id, one.logprob, one.bytes.data(), one.bytes.size(), nullptr, 0};
+}
+
+// Calls `pass_on` with the C struct of a delta, which lives as long as that.
+template <typename PassOn>
+bool with_exported(const TextDelta &delta, PassOn &&pass_on) {
+  std::vector<std::vector<se_token_logprob>> tops;
+  std::vector<se_token_logprob> logprobs;
+  for (const TokenLogprob &one : delta.logprobs) {
+    std::vector<se_token_logprob> &top = tops.emplace_back();
+    for (const TokenLogprob &likely : one.top) top.push_back(exported(likely));
+    se_token_logprob &chosen = logprobs.emplace_back(exported(one));
+    chosen.top = top.empty() ? nullptr : top.data();
+    chosen.top_count = top.size();
+  }
+  const bool begins = delta.kind == DeltaKind::tool_call_begin;
+  const std::string id(delta.tool_call_id), name(delta.tool_name);
+  se_text_delta out{};
+  out.size = sizeof(out);
+  out.kind = static_cast<se_delta_kind>(delta.kind);
+  out.tool_index = delta.tool_index;
+  out.text = delta.text.empty() ? "" : delta.text.data();
+  out.text_bytes = delta.text.size();
+  out.tool_call_id = begins ? id.c_str() : nullptr;
+  out.tool_name = begins ? name.c_str() : nullptr;
+  out.logprobs = logprobs.empty() ? nullptr : logprobs.data();
+  out.logprob_count = logprobs.size();
+  return pass_on(out);
 }
 
 // What the three functions that generate have in common.
 struct Generation {
   se_text *text;
   const se_text_generate_options *options;
-  se_text_piece_fn on_piece;
+  se_text_delta_fn on_delta;
   void *user_data;
   se_text_result *out_result;
 
@@ -94,23 +191,17 @@ struct Generation {
       copy_options(options, all);
       TextRequest request = request_of(all);
       request.prompt = prompt();
-      const OutputStream::Receiver receiver = [&](std::string_view piece) {
-        return on_piece == nullptr || on_piece(piece.data(), piece.size(), user_data);
+      const auto pass_on = [&](const se_text_delta &delta) { return on_delta(&delta, user_data); };
+      const DeltaReceiver receiver = [&](const TextDelta &delta) {
+        return on_delta == nullptr || with_exported(delta, pass_on);
       };
-      handle.call(all.timeout_ms, [&](TextManager &manager, const Interrupt &interrupt) {
+      const auto run_it = [&](TextManager &manager, const Interrupt &interrupt) {
         manager.generate(request, receiver, interrupt, result);
-      });
+      };
+      handle.call(all.timeout_ms, run_it, all.call_id);
     });
   }
 };
-
-double log_probability(std::span<const float> logits, int32_t token) {
-  double greatest = -INFINITY;
-  for (const float logit : logits) greatest = std::max(greatest, static_cast<double>(logit));
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - greatest);
-  return static_cast<double>(logits[static_cast<size_t>(token)]) - greatest - std::log(sum);
-}
 
 TraceCallback trace_callback(se_trace_fn on_kernel, void *user_data) {
   if (on_kernel == nullptr) return nullptr;
@@ -135,6 +226,7 @@ se_status se_text_open(const char *path, const se_text_open_options *options, se
   return se::open_handle(out_text, [&] {
     se_text_open_options all{};
     se::copy_options(options, all);
+    se::require(all.sequences <= 1, "more than one sequence is not supported: " + se::ticked(all.sequences));
     return TextManager::open(se::string_argument(path, "path"),
                              {all.context_tokens, all.threads, se::text_or_empty(all.backend),
                               se::text_or_empty(all.cache_folder), all.measure_kernels});
@@ -149,26 +241,26 @@ void se_text_close(se_text *text) { se::close_handle(text); }
 
 se_status se_text_info(se_text *text, char **out_json) { return se::handle_info(text, out_json); }
 
-se_status se_text_default_options(se_text *text, se_text_generate_options *out_options) {
-  return guard([&] { se::target(out_options, "out_options") = se::defaults_of(checked(text).manager()); });
+se_status se_text_default_options(se_text *text, se_text_generate_options *out_options, size_t size) {
+  return se::guard_defaults(out_options, size, [&] { return se::defaults_of(checked(text).manager()); });
 }
 
 se_status se_text_generate(se_text *text, const char *prompt, const se_text_generate_options *options,
-                           se_text_piece_fn on_piece, void *user_data, se_text_result *out_result) {
-  se::Generation generation{text, options, on_piece, user_data, out_result};
+                           se_text_delta_fn on_delta, void *user_data, se_text_result *out_result) {
+  se::Generation generation{text, options, on_delta, user_data, out_result};
   return generation.run([&] { return std::string(se::string_argument(prompt, "prompt")); });
 }
 
 se_status se_text_generate_tokens(se_text *text, const int32_t *token_ids, size_t token_count,
-                                  const se_text_generate_options *options, se_text_piece_fn on_piece, void *user_data,
+                                  const se_text_generate_options *options, se_text_delta_fn on_delta, void *user_data,
                                   se_text_result *out_result) {
-  se::Generation generation{text, options, on_piece, user_data, out_result};
+  se::Generation generation{text, options, on_delta, user_data, out_result};
   return generation.run([&] { return se::tokens_argument(token_ids, token_count); });
 }
 
 se_status se_text_chat(se_text *text, const char *messages_json, const se_text_generate_options *options,
-                       se_text_piece_fn on_piece, void *user_data, se_text_result *out_result) {
-  se::Generation generation{text, options, on_piece, user_data, out_result};
+                       se_text_delta_fn on_delta, void *user_data, se_text_result *out_result) {
+  se::Generation generation{text, options, on_delta, user_data, out_result};
   return generation.run([&] { return se::ChatMessages{se::string_argument(messages_json, "messages_json")}; });
 }
 
@@ -257,6 +349,10 @@ se_status se_text_detokenize(se_text *text, const int32_t *token_ids, size_t tok
 }
 
 void se_text_cancel(se_text *text) { se::cancel_handle(text); }
+
+void se_text_cancel_call(se_text *text, uint64_t call_id) {
+  if (text != nullptr) text->cancel_call(call_id);
+}
 
 se_status se_text_reset(se_text *text) {
   return guard([&] { checked(text).call(0, [](TextManager &manager, const Interrupt &) { manager.reset(); }); });

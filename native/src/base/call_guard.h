@@ -14,12 +14,12 @@ class CallGuard {
   // One call on the handle: excludes other threads, refuses calls from its own callback, arms the interrupt.
   class Call {
    public:
-    Call(CallGuard &guard, uint32_t timeout_ms) : guard_(guard) {
+    Call(CallGuard &guard, uint32_t timeout_ms, uint64_t call_id) : guard_(guard) {
       require(guard_.caller_ != std::this_thread::get_id(), "the model is in use by this very thread",
               "do not call the model from its own callback");
       lock_ = std::unique_lock(guard_.mutex_);
       guard_.caller_ = std::this_thread::get_id();
-      guard_.interrupt_.arm(timeout_ms);
+      guard_.interrupt_.arm(timeout_ms, call_id);
     }
     ~Call() {
       guard_.interrupt_.disarm();
@@ -35,8 +35,9 @@ class CallGuard {
     std::unique_lock<std::mutex> lock_;
   };
 
-  // The one function that any thread may call at any time.
+  // The two functions that any thread may call at any time.
   void cancel() { interrupt_.cancel(); }
+  void cancel_call(uint64_t call_id) { interrupt_.cancel_call(call_id); }
   // Waits until no call is running.
   void wait() { const std::lock_guard lock(mutex_); }
 

@@ -14,10 +14,11 @@ class Interrupt {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // A call begins. `timeout_ms` 0: no limit.
-  void arm(uint32_t timeout_ms) {
+  // A call begins. `timeout_ms` 0: no limit; `call_id` 0: none.
+  void arm(uint32_t timeout_ms, uint64_t call_id) {
     const std::lock_guard lock(mutex_);
     timeout_ms_ = timeout_ms;
+    call_id_ = call_id;
     deadline_ = Clock::now() + std::chrono::milliseconds(timeout_ms);
     cancelled_ = false;
     running_ = true;
@@ -33,6 +34,12 @@ class Interrupt {
   void cancel() {
     const std::lock_guard lock(mutex_);
     if (running_) cancelled_ = true;
+  }
+
+  // Only if this call is running.
+  void cancel_call(uint64_t call_id) {
+    const std::lock_guard lock(mutex_);
+    if (running_ && call_id != 0 && call_id == call_id_) cancelled_ = true;
   }
 
   // Called by engines from any thread of theirs, often: must be cheap.
@@ -53,6 +60,7 @@ class Interrupt {
   std::atomic<bool> cancelled_ = false;
   bool running_ = false;
   uint32_t timeout_ms_ = 0;
+  uint64_t call_id_ = 0;
   Clock::time_point deadline_;
 };
 

@@ -13,14 +13,17 @@ OutputStream::OutputStream(std::vector<std::string> stops, Receiver receiver)
     : stops_(std::move(stops)), receiver_(std::move(receiver)) {}
 
 bool OutputStream::add(std::string_view bytes) {
-  if (is_stopped_) return false;
+  if (stop_index_ >= 0) return false;
   bytes_ += bytes;
   text_ += take_characters(bytes_, false);
   size_t stop_at = std::string::npos;
-  for (const std::string &stop : stops_) stop_at = std::min(stop_at, text_.find(stop));
+  for (size_t i = 0; i < stops_.size(); ++i) {
+    const size_t found = text_.find(stops_[i]);
+    if (found < stop_at) stop_index_ = static_cast<int32_t>(i);
+    stop_at = std::min(stop_at, found);
+  }
   if (stop_at != std::string::npos) {
     pass_on(stop_at);
-    is_stopped_ = true;
     text_.clear();
     bytes_.clear();
     return false;
@@ -30,7 +33,7 @@ bool OutputStream::add(std::string_view bytes) {
 }
 
 void OutputStream::finish() {
-  if (is_stopped_) return;
+  if (stop_index_ >= 0) return;
   text_ += take_characters(bytes_, true);
   pass_on(text_.size());
 }

@@ -1,6 +1,7 @@
 // The text on its way to the caller: token bytes become whole characters, and it ends before the first stop string.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@ class OutputStream {
   bool add(std::string_view bytes);
   // Passes on what was held back because it could have become a stop string or a character.
   void finish();
+  // Which stop string was found; -1: none.
+  int32_t stop_index() const { return stop_index_; }
   // Throws CANCELLED if the receiver returned false.
   void check() const;
 
@@ -30,7 +33,7 @@ class OutputStream {
   Receiver receiver_;
   std::string bytes_;  // not yet whole characters
   std::string text_;   // characters not yet passed on
-  bool is_stopped_ = false;
+  int32_t stop_index_ = -1;
   bool is_cancelled_ = false;
 };
 

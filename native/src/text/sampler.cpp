@@ -1,11 +1,11 @@
-// Sampling with llama.cpp's llama_sampler_*; greedy choice and penalty are done here in one pass.
+// Sampling with llama.cpp's llama_sampler_*; greedy choice, bias and penalties are done here in one pass.
 #include "text/sampler.h"
 
 #include <json-schema-to-grammar.h>
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <map>
 
 #include "base/json.h"
 #include "base/status.h"
@@ -48,7 +48,18 @@ void SamplingOptions::check() const {
   require_range(top_p > 0 && top_p <= 1, "top_p", top_p);
   require_range(min_p >= 0 && min_p <= 1, "min_p", min_p);
   require_range(std::isfinite(repeat_penalty) && repeat_penalty > 0, "repeat_penalty", repeat_penalty);
+  require_range(std::isfinite(presence_penalty), "presence_penalty", presence_penalty);
+  require_range(std::isfinite(frequency_penalty), "frequency_penalty", frequency_penalty);
   require(repeat_last_n >= 0, "repeat_last_n is negative: " + ticked(std::to_string(repeat_last_n)));
+  require_range(xtc_probability >= 0 && xtc_probability <= 1, "xtc_probability", xtc_probability);
+  require_range(xtc_threshold >= 0 && xtc_threshold <= 1, "xtc_threshold", xtc_threshold);
+  require_range(std::isfinite(dry.multiplier) && dry.multiplier >= 0, "dry_multiplier", dry.multiplier);
+  require_range(std::isfinite(dry.base) && dry.base >= 1, "dry_base", dry.base);
+  require(dry.allowed_length >= 1, "dry_allowed_length is below 1: " + ticked(std::to_string(dry.allowed_length)));
+  require(dry.last_n >= 0, "dry_last_n is negative: " + ticked(std::to_string(dry.last_n)));
+  for (const LogitBias &one : logit_bias) {
+    require_range(!std::isnan(one.bias) && one.bias < INFINITY, "the bias of a token", one.bias);
+  }
 }
 
 std::string grammar_of_schema(const std::string &json_schema) {
@@ -60,21 +71,11 @@ std::string grammar_of_schema(const std::string &json_schema) {
   }
 }
 
-Sampler::Sampler(const SamplingOptions &options, const Tokenizer &tokenizer)
-    : options_(options),
-      chain_(llama_sampler_chain_init({.no_perf = true}), llama_sampler_free),
-      grammar_(nullptr, llama_sampler_free) {
+Sampler::Sampler(const SamplingOptions &options, const Tokenizer &tokenizer, uint32_t context_tokens)
+    : options_(options), chain_(nullptr, llama_sampler_free), grammar_(nullptr, llama_sampler_free) {
   options_.check();
-  const auto add = [&](llama_sampler *sampler) { llama_sampler_chain_add(chain_.get(), sampler); };
-  if (options_.temperature > 0) {
-    if (options_.top_k > 0) add(llama_sampler_init_top_k(options_.top_k));
-    if (options_.top_p < 1) add(llama_sampler_init_top_p(options_.top_p, 1));
-    if (options_.min_p > 0) add(llama_sampler_init_min_p(options_.min_p, 1));
-    add(llama_sampler_init_temp(options_.temperature));
-    add(llama_sampler_init_dist(options_.seed));
-  } else {
-    add(llama_sampler_init_greedy());
-  }
+  for (const LogitBias &one : options_.logit_bias) tokenizer.check({&one.token, 1});
+  chain_ = make_chain(tokenizer.vocabulary(), context_tokens);
   if (!options_.grammar.empty()) {
     check_grammar(options_.grammar, tokenizer.vocabulary());
     grammar_.reset(llama_sampler_init_grammar(tokenizer.vocabulary(), options_.grammar.c_str(), "root"));
@@ -83,17 +84,40 @@ Sampler::Sampler(const SamplingOptions &options, const Tokenizer &tokenizer)
   }
 }
 
+Sampler::Chain Sampler::make_chain(const llama_vocab *vocabulary, uint32_t context_tokens) const {
+  Chain chain(llama_sampler_chain_init({.no_perf = true}), llama_sampler_free);
+  const auto add = [&](llama_sampler *sampler) { llama_sampler_chain_add(chain.get(), sampler); };
+  if (const DryOptions &dry = options_.dry; dry.multiplier > 0) {
+    std::vector<const char *> breakers;
+    for (const std::string &breaker : dry.sequence_breakers) breakers.push_back(breaker.c_str());
+    const int32_t last_n = dry.last_n == 0 ? static_cast<int32_t>(context_tokens) : dry.last_n;
+    add(llama_sampler_init_dry(vocabulary, dry.multiplier, dry.base, dry.allowed_length, last_n, breakers.data(),
+                               breakers.size()));
+  }
+  const bool is_greedy = options_.temperature == 0;
+  if (!is_greedy && options_.top_k > 0) add(llama_sampler_init_top_k(options_.top_k));
+  if (!is_greedy && options_.top_p < 1) add(llama_sampler_init_top_p(options_.top_p, 1));
+  if (!is_greedy && options_.min_p > 0) add(llama_sampler_init_min_p(options_.min_p, 1));
+  if (options_.xtc_probability > 0) {
+    add(llama_sampler_init_xtc(options_.xtc_probability, options_.xtc_threshold, 1, options_.seed));
+  }
+  if (is_greedy) {
+    add(llama_sampler_init_greedy());
+  } else {
+    add(llama_sampler_init_temp(options_.temperature));
+    add(llama_sampler_init_dist(options_.seed));
+  }
+  return chain;
+}
+
 int32_t Sampler::sample(std::span<const float> logits) {
   if (!std::isfinite(logits[static_cast<size_t>(greatest(logits))])) {
     throw Error(SE_INTERNAL, "the model computed logits that are not finite",
                 "the weights may be damaged: run `sphere-edge verify` on the bundle");
   }
-  if (options_.repeat_penalty != 1.0F && !recent_.empty()) {
-    penalized_.assign(logits.begin(), logits.end());
-    penalize(penalized_);
-    logits = penalized_;
-  }
-  if (!grammar_ && options_.temperature == 0) return greatest(logits);
+  logits = adjusted(logits);
+  const bool is_plain = options_.dry.multiplier == 0 && options_.xtc_probability == 0;
+  if (!grammar_ && options_.temperature == 0 && is_plain) return greatest(logits);
   fill_candidates(logits);
   const int32_t token = choose();
   if (!grammar_ || grammar_allows(token)) return token;
@@ -106,10 +130,11 @@ int32_t Sampler::sample(std::span<const float> logits) {
 }
 
 void Sampler::accept(int32_t token, bool from_prompt) {
-  if (options_.repeat_last_n > 0 && options_.repeat_penalty != 1.0F) {
+  if (options_.repeat_last_n > 0 && options_.penalizes()) {
     recent_.push_back(token);
     if (recent_.size() > static_cast<size_t>(options_.repeat_last_n)) recent_.pop_front();
   }
+  if (options_.dry.multiplier > 0) llama_sampler_accept(chain_.get(), token);
   if (grammar_ && !from_prompt) llama_sampler_accept(grammar_.get(), token);
 }
 
@@ -127,12 +152,21 @@ void Sampler::fill_candidates(std::span<const float> logits) {
   list_ = {candidates_.data(), candidates_.size(), -1, false};
 }
 
-// Keskar et al. 2019 (CTRL), as in llama.cpp: logits above zero are divided, the others multiplied.
-void Sampler::penalize(std::vector<float> &logits) const {
-  for (const int32_t token : std::set<int32_t>(recent_.begin(), recent_.end())) {
-    float &logit = logits[static_cast<size_t>(token)];
+// The repeat penalty is that of Keskar et al. 2019 (CTRL), as in llama.cpp: logits above zero are divided, the others
+// multiplied.
+std::span<const float> Sampler::adjusted(std::span<const float> logits) {
+  if (options_.logit_bias.empty() && recent_.empty()) return logits;
+  adjusted_.assign(logits.begin(), logits.end());
+  for (const LogitBias &one : options_.logit_bias) adjusted_[static_cast<size_t>(one.token)] += one.bias;
+  std::map<int32_t, int> occurrences;
+  for (const int32_t token : recent_) ++occurrences[token];
+  for (const auto &[token, count] : occurrences) {
+    float &logit = adjusted_[static_cast<size_t>(token)];
     logit = logit > 0 ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
+    logit -= options_.presence_penalty + static_cast<float>(count) * options_.frequency_penalty;
   }
+  require(std::isfinite(adjusted_[static_cast<size_t>(greatest(adjusted_))]), "logit_bias leaves no token to choose");
+  return adjusted_;
 }
 
 bool Sampler::grammar_allows(int32_t token) {

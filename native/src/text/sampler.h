@@ -1,4 +1,5 @@
-// Chooses the next token from logits: repeat penalty, grammar, top-k, top-p, min-p, temperature, in llama.cpp's order.
+// Chooses the next token from logits: bias, penalties, DRY, grammar, top-k, top-p, min-p, XTC, temperature, in
+// llama.cpp's order.
 #pragma once
 
 #include <llama.h>
@@ -14,18 +15,39 @@
 
 namespace se {
 
+struct LogitBias {
+  int32_t token;
+  float bias;  // minus infinity: never chosen
+};
+
+// Don't repeat yourself: a penalty that grows with the length of the repetition that a token would continue.
+struct DryOptions {
+  float multiplier = 0;  // 0: off
+  float base = 1.75F;
+  int32_t allowed_length = 2;
+  int32_t last_n = 0;  // 0: all of the context
+  std::vector<std::string> sequence_breakers = {"\n", ":", "\"", "*"};
+};
+
 struct SamplingOptions {
-  float temperature;
-  int32_t top_k;
-  float top_p;
-  float min_p;
-  float repeat_penalty;
-  int32_t repeat_last_n;
-  uint32_t seed;
-  std::string grammar;  // GBNF; empty: none
+  uint32_t seed = 0;
+  float temperature = 0;
+  int32_t top_k = 0;
+  float top_p = 1;
+  float min_p = 0;
+  float xtc_probability = 0;
+  float xtc_threshold = 0.1F;
+  float repeat_penalty = 1;
+  float presence_penalty = 0;
+  float frequency_penalty = 0;
+  int32_t repeat_last_n = 64;
+  DryOptions dry = {};
+  std::vector<LogitBias> logit_bias = {};
+  std::string grammar = {};  // GBNF; empty: none
 
   // INVALID_ARGUMENT when a value is out of its range.
   void check() const;
+  bool penalizes() const { return repeat_penalty != 1 || presence_penalty != 0 || frequency_penalty != 0; }
 };
 
 // The grammar of a JSON schema; INVALID_ARGUMENT if it is not one or uses what a grammar cannot express.
@@ -33,26 +55,28 @@ std::string grammar_of_schema(const std::string &json_schema);
 
 class Sampler {
  public:
-  Sampler(const SamplingOptions &options, const Tokenizer &tokenizer);
+  Sampler(const SamplingOptions &options, const Tokenizer &tokenizer, uint32_t context_tokens);
 
   // The next token; `logits` is one row of the vocabulary's size.
   int32_t sample(std::span<const float> logits);
-  // Adds a token of the text for penalty and grammar. Prompt tokens too, although the grammar ignores them.
+  // Adds a token of the text for penalties and grammar. Prompt tokens too, although the grammar ignores them.
   void accept(int32_t token, bool from_prompt);
 
  private:
   using Chain = std::unique_ptr<llama_sampler, decltype(&llama_sampler_free)>;
 
+  Chain make_chain(const llama_vocab *vocabulary, uint32_t context_tokens) const;
   int32_t choose();
   void fill_candidates(std::span<const float> logits);
-  void penalize(std::vector<float> &logits) const;
+  // With bias and penalties; the logits themselves where there are none.
+  std::span<const float> adjusted(std::span<const float> logits);
   bool grammar_allows(int32_t token);
 
   SamplingOptions options_;
   Chain chain_;
   Chain grammar_;
   std::deque<int32_t> recent_;
-  std::vector<float> penalized_;
+  std::vector<float> adjusted_;
   std::vector<llama_token_data> candidates_;
   llama_token_data_array list_{};
 };

@@ -14,6 +14,7 @@
 #include "engines/gguf_engine.h"
 #include "formats/gguf.h"
 #include "formats/whisper_file.h"
+#include "text/logprobs.h"
 #include "tvm/tvm_engine.h"
 
 namespace se {
@@ -127,6 +128,16 @@ std::vector<int32_t> TextManager::prompt_tokens(const TextRequest &request) {
   return tokenizer_.tokenize(prompt, !has_bos, true);
 }
 
+std::vector<int32_t> TextManager::stop_tokens(const TextRequest &request) const {
+  tokenizer_.check(request.stop_tokens);
+  std::vector<int32_t> stops = request.stop_tokens;
+  for (const std::string &stop : request.stops) {
+    const std::vector<int32_t> tokens = tokenizer_.tokenize(stop, false, true);
+    if (tokens.size() == 1 && tokenizer_.piece(tokens[0]).empty()) stops.push_back(tokens[0]);
+  }
+  return stops;
+}
+
 void TextManager::check_fits(size_t token_count) const {
   const uint32_t context = facts().context_tokens;
   require(token_count > 0, "the prompt has no tokens");
@@ -160,17 +171,24 @@ std::vector<float> TextManager::prefill(Sequence &sequence, std::span<const int3
   return logits;
 }
 
-void TextManager::generate(const TextRequest &request, const OutputStream::Receiver &receiver,
-                           const Interrupt &interrupt, TextResult &result) {
+void TextManager::generate(const TextRequest &request, const DeltaReceiver &receiver, const Interrupt &interrupt,
+                           TextResult &result) {
   const auto begin = Clock::now();
   const std::vector<int32_t> prompt = prompt_tokens(request);
   result.seed = request.sampling.seed;
+  result.backend = facts().backend;
   tokenizer_.check(prompt);
   check_fits(prompt.size());
   result.prompt_tokens = static_cast<uint32_t>(prompt.size());
-  Sampler sampler(request.sampling, tokenizer_);
+  Sampler sampler(request.sampling, tokenizer_, facts().context_tokens);
   for (const int32_t token : prompt) sampler.accept(token, true);
-  OutputStream output(request.stops, receiver);
+  const std::vector<int32_t> stops = stop_tokens(request);
+  std::vector<TokenLogprob> logprobs;
+  const auto pass_on = [&](std::string_view piece) {
+    const std::vector<TokenLogprob> ready = std::exchange(logprobs, {});
+    return receiver({.text = piece, .logprobs = ready});
+  };
+  OutputStream output(request.stops, pass_on);
 
   const Sequences::Lease sequence = sequences_->take(prompt, request.sequence_key, interrupt);
   std::vector<float> logits = prefill(*sequence, prompt, interrupt, result);
@@ -179,27 +197,32 @@ void TextManager::generate(const TextRequest &request, const OutputStream::Recei
   while (true) {
     interrupt.check();
     // Rows beyond the tokenizer's vocabulary are padding of the weights and are never sampled.
-    const int32_t token = sampler.sample(std::span(logits).first(tokenizer_.size()));
+    const auto row = std::span<const float>(logits).first(tokenizer_.size());
+    const int32_t token = sampler.sample(row);
     const bool is_first = result.completion_tokens == 0;
     if (is_first) first = Clock::now();
     if (is_first) result.first_token_seconds = seconds_since(begin);
     result.decode_seconds = seconds_since(first);
     if (tokenizer_.ends_text(token) && !request.ignore_end_of_text) break;
+    if (std::find(stops.begin(), stops.end(), token) != stops.end()) break;
     ++result.completion_tokens;
+    if (request.top_logprobs) logprobs.push_back(token_logprob(row, token, *request.top_logprobs, tokenizer_));
     sampler.accept(token, false);
     if (!output.add(tokenizer_.piece(token))) break;
     output.check();
     const bool is_full = sequence->computed.size() >= facts().context_tokens;
     if (is_full || result.completion_tokens == request.max_tokens) {
-      output.finish();
       result.finish_reason = FinishReason::length;
-      return;
+      break;
     }
     decoding.step(token, static_cast<uint32_t>(sequence->computed.size()), logits);
     sequence->computed.push_back(token);
   }
   output.finish();
+  if (!logprobs.empty()) pass_on("");
+  if (result.finish_reason == FinishReason::length) return;
   output.check();
+  result.stop_index = output.stop_index();
   result.finish_reason = FinishReason::stop;
 }
 

@@ -21,6 +21,7 @@
 #include "text/sampler.h"
 #include "text/scheduler.h"
 #include "text/sequences.h"
+#include "text/text_delta.h"
 #include "text/tokenizer.h"
 
 namespace se {
@@ -32,24 +33,29 @@ struct ChatMessages {
 
 struct TextRequest {
   std::variant<std::string, std::span<const int32_t>, ChatMessages> prompt;
-  uint32_t max_tokens;  // 0: until the model stops or the context is full
+  uint32_t max_tokens = 0;  // 0: until the model stops or the context is full
   SamplingOptions sampling;
   std::vector<std::string> stops;
-  bool ignore_end_of_text;
-  std::string sequence_key = "";  // see Sequences::take
+  std::vector<int32_t> stop_tokens;
+  bool ignore_end_of_text = false;
+  std::optional<uint32_t> top_logprobs;  // so many of the likeliest come with each token; nullopt: no log probabilities
+  std::string sequence_key = "";         // see Sequences::take
 };
 
-enum class FinishReason { stop, length, cancelled };
+enum class FinishReason { stop, length, cancelled, tool_calls };
 
 struct TextResult {
   FinishReason finish_reason = FinishReason::cancelled;
+  int32_t stop_index = -1;
   uint32_t prompt_tokens = 0;
   uint32_t cached_tokens = 0;
   uint32_t completion_tokens = 0;
+  uint32_t reasoning_tokens = 0;
   uint32_t seed = 0;
   double prefill_seconds = 0;
   double first_token_seconds = 0;
   double decode_seconds = 0;
+  std::string backend = {};
 };
 
 // Every function may be called from any thread, also while others run: calls that compute wait for a free sequence.
@@ -62,7 +68,7 @@ class TextManager {
   static std::unique_ptr<TextManager> open_vocabulary(const std::filesystem::path &path);
 
   // Fills `result` also when it throws CANCELLED or TIMEOUT.
-  void generate(const TextRequest &request, const OutputStream::Receiver &receiver, const Interrupt &interrupt,
+  void generate(const TextRequest &request, const DeltaReceiver &receiver, const Interrupt &interrupt,
                 TextResult &result);
   std::string render_chat(const std::string &messages_json);
 
@@ -93,6 +99,8 @@ class TextManager {
   const EngineFacts &facts() const { return engine().facts(); }
   Engine &engine() const;
   std::vector<int32_t> prompt_tokens(const TextRequest &request);
+  // With those special tokens that a stop string names: they have no text in the output.
+  std::vector<int32_t> stop_tokens(const TextRequest &request) const;
   void check_fits(size_t token_count) const;
   // Returns the logits after the prompt's last token.
   std::vector<float> prefill(Sequence &sequence, std::span<const int32_t> prompt, const Interrupt &interrupt,
