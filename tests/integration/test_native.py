@@ -16,8 +16,8 @@ from sanitized import program
 from sphere_edge import errors, packaging
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import Status
-from sphere_edge.run import ProgramFailedError
-from tests import made_bundles, random_gguf
+from sphere_edge.run import ProgramFailedError, run
+from tests import c_interface, made_bundles, random_gguf
 
 pytestmark = pytest.mark.group("sanitizers")
 
@@ -49,6 +49,22 @@ def test_every_case_passes_on_a_gguf(programs: Path, gguf_model: Path) -> None:
 
 def test_every_case_passes_on_a_compiled_bundle(programs: Path, bundle: Path) -> None:
     assert "cases passed" in program(programs, "sphere-edge-test", "cases", bundle).stdout
+
+
+def test_a_program_of_the_first_release_runs(
+    programs: Path, gguf_model: Path, bundle: Path
+) -> None:
+    for model in (gguf_model, bundle):
+        assert "passed" in program(programs, "old-caller-test", model).stdout
+
+
+def test_the_library_exports_what_the_header_declares_and_nothing_else(programs: Path) -> None:
+    if shutil.which("nm") is None:
+        pytest.skip("there is no nm")
+    library = programs.parent / "lib" / "libsphere_edge.so"
+    lines = run(["nm", "-D", "--defined-only", library], timeout_s=300).stdout.splitlines()
+    exported = {line.split()[-1] for line in lines}
+    assert exported == set(c_interface.read(c_interface.HEADER).functions)
 
 
 def mutated(content: bytes, seed: int) -> bytes:

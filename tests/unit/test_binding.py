@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import re
-from pathlib import Path
 
 import pytest
 
-from sphere_edge import resources
 from sphere_edge.bundle.manifest import RUNTIME_ABI
 from sphere_edge.errors import Status
-from sphere_edge.run import run
 from sphere_edge.runtime import binding, binding_image
-from sphere_edge.toolchain import compilers
+from tests import c_interface
 
 STRUCTS = {
     "se_text_open_options": binding.OpenOptions,
@@ -42,27 +39,14 @@ STRUCTS = {
 
 @pytest.fixture(scope="module")
 def header() -> str:
-    return (resources.folder("native") / "include" / "sphere_edge.h").read_text()
+    return c_interface.HEADER.read_text()
 
 
 def fields(kind: type[ctypes.Structure]) -> list[str]:
     return [field[0] for field in kind._fields_]
 
 
-def asked_of_the_compiler(folder: Path, questions: list[str]) -> list[int]:
-    """The values of C expressions, from a program that is compiled and run."""
-    lines = "".join(f'  printf("%lld\\n", (long long)({question}));\n' for question in questions)
-    (folder / "ask.c").write_text(
-        "#include <stddef.h>\n#include <stdio.h>\n#include <sphere_edge.h>\n"
-        f"int main(void) {{\n{lines}  return 0;\n}}\n"
-    )
-    include = resources.folder("native") / "include"
-    command = [compilers.zig(), "cc", "-std=c99", "-I", include, "-o", "ask", "ask.c"]
-    run(command, timeout_s=300, cwd=folder, env=compilers.environment())
-    return [int(line) for line in run([folder / "ask"], timeout_s=300).stdout.split()]
-
-
-def test_structs_have_the_sizes_and_offsets_of_the_header(tmp_path: Path) -> None:
+def test_structs_have_the_sizes_and_offsets_of_the_header() -> None:
     questions: list[str] = []
     expected: list[int] = []
     for name, kind in STRUCTS.items():
@@ -73,7 +57,7 @@ def test_structs_have_the_sizes_and_offsets_of_the_header(tmp_path: Path) -> Non
             expected += [getattr(kind, field).offset, getattr(kind, field).size]
     questions += ["SE_RUNTIME_ABI", "SE_SEED_RANDOM"]
     expected += [RUNTIME_ABI, binding.SEED_RANDOM]
-    assert asked_of_the_compiler(tmp_path, questions) == expected
+    assert c_interface.asked_of_the_compiler(c_interface.HEADER, questions) == expected
 
 
 def test_structs_have_all_the_fields_of_the_header(header: str) -> None:
