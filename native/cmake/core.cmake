@@ -80,6 +80,7 @@ se_add_batch(sphere_edge
   src/text/pattern.cpp
   src/text/pre_tokenizer.cpp
   src/text/sampler.cpp
+  src/text/saved_sequence.cpp
   src/text/scheduler.cpp
   src/text/sequences.cpp
   src/text/text_manager.cpp
@@ -94,7 +95,7 @@ target_compile_definitions(sphere_edge PRIVATE SE_VERSION="${PROJECT_VERSION}")
 target_link_libraries(sphere_edge PRIVATE se_engines)
 
 if("llama" IN_LIST SE_PARTS)
-  target_sources(sphere_edge PRIVATE src/engines/llama_engine.cpp src/engines/ggml_device.cpp)
+  target_sources(sphere_edge PRIVATE src/engines/llama_engine.cpp src/engines/llama_state.cpp src/engines/ggml_device.cpp)
   set(ggml_gpu SE_GGML_GPU="${SE_GGML_GPU}")
   if(SE_GGML_GPU STREQUAL "cuda")
     list(APPEND ggml_gpu SE_WITH_GGML_CUDA)
@@ -165,7 +166,8 @@ endif()
 if("diffusion" IN_LIST SE_PARTS)
   target_sources(sphere_edge PRIVATE src/image/image_manager.cpp src/api/image_calls.cpp)
 else()
-  target_sources(sphere_edge PRIVATE src/api/image_absent.cpp)
+  # With images the archive of that engine has the hash.
+  target_sources(sphere_edge PRIVATE src/api/image_absent.cpp src/base/sha256.cpp)
 endif()
 # The application sees se_* and nothing of the engines, or two copies of ggml in one process would collide.
 if(APPLE)
@@ -295,6 +297,11 @@ if(SE_TESTS)
   set_target_properties(thread-pool-test PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
   target_include_directories(thread-pool-test PRIVATE src)
   target_link_libraries(thread-pool-test PRIVATE Threads::Threads)
+
+  add_executable(sha256-test tests/test_sha256.cpp src/base/sha256.cpp)
+  se_own_target(sha256-test)
+  set_target_properties(sha256-test PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+  target_include_directories(sha256-test PRIVATE src)
 
   add_executable(output-stream-test tests/test_output_stream.cpp src/text/output_stream.cpp src/base/utf8.cpp)
   se_own_target(output-stream-test)

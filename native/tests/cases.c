@@ -5,6 +5,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "calls.h"
 #include "check.h"
@@ -619,6 +620,80 @@ static void a_call_is_cancelled_by_its_name(const char *model) {
   se_text_close(text);
 }
 
+static void read_bytes(const char *path, unsigned char **bytes, size_t *count) {
+  FILE *file = fopen(path, "rb");
+  CHECK(file != NULL && fseek(file, 0, SEEK_END) == 0);
+  *count = (size_t)ftell(file);
+  *bytes = malloc(*count);
+  CHECK(*bytes != NULL && fseek(file, 0, SEEK_SET) == 0 && fread(*bytes, 1, *count, file) == *count);
+  fclose(file);
+}
+
+static void write_bytes(const char *path, const unsigned char *bytes, size_t count) {
+  FILE *file = fopen(path, "wb");
+  CHECK(file != NULL && fwrite(bytes, 1, count, file) == count && fclose(file) == 0);
+}
+
+static void a_saved_conversation_goes_on(const char *model) {
+  char path[64], damaged[80];
+  snprintf(path, sizeof(path), "/tmp/sphere-edge-saved-%ld", (long)getpid());
+  snprintf(damaged, sizeof(damaged), "%s.damaged", path);
+  const char *one = "[{\"role\":\"user\",\"content\":\"Good morning to you, and to all the others\"}]";
+  const char *two =
+      "[{\"role\":\"user\",\"content\":\"Good morning to you, and to all the others\"},{\"role\":\"assistant\","
+      "\"content\":\"Same\"},{\"role\":\"user\",\"content\":\"And now?\"}]";
+  se_text *text = open_model(model, 256);
+  size_t tokens = 0, again = 0;
+  CHECK_STATUS(se_text_save(text, NULL, path, &tokens), SE_NOT_FOUND);
+  const se_text_generate_options options = greedy(text, 8);
+  CHECK_OK(chat(text, one, &options, &first));
+  CHECK_STATUS(se_text_save(text, "another", path, NULL), SE_NOT_FOUND);
+  CHECK_STATUS(se_text_save(text, NULL, "/no/such/folder/file", NULL), SE_STORAGE);
+  CHECK_OK(se_text_save(text, NULL, path, &tokens));
+  CHECK(tokens >= first.result.prompt_tokens);
+  /* Goes on in place, and in another handle after a restore, in the same way. */
+  CHECK_OK(chat(text, two, &options, &first));
+  CHECK(first.result.cached_tokens > 0);
+  se_text_close(text);
+  text = open_model(model, 256);
+  CHECK_OK(se_text_restore(text, NULL, path, &again));
+  CHECK(again == tokens);
+  CHECK_OK(chat(text, two, &options, &second));
+  CHECK(same(&first, &second) && second.result.cached_tokens == first.result.cached_tokens);
+  /* Saved again it is the same file. */
+  CHECK_OK(se_text_restore(text, NULL, path, NULL));
+  CHECK_OK(se_text_save(text, NULL, damaged, NULL));
+  unsigned char *bytes = NULL, *other = NULL;
+  size_t count = 0, other_count = 0;
+  read_bytes(path, &bytes, &count);
+  read_bytes(damaged, &other, &other_count);
+  CHECK(count == other_count && memcmp(bytes, other, count) == 0);
+  free(other);
+  /* Any changed byte and any other length is found; the hash is the first thing that a bit of the content changes. */
+  for (size_t i = 0; i < count; i += i < 400 || i + 100 > count ? 1 : count / 100) {
+    bytes[i] ^= 0x40;
+    write_bytes(damaged, bytes, count);
+    const se_status status = se_text_restore(text, NULL, damaged, NULL);
+    CHECK(status == SE_MODEL_CORRUPT || (i < 144 && (status == SE_FORMAT_MISMATCH || status == SE_INVALID_ARGUMENT)));
+    bytes[i] ^= 0x40;
+  }
+  for (size_t i = 0; i < count; i += 1 + count / 20) {
+    write_bytes(damaged, bytes, i);
+    CHECK_STATUS(se_text_restore(text, NULL, damaged, NULL), SE_MODEL_CORRUPT);
+  }
+  CHECK_STATUS(se_text_restore(text, NULL, "/no/such/file", NULL), SE_NOT_FOUND);
+  /* After all that the model still works. */
+  CHECK_OK(chat(text, two, &options, &second));
+  CHECK(same(&first, &second));
+  se_text_close(text);
+  se_text *small = open_model(model, (uint32_t)tokens - 1);
+  CHECK_STATUS(se_text_restore(small, NULL, path, NULL), SE_INVALID_ARGUMENT);
+  se_text_close(small);
+  free(bytes);
+  remove(path);
+  remove(damaged);
+}
+
 static void two_handles_on_one_model_are_independent(const char *model) {
   se_text *one = open_model(model, 0);
   se_text *two = open_model(model, 64);
@@ -672,6 +747,7 @@ const test_case test_cases[] = {
     {"the answer stops before a stop token", the_answer_stops_before_a_stop_token},
     {"every penalty breaks a repetition", every_penalty_breaks_a_repetition},
     {"a call is cancelled by its name", a_call_is_cancelled_by_its_name},
+    {"a saved conversation goes on", a_saved_conversation_goes_on},
     {"two handles on one model are independent", two_handles_on_one_model_are_independent},
     {"the log goes to its callback", the_log_goes_to_its_callback},
     {NULL, NULL},

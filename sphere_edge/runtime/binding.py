@@ -294,6 +294,8 @@ class C(ImageFunctions):
     se_text_next_logits = Checked(_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float), c_size_t)
     se_text_set_trace = Checked(_TEXT, TraceFunction, c_void_p)
     se_text_score = Checked(_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float))
+    se_text_save = Checked(_TEXT, c_char_p, c_char_p, POINTER(c_size_t))
+    se_text_restore = Checked(_TEXT, c_char_p, c_char_p, POINTER(c_size_t))
     se_text_tokenize = Checked(
         *(_TEXT, c_char_p, c_size_t, c_bool, c_bool),
         *(POINTER(c_int32), c_size_t, POINTER(c_size_t)),

@@ -202,6 +202,33 @@ class TextManager(Manager):
             self._handle.long_call(C.se_text_score, ids, count, _pointer(out))
         return out
 
+    def save(self, path: str | os.PathLike[str], *, sequence_key: str | None = None) -> int:
+        """Writes a conversation to a file, to go on with `restore`; returns its number of tokens.
+
+        `sequence_key`: as in its requests; None: that of the last call. The file holds the tokens
+        and their keys and values, is hashed and bound to the model. Raises NotFoundError (no such
+        conversation), UnsupportedError (backend or kind of model), StorageError.
+        """
+        return self._saved(C.se_text_save, path, sequence_key)
+
+    def restore(self, path: str | os.PathLike[str], *, sequence_key: str | None = None) -> int:
+        """Reads a saved conversation; a prompt that begins with it has only its rest computed.
+
+        Returns its number of tokens. Raises ModelCorruptError (a damaged or other file),
+        FormatMismatchError (another model or backend), InvalidArgumentError (too long for the
+        context), NotFoundError.
+        """
+        return self._saved(C.se_text_restore, path, sequence_key)
+
+    def _saved(
+        self, function: Checked, path: str | os.PathLike[str], sequence_key: str | None
+    ) -> int:
+        key = arguments.optional_string("sequence_key", sequence_key)
+        file, tokens = arguments.path(path), ctypes.c_size_t()
+        with self._exclusive():
+            self._handle.long_call(function, key, file, ctypes.byref(tokens))
+        return tokens.value
+
     def tokenize(
         self, text: str, *, add_special: bool = True, parse_special: bool = False
     ) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -41,6 +42,12 @@ def test_the_thread_pool_runs_every_piece_once(programs: Path) -> None:
 
 def test_characters_stay_whole_and_stop_strings_stop(programs: Path) -> None:
     assert "passed" in program(programs, "output-stream-test").stdout
+
+
+def test_hashes_are_those_of_python(programs: Path) -> None:
+    texts = [bytes((i * 37 + n) % 256 for i in range(n)) for n in range(300)]
+    hashes = program(programs, "sha256-test").stdout.split()
+    assert hashes == [hashlib.sha256(text).hexdigest() for text in texts]
 
 
 def test_every_case_passes_on_a_gguf(programs: Path, gguf_model: Path) -> None:

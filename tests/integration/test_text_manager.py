@@ -501,3 +501,34 @@ def test_a_special_token_stops_as_a_string(text: TextManager) -> None:
         "the", temperature=0.0, max_tokens=5, logit_bias={special[0]: 1000.0}, stop=["<|user|>"]
     )
     assert (forced.text(), forced.result.finish_reason) == ("", "stop")
+
+
+def test_a_saved_conversation_goes_on_with_the_same_model_only(
+    text: TextManager, model: Path, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved"
+    answer = text.chat(CHAT, temperature=0.0, max_tokens=5).text()
+    assert text.save(saved) >= 10
+    more = [*CHAT, {"role": "assistant", "content": answer}, {"role": "user", "content": "sea"}]
+    stream = text.chat(more, **GREEDY, max_tokens=5)
+    goes_on, cached = stream.text(), stream.result.cached_tokens
+    with TextManager.open(model, threads=2) as other:
+        assert other.restore(saved) >= 10
+        again = other.chat(more, **GREEDY, max_tokens=5)
+        assert again.text() == goes_on
+        assert again.result.cached_tokens == cached > 0
+    another = random_gguf.write(tmp_path / "another.gguf", name="another")
+    with (
+        TextManager.open(another) as other,
+        pytest.raises(errors.FormatMismatchError, match="another model"),
+    ):
+        other.restore(saved)
+    content = bytearray(saved.read_bytes())
+    content[len(content) // 2] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(errors.ModelCorruptError, match="damaged"):
+        text.restore(saved)
+    with pytest.raises(errors.ModelCorruptError, match="not a saved conversation"):
+        text.restore(model)
+    with pytest.raises(errors.NotFoundError):
+        text.save(saved, sequence_key="nobody")

@@ -322,6 +322,28 @@ se_status se_text_score(se_text *text, const int32_t *token_ids, size_t token_co
   });
 }
 
+se_status se_text_save(se_text *text, const char *sequence_key, const char *path, size_t *out_tokens) {
+  return guard([&] {
+    se_text &handle = checked(text);
+    const std::string file = se::string_argument(path, "path");
+    const std::string key = se::text_or_empty(sequence_key);
+    const size_t tokens = handle.call(
+        0, [&](TextManager &manager, const Interrupt &interrupt) { return manager.save(file, key, interrupt); });
+    if (out_tokens != nullptr) *out_tokens = tokens;
+  });
+}
+
+se_status se_text_restore(se_text *text, const char *sequence_key, const char *path, size_t *out_tokens) {
+  return guard([&] {
+    se_text &handle = checked(text);
+    const std::string file = se::string_argument(path, "path");
+    const std::string key = se::text_or_empty(sequence_key);
+    const size_t tokens = handle.call(
+        0, [&](TextManager &manager, const Interrupt &interrupt) { return manager.restore(file, key, interrupt); });
+    if (out_tokens != nullptr) *out_tokens = tokens;
+  });
+}
+
 se_status se_text_tokenize(se_text *text, const char *utf8, size_t utf8_bytes, bool add_special, bool parse_special,
                            int32_t *out_ids, size_t capacity, size_t *out_count) {
   return guard([&] {

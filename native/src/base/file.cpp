@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <utility>
@@ -42,6 +44,29 @@ std::string read_file(const fs::path &path, uint64_t limit) {
   stream.read(content.data(), static_cast<std::streamsize>(size));
   if (!stream) fail_to_open(path, errno != 0 ? errno : EIO);
   return content;
+}
+
+void write_file(const fs::path &path, std::span<const std::span<const std::byte>> parts) {
+  std::string beside = path.string() + ".XXXXXX";
+  const auto fail = [&](int reason) {
+    throw Error(SE_STORAGE, "cannot write " + ticked(path.string()) + ": " + std::strerror(reason));
+  };
+  const int descriptor = ::mkstemp(beside.data());
+  if (descriptor < 0) fail(errno);
+  int reason = 0;
+  for (auto part : parts) {
+    while (reason == 0 && !part.empty()) {
+      const ssize_t written = ::write(descriptor, part.data(), part.size());
+      if (written < 0 && errno != EINTR) reason = errno;
+      if (written > 0) part = part.subspan(static_cast<size_t>(written));
+    }
+  }
+  if (reason == 0 && ::fsync(descriptor) != 0) reason = errno;
+  ::close(descriptor);
+  if (reason == 0 && ::rename(beside.c_str(), path.c_str()) != 0) reason = errno;
+  if (reason == 0) return;
+  ::unlink(beside.c_str());
+  fail(reason);
 }
 
 fs::path path_inside(const fs::path &folder, const std::string &relative, const std::string &sha256) {

@@ -15,6 +15,10 @@ uint64_t file_bytes(const std::filesystem::path &path);
 // A file of at most `limit` bytes; MODEL_CORRUPT when it is larger.
 std::string read_file(const std::filesystem::path &path, uint64_t limit);
 
+// Writes these parts one after the other into a file beside `path`, then renames it: whoever reads `path` sees the old
+// file or the whole new one. STORAGE.
+void write_file(const std::filesystem::path &path, std::span<const std::span<const std::byte>> parts);
+
 // `relative` below `folder`; MODEL_CORRUPT when it is absolute or leaves the folder, also through a symbolic link. The
 // only exception: a link to `blobs/<sha256>` of the store on a device, named after the content that it must have.
 std::filesystem::path path_inside(const std::filesystem::path &folder, const std::string &relative,

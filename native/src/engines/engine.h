@@ -1,6 +1,7 @@
 // The interface of an engine: tokens in, logits out, and back to an earlier position; for several sequences at once.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -90,6 +91,13 @@ class Engine {
   // Drops everything of a sequence from `position` on. Returns the position that it really went back to: some models
   // can only restart at 0.
   virtual uint32_t rewind(uint32_t sequence, uint32_t position) = 0;
+
+  // The keys and values of the first `tokens` tokens of a sequence, all of which it holds, as `restore` of this engine
+  // reads them for the same model. UNSUPPORTED where that cannot be.
+  virtual std::vector<std::byte> save(uint32_t sequence, uint32_t tokens, const Interrupt &interrupt) = 0;
+  // Replaces what the sequence holds; these are the tokens that `state` is of. MODEL_CORRUPT when it cannot be that;
+  // then the sequence is empty.
+  virtual void restore(uint32_t sequence, std::span<const int32_t> tokens, std::span<const std::byte> state) = 0;
 
   // Of every kernel since the model was opened with measure_kernels; otherwise empty.
   virtual std::vector<KernelSeconds> kernel_seconds() { return {}; }

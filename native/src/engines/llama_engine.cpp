@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "engines/ggml_device.h"
 #include "engines/gguf_engine.h"
+#include "engines/llama_state.h"
 #include "formats/gguf.h"
 
 namespace se {
@@ -211,10 +212,38 @@ uint32_t LlamaEngine::rewind(uint32_t sequence, uint32_t position) {
   const auto id = static_cast<llama_seq_id>(sequence);
   const auto begin = static_cast<llama_pos>(position);
   if (llama_memory_seq_pos_max(memory, id) < begin) return position;
-  if (position > 0 && llama_memory_seq_rm(memory, id, begin, -1)) return position;
+  // A restored window has no earlier tokens, which those before `position` would need.
+  const bool has_all = llama_memory_seq_pos_min(memory, id) <= 0;
+  if (position > 0 && has_all && llama_memory_seq_rm(memory, id, begin, -1)) return position;
   // The whole of a sequence can always be removed.
   llama_memory_seq_rm(memory, id, -1, -1);
   return 0;
+}
+
+std::vector<std::byte> LlamaEngine::state_of(uint32_t sequence) const {
+  const auto id = static_cast<llama_seq_id>(sequence);
+  std::vector<std::byte> state(llama_state_seq_get_size(context_.get(), id));
+  auto *bytes = reinterpret_cast<uint8_t *>(state.data());
+  const EngineErrors errors;
+  if (state.empty() || llama_state_seq_get_data(context_.get(), bytes, state.size(), id) != state.size()) {
+    throw Error(SE_INTERNAL, "llama.cpp cannot write a sequence's state: " + errors.first());
+  }
+  return state;
+}
+
+std::vector<std::byte> LlamaEngine::save(uint32_t sequence, uint32_t tokens, const Interrupt &) {
+  return portable_state(state_of(sequence), tokens);
+}
+
+void LlamaEngine::restore(uint32_t sequence, std::span<const int32_t> tokens, std::span<const std::byte> state) {
+  const auto id = static_cast<llama_seq_id>(sequence);
+  llama_memory_seq_rm(llama_get_memory(context_.get()), id, -1, -1);
+  const auto all = llama_state(state, static_cast<uint32_t>(tokens.size()), state_of(sequence));
+  const EngineErrors errors;
+  const auto *bytes = reinterpret_cast<const uint8_t *>(all.data());
+  if (llama_state_seq_set_data(context_.get(), bytes, all.size(), id) == all.size()) return;
+  llama_memory_seq_rm(llama_get_memory(context_.get()), id, -1, -1);
+  throw Error(SE_MODEL_CORRUPT, "these are not the keys and values of this model: " + errors.first());
 }
 
 GgufEngine open_gguf_engine(const std::filesystem::path &path, const EngineOptions &options) {

@@ -27,6 +27,8 @@ class LlamaEngine : public Engine {
                                const Interrupt &interrupt) override;
   uint32_t score_tokens(uint32_t position) const override;
   uint32_t rewind(uint32_t sequence, uint32_t position) override;
+  std::vector<std::byte> save(uint32_t sequence, uint32_t tokens, const Interrupt &interrupt) override;
+  void restore(uint32_t sequence, std::span<const int32_t> tokens, std::span<const std::byte> state) override;
 
   // Keeps the model alive.
   std::shared_ptr<const llama_vocab> vocabulary() const { return {model_, llama_model_get_vocab(model_.get())}; }
@@ -37,6 +39,8 @@ class LlamaEngine : public Engine {
   void add(const Step &step, bool with_logits);
   void add(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position, bool all_logits);
   void compute(const Interrupt &interrupt);
+  // As llama.cpp writes it.
+  std::vector<std::byte> state_of(uint32_t sequence) const;
 
   EngineFacts facts_;
   ggml_backend_dev_t gpu_ = nullptr;  // null: the CPU

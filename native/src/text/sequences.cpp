@@ -66,6 +66,28 @@ Sequences::Lease Sequences::take(std::span<const int32_t> prompt, const std::str
   return {*this, chosen};
 }
 
+Sequences::Lease Sequences::take_used(const std::string &key, const Interrupt &interrupt) {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    size_t found = slots_.size();
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      const Slot &slot = slots_[i];
+      if (slot.used == 0 || (!key.empty() && slot.sequence.key != key)) continue;
+      if (found == slots_.size() || slot.used > slots_[found].used) found = i;
+    }
+    if (found == slots_.size()) {
+      throw Error(SE_NOT_FOUND,
+                  key.empty() ? "there is no conversation yet" : "there is no conversation " + ticked(key));
+    }
+    if (!slots_[found].is_taken) {
+      slots_[found].is_taken = true;
+      return {*this, found};
+    }
+    interrupt.check();
+    changed_.wait_for(lock, kSequenceWait);
+  }
+}
+
 void Sequences::give_back(size_t chosen) {
   const std::lock_guard lock(mutex_);
   Slot &slot = slots_[chosen];

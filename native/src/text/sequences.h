@@ -47,6 +47,10 @@ class Sequences {
   // CANCELLED or TIMEOUT when interrupted.
   Lease take(std::span<const int32_t> prompt, const std::string &key, const Interrupt &interrupt);
 
+  // The sequence that was last used with this key, or last of all if it is empty, when its call has ended. NOT_FOUND;
+  // otherwise as `take`.
+  Lease take_used(const std::string &key, const Interrupt &interrupt);
+
   // Forgets what all sequences hold: those in use when their calls end.
   void forget();
 

@@ -67,6 +67,7 @@ std::unique_ptr<TextManager> TextManager::open(const fs::path &path, EngineOptio
     refuse_other_files(path);
     text = open_gguf(path, options, nullptr);
   }
+  text->model_path_ = path;
   text->load_seconds_ = seconds_since(begin);
   return text;
 }
@@ -104,6 +105,7 @@ std::unique_ptr<TextManager> TextManager::open_bundle(const fs::path &path, Engi
     throw bundle.other_engine();
   }
   text->sampling_ = bundle.sampling;
+  text->bundle_id_ = bundle.id;
   return text;
 }
 
@@ -250,6 +252,38 @@ std::vector<float> TextManager::next_logits(std::span<const int32_t> tokens, con
   const Sequences::Lease sequence = sequences_->take(tokens, "", interrupt);
   TextResult result;
   return prefill(*sequence, tokens, interrupt, result);
+}
+
+SavedModel TextManager::saved_model() const {
+  // llama.cpp writes some numbers about each token besides its keys and values.
+  constexpr uint64_t kBytesBesides = 1 << 20, kBytesPerToken = 32;
+  return {bundle_id_.empty() ? gguf_id(model_path_) : bundle_id_, facts().engine + " on " + facts().backend,
+          facts().context_tokens, facts().kv_cache_bytes + kBytesBesides + kBytesPerToken * facts().context_tokens};
+}
+
+size_t TextManager::save(const fs::path &path, const std::string &key, const Interrupt &interrupt) {
+  const SavedModel model = saved_model();
+  const Sequences::Lease sequence = sequences_->take_used(key, interrupt);
+  SavedSequence saved;
+  scheduler_->alone(interrupt, [&](Engine &engine) {
+    // A call that was stopped may have computed more than is known.
+    sequence->computed.resize(engine.rewind(sequence->index, static_cast<uint32_t>(sequence->computed.size())));
+    if (sequence->computed.empty()) throw Error(SE_NOT_FOUND, "the conversation has no tokens");
+    saved.state = engine.save(sequence->index, static_cast<uint32_t>(sequence->computed.size()), interrupt);
+  });
+  saved.tokens = sequence->computed;
+  write_sequence(path, model, saved);
+  return saved.tokens.size();
+}
+
+size_t TextManager::restore(const fs::path &path, const std::string &key, const Interrupt &interrupt) {
+  const SavedSequence saved = read_sequence(path, saved_model());
+  tokenizer_.check(saved.tokens);
+  const Sequences::Lease sequence = sequences_->take(saved.tokens, key, interrupt);
+  sequence->computed.clear();
+  scheduler_->alone(interrupt, [&](Engine &engine) { engine.restore(sequence->index, saved.tokens, saved.state); });
+  sequence->computed = saved.tokens;
+  return saved.tokens.size();
 }
 
 std::vector<int32_t> TextManager::tokenize(std::string_view text, bool add_special, bool parse_special) const {

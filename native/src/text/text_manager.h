@@ -19,6 +19,7 @@
 #include "text/chat_template.h"
 #include "text/output_stream.h"
 #include "text/sampler.h"
+#include "text/saved_sequence.h"
 #include "text/scheduler.h"
 #include "text/sequences.h"
 #include "text/text_delta.h"
@@ -80,6 +81,11 @@ class TextManager {
   std::vector<float> next_logits(std::span<const int32_t> tokens, const Interrupt &interrupt);
   void set_trace(TraceCallback callback);
 
+  // Writes the conversation that was last used with this key (empty: the last of all) to a file; returns its tokens.
+  size_t save(const std::filesystem::path &path, const std::string &key, const Interrupt &interrupt);
+  // Reads one; calls whose prompts begin with it continue it.
+  size_t restore(const std::filesystem::path &path, const std::string &key, const Interrupt &interrupt);
+
   std::vector<int32_t> tokenize(std::string_view text, bool add_special, bool parse_special) const;
   std::string detokenize(std::span<const int32_t> tokens, bool keep_special) const;
   void reset();
@@ -102,6 +108,7 @@ class TextManager {
   // With those special tokens that a stop string names: they have no text in the output.
   std::vector<int32_t> stop_tokens(const TextRequest &request) const;
   void check_fits(size_t token_count) const;
+  SavedModel saved_model() const;
   // Returns the logits after the prompt's last token.
   std::vector<float> prefill(Sequence &sequence, std::span<const int32_t> prompt, const Interrupt &interrupt,
                              TextResult &result);
@@ -111,6 +118,8 @@ class TextManager {
   ChatTemplate chat_template_;
   std::mutex chat_template_mutex_;
   SamplingDefaults sampling_;
+  std::string bundle_id_;             // empty for a bare file
+  std::filesystem::path model_path_;  // as given to open
   // Of the engine; null for a vocabulary.
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<Sequences> sequences_;

@@ -51,6 +51,8 @@ class TvmEngine : public Engine {
   }
   // Rows after `position` are overwritten before they are read.
   uint32_t rewind(uint32_t, uint32_t position) override { return position; }
+  std::vector<std::byte> save(uint32_t sequence, uint32_t tokens, const Interrupt &interrupt) override;
+  void restore(uint32_t sequence, std::span<const int32_t> tokens, std::span<const std::byte> state) override;
   void set_trace(TraceCallback callback) override;
   std::vector<KernelSeconds> kernel_seconds() override { return device_->kernel_seconds(); }
 
@@ -60,6 +62,8 @@ class TvmEngine : public Engine {
                         const std::shared_ptr<WeightFiles> &weights);
   void choose_rope(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position, const Interrupt &interrupt);
   void allocate_cache(const Bundle &bundle);
+  // The rows of the first `tokens` tokens in the cache, one head of one layer after the other.
+  std::vector<std::span<std::byte>> cache_rows(uint32_t sequence, size_t tokens) const;
   void load_functions(const Bundle &bundle);
   // Tokens of one sequence for prefill, decode or score, which return `rows` rows of logits.
   struct Part {
@@ -296,6 +300,46 @@ std::span<const float> TvmEngine::score(uint32_t sequence, std::span<const int32
   const auto logits = call(score_, {sequence, tokens, position, tokens.size()}, interrupt);
   if (!ropes_.empty()) ropes_[sequence].set_computed(position + static_cast<uint32_t>(tokens.size()));
   return logits;
+}
+
+std::vector<std::span<std::byte>> TvmEngine::cache_rows(uint32_t sequence, size_t tokens) const {
+  if (device_->device().device_type != kDLCPU) {
+    throw Error(SE_UNSUPPORTED, "conversations on the backend " + ticked(facts_.backend) + " cannot be saved",
+                "open with the backend cpu");
+  }
+  std::vector<std::span<std::byte>> rows;
+  for (int64_t i = 0; i < tvm_global("ffi.ArraySize").call({caches_[sequence]}, SE_INTERNAL).any().v_int64; ++i) {
+    const TvmValue item = tvm_global("ffi.ArrayGetItem").call({caches_[sequence], i}, SE_INTERNAL);
+    const DLTensor &tensor = item.tensor();
+    auto *data = static_cast<std::byte *>(tensor.data) + tensor.byte_offset;
+    const auto row_bytes = static_cast<size_t>(tensor.shape[2]) * tensor.dtype.bits / 8;
+    const size_t head_bytes = static_cast<size_t>(tensor.shape[1]) * row_bytes;
+    for (int64_t head = 0; head < tensor.shape[0]; ++head) {
+      rows.emplace_back(data + static_cast<size_t>(head) * head_bytes, tokens * row_bytes);
+    }
+  }
+  return rows;
+}
+
+std::vector<std::byte> TvmEngine::save(uint32_t sequence, uint32_t tokens, const Interrupt &interrupt) {
+  choose_rope(sequence, {}, tokens, interrupt);
+  std::vector<std::byte> state;
+  for (const auto rows : cache_rows(sequence, tokens)) state.insert(state.end(), rows.begin(), rows.end());
+  return state;
+}
+
+void TvmEngine::restore(uint32_t sequence, std::span<const int32_t> tokens, std::span<const std::byte> state) {
+  const auto all = cache_rows(sequence, tokens.size());
+  size_t bytes = 0;
+  for (const auto rows : all) bytes += rows.size();
+  if (bytes != state.size()) throw Error(SE_MODEL_CORRUPT, "these are not the keys and values of this model");
+  for (const auto rows : all) {
+    std::copy_n(state.begin(), rows.size(), rows.begin());
+    state = state.subspan(rows.size());
+  }
+  if (ropes_.empty()) return;
+  ropes_[sequence].choose(tokens, 0);
+  ropes_[sequence].set_computed(static_cast<uint32_t>(tokens.size()));
 }
 
 }  // namespace

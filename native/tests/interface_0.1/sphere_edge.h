@@ -300,6 +300,18 @@ SE_API se_status se_text_set_trace(se_text *text, se_trace_fn on_kernel, void *u
 SE_API se_status se_text_score(se_text *text, const int32_t *token_ids, size_t token_count,
                                float *out_log_probabilities);
 
+/* Writes a conversation to a file: its tokens with their keys and values, so that it goes on later where it stopped,
+ * also in another process. `sequence_key`: as in the options of the calls that it had; NULL: that of the last call.
+ * `out_tokens` (may be NULL) receives its length. The file is hashed and bound to the model; whoever can read it can
+ * read the conversation. SE_NOT_FOUND: no such conversation; SE_UNSUPPORTED: a backend or a kind of model of which none
+ * can be saved; SE_STORAGE. */
+SE_API se_status se_text_save(se_text *text, const char *sequence_key, const char *path, size_t *out_tokens);
+
+/* Reads such a file. Calls whose prompt begins with these tokens compute only the rest. SE_MODEL_CORRUPT: a damaged or
+ * other file; SE_FORMAT_MISMATCH: saved with another model or backend; SE_INVALID_ARGUMENT: too long for the context.
+ */
+SE_API se_status se_text_restore(se_text *text, const char *sequence_key, const char *path, size_t *out_tokens);
+
 /* Writes at most `capacity` ids and always the full count to `out_count`: call with capacity 0 to get the count.
  * add_special: add begin/end tokens as the model expects; parse_special: `<|im_end|>` in the text is that token. */
 SE_API se_status se_text_tokenize(se_text *text, const char *utf8, size_t utf8_bytes, bool add_special,
