@@ -54,6 +54,18 @@ def serve(
     ] = False,
     queue: Annotated[int, typer.Option(min=0, help="Requests that may wait for a model.")] = 64,
     timeout: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Of one answer.")] = 600,
+    keep_alive: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="SECONDS", help="Close a model unused for that long. Default: never."
+        ),
+    ] = None,
+    memory: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="MIB", help="For all open models. Default: what the host's profile says."
+        ),
+    ] = None,
     context: ContextTokens = None,
     threads: Threads = 0,
 ) -> Action:
@@ -61,7 +73,7 @@ def serve(
 
     def action() -> None:
         from sphere_edge.commands import serve as command
-        from sphere_edge.server.settings import Settings
+        from sphere_edge.server.settings import MIB, Settings
 
         settings = Settings(
             host=host,
@@ -72,6 +84,8 @@ def serve(
             extensions=allow_extensions,
             waiting=queue,
             timeout_s=timeout,
+            keep_alive_s=keep_alive,
+            memory_bytes=None if memory is None else memory * MIB,
             context_tokens=context,
             threads=threads,
         )

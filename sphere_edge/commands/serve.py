@@ -25,7 +25,7 @@ def serve(words: Sequence[str], settings: Settings, *, api_key_file: Path | None
         raise InvalidArgumentError(message, hint="add --api-key-file FILE, or leave out --host")
     # Before models are packaged: a port that is taken is found at once.
     with serving.bind(settings) as server_socket:
-        served = resolve(words, console.progress())
+        served = resolve(words, settings, console.progress())
         port = server_socket.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         names = ", ".join(one.name for one in served)

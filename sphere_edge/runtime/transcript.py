@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from sphere_edge.runtime.segment import Segment
-from sphere_edge.runtime.transcription import Transcription
+from sphere_edge.runtime.transcription import Transcription, TranscriptionResult
 
 
 def as_text(segments: Iterable[Segment]) -> Iterator[str]:
@@ -51,8 +52,13 @@ def as_json(transcription: Transcription) -> Iterator[str]:
 def as_verbose_json(transcription: Transcription) -> Iterator[str]:
     """One document with the fields of OpenAI's `verbose_json`: seconds, tokens, words."""
     segments = list(transcription)
-    result = transcription.result
-    document = {
+    document = verbose(segments, transcription.result)
+    yield json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def verbose(segments: Sequence[Segment], result: TranscriptionResult) -> dict[str, Any]:
+    """The document of `as_verbose_json`."""
+    return {
         "task": "transcribe",
         "language": result.language,
         "duration": result.audio_seconds,
@@ -75,7 +81,6 @@ def as_verbose_json(transcription: Transcription) -> Iterator[str]:
             for word in segment.words
         ],
     }
-    yield json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _mean_log(segment: Segment) -> float:

@@ -9,11 +9,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
-from sphere_edge.server import body, chat, responses, status
+from sphere_edge.server import audio, body, chat, form, images, responses, status
 from sphere_edge.server.access import Access
+from sphere_edge.server.audio_types import TranscriptionForm, TranslationForm
 from sphere_edge.server.chat_types import ChatBody
 from sphere_edge.server.exchange import Endpoint, Output, nothing, refused, send_reply
 from sphere_edge.server.http_error import HttpError, not_found
+from sphere_edge.server.image_types import ImageBody
 from sphere_edge.server.models import Models, Served
 from sphere_edge.server.response_types import ResponseBody
 from sphere_edge.server.settings import Settings
@@ -41,6 +43,10 @@ def _routes() -> list[Any]:
         _get("/v1/models/{name:path}", status.model),
         _post("/v1/responses", ResponseBody, responses.answer),
         _post("/v1/chat/completions", ChatBody, chat.answer),
+        _post_form("/v1/audio/transcriptions", TranscriptionForm, audio.transcriptions),
+        _post_form("/v1/audio/translations", TranslationForm, audio.translations),
+        _post("/v1/images/generations", ImageBody, images.generations),
+        _post_form("/v1/images/edits", ImageBody, images.edits),
     ]
 
 
@@ -51,6 +57,13 @@ def _get(path: str, answer: Callable[[Request, None], Awaitable[Output]]) -> Any
 def _post(path: str, into: Any, answer: Any) -> Any:
     async def read(request: Request) -> Any:
         return await body.read(request, into)
+
+    return Route(path, Endpoint(read, answer), methods=["POST"])
+
+
+def _post_form(path: str, into: Any, answer: Any) -> Any:
+    async def read(request: Request) -> Any:
+        return await form.read(request, into)
 
     return Route(path, Endpoint(read, answer), methods=["POST"])
 

@@ -92,7 +92,7 @@ def parse(content: bytes, into: type[Typed], settings: Settings) -> Typed:
     try:
         typed = into.model_validate_json(content, extra=extra)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise _refused(error, content) from error
+        raise refused(error, None if _is_no_json(error) else json.loads(content)) from error
     if not settings.extensions:
         for name in into.extensions & typed.model_fields_set:
             message = f"`{name}` is an extension (serve with --allow-extensions)"
@@ -100,8 +100,12 @@ def parse(content: bytes, into: type[Typed], settings: Settings) -> Typed:
     return typed
 
 
-def _refused(error: ValidationError, content: bytes) -> HttpError:
-    """The first thing that is wrong; of a union, that of the alternative that was meant."""
+def _is_no_json(error: ValidationError) -> bool:
+    return error.errors(include_url=False)[0]["type"] == "json_invalid"
+
+
+def refused(error: ValidationError, document: Any) -> HttpError:
+    """What is wrong with `document`; of a union, the alternative that was meant."""
     first = max(error.errors(include_url=False), key=_how_far)
     kind = first["type"]
     if kind == "json_invalid":
@@ -109,7 +113,7 @@ def _refused(error: ValidationError, content: bytes) -> HttpError:
     steps = first["loc"]
     if kind == _LEFT_OUT:
         steps = (*steps, first["ctx"]["name"])
-    param = _path(steps, json.loads(content))
+    param = _path(steps, document)
     if kind == _LEFT_OUT:
         return unsupported(first["msg"], param)
     if kind == "missing":

@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from sphere_edge import profiles
+from sphere_edge.console import human_bytes
+from sphere_edge.errors import OutOfMemoryError
 from sphere_edge.packaging.opening import Opening, open_audio, open_image, open_text
 from sphere_edge.runtime.manager import Manager
 from sphere_edge.server.fair_queue import FairQueue
 from sphere_edge.server.http_error import invalid, not_found
 from sphere_edge.server.settings import Settings
+
+_IDLE_STEP_S = 5.0
 
 Task = Literal["text", "audio", "image"]
 
@@ -51,7 +56,8 @@ class Models:
     def __init__(self, served: Sequence[Served], settings: Settings) -> None:
         self._settings = settings
         self._models = {one.name: Model(one, settings) for one in served}
-        # Held by whoever waits for memory: nobody may begin in the meantime.
+        self._budget_bytes = settings.memory_bytes or profiles.host().memory.usable_bytes
+        # Held by whoever waits for memory: nobody may begin in the meantime, or it never comes.
         self._entry = asyncio.Lock()
         self._changed = asyncio.Condition()
 
@@ -89,6 +95,16 @@ class Models:
                 async with self._changed:
                     self._changed.notify_all()
 
+    async def close_idle(self) -> None:
+        """Closes, again and again, what nobody has used for `keep_alive_s`."""
+        keep_alive_s = self._settings.keep_alive_s
+        while keep_alive_s is not None:
+            await asyncio.sleep(min(keep_alive_s / 4 + 0.05, _IDLE_STEP_S))
+            async with self._entry:
+                for model in self._unused():
+                    if time.monotonic() - model.used_at >= keep_alive_s:
+                        await self._close(model)
+
     async def close(self) -> None:
         """Closes all that are open."""
         for model in self.all():
@@ -96,9 +112,34 @@ class Models:
 
     async def _opened(self, model: Model) -> Any:
         if model.manager is None:
+            await self._make_room(model)
             model.manager = await asyncio.to_thread(_open, model.served, self._settings)
             model.used_at = time.monotonic()
         return model.manager
+
+    async def _make_room(self, model: Model) -> None:
+        """Closes what was used longest ago until `model` fits; waits for what is in use."""
+        needed, budget = model.served.memory_bytes, self._budget_bytes
+        if needed > budget:
+            message = (
+                f"`{model.served.name}` needs {human_bytes(needed)}, "
+                f"and the server may use {human_bytes(budget)}"
+            )
+            hint = "serve it with a smaller --context, or raise --memory"
+            raise OutOfMemoryError(message, hint=hint)
+        while needed + sum(one.served.memory_bytes for one in self._open()) > budget:
+            unused = sorted(self._unused(), key=lambda one: one.used_at)
+            if unused:
+                await self._close(unused[0])
+                continue
+            async with self._changed:
+                await self._changed.wait_for(self._unused)
+
+    def _open(self) -> list[Model]:
+        return [model for model in self.all() if model.manager is not None]
+
+    def _unused(self) -> list[Model]:
+        return [model for model in self._open() if model.users == 0]
 
     async def _close(self, model: Model) -> None:
         manager, model.manager = model.manager, None

@@ -10,25 +10,30 @@ from pathlib import Path
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import is_bundle, is_gguf, read_manifest
 from sphere_edge.console import SILENT, Progress
+from sphere_edge.engines import llama, whisper_fit
 from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.fit.memory import Choice, predict
+from sphere_edge.formats import gguf
 from sphere_edge.packaging.built_in_models import TINY_WHISPER, path_of
 from sphere_edge.packaging.cached import bundle_of
 from sphere_edge.server.models import Served
+from sphere_edge.server.settings import Settings
 
 # NAME=MODEL, the name being what clients ask for.
 _NAMED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._:/-]{0,127})=(.+)$")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._:/-]+")
-_RUNTIME_BYTES = 64 * 2**20
+# What a .gguf file is opened with where nothing is said.
+_GGUF_CONTEXT = 4096
 
 
-def resolve(words: Sequence[str], progress: Progress = SILENT) -> list[Served]:
+def resolve(words: Sequence[str], settings: Settings, progress: Progress = SILENT) -> list[Served]:
     """The models that `words` name; what is not a bundle yet is packaged for this machine.
 
     Raises InvalidArgumentError for a name that comes again, and what finding and packaging raise.
     """
     served: list[Served] = []
     for word in words:
-        one = _resolve(word, progress)
+        one = _resolve(word, settings, progress)
         if any(other.name == one.name for other in served):
             message = f"two models are named `{one.name}`"
             raise InvalidArgumentError(message, hint=f"give one another name: NAME={word}")
@@ -36,7 +41,7 @@ def resolve(words: Sequence[str], progress: Progress = SILENT) -> list[Served]:
     return served
 
 
-def _resolve(word: str, progress: Progress) -> Served:
+def _resolve(word: str, settings: Settings, progress: Progress) -> Served:
     named = None if Path(word).exists() else _NAMED.match(word)
     reference = named[2] if named else word
     path = Path(reference)
@@ -51,21 +56,36 @@ def _resolve(word: str, progress: Progress) -> Served:
     if str(found) == TINY_WHISPER or found.suffix == ".bin":
         file = path_of(TINY_WHISPER) if str(found) == TINY_WHISPER else found
         assert file is not None  # it is built in
-        return _served(name or found.stem, file, "audio", file.stat().st_size + _RUNTIME_BYTES)
+        sizes = whisper_fit.sizes(file)
+        peak = max(sizes.memory(format).peak_bytes for format in sizes.weights_bytes)
+        return _served(name or found.stem, file, "audio", peak)
     bundle = bundle_of(found, progress)
     if is_bundle(bundle):
-        return _of_bundle(name, bundle, read_manifest(bundle))
+        return _of_bundle(name, bundle, read_manifest(bundle), settings)
     if is_gguf(bundle):
-        size = bundle.stat().st_size + _RUNTIME_BYTES
-        return _served(name or bundle.stem, bundle, "text", size)
+        return _of_gguf(name, bundle, settings)
     message = f"`{reference}` is not a model that can be served"
     raise InvalidArgumentError(message, hint="give a bundle, a model folder or a .gguf file")
 
 
-def _of_bundle(name: str | None, path: Path, manifest: Manifest) -> Served:
-    context = manifest.text.context_tokens if manifest.text is not None else None
-    memory = manifest.memory.peak_bytes
-    return _served(name or manifest.name, path, manifest.task, memory, context)
+def _of_bundle(name: str | None, path: Path, manifest: Manifest, settings: Settings) -> Served:
+    memory, context = manifest.memory, None
+    peak = memory.peak_bytes
+    if manifest.text is not None:
+        made_for = manifest.text.context_tokens
+        context = settings.context_tokens or made_for
+        caches = memory.kv_cache_bytes * context * settings.parallel // made_for
+        peak += caches - memory.kv_cache_bytes
+    return _served(name or manifest.name, path, manifest.task, peak, context)
+
+
+def _of_gguf(name: str | None, path: Path, settings: Settings) -> Served:
+    file = gguf.read(path)
+    spec = llama.model_spec(path.stem, file)
+    context = settings.context_tokens or min(_GGUF_CONTEXT, spec.context_tokens)
+    memory = predict(spec, Choice(file.quantization, context, "float16"))
+    peak = memory.peak_bytes + memory.kv_cache_bytes * (settings.parallel - 1)
+    return _served(name or path.stem, path, "text", peak, context)
 
 
 def _served(

@@ -60,7 +60,10 @@ def serve(application: Any, server_socket: socket.socket) -> None:
 
 
 async def _served(server: Any, application: Any, server_socket: socket.socket) -> None:
+    models = application.state.models
+    closing = asyncio.ensure_future(models.close_idle())
     try:
         await server.serve(sockets=[server_socket])
     finally:
-        await application.state.models.close()
+        closing.cancel()
+        await models.close()

@@ -1,0 +1,185 @@
+"""The endpoints of speech and image models, asked by openai-python."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from openai import OpenAI
+from PIL import Image
+
+from sphere_edge import resources
+from sphere_edge.bundle.read import Bundle
+from tests.server_process import serving
+from training import shapes
+
+
+def recording() -> tuple[str, Path]:
+    """A sentence and the file in which somebody says it."""
+    folder = resources.speech_samples()
+    texts = json.loads((folder / "samples.json").read_text())
+    name = next(name for name, text in texts.items() if text == "close the door")
+    return "close the door", folder / name
+
+
+def test_speech_is_transcribed_in_every_format(openai: OpenAI) -> None:
+    text, file = recording()
+
+    def asked(**fields: Any) -> Any:
+        return openai.audio.transcriptions.create(model="tiny-whisper", file=file, **fields)
+
+    assert asked().text == text
+    assert asked(response_format="json").usage.seconds > 0.5
+    assert asked(response_format="text") == text + "\n"
+    assert asked(response_format="srt").startswith("1\n00:00:00,")
+    assert asked(response_format="vtt").startswith("WEBVTT\n\n00:00:00.")
+    whole = asked(response_format="verbose_json", timestamp_granularities=["word", "segment"])
+    assert (whole.text, whole.task, whole.language) == (text, "transcribe", "en")
+    assert [word.word for word in whole.words] == text.split()
+    assert 0 <= whole.words[0].start <= whole.words[-1].end <= whole.duration + 0.1
+    assert whole.segments[0].tokens
+    assert asked(response_format="verbose_json").words is None
+
+
+def test_speech_is_transcribed_as_a_stream(openai: OpenAI) -> None:
+    text, file = recording()
+    events = list(openai.audio.transcriptions.create(model="tiny-whisper", file=file, stream=True))
+    assert [event.type for event in events[-2:]] == [
+        "transcript.text.delta",
+        "transcript.text.done",
+    ]
+    assert "".join(event.delta for event in events[:-1]) == events[-1].text == text
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"file": b""}, "file"),
+        ({"file": b"not audio"}, None),
+        ({"temperature": 2}, "temperature"),
+        ({"timestamp_granularities": ["word"]}, "timestamp_granularities"),
+        ({"known_speaker_names": ["a"]}, "known_speaker_names"),
+        ({"language": "xx"}, None),
+        ({"response_format": "diarized_json"}, "response_format"),
+    ],
+)
+def test_what_cannot_be_transcribed_is_a_400(
+    openai: OpenAI, fields: dict[str, Any], param: str | None
+) -> None:
+    import openai as package
+
+    whole = {"model": "tiny-whisper", "file": recording()[1], **fields}
+    with pytest.raises(package.BadRequestError) as caught:
+        openai.audio.transcriptions.create(**whole)
+    if param is not None:
+        assert caught.value.param == param
+
+
+def test_too_much_audio_is_refused_before_it_is_transcribed(openai: OpenAI) -> None:
+    import openai as package
+
+    sound = io.BytesIO()
+    hours = np.zeros(1000 * 5 * 3600, dtype=np.int16)
+    soundfile.write(sound, hours, 1000, format="FLAC")
+    with pytest.raises(package.APIStatusError) as caught:
+        openai.audio.transcriptions.create(model="tiny-whisper", file=sound.getvalue())
+    assert caught.value.code == "audio_too_long"
+
+
+def image_of(text: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(text)))
+
+
+def test_words_become_images(openai: OpenAI) -> None:
+    fields: dict[str, Any] = {"model": "tiny-image", "prompt": "a red circle", "n": 2}
+    made = openai.images.generate(**fields, extra_body={"seed": 1})
+    assert made.data is not None
+    images = [image_of(str(one.b64_json)) for one in made.data]
+    assert len(images) == 2
+    assert made.size == f"{shapes.SIDE}x{shapes.SIDE}"
+    assert shapes.recognise(np.asarray(images[0])) == ("red", "circle")
+    again = openai.images.generate(**fields, extra_body={"seed": 1}, output_format="webp")
+    assert again.data is not None
+    assert image_of(str(again.data[0].b64_json)).format == "WEBP"
+
+
+def test_a_stream_of_an_image_shows_its_steps(openai: OpenAI) -> None:
+    stream = openai.images.generate(
+        model="tiny-image", prompt="a red circle", stream=True, extra_body={"seed": 1, "steps": 4}
+    )
+    events = [event.model_dump() for event in stream]
+    progress = [event for event in events if event["type"] == "image_generation.progress"]
+    assert [event["step"] for event in progress] == [1, 2, 3, 4]
+    assert events[-1]["type"] == "image_generation.completed"
+    assert image_of(events[-1]["b64_json"]).size == (shapes.SIDE, shapes.SIDE)
+
+
+def png(colour: tuple[int, ...], side: int = shapes.SIDE) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGBA" if len(colour) == 4 else "RGB", (side, side), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_an_edit_changes_only_what_its_mask_leaves_open(image_bundle: Path) -> None:
+    with serving(f"random={image_bundle}") as served, served.openai as client:
+        side = Bundle.open(image_bundle).manifest.image.width  # type: ignore[union-attr]
+        fields: dict[str, Any] = {
+            "model": "random",
+            "prompt": "a circle",
+            "extra_body": {"seed": 1},
+        }
+
+        def edited(mask: tuple[int, ...]) -> np.ndarray:
+            made = client.images.edit(
+                **fields, image=png((255, 255, 255), side), mask=png(mask, side)
+            )
+            assert made.data is not None
+            return np.asarray(image_of(str(made.data[0].b64_json)), dtype=float)
+
+        closed, opened = edited((0, 0, 0, 255)), edited((0, 0, 0, 0))
+        assert closed.shape == opened.shape == (side, side, 3)
+        assert np.abs(closed - opened).max() > 10
+
+
+def test_a_model_that_reads_no_images_says_so(openai: OpenAI) -> None:
+    import openai as package
+
+    with pytest.raises(package.BadRequestError) as caught:
+        openai.images.edit(model="tiny-image", prompt="a circle", image=png((255, 255, 255)))
+    assert caught.value.code == "unsupported"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"size": "8192x8192"}, "size"),
+        ({"size": "big"}, "size"),
+        ({"n": 11}, "n"),
+        ({"response_format": "url"}, "response_format"),
+        ({"style": "vivid"}, "style"),
+        ({"background": "transparent"}, "background"),
+    ],
+)
+def test_what_cannot_be_generated_is_a_400(
+    openai: OpenAI, fields: dict[str, Any], param: str
+) -> None:
+    import openai as package
+
+    with pytest.raises(package.BadRequestError) as caught:
+        openai.images.generate(**{"model": "tiny-image", "prompt": "a circle", **fields})
+    assert caught.value.param == param
+
+
+def test_what_is_not_an_image_cannot_be_edited(openai: OpenAI) -> None:
+    import openai as package
+
+    for image in (b"GIF89a", png((0, 0, 0))[:50]):
+        with pytest.raises(package.BadRequestError) as caught:
+            openai.images.edit(model="tiny-image", prompt="a circle", image=image)
+        assert (caught.value.param, caught.value.code) == ("image", "invalid_image")
