@@ -70,6 +70,11 @@ def tiny_image() -> Path:
     return path
 
 
+def data_folder() -> Path:
+    """Where what cannot be made again is kept for this user."""
+    return platformdirs.user_data_path("sphere-edge", appauthor=False)
+
+
 def cache_folder() -> Path:
     """Where builds and unpacked bundles are kept: the user's, or what CACHE_VARIABLE names."""
     chosen = os.environ.get(CACHE_VARIABLE)

@@ -39,8 +39,10 @@ class Served:
 
 @contextmanager
 def serving(*words: str | Path, **environment: str) -> Iterator[Served]:
-    """A server on a free port with the arguments `words`."""
-    command = [sys.executable, "-m", "sphere_edge", "serve", "--port", "0", *map(str, words)]
+    """A server on a free port with the arguments `words`; it stores nothing unless they say so."""
+    store = [] if "--store" in words else ["--no-store"]
+    command = [sys.executable, "-m", "sphere_edge", "serve", "--port", "0", *store]
+    command += map(str, words)
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
     )

@@ -66,12 +66,24 @@ def serve(
             min=1, metavar="MIB", help="For all open models. Default: what the host's profile says."
         ),
     ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of stored responses. Default: in the user's data."),
+    ] = None,
+    no_store: Annotated[bool, typer.Option("--no-store", help="Store no responses.")] = False,
+    store_days: Annotated[
+        float, typer.Option(min=0, help="How long a response stays stored.")
+    ] = 30,
+    store_size: Annotated[
+        int, typer.Option(min=1, metavar="MIB", help="Of all stored responses together.")
+    ] = 256,
     context: ContextTokens = None,
     threads: Threads = 0,
 ) -> Action:
     """Serve models over HTTP, as OpenAI's API has it."""
 
     def action() -> None:
+        from sphere_edge import resources
         from sphere_edge.commands import serve as command
         from sphere_edge.server.settings import MIB, Settings
 
@@ -86,6 +98,9 @@ def serve(
             timeout_s=timeout,
             keep_alive_s=keep_alive,
             memory_bytes=None if memory is None else memory * MIB,
+            store=None if no_store else store or resources.data_folder() / "responses.sqlite",
+            store_days=store_days,
+            store_bytes=store_size * MIB,
             context_tokens=context,
             threads=threads,
         )

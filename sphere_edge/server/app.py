@@ -2,30 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
-from sphere_edge.server import audio, body, chat, form, images, responses, status
+from sphere_edge.server import (
+    audio,
+    body,
+    chat,
+    completions,
+    conversations,
+    form,
+    images,
+    metrics,
+    openapi,
+    page,
+    responses,
+    status,
+    stored_responses,
+)
 from sphere_edge.server.access import Access
 from sphere_edge.server.audio_types import TranscriptionForm, TranslationForm
-from sphere_edge.server.chat_types import ChatBody
-from sphere_edge.server.exchange import Endpoint, Output, nothing, refused, send_reply
+from sphere_edge.server.chat_types import ChatBody, CompletionBody
+from sphere_edge.server.conversations import ConversationBody, ItemsBody, MetadataBody
+from sphere_edge.server.exchange import Endpoint, nothing, refused, send_reply
 from sphere_edge.server.http_error import HttpError, not_found
 from sphere_edge.server.image_types import ImageBody
+from sphere_edge.server.metrics import Metrics
 from sphere_edge.server.models import Models, Served
+from sphere_edge.server.openapi import Operation
 from sphere_edge.server.response_types import ResponseBody
 from sphere_edge.server.settings import Settings
+from sphere_edge.server.store import Store
+
+_RESPONSE = "/v1/responses/{id}"
+_CONVERSATION = "/v1/conversations/{id}"
+OPERATIONS = (
+    Operation("GET", "/health", status.health),
+    Operation("GET", "/ready", status.ready),
+    Operation("GET", "/metrics", metrics.metrics),
+    Operation("GET", "/v1/models", status.models),
+    Operation("GET", "/v1/models/{name:path}", status.model),
+    Operation("POST", "/v1/responses", responses.answer, ResponseBody),
+    Operation("POST", "/v1/responses/input_tokens", responses.input_tokens, ResponseBody),
+    Operation("GET", _RESPONSE, stored_responses.retrieve),
+    Operation("DELETE", _RESPONSE, stored_responses.delete),
+    Operation("POST", f"{_RESPONSE}/cancel", stored_responses.cancel),
+    Operation("GET", f"{_RESPONSE}/input_items", stored_responses.input_items),
+    Operation("POST", "/v1/conversations", conversations.create, ConversationBody),
+    Operation("GET", _CONVERSATION, conversations.retrieve),
+    Operation("POST", _CONVERSATION, conversations.update, MetadataBody),
+    Operation("DELETE", _CONVERSATION, conversations.delete),
+    Operation("GET", f"{_CONVERSATION}/items", conversations.items),
+    Operation("POST", f"{_CONVERSATION}/items", conversations.add_items, ItemsBody),
+    Operation("GET", f"{_CONVERSATION}/items/{{item}}", conversations.item),
+    Operation("DELETE", f"{_CONVERSATION}/items/{{item}}", conversations.delete_item),
+    Operation("POST", "/v1/chat/completions", chat.answer, ChatBody),
+    Operation("POST", "/v1/completions", completions.answer, CompletionBody),
+    Operation(
+        "POST", "/v1/audio/transcriptions", audio.transcriptions, TranscriptionForm, ("file",)
+    ),
+    Operation("POST", "/v1/audio/translations", audio.translations, TranslationForm, ("file",)),
+    Operation("POST", "/v1/images/generations", images.generations, ImageBody),
+    Operation("POST", "/v1/images/edits", images.edits, ImageBody, ("image", "mask")),
+)
+# What is there for people, and describes itself.
+_PAGES = (
+    Operation("GET", "/openapi.json", openapi.served(OPERATIONS)),
+    Operation("GET", "/", page.index),
+    Operation("GET", "/page/{name}", page.file),
+)
 
 
 def make(served: Sequence[Served], settings: Settings) -> Any:
     """The ASGI application that serves `served`."""
-    app = Starlette(routes=_routes(), exception_handlers={404: _no_path, 405: _no_method})
+    routes = [_route(one) for one in (*OPERATIONS, *_PAGES)]
+    app = Starlette(routes=routes, exception_handlers={404: _no_path, 405: _no_method})
     app.state.settings = settings
     app.state.models = Models(served, settings)
+    app.state.metrics = Metrics(app.state.models)
+    app.state.store = None if settings.store is None else Store(settings.store, settings)
+    # The jobs of responses, by their ids.
+    app.state.running_responses = {}
     app.state.draining = False
     return app
 
@@ -35,37 +96,13 @@ def guarded(app: Any) -> Any:
     return Access(app, app.state.settings)
 
 
-def _routes() -> list[Any]:
-    return [
-        _get("/health", status.health),
-        _get("/ready", status.ready),
-        _get("/v1/models", status.models),
-        _get("/v1/models/{name:path}", status.model),
-        _post("/v1/responses", ResponseBody, responses.answer),
-        _post("/v1/chat/completions", ChatBody, chat.answer),
-        _post_form("/v1/audio/transcriptions", TranscriptionForm, audio.transcriptions),
-        _post_form("/v1/audio/translations", TranslationForm, audio.translations),
-        _post("/v1/images/generations", ImageBody, images.generations),
-        _post_form("/v1/images/edits", ImageBody, images.edits),
-    ]
+def _route(one: Operation) -> Any:
+    reads = form.read if one.files else body.read
 
-
-def _get(path: str, answer: Callable[[Request, None], Awaitable[Output]]) -> Any:
-    return Route(path, Endpoint(nothing, answer), methods=["GET"])
-
-
-def _post(path: str, into: Any, answer: Any) -> Any:
     async def read(request: Request) -> Any:
-        return await body.read(request, into)
+        return await nothing(request) if one.body is None else await reads(request, one.body)
 
-    return Route(path, Endpoint(read, answer), methods=["POST"])
-
-
-def _post_form(path: str, into: Any, answer: Any) -> Any:
-    async def read(request: Request) -> Any:
-        return await form.read(request, into)
-
-    return Route(path, Endpoint(read, answer), methods=["POST"])
+    return Route(one.path, Endpoint(one.path, read, one.answer), methods=[one.method])
 
 
 async def _no_path(request: Request, error: Exception) -> Any:

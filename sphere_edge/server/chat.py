@@ -13,15 +13,15 @@ from starlette.requests import Request
 
 from sphere_edge import __version__
 from sphere_edge.runtime.generation import Result
-from sphere_edge.server import sampling
+from sphere_edge.runtime.text_delta import TextDelta
+from sphere_edge.server import logprobs, sampling
 from sphere_edge.server.chat_types import ChatBody, JsonObjectFormat, JsonSchemaFormat
-from sphere_edge.server.clients import client_of
 from sphere_edge.server.conversation import messages_of
 from sphere_edge.server.exchange import Events, Output, as_json, event
+from sphere_edge.server.generating import Piece, generated
 from sphere_edge.server.http_error import invalid
-from sphere_edge.server.job import running
 from sphere_edge.server.settings import Settings
-from sphere_edge.server.text_job import Chat, Delta, TextJob
+from sphere_edge.server.text_job import Chat
 
 FINGERPRINT = f"sphere-edge-{__version__}"
 DONE = b"data: [DONE]\n\n"
@@ -34,10 +34,12 @@ class _Choice:
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
     result: Result | None = None
 
-    def add(self, delta: Delta) -> dict[str, Any] | None:
+    def add(self, delta: TextDelta) -> dict[str, Any] | None:
         """Keeps `delta`; the same as OpenAI's chunks have it, None for the end of a call."""
+        self.logprobs += logprobs.of_tokens(delta.logprobs)
         if delta.kind == "text":
             self.text.append(delta.text)
             return {"content": delta.text}
@@ -80,13 +82,15 @@ async def answer(request: Request, body: ChatBody) -> Output:
         message = "`stream_options` is for streamed answers"
         raise invalid(message, "stream_options")
     call = _call(body, request.app.state.settings)
-    pieces = _generated(request, body, call)
+    seeds = [sampling.later_seed(call.request.seed, index) for index in range(body.n or 1)]
+    calls = [replace(call, request=replace(call.request, seed=seed)) for seed in seeds]
+    pieces = generated(request, body.model, calls)
     if body.stream:
         return Events(_chunks(body, pieces))
     choices = [_Choice() for _ in range(body.n or 1)]
     async with aclosing(pieces):
         async for index, piece in pieces:
-            if isinstance(piece, Delta):
+            if isinstance(piece, TextDelta):
                 choices[index].add(piece)
             else:
                 choices[index].result = piece
@@ -97,7 +101,9 @@ async def answer(request: Request, body: ChatBody) -> Output:
                 {
                     "index": index,
                     "message": choice.message(),
-                    "logprobs": None,
+                    "logprobs": {"content": choice.logprobs, "refusal": None}
+                    if body.logprobs
+                    else None,
                     "finish_reason": choice.finish_reason(),
                 }
                 for index, choice in enumerate(choices)
@@ -107,23 +113,8 @@ async def answer(request: Request, body: ChatBody) -> Output:
     )
 
 
-async def _generated(
-    request: Request, body: ChatBody, call: Chat
-) -> AsyncGenerator[tuple[int, Delta | Result], None]:
-    """Pieces of each choice in turn, and each one's result after its last piece."""
-    models = request.app.state.models
-    async with models.turn(body.model, "text", client_of(request)) as text:
-        for index in range(body.n or 1):
-            seed = sampling.later_seed(call.request.seed, index)
-            one = replace(call, request=replace(call.request, seed=seed))
-            async with running(TextJob(text, one)) as job:
-                async for delta in job:
-                    yield index, delta
-                yield index, job.result
-
-
 async def _chunks(
-    body: ChatBody, pieces: AsyncGenerator[tuple[int, Delta | Result], None]
+    body: ChatBody, pieces: AsyncGenerator[Piece, None]
 ) -> AsyncGenerator[bytes, None]:
     with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
     head = _head(body, "chat.completion.chunk")
@@ -133,8 +124,11 @@ async def _chunks(
     choices: dict[int, _Choice] = {}
 
     def chunk(index: int, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return event({**head, "choices": [choice]})
+        choice: dict[str, Any] = {"index": index, "delta": delta, "logprobs": None}
+        if body.logprobs and choices[index].logprobs:
+            choice["logprobs"] = {"content": choices[index].logprobs, "refusal": None}
+            choices[index].logprobs = []
+        return event({**head, "choices": [{**choice, "finish_reason": finish_reason}]})
 
     async with aclosing(pieces):
         async for index, piece in pieces:
@@ -142,7 +136,7 @@ async def _chunks(
                 choices[index] = _Choice()
                 yield chunk(index, {"role": "assistant", "content": "", "refusal": None})
             choice = choices[index]
-            if not isinstance(piece, Delta):
+            if not isinstance(piece, TextDelta):
                 choice.result = piece
                 yield chunk(index, {}, choice.finish_reason())
             elif (delta := choice.add(piece)) is not None:
@@ -162,7 +156,15 @@ def _call(body: ChatBody, settings: Settings) -> Chat:
         schema = sampling.checked_schema(body.response_format.json_schema.schema_, settings, param)
     max_tokens = body.max_completion_tokens or body.max_tokens
     request = sampling.request_of(body, settings, max_tokens=max_tokens)
-    request = replace(request, chat_template_kwargs=body.chat_template_kwargs)
+    if body.top_logprobs is not None and not body.logprobs:
+        message = "`top_logprobs` needs `logprobs`"
+        raise invalid(message, "top_logprobs")
+    request = replace(
+        request,
+        logprobs=bool(body.logprobs),
+        top_logprobs=body.top_logprobs,
+        chat_template_kwargs=body.chat_template_kwargs,
+    )
     choice = body.tool_choice or "auto"
     return Chat(
         messages_of(body.messages),
@@ -194,5 +196,8 @@ def usage(results: list[Result]) -> dict[str, Any]:
         "completion_tokens": made,
         "total_tokens": prompt + made,
         "prompt_tokens_details": {"cached_tokens": results[0].cached_tokens, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": sum(one.reasoning_tokens for one in results),
+            "audio_tokens": 0,
+        },
     }

@@ -12,6 +12,11 @@ from sphere_edge.server.body import Body, Part
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+# Token ids, which are names in JSON.
+LogitBias = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]],
+    Field(max_length=1024),
+]
 Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 StopString = Annotated[str, Field(min_length=1, max_length=1024)]
 Stop = StopString | Annotated[list[StopString], Field(max_length=16)]
@@ -220,6 +225,9 @@ class Sampled(Body):
     stream_options: StreamOptions | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: LogitBias | None = None
     stop: Stop | None = None
     seed: Seed | None = None
     user: str | None = None
@@ -231,23 +239,36 @@ class Sampled(Body):
     ignore_eos: bool | None = None
 
 
+Prompt = str | list[str] | list[int] | list[list[int]]
+
+
+class CompletionBody(Sampled):
+    """POST /v1/completions."""
+
+    left_out: ClassVar[Mapping[str, str]] = {
+        "suffix": "text is continued at its end",
+        "best_of": "use `n`",
+    }
+
+    prompt: Annotated[Prompt, Field(max_length=65536)]
+    max_tokens: MaxTokens | None = None
+    n: Annotated[int, Field(ge=1, le=8)] | None = None
+    echo: bool | None = None
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+
+
 class ChatBody(Sampled):
     """POST /v1/chat/completions."""
 
     extensions = Sampled.extensions | {"chat_template_kwargs"}
     left_out: ClassVar[Mapping[str, str]] = {
         "audio": "no model here speaks",
-        "frequency_penalty": "the sampler has none yet",
         "function_call": "use `tool_choice`",
         "functions": "use `tools`",
-        "logit_bias": "the sampler has none yet",
-        "logprobs": "not known to the server yet",
         "moderation": "nothing is moderated here",
         "prediction": "there is no speculative decoding here",
-        "presence_penalty": "the sampler has none yet",
         "reasoning": "use `reasoning_effort`",
         "store": "stored answers are those of /v1/responses",
-        "top_logprobs": "not known to the server yet",
         "verbosity": "no model here is trained for it",
         "web_search_options": "nothing is fetched for a client",
     }
@@ -256,6 +277,8 @@ class ChatBody(Sampled):
     max_tokens: MaxTokens | None = None
     max_completion_tokens: MaxTokens | None = None
     n: Annotated[int, Field(ge=1, le=8)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
     tool_choice: ToolChoice | None = None

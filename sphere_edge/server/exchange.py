@@ -84,9 +84,11 @@ class Endpoint(Generic[Read]):
 
     def __init__(
         self,
+        path: str,
         read: Callable[[Request], Awaitable[Read]],
         answer: Callable[[Request, Read], Awaitable[Output]],
     ) -> None:
+        self._path = path
         self._read = read
         self._answer = answer
 
@@ -95,6 +97,13 @@ class Endpoint(Generic[Read]):
         request = Request(scope, receive)
         sender = _Sender(send)
         try:
+            await self._exchange(request, sender)
+        finally:
+            if sender.http is not None:
+                request.app.state.metrics.count_request(self._path, sender.http)
+
+    async def _exchange(self, request: Request, sender: _Sender) -> None:
+        try:
             read = await self._read(request)
         except ClientDisconnect:
             return
@@ -102,7 +111,7 @@ class Endpoint(Generic[Read]):
             await sender.reply(refused(_failure_of(error)))
             return
         work = asyncio.ensure_future(self._work(request, read, sender))
-        watch = asyncio.ensure_future(_disconnected(receive))
+        watch = asyncio.ensure_future(_disconnected(request.receive))
         try:
             await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -146,7 +155,12 @@ class _Sender:
     def __init__(self, send: Any) -> None:
         self._send = send
         self._idle_since = 0.0
-        self.has_begun = False
+        # Of what was sent.
+        self.http: int | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        return self.http is not None
 
     async def reply(self, reply: Reply) -> None:
         size = str(len(reply.content))
@@ -181,7 +195,7 @@ class _Sender:
         await self._send({"type": "http.response.body", "body": content, "more_body": False})
 
     async def _begin(self, http: int, media_type: str, headers: Mapping[str, str]) -> None:
-        self.has_begun = True
+        self.http = http
         pairs = {"content-type": media_type, "x-content-type-options": "nosniff", **headers}
         await self._send(
             {

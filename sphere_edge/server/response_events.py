@@ -12,8 +12,9 @@ import uuid
 from typing import Any
 
 from sphere_edge.runtime.generation import Result
+from sphere_edge.runtime.text_delta import TextDelta
+from sphere_edge.server import logprobs
 from sphere_edge.server.http_error import HttpError
-from sphere_edge.server.text_job import Delta
 
 Document = dict[str, Any]
 # The one argument of a custom tool, which is a function to the model.
@@ -44,7 +45,7 @@ class GrowingResponse:
             self._event("response.in_progress", response=self._snapshot()),
         ]
 
-    def add(self, delta: Delta) -> list[Document]:
+    def add(self, delta: TextDelta) -> list[Document]:
         """The events of one delta."""
         if delta.kind == "tool_call_begin":
             return [*self._end_item(), *self._begin_call(delta)]
@@ -57,21 +58,24 @@ class GrowingResponse:
         if self._item is None or self._item["type"] != wanted:
             events = [*self._end_item(), *self._begin_text(wanted)]
         self._text.append(delta.text)
+        found = logprobs.of_tokens(delta.logprobs)
+        self._logprobs += found
         name = "output_text" if wanted == "message" else "reasoning_text"
         at = {"item_id": self._of_item("id"), **self._index(), "content_index": 0}
-        more: Document = {"logprobs": []} if wanted == "message" else {}
+        more: Document = {"logprobs": found} if wanted == "message" else {}
         events.append(self._event(f"response.{name}.delta", **at, delta=delta.text, **more))
         return events
 
     def finish(self, result: Result) -> list[Document]:
         """The last events of a response that was made."""
-        is_whole = result.finish_reason == "stop"
+        is_whole = result.finish_reason in ("stop", "tool_calls")
+        is_cancelled = result.finish_reason == "cancelled"
         events = []
         if self._item is None and not self.document["output"]:
             events += self._begin_text("message")
         events += self._end_item("completed" if is_whole else "incomplete")
-        status = "completed" if is_whole else "incomplete"
-        if not is_whole:
+        status = "completed" if is_whole else "cancelled" if is_cancelled else "incomplete"
+        if status == "incomplete":
             self.document["incomplete_details"] = {"reason": "max_output_tokens"}
         self.document["usage"] = usage(result)
         return [*events, self._end(status)]
@@ -93,7 +97,9 @@ class GrowingResponse:
         self.document["status"] = status
         if status == "completed":
             self.document["completed_at"] = int(time.time())
-        return self._event(f"response.{status}", response=self._snapshot())
+        # OpenAI has no event of its own for a cancelled response.
+        name = "incomplete" if status == "cancelled" else status
+        return self._event(f"response.{name}", response=self._snapshot())
 
     def _begin_text(self, kind: str) -> list[Document]:
         item: Document = {"id": new_id("msg"), "type": kind, "role": "assistant", "content": []}
@@ -104,7 +110,7 @@ class GrowingResponse:
         part = self._part()
         return [*events, self._event("response.content_part.added", **at, part=part)]
 
-    def _begin_call(self, delta: Delta) -> list[Document]:
+    def _begin_call(self, delta: TextDelta) -> list[Document]:
         call_id = delta.tool_call_id or new_id("call")
         item = {"call_id": call_id, "name": delta.tool_name, "status": "in_progress"}
         if delta.tool_name in self._custom_tools:
@@ -117,10 +123,10 @@ class GrowingResponse:
 
     def _begin_item(self, item: Document) -> list[Document]:
         self._item = item
-        self._text = []
+        self._text, self._logprobs = [], []
         return [self._event("response.output_item.added", **self._index(), item=_copy(item))]
 
-    def _arguments(self, delta: Delta) -> list[Document]:
+    def _arguments(self, delta: TextDelta) -> list[Document]:
         self._text.append(delta.text)
         if self._of_item("type") == "custom_tool_call":
             # Its text is inside JSON, which is whole at its end only.
@@ -158,7 +164,7 @@ class GrowingResponse:
             item["content"] = [part]
             is_message = item["type"] == "message"
             name = "output_text" if is_message else "reasoning_text"
-            more: Document = {"logprobs": []} if is_message else {}
+            more: Document = {"logprobs": self._logprobs} if is_message else {}
             events = [
                 self._event(f"response.{name}.done", **at, text=whole, **more),
                 self._event("response.content_part.done", **at, part=_copy(part)),
@@ -170,7 +176,8 @@ class GrowingResponse:
 
     def _part(self, text: str = "") -> Document:
         if self._of_item("type") == "message":
-            return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+            known = list(self._logprobs)
+            return {"type": "output_text", "text": text, "annotations": [], "logprobs": known}
         return {"type": "reasoning_text", "text": text}
 
     def _of_item(self, key: str) -> Any:
@@ -195,7 +202,7 @@ def usage(result: Result) -> Document:
         "input_tokens": result.prompt_tokens,
         "input_tokens_details": {"cached_tokens": result.cached_tokens, "cache_write_tokens": 0},
         "output_tokens": result.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": result.reasoning_tokens},
         "total_tokens": result.prompt_tokens + result.completion_tokens,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -9,25 +10,33 @@ from typing import Any
 
 from starlette.requests import Request
 
+from sphere_edge.runtime.text_delta import TextDelta
 from sphere_edge.runtime.text_request import TextRequest
-from sphere_edge.server import http_error, response_input, sampling
+from sphere_edge.server import http_error, response_input, response_store, sampling
 from sphere_edge.server.body import Part
 from sphere_edge.server.chat_types import JsonObjectFormat
 from sphere_edge.server.clients import client_of
 from sphere_edge.server.exchange import Events, Output, as_json, event
+from sphere_edge.server.generating import generated
 from sphere_edge.server.job import running
 from sphere_edge.server.response_events import Document, GrowingResponse, new_id
-from sphere_edge.server.response_types import JsonSchemaFormat, MessageItem, ResponseBody
+from sphere_edge.server.response_types import JsonSchemaFormat, ResponseBody
 from sphere_edge.server.settings import Settings
-from sphere_edge.server.text_job import Chat, TextJob
+from sphere_edge.server.text_job import Chat, CountJob
+
+_LOGPROBS = "message.output_text.logprobs"
 
 
 async def answer(request: Request, body: ResponseBody) -> Output:
     """The response, or its events."""
+    state = request.app.state
     tools = response_input.tools_of(body.tools or [])
-    response = GrowingResponse(_document(body), tools.custom)
-    call = _call(body, tools, request.app.state.settings)
+    history, given = await asyncio.to_thread(response_store.items_of, state.store, body)
+    call = _call(body, tools, history + given, state)
+    response = GrowingResponse(_document(body, state), tools.custom)
     events = _events(request, body, call, response)
+    if response.document["store"] or body.conversation is not None:
+        events = response_store.keeping(events, response, given, state.store)
     if body.stream:
         return Events(_encoded(events))
     async with aclosing(events):
@@ -47,25 +56,21 @@ async def _events(
     request: Request, body: ResponseBody, call: Chat, response: GrowingResponse
 ) -> AsyncGenerator[Document, None]:
     """All events; what fails before the first delta is raised if nobody has seen an event yet."""
-    models = request.app.state.models
     has_begun = False
+    pieces = generated(request, body.model, [call], response.document["id"])
     try:
-        async with (
-            models.turn(body.model, "text", client_of(request)) as text,
-            running(TextJob(text, call)) as job,
-        ):
-            async for delta in job:
+        async with aclosing(pieces):
+            async for _, piece in pieces:
                 if not has_begun:
                     has_begun = True
                     for one in response.begin():
                         yield one
-                for one in response.add(delta):
+                if isinstance(piece, TextDelta):
+                    made = response.add(piece)
+                else:
+                    made = response.finish(piece)
+                for one in made:
                     yield one
-            if not has_begun:
-                for one in response.begin():
-                    yield one
-            for one in response.finish(job.result):
-                yield one
     except Exception as error:
         if not has_begun or not body.stream:
             raise
@@ -73,11 +78,26 @@ async def _events(
             yield one
 
 
-def _call(body: ResponseBody, tools: response_input.Tools, settings: Settings) -> Chat:
-    items = body.input
-    if isinstance(items, str):
-        items = [MessageItem(role="user", content=items)]
-    messages = response_input.messages_of(items, body.instructions)
+async def input_tokens(request: Request, body: ResponseBody) -> Output:
+    """POST /v1/responses/input_tokens: how many tokens the same body would be as a prompt."""
+    state = request.app.state
+    history, given = await asyncio.to_thread(response_store.items_of, state.store, body)
+    tools = response_input.tools_of(body.tools or [])
+    call = _call(body, tools, history + given, state)
+    async with (
+        state.models.turn(body.model, "text", client_of(request)) as text,
+        running(CountJob(text, call)) as job,
+    ):
+        async for _ in job:
+            continue
+        return as_json({"object": "response.input_tokens", "input_tokens": job.result})
+
+
+def _call(
+    body: ResponseBody, tools: response_input.Tools, items: list[Document], state: Any
+) -> Chat:
+    settings: Settings = state.settings
+    messages = response_input.messages_of(response_store.typed(items), body.instructions)
     if not messages:
         message = "`input` is missing"
         raise http_error.invalid(message, "input", "missing_required_parameter")
@@ -85,6 +105,10 @@ def _call(body: ResponseBody, tools: response_input.Tools, settings: Settings) -
         max_tokens=body.max_output_tokens,
         temperature=body.temperature,
         top_p=body.top_p,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        logprobs=bool(body.top_logprobs) or _LOGPROBS in (body.include or []),
+        top_logprobs=body.top_logprobs,
         timeout_s=settings.timeout_s,
         chat_template_kwargs=body.chat_template_kwargs,
     )
@@ -96,6 +120,7 @@ def _call(body: ResponseBody, tools: response_input.Tools, settings: Settings) -
         parallel_tool_calls=body.parallel_tool_calls is not False,
         schema=_schema(body, settings),
         reasoning=sampling.reasoning_of(_effort(body)),
+        shortened=body.truncation == "auto",
     )
 
 
@@ -108,9 +133,10 @@ def _schema(body: ResponseBody, settings: Settings) -> dict[str, Any] | None:
     return None
 
 
-def _document(body: ResponseBody) -> Document:
+def _document(body: ResponseBody, state: Any) -> Document:
     """The response before anything was made: every key that OpenAI and Open Responses know."""
     form = body.text.format if body.text is not None else None
+    conversation = response_store.conversation_of(body)
     return {
         "id": new_id("resp"),
         "object": "response",
@@ -127,14 +153,14 @@ def _document(body: ResponseBody) -> Document:
         "output": [],
         "parallel_tool_calls": body.parallel_tool_calls is not False,
         "previous_response_id": body.previous_response_id,
-        "conversation": None,
+        "conversation": None if conversation is None else {"id": conversation},
         "prompt_cache_key": body.prompt_cache_key,
         "prompt_cache_options": body.prompt_cache_options,
         "prompt_cache_retention": body.prompt_cache_retention,
         "reasoning": {"effort": _effort(body), "summary": None},
         "safety_identifier": body.safety_identifier,
         "service_tier": "default",
-        "store": False,
+        "store": body.store is not False and state.store is not None,
         "temperature": 1.0 if body.temperature is None else body.temperature,
         "text": {"format": {"type": "text"} if form is None else _dumped(form)},
         "tool_choice": _tool_choice(body),

@@ -67,3 +67,5 @@ async def _served(server: Any, application: Any, server_socket: socket.socket) -
     finally:
         closing.cancel()
         await models.close()
+        if application.state.store is not None:
+            application.state.store.close()

@@ -129,3 +129,46 @@ def test_a_prompt_that_is_too_long_says_so(openai: OpenAI) -> None:
     assert error["code"] == "context_length_exceeded"
     stream = {"messages": [{"role": "user", "content": "sky " * 5000}], "stream": True}
     assert refused(openai, **stream)["code"] == "context_length_exceeded"
+
+
+def test_log_probabilities_are_those_of_the_tokens(openai: OpenAI) -> None:
+    answer = openai.chat.completions.create(**GREEDY, logprobs=True, top_logprobs=3)
+    (choice,) = answer.choices
+    assert choice.logprobs is not None
+    tokens = choice.logprobs.content or []
+    assert b"".join(bytes(token.bytes or []) for token in tokens).decode() == "The sky is blue."
+    assert all(len(token.top_logprobs) == 3 for token in tokens)
+    assert all(token.logprob == token.top_logprobs[0].logprob <= 0 for token in tokens)
+    chunks = list(openai.chat.completions.create(**GREEDY, logprobs=True, stream=True))
+    streamed = [chunk.choices[0].logprobs for chunk in chunks]
+    assert [t.token for one in streamed if one for t in one.content or []] == [
+        token.token for token in tokens
+    ]
+    assert refused(openai, top_logprobs=3)["param"] == "top_logprobs"
+
+
+def test_a_bias_forbids_a_token(openai: OpenAI) -> None:
+    biases = {str(number): -100 for number in range(300, 1000)}
+    answer = openai.chat.completions.create(**GREEDY, logit_bias=biases)
+    assert answer.choices[0].message.content != "The sky is blue."
+    assert refused(openai, logit_bias={"blue": 1})["param"] == "logit_bias.blue"
+    assert refused(openai, presence_penalty=3)["param"] == "presence_penalty"
+
+
+def test_texts_and_tokens_are_continued(openai: OpenAI) -> None:
+    fields: dict[str, Any] = {"model": "random", "temperature": 0.0, "max_tokens": 6}
+    made = openai.completions.create(**fields, prompt=["the", "a"], n=2)
+    assert [choice.index for choice in made.choices] == [0, 1, 2, 3]
+    assert made.choices[0].text == made.choices[1].text
+    echoed = openai.completions.create(**fields, prompt="the", echo=True, logprobs=2)
+    assert echoed.choices[0].text == "the" + made.choices[0].text
+    known = echoed.choices[0].logprobs
+    assert known is not None
+    assert len(known.tokens or []) == 6
+    assert all(len(top) == 2 for top in known.top_logprobs or [])
+    chunks = list(openai.completions.create(**fields, prompt="the", stream=True))
+    assert "".join(chunk.choices[0].text for chunk in chunks) == made.choices[0].text
+    assert [chunk.choices[0].finish_reason for chunk in chunks][-1] == "length"
+    ids = openai.completions.create(**fields, prompt=[5, 6, 7])
+    assert ids.usage is not None
+    assert ids.usage.prompt_tokens == 3

@@ -1,0 +1,133 @@
+"""POST /v1/completions: https://platform.openai.com/docs/api-reference/completions."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from starlette.requests import Request
+
+from sphere_edge.runtime.generation import Result
+from sphere_edge.runtime.text_delta import TextDelta, TokenLogprob
+from sphere_edge.server import logprobs, sampling
+from sphere_edge.server.chat import DONE, FINGERPRINT, usage
+from sphere_edge.server.chat_types import CompletionBody
+from sphere_edge.server.exchange import Events, Output, as_json, event
+from sphere_edge.server.generating import Piece, generated
+from sphere_edge.server.http_error import invalid
+from sphere_edge.server.text_job import Continuation
+
+# OpenAI's own.
+_DEFAULT_TOKENS = 16
+_MOST_PROMPTS = 16
+
+
+@dataclass
+class _Choice:
+    """One text as it grows."""
+
+    echoed: str
+    text: list[str] = field(default_factory=list)
+    tokens: list[TokenLogprob] = field(default_factory=list)
+    result: Result | None = None
+
+    def add(self, delta: TextDelta) -> None:
+        self.text.append(delta.text)
+        self.tokens += delta.logprobs
+
+
+async def answer(request: Request, body: CompletionBody) -> Output:
+    """The texts, or their pieces as events."""
+    prompts = _prompts(body)
+    if body.echo and any(not isinstance(prompt, str) for prompt in prompts):
+        message = "`echo` is for prompts that are texts"
+        raise invalid(message, "echo")
+    wanted = sampling.request_of(
+        body, request.app.state.settings, max_tokens=body.max_tokens or _DEFAULT_TOKENS
+    )
+    wanted = replace(wanted, logprobs=body.logprobs is not None, top_logprobs=body.logprobs)
+    seeds = [sampling.later_seed(wanted.seed, index) for index in range(body.n or 1)]
+    calls = [
+        Continuation(prompt, replace(wanted, seed=seed)) for prompt in prompts for seed in seeds
+    ]
+    pieces = generated(request, body.model, calls)
+    choices = [
+        _Choice(prompt if body.echo and isinstance(prompt, str) else "")
+        for prompt in prompts
+        for _ in range(body.n or 1)
+    ]
+    if body.stream:
+        return Events(_chunks(body, choices, pieces))
+    async with aclosing(pieces):
+        async for index, piece in pieces:
+            if isinstance(piece, TextDelta):
+                choices[index].add(piece)
+            else:
+                choices[index].result = piece
+    results = [choice.result for choice in choices if choice.result is not None]
+    texts = [choice.echoed + "".join(choice.text) for choice in choices]
+    listed = [
+        _choice(index, text, choice, body)
+        for index, (text, choice) in enumerate(zip(texts, choices, strict=True))
+    ]
+    return as_json({**_head(body), "choices": listed, "usage": usage(results)})
+
+
+async def _chunks(
+    body: CompletionBody,
+    choices: list[_Choice],
+    pieces: AsyncGenerator[Piece, None],
+) -> AsyncGenerator[bytes, None]:
+    head = _head(body)
+    begun: set[int] = set()
+    async with aclosing(pieces):
+        async for index, piece in pieces:
+            choice, text = choices[index], ""
+            if index not in begun:
+                begun.add(index)
+                text = choice.echoed
+            if isinstance(piece, TextDelta):
+                text += piece.text
+                choice.tokens = list(piece.logprobs)
+            else:
+                choice.result, choice.tokens = piece, []
+            yield event({**head, "choices": [_choice(index, text, choice, body)]})
+    if body.stream_options is not None and body.stream_options.include_usage:
+        results = [choice.result for choice in choices if choice.result is not None]
+        yield event({**head, "choices": [], "usage": usage(results)})
+    yield DONE
+
+
+def _prompts(body: CompletionBody) -> Sequence[str | list[int]]:
+    prompt: Any = body.prompt
+    many = isinstance(prompt, list) and prompt and isinstance(prompt[0], (str, list))
+    prompts = prompt if many else [prompt]
+    if len(prompts) > _MOST_PROMPTS:
+        message = f"more than `{_MOST_PROMPTS}` prompts"
+        raise invalid(message, "prompt")
+    if any(not one for one in prompts):
+        message = "a prompt is empty"
+        raise invalid(message, "prompt")
+    return list(prompts)
+
+
+def _choice(index: int, text: str, choice: _Choice, body: CompletionBody) -> dict[str, Any]:
+    finish_reason = choice.result.finish_reason if choice.result is not None else None
+    known = None
+    if body.logprobs is not None:
+        known = logprobs.of_completion(choice.tokens, len(choice.echoed))
+    return {"index": index, "text": text, "logprobs": known, "finish_reason": finish_reason}
+
+
+def _head(body: CompletionBody) -> dict[str, Any]:
+    return {
+        "id": f"cmpl-{uuid.uuid4().hex}",
+        "object": "text_completion",
+        "created": int(time.time()),
+        "model": body.model,
+        "system_fingerprint": FINGERPRINT,
+    }

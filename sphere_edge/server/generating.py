@@ -1,0 +1,37 @@
+"""Generations for a request, one after the other in one turn: their deltas, results, figures."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+from starlette.requests import Request
+
+from sphere_edge.runtime.generation import Result
+from sphere_edge.runtime.text_delta import TextDelta
+from sphere_edge.server.clients import client_of
+from sphere_edge.server.job import running
+from sphere_edge.server.text_job import Chat, Continuation, TextJob
+
+Piece = tuple[int, TextDelta | Result]
+
+
+async def generated(
+    request: Request, model: str, calls: Sequence[Chat | Continuation], id: str | None = None
+) -> AsyncGenerator[Piece, None]:
+    """Each call's index with its deltas and then its result; `id`: by which it is cancelled.
+
+    Raises HttpError and what TextManager raises.
+    """
+    state = request.app.state
+    async with state.models.turn(model, "text", client_of(request)) as text:
+        for index, call in enumerate(calls):
+            async with running(TextJob(text, call)) as job:
+                if id is not None:
+                    state.running_responses[id] = job
+                try:
+                    async for delta in job:
+                        yield index, delta
+                finally:
+                    state.running_responses.pop(id, None)
+                state.metrics.count_text(model, job.result)
+                yield index, job.result

@@ -1,0 +1,108 @@
+"""GET /openapi.json: what every path takes, made from the types that check it.
+
+https://spec.openapis.org/oas/v3.1.0.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+from starlette.requests import Request
+
+from sphere_edge import __version__
+from sphere_edge.server.body import Body
+from sphere_edge.server.exchange import Output, as_json
+
+_REFERENCE = "#/components/schemas/{model}"
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code", "status"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": "string"},
+                "status": {"type": "string"},
+            },
+        }
+    },
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A path, a method and what answers it; `files` of a form, the required ones first."""
+
+    method: str
+    path: str
+    answer: Callable[[Request, Any], Awaitable[Output]]
+    body: type[Body] | None = None
+    files: tuple[str, ...] = ()
+
+
+def document(operations: Sequence[Operation]) -> dict[str, Any]:
+    """The description of `operations`."""
+    bodies = {one.body for one in operations if one.body is not None}
+    ordered = sorted(bodies, key=lambda body: body.__name__)
+    names, definitions = models_json_schema(
+        [(body, "validation") for body in ordered], ref_template=_REFERENCE
+    )
+    schemas = {**definitions.get("$defs", {}), "Error": _ERROR}
+    references = {body: names[(body, "validation")] for body in ordered}
+    paths: dict[str, Any] = {}
+    for one in operations:
+        path = paths.setdefault(re.sub(r":\w+}", "}", one.path), {})
+        path[one.method.lower()] = _operation(one, references)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "sphere-edge", "version": __version__},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"key": []}, {}],
+    }
+
+
+def served(operations: Sequence[Operation]) -> Callable[[Request, None], Awaitable[Output]]:
+    """The endpoint."""
+    whole = document(operations)
+
+    async def answer(request: Request, _: None) -> Output:
+        """What every path takes."""
+        return as_json(whole)
+
+    return answer
+
+
+def _operation(one: Operation, references: dict[type[Body], Any]) -> dict[str, Any]:
+    error = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    described: dict[str, Any] = {
+        "summary": (one.answer.__doc__ or "").strip().splitlines()[0],
+        "responses": {
+            "200": {"description": "success"},
+            "default": {"description": "refused or failed", **error},
+        },
+    }
+    names = re.findall(r"{(\w+)(?::\w+)?}", one.path)
+    if names:
+        text = {"in": "path", "required": True, "schema": {"type": "string"}}
+        described["parameters"] = [{"name": name, **text} for name in names]
+    if one.body is not None:
+        schema = references[one.body]
+        kind = "application/json"
+        if one.files:
+            binary = {"type": "string", "format": "binary"}
+            files = {"properties": dict.fromkeys(one.files, binary), "required": [one.files[0]]}
+            kind, schema = "multipart/form-data", {"allOf": [schema, files]}
+        described["requestBody"] = {"required": True, "content": {kind: {"schema": schema}}}
+    return described

@@ -1,0 +1,210 @@
+"""Stored responses and conversations: one SQLite file that only its owner can read.
+
+What is older than the time to live is forgotten, and of what does not fit, the oldest. Every method
+blocks: the server calls them off its event loop. https://sqlite.org/lang.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sphere_edge.errors import StorageError
+from sphere_edge.server.settings import Settings
+
+Document = dict[str, Any]
+_DAY_S = 86_400
+# A response that follows so many others has a damaged chain, or one that is a circle.
+_LONGEST_CHAIN = 10_000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS owners (
+  id TEXT PRIMARY KEY,
+  used REAL NOT NULL,
+  bytes INTEGER NOT NULL,
+  document TEXT NOT NULL,
+  events BLOB
+);
+CREATE INDEX IF NOT EXISTS owners_used ON owners (used);
+CREATE TABLE IF NOT EXISTS items (
+  number INTEGER PRIMARY KEY,
+  owner TEXT NOT NULL REFERENCES owners (id) ON DELETE CASCADE,
+  id TEXT NOT NULL,
+  is_input INTEGER NOT NULL,
+  item TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS items_owner ON items (owner);
+CREATE INDEX IF NOT EXISTS items_id ON items (id);
+"""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A response, what it was asked with, and its events."""
+
+    document: Document
+    input: list[Document]
+    events: list[Document]
+
+
+class Store:
+    """The open file. An owner of items is a response or a conversation, told apart by its id."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        """Raises StorageError."""
+        self._settings = settings
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # SQLite would make it readable for all.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            path.chmod(0o600)
+            self._database = sqlite3.connect(path, timeout=30, check_same_thread=False)
+            self._database.executescript(
+                f"PRAGMA journal_mode = WAL; PRAGMA secure_delete = ON; {_SCHEMA}"
+            )
+            self._database.execute("PRAGMA foreign_keys = ON")
+        except (OSError, sqlite3.Error) as error:
+            message = f"the store `{path}` cannot be opened: {error}"
+            hint = "choose another --store FILE, or --no-store"
+            raise StorageError(message, hint=hint) from error
+
+    def save(self, stored: Stored) -> None:
+        """Keeps a response."""
+        document = stored.document
+        events = zlib.compress(json.dumps(stored.events).encode())
+        with self._changing():
+            self._put(document["id"], document, events)
+            self._append(document["id"], stored.input, is_input=True)
+            self._append(document["id"], document["output"], is_input=False)
+            self._forget()
+
+    def response(self, id: str) -> Stored | None:
+        """The response `id`."""
+        with self._changing():
+            row = self._row(id)
+            if row is None or not id.startswith("resp_"):
+                return None
+            events = json.loads(zlib.decompress(row[1])) if row[1] else []
+            return Stored(json.loads(row[0]), self._items(id, only_input=True), events)
+
+    def history(self, id: str) -> list[Document] | None:
+        """All items up to the end of the response `id`, oldest first; None if one is missing."""
+        chain: list[list[Document]] = []
+        at: str | None = id
+        with self._changing():
+            while at is not None and len(chain) < _LONGEST_CHAIN:
+                row = self._row(at)
+                if row is None:
+                    return None
+                chain.append(self._items(at))
+                at = json.loads(row[0]).get("previous_response_id")
+        return [item for items in reversed(chain) for item in items]
+
+    def delete(self, id: str) -> bool:
+        """Forgets a response or a conversation; False if there is none."""
+        with self._changing():
+            return self._database.execute("DELETE FROM owners WHERE id = ?", (id,)).rowcount > 0
+
+    def item(self, id: str) -> Document | None:
+        """The newest item of that id, of any response."""
+        with self._changing():
+            row = self._database.execute(
+                "SELECT item FROM items WHERE id = ? ORDER BY number DESC LIMIT 1", (id,)
+            ).fetchone()
+            return None if row is None else json.loads(row[0])
+
+    def put_conversation(self, document: Document) -> None:
+        """Makes a conversation, or changes what it says of itself."""
+        with self._changing():
+            self._put(document["id"], document, None)
+            self._forget()
+
+    def conversation(self, id: str) -> Document | None:
+        """What a conversation says of itself."""
+        with self._changing():
+            row = self._row(id)
+            return None if row is None or not id.startswith("conv_") else json.loads(row[0])
+
+    def items(self, conversation: str) -> list[Document]:
+        """Its items, oldest first."""
+        with self._changing():
+            return self._items(conversation)
+
+    def add_items(self, conversation: str, items: Sequence[Document]) -> None:
+        """Adds items at its end."""
+        with self._changing():
+            if self._row(conversation) is not None:
+                self._append(conversation, items, is_input=True)
+                self._forget()
+
+    def delete_item(self, conversation: str, id: str) -> bool:
+        """Forgets an item; False if there is none."""
+        with self._changing():
+            given = (conversation, id)
+            found = self._database.execute("DELETE FROM items WHERE owner = ? AND id = ?", given)
+            return found.rowcount > 0
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock:
+            self._database.close()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        try:
+            with self._lock, self._database:
+                yield
+        except sqlite3.Error as error:
+            message = f"the store failed: {error}"
+            raise StorageError(message, hint="free some space, or serve with --no-store") from error
+
+    def _put(self, id: str, document: Document, events: bytes | None) -> None:
+        text = json.dumps(document)
+        size = len(text) + len(events or b"")
+        self._database.execute(
+            "INSERT INTO owners VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "used = excluded.used, document = excluded.document, events = excluded.events",
+            (id, time.time(), size, text, events),
+        )
+
+    def _append(self, owner: str, items: Sequence[Document], *, is_input: bool) -> None:
+        rows = [(owner, item["id"], is_input, json.dumps(item)) for item in items]
+        self._database.executemany(
+            "INSERT INTO items (owner, id, is_input, item) VALUES (?, ?, ?, ?)", rows
+        )
+        self._database.execute(
+            "UPDATE owners SET used = ?, bytes = bytes + ? WHERE id = ?",
+            (time.time(), sum(len(row[3]) for row in rows), owner),
+        )
+
+    def _row(self, id: str) -> tuple[str, bytes | None] | None:
+        oldest = time.time() - self._settings.store_days * _DAY_S
+        row: tuple[str, bytes | None] | None = self._database.execute(
+            "SELECT document, events FROM owners WHERE id = ? AND used >= ?", (id, oldest)
+        ).fetchone()
+        return row
+
+    def _items(self, owner: str, *, only_input: bool = False) -> list[Document]:
+        rows = self._database.execute(
+            "SELECT item FROM items WHERE owner = ? AND is_input >= ? ORDER BY number",
+            (owner, only_input),
+        )
+        return [json.loads(row[0]) for row in rows]
+
+    def _forget(self) -> None:
+        oldest = time.time() - self._settings.store_days * _DAY_S
+        self._database.execute("DELETE FROM owners WHERE used < ?", (oldest,))
+        self._database.execute(
+            "DELETE FROM owners WHERE id IN (SELECT id FROM (SELECT id, "
+            "SUM(bytes) OVER (ORDER BY used DESC, rowid DESC) AS sum FROM owners) WHERE sum > ?)",
+            (self._settings.store_bytes,),
+        )
