@@ -10,7 +10,7 @@ from pydantic import Field
 from sphere_edge.server.body import Body
 from sphere_edge.server.chat_types import Name
 
-_NO_SPEAKERS = "speakers are not told apart"
+_NO_SPEAKERS = "speakers are not distinguished"
 
 
 class TranslationForm(Body):

@@ -26,7 +26,7 @@ class Part(BaseModel):
     false is let through. `left_out_types`: values of `type` that are not done, the same way.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
     left_out: ClassVar[Mapping[str, str]] = {}
     left_out_types: ClassVar[Mapping[str, str]] = {}
 

@@ -56,17 +56,21 @@ class FairQueue:
             raise
 
     def _leave(self, client: str, turn: asyncio.Future[None]) -> None:
-        mine = self._waiting[client]
-        mine.remove(turn)
-        if not mine:
-            del self._waiting[client]
+        mine = self._waiting.get(client, deque())
+        if turn in mine:
+            mine.remove(turn)
+            if not mine:
+                del self._waiting[client]
 
     def _pass_on(self) -> None:
         """Gives the turn that ended to the next client."""
-        if not self._waiting:
-            self.running -= 1
-            return
-        client, turns = self._waiting.popitem(last=False)
-        turns.popleft().set_result(None)
-        if turns:
-            self._waiting[client] = turns
+        while self._waiting:
+            client, turns = self._waiting.popitem(last=False)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[client] = turns
+            # One that was cancelled in this moment has not left yet.
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.running -= 1

@@ -56,7 +56,7 @@ class Stored:
 
 
 class Store:
-    """The open file. An owner of items is a response or a conversation, told apart by its id."""
+    """The open file. An owner of items is a response or a conversation, as its id says."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
         """Raises StorageError."""

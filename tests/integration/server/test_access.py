@@ -99,7 +99,7 @@ CHAT: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content"
         (b"{", 400, "invalid_json"),
         (b"[]", 400, "invalid_value"),
         (b"\xff\xfe", 400, "invalid_json"),
-        (b'{"model": NaN}', 400, "invalid_json"),
+        (b'{"model": "tiny", "temperature": NaN}', 400, "invalid_value"),
         (b"[" * 100_000, 400, "invalid_json"),
         (b'{"model": "' + b"x" * (17 * 2**20) + b'"}', 413, "body_too_large"),
         (json.dumps({**CHAT, "response_format": {"type": "json_schema", "json_schema": {

@@ -15,7 +15,7 @@ from openai import OpenAI
 from PIL import Image
 
 from sphere_edge import resources
-from sphere_edge.bundle.read import Bundle
+from tests import image_calls, made_bundles, random_diffusion
 from tests.server_process import serving
 from training import shapes
 
@@ -126,14 +126,12 @@ def png(colour: tuple[int, ...], side: int = shapes.SIDE) -> bytes:
     return out.getvalue()
 
 
-def test_an_edit_changes_only_what_its_mask_leaves_open(image_bundle: Path) -> None:
-    with serving(f"random={image_bundle}") as served, served.openai as client:
-        side = Bundle.open(image_bundle).manifest.image.width  # type: ignore[union-attr]
-        fields: dict[str, Any] = {
-            "model": "random",
-            "prompt": "a circle",
-            "extra_body": {"seed": 1},
-        }
+def test_an_edit_changes_only_what_its_mask_leaves_open(tmp_path: Path) -> None:
+    model = random_diffusion.write(tmp_path / "reader.safetensors", with_encoder=True)
+    with serving(f"random={made_bundles.made(model).folder}") as served, served.openai as client:
+        side = image_calls.SIDE
+        more = {"seed": 1, "steps": 2}
+        fields: dict[str, Any] = {"model": "random", "prompt": "a circle", "extra_body": more}
 
         def edited(mask: tuple[int, ...]) -> np.ndarray:
             made = client.images.edit(

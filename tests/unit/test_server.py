@@ -1,0 +1,216 @@
+"""Parts of the server that need no model: turns, events of tools and reasoning, items."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from openai import omit
+from openai.lib.streaming.responses._responses import ResponseStreamState
+from openai.types.responses import ResponseStreamEvent
+from pydantic import TypeAdapter
+
+from sphere_edge.runtime.generation import Result
+from sphere_edge.runtime.text_delta import TextDelta
+from sphere_edge.server import body, response_input, response_store
+from sphere_edge.server.fair_queue import FairQueue
+from sphere_edge.server.http_error import HttpError
+from sphere_edge.server.response_events import GrowingResponse
+from sphere_edge.server.response_types import ResponseBody
+from sphere_edge.server.settings import Settings
+
+_EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+
+
+def finished(reason: str = "stop") -> Result:
+    return Result(reason, 10, 0, 5, 2, None, 1, 0.1, 0.1, 0.1, "cpu")  # type: ignore[arg-type]
+
+
+def growing(*deltas: TextDelta, reason: str = "stop", custom: tuple[str, ...] = ()) -> Any:
+    """All events of the deltas, and the response at the end."""
+    document: dict[str, Any] = {"id": "resp_1", "object": "response", "output": []}
+    document |= {"created_at": 1, "status": "in_progress", "model": "m", "tools": []}
+    document |= {"parallel_tool_calls": True, "tool_choice": "auto"}
+    response = GrowingResponse(document, frozenset(custom))
+    events = response.begin()
+    for delta in deltas:
+        events += response.add(delta)
+    return [*events, *response.finish(finished(reason))], response.document
+
+
+THOUGHT_AND_CALLED = (
+    TextDelta("reasoning", "Let me "),
+    TextDelta("reasoning", "see."),
+    TextDelta("text", "I look."),
+    TextDelta("tool_call_begin", tool_index=0, tool_call_id="call_1", tool_name="weather"),
+    TextDelta("tool_call_arguments", '{"city":', tool_index=0),
+    TextDelta("tool_call_arguments", '"Rome"}', tool_index=0),
+    TextDelta("tool_call_end", tool_index=0),
+    TextDelta("tool_call_begin", tool_index=1, tool_call_id="call_2", tool_name="shell"),
+    TextDelta("tool_call_arguments", '{"input": "ls -l"}', tool_index=1),
+    TextDelta("tool_call_end", tool_index=1),
+)
+
+
+def test_reasoning_text_and_calls_are_items_in_their_order() -> None:
+    events, document = growing(*THOUGHT_AND_CALLED, reason="tool_calls", custom=("shell",))
+    reasoning, message, call, custom = document["output"]
+    assert reasoning["content"] == [{"type": "reasoning_text", "text": "Let me see."}]
+    assert message["content"][0]["text"] == "I look."
+    assert (call["call_id"], call["arguments"]) == ("call_1", '{"city":"Rome"}')
+    assert (custom["type"], custom["input"]) == ("custom_tool_call", "ls -l")
+    assert {item["status"] for item in document["output"]} == {"completed"}
+    names = [event["type"].removeprefix("response.") for event in events]
+    calls = names.index("function_call_arguments.delta")
+    assert names[calls - 1] == "output_item.added"
+    assert names[calls + 2 : calls + 4] == ["function_call_arguments.done", "output_item.done"]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+
+
+def test_openai_python_makes_the_same_response_of_the_events() -> None:
+    events, document = growing(*THOUGHT_AND_CALLED, reason="tool_calls", custom=("shell",))
+    state: Any = ResponseStreamState(input_tools=omit, text_format=omit)
+    for event in events:
+        state.handle_event(_EVENTS.validate_python(event))
+    built = [item.model_dump(exclude_none=True) for item in state._completed_response.output]
+    for item in built:
+        item.pop("parsed_arguments", None)
+        for part in item.get("content", []):
+            part.pop("parsed", None)
+    assert built == document["output"]
+
+
+def test_what_the_engine_cut_off_is_incomplete() -> None:
+    _, document = growing(TextDelta("reasoning", "Let"), reason="length")
+    assert document["status"] == "incomplete"
+    assert document["output"][0]["status"] == "incomplete"
+    _, document = growing(reason="stop")
+    assert document["output"][0]["content"][0]["text"] == ""
+
+
+def test_arguments_that_are_not_the_expected_json_are_kept_as_they_are() -> None:
+    for arguments in ("ls", '{"other": 1}', '{"input": 5}', "[" * 5000):
+        _, document = growing(
+            TextDelta("tool_call_begin", tool_call_id="c", tool_name="shell"),
+            TextDelta("tool_call_arguments", arguments),
+            custom=("shell",),
+        )
+        assert document["output"][0]["input"] == arguments
+
+
+def parsed(**fields: Any) -> ResponseBody:
+    content = json.dumps({"model": "m", **fields}).encode()
+    return body.parse(content, ResponseBody, Settings())
+
+
+def test_items_become_messages() -> None:
+    given = parsed(
+        input=[
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "input_text", "text": "Weather?"}]},
+            {
+                "type": "reasoning",
+                "id": "rs_1",
+                "summary": [],
+                "content": [{"type": "reasoning_text", "text": "Hm."}],
+            },
+            {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"},
+            {"type": "custom_tool_call", "call_id": "c2", "name": "shell", "input": "ls"},
+            {"type": "function_call_output", "call_id": "c1", "output": "sunny"},
+            {"type": "custom_tool_call_output", "call_id": "c2", "output": "a b"},
+            {"role": "assistant", "content": "Sunny."},
+        ]
+    )
+    _, items = response_store.items_of(None, given)
+    messages = response_input.messages_of(response_store.typed(items), "Speak English.")
+    assert [message["role"] for message in messages] == [
+        *("system", "system", "user", "assistant", "tool", "tool", "assistant"),
+    ]
+    assert messages[3]["reasoning_content"] == "Hm."
+    calls = [call["function"] for call in messages[3]["tool_calls"]]
+    assert calls == [
+        {"name": "weather", "arguments": "{}"},
+        {"name": "shell", "arguments": '{"input": "ls"}'},
+    ]
+    assert messages[4] == {"role": "tool", "tool_call_id": "c1", "content": "sunny"}
+
+
+def test_tools_of_a_namespace_are_functions_with_its_name() -> None:
+    function = {"type": "function", "name": "read", "parameters": {"type": "object"}}
+    custom = {"type": "custom", "name": "patch", "description": "Changes files."}
+    tools = [custom, {"type": "namespace", "name": "files", "tools": [function]}]
+    found = response_input.tools_of(parsed(tools=tools).tools or [])
+    assert [tool["function"]["name"] for tool in found.functions] == ["patch", "files.read"]
+    assert found.custom == {"patch"}
+    assert found.functions[0]["function"]["parameters"]["required"] == ["input"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"input": [{"role": "user", "content": [{"type": "text"}]}]}, "input[0].content[0].text"),
+        ({"input": [{"type": "function_call", "call_id": "c"}]}, "input[0].name"),
+        ({"text": {"format": {"type": "json_schema", "name": "a b"}}}, "text.format.name"),
+        ({"tool_choice": {"type": "function"}}, "tool_choice.name"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_logprobs": 21}, "top_logprobs"),
+        ({"max_output_tokens": "5"}, "max_output_tokens"),
+        ({"metadata": {"a": 1}}, "metadata.a"),
+    ],
+)
+def test_the_field_that_is_wrong_is_named(fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(HttpError) as caught:
+        parsed(**fields)
+    assert caught.value.param == param
+
+
+def test_clients_take_turns_however_many_requests_one_sends() -> None:
+    async def run() -> list[str]:
+        queue, order = FairQueue(1, 10), []
+
+        async def one(client: str) -> None:
+            async with queue.turn(client):
+                order.append(client)
+                await asyncio.sleep(0)
+
+        tasks = [asyncio.ensure_future(one(client)) for client in "aaaabbc"]
+        await asyncio.gather(*tasks)
+        assert (queue.running, queue.waiting) == (0, 0)
+        return order
+
+    assert "".join(asyncio.run(run())) == "aabcaba"
+
+
+def test_a_turn_that_nobody_wants_any_more_goes_to_the_next() -> None:
+    async def run() -> None:
+        queue = FairQueue(1, 2)
+        held = asyncio.Event()
+
+        async def one() -> None:
+            async with queue.turn("a"):
+                await held.wait()
+
+        first, second, third = (asyncio.ensure_future(one()) for _ in range(3))
+        await asyncio.sleep(0.01)
+        with pytest.raises(HttpError) as caught:
+            async with queue.turn("b"):
+                pass
+        assert (caught.value.http, caught.value.headers) == (429, {"Retry-After": "2"})
+        second.cancel()
+        await asyncio.sleep(0.01)
+        assert queue.waiting == 1
+        first.cancel()
+        await asyncio.sleep(0.01)
+        assert (queue.running, queue.waiting) == (1, 0)
+        # It is given the turn and goes away at once.
+        fourth = asyncio.ensure_future(one())
+        await asyncio.sleep(0.01)
+        held.set()
+        third.cancel()
+        fourth.cancel()
+        await asyncio.gather(first, second, third, fourth, return_exceptions=True)
+        assert (queue.running, queue.waiting) == (0, 0)
+
+    asyncio.run(run())
