@@ -46,6 +46,10 @@ elseif(SE_GGML_GPU)
   target_link_libraries(se_engines INTERFACE ggml-${SE_GGML_GPU})
 endif()
 
+if(SE_LIBCXX)
+  set(CMAKE_CXX_STANDARD_LIBRARIES "-nostdlib++ \"${SE_LIBCXX}\" -lunwind")
+endif()
+
 if(SE_ENGINES_DIR)
   foreach(folder ${SE_ENGINES_DIR})
     file(GLOB archives "${folder}/*.a")

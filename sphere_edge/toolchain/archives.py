@@ -37,6 +37,8 @@ PARTS = {
         ("llama_cpp", "stable_diffusion_cpp"), own=("base/sha256.*", "engines/diffus*")
     ),
     "metal": Part(("llama_cpp",)),
+    # The C++ library, where the compiler brings its sources.
+    "libcxx": Part(("llama_cpp",)),
 }
 
 
@@ -96,10 +98,7 @@ def _project(parts: Collection[str], target: Target) -> Project:
     return Project(
         name="engines",
         folder=resources.folder("native") / "engines",
-        definitions={
-            "SE_PARTS": ";".join(parts),
-            **({"SE_FIRST_LINK": "ON"} if target.compiler == "zig" else {}),
-        },
+        definitions={"SE_PARTS": ";".join(parts)},
         folders={
             "SE_BATCHES_DIR": cache.folder() / "batches",
             **{f"SE_{name.upper()}_DIR": sources.folder(source) for name, source in used.items()},

@@ -12,11 +12,7 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from sphere_edge import errors
@@ -110,35 +106,6 @@ def environment() -> dict[str, str]:
     }
 
 
-@contextmanager
-def linking(target: Target) -> Iterator[None]:
-    """Lets zig make its C++ library meanwhile, as it does when it links for the first time.
-
-    That takes a minute, mostly on one core. Builds link first, too (native/engines); this is for
-    work that comes before: zig waits for itself where it is asked for the same twice.
-    """
-    if target.compiler != "zig":
-        yield
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "empty.cpp"
-        source.touch()
-        command: list[str | Path] = [zig(), "c++", *_flags(target), "-shared", "-Wl,-s"]
-        command += ["-o", source.with_suffix(".so"), source]
-        # Not by `run`, which waits. What it says does not matter: every later link says it again.
-        with subprocess.Popen(
-            command,
-            env=os.environ | environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as process:
-            try:
-                yield
-            except BaseException:
-                process.terminate()
-                raise
-
-
 def identity(target: Target) -> dict[str, str]:
     """What of the compilers changes the machine code made for `target`."""
     if target.compiler == "ndk":
@@ -221,8 +188,8 @@ def _zig_toolchain(target: Target, work: Path) -> str:
     lines.append("set(SE_BASELINE_FLAGS -mcpu=baseline)")
     for language, command in (("C", "cc"), ("CXX", "c++")):
         lines.append(f'set(CMAKE_{language}_COMPILER "{program};{command};{flags}")')
-    # Whatever cmake links would wait for zig's C++ library, which core.cmake has made beside the
-    # compilers' work. So it is told what it would find out by linking.
+    # Whatever cmake linked would have zig compile its C++ library, which engines/ makes sooner. So
+    # it is told what it would find out by linking.
     lines.append("set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)")
     known = {
         "COMPILER_ID_RUN": "1",

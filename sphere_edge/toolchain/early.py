@@ -13,10 +13,10 @@ import sys
 
 from sphere_edge import console
 from sphere_edge.errors import SphereEdgeError
-from sphere_edge.toolchain import archives, compilers, targets
+from sphere_edge.toolchain import archives, targets
 
 # What a compiled model needs of the third-party engines.
-PARTS = ("vocab",)
+PARTS = ("libcxx", "vocab")
 
 
 def main(command: list[str]) -> int:
@@ -24,8 +24,7 @@ def main(command: list[str]) -> int:
     # Not by `run`, which keeps what a program says to the end. Ctrl-C reaches both.
     with subprocess.Popen(command) as process:
         try:
-            with compilers.linking(targets.host()):
-                archives.build(PARTS, targets.host(), console.progress())
+            archives.build(PARTS, targets.host(), console.progress())
         except SphereEdgeError as error:
             console.error(error.message, error.hint)
             return process.wait() or error.status

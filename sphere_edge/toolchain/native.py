@@ -86,7 +86,7 @@ def prepare(
     compilers.require()
     for name in _sources(engines, gpu, target):
         sources.fetch(name, progress)
-    archives.build(_parts(engines, gpu), target, progress)
+    archives.build(_parts(engines, gpu, target), target, progress)
     if not (target.is_tvm_from_source or _installed_tvm_serves(target)):
         wheels.fetch_tvm_runtime(target.architecture, progress)
     if gpu is not None:
@@ -164,9 +164,9 @@ def core_project(
     target: Target, engines: Collection[str] = DEFAULT_ENGINES, gpu: str | None = None
 ) -> Project:
     """`native/` with the sources (where `fetch` puts them) and libraries it is built against."""
-    parts = _parts(engines, gpu)
+    parts = _parts(engines, gpu, target)
     used = {name: sources.SOURCES[name] for name in _sources(engines, gpu, target)}
-    folders = [archives.folder(part, target) for part in parts]
+    folders = {part: archives.folder(part, target) for part in parts}
     more = ggml_gpu.parts(gpu, target) if gpu is not None else ggml_gpu.Parts({})
     libraries = () if target.is_tvm_from_source else tvm_libraries(target)
     names = ("SE_TVM_FFI_LIBRARY", "SE_TVM_RUNTIME_LIBRARY")
@@ -181,13 +181,16 @@ def core_project(
         folder=resources.folder("native"),
         definitions={
             **{name: "ON" for name, is_on in switches.items() if is_on},
-            "SE_PARTS": ";".join(part for part in parts if part != "metal"),
+            "SE_PARTS": ";".join(part for part in parts if part not in ("metal", "libcxx")),
             **more.definitions,
         },
         folders={
             "SE_WHISPER_CPP_DIR": sources.folder(sources.SOURCES["whisper_cpp"]),
             **{f"SE_{name.upper()}_DIR": sources.folder(source) for name, source in used.items()},
-            "SE_ENGINES_DIR": ";".join(map(str, folders)),
+            "SE_ENGINES_DIR": ";".join(
+                str(folder) for part, folder in folders.items() if part != "libcxx"
+            ),
+            **({"SE_LIBCXX": folders["libcxx"] / "libse_libcxx.a"} if "libcxx" in folders else {}),
             "SE_BATCHES_DIR": cache.folder() / "batches",
             "SE_TVM_DIR": _wheel_folder("tvm"),
             "SE_TVM_FFI_DIR": _wheel_folder("tvm_ffi"),
@@ -197,7 +200,7 @@ def core_project(
         beside=libraries,
         pins={
             **{name: source.key for name, source in used.items()},
-            **{part: folder.name for part, folder in zip(parts, folders, strict=True)},
+            **{part: folder.name for part, folder in folders.items()},
             "apache-tvm": importlib.metadata.version("apache-tvm"),
             "apache-tvm-ffi": importlib.metadata.version("apache-tvm-ffi"),
             **more.pins,
@@ -206,7 +209,7 @@ def core_project(
     )
 
 
-def _parts(engines: Collection[str], gpu: str | None) -> tuple[str, ...]:
+def _parts(engines: Collection[str], gpu: str | None, target: Target) -> tuple[str, ...]:
     for engine in engines:
         if engine not in _PARTS:
             message = f"no such engine: `{engine}`"
@@ -214,12 +217,15 @@ def _parts(engines: Collection[str], gpu: str | None) -> tuple[str, ...]:
     used = {part for engine in ("tvm", *engines) for part in _PARTS[engine]}
     if gpu == "metal":
         used.add("metal")
+    if target.compiler == "zig" and target.system == "linux":
+        used.add("libcxx")
     return tuple(part for part in archives.PARTS if part in used)
 
 
 def _sources(engines: Collection[str], gpu: str | None, target: Target) -> tuple[str, ...]:
     """What of SOURCES the core is compiled with; engines.build fetches what the archives need."""
-    used = [name for part in _parts(engines, gpu) for name in archives.PARTS[part].sources]
+    parts = _parts(engines, gpu, target)
+    used = [name for part in parts for name in archives.PARTS[part].sources]
     extra = ggml_gpu.parts(gpu, target).sources if gpu is not None else ()
     return tuple(dict.fromkeys((*used, *extra)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 import wave
@@ -15,7 +16,7 @@ from sphere_edge import packaging, profiles
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import Status
 from sphere_edge.run import ProgramFailedError, run
-from sphere_edge.toolchain import archives, early, native, targets
+from sphere_edge.toolchain import archives, compilers, early, native, targets
 from tests import random_gguf, random_whisper
 
 
@@ -59,3 +60,26 @@ def test_archives_are_made_while_a_command_runs_whose_failure_counts() -> None:
     assert (done.stdout, done.returncode) == ("installed\n", 7)
     for part in early.PARTS:
         assert list(archives.folder(part, targets.host()).glob("*.a"))
+
+
+@pytest.mark.parametrize("static", [False, True], ids=["shared", "static"])
+def test_our_archive_of_the_c_plus_plus_library_does_what_zigs_does(
+    static: bool, tmp_path: Path
+) -> None:
+    target = targets.NAMED["musl-x86-64"] if static else targets.host()
+    if static and platform.machine() != "x86_64":
+        pytest.skip("a program for x86-64")
+    archives.build(("libcxx",), target)
+    library = archives.folder("libcxx", target) / "libse_libcxx.a"
+    aim = ["-target", str(target.triple), "-static"] if static else []
+    zig = [compilers.zig(), "c++", *aim, "-O1", "-g0"]
+    source, program = Path(__file__).with_name("cxx_library_main.cpp"), tmp_path / "program"
+    for words in (
+        ["-std=c++20", "-c", source, "-o", tmp_path / "main.o"],
+        ["-nostdlib++", tmp_path / "main.o", library, "-lunwind", "-o", program],
+    ):
+        run([*zig, *words], timeout_s=600, env=compilers.environment())
+    assert run([program, tmp_path / "files"], timeout_s=60).stdout.splitlines() == [
+        *("0.667", "1", "1970-01-01 1250", "a#b#", "base", "vector"),
+        *("missing", "from a thread 7", "8", "3499211612"),
+    ]
