@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Python compiles a module when it is first imported; most of them never are.
+INSTALL := $(PIP) install -qq --no-compile --constraint constraints.txt
 # A file's tests stay together, for what they share; the slow files come first, as collected.
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
@@ -12,8 +14,9 @@ SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loa
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-quickstart: $(VENV)/installed-tools ## install, build the runtime, package the built-in model, ask it, measure it
-	@test -e $(VENV)/installed || $(BIN)/python -m sphere_edge.toolchain.early $(MAKE) --no-print-directory setup
+quickstart: $(VENV)/installed-light ## install, build the runtime, package the built-in model, ask it, measure it
+	@test -e $(VENV)/installed || $(BIN)/python -m sphere_edge.toolchain.early \
+	  '$(MAKE) --no-print-directory $(VENV)/installed-tools' '$(MAKE) --no-print-directory setup'
 	@$(MAKE) --no-print-directory setup
 	@$(BIN)/sphere-edge quickstart
 
@@ -55,13 +58,17 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -qq --upgrade 'pip>=25.1'
 
-# What sphere_edge.toolchain.early compiles with.
+# What sphere_edge.toolchain.early runs with, and what it compiles with.
+$(VENV)/installed-light: constraints.txt | $(VENV)/bin/python
+	$(INSTALL) platformdirs psutil pydantic rich
+	@touch $@
+
 $(VENV)/installed-tools: constraints.txt | $(VENV)/bin/python
-	$(PIP) install -qq --constraint constraints.txt cmake ninja platformdirs psutil pydantic rich ziglang
+	$(INSTALL) cmake ninja ziglang
 	@touch $@
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -qq --constraint constraints.txt --editable .
+	$(INSTALL) --editable .
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

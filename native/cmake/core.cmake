@@ -94,6 +94,9 @@ target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/src")
 target_compile_definitions(sphere_edge PRIVATE SE_VERSION="${PROJECT_VERSION}")
 target_link_libraries(sphere_edge PRIVATE se_engines)
 
+# What stands for parts that are not built in, and what those bring along.
+set(absent "")
+
 if("llama" IN_LIST SE_PARTS)
   target_sources(sphere_edge PRIVATE src/engines/llama_engine.cpp src/engines/llama_state.cpp src/engines/ggml_device.cpp)
   set(ggml_gpu SE_GGML_GPU="${SE_GGML_GPU}")
@@ -103,7 +106,7 @@ if("llama" IN_LIST SE_PARTS)
   # For this file alone, so that all others are the same whichever backend ggml has.
   set_source_files_properties(src/engines/ggml_device.cpp PROPERTIES COMPILE_DEFINITIONS "${ggml_gpu}")
 else()
-  target_sources(sphere_edge PRIVATE src/engines/gguf_engine_absent.cpp)
+  list(APPEND absent src/engines/gguf_engine_absent.cpp)
 endif()
 
 if(SE_TVM_DIR)
@@ -137,7 +140,7 @@ if(SE_TVM_DIR)
   target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_TVM_FFI_DIR}/include" "${SE_TVM_DIR}/include")
   target_compile_definitions(sphere_edge PRIVATE SE_WITH_TVM)
 else()
-  target_sources(sphere_edge PRIVATE src/tvm/tvm_engine_absent.cpp)
+  list(APPEND absent src/tvm/tvm_engine_absent.cpp)
 endif()
 if(SE_TVM_DIR AND SE_TVM_FROM_SOURCE)
   include(cmake/tvm_runtime.cmake)
@@ -160,15 +163,19 @@ if("whisper" IN_LIST SE_PARTS)
     src/audio/transcript_run.cpp
     src/formats/vad_file.cpp)
 else()
-  target_sources(sphere_edge PRIVATE src/api/audio_absent.cpp)
+  list(APPEND absent src/api/audio_absent.cpp)
 endif()
 
 if("diffusion" IN_LIST SE_PARTS)
   target_sources(sphere_edge PRIVATE src/image/image_manager.cpp src/api/image_calls.cpp)
 else()
   # With images the archive of that engine has the hash.
-  target_sources(sphere_edge PRIVATE src/api/image_absent.cpp src/base/sha256.cpp)
+  list(APPEND absent src/api/image_absent.cpp src/base/sha256.cpp)
 endif()
+if(absent)
+  se_add_batch(sphere_edge ${absent})
+endif()
+
 # The application sees se_* and nothing of the engines, or two copies of ggml in one process would collide.
 if(APPLE)
   # Engines name functions of parts that are not linked, in functions that nothing calls.
@@ -187,37 +194,8 @@ if(ANDROID)
   target_link_options(sphere_edge PRIVATE -Wl,-z,max-page-size=16384)
 endif()
 
-add_executable(sphere-edge-run runner/cpu_gate.c)
-se_add_batch(sphere-edge-run
-  runner/arguments.cpp
-  runner/certify.cpp
-  runner/generate.cpp
-  runner/generate_image.cpp
-  runner/main.cpp
-  runner/measure.cpp
-  runner/model.cpp
-  runner/png.cpp
-  runner/reference.cpp
-  runner/transcribe.cpp
-  runner/wav.cpp)
-if(NOT SE_STATIC)
-  # The library does not export these; a static one has them already.
-  target_sources(sphere-edge-run PRIVATE src/base/cpu.cpp src/base/cpu_features.c src/base/cpu_features_needed.c)
-endif()
-se_own_target(sphere-edge-run)
-set_target_properties(sphere-edge-run PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
-target_include_directories(sphere-edge-run PRIVATE src)
-target_include_directories(sphere-edge-run SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/vendor")
-target_link_libraries(sphere-edge-run PRIVATE sphere_edge)
-if(SE_STATIC)
-  target_link_options(sphere-edge-run PRIVATE -static -Wl,--gc-sections)
-  if(SE_TVM_DIR)
-    # An archive's files are linked when something calls them, and registering themselves is all that these do.
-    se_link_tvm_runtime(sphere-edge-run)
-  endif()
-elseif(NOT APPLE)
-  # Copied to a device it lies beside its libraries; in a build folder they are in lib/.
-  target_link_options(sphere-edge-run PRIVATE "-Wl,-rpath,$ORIGIN:$ORIGIN/../lib" -Wl,--gc-sections)
+if(NOT SE_STARTER)
+  include(cmake/runner.cmake)
 endif()
 
 if(SE_TOOLS AND "llama" IN_LIST SE_PARTS)

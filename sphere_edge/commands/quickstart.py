@@ -26,9 +26,10 @@ _PLAN = bench.Plan(prompt_tokens=(128,), new_tokens=64, repeat=3)
 
 
 def quickstart(folder: Path, *, images: bool) -> None:
-    """Builds the runtime and the bundles where they are missing; asks, measures, transcribes.
+    """Builds the runtime and the bundles where they are missing; asks, transcribes, measures.
 
-    Each engine is compiled when its turn comes, so that the first answer comes soon. With `images`
+    Each engine is compiled when its turn comes, so that the first answer comes soon; the program
+    that measures comes with the speech engine. With `images`
     it generates images at the end.
     """
     from sphere_edge.runtime import library
@@ -52,16 +53,16 @@ def quickstart(folder: Path, *, images: bool) -> None:
             answer = "".join(text.chat([{"role": "user", "content": question}], temperature=0))
             console.write(f"  {answer.strip()}")
 
-    _headline("4/6  measure it")
+    _headline("4/6  transcribe speech")
+    _load("whisper", "the speech engine")
+    speech = _packaged(packaging.built_in(packaging.TINY_WHISPER), profile, folder)
+    recording = _transcribe(speech)
+
+    _headline("5/6  measure it")
     with opened("local") as machine:
         measured = bench.measure(machine, output, _PLAN, progress=console.progress())
     console.write_table(tables.SPEED, tables.speed(measured))
     console.write_table(tables.MEMORY, tables.memory(measured))
-
-    _headline("5/6  transcribe speech")
-    _load("whisper", "the speech engine")
-    speech = _packaged(packaging.built_in(packaging.TINY_WHISPER), profile, folder)
-    recording = _transcribe(speech)
 
     _headline("6/6  generate images")
     image_bundle = None

@@ -38,9 +38,7 @@ def load(
         for (engines, backends), library in _loaded.items():
             if engine in engines and (gpu is None or gpu.partition(":")[0] in backends):
                 return library
-        built = native.build_for(engine, targets.host(), progress or _default_progress(), gpu)
-        assert built.library is not None  # only targets without a loader have none
-        library = _load(built.library)
+        library = _load(native.library_for(engine, progress or _default_progress(), gpu))
         able = system_info(library)
         _loaded[tuple(able["engines"]), tuple(able["gguf_backends"])] = library
         return library

@@ -75,7 +75,7 @@ def folder(part: str, target: Target) -> Path:
 
 
 def _make(into: dict[str, Path], target: Target, progress: console.Progress) -> None:
-    for name in _sources(into):
+    for name in sources_of(into):
         sources.fetch(name, progress)
     with project.compiled(_project(into, target), target, progress) as work:
         for part, made in into.items():
@@ -94,7 +94,7 @@ def inputs(part: str) -> tuple[Path, ...]:
 
 
 def _project(parts: Collection[str], target: Target) -> Project:
-    used = {name: sources.SOURCES[name] for name in _sources(parts)}
+    used = {name: sources.SOURCES[name] for name in sources_of(parts)}
     return Project(
         name="engines",
         folder=resources.folder("native") / "engines",
@@ -108,7 +108,8 @@ def _project(parts: Collection[str], target: Target) -> Project:
     )
 
 
-def _sources(parts: Collection[str]) -> tuple[str, ...]:
+def sources_of(parts: Collection[str]) -> tuple[str, ...]:
+    """Which of `sources.SOURCES` these parts are compiled from."""
     return tuple(dict.fromkeys(name for part in parts for name in PARTS[part].sources))
 
 

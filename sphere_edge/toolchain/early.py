@@ -1,9 +1,10 @@
-"""Compiles what the first answer needs while a command, as pip's, installs the rest.
+"""Compiles what the first answer needs while pip installs the rest.
 
-    python -m sphere_edge.toolchain.early COMMAND …
+    python -m sphere_edge.toolchain.early TOOLS REST
 
-That command mostly waits for the network and unpacks on one core. Here nothing is needed but the
-compilers and a few light packages: `installed-tools` in the Makefile.
+Two shell commands: the one installs the compilers, while the sources are fetched; the other one
+everything else, while they compile. pip mostly waits for the network and unpacks on one core. Here
+nothing is needed but a few light packages: `installed-light` in the Makefile.
 """
 
 from __future__ import annotations
@@ -13,26 +14,34 @@ import sys
 
 from sphere_edge import console
 from sphere_edge.errors import SphereEdgeError
-from sphere_edge.toolchain import archives, targets
-
-# What a compiled model needs of the third-party engines.
-PARTS = ("libcxx", "vocab")
+from sphere_edge.toolchain import archives, native, sources, targets
 
 
-def main(command: list[str]) -> int:
-    """Runs `command` and compiles meanwhile; returns the exit code of what fails, or 0."""
-    # Not by `run`, which keeps what a program says to the end. Ctrl-C reaches both.
-    with subprocess.Popen(command) as process:
+def main(install_tools: str, install_rest: str) -> int:
+    """Runs both commands and compiles; returns the exit code of what fails, or 0."""
+    parts = native.parts(targets.host(), native.STARTER)
+    progress = console.progress()
+    try:
+        # Not by `run`, which keeps what a program says to the end. Ctrl-C reaches both.
+        with subprocess.Popen(install_tools, shell=True) as tools:
+            for name in archives.sources_of(parts):
+                sources.fetch(name, progress)
+        if tools.returncode:
+            return tools.returncode
+    except SphereEdgeError as error:
+        console.error(error.message, error.hint)
+        return tools.returncode or error.status
+    with subprocess.Popen(install_rest, shell=True) as rest:
         try:
-            archives.build(PARTS, targets.host(), console.progress())
+            archives.build(parts, targets.host(), progress)
         except SphereEdgeError as error:
             console.error(error.message, error.hint)
-            return process.wait() or error.status
-    return process.returncode
+            return rest.wait() or error.status
+    return rest.returncode
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(main(*sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -26,6 +26,8 @@ ALL_ENGINES = tuple(_PARTS)
 # What is built unless something else is asked for; stable-diffusion.cpp takes as long to compile
 # as all the rest.
 DEFAULT_ENGINES = ("tvm", "llama", "whisper")
+# The library alone, without the runner, for compiled models: what the first answer needs.
+STARTER: tuple[str, ...] = ()
 # The engines of each manager.
 MANAGERS = {"text": ("tvm", "llama"), "audio": ("whisper",), "image": ("diffusion",)}
 
@@ -55,10 +57,10 @@ def build(
 ) -> NativeBuild:
     """The native core for `target`: from the cache, or compiled now (a minute, or several).
 
-    `engines` of ALL_ENGINES, `tvm` always among them; `gpu` is ggml's backend for GPUs that
-    it has, which takes some minutes more. Raises InternalError with the compiler's words and the
-    log's path when it does not compile, InvalidArgumentError, and what fetching sources, finding
-    compilers and `ggml_gpu.parts` raise.
+    `engines` of ALL_ENGINES, `tvm` always among them, or STARTER; `gpu` is ggml's backend for GPUs
+    that it has, which takes some minutes more. Raises InternalError with the compiler's words and
+    the log's path when it does not compile, InvalidArgumentError, and what fetching sources,
+    finding compilers and `ggml_gpu.parts` raise.
     """
     if gpu is None and (level := level_in_wheel(target)) is not None:
         target, engines = level, ALL_ENGINES
@@ -86,7 +88,7 @@ def prepare(
     compilers.require()
     for name in _sources(engines, gpu, target):
         sources.fetch(name, progress)
-    archives.build(_parts(engines, gpu, target), target, progress)
+    archives.build(parts(target, engines, gpu), target, progress)
     if not (target.is_tvm_from_source or _installed_tvm_serves(target)):
         wheels.fetch_tvm_runtime(target.architecture, progress)
     if gpu is not None:
@@ -142,8 +144,22 @@ def build_for(
     return build(target, progress, with_it)
 
 
+def library_for(
+    engine: str, progress: console.Progress = console.SILENT, gpu: str | None = None
+) -> Path:
+    """The library of a native core with `engine` for this machine, built as `build_for` does.
+
+    Where nothing is built yet and the model is a compiled one, STARTER will do.
+    """
+    target = host()
+    starts = engine == "tvm" and gpu is None and not built(target)
+    made = build(target, progress, STARTER) if starts else build_for(engine, target, progress, gpu)
+    assert made.library is not None  # only targets without a loader have none
+    return made.library
+
+
 def built(target: Target) -> list[tuple[str, ...]]:
-    """The engines of each build for `target` that is there, the fullest first."""
+    """The engines of each build with a runner for `target` that is there, the fullest first."""
     return list(_each_built(target))
 
 
@@ -164,15 +180,16 @@ def core_project(
     target: Target, engines: Collection[str] = DEFAULT_ENGINES, gpu: str | None = None
 ) -> Project:
     """`native/` with the sources (where `fetch` puts them) and libraries it is built against."""
-    parts = _parts(engines, gpu, target)
+    used_parts = parts(target, engines, gpu)
     used = {name: sources.SOURCES[name] for name in _sources(engines, gpu, target)}
-    folders = {part: archives.folder(part, target) for part in parts}
+    folders = {part: archives.folder(part, target) for part in used_parts}
     more = ggml_gpu.parts(gpu, target) if gpu is not None else ggml_gpu.Parts({})
     libraries = () if target.is_tvm_from_source else tvm_libraries(target)
     names = ("SE_TVM_FFI_LIBRARY", "SE_TVM_RUNTIME_LIBRARY")
     switches = {
         "SE_TVM_FROM_SOURCE": target.is_tvm_from_source,
         "SE_STATIC": target.is_static,
+        "SE_STARTER": not engines,
         # A runtime in a wheel is for the machine on which it is installed, too.
         "SE_TOOLS": target.name == "host" or target.libc == "gnu",
     }
@@ -181,7 +198,7 @@ def core_project(
         folder=resources.folder("native"),
         definitions={
             **{name: "ON" for name, is_on in switches.items() if is_on},
-            "SE_PARTS": ";".join(part for part in parts if part not in ("metal", "libcxx")),
+            "SE_PARTS": ";".join(part for part in used_parts if part not in ("metal", "libcxx")),
             **more.definitions,
         },
         folders={
@@ -209,7 +226,10 @@ def core_project(
     )
 
 
-def _parts(engines: Collection[str], gpu: str | None, target: Target) -> tuple[str, ...]:
+def parts(
+    target: Target, engines: Collection[str] = DEFAULT_ENGINES, gpu: str | None = None
+) -> tuple[str, ...]:
+    """Which archives of `archives.PARTS` such a build links. Raises InvalidArgumentError."""
     for engine in engines:
         if engine not in _PARTS:
             message = f"no such engine: `{engine}`"
@@ -224,8 +244,7 @@ def _parts(engines: Collection[str], gpu: str | None, target: Target) -> tuple[s
 
 def _sources(engines: Collection[str], gpu: str | None, target: Target) -> tuple[str, ...]:
     """What of SOURCES the core is compiled with; engines.build fetches what the archives need."""
-    parts = _parts(engines, gpu, target)
-    used = [name for part in parts for name in archives.PARTS[part].sources]
+    used = archives.sources_of(parts(target, engines, gpu))
     extra = ggml_gpu.parts(gpu, target).sources if gpu is not None else ()
     return tuple(dict.fromkeys((*used, *extra)))
 

@@ -16,7 +16,7 @@ from sphere_edge import packaging, profiles
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import Status
 from sphere_edge.run import ProgramFailedError, run
-from sphere_edge.toolchain import archives, compilers, early, native, targets
+from sphere_edge.toolchain import archives, cache, compilers, early, native, targets
 from tests import random_gguf, random_whisper
 
 
@@ -54,12 +54,37 @@ def test_other_models_are_refused_with_what_to_build(runner: Path, tmp_path: Pat
     assert "audio" in refused["hint"]
 
 
-def test_archives_are_made_while_a_command_runs_whose_failure_counts() -> None:
-    command = [sys.executable, "-m", early.__name__, "sh", "-c", "echo installed; exit 7"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.stdout, done.returncode) == ("installed\n", 7)
-    for part in early.PARTS:
+def test_archives_are_made_while_commands_run_whose_failure_counts() -> None:
+    words = [sys.executable, "-m", early.__name__, "echo tools", "echo the rest; exit 7"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("tools\nthe rest\n", 7)
+    for part in native.parts(targets.host(), native.STARTER):
         assert list(archives.folder(part, targets.host()).glob("*.a"))
+
+
+def test_without_compilers_nothing_else_is_installed() -> None:
+    words = [sys.executable, "-m", early.__name__, "echo tools; exit 3", "echo the rest"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("tools\n", 3)
+
+
+def test_the_first_library_answers_without_a_runner(tmp_path: Path) -> None:
+    """In a cache of its own, as on the first day, and with the archives that are there."""
+    first = tmp_path / "cache"
+    first.mkdir()
+    for part in ("batches", "engines", "sources", "zig"):
+        (first / part).symlink_to(cache.folder() / part)
+    packaging.package(
+        packaging.built_in(packaging.TINY), profiles.host(), PackageOptions(), tmp_path / "tiny"
+    )
+    script = (
+        "from sphere_edge.runtime.text import TextManager\n"
+        f"with TextManager.open({str(tmp_path / 'tiny')!r}) as text:\n"
+        "    print(''.join(text.generate('The sky is', max_tokens=4)))"
+    )
+    environment = {cache.FOLDER_VARIABLE: str(first)}
+    assert run([sys.executable, "-c", script], timeout_s=1800, env=environment).stdout.strip()
+    assert not list((first / "native").glob("*/bin"))
 
 
 @pytest.mark.parametrize("static", [False, True], ids=["shared", "static"])

@@ -60,6 +60,19 @@ def test_the_fullest_build_with_the_engine_is_used() -> None:
     assert native.build_for("whisper", HOST).folder == larger
 
 
+def test_the_first_library_for_a_compiled_model_comes_without_a_runner() -> None:
+    first = there(*native.STARTER)
+    assert native.library_for("tvm").parent.parent == first
+    assert native.built(HOST) == []
+    fuller = there("tvm", "whisper")
+    assert native.library_for("tvm").parent.parent == fuller
+
+
+def test_the_c_plus_plus_library_is_made_from_zigs_sources_where_zig_compiles() -> None:
+    for name, target in targets.NAMED.items():
+        assert ("libcxx" in native.parts(target)) == name.startswith(("linux", "musl")), name
+
+
 def test_an_engine_is_added_to_those_that_are_there() -> None:
     there("tvm", "whisper")
     # What would be built is there already, so that nothing is.
