@@ -75,6 +75,7 @@ se_add_batch(sphere_edge
   src/formats/whisper_file.cpp)
 se_add_batch(sphere_edge
   src/text/chat_template.cpp
+  src/text/embedding.cpp
   src/text/logprobs.cpp
   src/text/output_stream.cpp
   src/text/pattern.cpp

@@ -109,6 +109,47 @@ def chat(
 
 @app.command(
     epilog=example(
+        'sphere-edge embed minilm.gguf "The cat sleeps." "A dog barks."',
+        "sphere-edge embed minilm.gguf - --json < lines.txt",
+    )
+)
+def embed(
+    bundle: TextModel,
+    texts: Annotated[list[str], typer.Argument(help="Texts; - reads one per line from stdin.")],
+    pooling: Annotated[
+        str | None, typer.Option(help="mean, cls or last. Default: the model's own.")
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Vectors as they are, not of length 1.")
+    ] = False,
+    truncate: Annotated[
+        bool, typer.Option("--truncate", help="Cut off texts that are too long.")
+    ] = False,
+    context: ContextTokens = None,
+    threads: Threads = 0,
+    backend: Backend = None,
+    json: Json = False,
+) -> Action:
+    """Print a vector for each text, made by a GGUF model."""
+
+    def action() -> None:
+        from sphere_edge.commands import embed as command
+        from sphere_edge.packaging.opening import Opening
+        from sphere_edge.runtime.embedding import EmbedRequest
+
+        command.embed(
+            Opening(bundle, threads, context, backend),
+            texts,
+            # The core refuses an unknown pooling.
+            EmbedRequest(pooling=pooling, normalize=not raw, truncate=truncate),  # type: ignore[arg-type]
+            as_json=json,
+        )
+
+    return action
+
+
+@app.command(
+    epilog=example(
         "sphere-edge transcribe tiny-whisper digits.wav",
         "sphere-edge transcribe dist/ggml-base.host meeting.mp3",
         "sphere-edge transcribe dist/ggml-base.host film.flac --language de --format srt",

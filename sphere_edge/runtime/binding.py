@@ -142,6 +142,32 @@ class Delta(ctypes.Structure):
     ]
 
 
+class EmbedOptions(ctypes.Structure):
+    """`se_text_embed_options`."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("call_id", c_uint64),
+        ("pooling", c_int32),
+        ("timeout_ms", c_uint32),
+        ("raw", c_bool),
+        ("truncate", c_bool),
+        ("reserved", c_uint8 * 6),
+    ]
+
+
+class EmbedResult(ctypes.Structure):
+    """`se_text_embed_result`."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("tokens", c_uint64),
+        ("truncated", c_uint32),
+        ("reserved", c_uint8 * 4),
+        ("seconds", c_double),
+    ]
+
+
 class AudioOpenOptions(ctypes.Structure):
     """`se_audio_open_options`."""
 
@@ -294,6 +320,10 @@ class C(ImageFunctions):
     se_text_next_logits = Checked(_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float), c_size_t)
     se_text_set_trace = Checked(_TEXT, TraceFunction, c_void_p)
     se_text_score = Checked(_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float))
+    se_text_embed = Checked(
+        *(_TEXT, POINTER(c_char_p), c_size_t, POINTER(EmbedOptions)),
+        *(POINTER(c_float), c_size_t, POINTER(EmbedResult)),
+    )
     se_text_save = Checked(_TEXT, c_char_p, c_char_p, POINTER(c_size_t))
     se_text_restore = Checked(_TEXT, c_char_p, c_char_p, POINTER(c_size_t))
     se_text_tokenize = Checked(

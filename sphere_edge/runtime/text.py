@@ -24,6 +24,7 @@ from sphere_edge.formats import gguf
 from sphere_edge.runtime import arguments, binding, library, text_request
 from sphere_edge.runtime.binding import C
 from sphere_edge.runtime.c_function import Checked
+from sphere_edge.runtime.embedding import Embeddings, EmbedRequest, embed
 from sphere_edge.runtime.generation import Generation
 from sphere_edge.runtime.handle import TEXT, Handle
 from sphere_edge.runtime.manager import Manager, model_name
@@ -65,6 +66,10 @@ class TextInfo:
     weights_bytes: int
     kv_cache_bytes: int
     has_chat_template: bool
+    generates: bool
+    embedding_size: int
+    embed_tokens: int
+    pooling: str
     load_seconds: float
 
 
@@ -201,6 +206,14 @@ class TextManager(Manager):
         with self._exclusive():
             self._handle.long_call(C.se_text_score, ids, count, _pointer(out))
         return out
+
+    def embed(self, texts: Sequence[str], request: EmbedRequest | None = None) -> Embeddings:
+        """A vector for each text. Raises UnsupportedError for models that make none (compiled
+        bundles), InvalidArgumentError for a text that is too long or has no tokens.
+        """  # noqa: D205  the first sentence is short enough
+        with self._exclusive():
+            size = self.info.embedding_size
+            return embed(self._handle, size, texts, request or EmbedRequest())
 
     def save(self, path: str | os.PathLike[str], *, sequence_key: str | None = None) -> int:
         """Writes a conversation to a file, to go on with `restore`; returns its number of tokens.

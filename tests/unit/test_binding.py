@@ -19,6 +19,8 @@ STRUCTS = {
     "se_logit_bias": binding.LogitBias,
     "se_token_logprob": binding.TokenLogprob,
     "se_text_delta": binding.Delta,
+    "se_text_embed_options": binding.EmbedOptions,
+    "se_text_embed_result": binding.EmbedResult,
     "se_kernel_tensor": binding.KernelTensor,
     "se_audio_open_options": binding.AudioOpenOptions,
     "se_audio_word": binding.AudioWord,

@@ -32,6 +32,14 @@ se_text_result exported(const TextResult &result) {
   return out;
 }
 
+se_text_embed_result exported(const EmbedResult &result) {
+  se_text_embed_result out{};
+  out.tokens = result.tokens;
+  out.truncated = result.truncated;
+  out.seconds = result.seconds;
+  return out;
+}
+
 namespace {
 
 using TokenIds = std::span<const int32_t>;
@@ -145,6 +153,13 @@ TextRequest request_of(const se_text_generate_options &options) {
 
 se_token_logprob exported(const TokenLogprob &one) {
   return {one.id, one.logprob, one.bytes.data(), one.bytes.size(), nullptr, 0};
+}
+
+EmbedRequest request_of(const se_text_embed_options &options) {
+  constexpr const char *kPoolings[] = {"", "mean", "cls", "last"};
+  require(options.pooling >= SE_POOLING_MODEL && options.pooling <= SE_POOLING_LAST,
+          "no such pooling: " + ticked(std::to_string(options.pooling)));
+  return {kPoolings[options.pooling], !options.raw, options.truncate};
 }
 
 // Calls `pass_on` with the C struct of a delta, which lives as long as that.
@@ -319,6 +334,34 @@ se_status se_text_score(se_text *text, const int32_t *token_ids, size_t token_co
       if (row + 1 < token_count) out[row] = static_cast<float>(se::log_probability(logits, tokens[row + 1]));
     };
     handle.call(0, [&](TextManager &manager, const Interrupt &interrupt) { manager.score(tokens, keep, interrupt); });
+  });
+}
+
+se_status se_text_embed(se_text *text, const char *const *texts, size_t text_count,
+                        const se_text_embed_options *options, float *out_vectors, size_t out_count,
+                        se_text_embed_result *out_result) {
+  return se::guard_with_result<se::EmbedResult>(out_result, [&](se::EmbedResult &result) {
+    se_text &handle = checked(text);
+    se_text_embed_options all{};
+    se::copy_options(options, all);
+    const se::EmbedRequest request = se::request_of(all);
+    std::vector<std::string> strings;
+    for (const char *one : se::span_argument(texts, text_count, "texts")) {
+      strings.emplace_back(se::string_argument(one, "a text"));
+    }
+    const size_t size = handle.manager().embedding_size();
+    if (size == 0) {
+      throw se::Error(SE_UNSUPPORTED, "the model makes no embeddings",
+                      "open a GGUF file; package a model with --format gguf");
+    }
+    se::require(strings.size() <= out_count / size, "out_vectors holds " + se::ticked(out_count) + " floats, and " +
+                                                        se::ticked(strings.size()) + " vectors of " + se::ticked(size) +
+                                                        " do not fit");
+    const std::span<float> out(text_count == 0 ? nullptr : &se::target(out_vectors, "out_vectors"), text_count * size);
+    const auto run = [&](TextManager &manager, const Interrupt &interrupt) {
+      manager.embed(strings, request, out, interrupt, result);
+    };
+    handle.call(all.timeout_ms, run, all.call_id);
   });
 }
 

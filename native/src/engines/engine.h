@@ -35,6 +35,10 @@ struct EngineFacts {
   std::string device = "";          // the GPU's name
   std::string backend_reason = "";  // why it is not the bundle's first choice, if it is not
   uint32_t sequences = 1;
+  bool generates = true;        // false: an encoder, which only embeds
+  uint32_t embedding_size = 0;  // numbers of an embedding; 0: embeds nothing
+  uint32_t embed_tokens = 0;    // the longest text that it embeds
+  std::string pooling = "";  // how the model wants the vectors of a text's tokens put together; empty: it says nothing
 };
 
 // The most that an engine keeps: more would only wait for one another.
@@ -87,6 +91,11 @@ class Engine {
   virtual std::span<const float> score(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                        const Interrupt &interrupt) = 0;
   virtual uint32_t score_tokens(uint32_t position) const = 0;
+
+  // The final hidden state of every token of a text, row by row of facts().embedding_size numbers, which `receive` gets
+  // in pieces. Uses the sequence from position 0 on.
+  virtual void embed(uint32_t sequence, std::span<const int32_t> tokens,
+                     const std::function<void(std::span<const float>)> &receive, const Interrupt &interrupt) = 0;
 
   // Drops everything of a sequence from `position` on. Returns the position that it really went back to: some models
   // can only restart at 0.

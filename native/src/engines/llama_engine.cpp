@@ -23,6 +23,8 @@ namespace {
 constexpr uint32_t kBatchTokens = 512;
 // Logits of a whole vocabulary for each of these at once: 64 x 150,000 floats are 38 MB.
 constexpr uint32_t kScoreTokens = 64;
+// An encoder looks at a whole text at once.
+constexpr uint32_t kMostEncoderTokens = 2048;
 constexpr uint32_t kDefaultContext = 4096;
 
 // KV cache in f16 for plain attention; an upper bound for windows and a rough guess for recurrent models.
@@ -73,8 +75,16 @@ LlamaEngine::LlamaEngine(const std::filesystem::path &path, const EngineOptions 
                             " that the model was trained on");
   }
   check_memory(header, uint64_t{context} * options.sequences, gpu_);
-  load(path);
-  create_context(context, options);
+  load(path, header);
+  create_context(context, options, kBatchTokens);
+  uint32_t batch_tokens = kBatchTokens;
+  const bool is_encoder = llama_get_memory(context_.get()) == nullptr;
+  if (is_encoder && context > batch_tokens) {
+    batch_tokens = std::min(context, kMostEncoderTokens);
+    create_context(context, options, batch_tokens);
+  }
+  batch_ = llama_batch_init(static_cast<int32_t>(batch_tokens), 0, 1);
+  start_threads(options.threads);
   facts_ = {"llama",
             options.backend,
             header.architecture,
@@ -85,19 +95,53 @@ LlamaEngine::LlamaEngine(const std::filesystem::path &path, const EngineOptions 
             llama_model_size(model_.get()),
             0};
   facts_.sequences = options.sequences;
+  facts_.generates = !is_encoder;
+  facts_.embed_tokens = is_encoder ? std::min(context, batch_tokens) : context;
+  describe_embeddings(header);
   if (gpu_ != nullptr) facts_.device = ggml_backend_dev_description(gpu_);
   for (const auto &[buffer, use] : llama_get_memory_breakdown(context_.get())) facts_.kv_cache_bytes += use.context;
 }
 
+void LlamaEngine::describe_embeddings(const GgufHeader &header) {
+  facts_.embedding_size = static_cast<uint32_t>(llama_model_n_embd_out(model_.get()));
+  // The numbers of llama.cpp's enum llama_pooling_type.
+  switch (header.hyperparameter("pooling_type").value_or(0)) {
+    case LLAMA_POOLING_TYPE_MEAN:
+      facts_.pooling = "mean";
+      break;
+    case LLAMA_POOLING_TYPE_CLS:
+      facts_.pooling = "cls";
+      break;
+    case LLAMA_POOLING_TYPE_LAST:
+      facts_.pooling = "last";
+      break;
+    case LLAMA_POOLING_TYPE_RANK:
+      // It judges pairs of texts by a head of its own.
+      facts_.embedding_size = 0;
+      break;
+    default:
+      break;
+  }
+}
+
 LlamaEngine::~LlamaEngine() { llama_batch_free(batch_); }
 
-void LlamaEngine::load(const std::filesystem::path &path) {
+void LlamaEngine::load(const std::filesystem::path &path, const GgufHeader &header) {
   const EngineErrors errors;
   llama_model_params parameters = llama_model_default_params();
   // llama.cpp's own choice would be every GPU that it finds.
   ggml_backend_dev_t devices[] = {gpu_, nullptr};
   parameters.devices = devices;
   parameters.n_gpu_layers = gpu_ == nullptr ? 0 : -1;
+  // We pool embeddings ourselves, as the caller wants it; to ask the context for that would be warned about.
+  llama_model_kv_override overrides[2] = {};
+  if (const std::string key = header.architecture + ".pooling_type";
+      header.count(key) && key.size() < sizeof(overrides[0].key)) {
+    overrides[0].tag = LLAMA_KV_OVERRIDE_TYPE_INT;
+    key.copy(overrides[0].key, key.size());
+    overrides[0].val_i64 = LLAMA_POOLING_TYPE_NONE;
+    parameters.kv_overrides = overrides;
+  }
   model_.reset(llama_model_load_from_file(path.c_str(), parameters), llama_model_free);
   if (!model_ && gpu_ != nullptr) {
     const bool is_memory = errors.first().find("allocate") != std::string::npos;
@@ -115,7 +159,7 @@ void LlamaEngine::load(const std::filesystem::path &path) {
   }
 }
 
-void LlamaEngine::create_context(uint32_t context_tokens, const EngineOptions &options) {
+void LlamaEngine::create_context(uint32_t context_tokens, const EngineOptions &options, uint32_t batch_tokens) {
   llama_context_params parameters = llama_context_default_params();
   // Each sequence has a stream of its own of this many cells, so that none is masked by the cells of the others.
   require(uint64_t{context_tokens} * options.sequences <= INT32_MAX,
@@ -123,8 +167,8 @@ void LlamaEngine::create_context(uint32_t context_tokens, const EngineOptions &o
           "open with fewer sequences or a shorter context");
   parameters.n_ctx = context_tokens * options.sequences;
   parameters.n_seq_max = options.sequences;
-  parameters.n_batch = kBatchTokens;
-  parameters.n_ubatch = kBatchTokens;
+  parameters.n_batch = batch_tokens;
+  parameters.n_ubatch = batch_tokens;
   parameters.n_threads = options.threads;
   parameters.n_threads_batch = options.threads;
   parameters.no_perf = true;
@@ -143,11 +187,13 @@ void LlamaEngine::create_context(uint32_t context_tokens, const EngineOptions &o
                     " tokens: " + errors.first(),
                 "open with a shorter context or fewer sequences");
   }
-  ggml_threadpool_params pool = ggml_threadpool_params_default(options.threads);
+}
+
+void LlamaEngine::start_threads(int threads) {
+  ggml_threadpool_params pool = ggml_threadpool_params_default(threads);
   threads_.reset(ggml_threadpool_new(&pool));
-  if (!threads_) throw Error(SE_OOM_RAM, "cannot start " + ticked(static_cast<uint64_t>(options.threads)) + " threads");
+  if (!threads_) throw Error(SE_OOM_RAM, "cannot start " + ticked(static_cast<uint64_t>(threads)) + " threads");
   llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
-  batch_ = llama_batch_init(static_cast<int32_t>(kBatchTokens), 0, 1);
 }
 
 void LlamaEngine::add(const Step &step, bool with_logits) {
@@ -203,6 +249,24 @@ std::span<const float> LlamaEngine::score(uint32_t sequence, std::span<const int
   add(sequence, tokens, position, true);
   compute(interrupt);
   return {llama_get_logits(context_.get()), tokens.size() * facts_.vocab_size};
+}
+
+void LlamaEngine::embed(uint32_t sequence, std::span<const int32_t> tokens,
+                        const std::function<void(std::span<const float>)> &receive, const Interrupt &interrupt) {
+  // Logits of all these tokens are computed as well, so they are few at once.
+  const size_t most = facts_.generates ? kScoreTokens : tokens.size();
+  llama_set_embeddings(context_.get(), true);
+  const auto logits_again = [](llama_context *context) { llama_set_embeddings(context, false); };
+  const std::unique_ptr<llama_context, decltype(logits_again)> after(context_.get(), logits_again);
+  for (size_t begin = 0; begin < tokens.size(); begin += most) {
+    const auto part = tokens.subspan(begin, std::min(most, tokens.size() - begin));
+    batch_.n_tokens = 0;
+    add(sequence, part, static_cast<uint32_t>(begin), true);
+    compute(interrupt);
+    const float *rows = llama_get_embeddings(context_.get());
+    if (rows == nullptr) throw Error(SE_INTERNAL, "llama.cpp computed no embeddings");
+    receive({rows, part.size() * facts_.embedding_size});
+  }
 }
 
 uint32_t LlamaEngine::score_tokens(uint32_t) const { return kScoreTokens; }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engines/engine.h"
+#include "formats/gguf.h"
 
 namespace se {
 
@@ -26,6 +27,8 @@ class LlamaEngine : public Engine {
   std::span<const float> score(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                const Interrupt &interrupt) override;
   uint32_t score_tokens(uint32_t position) const override;
+  void embed(uint32_t sequence, std::span<const int32_t> tokens,
+             const std::function<void(std::span<const float>)> &receive, const Interrupt &interrupt) override;
   uint32_t rewind(uint32_t sequence, uint32_t position) override;
   std::vector<std::byte> save(uint32_t sequence, uint32_t tokens, const Interrupt &interrupt) override;
   void restore(uint32_t sequence, std::span<const int32_t> tokens, std::span<const std::byte> state) override;
@@ -34,8 +37,10 @@ class LlamaEngine : public Engine {
   std::shared_ptr<const llama_vocab> vocabulary() const { return {model_, llama_model_get_vocab(model_.get())}; }
 
  private:
-  void load(const std::filesystem::path &path);
-  void create_context(uint32_t context_tokens, const EngineOptions &options);
+  void load(const std::filesystem::path &path, const GgufHeader &header);
+  void create_context(uint32_t context_tokens, const EngineOptions &options, uint32_t batch_tokens);
+  void start_threads(int threads);
+  void describe_embeddings(const GgufHeader &header);
   void add(const Step &step, bool with_logits);
   void add(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position, bool all_logits);
   void compute(const Interrupt &interrupt);

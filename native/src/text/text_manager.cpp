@@ -14,6 +14,7 @@
 #include "engines/gguf_engine.h"
 #include "formats/gguf.h"
 #include "formats/whisper_file.h"
+#include "text/embedding.h"
 #include "text/logprobs.h"
 #include "tvm/tvm_engine.h"
 
@@ -142,6 +143,9 @@ std::vector<int32_t> TextManager::stop_tokens(const TextRequest &request) const 
 
 void TextManager::check_fits(size_t token_count) const {
   const uint32_t context = facts().context_tokens;
+  if (!facts().generates) {
+    throw Error(SE_UNSUPPORTED, "the model is an encoder, which makes embeddings and no text", "call embed");
+  }
   require(token_count > 0, "the prompt has no tokens");
   require(token_count <= context,
           "the prompt has " + ticked(token_count) + " tokens and the context holds " + ticked(context),
@@ -254,6 +258,43 @@ std::vector<float> TextManager::next_logits(std::span<const int32_t> tokens, con
   return prefill(*sequence, tokens, interrupt, result);
 }
 
+std::vector<int32_t> TextManager::embedding_tokens(const std::string &text, bool truncates, EmbedResult &result) const {
+  std::vector<int32_t> tokens = tokenizer_.tokenize(text, true, false);
+  require(!tokens.empty(), "a text to embed is empty");
+  const size_t most = facts().embed_tokens;
+  if (tokens.size() > most) {
+    require(truncates, "a text has " + ticked(tokens.size()) + " tokens, and the model embeds " + ticked(most),
+            "shorten it, or let it be truncated");
+    // The token that the model expects at the end stays there.
+    const int32_t last = tokens.back();
+    tokens.resize(most);
+    if (tokenizer_.adds_end()) tokens.back() = last;
+    ++result.truncated;
+  }
+  result.tokens += tokens.size();
+  return tokens;
+}
+
+void TextManager::embed(std::span<const std::string> texts, const EmbedRequest &request, std::span<float> out,
+                        const Interrupt &interrupt, EmbedResult &result) {
+  const auto begin = Clock::now();
+  const EngineFacts &model = facts();
+  std::string pooling = request.pooling.empty() ? model.pooling : request.pooling;
+  if (pooling.empty()) pooling = "mean";
+  const Sequences::Lease sequence = sequences_->take({}, "", interrupt);
+  sequence->computed.clear();
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const auto tokens = embedding_tokens(texts[i], request.truncates, result);
+    Pooling pooled(pooling, model.embedding_size);
+    scheduler_->alone(interrupt, [&](Engine &engine) {
+      engine.rewind(sequence->index, 0);
+      engine.embed(sequence->index, tokens, [&](std::span<const float> rows) { pooled.add(rows); }, interrupt);
+    });
+    pooled.finish(request.normalized, out.subspan(i * model.embedding_size, model.embedding_size));
+    result.seconds = seconds_since(begin);
+  }
+}
+
 SavedModel TextManager::saved_model() const {
   // llama.cpp writes some numbers about each token besides its keys and values.
   constexpr uint64_t kBytesBesides = 1 << 20, kBytesPerToken = 32;
@@ -331,6 +372,10 @@ std::string TextManager::info_json() {
                      {"weights_bytes", facts.weights_bytes},
                      {"kv_cache_bytes", facts.kv_cache_bytes},
                      {"has_chat_template", chat_template_.exists()},
+                     {"generates", facts.generates},
+                     {"embedding_size", facts.embedding_size},
+                     {"embed_tokens", facts.embed_tokens},
+                     {"pooling", facts.pooling},
                      {"load_seconds", load_seconds_},
                      {"kernels", kernels}}
       .dump();

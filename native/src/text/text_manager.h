@@ -59,6 +59,18 @@ struct TextResult {
   std::string backend = {};
 };
 
+struct EmbedRequest {
+  std::string pooling;  // empty: the model's own
+  bool normalized = true;
+  bool truncates = false;  // otherwise a text that is too long is refused
+};
+
+struct EmbedResult {
+  uint64_t tokens = 0;
+  uint32_t truncated = 0;  // texts that were cut off
+  double seconds = 0;
+};
+
 // Every function may be called from any thread, also while others run: calls that compute wait for a free sequence.
 class TextManager {
  public:
@@ -81,6 +93,10 @@ class TextManager {
   std::vector<float> next_logits(std::span<const int32_t> tokens, const Interrupt &interrupt);
   void set_trace(TraceCallback callback);
 
+  // One vector of facts().embedding_size numbers for each text, one after the other into `out`.
+  void embed(std::span<const std::string> texts, const EmbedRequest &request, std::span<float> out,
+             const Interrupt &interrupt, EmbedResult &result);
+
   // Writes the conversation that was last used with this key (empty: the last of all) to a file; returns its tokens.
   size_t save(const std::filesystem::path &path, const std::string &key, const Interrupt &interrupt);
   // Reads one; calls whose prompts begin with it continue it.
@@ -94,6 +110,8 @@ class TextManager {
   const SamplingDefaults &sampling_defaults() const { return sampling_; }
   // Logits per row: the model's vocabulary, which may be larger than the tokenizer's.
   uint32_t vocab_size() const { return facts().vocab_size; }
+  // Numbers of an embedding; 0: it makes none.
+  uint32_t embedding_size() const { return facts().embedding_size; }
 
  private:
   TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, std::optional<std::string> chat_template);
@@ -109,6 +127,7 @@ class TextManager {
   std::vector<int32_t> stop_tokens(const TextRequest &request) const;
   void check_fits(size_t token_count) const;
   SavedModel saved_model() const;
+  std::vector<int32_t> embedding_tokens(const std::string &text, bool truncates, EmbedResult &result) const;
   // Returns the logits after the prompt's last token.
   std::vector<float> prefill(Sequence &sequence, std::span<const int32_t> prompt, const Interrupt &interrupt,
                              TextResult &result);

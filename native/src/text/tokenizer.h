@@ -32,6 +32,10 @@ class Tokenizer {
 
   bool ends_text(int32_t token) const { return llama_vocab_is_eog(vocabulary_.get(), token); }
   uint32_t size() const { return static_cast<uint32_t>(llama_vocab_n_tokens(vocabulary_.get())); }
+  // Whether a special token is expected at the end of a text.
+  bool adds_end() const {
+    return llama_vocab_get_add_eos(vocabulary_.get()) || llama_vocab_get_add_sep(vocabulary_.get());
+  }
   bool begins_with_bos() const { return llama_vocab_get_add_bos(vocabulary_.get()); }
   // Empty if the model has no such token, as in Qwen: llama.cpp then returns token 11.
   std::string bos_text() const { return has_bos_ ? text_of(llama_vocab_bos(vocabulary_.get())) : ""; }

@@ -45,6 +45,11 @@ class TvmEngine : public Engine {
   std::span<const float> decode(std::span<const Step> steps, const Interrupt &interrupt) override;
   std::span<const float> score(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                const Interrupt &interrupt) override;
+  void embed(uint32_t, std::span<const int32_t>, const std::function<void(std::span<const float>)> &,
+             const Interrupt &) override {
+    throw Error(SE_UNSUPPORTED, "compiled models make no embeddings",
+                "package the model with --format gguf, or open its GGUF file");
+  }
   // A call has one rotation, so the tokens to score are cut where the other one begins.
   uint32_t score_tokens(uint32_t position) const override {
     return ropes_.empty() ? score_tokens_ : std::min(score_tokens_, ropes_.front().tokens_from(position));

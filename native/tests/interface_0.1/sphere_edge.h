@@ -300,6 +300,37 @@ SE_API se_status se_text_set_trace(se_text *text, se_trace_fn on_kernel, void *u
 SE_API se_status se_text_score(se_text *text, const int32_t *token_ids, size_t token_count,
                                float *out_log_probabilities);
 
+/* How the vectors of a text's tokens become one: as the model says (mean if it says nothing), their mean, that of the
+ * first token, that of the last one. */
+typedef int32_t se_pooling;
+enum { SE_POOLING_MODEL = 0, SE_POOLING_MEAN = 1, SE_POOLING_CLS = 2, SE_POOLING_LAST = 3 };
+
+/* All bytes 0 are the defaults. */
+typedef struct se_text_embed_options {
+  size_t size;
+  uint64_t call_id; /* for se_text_cancel_call; 0: none */
+  se_pooling pooling;
+  uint32_t timeout_ms; /* 0: none; otherwise SE_TIMEOUT after this time */
+  bool raw;            /* vectors as they are; otherwise of length 1 */
+  bool truncate;       /* cut off texts that are too long; otherwise they are refused */
+  uint8_t reserved[6];
+} se_text_embed_options;
+
+typedef struct se_text_embed_result {
+  size_t size;        /* set by the caller */
+  uint64_t tokens;    /* of all texts */
+  uint32_t truncated; /* texts that were cut off */
+  uint8_t reserved[4];
+  double seconds;
+} se_text_embed_result;
+
+/* Embeddings: a vector of `embedding_size` numbers (of se_text_info; 0: the model makes none, SE_UNSUPPORTED) for each
+ * text, one after the other in out_vectors, which holds `out_count` floats. Text is never read as special tokens.
+ * SE_INVALID_ARGUMENT: a text of no tokens, or of more than `embed_tokens` of se_text_info. */
+SE_API se_status se_text_embed(se_text *text, const char *const *texts, size_t text_count,
+                               const se_text_embed_options *options, float *out_vectors, size_t out_count,
+                               se_text_embed_result *out_result);
+
 /* Writes a conversation to a file: its tokens with their keys and values, so that it goes on later where it stopped,
  * also in another process. `sequence_key`: as in the options of the calls that it had; NULL: that of the last call.
  * `out_tokens` (may be NULL) receives its length. The file is hashed and bound to the model; whoever can read it can
