@@ -35,6 +35,8 @@ def bind(settings: Settings) -> socket.socket:
 def serve(application: Any, server_socket: socket.socket) -> None:
     """Until SIGTERM or SIGINT, which lets running answers end; a second one does not."""
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # It warns about each client that hangs up while it is written to.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app.guarded(application),
         log_config=None,
