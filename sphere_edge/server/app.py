@@ -15,6 +15,7 @@ from sphere_edge.server import (
     chat,
     completions,
     conversations,
+    embeddings,
     form,
     images,
     metrics,
@@ -28,6 +29,7 @@ from sphere_edge.server.access import Access
 from sphere_edge.server.audio_types import TranscriptionForm, TranslationForm
 from sphere_edge.server.chat_types import ChatBody, CompletionBody
 from sphere_edge.server.conversations import ConversationBody, ItemsBody, MetadataBody
+from sphere_edge.server.embeddings import EmbeddingBody
 from sphere_edge.server.exchange import Endpoint, nothing, refused, send_reply
 from sphere_edge.server.http_error import HttpError, not_found
 from sphere_edge.server.image_types import ImageBody
@@ -62,6 +64,7 @@ OPERATIONS = (
     Operation("DELETE", f"{_CONVERSATION}/items/{{item}}", conversations.delete_item),
     Operation("POST", "/v1/chat/completions", chat.answer, ChatBody),
     Operation("POST", "/v1/completions", completions.answer, CompletionBody),
+    Operation("POST", "/v1/embeddings", embeddings.answer, EmbeddingBody),
     Operation(
         "POST", "/v1/audio/transcriptions", audio.transcriptions, TranscriptionForm, ("file",)
     ),

@@ -57,10 +57,11 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     )
     schemas = {**definitions.get("$defs", {}), "Error": _ERROR}
     references = {body: names[(body, "validation")] for body in ordered}
+    forms = {body: schemas[references[body]["$ref"].rpartition("/")[2]] for body in ordered}
     paths: dict[str, Any] = {}
     for one in operations:
         path = paths.setdefault(re.sub(r":\w+}", "}", one.path), {})
-        path[one.method.lower()] = _operation(one, references)
+        path[one.method.lower()] = _operation(one, forms if one.files else references)
     return {
         "openapi": "3.1.0",
         "info": {"title": "sphere-edge", "version": __version__},
@@ -84,7 +85,8 @@ def served(operations: Sequence[Operation]) -> Callable[[Request, None], Awaitab
     return answer
 
 
-def _operation(one: Operation, references: dict[type[Body], Any]) -> dict[str, Any]:
+def _operation(one: Operation, schemas: dict[type[Body], Any]) -> dict[str, Any]:
+    """`schemas`: references to those of the bodies, or for forms the schemas themselves."""
     error = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
     described: dict[str, Any] = {
         "summary": (one.answer.__doc__ or "").strip().splitlines()[0],
@@ -98,11 +100,15 @@ def _operation(one: Operation, references: dict[type[Body], Any]) -> dict[str, A
         text = {"in": "path", "required": True, "schema": {"type": "string"}}
         described["parameters"] = [{"name": name, **text} for name in names]
     if one.body is not None:
-        schema = references[one.body]
+        schema = schemas[one.body]
         kind = "application/json"
         if one.files:
             binary = {"type": "string", "format": "binary"}
-            files = {"properties": dict.fromkeys(one.files, binary), "required": [one.files[0]]}
-            kind, schema = "multipart/form-data", {"allOf": [schema, files]}
+            kind = "multipart/form-data"
+            schema = {
+                **schema,
+                "properties": {**schema["properties"], **dict.fromkeys(one.files, binary)},
+                "required": [*schema["required"], one.files[0]],
+            }
         described["requestBody"] = {"required": True, "content": {kind: {"schema": schema}}}
     return described

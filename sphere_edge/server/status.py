@@ -11,7 +11,7 @@ from sphere_edge.server.models import Model, Models
 
 _OWNER = "sphere-edge"
 _ENDPOINTS = {
-    "text": ("/v1/responses", "/v1/chat/completions", "/v1/completions"),
+    "text": ("/v1/responses", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"),
     "audio": ("/v1/audio/transcriptions", "/v1/audio/translations"),
     "image": ("/v1/images/generations", "/v1/images/edits"),
 }

@@ -144,7 +144,7 @@ def test_the_description_names_what_is_checked(server: Served) -> None:
     assert schema["required"] == ["model", "messages"]
     assert schema["additionalProperties"] is False
     form = described["paths"]["/v1/audio/transcriptions"]["post"]["requestBody"]["content"]
-    assert form["multipart/form-data"]["schema"]["allOf"][1]["required"] == ["file"]
+    assert form["multipart/form-data"]["schema"]["required"] == ["model", "file"]
     assert "/v1/models/{name}" in described["paths"]
 
 

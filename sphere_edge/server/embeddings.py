@@ -1,0 +1,115 @@
+"""POST /v1/embeddings: https://platform.openai.com/docs/api-reference/embeddings."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from starlette.requests import Request
+
+from sphere_edge.errors import CancelledError
+from sphere_edge.runtime.embedding import EmbedRequest
+from sphere_edge.runtime.text import TextManager
+from sphere_edge.server.body import Body
+from sphere_edge.server.chat_types import Name
+from sphere_edge.server.clients import client_of
+from sphere_edge.server.exchange import Output, as_json
+from sphere_edge.server.http_error import invalid
+from sphere_edge.server.job import running
+
+_MOST_INPUTS = 2048
+# Between two calls of the engine a client may have gone away.
+_TEXTS_PER_CALL = 8
+Tokens = list[Annotated[int, Field(ge=0, le=2**31 - 1)]]
+
+
+class EmbeddingBody(Body):
+    """POST /v1/embeddings. Token ids are the model's own."""
+
+    model: Name
+    input: str | list[str] | Tokens | list[Tokens]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Annotated[int, Field(ge=1)] | None = None
+    user: str | None = None
+
+
+async def answer(request: Request, body: EmbeddingBody) -> Output:
+    """A vector of length 1 for each input."""
+    inputs = _inputs(body)
+    state = request.app.state
+    async with (
+        state.models.turn(body.model, "text", client_of(request)) as text,
+        running(_EmbedJob(text, inputs, body.dimensions, state.settings.timeout_s)) as job,
+    ):
+        async for _ in job:
+            continue
+        vectors, tokens = job.result
+    listed = [
+        {"object": "embedding", "index": index, "embedding": _encoded(vector, body)}
+        for index, vector in enumerate(vectors)
+    ]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return as_json({"object": "list", "data": listed, "model": body.model, "usage": usage})
+
+
+def _inputs(body: EmbeddingBody) -> Sequence[str | list[int]]:
+    given: Any = body.input
+    many = isinstance(given, list) and given and isinstance(given[0], (str, list))
+    inputs = given if many else [given]
+    if len(inputs) > _MOST_INPUTS:
+        message = f"more than `{_MOST_INPUTS}` inputs"
+        raise invalid(message, "input")
+    if any(not one for one in inputs):
+        message = "an input is empty"
+        raise invalid(message, "input")
+    return list(inputs)
+
+
+def _encoded(vector: npt.NDArray[np.float32], body: EmbeddingBody) -> Any:
+    if body.encoding_format == "base64":
+        return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+    return vector.tolist()
+
+
+class _EmbedJob:
+    """Vectors of texts, a Job without items."""
+
+    def __init__(
+        self,
+        text: TextManager,
+        inputs: Sequence[str | list[int]],
+        dimensions: int | None,
+        timeout_s: float,
+    ) -> None:
+        self._text = text
+        self._inputs = inputs
+        self._dimensions = dimensions
+        self._request = EmbedRequest(timeout_s=timeout_s)
+        self._cancelled = False
+
+    def run(self, emit: Callable[[None], None]) -> tuple[npt.NDArray[np.float32], int]:
+        """The vectors and the number of tokens. Raises HttpError and what `embed` raises."""
+        size = self._text.info.embedding_size
+        if self._dimensions not in (None, size):
+            message = f"the model's vectors have `{size}` dimensions and mean nothing when cut"
+            raise invalid(message, "dimensions")
+        found: list[npt.NDArray[np.float32]] = []
+        tokens = 0
+        for begin in range(0, len(self._inputs), _TEXTS_PER_CALL):
+            if self._cancelled:
+                message = "the call was cancelled"
+                raise CancelledError(message)
+            some = self._inputs[begin : begin + _TEXTS_PER_CALL]
+            texts = [one if isinstance(one, str) else self._text.detokenize(one) for one in some]
+            made = self._text.embed(texts, self._request)
+            found.append(made.vectors)
+            tokens += made.tokens
+        return np.concatenate(found), tokens
+
+    def cancel(self) -> None:
+        """From any thread."""
+        self._cancelled = True
