@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from starlette.requests import Request
 
@@ -29,17 +29,20 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
     left_out: ClassVar[Mapping[str, str]] = {}
     left_out_types: ClassVar[Mapping[str, str]] = {}
+    # Whether `--lenient` lets those types through, to be ignored.
+    may_be_ignored: ClassVar[bool] = False
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_left_out(cls, values: Any) -> Any:
+    def _refuse_left_out(cls, values: Any, info: ValidationInfo) -> Any:
         if not isinstance(values, dict):
             return values
         for name in cls.left_out.keys() & values.keys():
             if values[name] not in (None, False):
                 raise _left_out(name, name, cls.left_out[name])
         type = values.get("type")
-        if isinstance(type, str) and type in cls.left_out_types:
+        is_ignored = cls.may_be_ignored and (info.context or {}).get("lenient", False)
+        if isinstance(type, str) and type in cls.left_out_types and not is_ignored:
             raise _left_out(type, "type", cls.left_out_types[type])
         return {name: value for name, value in values.items() if name not in cls.left_out}
 
@@ -90,7 +93,11 @@ def parse(content: bytes, into: type[Typed], settings: Settings) -> Typed:
         raise invalid(message, code="invalid_json")
     extra = "ignore" if settings.lenient else "forbid"
     try:
-        typed = into.model_validate_json(content, extra=extra)  # type: ignore[arg-type]
+        typed = into.model_validate_json(
+            content,
+            extra=extra,  # type: ignore[arg-type]
+            context={"lenient": settings.lenient},
+        )
     except ValidationError as error:
         raise refused(error, None if _is_no_json(error) else json.loads(content)) from error
     if not settings.extensions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator
@@ -81,7 +82,7 @@ async def answer(request: Request, body: ChatBody) -> Output:
     if body.stream_options is not None and not body.stream:
         message = "`stream_options` is for streamed answers"
         raise invalid(message, "stream_options")
-    call = _call(body, request.app.state.settings)
+    call = await asyncio.to_thread(_call, body, request.app.state.settings)
     seeds = [sampling.later_seed(call.request.seed, index) for index in range(body.n or 1)]
     calls = [replace(call, request=replace(call.request, seed=seed)) for seed in seeds]
     pieces = generated(request, body.model, calls)

@@ -110,6 +110,8 @@ def tools_of(tools: Sequence[Any]) -> Tools:
         functions.append({"type": "function", "function": function})
 
     for tool in tools:
+        if isinstance(tool, types.HostedTool):
+            continue
         if isinstance(tool, types.NamespaceTool):
             for inner in tool.tools:
                 add(inner, f"{tool.name}.")

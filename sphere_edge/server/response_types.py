@@ -218,7 +218,9 @@ class NamespaceTool(Part):
 
 
 class HostedTool(Part):
-    """Tools that run at OpenAI, to be refused by name."""
+    """Tools that run at OpenAI, to be refused by name; Codex lists some and can do without."""
+
+    may_be_ignored: ClassVar[bool] = True
 
     left_out_types: ClassVar[Mapping[str, str]] = dict.fromkeys(_HOSTED_TOOLS, _HOSTED)
     type: str

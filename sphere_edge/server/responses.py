@@ -20,7 +20,7 @@ from sphere_edge.server.exchange import Events, Output, as_json, event
 from sphere_edge.server.generating import generated
 from sphere_edge.server.job import running
 from sphere_edge.server.response_events import Document, GrowingResponse, new_id
-from sphere_edge.server.response_types import JsonSchemaFormat, ResponseBody
+from sphere_edge.server.response_types import HostedTool, JsonSchemaFormat, ResponseBody
 from sphere_edge.server.settings import Settings
 from sphere_edge.server.text_job import Chat, CountJob
 
@@ -32,7 +32,7 @@ async def answer(request: Request, body: ResponseBody) -> Output:
     state = request.app.state
     tools = response_input.tools_of(body.tools or [])
     history, given = await asyncio.to_thread(response_store.items_of, state.store, body)
-    call = _call(body, tools, history + given, state)
+    call = await asyncio.to_thread(_call, body, tools, history + given, state)
     response = GrowingResponse(_document(body, state), tools.custom)
     events = _events(request, body, call, response)
     if response.document["store"] or body.conversation is not None:
@@ -83,7 +83,7 @@ async def input_tokens(request: Request, body: ResponseBody) -> Output:
     state = request.app.state
     history, given = await asyncio.to_thread(response_store.items_of, state.store, body)
     tools = response_input.tools_of(body.tools or [])
-    call = _call(body, tools, history + given, state)
+    call = await asyncio.to_thread(_call, body, tools, history + given, state)
     async with (
         state.models.turn(body.model, "text", client_of(request)) as text,
         running(CountJob(text, call)) as job,
@@ -164,7 +164,7 @@ def _document(body: ResponseBody, state: Any) -> Document:
         "temperature": 1.0 if body.temperature is None else body.temperature,
         "text": {"format": {"type": "text"} if form is None else _dumped(form)},
         "tool_choice": _tool_choice(body),
-        "tools": [_tool(tool) for tool in body.tools or []],
+        "tools": [_tool(tool) for tool in body.tools or [] if not isinstance(tool, HostedTool)],
         "top_logprobs": body.top_logprobs or 0,
         "top_p": 1.0 if body.top_p is None else body.top_p,
         "presence_penalty": body.presence_penalty or 0.0,

@@ -147,6 +147,16 @@ def test_tools_of_a_namespace_are_functions_with_its_name() -> None:
     assert found.functions[0]["function"]["parameters"]["required"] == ["input"]
 
 
+def test_tools_that_run_elsewhere_are_refused_or_ignored() -> None:
+    tools = [{"type": "web_search", "external": True}, {"type": "custom", "name": "patch"}]
+    with pytest.raises(HttpError) as caught:
+        parsed(tools=tools)
+    assert caught.value.param == "tools[0].type"
+    content = json.dumps({"model": "m", "tools": tools}).encode()
+    lenient = body.parse(content, ResponseBody, Settings(lenient=True))
+    assert response_input.tools_of(lenient.tools or []).custom == {"patch"}
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
