@@ -117,8 +117,7 @@ if(SE_TVM_DIR)
     src/tvm/library.cpp
     src/tvm/loops.cpp
     src/tvm/objects.cpp
-    src/tvm/tvm_engine.cpp)
-  se_add_batch(sphere_edge
+    src/tvm/tvm_engine.cpp
     src/tvm/cuda_api.cpp
     src/tvm/cuda_backend.cpp
     src/tvm/cuda_device.cpp
@@ -126,8 +125,7 @@ if(SE_TVM_DIR)
     src/tvm/device_backend.cpp
     src/tvm/gpu_cache.cpp
     src/tvm/gpu_code.cpp
-    src/tvm/gpu_failure.cpp)
-  se_add_batch(sphere_edge
+    src/tvm/gpu_failure.cpp
     src/tvm/opencl_api.cpp
     src/tvm/opencl_backend.cpp
     src/tvm/opencl_device.cpp

@@ -48,23 +48,26 @@ class Recording:
 OnSample = Callable[[Sample], None]
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """What is read on the device and how often; `before` and `after` the program so many times."""
+
+    sensors: Sequence[Sensor] = ()
+    interval_s: float = INTERVAL_S
+    before: int = 2
+    after: int = 2
+
+
 def record(
-    device: Device,
-    argv: Sequence[str],
-    sensors: Sequence[Sensor],
-    *,
-    interval_s: float = INTERVAL_S,
-    before: int = 2,
-    after: int = 2,
-    on_sample: OnSample | None = None,
+    device: Device, argv: Sequence[str], sampling: Sampling, on_sample: OnSample | None = None
 ) -> Recording:
     """Runs `argv`, which prints only at its end; passes each sample to `on_sample` as it comes.
 
     Whatever ends this early also ends the program on the device. Raises UnavailableError.
     """
-    process = _start(device, sensors, interval_s, before, after, argv)
+    process = _start(device, argv, sampling)
     try:
-        return _collect(process, len(sensors), device.uri, on_sample)
+        return _collect(process, len(sampling.sensors), device.uri, on_sample)
     finally:
         process.close()
 
@@ -73,7 +76,7 @@ def samples(
     device: Device, sensors: Sequence[Sensor], *, interval_s: float = INTERVAL_S
 ) -> Iterator[Sample]:
     """Endless samples; the caller stops when it has enough. Raises UnavailableError."""
-    process = _start(device, sensors, interval_s, 0, 0, [])
+    process = _start(device, [], Sampling(sensors, interval_s, before=0, after=0))
     try:
         while line := process.read_line(_SILENCE_S):
             if sample := _sample(line, len(sensors)):
@@ -83,16 +86,10 @@ def samples(
         process.close()
 
 
-def _start(
-    device: Device,
-    sensors: Sequence[Sensor],
-    interval_s: float,
-    before: int,
-    after: int,
-    argv: Sequence[str],
-) -> Process:
-    numbers = (f"{interval_s:g}", str(before), str(after), str(len(sensors)))
-    files = [sensor.path for sensor in sensors]
+def _start(device: Device, argv: Sequence[str], sampling: Sampling) -> Process:
+    files = [sensor.path for sensor in sampling.sensors]
+    counts = (str(sampling.before), str(sampling.after), str(len(files)))
+    numbers = (f"{sampling.interval_s:g}", *counts)
     return device.start(["sh", "-c", _SCRIPT, "sh", *numbers, *files, *argv])
 
 

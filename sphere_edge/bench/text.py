@@ -14,10 +14,10 @@ from pydantic import Field, ValidationError
 
 from sphere_edge import __version__, errors, profiles
 from sphere_edge.bench import conditions, measurement, tegrastats
-from sphere_edge.bench.cooling import thermometers, wait_until_cool
+from sphere_edge.bench.cooling import Cooling, thermometers, wait_until_cool
 from sphere_edge.bench.measurement import Measurement, Part, Series, Sustained, UpperBounds
 from sphere_edge.bench.plan import Plan
-from sphere_edge.bench.recording import INTERVAL_S, Recording, Sample, record
+from sphere_edge.bench.recording import INTERVAL_S, Recording, Sample, Sampling, record
 from sphere_edge.bench.target import BenchTarget, bench_target
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.console import SILENT, Progress
@@ -68,7 +68,7 @@ def measure(
     with bench_target(device, probed, path, store, progress, plan.backend) as model:
         loads = _load_again(device, model, plan, progress)
         if plan.cool_below_c is not None:
-            wait_until_cool(device, probed.sensors, plan.cool_below_c, progress)
+            wait_until_cool(device, probed.sensors, Cooling(plan.cool_below_c), progress)
         report, recording = _run(device, model, plan, probed.sensors, progress)
     return _Run(device.uri, probed, model, plan, report, loads, recording).result()
 
@@ -79,7 +79,7 @@ def _load_again(device: Device, model: BenchTarget, plan: Plan, progress: Progre
     loads = []
     with progress.step("loading", plan.loads - 1) as step:
         for _ in range(plan.loads - 1):
-            report = _report(device, record(device, argv, [], before=0, after=0))
+            report = _report(device, record(device, argv, Sampling(before=0, after=0)))
             loads += [one for one in report.series if one.name == "load"]
             step.advance()
     return loads
@@ -99,7 +99,7 @@ def _run(
             shown = now
 
         argv = model.command("bench", plan.words())
-        recording = record(device, argv, sensors, on_sample=on_sample)
+        recording = record(device, argv, Sampling(sensors), on_sample)
     return _report(device, recording), recording
 
 

@@ -20,8 +20,10 @@ from sphere_edge.devices.adb_host import (
     server,
 )
 from sphere_edge.devices.device import (
+    BLOCK_BYTES,
     DEFAULT_TIMEOUT_S,
     OUTPUT_LIMIT_BYTES,
+    FilePart,
     Process,
     Sent,
     exit_code_of_shell,
@@ -31,7 +33,6 @@ from sphere_edge.devices.device import (
 )
 from sphere_edge.run import Completed
 
-_BLOCK_BYTES = 64 << 10
 # A device that was plugged in or restarted just now is "offline" for a moment.
 _SETTLE_S = 3.0
 
@@ -86,26 +87,20 @@ class AdbDevice:
         self,
         source: Path,
         remote: str,
-        *,
-        offset_bytes: int = 0,
-        length_bytes: int | None = None,
+        part: FilePart | None = None,
         sent: Sent | None = None,
     ) -> None:
-        """See Device.push; `offset_bytes` is a multiple of 64 KiB."""
-        if offset_bytes % _BLOCK_BYTES:
-            message = f"offset `{offset_bytes}` is not a multiple of {_BLOCK_BYTES}"
-            raise errors.InvalidArgumentError(message)
-        if offset_bytes == 0 and length_bytes is None:
+        """See Device.push."""
+        if part is None:
             self._send(source, remote, source.stat().st_size, sent)
             return
         # The sync protocol writes whole files only, and deletes what a cut left of one. `dd` keeps
         # it, writes each byte once, and reports what goes wrong with its exit code.
-        length = source.stat().st_size - offset_bytes if length_bytes is None else length_bytes
-        seek = offset_bytes // _BLOCK_BYTES
-        words = [f"of={remote}", f"bs={_BLOCK_BYTES}", f"seek={seek}", "conv=notrunc"]
+        seek = part.offset_bytes // BLOCK_BYTES
+        words = [f"of={remote}", f"bs={BLOCK_BYTES}", f"seek={seek}", "conv=notrunc"]
         output = bytearray()
         with self._translated(finite=False), self._shell(["dd", *words]) as connection:
-            pieces = _pieces(source, offset_bytes, length, sent)
+            pieces = _pieces(source, part.offset_bytes, part.length_bytes, sent)
             code = adb_wire.Shell(connection).feed(pieces, output.extend)
         if code != 0:
             raise failed_write(self.uri, remote, code, output.decode(errors="replace"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,8 @@ from sphere_edge.run import Completed
 DEFAULT_TIMEOUT_S = 60.0
 # A transfer that was cut off goes on at a multiple of this.
 PART_BYTES = 16 << 20
+# Parts of files that are written in their place begin at a multiple of this.
+BLOCK_BYTES = 64 << 10
 # A command whose output is worth more memory than this is broken or hostile.
 OUTPUT_LIMIT_BYTES = 64 << 20
 
@@ -33,6 +36,19 @@ class Process(Protocol):
 
     def close(self) -> None:
         """Ends its stdin and closes it. May be called twice."""
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """Bytes [offset, offset + length) of a file; the offset is a multiple of BLOCK_BYTES."""
+
+    offset_bytes: int
+    length_bytes: int
+
+    def __post_init__(self) -> None:
+        if self.offset_bytes % BLOCK_BYTES:
+            message = f"offset `{self.offset_bytes}` is not a multiple of {BLOCK_BYTES}"
+            raise errors.InvalidArgumentError(message)
 
 
 class Device(Protocol):
@@ -65,16 +81,13 @@ class Device(Protocol):
         self,
         source: Path,
         remote: str,
-        *,
-        offset_bytes: int = 0,
-        length_bytes: int | None = None,
+        part: FilePart | None = None,
         sent: Sent | None = None,
     ) -> None:
         """Makes the file `remote` the same as `source`, whole or in part.
 
-        With `offset_bytes` or `length_bytes`, bytes [offset, offset + length) go to the same
-        offset of `remote`, and the rest of it stays; the offset is a multiple of 64 KiB.
-        The file is made if it is missing, its folder is not.
+        A `part` goes to the same offset of `remote`, and the rest of it stays. The file is made if
+        it is missing, its folder is not.
         Raises StorageError: full, read-only, not allowed, no such folder.
         """
 

@@ -12,7 +12,7 @@ from typing import IO
 import platformdirs
 
 from sphere_edge import errors
-from sphere_edge.devices.device import DEFAULT_TIMEOUT_S, Process, Sent, storage_error
+from sphere_edge.devices.device import DEFAULT_TIMEOUT_S, FilePart, Process, Sent, storage_error
 from sphere_edge.run import Completed, run
 
 _CHUNK_BYTES = 4 << 20
@@ -54,22 +54,20 @@ class LocalDevice:
         self,
         source: Path,
         remote: str,
-        *,
-        offset_bytes: int = 0,
-        length_bytes: int | None = None,
+        part: FilePart | None = None,
         sent: Sent | None = None,
     ) -> None:
         """See Device.push."""
-        left = source.stat().st_size - offset_bytes if length_bytes is None else length_bytes
+        offset = part.offset_bytes if part else 0
+        left = part.length_bytes if part else source.stat().st_size
         with source.open("rb") as given:
-            given.seek(offset_bytes)
+            given.seek(offset)
             try:
                 # Not open(…, "r+b"): that does not make a missing file.
-                whole = offset_bytes == 0 and length_bytes is None
-                flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if whole else 0)
+                flags = os.O_WRONLY | os.O_CREAT | (0 if part else os.O_TRUNC)
                 descriptor = os.open(remote, flags, 0o600)
                 with os.fdopen(descriptor, "wb") as taken:
-                    taken.seek(offset_bytes)
+                    taken.seek(offset)
                     while left and (piece := given.read(min(left, _CHUNK_BYTES))):
                         taken.write(piece)
                         left -= len(piece)

@@ -13,9 +13,11 @@ import paramiko
 from sphere_edge import errors
 from sphere_edge.devices import ssh_config
 from sphere_edge.devices.device import (
+    BLOCK_BYTES,
     DEFAULT_TIMEOUT_S,
     OUTPUT_LIMIT_BYTES,
     Ask,
+    FilePart,
     Process,
     Sent,
     exit_code_of_shell,
@@ -26,8 +28,6 @@ from sphere_edge.devices.ssh_connect import Connection, connect
 from sphere_edge.run import Completed
 
 _CHUNK_BYTES = 256 << 10
-# dd's block; offsets are multiples of it, so that `seek` can count blocks.
-BLOCK_BYTES = 64 << 10
 # A transfer is given up when not one byte moves for this long.
 _STALL_S = 60.0
 
@@ -76,22 +76,17 @@ class SshDevice:
         self,
         source: Path,
         remote: str,
-        *,
-        offset_bytes: int = 0,
-        length_bytes: int | None = None,
+        part: FilePart | None = None,
         sent: Sent | None = None,
     ) -> None:
-        """See Device.push; `offset_bytes` is a multiple of BLOCK_BYTES."""
-        if offset_bytes % BLOCK_BYTES:
-            message = f"offset `{offset_bytes}` is not a multiple of {BLOCK_BYTES}"
-            raise errors.InvalidArgumentError(message)
-        whole = offset_bytes == 0 and length_bytes is None
-        left = source.stat().st_size - offset_bytes if length_bytes is None else length_bytes
+        """See Device.push."""
+        offset = part.offset_bytes if part else 0
+        left = part.length_bytes if part else source.stat().st_size
 
         def pieces() -> Iterator[bytes]:
             nonlocal left
             with source.open("rb") as file:
-                file.seek(offset_bytes)
+                file.seek(offset)
                 while left and (piece := file.read(min(left, _CHUNK_BYTES))):
                     yield piece
                     left -= len(piece)
@@ -101,7 +96,7 @@ class SshDevice:
         code, output = self._exchange(
             [
                 *("env", "LC_ALL=C", "dd", f"of={remote}", f"bs={BLOCK_BYTES}"),
-                *(() if whole else (f"seek={offset_bytes // BLOCK_BYTES}", "conv=notrunc")),
+                *((f"seek={offset // BLOCK_BYTES}", "conv=notrunc") if part else ()),
             ],
             pieces(),
             lambda _: None,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sphere_edge import errors
-from sphere_edge.devices.device import PART_BYTES, Device, Sent
+from sphere_edge.devices.device import PART_BYTES, Device, FilePart, Sent
 from sphere_edge.devices.lock import Lock
 
 # Waits before each attempt to come back; one that moves bytes again starts over. Together about
@@ -108,8 +108,8 @@ def _push(device: Device, blob: Blob, offset: int, sent: Sent) -> None:
         # What a longer file of another time left there would stay beyond the end of this one.
         device.run(["rm", "-f", blob.remote])
     if offset < blob.bytes:
-        length = blob.bytes - offset
-        device.push(blob.source, blob.remote, offset_bytes=offset, length_bytes=length, sent=sent)
+        rest = FilePart(offset, blob.bytes - offset)
+        device.push(blob.source, blob.remote, rest, sent)
 
 
 def _come_back(

@@ -18,6 +18,7 @@ from transports import wait_until
 
 from sphere_edge import __main__, errors
 from sphere_edge.devices import adb, adb_host
+from sphere_edge.devices.device import FilePart
 from sphere_edge.simulate.adb_daemon import AdbDaemon
 
 Phone = Callable[..., AdbDaemon]
@@ -188,7 +189,7 @@ def test_a_file_beyond_32_bits_is_not_cut_to_what_sync_says(phone: Phone, tmp_pa
     with (tmp_path / "end").open("r+b") as file:
         file.seek(start)
         file.write(b"E" * 70_000)
-    device.push(tmp_path / "end", f"{tmp_path}/large", offset_bytes=start, length_bytes=70_000)
+    device.push(tmp_path / "end", f"{tmp_path}/large", FilePart(start, 70_000))
     with (tmp_path / "large").open("rb") as file:
         file.seek(start)
         assert file.read(70_000) == b"E" * 70_000

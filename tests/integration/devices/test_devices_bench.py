@@ -14,7 +14,9 @@ from transports import Sshd, Transport, open_transport, wait_until
 
 from sphere_edge import __main__, errors, packaging
 from sphere_edge.bench import cooling, recording
+from sphere_edge.bench.cooling import Cooling
 from sphere_edge.bench.plan import Plan
+from sphere_edge.bench.recording import Sampling
 from sphere_edge.bench.text import measure
 from sphere_edge.console import SILENT
 from sphere_edge.devices.local import LocalDevice
@@ -119,7 +121,7 @@ def test_a_program_is_recorded_with_the_sensors_beside_it(
     script = f'sleep 1; echo 52000 >"{heat}"; sleep 1; echo \'{{"ok": "<&>"}}\'; exit 3'
     seen: list[recording.Sample] = []
     found = recording.record(
-        device, ["sh", "-c", script], sensors, interval_s=0.25, on_sample=seen.append
+        device, ["sh", "-c", script], Sampling(sensors, interval_s=0.25), seen.append
     )
     assert (found.exit_code, json.loads(found.stdout)) == (3, {"ok": "<&>"})
     assert list(found.samples) == seen
@@ -141,7 +143,7 @@ def test_a_sensor_that_vanishes_and_one_that_talks_nonsense_are_not_zero(
     sensors = probe(device, sysfs=str(sysfs)).sensors
     (sysfs / "class/thermal/thermal_zone0/temp").unlink()
     (sysfs / "class/hwmon/hwmon0/curr1_input").write_text("\x1b[31m $(reboot) `x`\n")
-    found = recording.record(device, ["true"], sensors, interval_s=0.1)
+    found = recording.record(device, ["true"], Sampling(sensors, interval_s=0.1))
     told = {
         sensor.kind: sensor.reading(found.samples[0].words[at]) for at, sensor in enumerate(sensors)
     }
@@ -160,7 +162,7 @@ def test_a_program_that_ends_at_once_ends_the_recording(tmp_path: Path) -> None:
             seen.append(sample)
             assert len(seen) < 100
 
-        recording.record(device, ["true"], [], interval_s=0.02, before=0, after=0, on_sample=told)
+        recording.record(device, ["true"], Sampling([], 0.02, before=0, after=0), told)
 
 
 def test_what_runs_on_the_device_ends_with_us(shell_transport: Transport, tmp_path: Path) -> None:
@@ -179,7 +181,7 @@ def test_what_runs_on_the_device_ends_with_us(shell_transport: Transport, tmp_pa
     # It holds on to life for longer than anybody waits.
     script = f": ends-with-us {mark}; trap '' TERM INT; while :; do sleep 1; done"
     with pytest.raises(Stop):
-        recording.record(device, ["sh", "-c", script], [], interval_s=0.2, on_sample=stop)
+        recording.record(device, ["sh", "-c", script], Sampling(interval_s=0.2), stop)
     assert started.is_set()
     wait_until(lambda: not lives(mark))
 
@@ -194,7 +196,7 @@ def test_a_cut_link_ends_what_runs_there(cuttable_transport: Transport, tmp_path
 
     script = f": cut-with-us {mark}; while :; do sleep 1; done"
     with pytest.raises(errors.UnavailableError):
-        recording.record(device, ["sh", "-c", script], [], interval_s=0.2, on_sample=cut)
+        recording.record(device, ["sh", "-c", script], Sampling(interval_s=0.2), cut)
     wait_until(lambda: not lives(mark))
 
 
@@ -246,13 +248,13 @@ def test_the_cold_gate_waits_for_the_processor(sysfs: Path) -> None:
     cooled = threading.Timer(1.0, lambda: heat.write_text("38000\n"))
     cooled.start()
     begun = time.monotonic()
-    cooling.wait_until_cool(device, sensors, 40, SILENT, interval_s=0.2)
+    cooling.wait_until_cool(device, sensors, Cooling(40, interval_s=0.2), SILENT)
     assert time.monotonic() - begun > 0.9
     heat.write_text("70000\n")
     with pytest.raises(errors.TimeoutError, match=r"cpu-thermal is at 70\.0"):
-        cooling.wait_until_cool(device, sensors, 40, SILENT, interval_s=0.2, patience_s=0.5)
+        cooling.wait_until_cool(device, sensors, Cooling(40, 0.5, interval_s=0.2), SILENT)
     with pytest.raises(errors.UnsupportedError, match="no temperature sensor"):
-        cooling.wait_until_cool(device, [], 40, SILENT)
+        cooling.wait_until_cool(device, [], Cooling(40), SILENT)
 
 
 @pytest.mark.group("pc")

@@ -11,7 +11,7 @@ import pytest
 from transports import Transport
 
 from sphere_edge import errors
-from sphere_edge.devices.device import PART_BYTES, read_file
+from sphere_edge.devices.device import PART_BYTES, FilePart, read_file
 from sphere_edge.devices.probe import probe
 
 _HOSTILE_WORDS = ["a b", "c'd", 'e"f', "$HOME", "`id`", "*", "\\", "", "ä\n;", "--", "-n"]
@@ -84,10 +84,15 @@ def test_a_part_of_a_file_is_written_in_its_place(transport: Transport, tmp_path
     sent = tmp_path / "sent"
     sent.write_bytes(os.urandom(PART_BYTES + 300_000))
     remote = f"{transport.root}.bin"
-    device.push(sent, remote, length_bytes=PART_BYTES)
+    device.push(sent, remote, FilePart(0, PART_BYTES))
     assert Path(remote).stat().st_size == PART_BYTES
-    device.push(sent, remote, offset_bytes=PART_BYTES)
+    device.push(sent, remote, FilePart(PART_BYTES, sent.stat().st_size - PART_BYTES))
     assert Path(remote).read_bytes() == sent.read_bytes()
+
+
+def test_a_part_begins_at_a_multiple_of_a_block() -> None:
+    with pytest.raises(errors.InvalidArgumentError, match="`1000` is not a multiple of 65536"):
+        FilePart(1000, 1)
 
 
 def test_a_whole_push_replaces_a_longer_file(transport: Transport, tmp_path: Path) -> None:
