@@ -50,7 +50,7 @@ OnSample = Callable[[Sample], None]
 
 @dataclass(frozen=True)
 class Sampling:
-    """What is read on the device and how often; `before` and `after` are counts around the program."""
+    """What is read on the device, how often, and how many times before and after the program."""
 
     sensors: Sequence[Sensor] = ()
     interval_s: float = INTERVAL_S
