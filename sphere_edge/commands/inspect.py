@@ -7,7 +7,7 @@ from typing import cast
 
 from sphere_edge import console
 from sphere_edge.errors import InvalidArgumentError
-from sphere_edge.formats.source import Kind
+from sphere_edge.formats.wanted import Kind
 from sphere_edge.inspection.inspect import InspectionRequest, describe
 
 

@@ -13,7 +13,7 @@ from sphere_edge.engines.llama import TYPES
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
 from sphere_edge.formats import whisper_write
-from sphere_edge.formats.source import Kind
+from sphere_edge.formats.wanted import Kind
 from sphere_edge.packaging.pipeline import Packaged
 from sphere_edge.packaging.request import PackageRequest, package_model
 from sphere_edge.profiles import DeviceProfile

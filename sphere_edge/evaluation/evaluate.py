@@ -21,6 +21,7 @@ from sphere_edge.evaluation.comparison import Comparison, compare, same_tokens
 from sphere_edge.evaluation.predictor import Subject
 from sphere_edge.evaluation.windows import Chat, Message
 from sphere_edge.formats.source import ModelSource, source_sha256
+from sphere_edge.formats.wanted import Wanted
 
 _TEXT_LIMIT_BYTES = 64 * 2**20
 
@@ -156,7 +157,7 @@ def _source_of(manifest: Manifest | None) -> ModelSource:
     if manifest is not None:
         made_from = manifest.provenance
         if made_from.revision is not None:
-            return packaging.find(made_from.source, revision=made_from.revision)
+            return packaging.find(made_from.source, Wanted(revision=made_from.revision))
         if _is_tiny(manifest):
             return packaging.built_in(packaging.TINY)
     message = "what to compare with is not known: the source was a local path"

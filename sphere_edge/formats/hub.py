@@ -23,6 +23,7 @@ from sphere_edge.errors import (
 from sphere_edge.formats import gguf_parts, json_object, remote_headers, task
 from sphere_edge.formats.download import Download, RemoteFile, list_files
 from sphere_edge.formats.shards import index_files, safetensors_files
+from sphere_edge.formats.wanted import Kind, Wanted
 
 # Everything a model needs that is not weights. Pickles and code are never fetched.
 SMALL_FILES = ("*.json", "*.jinja", "tokenizer.model", "merges.txt")
@@ -54,27 +55,18 @@ class Snapshot:
     revision: str
 
 
-def fetch(
-    repository: str,
-    revision: str | None,
-    wanted: str | None,
-    file: str | None,
-    hub: Hub,
-    *,
-    convertible: bool = False,
-) -> Snapshot:
-    """Brings the model `repository` at `revision` (default: main) into the cache.
+def fetch(repository: str, file: str | None, wanted: Wanted, hub: Hub) -> Snapshot:
+    """Brings the model `repository` into the cache, in the form and revision that is `wanted`.
 
     Only top-level safetensors or GGUF, JSON, templates and tokenizer files are fetched; `file`
-    names the one GGUF to fetch. `convertible`: a GGUF is `wanted`, but safetensors serve where
-    there is none. Where the hub does not answer, a complete copy in the cache serves.
+    names the one GGUF to fetch. Where the hub does not answer, a complete copy in the cache serves.
     Raises NotFoundError, UnavailableError, StorageError, UnsupportedError, InvalidArgumentError.
     """
-    revision = revision or "main"
+    revision = wanted.revision or "main"
     if not _REVISION.fullmatch(revision) or ".." in revision:
         message = f"invalid revision `{revision}`"
         raise InvalidArgumentError(message, hint="give a branch, a tag or a commit hash")
-    request = _Request(repository, revision, wanted, file, _storage(repository, hub), hub)
+    request = _Request(repository, revision, wanted.kind, file, _storage(repository, hub), hub)
     if hub.local_files_only or os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
         return _cached(request)
     try:
@@ -83,8 +75,8 @@ def fetch(
         with suppress(NotFoundError):
             return _cached(request)
         raise error
-    if convertible and not any(item.name.endswith(".gguf") for item in files):
-        request = replace(request, wanted=None)
+    if wanted.is_convertible and not any(item.name.endswith(".gguf") for item in files):
+        request = replace(request, kind=None)
     try:
         with _locked(request.storage):
             return _fetch_files(request, commit, files)
@@ -101,7 +93,7 @@ class _Request:
 
     repository: str
     revision: str
-    wanted: str | None
+    kind: Kind | None
     file: str | None
     storage: Path
     hub: Hub
@@ -162,7 +154,7 @@ def _fetch_files(request: _Request, commit: str, files: list[RemoteFile]) -> Sna
     folder = storage / "snapshots" / commit
     download = Download(repository, commit, storage, hub.endpoint, hub.retry_delays_s)
     listed = {item.name: item for item in files if "/" not in item.name}
-    weights = _weights(repository, listed, request.wanted, request.file)
+    weights = _weights(repository, listed, request.kind, request.file)
     if weights is None:
         # Small files first: they say whether the model is supported, and which shards it has.
         small = [item for name, item in listed.items() if _is_small(name)]
@@ -208,7 +200,7 @@ def _listed(repository: str, listed: dict[str, RemoteFile], name: str) -> Remote
 
 
 def _weights(
-    repository: str, listed: dict[str, RemoteFile], wanted: str | None, file: str | None
+    repository: str, listed: dict[str, RemoteFile], kind: Kind | None, file: str | None
 ) -> list[str] | None:
     """The GGUF file to fetch, all parts of a split one; None where the safetensors are meant."""
     if file is not None:
@@ -218,9 +210,9 @@ def _weights(
         return None
     ggufs = gguf_parts.models(listed)
     tensors = [name for name in listed if name.endswith(".safetensors")]
-    if tensors and wanted != "gguf":
+    if tensors and kind != "gguf":
         return None
-    if ggufs and wanted != "safetensors":
+    if ggufs and kind != "safetensors":
         if len(ggufs) > 1:
             first = [names[0] for names in ggufs]
             message = f"`{repository}` holds {len(ggufs)} GGUF files: {', '.join(first[:12])}"
@@ -228,7 +220,7 @@ def _weights(
             raise InvalidArgumentError(message, hint=hint)
         return list(ggufs[0])
     if ggufs or tensors:
-        message = f"`{repository}` holds {'GGUF' if ggufs else 'safetensors'}, but no {wanted}"
+        message = f"`{repository}` holds {'GGUF' if ggufs else 'safetensors'}, but no {kind}"
         raise InvalidArgumentError(message, hint="leave out --format")
     pickles = task.pickles(list(listed))
     if pickles:

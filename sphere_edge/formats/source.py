@@ -6,7 +6,6 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError, UnsupportedError
 from sphere_edge.formats import diffusion, gguf, gguf_parts, task
@@ -14,8 +13,7 @@ from sphere_edge.formats import hub as model_hub
 from sphere_edge.formats.hub import Hub
 from sphere_edge.formats.safetensors import read_header
 from sphere_edge.formats.shards import safetensors_files
-
-Kind = Literal["safetensors", "gguf", "whisper", "diffusion"]
+from sphere_edge.formats.wanted import ANY, Kind, Wanted
 
 # What decides how a model behaves besides the weights; part of its sha256.
 CONFIG_FILES = (
@@ -68,36 +66,26 @@ class ModelSource:
         return (*shards, *extra)
 
 
-def open_source(
-    reference: str,
-    *,
-    wanted: Kind | None = None,
-    revision: str | None = None,
-    hub: Hub | None = None,
-    convertible: bool = False,
-) -> ModelSource:
+def open_source(reference: str, wanted: Wanted = ANY, hub: Hub | None = None) -> ModelSource:
     """The model that `reference` means: a path that exists, or a hub id `owner/name[/file.gguf]`.
 
-    `wanted` chooses where a folder holds both formats (default: safetensors). `convertible`: where
-    a GGUF is wanted and there is none, safetensors serve. Raises NotFoundError,
-    UnsupportedError (another task, pickles), InvalidArgumentError (ambiguous), ModelCorruptError,
-    and for hub ids UnavailableError and StorageError.
+    `wanted` chooses where a folder holds both formats. Raises NotFoundError, UnsupportedError
+    (another task, pickles), InvalidArgumentError (ambiguous), ModelCorruptError, and for hub ids
+    UnavailableError and StorageError.
     """
     path = _existing(reference)
     if path is not None:
-        if revision is not None:
-            message = f"`{reference}` is on this disk and has no revision `{revision}`"
+        if wanted.revision is not None:
+            message = f"`{reference}` is on this disk and has no revision `{wanted.revision}`"
             raise InvalidArgumentError(message, hint="a revision belongs to a hub id")
-        return _local(reference, path, wanted, convertible)
+        return _local(reference, path, wanted)
     match = _HUB_ID.fullmatch(reference)
     if match is None or _is_path(match):
         message = f"there is no file or folder `{reference}`"
         hint = "a model on the hub is given as `owner/name`, a file there as `owner/name/file.gguf`"
         raise NotFoundError(message, hint=hint)
-    snapshot = model_hub.fetch(
-        match["id"], revision, wanted, match["file"], hub or Hub(), convertible=convertible
-    )
-    kind, model = _detect(snapshot.folder, wanted, match["file"], convertible)
+    snapshot = model_hub.fetch(match["id"], match["file"], wanted, hub or Hub())
+    kind, model = _detect(snapshot.folder, wanted, match["file"])
     name = slug(gguf_parts.stem(match["file"]) if match["file"] else match["id"].split("/")[1])
     return ModelSource(reference, model, kind, snapshot.revision, name)
 
@@ -119,9 +107,9 @@ def _is_path(match: re.Match[str]) -> bool:
     return match["id"].lower().endswith(_FILE_SUFFIXES)
 
 
-def _local(reference: str, path: Path, wanted: Kind | None, convertible: bool) -> ModelSource:
+def _local(reference: str, path: Path, wanted: Wanted) -> ModelSource:
     if path.is_dir():
-        kind, model = _detect(path, wanted, None, convertible)
+        kind, model = _detect(path, wanted, None)
         return ModelSource(reference, model, kind, None, slug(path.resolve().name))
     if not path.is_file():
         # A pipe would be waited for, and has no length.
@@ -130,7 +118,7 @@ def _local(reference: str, path: Path, wanted: Kind | None, convertible: bool) -
     try:
         with path.open("rb") as file:
             head = file.read(4)
-        if wanted is None and _holds_images(path, head):
+        if wanted.kind is None and _holds_images(path, head):
             return ModelSource(reference, path, "diffusion", None, slug(path.stem))
         found: Kind = "whisper" if head == task.GGML_MAGIC else "gguf"
         if found == "gguf" and head != task.GGUF_MAGIC:
@@ -140,9 +128,9 @@ def _local(reference: str, path: Path, wanted: Kind | None, convertible: bool) -
             task.refuse_file(path)
     except OSError as error:
         raise _unreadable(path, error) from error
-    if wanted not in (None, found):
+    if wanted.kind not in (None, found):
         kind_name = "a GGUF file" if found == "gguf" else "a whisper.cpp file"
-        message = f"`{reference}` is {kind_name}, not {wanted}"
+        message = f"`{reference}` is {kind_name}, not {wanted.kind}"
         raise InvalidArgumentError(message)
     if found == "gguf":
         first = gguf_parts.paths(path)[0]
@@ -159,9 +147,7 @@ def _unreadable(path: Path, error: OSError) -> StorageError:
     return StorageError(f"`{path}` cannot be read: {error.strerror}")
 
 
-def _detect(
-    folder: Path, wanted: Kind | None, file: str | None, convertible: bool
-) -> tuple[Kind, Path]:
+def _detect(folder: Path, wanted: Wanted, file: str | None) -> tuple[Kind, Path]:
     """The format of the model in `folder` and its path, by the files that are there."""
     if file is not None:
         return "gguf", gguf_parts.paths(folder / file)[0]
@@ -174,21 +160,21 @@ def _detect(
     if "bundle.json" in names:
         message = f"`{folder}` is a bundle already"
         raise InvalidArgumentError(message, hint=f"run it: sphere-edge run {folder}")
-    if wanted is None and _is_image_folder(folder, names):
+    if wanted.kind is None and _is_image_folder(folder, names):
         return "diffusion", folder
     task.refuse_if_not_text(folder, folder.name)
-    if ggufs and (wanted == "gguf" or (wanted is None and not tensors)):
+    if ggufs and (wanted.kind == "gguf" or (wanted.kind is None and not tensors)):
         return "gguf", folder / _only(ggufs, folder)
     if tensors and task.is_whisper(folder):
         return "whisper", folder
-    if tensors and (wanted != "gguf" or convertible):
+    if tensors and (wanted.kind != "gguf" or wanted.is_convertible):
         files, _ = safetensors_files(folder)
         if "config.json" not in names:
             # What nothing tells apart may be cut off; that comes before all else.
             for path in files:
                 read_header(path)
         return "safetensors", folder
-    raise _nothing(folder, names, wanted)
+    raise _nothing(folder, names, wanted.kind)
 
 
 def _is_visible_file(path: Path) -> bool:

@@ -10,7 +10,7 @@ from sphere_edge.bundle import archive
 from sphere_edge.bundle.read import is_bundle, read_manifest
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines.options import check_context
-from sphere_edge.formats.source import Kind
+from sphere_edge.formats.wanted import Kind, Wanted
 from sphere_edge.inspection import bundles, images, speech, text
 from sphere_edge.inspection.description import Description
 
@@ -36,8 +36,7 @@ def describe(request: InspectionRequest, progress: Progress = SILENT) -> Descrip
         return bundles.describe(read_manifest(path))
     source = packaging.find(
         request.model,
-        wanted=request.format,
-        revision=request.revision,
+        Wanted(request.format, request.revision),
         headers_only=True,
         progress=progress,
     )

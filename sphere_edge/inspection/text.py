@@ -14,7 +14,8 @@ from sphere_edge.fit.roofline import roofline
 from sphere_edge.formats import gguf, quantized, text_part
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
-from sphere_edge.formats.source import Kind, ModelSource
+from sphere_edge.formats.source import ModelSource
+from sphere_edge.formats.wanted import Kind
 from sphere_edge.inspection import gguf_header
 from sphere_edge.inspection.description import Description, Table, facts
 from sphere_edge.models.registry import check_known

@@ -8,33 +8,28 @@ from pathlib import Path
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.errors import NotFoundError
 from sphere_edge.formats.hub import Hub
-from sphere_edge.formats.source import Kind, ModelSource, open_source
+from sphere_edge.formats.source import ModelSource, open_source
+from sphere_edge.formats.wanted import ANY, Wanted
 from sphere_edge.packaging.built_in_models import path_of
 
 
 def find(
     reference: str,
+    wanted: Wanted = ANY,
     *,
-    wanted: Kind | None = None,
-    revision: str | None = None,
     headers_only: bool = False,
-    convertible: bool = False,
     progress: Progress = SILENT,
 ) -> ModelSource:
     """The model that `reference` means.
 
     `tiny`, `tiny-whisper` and `tiny-image` are the built-in ones unless a file has that name.
     `headers_only`: of weights on the hub only the headers, which say what the model is.
-    `convertible`: where a GGUF is wanted and there is none, safetensors serve.
     """
     path = path_of(reference)
     if path is not None and not Path(reference).exists():
-        found = open_source(str(path), wanted=wanted, revision=revision, convertible=convertible)
+        found = open_source(str(path), wanted)
         return dataclasses.replace(found, name=reference)
-    hub = Hub(headers_only=headers_only, progress=progress)
-    return open_source(
-        reference, wanted=wanted, revision=revision, hub=hub, convertible=convertible
-    )
+    return open_source(reference, wanted, Hub(headers_only=headers_only, progress=progress))
 
 
 def built_in(name: str) -> ModelSource:

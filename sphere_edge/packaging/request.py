@@ -10,7 +10,8 @@ from sphere_edge.bundle import archive
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines.options import PackageOptions, check_context
 from sphere_edge.errors import InvalidArgumentError
-from sphere_edge.formats.source import Kind, ModelSource
+from sphere_edge.formats.source import ModelSource
+from sphere_edge.formats.wanted import Kind, Wanted
 from sphere_edge.packaging.finding import find
 from sphere_edge.packaging.pipeline import Packaged, package
 from sphere_edge.profiles import DeviceProfile
@@ -45,13 +46,8 @@ def package_model(
     """
     check_context(options.context_tokens)
     profile = profile_of(request.profile, request.device, progress)
-    source = find(
-        request.model,
-        wanted=request.format,
-        revision=request.revision,
-        convertible=True,
-        progress=progress,
-    )
+    wanted = Wanted(request.format, request.revision, is_convertible=True)
+    source = find(request.model, wanted, progress=progress)
     _check_source(options, source)
     output = output_for(source, profile, request.output, as_zip=request.as_zip)
     made = package(source, profile, options, output, force=request.force, progress=progress)

@@ -12,7 +12,8 @@ import pytest
 from sphere_edge.bundle.manifest import ManifestDraft
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.engines.registry import ENGINES, engine_for
-from sphere_edge.formats.source import Kind, ModelSource
+from sphere_edge.formats.source import ModelSource
+from sphere_edge.formats.wanted import Kind
 
 
 def source(kind: Kind) -> ModelSource:

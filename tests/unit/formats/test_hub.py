@@ -27,6 +27,7 @@ from sphere_edge.formats import gguf
 from sphere_edge.formats.hub import Hub
 from sphere_edge.formats.safetensors import Checkpoint
 from sphere_edge.formats.source import ModelSource, open_source
+from sphere_edge.formats.wanted import Wanted
 from tests.loopback_hub import COMMIT, LoopbackHub
 
 WEIGHTS = safetensors.numpy.save({"w": np.arange(50_000, dtype=np.float32)})
@@ -265,16 +266,16 @@ def test_all_parts_of_a_split_gguf_are_fetched(hub: LoopbackHub, tmp_path: Path)
     assert sorted(hub.fetched) == list(parts)
     hub.files = {**parts, "other.gguf": b"GGUF"}
     with pytest.raises(InvalidArgumentError, match="2 GGUF files: m-00001-of-00002.gguf, other"):
-        fetch(hub, tmp_path, "owner/model", revision="other")
+        fetch(hub, tmp_path, "owner/model", wanted=Wanted(revision="other"))
 
 
 def test_safetensors_are_fetched_to_make_a_gguf_of(hub: LoopbackHub, tmp_path: Path) -> None:
-    assert fetch(hub, tmp_path, wanted="gguf", convertible=True).kind == "safetensors"
+    assert fetch(hub, tmp_path, wanted=Wanted("gguf", is_convertible=True)).kind == "safetensors"
 
 
 def test_both_formats_are_chosen_between(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.files["model.gguf"] = b"GGUF"
-    assert fetch(hub, tmp_path, wanted="gguf").kind == "gguf"
+    assert fetch(hub, tmp_path, wanted=Wanted("gguf")).kind == "gguf"
     assert "model.safetensors" not in hub.fetched
     assert fetch(hub, tmp_path).kind == "safetensors"
 
@@ -341,7 +342,7 @@ def test_a_copy_with_a_missing_shard_does_not_serve_offline(
 @pytest.mark.parametrize("revision", ["../../x", "-x", "a//b", "a b"])
 def test_a_revision_cannot_be_a_path(hub: LoopbackHub, tmp_path: Path, revision: str) -> None:
     with pytest.raises(InvalidArgumentError, match="invalid revision"):
-        fetch(hub, tmp_path, revision=revision)
+        fetch(hub, tmp_path, wanted=Wanted(revision=revision))
 
 
 def test_progress_counts_the_bytes_that_are_fetched(hub: LoopbackHub, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from sphere_edge.errors import (
 )
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.source import open_source, slug, source_sha256
+from sphere_edge.formats.wanted import Wanted
 
 TENSORS = {"w": np.ones(4, np.float32)}
 
@@ -65,15 +66,17 @@ def test_where_both_are_the_user_chooses_and_safetensors_are_the_default(folder:
     with_safetensors(folder)
     (folder / "model.gguf").write_bytes(b"GGUF")
     assert open_source(str(folder)).kind == "safetensors"
-    assert open_source(str(folder), wanted="gguf").path == folder / "model.gguf"
+    assert open_source(str(folder), wanted=Wanted("gguf")).path == folder / "model.gguf"
 
 
 def test_a_format_that_is_not_there_is_not_replaced_silently(folder: Path) -> None:
     with_safetensors(folder)
-    hint = refused(folder, InvalidArgumentError, "holds safetensors, but no gguf", wanted="gguf")
+    hint = refused(
+        folder, InvalidArgumentError, "holds safetensors, but no gguf", wanted=Wanted("gguf")
+    )
     assert "--format safetensors" in hint
     (folder / "a.gguf").write_bytes(b"GGUF")
-    refused(folder / "a.gguf", InvalidArgumentError, "is a GGUF file", wanted="safetensors")
+    refused(folder / "a.gguf", InvalidArgumentError, "is a GGUF file", wanted=Wanted("safetensors"))
 
 
 def test_several_ggufs_are_named(folder: Path) -> None:
@@ -104,9 +107,11 @@ def test_a_part_of_a_split_gguf_that_is_missing_is_named(folder: Path) -> None:
 
 def test_safetensors_serve_where_a_gguf_is_wanted_that_can_be_made_of_them(folder: Path) -> None:
     with_safetensors(folder)
-    assert open_source(str(folder), wanted="gguf", convertible=True).kind == "safetensors"
+    assert (
+        open_source(str(folder), wanted=Wanted("gguf", is_convertible=True)).kind == "safetensors"
+    )
     (folder / "a.gguf").write_bytes(b"GGUF")
-    assert open_source(str(folder), wanted="gguf", convertible=True).kind == "gguf"
+    assert open_source(str(folder), wanted=Wanted("gguf", is_convertible=True)).kind == "gguf"
 
 
 @pytest.mark.parametrize(
@@ -173,7 +178,7 @@ def test_what_is_neither_path_nor_hub_id_is_not_asked_of_the_hub(
 
 def test_a_revision_belongs_to_the_hub(folder: Path) -> None:
     with_safetensors(folder)
-    refused(folder, InvalidArgumentError, "has no revision `v1`", revision="v1")
+    refused(folder, InvalidArgumentError, "has no revision `v1`", wanted=Wanted(revision="v1"))
 
 
 def test_a_folder_of_diffusers_is_an_image_model(folder: Path) -> None:
@@ -181,7 +186,7 @@ def test_a_folder_of_diffusers_is_an_image_model(folder: Path) -> None:
     (folder / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
     assert open_source(str(folder)).kind == "diffusion"
     message = "is an image generation model (FluxPipeline)"
-    refused(folder, UnsupportedError, message, wanted="safetensors")
+    refused(folder, UnsupportedError, message, wanted=Wanted("safetensors"))
 
 
 def test_a_single_file_diffusion_checkpoint_is_known_by_its_tensors(folder: Path) -> None:

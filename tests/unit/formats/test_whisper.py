@@ -9,6 +9,7 @@ import pytest
 from sphere_edge import errors
 from sphere_edge.formats import whisper
 from sphere_edge.formats.source import open_source
+from sphere_edge.formats.wanted import Wanted
 from tests import random_whisper
 
 
@@ -33,7 +34,7 @@ def test_a_model_is_known_by_its_content(model: Path, tmp_path: Path) -> None:
     assert (source.kind, source.files) == ("whisper", (renamed,))
     assert open_source(str(model)).name == "tiny-random"
     with pytest.raises(errors.InvalidArgumentError, match="not gguf"):
-        open_source(str(model), wanted="gguf")
+        open_source(str(model), wanted=Wanted("gguf"))
 
 
 # Not the file type at 44: the runtime looks at it, not we.
