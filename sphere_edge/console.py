@@ -151,6 +151,25 @@ def say(text: str, *, style: str | None = None) -> None:
     _print((text, style or ""))
 
 
+class ResponseStream:
+    """Shows an answer as it comes: its text is data, what the model thinks before it is talk."""
+
+    def __init__(self) -> None:
+        """Nothing is shown yet."""
+        self._is_reasoning = False
+
+    def show(self, kind: str, text: str) -> None:
+        """A piece of the kind `text` or `reasoning`."""
+        if not text:
+            return
+        if kind == "reasoning":
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        else:
+            write(("\n" if self._is_reasoning else "") + text, end="")
+        self._is_reasoning = kind == "reasoning"
+
+
 def warn(text: str) -> None:
     """Something the user should know, but which stops nothing."""
     _print(_WARNING, text)

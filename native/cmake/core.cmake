@@ -66,6 +66,7 @@ se_add_batch(sphere_edge
   src/base/utf8.cpp)
 se_add_batch(sphere_edge
   src/engines/backend_order.cpp
+  src/engines/template_limits.cpp
   src/engines/vocabulary.cpp
   src/formats/bundle.cpp
   src/formats/ggml_reader.cpp
@@ -74,12 +75,17 @@ se_add_batch(sphere_edge
   src/formats/validation_result.cpp
   src/formats/whisper_file.cpp)
 se_add_batch(sphere_edge
-  src/text/chat_template.cpp
+  src/text/chat_messages.cpp
+  src/text/chat_request.cpp
   src/text/embedding.cpp
+  src/text/grammar.cpp
+  src/text/input_marks.cpp
   src/text/logprobs.cpp
   src/text/output_stream.cpp
   src/text/pattern.cpp
   src/text/pre_tokenizer.cpp
+  src/text/reasoning.cpp
+  src/text/response.cpp
   src/text/sampler.cpp
   src/text/saved_sequence.cpp
   src/text/scheduler.cpp
@@ -108,6 +114,12 @@ if("llama" IN_LIST SE_PARTS)
   set_source_files_properties(src/engines/ggml_device.cpp PROPERTIES COMPILE_DEFINITIONS "${ggml_gpu}")
 else()
   list(APPEND absent src/engines/gguf_engine_absent.cpp)
+endif()
+
+if("chat" IN_LIST SE_PARTS)
+  se_add_batch(sphere_edge src/text/chat_response_parser.cpp src/text/chat_format.cpp)
+else()
+  target_sources(sphere_edge PRIVATE src/text/chat_format_absent.cpp)
 endif()
 
 if(SE_TVM_DIR)
@@ -267,6 +279,35 @@ if(SE_TESTS)
     if(NOT APPLE)
       target_link_options(managers-test PRIVATE "-Wl,-rpath,$ORIGIN:$ORIGIN/../lib")
     endif()
+  endif()
+
+  if("chat" IN_LIST SE_PARTS AND SE_LLAMA_TESTS_DIR)
+    set(vocabulary_sources src/base/file.cpp src/base/json.cpp src/base/log.cpp src/base/status.cpp src/base/utf8.cpp
+      src/engines/template_limits.cpp src/engines/vocabulary.cpp src/formats/gguf.cpp src/text/input_marks.cpp
+      src/text/pattern.cpp src/text/pre_tokenizer.cpp src/text/tokenizer.cpp src/text/unicode.cpp
+      src/base/cpu_features.c src/base/cpu_features_needed.c src/base/library_gate.c)
+    add_executable(forged-tokens-test tests/test_forged_tokens.cpp ${vocabulary_sources})
+    se_own_target(forged-tokens-test)
+    # llama.cpp's own tests of its chat code, and the parts of its server that they call.
+    add_executable(llama-test-chat "${SE_LLAMA_TESTS_DIR}/tests/test-chat.cpp"
+      "${SE_LLAMA_TESTS_DIR}/tools/server/server-chat.cpp" "${SE_LLAMA_TESTS_DIR}/tools/server/server-common.cpp")
+    add_executable(llama-test-chat-auto-parser "${SE_LLAMA_TESTS_DIR}/tests/test-chat-auto-parser.cpp")
+    foreach(program llama-test-chat llama-test-chat-auto-parser)
+      target_sources(${program} PRIVATE tests/llama_chat_support.cpp src/engines/template_limits.cpp src/base/status.cpp
+        src/base/cpu_features.c src/base/cpu_features_needed.c src/base/library_gate.c)
+      target_compile_options(${program} PRIVATE -w)
+      target_include_directories(${program} SYSTEM PRIVATE "${SE_LLAMA_TESTS_DIR}/tests"
+        "${SE_LLAMA_TESTS_DIR}/tools/server" "${SE_LLAMA_TESTS_DIR}/tools/mtmd")
+      target_link_options(${program} PRIVATE -Wl,-s)
+    endforeach()
+    foreach(program forged-tokens-test llama-test-chat llama-test-chat-auto-parser)
+      set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+      target_include_directories(${program} PRIVATE include src)
+      target_include_directories(${program} SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/src")
+      target_compile_definitions(${program} PRIVATE SE_VERSION="${PROJECT_VERSION}")
+      target_link_libraries(${program} PRIVATE se_engines)
+      target_link_options(${program} PRIVATE -Wl,--gc-sections)
+    endforeach()
   endif()
 
   add_executable(thread-pool-test tests/test_thread_pool.cpp src/base/thread_pool.cpp)

@@ -65,22 +65,63 @@ struct Options {
   }
 };
 
-// Collects the output, and prints it as it arrives unless JSON is wanted.
+const char *name_of(const se_text_delta &delta) {
+  switch (delta.kind) {
+    case SE_DELTA_TEXT:
+      return "text";
+    case SE_DELTA_REASONING:
+      return "reasoning";
+    case SE_DELTA_TOOL_CALL_BEGIN:
+      return "tool_call_begin";
+    case SE_DELTA_TOOL_CALL_ARGUMENTS:
+      return "tool_call_arguments";
+    case SE_DELTA_TOOL_CALL_END:
+      return "tool_call_end";
+  }
+  return "unknown";
+}
+
+// Collects the output, and prints it as it arrives unless JSON is wanted at the end.
 struct Screen {
   bool quiet;
+  bool prints_deltas = false;
   std::string text = {};
+  std::string reasoning = {};
+  Json tool_calls = Json::array();
   Json logprobs = Json::array();
+
+  explicit Screen(const Arguments &arguments)
+      : quiet(arguments.has("--json") || arguments.has("--deltas")), prints_deltas(arguments.has("--deltas")) {}
 
   Model::Receiver receiver() {
     return [this](const se_text_delta &delta) {
       for (size_t i = 0; i < delta.logprob_count; ++i) logprobs.push_back(json_of(delta.logprobs[i]));
-      if (delta.kind != SE_DELTA_TEXT) return true;
-      const std::string_view piece(delta.text, delta.text_bytes);
-      text += piece;
-      if (quiet) return true;
-      std::cout << piece << std::flush;
+      collect(delta);
+      if (prints_deltas) print(delta);
+      if (!quiet && delta.kind == SE_DELTA_TEXT)
+        std::cout << std::string_view(delta.text, delta.text_bytes) << std::flush;
       return static_cast<bool>(std::cout);
     };
+  }
+
+  void collect(const se_text_delta &delta) {
+    const std::string piece(delta.text, delta.text_bytes);
+    if (delta.kind == SE_DELTA_TEXT) text += piece;
+    if (delta.kind == SE_DELTA_REASONING) reasoning += piece;
+    if (delta.kind == SE_DELTA_TOOL_CALL_BEGIN) {
+      tool_calls.push_back({{"id", delta.tool_call_id}, {"name", delta.tool_name}, {"arguments", ""}});
+    }
+    if (delta.kind == SE_DELTA_TOOL_CALL_ARGUMENTS) {
+      Json &arguments = tool_calls.at(delta.tool_index)["arguments"];
+      arguments = arguments.get<std::string>() + piece;
+    }
+  }
+
+  static void print(const se_text_delta &delta) {
+    Json line = {{"kind", name_of(delta)}, {"text", std::string(delta.text, delta.text_bytes)}};
+    if (delta.kind >= SE_DELTA_TOOL_CALL_BEGIN) line["tool_index"] = delta.tool_index;
+    if (delta.kind == SE_DELTA_TOOL_CALL_BEGIN) line.update({{"id", delta.tool_call_id}, {"name", delta.tool_name}});
+    std::cout << line.dump() << "\n" << std::flush;
   }
 
   // With --json also the backend, and why it is not the first choice; without, the log has warned about it.
@@ -90,28 +131,42 @@ struct Screen {
       return;
     }
     Json json = {{"text", text},
+                 {"reasoning", reasoning},
+                 {"tool_calls", tool_calls},
                  {"backend", result.backend},
                  {"backend_reason", model.info().at("backend_reason")},
                  {"finish_reason", name_of(result.finish_reason)},
                  {"prompt_tokens", result.prompt_tokens},
                  {"cached_tokens", result.cached_tokens},
                  {"completion_tokens", result.completion_tokens},
+                 {"reasoning_tokens", result.reasoning_tokens},
                  {"seed", result.seed},
                  {"prefill_seconds", result.prefill_seconds},
                  {"first_token_seconds", result.first_token_seconds},
                  {"decode_seconds", result.decode_seconds}};
     if (!logprobs.empty()) json["logprobs"] = logprobs;
-    print_json(json);
+    if (prints_deltas) {
+      std::cout << json.dump() << "\n";
+    } else {
+      print_json(json);
+    }
   }
 };
 
-// The messages, with the template's variables of --chat-template-kwargs.
+// The messages, or a whole conversation, with what --tools and --chat-template-kwargs add.
 Json conversation(const Arguments &arguments, const Json &messages) {
-  const auto text = arguments.text("--chat-template-kwargs");
-  if (!text) return messages;
-  const Json variables = Json::parse(*text, nullptr, false);
-  if (!variables.is_object()) throw UsageError("--chat-template-kwargs is not a JSON object: `" + *text + "`");
-  return {{"messages", messages}, {"chat_template_kwargs", variables}};
+  Json whole = messages.is_object() ? messages : Json::object({{"messages", messages}});
+  if (const auto text = arguments.text("--chat-template-kwargs")) {
+    whole["chat_template_kwargs"] = Json::parse(*text, nullptr, false);
+    if (!whole["chat_template_kwargs"].is_object()) {
+      throw UsageError("--chat-template-kwargs is not a JSON object: `" + *text + "`");
+    }
+  }
+  if (const auto path = arguments.text("--tools")) {
+    whole["tools"] = Json::parse(read_input(*path), nullptr, false);
+    if (!whole["tools"].is_array()) throw UsageError("--tools is not a JSON list: `" + *path + "`");
+  }
+  return whole;
 }
 
 Json message(const char *role, const std::string &content) { return {{"role", role}, {"content", content}}; }
@@ -122,7 +177,7 @@ void converse(const Arguments &arguments, Model &model, const Options &options) 
   for (std::string line; std::getline(std::cin, line);) {
     if (line.empty()) continue;
     messages.push_back(message("user", line));
-    Screen screen{arguments.has("--json")};
+    Screen screen(arguments);
     screen.finish(model.chat(conversation(arguments, messages), options.values, screen.receiver()), model);
     messages.push_back(message("assistant", screen.text));
   }
@@ -138,7 +193,7 @@ void run_generate(const Arguments &arguments) {
   const std::string prompt = file ? read_input(*file) : *arguments.optional_word(1);
   Model model = open_model(arguments);
   const Options options(arguments, model);
-  Screen screen{arguments.has("--json")};
+  Screen screen(arguments);
   screen.finish(model.generate(prompt, options.values, screen.receiver()), model);
 }
 
@@ -157,7 +212,7 @@ void run_chat(const Arguments &arguments) {
     converse(arguments, model, options);
     return;
   }
-  Screen screen{arguments.has("--json")};
+  Screen screen(arguments);
   screen.finish(model.chat(conversation(arguments, messages), options.values, screen.receiver()), model);
 }
 

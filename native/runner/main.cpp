@@ -51,7 +51,10 @@ const std::vector<Command> &commands() {
        sampling({{"--prompt-file", "FILE", "read the prompt from a file, - for stdin"}}), 2, run_generate},
       {"chat", "MODEL [TEXT]", "reply to a message, a message list, or to lines from stdin",
        sampling(
-           {{"--messages", "FILE", "JSON list of {role, content}, - for stdin"},
+           {{"--messages", "FILE",
+             "JSON list of {role, content}, or {messages, tools, …} as in se_text_chat, - for stdin"},
+            {"--tools", "FILE", "JSON list of tools as OpenAI's API has them"},
+            {"--deltas", "", "one JSON document per line: each piece of the answer, and last the result"},
             {"--chat-template-kwargs", "JSON", "variables for the template, such as {\"enable_thinking\": false}"}}),
        2, run_chat},
       {"bench", "MODEL", "measure prefill, decode, time to first token, load time and memory",

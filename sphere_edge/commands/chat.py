@@ -72,10 +72,12 @@ def _respond(text: TextManager, messages: list[dict[str, str]], request: TextReq
     """Streams the response; as far as it got when it is stopped; None when there can be none."""
     pieces: list[str] = []
     stream = text.chat(messages, request)
+    shown = console.ResponseStream()
     try:
-        for piece in stream:
-            pieces.append(piece)
-            console.write(piece, end="")
+        for delta in stream.deltas():
+            shown.show(delta.kind, delta.text)
+            if delta.kind == "text":
+                pieces.append(delta.text)
     except (KeyboardInterrupt, CancelledError):
         stream.close()
     except InvalidArgumentError as error:

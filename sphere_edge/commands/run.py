@@ -51,14 +51,15 @@ def run(opening: Opening, prompt: Prompt, request: TextRequest, *, as_json: bool
         else:
             system = [] if prompt.system is None else [{"role": "system", "content": prompt.system}]
             stream = manager.chat([*system, {"role": "user", "content": text}], request)
-        pieces = []
-        for piece in stream:
-            pieces.append(piece)
+        shown = console.ResponseStream()
+        for delta in stream.deltas():
             if not as_json:
-                console.write(piece, end="")
+                shown.show(delta.kind, delta.text)
+        said = stream.message()
     if as_json:
         backend = {"backend": manager.info.backend, "backend_reason": reason}
         result = dataclasses.asdict(stream.result)
-        console.write_json({"text": "".join(pieces), **backend, **result})
+        reasoning = said.get("reasoning_content", "")
+        console.write_json({"text": said["content"], "reasoning": reasoning, **backend, **result})
     else:
         console.write("")

@@ -74,6 +74,28 @@ class Generation(EngineOutput[TextDelta, Result], Iterator[str]):
             pass
         return "".join(delta.text for delta in self._items if delta.kind == "text")
 
+    def message(self) -> dict[str, Any]:
+        """Waits for the end; the whole answer as OpenAI's assistant message.
+
+        `content` (None if there is none), and if there are any `reasoning_content` and
+        `tool_calls`. It can be appended to the messages of the next call.
+        """
+        content = self.text()
+        reasoning = "".join(delta.text for delta in self._items if delta.kind == "reasoning")
+        calls: list[dict[str, Any]] = []
+        for delta in self._items:
+            if delta.kind == "tool_call_begin":
+                function = {"name": delta.tool_name, "arguments": ""}
+                calls.append({"id": delta.tool_call_id, "type": "function", "function": function})
+            elif delta.kind == "tool_call_arguments":
+                calls[delta.tool_index]["function"]["arguments"] += delta.text
+        return {
+            "role": "assistant",
+            "content": content if content or not calls else None,
+            **({"reasoning_content": reasoning} if reasoning else {}),
+            **({"tool_calls": calls} if calls else {}),
+        }
+
 
 def _run(call: Call, task: EngineTask[TextDelta, Result]) -> SphereEdgeError | None:
     def on_delta(delta: Any, _: int | None) -> bool:

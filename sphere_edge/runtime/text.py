@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,10 @@ from sphere_edge import errors
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import is_gguf, read_manifest
 from sphere_edge.formats import gguf
-from sphere_edge.runtime import arguments, binding, library, text_request
+from sphere_edge.runtime import arguments, binding, chat_options, library, text_request
 from sphere_edge.runtime.binding import C
 from sphere_edge.runtime.c_function import Checked
+from sphere_edge.runtime.chat_options import ChatKeywords, ChatOptions, Message
 from sphere_edge.runtime.embedding import Embeddings, EmbedRequest, embed
 from sphere_edge.runtime.generation import Generation
 from sphere_edge.runtime.handle import TEXT, Handle
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-Message = Mapping[str, str]
 # Of a GGUF, where its first keys are.
 _HEAD_BYTES = 1024 * 1024
 
@@ -158,27 +158,38 @@ class TextManager(Manager):
         self,
         messages: Sequence[Message],
         request: TextRequest | None = None,
-        **changes: Unpack[TextOptions],
+        *,
+        options: ChatOptions | None = None,
+        **changes: Unpack[ChatKeywords],
     ) -> Generation:
-        """Answers `messages`, each with a `role` (system, user, assistant) and a `content`.
+        """Answers `messages`, each with a `role` (system, developer, user, assistant, tool) and a
+        `content`, an assistant's also with `tool_calls` and `reasoning_content`, as OpenAI does.
 
-        They go through the model's own chat template. What the call before has computed of the same
-        beginning is not computed again. The rest is as with `generate`.
-        """
-        request = requested(TextRequest(), request, changes)
-        conversation = _conversation(messages, request.chat_template_kwargs)
-        return self._start(request, C.se_text_chat, conversation)
+        They go through the model's own chat template, and what it answers is read in the model's
+        own format: `deltas()` of the Generation are typed, its `message` is the whole answer. What
+        an earlier call has computed of the same beginning is not computed again. What it may
+        answer: ChatOptions, or its fields as keywords. The rest is as with `generate`.
+        """  # noqa: D205  the first sentence needs more than a line
+        ours, others = chat_options.split(changes)
+        options = requested(ChatOptions(), options, ours)
+        request = requested(TextRequest(), request, others)
+        document = chat_options.conversation(messages, options, request.chat_template_kwargs)
+        return self._start(request, C.se_text_chat, document)
 
     def render_chat(
         self,
         messages: Sequence[Message],
         *,
-        chat_template_kwargs: Mapping[str, Any] | None = None,
+        options: ChatOptions | None = None,
+        **changes: Unpack[ChatKeywords],
     ) -> str:
-        """The prompt that `chat` would compute for `messages`."""
-        conversation = _conversation(messages, chat_template_kwargs)
+        """The prompt that `chat` would compute for `messages` with the same options."""
+        ours, others = chat_options.split(changes)
+        options = requested(ChatOptions(), options, ours)
+        variables = requested(TextRequest(), None, others).chat_template_kwargs
+        document = chat_options.conversation(messages, options, variables)
         with self._exclusive():
-            return self._handle.string(C.se_text_render_chat, conversation)
+            return self._handle.string(C.se_text_render_chat, document)
 
     def logits(self, token_ids: TokenIds) -> npt.NDArray[np.float32]:
         """Logits after each token: float32 [n, vocab_size]."""
@@ -325,9 +336,3 @@ def _floats(*shape: int) -> npt.NDArray[np.float32]:
 
 def _pointer(array: npt.NDArray[np.float32]) -> Any:
     return array.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-
-
-def _conversation(messages: Sequence[Message], template: Mapping[str, Any] | None) -> bytes:
-    listed = [dict(message) if isinstance(message, Mapping) else message for message in messages]
-    whole = listed if template is None else {"messages": listed, "chat_template_kwargs": template}
-    return arguments.json_text("the message list", whole).encode()

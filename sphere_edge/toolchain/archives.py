@@ -29,9 +29,13 @@ class Part:
 
 
 PARTS = {
-    "vocab": Part(("llama_cpp",), own=("engines/common_strings.cpp", "engines/split_names.cpp")),
+    "vocab": Part(
+        ("llama_cpp",),
+        own=("engines/common_strings.cpp", "engines/jinja_steps.h", "engines/split_names.cpp"),
+    ),
     "ggml": Part(("llama_cpp",)),
     "llama": Part(("llama_cpp",)),
+    "chat": Part(("llama_cpp",), own=("engines/chat_support.cpp",)),
     "whisper": Part(("llama_cpp", "whisper_cpp"), own=("engines/whisper_*",)),
     "diffusion": Part(
         ("llama_cpp", "stable_diffusion_cpp"), own=("base/sha256.*", "engines/diffus*")

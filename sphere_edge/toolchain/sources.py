@@ -73,6 +73,17 @@ _LLAMA_CPP = Source(
 
 SOURCES = {
     "llama_cpp": _LLAMA_CPP,
+    # The same archive: what tests of chats compare with, templates and vocabularies of real models.
+    "llama_cpp_tests": replace(
+        _LLAMA_CPP,
+        keep=(
+            *("LICENSE", "models", "tests/test-chat.cpp", "tests/test-chat-auto-parser.cpp"),
+            *("tests/testing.h", "tools/server/server-chat.cpp", "tools/server/server-chat.h"),
+            *("tools/server/server-common.cpp", "tools/server/server-common.h"),
+            *("tools/server/server-http.h", "tools/mtmd/mtmd.h", "tools/mtmd/mtmd-helper.h"),
+        ),
+        leave_out=(),
+    ),
     # The same archive; apart, so that builds without Vulkan do not depend on it.
     "ggml_vulkan": replace(_LLAMA_CPP, keep=("LICENSE", "ggml/src/ggml-vulkan"), leave_out=()),
     # ggml's headers lie beside its own, as they expect.

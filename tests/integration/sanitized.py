@@ -24,12 +24,21 @@ def build() -> Path:
     native.prepare(host)
     whisper = replace(sources.SOURCES["whisper_cpp"], keep=("examples",), leave_out=())
     examples = sources.fetch_source(whisper, console.SILENT) / "examples"
+    llama_tests = sources.fetch("llama_cpp_tests")
     tested = replace(
         project,
         name="native-tests",
         definitions={**dict(project.definitions), **tests},
-        folders={**dict(project.folders), "SE_WHISPER_EXAMPLES_DIR": examples},
-        pins={**dict(project.pins), "whisper examples": whisper.key},
+        folders={
+            **dict(project.folders),
+            "SE_WHISPER_EXAMPLES_DIR": examples,
+            "SE_LLAMA_TESTS_DIR": llama_tests,
+        },
+        pins={
+            **dict(project.pins),
+            "whisper examples": whisper.key,
+            "llama tests": sources.SOURCES["llama_cpp_tests"].key,
+        },
         leave_out=("engines",),
     )
     return build_project(tested, host) / "bin"

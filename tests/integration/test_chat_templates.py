@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from sphere_edge import TextManager, console
+from sphere_edge import TextManager
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.toolchain import sources
 from tests import random_gguf
@@ -71,8 +70,7 @@ def as_transformers_do(source: str) -> jinja2.Template:
 @pytest.fixture(scope="module")
 def templates() -> dict[str, str]:
     """Some 70 models' templates: llama.cpp has them in its sources, for tests of its own."""
-    everything = replace(sources.SOURCES["llama_cpp"], keep=("models/templates",), leave_out=())
-    folder = sources.fetch_source(everything, console.SILENT) / "models/templates"
+    folder = sources.fetch("llama_cpp_tests") / "models/templates"
     found = {path.stem: path.read_text("utf-8") for path in sorted(folder.glob("*.jinja"))}
     assert len(found) > 50
     return found

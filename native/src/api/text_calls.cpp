@@ -132,7 +132,7 @@ SamplingOptions sampling_of(const se_text_generate_options &options) {
   for (const se_logit_bias &one : span_argument(options.logit_bias, options.logit_bias_count, "logit_bias")) {
     sampling.logit_bias.push_back({one.token_id, one.bias});
   }
-  sampling.grammar = grammar_argument(options);
+  sampling.grammar.text = grammar_argument(options);
   return sampling;
 }
 
@@ -282,8 +282,8 @@ se_status se_text_chat(se_text *text, const char *messages_json, const se_text_g
 se_status se_text_render_chat(se_text *text, const char *messages_json, char **out_prompt) {
   return se::guard_string(out_prompt, [&] {
     const std::string messages = se::string_argument(messages_json, "messages_json");
-    return checked(text).call(0,
-                              [&](TextManager &manager, const Interrupt &) { return manager.render_chat(messages); });
+    return checked(text).call(
+        0, [&](TextManager &manager, const Interrupt &interrupt) { return manager.render_chat(messages, interrupt); });
   });
 }
 

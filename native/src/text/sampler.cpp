@@ -9,28 +9,9 @@
 
 #include "base/json.h"
 #include "base/status.h"
-#include "llama-grammar.h"
 
 namespace se {
 namespace {
-
-// llama_sampler_init_grammar reports syntax errors only on stderr; its parser, called rule by rule, throws them.
-void check_grammar(const std::string &grammar, const llama_vocab *vocabulary) {
-  llama_grammar_parser parser(vocabulary);
-  const char *rest = grammar.c_str();
-  while (*rest != '\0' && (std::isspace(static_cast<unsigned char>(*rest)) != 0)) ++rest;
-  try {
-    while (*rest != '\0' && *rest != '#') rest = parser.parse_rule(rest);
-  } catch (const std::exception &error) {
-    std::string problem = error.what();
-    if (problem.size() > 120) problem = problem.substr(0, 120) + "…";
-    throw Error(SE_INVALID_ARGUMENT, "the grammar cannot be read: " + problem);
-  }
-  require(parser.symbol_ids.contains("root"), "the grammar has no rule `root`");
-  for (const auto &[name, id] : parser.symbol_ids) {
-    require(id < parser.rules.size() && !parser.rules[id].empty(), "the grammar has no rule " + ticked(name));
-  }
-}
 
 int32_t greatest(std::span<const float> logits) {
   return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
@@ -72,16 +53,11 @@ std::string grammar_of_schema(const std::string &json_schema) {
 }
 
 Sampler::Sampler(const SamplingOptions &options, const Tokenizer &tokenizer, uint32_t context_tokens)
-    : options_(options), chain_(nullptr, llama_sampler_free), grammar_(nullptr, llama_sampler_free) {
+    : options_(options), chain_(nullptr, llama_sampler_free) {
   options_.check();
   for (const LogitBias &one : options_.logit_bias) tokenizer.check({&one.token, 1});
   chain_ = make_chain(tokenizer.vocabulary(), context_tokens);
-  if (!options_.grammar.empty()) {
-    check_grammar(options_.grammar, tokenizer.vocabulary());
-    grammar_.reset(llama_sampler_init_grammar(tokenizer.vocabulary(), options_.grammar.c_str(), "root"));
-    require(grammar_ != nullptr, "the grammar is not supported",
-            "rules that begin with themselves (left recursion) are not supported");
-  }
+  if (!options_.grammar.text.empty()) grammar_.emplace(options_.grammar, tokenizer);
 }
 
 Sampler::Chain Sampler::make_chain(const llama_vocab *vocabulary, uint32_t context_tokens) const {
@@ -117,13 +93,14 @@ int32_t Sampler::sample(std::span<const float> logits) {
   }
   logits = adjusted(logits);
   const bool is_plain = options_.dry.multiplier == 0 && options_.xtc_probability == 0;
-  if (!grammar_ && options_.temperature == 0 && is_plain) return greatest(logits);
+  const bool is_free = !grammar_ || !grammar_->holds();
+  if (is_free && options_.temperature == 0 && is_plain) return greatest(logits);
   fill_candidates(logits);
   const int32_t token = choose();
-  if (!grammar_ || grammar_allows(token)) return token;
+  if (is_free || grammar_allows(token)) return token;
   // Most tokens follow the grammar anyway; only now the whole vocabulary is checked.
   fill_candidates(logits);
-  llama_sampler_apply(grammar_.get(), &list_);
+  grammar_->apply(list_);
   require(std::any_of(candidates_.begin(), candidates_.end(), [](const auto &c) { return std::isfinite(c.logit); }),
           "no token of the vocabulary can continue the grammar");
   return choose();
@@ -135,7 +112,7 @@ void Sampler::accept(int32_t token, bool from_prompt) {
     if (recent_.size() > static_cast<size_t>(options_.repeat_last_n)) recent_.pop_front();
   }
   if (options_.dry.multiplier > 0) llama_sampler_accept(chain_.get(), token);
-  if (grammar_ && !from_prompt) llama_sampler_accept(grammar_.get(), token);
+  if (grammar_ && !from_prompt) grammar_->accept(token);
 }
 
 int32_t Sampler::choose() {
@@ -172,7 +149,7 @@ std::span<const float> Sampler::adjusted(std::span<const float> logits) {
 bool Sampler::grammar_allows(int32_t token) {
   llama_token_data candidate = {token, 1.0F, 0.0F};
   llama_token_data_array list = {&candidate, 1, -1, false};
-  llama_sampler_apply(grammar_.get(), &list);
+  grammar_->apply(list);
   return std::isfinite(candidate.logit);
 }
 

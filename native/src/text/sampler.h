@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "text/grammar.h"
 #include "text/tokenizer.h"
 
 namespace se {
@@ -43,7 +45,7 @@ struct SamplingOptions {
   int32_t repeat_last_n = 64;
   DryOptions dry = {};
   std::vector<LogitBias> logit_bias = {};
-  std::string grammar = {};  // GBNF; empty: none
+  GrammarOptions grammar = {};
 
   // INVALID_ARGUMENT when a value is out of its range.
   void check() const;
@@ -61,6 +63,10 @@ class Sampler {
   int32_t sample(std::span<const float> logits);
   // Adds a token of the text for penalties and grammar. Prompt tokens too, although the grammar ignores them.
   void accept(int32_t token, bool from_prompt);
+  // A lazy grammar takes no notice of reasoning.
+  void set_reasoning(bool is_on) {
+    if (grammar_) grammar_->pause(is_on);
+  }
 
  private:
   using Chain = std::unique_ptr<llama_sampler, decltype(&llama_sampler_free)>;
@@ -74,7 +80,7 @@ class Sampler {
 
   SamplingOptions options_;
   Chain chain_;
-  Chain grammar_;
+  std::optional<Grammar> grammar_;
   std::deque<int32_t> recent_;
   std::vector<float> adjusted_;
   std::vector<llama_token_data> candidates_;

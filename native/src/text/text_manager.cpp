@@ -44,8 +44,8 @@ void refuse_other_files(const fs::path &path) {
 TextManager::TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, std::optional<std::string> chat_template)
     : tokenizer_(std::move(tokenizer)),
       engine_(std::move(engine)),
-      chat_template_(chat_template ? std::move(*chat_template) : tokenizer_.chat_template(), tokenizer_.bos_text(),
-                     tokenizer_.eos_text()) {
+      chat_format_(chat_template ? std::move(*chat_template) : tokenizer_.chat_template(), tokenizer_.bos_text(),
+                   tokenizer_.eos_text()) {
   if (!engine_) return;
   scheduler_ = std::make_unique<Scheduler>(*engine_);
   sequences_ = std::make_unique<Sequences>(engine_->facts().sequences);
@@ -119,26 +119,29 @@ Engine &TextManager::engine() const {
   return *engine_;
 }
 
-std::vector<int32_t> TextManager::prompt_tokens(const TextRequest &request) {
+TextManager::Prepared TextManager::prepare(const TextRequest &request, const Interrupt &interrupt) const {
   if (const auto *tokens = std::get_if<std::span<const int32_t>>(&request.prompt)) {
-    return {tokens->begin(), tokens->end()};
+    return {{tokens->begin(), tokens->end()}};
   }
-  if (const auto *text = std::get_if<std::string>(&request.prompt)) return tokenizer_.tokenize(*text, true, true);
-  const std::string prompt = render_chat(std::get<ChatMessages>(request.prompt).json);
-  // Most templates write the begin token themselves; a second one would confuse the model.
-  const std::string bos = tokenizer_.bos_text();
-  const bool has_bos = !bos.empty() && prompt.starts_with(bos);
-  return tokenizer_.tokenize(prompt, !has_bos, true);
+  if (const auto *text = std::get_if<std::string>(&request.prompt)) return {tokenizer_.tokenize(*text, true, true)};
+  return prepare_chat(request, interrupt);
 }
 
-std::vector<int32_t> TextManager::stop_tokens(const TextRequest &request) const {
-  tokenizer_.check(request.stop_tokens);
-  std::vector<int32_t> stops = request.stop_tokens;
-  for (const std::string &stop : request.stops) {
-    const std::vector<int32_t> tokens = tokenizer_.tokenize(stop, false, true);
-    if (tokens.size() == 1 && tokenizer_.piece(tokens[0]).empty()) stops.push_back(tokens[0]);
-  }
-  return stops;
+TextManager::Prepared TextManager::prepare_chat(const TextRequest &request, const Interrupt &interrupt) const {
+  ChatRequest chat = ChatRequest::parse(std::get<ChatMessages>(request.prompt).json);
+  const bool has_grammar = !request.sampling.grammar.text.empty();
+  require(!has_grammar || (!chat.may_call_tools() && chat.json_schema.empty()),
+          "a grammar is given together with tools or `response_format`", "give one of them");
+  ChatPrompt prompt = chat_format_.prompt(chat, marks(), interrupt);
+  prompt.reasoning_budget = chat.reasoning_budget;
+  // An answer that follows the caller's own grammar is in no format of the model's.
+  if (has_grammar) prompt.parser = nullptr;
+  return {tokenizer_.tokenize_prompt(prompt.text), std::move(prompt)};
+}
+
+const InputMarks &TextManager::marks() const {
+  std::call_once(marks_once_, [this] { marks_.emplace(tokenizer_.reserved_texts(chat_format_.source())); });
+  return *marks_;
 }
 
 void TextManager::check_fits(size_t token_count) const {
@@ -180,21 +183,19 @@ std::vector<float> TextManager::prefill(Sequence &sequence, std::span<const int3
 void TextManager::generate(const TextRequest &request, const DeltaReceiver &receiver, const Interrupt &interrupt,
                            TextResult &result) {
   const auto begin = Clock::now();
-  const std::vector<int32_t> prompt = prompt_tokens(request);
+  const Prepared prepared = prepare(request, interrupt);
+  const std::vector<int32_t> &prompt = prepared.tokens;
   result.seed = request.sampling.seed;
   result.backend = facts().backend;
   tokenizer_.check(prompt);
   check_fits(prompt.size());
   result.prompt_tokens = static_cast<uint32_t>(prompt.size());
-  Sampler sampler(request.sampling, tokenizer_, facts().context_tokens);
+  tokenizer_.check(request.stop_tokens);
+  SamplingOptions sampling = request.sampling;
+  if (sampling.grammar.text.empty()) sampling.grammar = prepared.chat.grammar;
+  Sampler sampler(sampling, tokenizer_, facts().context_tokens);
   for (const int32_t token : prompt) sampler.accept(token, true);
-  const std::vector<int32_t> stops = stop_tokens(request);
-  std::vector<TokenLogprob> logprobs;
-  const auto pass_on = [&](std::string_view piece) {
-    const std::vector<TokenLogprob> ready = std::exchange(logprobs, {});
-    return receiver({.text = piece, .logprobs = ready});
-  };
-  OutputStream output(request.stops, pass_on);
+  Response response(prepared.chat, {request.stops, request.stop_tokens}, tokenizer_, receiver);
 
   const Sequences::Lease sequence = sequences_->take(prompt, request.sequence_key, interrupt);
   std::vector<float> logits = prefill(*sequence, prompt, interrupt, result);
@@ -204,18 +205,21 @@ void TextManager::generate(const TextRequest &request, const DeltaReceiver &rece
     interrupt.check();
     // Rows beyond the tokenizer's vocabulary are padding of the weights and are never sampled.
     const auto row = std::span<const float>(logits).first(tokenizer_.size());
-    const int32_t token = sampler.sample(row);
+    const std::optional<int32_t> forced = response.forced();
+    const int32_t token = forced ? *forced : sampler.sample(row);
     const bool is_first = result.completion_tokens == 0;
     if (is_first) first = Clock::now();
     if (is_first) result.first_token_seconds = seconds_since(begin);
     result.decode_seconds = seconds_since(first);
     if (tokenizer_.ends_text(token) && !request.ignore_end_of_text) break;
-    if (std::find(stops.begin(), stops.end(), token) != stops.end()) break;
+    if (response.ends_before(token)) break;
     ++result.completion_tokens;
-    if (request.top_logprobs) logprobs.push_back(token_logprob(row, token, *request.top_logprobs, tokenizer_));
+    if (request.top_logprobs) response.add_logprob(token_logprob(row, token, *request.top_logprobs, tokenizer_));
+    const bool goes_on = response.add(token);
+    result.reasoning_tokens = response.reasoning_tokens();
+    sampler.set_reasoning(response.is_reasoning());
     sampler.accept(token, false);
-    if (!output.add(tokenizer_.piece(token))) break;
-    output.check();
+    if (!goes_on) break;
     const bool is_full = sequence->computed.size() >= facts().context_tokens;
     if (is_full || result.completion_tokens == request.max_tokens) {
       result.finish_reason = FinishReason::length;
@@ -224,12 +228,11 @@ void TextManager::generate(const TextRequest &request, const DeltaReceiver &rece
     decoding.step(token, static_cast<uint32_t>(sequence->computed.size()), logits);
     sequence->computed.push_back(token);
   }
-  output.finish();
-  if (!logprobs.empty()) pass_on("");
+  response.finish();
   if (result.finish_reason == FinishReason::length) return;
-  output.check();
-  result.stop_index = output.stop_index();
-  result.finish_reason = FinishReason::stop;
+  response.check();
+  result.stop_index = response.end_index();
+  result.finish_reason = response.has_tool_calls() ? FinishReason::tool_calls : FinishReason::stop;
 }
 
 void TextManager::score(std::span<const int32_t> tokens, const RowReceiver &receiver, const Interrupt &interrupt) {
@@ -340,10 +343,8 @@ void TextManager::reset() {
   sequences_->forget();
 }
 
-std::string TextManager::render_chat(const std::string &messages_json) {
-  // The template is parsed when it is first used.
-  const std::lock_guard lock(chat_template_mutex_);
-  return chat_template_.render(messages_json);
+std::string TextManager::render_chat(const std::string &conversation, const Interrupt &interrupt) const {
+  return InputMarks::without(chat_format_.prompt(ChatRequest::parse(conversation), marks(), interrupt).text);
 }
 
 void TextManager::set_trace(TraceCallback callback) {
@@ -371,7 +372,7 @@ std::string TextManager::info_json() {
                      {"threads", facts.threads},
                      {"weights_bytes", facts.weights_bytes},
                      {"kv_cache_bytes", facts.kv_cache_bytes},
-                     {"has_chat_template", chat_template_.exists()},
+                     {"has_chat_template", chat_format_.exists()},
                      {"generates", facts.generates},
                      {"embedding_size", facts.embedding_size},
                      {"embed_tokens", facts.embed_tokens},

@@ -16,8 +16,9 @@
 #include "base/interrupt.h"
 #include "engines/engine.h"
 #include "formats/bundle.h"
-#include "text/chat_template.h"
+#include "text/chat_format.h"
 #include "text/output_stream.h"
+#include "text/response.h"
 #include "text/sampler.h"
 #include "text/saved_sequence.h"
 #include "text/scheduler.h"
@@ -27,7 +28,7 @@
 
 namespace se {
 
-// A message list for the chat template, as JSON; see ChatTemplate::render.
+// A conversation as JSON; see ChatRequest::parse.
 struct ChatMessages {
   std::string json;
 };
@@ -83,7 +84,7 @@ class TextManager {
   // Fills `result` also when it throws CANCELLED or TIMEOUT.
   void generate(const TextRequest &request, const DeltaReceiver &receiver, const Interrupt &interrupt,
                 TextResult &result);
-  std::string render_chat(const std::string &messages_json);
+  std::string render_chat(const std::string &conversation, const Interrupt &interrupt) const;
 
   // Passes the logits after each token to `receiver`, row by row from the first.
   using RowReceiver = std::function<void(size_t row, std::span<const float> logits)>;
@@ -122,9 +123,15 @@ class TextManager {
 
   const EngineFacts &facts() const { return engine().facts(); }
   Engine &engine() const;
-  std::vector<int32_t> prompt_tokens(const TextRequest &request);
+  // A prompt's tokens, and how the answer to it is read.
+  struct Prepared {
+    std::vector<int32_t> tokens;
+    ChatPrompt chat = {};
+  };
+  Prepared prepare(const TextRequest &request, const Interrupt &interrupt) const;
+  Prepared prepare_chat(const TextRequest &request, const Interrupt &interrupt) const;
+  const InputMarks &marks() const;
   // With those special tokens that a stop string names: they have no text in the output.
-  std::vector<int32_t> stop_tokens(const TextRequest &request) const;
   void check_fits(size_t token_count) const;
   SavedModel saved_model() const;
   std::vector<int32_t> embedding_tokens(const std::string &text, bool truncates, EmbedResult &result) const;
@@ -134,8 +141,9 @@ class TextManager {
 
   Tokenizer tokenizer_;
   std::unique_ptr<Engine> engine_;
-  ChatTemplate chat_template_;
-  std::mutex chat_template_mutex_;
+  ChatFormat chat_format_;
+  mutable std::once_flag marks_once_;
+  mutable std::optional<InputMarks> marks_;
   SamplingDefaults sampling_;
   std::string bundle_id_;             // empty for a bare file
   std::filesystem::path model_path_;  // as given to open

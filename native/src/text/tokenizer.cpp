@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "engines/vocabulary.h"
+#include "text/input_marks.h"
 
 namespace se {
 namespace {
@@ -155,10 +156,56 @@ std::string Tokenizer::detokenize(std::span<const int32_t> tokens, bool keep_spe
   return text;
 }
 
-std::string Tokenizer::piece(int32_t token) const {
+std::vector<int32_t> Tokenizer::tokenize_prompt(std::string_view marked) const {
+  const std::string bos = bos_text();
+  const bool has_bos = !bos.empty() && marked.starts_with(bos);
+  std::vector<int32_t> tokens;
+  for (size_t begin = 0; begin <= marked.size();) {
+    const size_t end = std::min(marked.find(InputMarks::kMark, begin), marked.size());
+    const std::string part(marked.substr(begin, end - begin));
+    const std::vector<int32_t> more = begin == 0 ? tokenize(part, !has_bos, true) : tokenize_inside(part);
+    tokens.insert(tokens.end(), more.begin(), more.end());
+    begin = end + InputMarks::kMark.size();
+  }
+  return tokens;
+}
+
+// SentencePiece vocabularies begin a text with a space. Behind a newline, which they never join with anything, there is
+// none.
+std::vector<int32_t> Tokenizer::tokenize_inside(const std::string &text) const {
+  const std::vector<int32_t> newline = tokenize("\n", false, true);
+  const std::vector<int32_t> both = tokenize("\n" + text, false, true);
+  if (both.size() < newline.size() || !std::equal(newline.begin(), newline.end(), both.begin())) {
+    return tokenize(text, false, true);
+  }
+  return {both.begin() + static_cast<ptrdiff_t>(newline.size()), both.end()};
+}
+
+std::vector<std::string> Tokenizer::reserved_texts(const std::string &chat_template) const {
+  constexpr int kControl = LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN;
+  std::vector<std::string> texts;
+  for (int32_t token = 0; token < llama_vocab_n_tokens(vocabulary_.get()); ++token) {
+    const int attributes = llama_vocab_get_attr(vocabulary_.get(), token);
+    const std::string text = text_of(token);
+    const bool is_named = (attributes & LLAMA_TOKEN_ATTR_USER_DEFINED) != 0 &&
+                          text.find_first_not_of(" \t\r\n") != std::string::npos &&
+                          chat_template.find(text) != std::string::npos;
+    if ((attributes & kControl) != 0 || is_named) texts.push_back(text);
+  }
+  return texts;
+}
+
+std::optional<int32_t> Tokenizer::special(const std::string &text) const {
+  const std::vector<int32_t> tokens = tokenize(text, false, true);
+  if (tokens.size() != 1 || token_text(tokens[0]) != text) return std::nullopt;
+  return tokens[0];
+}
+
+std::string Tokenizer::piece(int32_t token, bool keep_special) const {
   std::string bytes(64, '\0');
   const auto call = [&] {
-    return llama_token_to_piece(vocabulary_.get(), token, bytes.data(), static_cast<int32_t>(bytes.size()), 0, false);
+    return llama_token_to_piece(vocabulary_.get(), token, bytes.data(), static_cast<int32_t>(bytes.size()), 0,
+                                keep_special);
   };
   int32_t count = call();
   if (count < 0) {

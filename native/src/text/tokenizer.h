@@ -25,10 +25,17 @@ class Tokenizer {
   static Tokenizer from_file(const std::filesystem::path &vocabulary);
 
   std::vector<int32_t> tokenize(std::string_view text, bool add_special, bool parse_special) const;
+  // A prompt that a template made: only what is not cut by a mark of InputMarks is a special token. A begin token comes
+  // first if the model wants one and the text does not begin with it.
+  std::vector<int32_t> tokenize_prompt(std::string_view marked) const;
+  // The texts of the tokens that only a template may use: control tokens, and those of its other tokens that it names.
+  std::vector<std::string> reserved_texts(const std::string &chat_template) const;
   // The bytes of these tokens; not necessarily UTF-8.
   std::string detokenize(std::span<const int32_t> tokens, bool keep_special) const;
-  // The bytes that one more token adds to the output; empty for control tokens.
-  std::string piece(int32_t token) const;
+  // The bytes that one more token adds to the output; empty for control tokens, unless `keep_special`.
+  std::string piece(int32_t token, bool keep_special = false) const;
+  // The token whose text this is, if it is a special one.
+  std::optional<int32_t> special(const std::string &text) const;
 
   bool ends_text(int32_t token) const { return llama_vocab_is_eog(vocabulary_.get(), token); }
   uint32_t size() const { return static_cast<uint32_t>(llama_vocab_n_tokens(vocabulary_.get())); }
@@ -54,6 +61,7 @@ class Tokenizer {
     bool always;  // recognized even if special tokens are not parsed
   };
 
+  std::vector<int32_t> tokenize_inside(const std::string &text) const;
   std::string text_of(int32_t token) const;
   // Of a token that is one.
   std::string_view token_text(int32_t token) const;

@@ -1,0 +1,267 @@
+// By llama.cpp's chat code: it knows many models' formats, and finds out those of others by trying their templates.
+#include "text/chat_format.h"
+
+#include <chat-auto-parser.h>
+#include <chat.h>
+
+#include <mutex>
+#include <utility>
+
+#include "base/status.h"
+#include "engines/template_limits.h"
+#include "text/chat_messages.h"
+#include "text/chat_response_parser.h"
+
+namespace se {
+namespace {
+
+using Analysis = autoparser::autoparser;
+using Inputs = autoparser::generation_params;
+
+// A template is rendered about fifty times to find out what it does, with short messages, and thrice for a prompt.
+constexpr uint64_t kMostValues = 1'000'000;
+constexpr uint64_t kMostValuesPerMessage = 4'000;
+
+common_json converted(const OrderedJson &json) { return common_json::parse(json.dump()); }
+
+// The format of Hermes 2, in which chat_messages.cpp describes tools where the template does not.
+void use_hermes_tools(Analysis &analysis) {
+  analysis.tools.format = {};
+  analysis.tools.format.mode = autoparser::tool_format::JSON_NATIVE;
+  analysis.tools.format.per_call_start = "<tool_call>\n";
+  analysis.tools.format.per_call_end = "</tool_call>";
+  analysis.jinja_caps.supports_tool_calls = true;
+  analysis.jinja_caps.supports_parallel_tool_calls = true;
+}
+
+std::string rendered(const common_chat_template &parsed, const common_json &variables) {
+  jinja::context context(parsed.source());
+  jinja::global_from_json(context, variables, false);
+  jinja::runtime runtime(context);
+  return jinja::runtime::gather_string_parts(runtime.execute(parsed.prog))->as_string().str();
+}
+
+// The value of `enable_thinking` with which the template does what it does without: transformers leaves the variable
+// unset, which llama.cpp cannot.
+common_json unset_thinking(const common_chat_template &parsed) {
+  common_json variables = common_json::object();
+  variables["messages"] = common_json::parse(R"([{"role": "user", "content": "Hello"}])");
+  variables["bos_token"] = parsed.bos_token();
+  variables["eos_token"] = parsed.eos_token();
+  variables["add_generation_prompt"] = true;
+  try {
+    const std::string unset = rendered(parsed, variables);
+    for (const char *value : {"true", "false", "null"}) {
+      variables["enable_thinking"] = common_json::parse(value);
+      if (rendered(parsed, variables) == unset) return variables["enable_thinking"];
+    }
+  } catch (const std::exception &) {
+    // It wants other messages; what is wrong with the caller's is said then.
+  }
+  return common_json(true);
+}
+
+common_chat_continuation continuation_of(const ChatRequest &request) {
+  switch (request.continuation) {
+    case Continuation::content:
+      return COMMON_CHAT_CONTINUATION_CONTENT;
+    case Continuation::reasoning:
+      return COMMON_CHAT_CONTINUATION_REASONING;
+    case Continuation::automatic: {
+      const OrderedJson &last = request.messages.back();
+      const bool only_reasons = last.contains("reasoning_content") && last["content"].empty();
+      return only_reasons || last["content"] == "" ? COMMON_CHAT_CONTINUATION_REASONING
+                                                   : COMMON_CHAT_CONTINUATION_CONTENT;
+    }
+    case Continuation::none:
+      break;
+  }
+  return COMMON_CHAT_CONTINUATION_NONE;
+}
+
+struct ResponseStart {
+  std::string opening;
+  bool is_reasoning_expected;
+  bool has_free_text;
+};
+
+ChatPrompt prompt_of(common_chat_params made, ResponseStart start) {
+  ChatPrompt prompt;
+  prompt.text = std::move(made.prompt);
+  // Marks also stand in names and texts of schemas, and the model writes those without.
+  prompt.begun_response = InputMarks::without(made.generation_prompt);
+  prompt.opening = std::move(start.opening);
+  prompt.is_reasoning_expected = start.is_reasoning_expected;
+  prompt.grammar.text = InputMarks::without(made.grammar);
+  prompt.grammar.is_lazy = made.grammar_lazy;
+  prompt.grammar.begun = prompt.begun_response;
+  for (const common_grammar_trigger &trigger : made.grammar_triggers) {
+    const bool is_pattern =
+        trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN || trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN_FULL;
+    prompt.grammar.triggers.push_back({InputMarks::without(trigger.value), is_pattern});
+  }
+  prompt.preserved_tokens = made.preserved_tokens;
+  prompt.stops = made.additional_stops;
+  prompt.reasoning = {made.thinking_start_tag, made.thinking_end_tags};
+  common_chat_parser_params parameters(made);
+  parameters.generation_prompt = prompt.begun_response;
+  parameters.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
+  if (!made.parser.empty()) parameters.parser.load(InputMarks::without(made.parser));
+  prompt.parser = std::make_unique<ChatResponseParser>(std::move(parameters), start.has_free_text);
+  return prompt;
+}
+
+}  // namespace
+
+// What is found out about a template once.
+struct ChatFormat::Template {
+  common_chat_template parsed;
+  Analysis analysis = {};
+  TemplateAbilities abilities = {};
+  common_json thinking;
+  bool is_known = false;
+
+  // llama.cpp's own copy, without checks that its analysis would fail.
+  Template(const std::string &source, const std::string &bos, const std::string &eos)
+      : parsed(common_chat_templates_source(common_chat_templates_init(nullptr, source, bos, eos).get()), bos, eos) {
+    analysis.analyze_template(parsed);
+    const chat_template_caps caps = parsed.original_caps();
+    is_known = is_format_of_its_own();
+    abilities = {caps.supports_system_role,
+                 source.find("<|channel|>") != std::string::npos,
+                 caps.supports_string_content,
+                 caps.supports_typed_content,
+                 caps.supports_object_arguments,
+                 is_known || (caps.supports_tools && analysis.tools.format.mode != autoparser::tool_format::NONE)};
+    if (!abilities.has_tools) use_hermes_tools(analysis);
+    thinking = unset_thinking(parsed);
+  }
+
+  // Whether llama.cpp has code for just this format.
+  bool is_format_of_its_own() const {
+    Inputs inputs;
+    inputs.messages = common_json::parse(R"([{"role": "user", "content": "Hello"}])");
+    inputs.extra_context = common_json::object();
+    inputs.add_generation_prompt = true;
+    return common_chat_try_specialized_template(parsed, parsed.source(), inputs).has_value();
+  }
+
+  Inputs inputs_of(const ChatRequest &request, const InputMarks &marks) const {
+    Inputs inputs;
+    inputs.messages = converted(template_messages(request, abilities, marks));
+    if (!request.tools.empty()) {
+      OrderedJson tools = request.tools;
+      marks.mark(tools);
+      inputs.tools = converted(tools);
+    }
+    inputs.tool_choice = request.tool_choice == ToolChoice::none       ? COMMON_CHAT_TOOL_CHOICE_NONE
+                         : request.tool_choice == ToolChoice::required ? COMMON_CHAT_TOOL_CHOICE_REQUIRED
+                                                                       : COMMON_CHAT_TOOL_CHOICE_AUTO;
+    inputs.parallel_tool_calls = request.parallel_tool_calls;
+    inputs.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
+    if (!request.json_schema.empty()) inputs.json_schema = common_json::parse(request.json_schema);
+    OrderedJson variables = request.variables;
+    marks.mark(variables);
+    inputs.extra_context = converted(variables);
+    if (!request.reasoning && !variables.contains("enable_thinking"))
+      inputs.extra_context["enable_thinking"] = thinking;
+    inputs.enable_thinking = request.reasoning.value_or(!thinking.is_boolean() || thinking.get<bool>());
+    inputs.continue_final_message = continuation_of(request);
+    inputs.add_generation_prompt = request.continuation == Continuation::none;
+    if (!inputs.add_generation_prompt) {
+      common_json last = common_json::array();
+      last.push_back(inputs.messages.at(inputs.messages.size() - 1));
+      inputs.continue_msg = common_chat_msgs_parse_oaicompat(last).front();
+      inputs.messages.erase(inputs.messages.size() - 1);
+    }
+    return inputs;
+  }
+
+  // What a tool call begins with: where the model decides about it, the grammar waits for that.
+  std::string tool_call_start(Inputs inputs) const {
+    inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_AUTO;
+    for (const common_grammar_trigger &trigger : apply(inputs).grammar_triggers) {
+      if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD) return trigger.value;
+    }
+    const bool is_bare_json = !is_known && analysis.tools.format.mode == autoparser::tool_format::JSON_NATIVE;
+    return is_bare_json ? "{" : "";
+  }
+
+  common_chat_params apply(Inputs inputs) const {
+    if (is_known) return *common_chat_try_specialized_template(parsed, parsed.source(), inputs);
+    Analysis used = analysis;
+    autoparser::tool_format_analysis &format = used.tools.format;
+    if (!inputs.parallel_tool_calls && format.section_start.empty()) {
+      // llama.cpp heeds this only in formats where all calls stand in one section.
+      format.section_start = std::exchange(format.per_call_start, "");
+      format.section_end = std::exchange(format.per_call_end, "");
+    }
+    common_chat_params made = autoparser::peg_generator::generate_parser(parsed, inputs, used);
+    if (analysis.reasoning.mode == autoparser::reasoning_mode::NONE) return made;
+    made.thinking_start_tag = analysis.reasoning.start;
+    if (!analysis.reasoning.end.empty()) made.thinking_end_tags = {analysis.reasoning.end};
+    return made;
+  }
+};
+
+struct ChatFormat::Once {
+  std::mutex mutex;
+  std::unique_ptr<const Template> found;
+};
+
+ChatFormat::ChatFormat(std::string source, std::string bos, std::string eos)
+    : source_(std::move(source)), bos_(std::move(bos)), eos_(std::move(eos)), once_(std::make_unique<Once>()) {}
+ChatFormat::~ChatFormat() = default;
+ChatFormat::ChatFormat(ChatFormat &&) noexcept = default;
+
+const ChatFormat::Template &ChatFormat::found(const TemplateLimits &limits) const {
+  const std::lock_guard lock(once_->mutex);
+  if (once_->found) return *once_->found;
+  try {
+    check_template_shape(source_);
+    auto found = std::make_unique<const Template>(source_, bos_, eos_);
+    limits.check(SE_UNSUPPORTED);
+    once_->found = std::move(found);
+  } catch (const Error &) {
+    throw;
+  } catch (const std::exception &error) {
+    limits.check(SE_UNSUPPORTED);
+    throw Error(SE_UNSUPPORTED, std::string("the model's chat template cannot be read: ") + error.what(),
+                "package the model with another template");
+  }
+  return *once_->found;
+}
+
+ChatPrompt ChatFormat::prompt(const ChatRequest &request, const InputMarks &marks, const Interrupt &interrupt) const {
+  if (!exists()) {
+    throw Error(SE_UNSUPPORTED, "the model has no chat template",
+                "generate from a plain prompt, or package the model with a template");
+  }
+  const TemplateLimits limits(interrupt, kMostValues + kMostValuesPerMessage * request.messages.size());
+  const Template &used = found(limits);
+  try {
+    Inputs inputs = used.inputs_of(request, marks);
+    common_chat_params made = used.apply(inputs);
+    limits.check(SE_UNSUPPORTED);
+    const bool thinks = inputs.enable_thinking && !made.thinking_start_tag.empty();
+    const std::string opening = request.tool_choice == ToolChoice::required ? used.tool_call_start(inputs) : "";
+    if (request.allowed_tools.size() == request.tools.size())
+      return prompt_of(std::move(made), {opening, thinks, request.json_schema.empty()});
+    // The model is told of all tools; its answer is read and constrained by those that it may call.
+    OrderedJson allowed = request.allowed_tools;
+    marks.mark(allowed);
+    inputs.tools = converted(allowed);
+    std::string text = std::move(made.prompt);
+    made = used.apply(std::move(inputs));
+    limits.check(SE_UNSUPPORTED);
+    made.prompt = std::move(text);
+    return prompt_of(std::move(made), {opening, thinks, request.json_schema.empty()});
+  } catch (const Error &) {
+    throw;
+  } catch (const std::exception &error) {
+    limits.check(SE_UNSUPPORTED);
+    throw Error(SE_INVALID_ARGUMENT, std::string("the model's chat template rejects these messages: ") + error.what());
+  }
+}
+
+}  // namespace se

@@ -1,0 +1,42 @@
+// What a caller asks of a chat, from OpenAI's JSON to checked values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace se {
+
+enum class ToolChoice { none, automatic, required };
+enum class Continuation { none, automatic, content, reasoning };
+
+struct ChatRequest {
+  // [{"role", "content", …}]: `content` is a string or a list of text parts; tool calls have their arguments as text.
+  OrderedJson messages = OrderedJson::array();
+  // All that the model is told of, as OpenAI has them: [{"type": "function", "function": {…}}].
+  OrderedJson tools = OrderedJson::array();
+  // Those that it may call now; all of `tools` unless the caller named some.
+  OrderedJson allowed_tools = OrderedJson::array();
+  ToolChoice tool_choice = ToolChoice::automatic;
+  bool parallel_tool_calls = true;
+  // The schema that the answer follows; empty: any text.
+  std::string json_schema;
+  // Unset: as the template has it.
+  std::optional<bool> reasoning;
+  std::optional<uint32_t> reasoning_budget;
+  Continuation continuation = Continuation::none;
+  // Variables of the template by name.
+  OrderedJson variables = OrderedJson::object();
+
+  bool may_call_tools() const { return !allowed_tools.empty() && tool_choice != ToolChoice::none; }
+
+  // `text`: a list of messages, or an object with `messages` and any of tools, tool_choice, parallel_tool_calls,
+  // response_format, reasoning (true, false or the most tokens of it), continue_final_message, chat_template_kwargs.
+  // INVALID_ARGUMENT for anything that is not understood; UNSUPPORTED for parts of messages that are not text.
+  static ChatRequest parse(const std::string &text);
+};
+
+}  // namespace se

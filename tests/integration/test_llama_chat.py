@@ -1,0 +1,31 @@
+"""llama.cpp's own tests of chats pass with our build of that code; no vocabulary can be forged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sphere_edge.run import run
+from sphere_edge.toolchain import sources
+from tests.integration import sanitized
+
+pytestmark = pytest.mark.group("sanitizers")
+
+VOCABULARIES = (
+    *("llama-bpe", "llama-spm", "qwen2", "qwen35", "gemma-4", "phi-3", "command-r"),
+    *("deepseek-llm", "deepseek-coder", "falcon", "starcoder", "gpt-2"),
+)
+
+
+@pytest.mark.parametrize("name", ["llama-test-chat", "llama-test-chat-auto-parser"])
+def test_its_own_tests_pass(programs: Path, name: str) -> None:
+    # It reads its templates from the folder it is started in.
+    run([programs / name], timeout_s=1200, cwd=sources.fetch("llama_cpp_tests"))
+
+
+def test_special_tokens_of_real_vocabularies_cannot_be_forged(programs: Path) -> None:
+    models = sources.fetch("llama_cpp_tests") / "models"
+    paths = [models / f"ggml-vocab-{name}.gguf" for name in VOCABULARIES]
+    done = sanitized.program(programs, "forged-tokens-test", *paths)
+    assert done.stdout.count("0 failures") == len(VOCABULARIES)
