@@ -111,10 +111,13 @@ typedef struct se_text_open_options {
   size_t size;
   const char *backend; /* "cpu", "opencl", "cuda", "vulkan"; NULL: the bundle's first, or the next one if that fails */
   const char *cache_folder; /* for compiled GPU kernels of this model; NULL: the user's cache folder, if there is one */
-  int32_t threads;          /* 0: one per performance core available to this process */
-  uint32_t context_tokens;  /* 0: the bundle's context length, or min(4096, the model's own) for a bare .gguf */
-  uint32_t sequences;       /* conversations with a KV cache of their own; 0: one */
-  bool measure_kernels;     /* se_text_info reports GPU time per kernel; slows the GPU down */
+  /* Where the compiled code lies if not in the bundle, as an app's native libraries: lib/NAME of the bundle as NAME or
+   * libNAME, of the size and with the hash that the bundle says. NULL: in the bundle. */
+  const char *code_folder;
+  int32_t threads;         /* 0: one per performance core available to this process */
+  uint32_t context_tokens; /* 0: the bundle's context length, or min(4096, the model's own) for a bare .gguf */
+  uint32_t sequences;      /* conversations with a KV cache of their own; 0: one */
+  bool measure_kernels;    /* se_text_info reports GPU time per kernel; slows the GPU down */
   uint8_t reserved[3];
 } se_text_open_options;
 

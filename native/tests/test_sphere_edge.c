@@ -2,6 +2,8 @@
  *
  *   sphere-edge-test cases MODEL          runs every case on a GGUF file or a compiled bundle
  *   sphere-edge-test open STATUS PATH…    opening each of these must end with this status
+ *   sphere-edge-test code STATUS PATH FOLDER  the same with the compiled code in this folder
+ *   sphere-edge-test describe PATH…       prints the status of se_model_info for each of these
  *   sphere-edge-test survive PATH…        opening and using each of these may fail, but only with our own errors
  */
 #include <string.h>
@@ -37,6 +39,29 @@ static void open_with(int status, const char *path) {
   }
 }
 
+static void open_with_code(int status, const char *path, const char *code_folder) {
+  se_text_open_options options;
+  memset(&options, 0, sizeof(options));
+  options.size = sizeof(options);
+  options.code_folder = code_folder;
+  se_text *text = NULL;
+  CHECK_STATUS(se_text_open(path, &options, &text), status);
+  if (status != SE_OK) {
+    puts(se_last_error());
+    return;
+  }
+  const se_text_generate_options few = greedy(text, 3);
+  CHECK_OK(generate(text, "Hello", &few, &survivor));
+  se_text_close(text);
+}
+
+static void describe(const char *path) {
+  char *json = NULL;
+  const se_status status = se_model_info(path, &json);
+  printf("%s %s\n", se_status_name(status), se_last_error());
+  se_string_free(json);
+}
+
 static void survive(const char *path) {
   se_text_open_options options;
   memset(&options, 0, sizeof(options));
@@ -59,10 +84,16 @@ int main(int count, char **words) {
     run_cases(words[2]);
   } else if (count > 3 && strcmp(words[1], "open") == 0) {
     for (int i = 3; i < count; i++) open_with(atoi(words[2]), words[i]);
+  } else if (count == 5 && strcmp(words[1], "code") == 0) {
+    open_with_code(atoi(words[2]), words[3], words[4]);
+  } else if (count > 2 && strcmp(words[1], "describe") == 0) {
+    for (int i = 2; i < count; i++) describe(words[i]);
   } else if (count > 2 && strcmp(words[1], "survive") == 0) {
     for (int i = 2; i < count; i++) survive(words[i]);
   } else {
-    fprintf(stderr, "usage: sphere-edge-test cases MODEL | open STATUS PATH… | survive PATH…\n");
+    fprintf(stderr,
+            "usage: sphere-edge-test cases MODEL | open STATUS PATH… | code STATUS PATH FOLDER | describe PATH… | "
+            "survive PATH…\n");
     return 64;
   }
   return 0;

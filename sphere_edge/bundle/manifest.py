@@ -21,14 +21,20 @@ RelativePath = Annotated[str, Field(pattern=rf"^{_SEGMENT}(/{_SEGMENT}){{0,7}}$"
 Role = Literal["weights", "model", "library", "tokenizer", "license", "reference", "voice-detector"]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(gt=0)]
+# The greatest numbers that the runtime reads.
+Count = Annotated[int, Field(ge=0, lt=2**64)]
+Positive = Annotated[int, Field(gt=0, lt=2**64)]
+Positive32 = Annotated[int, Field(gt=0, lt=2**31)]
+# Of a tensor, or tokens of one call.
+Extent = Annotated[int, Field(gt=0, le=2**20)]
+Pixels = Annotated[int, Field(gt=0, le=2**16)]
+_LEAST = 1e-6
 
 
 class Part(BaseModel):
     """Base of all manifest parts: immutable, and an unknown key is an error, never ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class File(Part):
@@ -54,26 +60,26 @@ class Target(Part):
 class Sampling(Part):
     """Sampling defaults, from the model's generation_config.json where it has one."""
 
-    temperature: Annotated[float, Field(ge=0)] = 0.8
-    top_k: Count = 40
-    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    temperature: Annotated[float, Field(ge=0, le=1e6)] = 0.8
+    top_k: Annotated[int, Field(ge=0, lt=2**31)] = 40
+    top_p: Annotated[float, Field(ge=_LEAST, le=1)] = 0.95
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.05
-    repeat_penalty: Annotated[float, Field(gt=0)] = 1.0
+    repeat_penalty: Annotated[float, Field(ge=_LEAST, le=1e6)] = 1.0
 
 
 class CacheLayer(Part):
     """One layer's KV cache: K [kv_heads, context, key_dim], V [kv_heads, context, value_dim]."""
 
-    kv_heads: Positive
-    key_dim: Positive
-    value_dim: Positive
+    kv_heads: Extent
+    key_dim: Extent
+    value_dim: Extent
 
 
 class Text(Part):
     """What TextManager needs to know of a language model."""
 
-    vocab_size: Positive
-    context_tokens: Positive
+    vocab_size: Positive32
+    context_tokens: Positive32
     kv_dtype: Literal["float32", "float16"]
     sampling: Sampling = Sampling()
     # Overrides the template inside tokenizer.gguf or model.gguf; None: the model's own.
@@ -85,13 +91,13 @@ class Audio(Part):
 
     # Samples a second, mono.
     sample_rate: Literal[16000] = 16000
-    mel_bins: Positive
-    vocab_size: Positive
+    mel_bins: Positive32
+    vocab_size: Positive32
     # 1: English only; more: it also translates into English.
-    languages: Positive
-    audio_layers: Positive
-    text_layers: Positive
-    width: Positive
+    languages: Positive32
+    audio_layers: Positive32
+    text_layers: Positive32
+    width: Positive32
 
 
 class GpuCode(Part):
@@ -107,21 +113,21 @@ class GpuCode(Part):
 class Image(Part):
     """An image model's default sizes, in pixels, and sampling."""
 
-    width: Positive
-    height: Positive
-    steps: Positive
+    width: Pixels
+    height: Pixels
+    steps: Pixels
     # How closely the prompt is followed; 1: without a comparison to the negative prompt.
     cfg_scale: Annotated[float, Field(ge=0, le=100)]
     # The same for distilled models trained with it; 0: not used.
     guidance: Annotated[float, Field(ge=0, le=100)]
     # How far the schedule is shifted to noise; None: as the engine does it for the family.
-    flow_shift: Annotated[float, Field(gt=0, le=100)] | None = None
+    flow_shift: Annotated[float, Field(ge=_LEAST, le=100)] | None = None
 
 
 class RopeSwitch(Part):
     """Another tensor takes the place of `parameter` for texts of more than `tokens` tokens."""
 
-    tokens: Positive
+    tokens: Positive32
     parameter: str
     beyond: str
 
@@ -130,11 +136,11 @@ class Tvm(Part):
     """How the tvm engine calls `lib/model.so`; see docs/bundle.md, "The compiled module"."""
 
     # Names in the weights files, in the order in which the module's functions take them.
-    parameters: tuple[str, ...]
-    cache: tuple[CacheLayer, ...]
+    parameters: Annotated[tuple[str, ...], Field(min_length=1)]
+    cache: Annotated[tuple[CacheLayer, ...], Field(min_length=1)]
     # `prefill` takes 1..prefill_tokens tokens a call, `score` 1..score_tokens.
-    prefill_tokens: Positive
-    score_tokens: Positive
+    prefill_tokens: Extent
+    score_tokens: Extent
     gpu: GpuCode | None = None
     rope_switch: RopeSwitch | None = None
 
@@ -160,10 +166,10 @@ class Quality(Part):
     # How many predictions were compared, and on what.
     predictions: Positive
     text: str
-    reference_perplexity: Annotated[float, Field(gt=0)]
-    perplexity: Annotated[float, Field(gt=0)]
-    kl_divergence: Annotated[float, Field(ge=0)]
-    kl_divergence_p99: Annotated[float, Field(ge=0)]
+    reference_perplexity: Annotated[float, Field(ge=_LEAST, le=1e30)]
+    perplexity: Annotated[float, Field(ge=_LEAST, le=1e30)]
+    kl_divergence: Annotated[float, Field(ge=0, le=1e30)]
+    kl_divergence_p99: Annotated[float, Field(ge=0, le=1e30)]
     top1_agreement: Annotated[float, Field(ge=0, le=1)]
 
 
@@ -241,6 +247,18 @@ class Manifest(ManifestDraft):
                 message = f"duplicate path `{file.path}`"
                 raise ValueError(message)
             seen.add(path)
+        return self
+
+    @model_validator(mode="after")
+    def _has_the_part_of_its_task_and_engine(self) -> Manifest:
+        for needed, part in (
+            (self.task == "text", "text"),
+            (self.engine == "tvm", "tvm"),
+            (self.task == "image", "image"),
+        ):
+            if needed and getattr(self, part) is None:
+                message = f"no `{part}`"
+                raise ValueError(message)
         return self
 
     @property

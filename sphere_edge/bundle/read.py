@@ -11,7 +11,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from sphere_edge.bundle import archive, files
-from sphere_edge.bundle.manifest import RUNTIME_ABI, SCHEMA_VERSION, Manifest, bundle_id
+from sphere_edge.bundle.manifest import (
+    RUNTIME_ABI,
+    SCHEMA_VERSION,
+    Manifest,
+    bundle_id,
+    document_of,
+)
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.errors import FormatMismatchError, ModelCorruptError, NotFoundError
 from sphere_edge.profiles import DeviceProfile, describe
@@ -115,9 +121,11 @@ def parse(content: bytes, path: Path) -> Manifest:
         )
         raise FormatMismatchError(message, hint=_newer_or_older(abi, RUNTIME_ABI))
     try:
-        manifest = Manifest.model_validate_json(content)
+        manifest = Manifest.model_validate_json(content, strict=True)
     except ValidationError as error:
         raise _damaged(path, describe(error)) from error
+    if document_of(manifest) != document:
+        raise _damaged(path, "a value is missing that is always written, or null where none is")
     if bundle_id(document) != manifest.id:
         raise _damaged(path, "its content does not give its id")
     return manifest

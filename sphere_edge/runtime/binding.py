@@ -37,6 +37,7 @@ class OpenOptions(ctypes.Structure):
         ("size", c_size_t),
         ("backend", c_char_p),
         ("cache_folder", c_char_p),
+        ("code_folder", c_char_p),
         ("threads", c_int32),
         ("context_tokens", c_uint32),
         ("sequences", c_uint32),

@@ -31,7 +31,7 @@ from sphere_edge.models.graph import Limits, trace
 from sphere_edge.models.registry import family
 from sphere_edge.run import run
 from sphere_edge.toolchain import compilers
-from tests import made_bundles, random_gguf
+from tests import made_bundles, manifest_corpus, random_gguf
 
 HOST = profiles.host()
 
@@ -115,7 +115,7 @@ def _with_library(bundle: Bundle, folder: Path) -> Bundle:
     for file in document["files"]:
         if file["path"] == "lib/model.so":
             file["bytes"] = (copy / "lib" / "model.so").stat().st_size
-    (copy / "bundle.json").write_text(json.dumps(document))
+    manifest_corpus.write(copy, document)
     return Bundle(copy, bundle.manifest)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from sphere_edge import errors
 from sphere_edge.runtime.text import TextManager
+from tests import manifest_corpus
 
 _PROMPTS = ("What is the capital of France?", "Is fire hot?", "Count from one to five.")
 
@@ -54,7 +55,7 @@ def test_code_for_another_kind_of_gpu_falls_back_with_the_reason_and_only_if_it_
     shutil.copytree(bundle, copy)
     manifest = json.loads((copy / "bundle.json").read_text())
     manifest["tvm"]["gpu"]["arithmetic"] = "float16"
-    (copy / "bundle.json").write_text(json.dumps(manifest))
+    manifest_corpus.write(copy, manifest)
     with TextManager.open(copy) as text:
         if text.info.backend == "opencl":
             pytest.skip("the OpenCL device here computes float16")
@@ -69,7 +70,7 @@ def test_a_context_beyond_the_gpus_memory_is_refused_before_anything_is_allocate
     copy = shutil.copytree(bundle, tmp_path / "copy")
     manifest = json.loads((copy / "bundle.json").read_text())
     manifest["text"]["context_tokens"] = most
-    (copy / "bundle.json").write_text(json.dumps(manifest))
+    manifest_corpus.write(copy, manifest)
     with pytest.raises(errors.OutOfMemoryError):
         TextManager.open(copy, backend="opencl", context_tokens=most)
     with pytest.raises(errors.InvalidArgumentError, match="of the bundle"):

@@ -19,7 +19,7 @@ from sphere_edge.bundle.verify import verify
 from sphere_edge.run import run
 from sphere_edge.runtime.image_conversion import merge
 from sphere_edge.toolchain import native, targets
-from tests import random_diffusion, random_gguf, random_whisper
+from tests import manifest_corpus, random_diffusion, random_gguf, random_whisper
 from tests.image_calls import packaged, pixels
 
 MUTATIONS = 8
@@ -106,7 +106,7 @@ def replace_model(folder: Path, manifest: str, content: bytes) -> None:
     for file in document["files"]:
         if file["path"] == "model.gguf":
             file |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    (folder / "bundle.json").write_text(json.dumps(document))
+    manifest_corpus.write(folder, document)
 
 
 @pytest.mark.parametrize("kept", [0.999, 0.5, 0.001])
@@ -177,7 +177,7 @@ def test_a_shifted_schedule_is_kept_in_the_bundle_and_changes_the_image(
     document = json.loads((image_bundle / "bundle.json").read_text())
     assert "flow_shift" not in document["image"]
     document["image"]["flow_shift"] = 1.5
-    (shifted / "bundle.json").write_text(json.dumps(document))
+    manifest_corpus.write(shifted, document)
     with ImageManager.open(shifted, threads=1) as other, ImageManager.open(image_bundle) as own:
         assert pixels(other, steps=3) != pixels(own, steps=3)
 

@@ -19,6 +19,7 @@ from sphere_edge.engines.engine import BuildRequest
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.formats.source import open_source
 from sphere_edge.runtime.text import TextManager
+from tests import manifest_corpus
 
 GOLDEN = goldens.load("phi3_longrope_long")
 # The last position with the short factors.
@@ -151,7 +152,7 @@ def test_a_manifest_that_lies_about_the_switch_is_refused(bundle, tmp_path, chan
     shutil.copytree(bundle.folder, copy)
     manifest = json.loads((copy / "bundle.json").read_text())
     manifest["tvm"]["rope_switch"] |= change
-    (copy / "bundle.json").write_text(json.dumps(manifest))
+    manifest_corpus.write(copy, manifest)
     with pytest.raises(errors.ModelCorruptError, match=message):
         TextManager.open(copy)
 

@@ -18,7 +18,7 @@ from sphere_edge import errors, packaging
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import Status
 from sphere_edge.run import ProgramFailedError, run
-from tests import c_interface, made_bundles, random_gguf
+from tests import c_interface, made_bundles, manifest_corpus, random_gguf
 
 pytestmark = pytest.mark.group("sanitizers")
 
@@ -72,6 +72,23 @@ def test_the_library_exports_what_the_header_declares_and_nothing_else(programs:
     lines = run(["nm", "-D", "--defined-only", library], timeout_s=300).stdout.splitlines()
     exported = {line.split()[-1] for line in lines}
     assert exported == set(c_interface.read(c_interface.HEADER).functions)
+
+
+def test_the_core_judges_manifests_as_python_does(programs: Path, tmp_path: Path) -> None:
+    corpus = [*manifest_corpus.GOOD, *manifest_corpus.BAD]
+    folders = [manifest_corpus.bundle(path, tmp_path) for path in corpus]
+    said = program(programs, "sphere-edge-test", "describe", *folders).stdout.split("\n")[:-1]
+    judged = dict(zip(corpus, said, strict=True))
+    assert [
+        judged[path] for path in manifest_corpus.GOOD if not judged[path].startswith("OK ")
+    ] == []
+    refusals = ("MODEL_CORRUPT ", "FORMAT_MISMATCH ")
+    wrong = {
+        path.stem: judged[path]
+        for path in manifest_corpus.BAD
+        if not judged[path].startswith(refusals)
+    }
+    assert wrong == {}
 
 
 def mutated(content: bytes, seed: int) -> bytes:
@@ -177,7 +194,7 @@ def test_a_bundle_with_a_changed_manifest_is_refused(
     shutil.copytree(bundle, copy)
     manifest = json.loads((copy / "bundle.json").read_text())
     change(manifest)
-    (copy / "bundle.json").write_text(json.dumps(manifest))
+    manifest_corpus.write(copy, manifest)
     refused = refusal(programs, copy)
     assert refused["code"] == status
     assert named in refused["message"]
@@ -216,6 +233,29 @@ def test_a_link_into_the_store_of_a_device_is_followed(
         place.rename(blobs / file["sha256"])
         place.symlink_to(blobs / file["sha256"])
     program(programs, "sphere-edge-run", "generate", copy, "x", "--max-tokens", "1")
+
+
+def test_compiled_code_may_lie_outside_the_bundle(
+    programs: Path, bundle: Path, tmp_path: Path
+) -> None:
+    copy, code = tmp_path / "copy", tmp_path / "code"
+    shutil.copytree(bundle, copy)
+    code.mkdir()
+
+    def opens(status: Status) -> str:
+        return program(programs, "sphere-edge-test", "code", str(int(status)), copy, code).stdout
+
+    assert "missing" in opens(Status.MODEL_CORRUPT)
+    (copy / "lib" / "model.so").rename(code / "libmodel.so")
+    opens(Status.OK)
+    (code / "libmodel.so").rename(code / "model.so")
+    opens(Status.OK)
+    content = bytearray((code / "model.so").read_bytes())
+    content[-1] ^= 1
+    (code / "model.so").write_bytes(content)
+    assert "another hash" in opens(Status.MODEL_CORRUPT)
+    (code / "model.so").write_bytes(content[:-1])
+    assert "instead of" in opens(Status.MODEL_CORRUPT)
 
 
 def test_the_runner_tells_wrong_usage_from_failure(programs: Path) -> None:

@@ -242,9 +242,14 @@ se_status se_text_open(const char *path, const se_text_open_options *options, se
     se_text_open_options all{};
     se::copy_options(options, all);
     se::require(all.sequences <= 1, "more than one sequence is not supported: " + se::ticked(all.sequences));
-    return TextManager::open(se::string_argument(path, "path"),
-                             {all.context_tokens, all.threads, se::text_or_empty(all.backend),
-                              se::text_or_empty(all.cache_folder), all.measure_kernels});
+    se::EngineOptions engine;
+    engine.context_tokens = all.context_tokens;
+    engine.threads = all.threads;
+    engine.backend = se::text_or_empty(all.backend);
+    engine.cache_folder = se::text_or_empty(all.cache_folder);
+    engine.code_folder = se::text_or_empty(all.code_folder);
+    engine.measure_kernels = all.measure_kernels;
+    return TextManager::open(se::string_argument(path, "path"), engine);
   });
 }
 

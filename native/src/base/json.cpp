@@ -1,7 +1,9 @@
 // Typed reading of untrusted JSON documents.
 #include "base/json.h"
 
+#include <charconv>
 #include <utility>
+#include <vector>
 
 namespace se {
 namespace {
@@ -27,6 +29,25 @@ bool too_deep(const std::string &text) {
   return false;
 }
 
+// The shortest digits that give the number again, as repr(float): fixed from 1e-4 to 1e16, otherwise with an exponent.
+std::string python_float(double number) {
+  char buffer[32];
+  const auto [end, ignored] = std::to_chars(buffer, buffer + sizeof(buffer), number, std::chars_format::scientific);
+  const std::string text(buffer, end);
+  const size_t mark = text.find('e');
+  const int exponent = std::stoi(text.substr(mark + 1));
+  if (exponent < -4 || exponent >= 16) return text;
+  const std::string sign = text.front() == '-' ? "-" : "";
+  std::string digits;
+  for (const char letter : text.substr(0, mark)) {
+    if (letter >= '0' && letter <= '9') digits += letter;
+  }
+  const auto before = static_cast<size_t>(exponent + 1);
+  if (exponent < 0) return sign + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
+  if (digits.size() <= before) return sign + digits + std::string(before - digits.size(), '0') + ".0";
+  return sign + digits.substr(0, before) + "." + digits.substr(before);
+}
+
 }  // namespace
 
 Json parse_json(const std::string &text, const std::string &what, se_status status) {
@@ -35,7 +56,41 @@ Json parse_json(const std::string &text, const std::string &what, se_status stat
     return Json::parse(text);
   } catch (const Json::parse_error &error) {
     throw Error(status, what + " is not valid JSON (byte " + std::to_string(error.byte) + ")");
+  } catch (const Json::exception &) {
+    throw Error(status, what + " has a number out of range");
   }
+}
+
+Json parse_unambiguous_json(const std::string &text, const std::string &what, se_status status) {
+  parse_json(text, what, status);
+  std::vector<std::set<std::string>> keys;
+  return Json::parse(text, [&](int, Json::parse_event_t event, Json &value) {
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
+      throw Error(status, what + " has the key " + ticked(value.get<std::string>()) + " twice");
+    }
+    return true;
+  });
+}
+
+std::string canonical_json(const Json &value) {
+  std::string text, separator;
+  if (value.is_object()) {
+    for (const auto &[key, item] : value.items()) {
+      text += separator + Json(key).dump() + ":" + canonical_json(item);
+      separator = ",";
+    }
+    return "{" + text + "}";
+  }
+  if (value.is_array()) {
+    for (const Json &item : value) {
+      text += separator + canonical_json(item);
+      separator = ",";
+    }
+    return "[" + text + "]";
+  }
+  return value.is_number_float() ? python_float(value.get<double>()) : value.dump();
 }
 
 JsonObject::JsonObject(const Json &value, std::string path, se_status status)
@@ -84,6 +139,12 @@ const Json &JsonObject::array(const std::string &key) {
 }
 
 JsonObject JsonObject::object(const std::string &key) { return JsonObject(take(key), path_ + "." + key, status_); }
+
+const Json &JsonObject::map(const std::string &key) {
+  const Json &value = take(key);
+  if (!value.is_object()) fail("has no object " + ticked(key));
+  return value;
+}
 
 void JsonObject::skip(const std::string &key) { read_.insert(key); }
 

@@ -18,6 +18,7 @@ struct EngineOptions {
   int threads = 0;
   std::string backend;       // empty: the bundle's first choice, or the next one if that fails
   std::string cache_folder;  // for compiled GPU kernels; empty: the user's cache folder
+  std::string code_folder;   // where compiled code lies; empty: in the bundle
   bool measure_kernels = false;
   uint32_t sequences = 1;  // texts whose keys and values are kept side by side, each with the whole context
 };

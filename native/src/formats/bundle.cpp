@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <regex>
 #include <set>
 
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/sha256.h"
 #include "base/status.h"
 
 namespace se {
@@ -18,6 +20,19 @@ constexpr uint64_t kSchemaVersion = 1;
 constexpr uint64_t kLargestManifest = 16 << 20;
 constexpr uint64_t kMost32 = INT32_MAX;
 constexpr uint64_t kSampleRate = 16000;
+
+// What sphere_edge/bundle/manifest.py demands of a file's path, a bundle's name and a kind of GPU.
+void check_pattern(JsonObject &object, const std::string &key, const char *pattern) {
+  const std::string text = object.string(key);
+  if (text.size() > 1000 || !std::regex_match(text, std::regex(pattern))) {
+    // Escaped, because it may hold anything.
+    const std::string escaped = Json(text).dump();
+    object.fail("has an impossible " + ticked(key) + ": " + ticked(escaped.substr(1, escaped.size() - 2)));
+  }
+}
+
+constexpr char kPathPattern[] = "[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,7}";
+constexpr char kNamePattern[] = "[a-z0-9][a-z0-9._-]{0,95}";
 
 bool is_sha256(const std::string &text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
@@ -45,7 +60,7 @@ void read_target(JsonObject target, Bundle &bundle) {
   bundle.cpu_features = strings(target, "cpu_features");
   bundle.backend = one_of(target, "backend", {"cpu", "opencl", "metal", "cuda", "vulkan"});
   // Needed only to build a runtime with ggml's CUDA.
-  if (target.has("gpu_architecture")) target.skip("gpu_architecture");
+  if (target.names("gpu_architecture")) check_pattern(target, "gpu_architecture", "sm_[0-9]{2,3}");
   target.finish();
 }
 
@@ -63,6 +78,7 @@ void read_text(JsonObject text, Bundle &bundle) {
   bundle.context_tokens = static_cast<uint32_t>(text.count("context_tokens", 1, kMost32));
   bundle.kv_dtype = one_of(text, "kv_dtype", {"float32", "float16"});
   read_sampling(text.object("sampling"), bundle.sampling);
+  if (!text.names("chat_template")) text.fail("has no `chat_template`");
   if (text.has("chat_template")) bundle.chat_template = text.string("chat_template");
   text.skip("chat_template");
   text.finish();
@@ -84,7 +100,7 @@ ImageDefaults read_image(JsonObject image) {
   defaults.steps = static_cast<uint32_t>(image.count("steps", 1, 1 << 16));
   defaults.cfg_scale = static_cast<float>(image.number("cfg_scale", 0, 100));
   defaults.guidance = static_cast<float>(image.number("guidance", 0, 100));
-  if (image.has("flow_shift")) defaults.flow_shift = static_cast<float>(image.number("flow_shift", 0, 100));
+  if (image.names("flow_shift")) defaults.flow_shift = static_cast<float>(image.number("flow_shift", 1e-6, 100));
   image.finish();
   return defaults;
 }
@@ -102,31 +118,46 @@ CompiledText read_compiled(JsonObject tvm) {
   if (compiled.parameters.empty() || compiled.cache.empty()) tvm.fail("names no parameters or no cache");
   compiled.prefill_tokens = static_cast<uint32_t>(tvm.count("prefill_tokens", 1, 1 << 20));
   compiled.score_tokens = static_cast<uint32_t>(tvm.count("score_tokens", 1, 1 << 20));
-  if (tvm.has("gpu")) {
+  if (tvm.names("gpu")) {
     JsonObject gpu = tvm.object("gpu");
     compiled.gpu = GpuCode{one_of(gpu, "backend", {"opencl", "metal", "cuda"}), gpu.string("library"),
                            one_of(gpu, "arithmetic", {"float16", "float32"}) == "float16"};
+    check_pattern(gpu, "library", kPathPattern);
     gpu.finish();
   }
-  tvm.skip("gpu");
-  if (tvm.has("rope_switch")) {
+  if (tvm.names("rope_switch")) {
     JsonObject rope = tvm.object("rope_switch");
     const auto tokens = static_cast<uint32_t>(rope.count("tokens", 1, kMost32));
     compiled.rope_switch = RopeSwitch{tokens, rope.string("parameter"), rope.string("beyond")};
     rope.finish();
   }
-  tvm.skip("rope_switch");
   tvm.finish();
   return compiled;
+}
+
+// A library of the bundle in another folder, such as an app's, where names must begin with `lib`.
+fs::path code_outside(const fs::path &code_folder, const std::string &relative) {
+  const std::string name = fs::path(relative).filename().string();
+  std::error_code error;
+  const fs::path plain = code_folder / name;
+  return fs::exists(plain, error) ? plain : code_folder / ("lib" + name);
+}
+
+void check_code(const BundleFile &file) {
+  const MappedFile content(file.path);
+  if (sha256(content.bytes()) == file.sha256) return;
+  throw Error(SE_MODEL_CORRUPT, ticked(file.path.string()) + " is not the code of this bundle: it has another hash",
+              "build the app with the lib/ of this very bundle");
 }
 
 BundleFile read_file_entry(const Json &value, size_t index, const fs::path &folder) {
   JsonObject entry(value, "bundle.json.files[" + std::to_string(index) + "]", SE_MODEL_CORRUPT);
   BundleFile file;
   file.relative = entry.string("path");
-  const std::string sha256 = entry.string("sha256");
-  if (!is_sha256(sha256)) entry.fail("has no sha256");
-  file.path = path_inside(folder, file.relative, sha256);
+  check_pattern(entry, "path", kPathPattern);
+  file.sha256 = entry.string("sha256");
+  if (!is_sha256(file.sha256)) entry.fail("has no sha256");
+  file.path = path_inside(folder, file.relative, file.sha256);
   file.bytes = entry.count("bytes");
   file.role =
       one_of(entry, "role", {"weights", "model", "library", "tokenizer", "license", "reference", "voice-detector"});
@@ -134,11 +165,47 @@ BundleFile read_file_entry(const Json &value, size_t index, const fs::path &fold
   return file;
 }
 
+// What is only for people: checked, so that both readers refuse the same manifests.
+void check_quality(JsonObject quality) {
+  for (const char *key : {"reference", "text"}) quality.string(key);
+  quality.count("predictions", 1);
+  for (const char *key : {"reference_perplexity", "perplexity"}) quality.number(key, 1e-6, 1e30);
+  for (const char *key : {"kl_divergence", "kl_divergence_p99"}) quality.number(key, 0, 1e30);
+  quality.number("top1_agreement", 0, 1);
+  quality.finish();
+}
+
+void check_provenance(JsonObject provenance) {
+  provenance.string("source");
+  if (!provenance.names("revision")) provenance.fail("has no `revision`");
+  if (provenance.has("revision")) provenance.string("revision");
+  provenance.skip("revision");
+  if (!is_sha256(provenance.string("source_sha256"))) provenance.fail("has no sha256 as its `source_sha256`");
+  for (const auto &[name, version] : provenance.map("tools").items()) {
+    if (!version.is_string()) provenance.fail("has something else than strings in `tools`");
+  }
+  provenance.finish();
+}
+
+// The SHA-256 of everything but the id, as docs/bundle.md says.
+void check_id(const Json &document, JsonObject &manifest) {
+  Json rest = document;
+  rest.erase("id");
+  if (sha256(canonical_json(rest)) != document.at("id").get<std::string>()) {
+    manifest.fail("is damaged: its content does not give its id");
+  }
+}
+
 void check_files(const Bundle &bundle) {
   std::set<std::string> seen;
   for (const BundleFile &file : bundle.files) {
     const std::string name = "bundle file " + ticked(file.relative);
-    if (!seen.insert(file.relative).second) throw Error(SE_MODEL_CORRUPT, name + " is listed twice");
+    // Phones' shared storage and macOS ignore case.
+    std::string path = file.relative;
+    for (char &letter : path) letter = letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter + 'a' - 'A') : letter;
+    if (path == "bundle.json" || !seen.insert(path).second) {
+      throw Error(SE_MODEL_CORRUPT, name + " is listed twice");
+    }
     std::error_code error;
     const uint64_t bytes = fs::is_regular_file(file.path, error) ? fs::file_size(file.path, error) : 0;
     if (error || !fs::is_regular_file(file.path)) {
@@ -211,9 +278,10 @@ const BundleFile &Bundle::library(const std::string &backend) const {
   return *found;
 }
 
-Bundle read_bundle(const fs::path &folder) {
+Bundle read_bundle(const fs::path &folder, const fs::path &code_folder) {
   const fs::path path = folder / "bundle.json";
-  const Json document = parse_json(read_file(path, kLargestManifest), ticked(path.string()), SE_MODEL_CORRUPT);
+  const Json document =
+      parse_unambiguous_json(read_file(path, kLargestManifest), ticked(path.string()), SE_MODEL_CORRUPT);
   JsonObject manifest(document, "bundle.json", SE_MODEL_CORRUPT);
   check_versions(manifest);
   Bundle bundle;
@@ -221,6 +289,7 @@ Bundle read_bundle(const fs::path &folder) {
   bundle.id = manifest.string("id");
   if (!is_sha256(bundle.id)) manifest.fail("has no sha256 as its `id`");
   bundle.name = manifest.string("name");
+  check_pattern(manifest, "name", kNamePattern);
   bundle.task = one_of(manifest, "task", {"text", "audio", "image"});
   bundle.engine = one_of(manifest, "engine", {"tvm", "llama", "whisper", "diffusion"});
   bundle.family = manifest.string("family");
@@ -230,26 +299,37 @@ Bundle read_bundle(const fs::path &folder) {
   read_target(manifest.object("target"), bundle);
   if (manifest.has("text")) read_text(manifest.object("text"), bundle);
   if (manifest.has("tvm")) bundle.compiled = read_compiled(manifest.object("tvm"));
-  if (manifest.has("audio")) check_audio(manifest.object("audio"));
-  if (manifest.has("image")) bundle.image = read_image(manifest.object("image"));
-  // The measured quality is for people only.
-  for (const char *key : {"text", "tvm", "audio", "image", "quality"}) manifest.skip(key);
+  if (manifest.names("audio")) check_audio(manifest.object("audio"));
+  if (manifest.names("image")) bundle.image = read_image(manifest.object("image"));
+  if (manifest.names("quality")) check_quality(manifest.object("quality"));
+  for (const char *key : {"text", "tvm"}) {
+    if (!manifest.names(key)) manifest.fail("has no " + ticked(key));
+    manifest.skip(key);
+  }
   JsonObject memory = manifest.object("memory");
   for (const char *key : {"weights_bytes", "kv_cache_bytes", "workspace_bytes"}) memory.count(key);
   bundle.predicted_peak_bytes = memory.count("peak_bytes");
   memory.finish();
   const Json &files = manifest.array("files");
   for (size_t i = 0; i < files.size(); ++i) bundle.files.push_back(read_file_entry(files[i], i, folder));
-  manifest.object("provenance");
+  check_provenance(manifest.object("provenance"));
   manifest.finish();
+  check_id(document, manifest);
   if (bundle.task == "text" && bundle.context_tokens == 0) manifest.fail("has no `text`");
   if (bundle.engine == "tvm" && !bundle.compiled) manifest.fail("has no `tvm`");
   if (bundle.task == "image" && !bundle.image) manifest.fail("has no `image`");
+  for (BundleFile &file : bundle.files) {
+    const bool is_outside = file.role == "library" && !code_folder.empty();
+    if (is_outside) file.path = code_outside(code_folder, file.relative);
+  }
   check_files(bundle);
+  for (const BundleFile &file : bundle.files) {
+    if (file.role == "library" && !code_folder.empty()) check_code(file);
+  }
   return bundle;
 }
 
-Bundle read_bundle_for(const fs::path &folder, const std::string &task) {
+Bundle read_bundle_for(const fs::path &folder, const std::string &task, const fs::path &code_folder) {
   std::error_code error;
   if (!fs::exists(folder, error)) throw Error(SE_NOT_FOUND, "no such folder: " + ticked(folder.string()));
   if (!fs::exists(folder / "bundle.json", error)) {
@@ -259,7 +339,7 @@ Bundle read_bundle_for(const fs::path &folder, const std::string &task) {
                                " --profile host"
                          : "");
   }
-  Bundle bundle = read_bundle(folder);
+  Bundle bundle = read_bundle(folder, code_folder);
   if (bundle.task != task) {
     throw Error(SE_FORMAT_MISMATCH, "the bundle is for " + ticked(bundle.task) + ", not for " + ticked(task),
                 "open it with the manager of that task");

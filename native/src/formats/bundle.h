@@ -16,6 +16,7 @@ struct BundleFile {
   std::string relative;
   uint64_t bytes;
   std::string role;
+  std::string sha256;
 };
 
 struct SamplingDefaults {
@@ -103,11 +104,13 @@ struct Bundle {
 };
 
 // Reads `folder`/bundle.json. MODEL_CORRUPT: damaged, a file missing or of another size, a path that leaves the bundle;
-// FORMAT_MISMATCH: another schema or runtime; NOT_FOUND: no bundle there. Hashes are checked by `sphere-edge verify`.
-Bundle read_bundle(const std::filesystem::path &folder);
+// FORMAT_MISMATCH: another schema or runtime; NOT_FOUND: no bundle there. Hashes are checked by `sphere-edge verify`,
+// but that of compiled code in `code_folder`, if this is given, is checked here.
+Bundle read_bundle(const std::filesystem::path &folder, const std::filesystem::path &code_folder = {});
 
 // The same for a bundle of `task`; FORMAT_MISMATCH for one of another task or a folder of model sources.
-Bundle read_bundle_for(const std::filesystem::path &folder, const std::string &task);
+Bundle read_bundle_for(const std::filesystem::path &folder, const std::string &task,
+                       const std::filesystem::path &code_folder = {});
 
 // FORMAT_MISMATCH unless this machine has the architecture and the CPU features that the bundle was compiled for.
 void check_runs_here(const Bundle &bundle);

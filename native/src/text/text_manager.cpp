@@ -89,7 +89,7 @@ std::unique_ptr<TextManager> TextManager::open_gguf(const fs::path &path, const 
 }
 
 std::unique_ptr<TextManager> TextManager::open_bundle(const fs::path &path, EngineOptions options) {
-  const Bundle bundle = read_bundle_for(path, kTask);
+  const Bundle bundle = read_bundle_for(path, kTask, options.code_folder);
   if (options.context_tokens == 0) options.context_tokens = bundle.context_tokens;
   std::unique_ptr<TextManager> text;
   if (bundle.engine == "llama") {
