@@ -10,7 +10,7 @@ from pathlib import Path
 from sphere_edge import console
 from sphere_edge.errors import InvalidArgumentError, NotFoundError
 from sphere_edge.server import app, serving
-from sphere_edge.server.resolving import resolve
+from sphere_edge.server.resolving import prepare, resolve
 from sphere_edge.server.settings import Settings
 
 _SHORTEST_KEY = 16
@@ -26,6 +26,7 @@ def serve(words: Sequence[str], settings: Settings, *, api_key_file: Path | None
     # Before models are packaged: a port that is taken is found at once.
     with serving.bind(settings) as server_socket:
         served = resolve(words, settings, console.progress())
+        prepare(served, console.progress())
         port = server_socket.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         names = ", ".join(one.name for one in served)

@@ -50,6 +50,7 @@ OPERATIONS = (
     Operation("GET", "/v1/models/{name:path}", status.model),
     Operation("POST", "/v1/responses", responses.answer, ResponseBody),
     Operation("POST", "/v1/responses/input_tokens", responses.input_tokens, ResponseBody),
+    Operation("POST", "/v1/responses/compact", stored_responses.compact),
     Operation("GET", _RESPONSE, stored_responses.retrieve),
     Operation("DELETE", _RESPONSE, stored_responses.delete),
     Operation("POST", f"{_RESPONSE}/cancel", stored_responses.cancel),

@@ -13,6 +13,7 @@ from typing import Any
 from starlette.requests import Request
 
 from sphere_edge import __version__
+from sphere_edge.runtime.chat_options import ChatOptions
 from sphere_edge.runtime.generation import Result
 from sphere_edge.runtime.text_delta import TextDelta
 from sphere_edge.server import logprobs, sampling
@@ -149,12 +150,16 @@ async def _chunks(
 
 
 def _call(body: ChatBody, settings: Settings) -> Chat:
-    schema = None
+    response_format = None
     if isinstance(body.response_format, JsonObjectFormat):
-        schema = sampling.any_object()
+        response_format = sampling.json_format()
     elif isinstance(body.response_format, JsonSchemaFormat):
         param = "response_format.json_schema.schema"
         schema = sampling.checked_schema(body.response_format.json_schema.schema_, settings, param)
+        response_format = sampling.json_format(schema)
+    for at, tool in enumerate(body.tools or []):
+        param = f"tools[{at}].function.parameters"
+        sampling.checked_schema(tool.function.parameters or {}, settings, param)
     max_tokens = body.max_completion_tokens or body.max_tokens
     request = sampling.request_of(body, settings, max_tokens=max_tokens)
     if body.top_logprobs is not None and not body.logprobs:
@@ -166,15 +171,21 @@ def _call(body: ChatBody, settings: Settings) -> Chat:
         top_logprobs=body.top_logprobs,
         chat_template_kwargs=body.chat_template_kwargs,
     )
-    choice = body.tool_choice or "auto"
+    given = body.tool_choice
+    choice: str | dict[str, Any] | None = None
+    if given is not None:
+        choice = given if isinstance(given, str) else given.model_dump(mode="json")
+    sampling.check_tool_choice(choice, [tool.function.name for tool in body.tools or []])
     return Chat(
         messages_of(body.messages),
         request,
-        tools=[tool.model_dump(mode="json", exclude_none=True) for tool in body.tools or []],
-        tool_choice=choice if isinstance(choice, str) else choice.model_dump(mode="json"),
-        parallel_tool_calls=body.parallel_tool_calls is not False,
-        schema=schema,
-        reasoning=sampling.reasoning_of(body.reasoning_effort),
+        ChatOptions(
+            tools=[tool.model_dump(mode="json", exclude_none=True) for tool in body.tools or []],
+            tool_choice=choice,
+            parallel_tool_calls=body.parallel_tool_calls if body.tools else None,
+            response_format=response_format,
+            reasoning=sampling.reasoning_of(body.reasoning_effort),
+        ),
     )
 
 

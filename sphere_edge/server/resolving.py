@@ -18,6 +18,7 @@ from sphere_edge.packaging.built_in_models import TINY_WHISPER, path_of
 from sphere_edge.packaging.cached import bundle_of
 from sphere_edge.server.models import Served
 from sphere_edge.server.settings import Settings
+from sphere_edge.toolchain import native, targets
 
 # NAME=MODEL, the name being what clients ask for.
 _NAMED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._:/-]{0,127})=(.+)$")
@@ -39,6 +40,12 @@ def resolve(words: Sequence[str], settings: Settings, progress: Progress = SILEN
             raise InvalidArgumentError(message, hint=f"give one another name: NAME={word}")
         served.append(one)
     return served
+
+
+def prepare(served: Sequence[Served], progress: Progress = SILENT) -> None:
+    """Builds the runtime with what parses tool calls, which compiled models alone do without."""
+    if any(one.task == "text" for one in served):
+        native.build_for("llama", targets.host(), progress)
 
 
 def _resolve(word: str, settings: Settings, progress: Progress) -> Served:

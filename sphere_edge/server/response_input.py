@@ -120,11 +120,9 @@ def tools_of(tools: Sequence[Any]) -> Tools:
     return Tools(functions, frozenset(custom))
 
 
-def tool_choice_of(choice: Any) -> str | dict[str, Any]:
+def tool_choice_of(choice: Any) -> str | dict[str, Any] | None:
     """The same as Chat Completions have it."""
-    if choice is None:
-        return "auto"
-    if isinstance(choice, str):
+    if choice is None or isinstance(choice, str):
         return choice
     if isinstance(choice, types.NamedTool):
         return {"type": "function", "function": {"name": choice.name}}

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from sphere_edge.runtime.chat_options import ChatOptions
 from sphere_edge.runtime.text_delta import TextDelta
 from sphere_edge.runtime.text_request import TextRequest
 from sphere_edge.server import http_error, response_input, response_store, sampling
@@ -98,6 +99,10 @@ def _call(
 ) -> Chat:
     settings: Settings = state.settings
     messages = response_input.messages_of(response_store.typed(items), body.instructions)
+    choice = response_input.tool_choice_of(body.tool_choice)
+    sampling.check_tool_choice(choice, [tool["function"]["name"] for tool in tools.functions])
+    for tool in tools.functions:
+        sampling.checked_schema(tool["function"]["parameters"], settings, "tools")
     if not messages:
         message = "`input` is missing"
         raise http_error.invalid(message, "input", "missing_required_parameter")
@@ -115,21 +120,24 @@ def _call(
     return Chat(
         messages,
         request,
-        tools=tools.functions,
-        tool_choice=response_input.tool_choice_of(body.tool_choice),
-        parallel_tool_calls=body.parallel_tool_calls is not False,
-        schema=_schema(body, settings),
-        reasoning=sampling.reasoning_of(_effort(body)),
+        ChatOptions(
+            tools=tools.functions,
+            tool_choice=choice,
+            parallel_tool_calls=body.parallel_tool_calls if tools.functions else None,
+            response_format=_format(body, settings),
+            reasoning=sampling.reasoning_of(_effort(body)),
+        ),
         shortened=body.truncation == "auto",
     )
 
 
-def _schema(body: ResponseBody, settings: Settings) -> dict[str, Any] | None:
+def _format(body: ResponseBody, settings: Settings) -> dict[str, Any] | None:
     form = body.text.format if body.text is not None else None
     if isinstance(form, JsonObjectFormat):
-        return sampling.any_object()
+        return sampling.json_format()
     if isinstance(form, JsonSchemaFormat):
-        return sampling.checked_schema(form.schema_, settings, "text.format.schema")
+        schema = sampling.checked_schema(form.schema_, settings, "text.format.schema")
+        return sampling.json_format(schema)
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sphere_edge.runtime.text_request import TextRequest
@@ -10,7 +11,6 @@ from sphere_edge.server.chat_types import Sampled
 from sphere_edge.server.http_error import invalid
 from sphere_edge.server.settings import Settings
 
-_ANY_OBJECT = {"type": "object"}
 # The engine's seeds are 32 bits, and the greatest stands for a random one.
 _SEEDS = 2**32 - 1
 
@@ -56,9 +56,24 @@ def later_seed(seed: int | None, index: int) -> int | None:
     return None if seed is None else (seed + index) % _SEEDS
 
 
-def any_object() -> dict[str, Any]:
-    """The schema of `json_object`."""
-    return dict(_ANY_OBJECT)
+def json_format(schema: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The response_format of JSON that follows `schema`, or of any object."""
+    if schema is None:
+        return {"type": "json_object"}
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+
+
+def check_tool_choice(choice: str | dict[str, Any] | None, names: Sequence[str]) -> None:
+    """Refuses a choice among tools that are not there."""
+    if isinstance(choice, dict):
+        allowed = choice.get("allowed_tools", {}).get("tools", [choice])
+        for one in allowed:
+            if (name := one["function"]["name"]) not in names:
+                message = f"no tool is named `{name}`"
+                raise invalid(message, "tool_choice")
+    elif choice == "required" and not names:
+        message = "`required` needs `tools`"
+        raise invalid(message, "tool_choice")
 
 
 def checked_schema(schema: dict[str, Any], settings: Settings, param: str) -> dict[str, Any]:

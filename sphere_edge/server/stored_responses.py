@@ -49,6 +49,12 @@ async def cancel(request: Request, _: None) -> Output:
     return as_json({"id": id, "object": "response", "status": "cancelled"})
 
 
+async def compact(request: Request, _: None) -> Output:
+    """Refused: nobody here shortens a conversation but `truncation`."""
+    message = "`compact` is not supported: use `truncation`"
+    raise not_found(message)
+
+
 async def input_items(request: Request, _: None) -> Output:
     """What it was asked with."""
     stored = await _stored(request)

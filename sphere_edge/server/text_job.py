@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+from sphere_edge.runtime.chat_options import ChatOptions
 from sphere_edge.runtime.generation import Generation, Result
 from sphere_edge.runtime.text import TextManager
 from sphere_edge.runtime.text_delta import TextDelta
 from sphere_edge.runtime.text_request import TextRequest
-from sphere_edge.server import http_error
 
 # What a response may need where nobody says how long it may be.
 _ANSWER_TOKENS = 512
@@ -23,14 +23,7 @@ class Chat:
 
     messages: list[dict[str, Any]]
     request: TextRequest = field(default_factory=TextRequest)
-    # As Chat Completions have them.
-    tools: list[dict[str, Any]] = field(default_factory=list)
-    tool_choice: str | dict[str, Any] = "auto"
-    parallel_tool_calls: bool = True
-    # JSON that follows a schema instead of any text.
-    schema: dict[str, Any] | None = None
-    # None: as the template has it; False: none; a number: at most that many tokens.
-    reasoning: bool | int | None = None
+    options: ChatOptions = ChatOptions()
     # Whether the oldest turns are left out where the context cannot hold them all.
     shortened: bool = False
 
@@ -56,10 +49,8 @@ class TextJob:
         """Raises what TextManager raises."""
         call = self._call
         if isinstance(call, Chat):
-            _refuse_what_is_not_parsed(call)
-            request = replace(call.request, json_schema=call.schema)
             messages = shortened(self._text, call) if call.shortened else call.messages
-            generation = self._text.chat(messages, request)
+            generation = self._text.chat(messages, call.request, options=call.options)
         else:
             generation = self._text.generate(call.prompt, call.request)
         self._generation = generation
@@ -77,15 +68,6 @@ class TextJob:
             self._generation.cancel()
 
 
-def _refuse_what_is_not_parsed(call: Chat) -> None:
-    if call.tools:
-        message = "tool calls are not done yet"
-        raise http_error.unsupported(message, "tools")
-    if call.reasoning is not None:
-        message = "reasoning is not controlled yet"
-        raise http_error.unsupported(message, "reasoning_effort")
-
-
 class CountJob:
     """How many tokens a chat is as a prompt, a Job without items."""
 
@@ -95,8 +77,7 @@ class CountJob:
 
     def run(self, emit: Callable[[TextDelta], None]) -> int:
         """Raises what TextManager raises."""
-        _refuse_what_is_not_parsed(self._call)
-        return _prompt_tokens(self._text, self._call.messages)
+        return _prompt_tokens(self._text, self._call, self._call.messages)
 
     def cancel(self) -> None:
         """It takes milliseconds."""
@@ -119,12 +100,13 @@ def shortened(text: TextManager, call: Chat) -> list[dict[str, Any]]:
         return call.messages[:first] + call.messages[begin:]
 
     fitting = bisect.bisect_left(
-        begins[:-1], True, key=lambda begin: _prompt_tokens(text, kept(begin)) <= room
+        begins[:-1], True, key=lambda begin: _prompt_tokens(text, call, kept(begin)) <= room
     )
     return kept(begins[fitting])
 
 
-def _prompt_tokens(text: TextManager, messages: list[dict[str, Any]]) -> int:
+def _prompt_tokens(text: TextManager, call: Chat, messages: list[dict[str, Any]]) -> int:
     """How many tokens `messages` are as a prompt; the model must have nothing else to do."""
-    prompt = text.render_chat(messages)
+    variables = call.request.chat_template_kwargs
+    prompt = text.render_chat(messages, options=call.options, chat_template_kwargs=variables)
     return len(text.tokenize(prompt, parse_special=True))

@@ -119,6 +119,7 @@ def test_wrong_paths_and_methods_are_told_in_the_same_body(server: Served) -> No
     for path, method, http_status in (
         ("/v1/nothing", "GET", 404),
         ("/v1//models", "GET", 404),
+        ("/v1/responses/compact", "POST", 404),
         ("/page/../app.py", "GET", 404),
         ("/page/%2e%2e%2fapp.py", "GET", 404),
         ("/v1/chat/completions", "GET", 405),
