@@ -141,6 +141,8 @@ class Tvm(Part):
     # `prefill` takes 1..prefill_tokens tokens a call, `score` 1..score_tokens.
     prefill_tokens: Extent
     score_tokens: Extent
+    # `decode_batch` takes one token each of 1..decode_sequences sequences; None: there is none.
+    decode_sequences: Annotated[int, Field(ge=1, le=1 << 10)] | None = None
     gpu: GpuCode | None = None
     rope_switch: RopeSwitch | None = None
 

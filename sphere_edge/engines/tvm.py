@@ -42,6 +42,8 @@ from sphere_edge.quantization.weights import FORMATS, WeightFormat
 # More tokens a call gain nothing on CPUs and cost workspace; score returns logits of every token.
 _PREFILL_TOKENS = memory.PREFILL_TOKENS
 _SCORE_TOKENS = 32
+# Sequences whose next tokens share one reading of the weights; more of them take several.
+_DECODE_SEQUENCES = 8
 # Distributions whose version decides what the bundle's bytes are.
 _TOOLS = ("apache-tvm", "apache-tvm-ffi")
 _VOCABULARY, _WEIGHTS = "tokenizer.gguf", "weights"
@@ -81,6 +83,8 @@ def fit(request: BuildRequest) -> Callable[[], Built]:
         prefill_tokens=min(_PREFILL_TOKENS, context),
         score_tokens=min(_SCORE_TOKENS, context),
         kv_dtype=choice.kv_dtype,
+        # With LongRoPE sequences of different lengths need different parameters.
+        decode_sequences=_DECODE_SEQUENCES if rope_switch(model) is None else 0,
     )
     spec = _spec(source.name, model, mappings, quantization)
     return _Fitted(
@@ -158,6 +162,7 @@ class _Fitted:
                 cache=graph.cache,
                 prefill_tokens=limits.prefill_tokens,
                 score_tokens=limits.score_tokens,
+                decode_sequences=limits.decode_sequences or None,
                 gpu=gpu,
                 rope_switch=rope_switch(model),
             ),

@@ -1,4 +1,4 @@
-"""A model as the three functions of the compiled module: prefill, decode and score."""
+"""A model as the functions of the compiled module: prefill, decode, decode_batch and score."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from sphere_edge.models.layers import Cache
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest numbers that memory is planned for; `kv_dtype` is the type of the KV cache."""
+    """The largest numbers that memory is planned for; `kv_dtype` is the type of the KV cache.
+
+    `decode_sequences`: of `decode_batch`; 0: there is no such function.
+    """
 
     context_tokens: int
     prefill_tokens: int
     score_tokens: int
     kv_dtype: str = "float32"
+    decode_sequences: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class Graph:
 def trace(model: Decoder, limits: Limits) -> Graph:
     """Exports `model` as docs/bundle.md, "The compiled module", describes it.
 
-    `prefill` and `decode` return the logits of the last token, float32 [1, vocab], `score` those
-    of every token, float32 [n, vocab].
+    `prefill` and `decode` return the logits of the last token, float32 [1, vocab], `score` and
+    `decode_batch` those of every token, float32 [n, vocab].
     """
     shape = model.shape
     layer = CacheLayer(kv_heads=shape.kv_heads, key_dim=shape.head_dim, value_dim=shape.head_dim)
@@ -55,20 +59,31 @@ def trace(model: Decoder, limits: Limits) -> Graph:
         "score": (every, "n"),
     }
     specs = [_method(function, tokens, cache, limits) for function, tokens in methods.values()]
+    if limits.decode_sequences:
+        methods["decode_batch"] = (every, "n")
+        specs.append(_method(every, "n", cache, limits, batch=True))
     exported = spec.ModuleSpec(model, list(methods), specs)
     module, parameters, _ = Exporter(debug=False).build(exported)
     return Graph(_bounded(module, limits), tuple(name for name, _ in parameters), cache)
 
 
-def _method(function: Any, tokens: int | str, cache: tuple[CacheLayer, ...], limits: Limits) -> Any:
+def _method(
+    function: Any,
+    tokens: int | str,
+    cache: tuple[CacheLayer, ...],
+    limits: Limits,
+    *,
+    batch: bool = False,
+) -> Any:
+    """`batch`: each token has a position and a sequence, and the cache the heads of all of them."""
     arrays = []
     for layer in cache:
         for features in (layer.key_dim, layer.value_dim):
-            size = [layer.kv_heads, "context", features]
+            size = ["cached_heads" if batch else layer.kv_heads, "context", features]
             arrays.append(spec.Tensor(size, limits.kv_dtype))
     arguments = {
         "token_ids": spec.Tensor([tokens], "int32"),
-        "position": spec.Tensor([1], "int32"),
+        "position": spec.Tensor([tokens, 2] if batch else [1], "int32"),
         "cache": spec.Tuple("cache", arrays),
     }
     return spec.MethodSpec(
@@ -97,7 +112,10 @@ def _last_row(x: Tensor) -> Tensor:
 
 def _bounded(module: IRModule, limits: Limits) -> IRModule:
     """Tells the memory planner how large the symbolic sizes can become."""
-    for name, tokens in (("prefill", limits.prefill_tokens), ("score", limits.score_tokens)):
+    most = {"prefill": limits.prefill_tokens, "score": limits.score_tokens}
+    if limits.decode_sequences:
+        most["decode_batch"] = limits.decode_sequences
+    for name, tokens in most.items():
         bounds = {"n": tokens, "context": limits.context_tokens}
         module[name] = module[name].with_attr("tir_var_upper_bound", bounds)
     return module

@@ -102,10 +102,11 @@ class Kernels(Protocol):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Rotates q and k of `qkv` [n, (query_heads + 2 kv_heads) head_dim]; k and v are cached.
 
-        `position`: int32 [1], the position of the first token. `inverse_frequencies`: float32
-        [rotary_dim / 2], into which any RoPE scaling has been worked; `magnitude` multiplies cos
-        and sin.
-        `cache`: K and V, each [kv_heads, context, head_dim], written in place.
+        `position`: int32 [1], the position of the first token; or in `decode_batch` [n, 2], the
+        position and the sequence of each. `inverse_frequencies`: float32 [rotary_dim / 2], into
+        which any RoPE scaling has been worked; `magnitude` multiplies cos and sin.
+        `cache`: K and V, each [kv_heads, context, head_dim], written in place; in `decode_batch`
+        with the heads of all sequences, one sequence after the other.
         Returns q float32 [n, query_heads, head_dim] and the updated cache.
         """
 
@@ -119,6 +120,7 @@ class Kernels(Protocol):
     ) -> Tensor:
         """Causal attention of tokens position..position+n-1 over the cache.
 
+        With a `position` [n, 2] each token sees its own sequence up to its own position.
         `sinks`: float32 [query_heads] where `spec` has them.
         Returns float32 [n, query_heads * head_dim].
         """

@@ -19,7 +19,7 @@ from sphere_edge.bundle.manifest import CacheLayer, RopeSwitch
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.compiler import kernels
 from sphere_edge.compiler.build import compile_module
-from sphere_edge.compiler.target import Target
+from sphere_edge.compiler.target import CpuTarget, Target
 from sphere_edge.console import SILENT
 from sphere_edge.engines import weights
 from sphere_edge.engines.tvm import rope_switch
@@ -114,6 +114,23 @@ class Machine:
         """Logits of this token."""
         return self._call("decode", [token_id], position)[0]
 
+    def decode_batch(self, token_ids: list[int], positions: list[int]) -> Logits:
+        """Logits of each token, in a sequence of its own that holds what the cache holds.
+
+        Between these sequences there are others, full of numbers that would show.
+        """
+        whole = []
+        for part in self._cache:
+            numbers = part.numpy()
+            other = np.full_like(numbers, 1e4)
+            rows = np.concatenate([other, numbers] * len(token_ids))
+            whole.append(tvm.runtime.tensor(rows, self._device))
+        where = [[position, 2 * i + 1] for i, position in enumerate(positions)]
+        arguments = (np.array(token_ids, np.int32), np.array(where, np.int32))
+        tensors = [tvm.runtime.tensor(array, self._device) for array in arguments]
+        logits: Logits = self._machine["decode_batch"](*tensors, whole, self._parameters).numpy()
+        return logits
+
     def _call(self, name: str, token_ids: list[int], position: int) -> Logits:
         if self._switch is not None:
             self._choose_rope(token_ids, position, self._switch.tokens)
@@ -159,6 +176,9 @@ class Compiled(Machine):
         limits = replace(limits, context_tokens=context)
         made = family(config, context)
         model = made.model(made.config, kernels.for_target(target), target.weight_format(fmt))
+        self.has_batch = isinstance(target, CpuTarget) and rope_switch(model) is None
+        if self.has_batch:
+            limits = replace(limits, decode_sequences=8)
         work.mkdir(parents=True)
         graph = trace(model, limits)
         key = (tvm_ffi.structural_hash(graph.module), graph.parameters, target)

@@ -100,6 +100,19 @@ def test_after_a_rewind_the_abandoned_tokens_are_forgotten(golden, model):
     assert_agree(found, row(golden, golden.prompt_tokens))
 
 
+def test_tokens_of_several_sequences_in_one_batch_are_computed_as_alone(golden, model):
+    if not model.has_batch:
+        pytest.skip("sequences of a LongRoPE model are decoded one by one")
+    model.forget(64)
+    model.prefill(prompt(golden), 0)
+    positions = [golden.prompt_tokens, last_prompt(golden), golden.prompt_tokens]
+    tokens = [golden.token_ids[position] for position in positions]
+    found = model.decode_batch(tokens, positions)
+    for position, logits in zip(positions, found, strict=True):
+        assert_agree(logits, row(golden, position))
+    assert np.array_equal(found[0], found[2])
+
+
 ONE_OF_EACH = [
     "llama_grouped_tied_llama3",
     "mistral_window",

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from kernel_calls import HERE, ISAS, call, untouched
 
-from sphere_edge.compiler.kernels.decode_attention import decode_attention
+from sphere_edge.compiler.kernels.decode_attention import batch_attention, decode_attention
 from sphere_edge.compiler.kernels.prefill_attention import prefill_attention
-from sphere_edge.compiler.kernels.rope import rotate_and_store
+from sphere_edge.compiler.kernels.rope import rotate_and_store, rotate_and_store_batch
 from tests import attention_reference as reference
 
 every_isa = pytest.mark.parametrize("isa", HERE)
@@ -98,6 +98,56 @@ def test_a_learned_sink_takes_part_in_the_softmax(isa, n, position):
             total = np.exp(scores - sinks[head]).sum()
             exact[token, head] *= total / (total + 1)
     assert np.abs(y.reshape(shape) - exact).max() <= 1e-5
+
+
+# Position and sequence of each token of a batch.
+BATCH = np.array([[3, 2], [200, 0], [128, 1], [0, 3]], np.int32)
+
+
+def _caches(spec, dtype):
+    """K and V of four sequences with different content, and both with all heads in one array."""
+    each = [reference.cache(spec, dtype) for _ in range(4)]
+    for number, (keys, values) in enumerate(each):
+        keys *= 1 + number / 8
+        values *= 1 - number / 8
+    return each, [np.concatenate(parts) for parts in zip(*each, strict=True)]
+
+
+@every_isa
+@every_spec
+def test_a_token_of_a_batch_attends_exactly_as_alone(isa, spec):
+    each, whole = _caches(spec, "float16")
+    shape = (len(BATCH), spec.query_heads, spec.head_dim)
+    q = np.random.default_rng(4).standard_normal(shape).astype(np.float32) * 3
+    y = untouched(len(BATCH), spec.query_heads * spec.head_dim)
+    call(batch_attention(ISAS[isa], spec, "float16"), isa, q, BATCH, *whole, y)
+    kernel = decode_attention(ISAS[isa], spec, "float16")
+    for row, (position, sequence) in enumerate(BATCH):
+        alone = untouched(1, y.shape[1])
+        call(kernel, isa, q[row : row + 1], np.array([position], np.int32), *each[sequence], alone)
+        assert np.array_equal(y[row], alone[0])
+
+
+@every_isa
+@every_spec
+def test_a_token_of_a_batch_is_rotated_as_alone_and_stored_in_its_own_sequence(isa, spec):
+    each, whole = _caches(spec, "float16")
+    heads = spec.query_heads + 2 * spec.kv_heads
+    shape = (len(BATCH), heads * spec.head_dim)
+    qkv = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    half = spec.rotary_dim // 2
+    inverse = (1e4 ** (-np.arange(half) / half)).astype(np.float32)
+    q = untouched(len(BATCH), spec.query_heads, spec.head_dim)
+    kernel = rotate_and_store_batch(ISAS[isa], spec, 1.25, "float16")
+    call(kernel, isa, qkv, BATCH, inverse, *whole, q)
+    kernel = rotate_and_store(ISAS[isa], spec, True, 1.25, "float16")
+    for row, (position, sequence) in enumerate(BATCH):
+        alone = untouched(1, *q.shape[1:])
+        start = np.array([position], np.int32)
+        call(kernel, isa, qkv[row : row + 1], start, inverse, *each[sequence], alone)
+        assert np.array_equal(q[row], alone[0])
+    for stored, parts in zip(whole, zip(*each, strict=True), strict=True):
+        assert np.array_equal(stored, np.concatenate(parts))
 
 
 def _check_attention(isa, dtype, spec, n, position):

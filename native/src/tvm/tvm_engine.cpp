@@ -69,6 +69,8 @@ class TvmEngine : public Engine {
   void allocate_cache(const Bundle &bundle);
   // The rows of the first `tokens` tokens in the cache, one head of one layer after the other.
   std::vector<std::span<std::byte>> cache_rows(uint32_t sequence, size_t tokens) const;
+  // Computes up to batch_sequences_ steps in one call.
+  std::span<const float> call_batch(std::span<const Step> steps, const Interrupt &interrupt);
   void load_functions(const Bundle &bundle);
   // Tokens of one sequence for prefill, decode or score, which return `rows` rows of logits.
   struct Part {
@@ -96,6 +98,10 @@ class TvmEngine : public Engine {
   TvmValue score_;
   TvmValue parameters_;
   std::vector<TvmValue> caches_;  // of each sequence
+  // For decode_batch: the most sequences, and one cache with the heads of all of them, of which caches_ are parts.
+  uint32_t batch_sequences_ = 0;
+  TvmValue decode_batch_;
+  TvmValue whole_cache_;
   TvmValue logits_;
   std::vector<float> rows_;  // logits of a decode that took several calls
 
@@ -118,6 +124,8 @@ TvmEngine::TvmEngine(const Bundle &bundle, const EngineOptions &options, const s
     : pool_(options.threads),
       prefill_tokens_(bundle.compiled->prefill_tokens),
       score_tokens_(bundle.compiled->score_tokens) {
+  // Only the CPU's code has the function, and only the CPU's memory can be cut into the parts of a larger tensor.
+  if (backend == "cpu" && options.sequences > 1) batch_sequences_ = bundle.compiled->decode_sequences;
   bundle.require_code(backend);
   device_ = backend_for(bundle, backend);
   facts_ = {
@@ -177,19 +185,33 @@ void TvmEngine::load_rope_switch(const RopeSwitch &rope, const std::vector<std::
 }
 
 void TvmEngine::allocate_cache(const Bundle &bundle) {
-  const auto context = static_cast<int64_t>(facts_.context_tokens);
   const size_t each = kv_bytes(bundle);
+  const auto rounded = [](int64_t number, int64_t to) { return (number + to - 1) / to * to; };
+  auto context = static_cast<int64_t>(facts_.context_tokens);
+  // Every part of a larger tensor begins where tensors must.
+  if (batch_sequences_ > 0) context = rounded(context, kTensorAlignment / static_cast<int64_t>(each));
   const DLDataType dtype = {kDLFloat, static_cast<uint8_t>(8 * each), 1};
-  for (uint32_t sequence = 0; sequence < facts_.sequences; ++sequence) {
-    std::vector<TvmValue> tensors;
-    for (const CacheLayer &layer : bundle.compiled->cache) {
-      for (const int64_t width : {layer.key_dim, layer.value_dim}) {
-        const size_t bytes = static_cast<size_t>(layer.kv_heads * context * width) * each;
-        tensors.push_back(device_->zeros(bytes, dtype, {layer.kv_heads, context, width}));
+  std::vector<std::vector<TvmValue>> parts(facts_.sequences);
+  std::vector<TvmValue> whole;
+  for (const CacheLayer &layer : bundle.compiled->cache) {
+    for (const int64_t width : {layer.key_dim, layer.value_dim}) {
+      const std::vector<int64_t> shape = {layer.kv_heads, context, width};
+      const size_t bytes = static_cast<size_t>(layer.kv_heads * context * width) * each;
+      if (batch_sequences_ == 0) {
+        for (auto &tensors : parts) tensors.push_back(device_->zeros(bytes, dtype, shape));
+        continue;
       }
+      const auto memory = aligned_memory(bytes * facts_.sequences);
+      for (uint32_t i = 0; i < facts_.sequences; ++i) {
+        auto *part = static_cast<std::byte *>(memory.get()) + i * bytes;
+        parts[i].push_back(tvm_tensor(part, device_->device(), dtype, shape, memory));
+      }
+      const int64_t heads = layer.kv_heads * facts_.sequences;
+      whole.push_back(tvm_tensor(memory.get(), device_->device(), dtype, {heads, context, width}, memory));
     }
-    caches_.push_back(tuple_of(tensors));
   }
+  for (const auto &tensors : parts) caches_.push_back(tuple_of(tensors));
+  if (batch_sequences_ > 0) whole_cache_ = tuple_of(whole);
 }
 
 void TvmEngine::load_functions(const Bundle &bundle) {
@@ -209,6 +231,7 @@ void TvmEngine::load_functions(const Bundle &bundle) {
   prefill_ = tvm_function(machine_, "prefill");
   decode_ = tvm_function(machine_, "decode");
   score_ = tvm_function(machine_, "score");
+  if (batch_sequences_ > 0) decode_batch_ = tvm_function(machine_, "decode_batch");
 }
 
 void TvmEngine::set_trace(TraceCallback callback) {
@@ -290,13 +313,30 @@ std::span<const float> TvmEngine::advance(uint32_t sequence, std::span<const int
 }
 
 std::span<const float> TvmEngine::decode(std::span<const Step> steps, const Interrupt &interrupt) {
+  const size_t most = std::max(batch_sequences_, 1U);
   rows_.clear();
-  for (const Step &step : steps) {
-    const auto logits = advance(step.sequence, {&step.token, 1}, step.position, interrupt);
-    if (steps.size() == 1) return logits;
+  for (auto left = steps; !left.empty();) {
+    const auto part = left.first(std::min(most, left.size()));
+    left = left.subspan(part.size());
+    const Step &first = part.front();
+    const auto logits = part.size() == 1 ? advance(first.sequence, {&first.token, 1}, first.position, interrupt)
+                                         : call_batch(part, interrupt);
+    if (part.size() == steps.size()) return logits;
     rows_.insert(rows_.end(), logits.begin(), logits.end());
   }
   return rows_;
+}
+
+std::span<const float> TvmEngine::call_batch(std::span<const Step> steps, const Interrupt &interrupt) {
+  std::vector<int32_t> tokens, positions;
+  for (const Step &step : steps) {
+    tokens.push_back(step.token);
+    positions.push_back(static_cast<int32_t>(step.position));
+    positions.push_back(static_cast<int32_t>(step.sequence));
+  }
+  const auto count = static_cast<int64_t>(steps.size());
+  const TvmValue arguments[] = {integers(tokens, {count}), integers(positions, {count, 2}), whole_cache_, parameters_};
+  return run(decode_batch_, arguments, steps.size(), interrupt);
 }
 
 std::span<const float> TvmEngine::score(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,

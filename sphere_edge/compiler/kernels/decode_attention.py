@@ -1,4 +1,4 @@
-"""Attention of one new token: each task takes one KV head and one split of the KV cache.
+"""Attention of one new token each: a task takes one KV head and one split of the KV cache.
 
 All query heads of the group read a key or value while it is in registers, so K and V are read once.
 A split ends in unnormalized outputs, the largest score and the sum of exponentials of each head,
@@ -50,19 +50,88 @@ def decode_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
             count = tir.bind((end - start + (_SPLIT_KEYS - 1)) // _SPLIT_KEYS)
             with tir.parallel(count * spec.kv_heads) as task:
                 first = tir.bind(start + task // spec.kv_heads * _SPLIT_KEYS)
+                kv_head = tir.bind(task % spec.kv_heads)
                 split = _KvSplit(
                     isa=isa,
                     spec=spec,
-                    kv_head=tir.bind(task % spec.kv_heads),
+                    kv_head=kv_head,
+                    cached_head=kv_head,
                     first=first,
                     count=tir.bind(tir.minimum(end - first, _SPLIT_KEYS)),
                     scores=tir.local(spec.query_heads // spec.kv_heads * _SPLIT_KEYS),
                 )
                 base = tir.bind(task // spec.kv_heads * heads)
-                split.score(q, keys)
+                split.score(q, 0, keys)
                 split.exponentiate(base, results)
                 split.weigh(values, base, results)
-            _Merge(isa, spec, count, results, sinks).write(y)
+            _Merge(isa, spec, count, results, sinks).write(y, 0, 0)
+
+    return tir.function(body)
+
+
+@cache
+def batch_attention(isa: Isa, spec: Attention, cache_dtype: str) -> PrimFunc:
+    """f(q [n, query_heads, head_dim], position [n, 2], K, V, sinks?, y): a sequence per token.
+
+    K and V hold the heads of all sequences. Each token is computed exactly as it is alone.
+    """
+    heads, kv_heads = spec.query_heads, spec.kv_heads
+
+    def body() -> None:
+        n, context = tir.symbol("n"), tir.symbol("context")
+        q = tir.parameter("q", (n, heads, spec.head_dim), "float32")
+        position = tir.parameter("position", (n, 2), "int32")
+        cache_shape = (tir.symbol("cached_heads"), context, spec.head_dim)
+        keys = tir.parameter("keys", cache_shape, cache_dtype)
+        values = tir.parameter("values", cache_shape, cache_dtype)
+        sinks = tir.parameter("sinks", (heads,), "float32") if spec.sinks else None
+        y = tir.parameter("y", (n, heads * spec.head_dim), "float32")
+
+        with tir.code():
+            kv_splits = (context + (_SPLIT_KEYS - 1)) // _SPLIT_KEYS
+            results = _Results(
+                partial=tir.scratch(n * kv_splits * (heads * spec.head_dim)),
+                largest=tir.scratch(n * kv_splits * heads),
+                total=tir.scratch(n * kv_splits * heads),
+            )
+
+            def extent(token: Value) -> tuple[Value, Value, Value]:
+                """The first key that a token sees, the end of its keys, and their splits."""
+                end = tir.bind(tir.load(position, (token, 0)) + 1)
+                start = tir.const(0, "int32")
+                if spec.window is not None:
+                    start = tir.bind(tir.maximum(start, end - spec.window))
+                return start, end, tir.bind((end - start + (_SPLIT_KEYS - 1)) // _SPLIT_KEYS)
+
+            most = tir.scratch(1, "int32")
+            tir.store(most, 0, tir.const(0, "int32"))
+            with tir.serial(n) as token:
+                tir.store(most, 0, tir.maximum(tir.load(most, 0), extent(token)[2]))
+            splits = tir.bind(tir.load(most, 0))
+            with tir.parallel(tir.cast(n, "int32", 1) * splits * kv_heads) as task:
+                token = tir.bind(task // (splits * kv_heads))
+                number = tir.bind(task // kv_heads % splits)
+                start, end, count = extent(token)
+                with tir.when(number < count):
+                    first = tir.bind(start + number * _SPLIT_KEYS)
+                    kv_head = tir.bind(task % kv_heads)
+                    split = _KvSplit(
+                        isa=isa,
+                        spec=spec,
+                        kv_head=kv_head,
+                        cached_head=tir.bind(tir.load(position, (token, 1)) * kv_heads + kv_head),
+                        first=first,
+                        count=tir.bind(tir.minimum(end - first, _SPLIT_KEYS)),
+                        scores=tir.local(heads // kv_heads * _SPLIT_KEYS),
+                    )
+                    base = tir.bind((token * splits + number) * heads)
+                    split.score(q, token, keys)
+                    split.exponentiate(base, results)
+                    split.weigh(values, base, results)
+            with tir.parallel(n) as token:
+                _, _, count = extent(token)
+                first_split = tir.bind(tir.cast(token, "int32", 1) * splits)
+                _Merge(isa, spec, count, results, sinks).write(y, token, first_split)
 
     return tir.function(body)
 
@@ -78,11 +147,15 @@ class _Results:
 
 @dataclass(frozen=True)
 class _KvSplit:
-    """Keys first..first+count-1 of one KV head, for the query heads that share it."""
+    """Keys first..first+count-1 of one KV head, for the query heads that share it.
+
+    `cached_head` is where the cache has it.
+    """
 
     isa: Isa
     spec: Attention
     kv_head: Value
+    cached_head: Value
     first: Value
     count: Value
     # [group, _SPLIT_KEYS]
@@ -97,8 +170,8 @@ class _KvSplit:
         """Lanes along head_dim."""
         return self.isa.divisor_lanes(self.spec.head_dim)
 
-    def score(self, q: Buffer, keys: Buffer) -> None:
-        """Dot products of every query of the group with every key."""
+    def score(self, q: Buffer, token: Value, keys: Buffer) -> None:
+        """Dot products of every query of the group with every key, for a token of `q`."""
         lanes, chunks = self.lanes, self.spec.head_dim // self.lanes
         with tir.serial(self.group * _SPLIT_KEYS // self.isa.lanes) as step:
             masked = tir.const(MASKED, lanes=self.isa.lanes)
@@ -109,7 +182,7 @@ class _KvSplit:
                 query = self.kv_head * self.group + head
                 product = None
                 for chunk in range(chunks):
-                    term = tir.load(q, (0, query, chunk * lanes), lanes) * key[chunk]
+                    term = tir.load(q, (token, query, chunk * lanes), lanes) * key[chunk]
                     product = term if product is None else tir.bind(product + term)
                 score = tir.fold(tir.bind(product), lanes, lambda a, b: a + b)
                 score = score * tir.const(self.spec.scale)
@@ -171,7 +244,7 @@ class _KvSplit:
                     tir.store(results.partial, row + chunk * lanes, value, lanes)
 
     def _row(self, cache: Buffer, index: Value, feature: int, lanes: int) -> Value:
-        return read_cache(self.isa, cache, (self.kv_head, self.first + index, feature), lanes)
+        return read_cache(self.isa, cache, (self.cached_head, self.first + index, feature), lanes)
 
 
 def read_cache(isa: Isa, cache: Buffer, index: tuple[Value, ...], lanes: int) -> Value:
@@ -201,15 +274,15 @@ class _Merge:
     results: _Results
     sinks: Buffer | None
 
-    def write(self, y: Buffer) -> None:
-        """The normalized outputs of all heads."""
+    def write(self, y: Buffer, token: Value, first_split: Value) -> None:
+        """The normalized outputs of all heads of a token, whose splits begin at `first_split`."""
         spec, results, sinks, count = self.spec, self.results, self.sinks, self.count
         lanes = self.isa.divisor_lanes(spec.head_dim)
         with tir.serial(spec.query_heads) as head:
             state = tir.local(2)
             tir.store(state, 0, tir.const(MASKED) if sinks is None else tir.load(sinks, head))
             with tir.serial(count) as split:
-                highest = tir.load(results.largest, split * spec.query_heads + head)
+                highest = tir.load(results.largest, (first_split + split) * spec.query_heads + head)
                 tir.store(state, 0, tir.maximum(tir.load(state, 0), highest))
             begin = tir.const(0.0)
             if sinks is not None:
@@ -219,7 +292,7 @@ class _Merge:
             for chunk in range(spec.head_dim // lanes):
                 tir.store(sums, chunk * lanes, tir.zeros(lanes), lanes)
             with tir.serial(count) as split:
-                row = tir.bind(split * spec.query_heads + head)
+                row = tir.bind((first_split + split) * spec.query_heads + head)
                 factor = arithmetic.exp(tir.load(results.largest, row) - tir.load(state, 0), 1)
                 tir.store(state, 1, tir.load(state, 1) + tir.load(results.total, row) * factor)
                 for chunk in range(spec.head_dim // lanes):
@@ -231,4 +304,4 @@ class _Merge:
             for chunk in range(spec.head_dim // lanes):
                 at = chunk * lanes
                 value = tir.load(sums, at, lanes) * tir.splat(inverse, lanes)
-                tir.store(y, (0, head * spec.head_dim + at), value, lanes)
+                tir.store(y, (token, head * spec.head_dim + at), value, lanes)

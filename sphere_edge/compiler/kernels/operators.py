@@ -8,7 +8,7 @@ from typing import Any
 from tvm.relax.frontend.nn import Tensor, op
 
 from sphere_edge.compiler.kernels import elementwise, experts, linear, rope
-from sphere_edge.compiler.kernels.decode_attention import decode_attention
+from sphere_edge.compiler.kernels.decode_attention import batch_attention, decode_attention
 from sphere_edge.compiler.kernels.isa import Isa
 from sphere_edge.compiler.kernels.prefill_attention import prefill_attention
 from sphere_edge.models.kernels import Attention, ClampedSwiglu, Experts
@@ -75,9 +75,11 @@ class CpuKernels:
         spec: Attention,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Rotated q, and the cache with rotated k and v written in place."""
-        n = qkv.shape[0]
         dtype = str(cache[0].dtype)
-        kernel = rope.rotate_and_store(self.isa, spec, is_one(n), magnitude, dtype)
+        if is_batch(position):
+            kernel = rope.rotate_and_store_batch(self.isa, spec, magnitude, dtype)
+        else:
+            kernel = rope.rotate_and_store(self.isa, spec, is_one(qkv.shape[0]), magnitude, dtype)
         return in_place_rotation(kernel, qkv, position, inverse_frequencies, cache, spec)
 
     def attend(
@@ -90,11 +92,15 @@ class CpuKernels:
     ) -> Tensor:
         """Causal attention over the cache."""
         n = q.shape[0]
-        build = decode_attention if is_one(n) else prefill_attention
-        kernel = build(self.isa, spec, str(cache[0].dtype))
+        dtype = str(cache[0].dtype)
+        if is_batch(position):
+            kernel, name = batch_attention(self.isa, spec, dtype), "attend_batch"
+        else:
+            build = decode_attention if is_one(n) else prefill_attention
+            kernel, name = build(self.isa, spec, dtype), f"attend{suffix(n)}"
         out = float32(n, spec.query_heads * spec.head_dim)
         learned = [] if sinks is None else [sinks]
-        return op.tensor_ir_op(kernel, f"attend{suffix(n)}", [q, position, *cache, *learned], out)
+        return op.tensor_ir_op(kernel, name, [q, position, *cache, *learned], out)
 
     def route(self, logits: Tensor, top_k: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
         """The experts of each token, and their routing weights."""
@@ -157,12 +163,13 @@ def in_place_rotation(
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """The call of a `rotate_and_store` kernel: q, and the cache that it has changed."""
     n, dtype = qkv.shape[0], str(cache[0].dtype)
+    name = f"rotate_and_store{'_batch' if is_batch(position) else suffix(n)}"
     frequencies = [inverse_frequencies] if spec.rotary_dim else []
     arguments = [qkv, position, *frequencies, *cache]
     keys = len(arguments) - 2
     q, key_cache, value_cache = op.tensor_ir_inplace_op(
         kernel,
-        f"rotate_and_store{suffix(n)}",
+        name,
         arguments,
         [-1, keys, keys + 1],
         [
@@ -171,6 +178,11 @@ def in_place_rotation(
         ],
     )
     return q, (key_cache, value_cache)
+
+
+def is_batch(position: Tensor) -> bool:
+    """Whether each token has a position and a sequence of its own, as in `decode_batch`."""
+    return len(position.shape) == 2
 
 
 def is_one(n: Any) -> bool:

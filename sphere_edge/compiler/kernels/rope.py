@@ -16,26 +16,46 @@ from sphere_edge.models.kernels import Attention
 def rotate_and_store(
     isa: Isa, spec: Attention, single: bool, magnitude: float, cache_dtype: str
 ) -> PrimFunc:
-    """f(qkv, position, inverse_frequencies, K, V, q); K and V are written in place.
+    """f(qkv, position [1], inverse_frequencies, K, V, q); K and V are written in place.
 
     qkv [n, (query_heads + 2 kv_heads) head_dim], q [n, query_heads, head_dim].
     """
+    n = 1 if single else tir.symbol("n")
+    return _function(isa, spec, n, magnitude, cache_dtype)
+
+
+@cache
+def rotate_and_store_batch(
+    isa: Isa, spec: Attention, magnitude: float, cache_dtype: str
+) -> PrimFunc:
+    """The same with position [n, 2], and in K and V the heads of all sequences."""
+    return _function(isa, spec, tir.symbol("n"), magnitude, cache_dtype, batch=True)
+
+
+def _function(
+    isa: Isa, spec: Attention, n: Any, magnitude: float, cache_dtype: str, *, batch: bool = False
+) -> PrimFunc:
     half = spec.rotary_dim // 2
 
     def body() -> None:
-        n = 1 if single else tir.symbol("n")
         context = tir.symbol("context")
         heads = spec.query_heads + 2 * spec.kv_heads
         qkv = tir.parameter("qkv", (n, heads * spec.head_dim), "float32")
-        position = tir.parameter("position", (1,), "int32")
+        position = tir.parameter("position", (n, 2) if batch else (1,), "int32")
         frequencies = tir.parameter("inverse_frequencies", (half,), "float32") if half else None
-        cache_shape = (spec.kv_heads, context, spec.head_dim)
+        cached_heads = tir.symbol("cached_heads") if batch else spec.kv_heads
+        cache_shape = (cached_heads, context, spec.head_dim)
         keys = tir.parameter("keys", cache_shape, cache_dtype)
         values = tir.parameter("values", cache_shape, cache_dtype)
         q = tir.parameter("q", (n, spec.query_heads, spec.head_dim), "float32")
 
         with tir.code(), tir.parallel(n) as token:
-            token_position = tir.bind(tir.load(position, 0) + tir.cast(token, "int32", 1))
+            if batch:
+                token_position = tir.bind(tir.load(position, (token, 0)))
+                first_head = tir.bind(tir.load(position, (token, 1)) * spec.kv_heads)
+            else:
+                token_position = tir.bind(tir.load(position, 0) + tir.cast(token, "int32", 1))
+                first_head = 0
             rotation = _Rotation(isa, spec, tir.local(max(half, 1)), tir.local(max(half, 1)))
             if frequencies is not None:
                 rotation.prepare(token_position, frequencies, magnitude)
@@ -43,9 +63,10 @@ def rotate_and_store(
                 rotation.rotate(qkv, (token, head * spec.head_dim), q, (token, head, 0))
             with tir.serial(spec.kv_heads) as head:
                 source = (spec.query_heads + head) * spec.head_dim
-                rotation.rotate(qkv, (token, source), keys, (head, token_position, 0))
+                row = (first_head + head, token_position, 0)
+                rotation.rotate(qkv, (token, source), keys, row)
                 source = source + spec.kv_heads * spec.head_dim
-                rotation.copy(qkv, (token, source), values, (head, token_position, 0), 0)
+                rotation.copy(qkv, (token, source), values, row, 0)
 
     return tir.function(body)
 
