@@ -130,7 +130,7 @@ class AudioManager(Manager):
         with self._exclusive(replaces=True):
             job = Job(audio, request, sample_rate, on_progress)
             transcription = Transcription(self._run, self._handle.cancel, job)
-            self._task = transcription.task
+            self._began(transcription.task)
             return transcription
 
     def stream(

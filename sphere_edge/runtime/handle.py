@@ -80,6 +80,12 @@ class Handle:
             if self._pointer is not None:
                 self.library.run(self._kind.cancel, self._pointer)
 
+    def cancel_call(self, call_id: int) -> None:
+        """Cancels the call with this id, of the calls on a text model."""
+        with self._lock:
+            if self._pointer is not None:
+                self.library.run(C.se_text_cancel_call, self._pointer, call_id)
+
     def close(self) -> None:
         """Frees the model; the second time nothing."""
         with self._lock:

@@ -103,5 +103,5 @@ class ImageManager(Manager):
         request = requested(ImageRequest(), request, changes)
         with self._exclusive():
             generation = ImageGeneration(self._handle, prompt, request)
-            self._task = generation.task
+            self._began(generation.task)
             return generation.images(self.info.name, on_progress)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import itertools
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +82,17 @@ class TextManager(Manager):
     calls raise InvalidArgumentError; only `cancel` and `close` do not, nor does a new `generate` or
     `chat` on the thread that began it: it ends it and takes its place. Nothing survives a fork.
     Every failure is a SphereEdgeError with `.code` and `.hint`.
+
+    Opened with more than one of `sequences`, it takes any number of calls at once, also from one
+    thread: so many are computed together, the others wait for their turn.
     """
 
     def __init__(self, handle: Handle, name: str) -> None:
         """Made by `open`."""
-        super().__init__(handle)
-        self._vocabulary = Vocabulary(handle)
         self.info = handle.info(TextInfo, name)
+        super().__init__(handle, is_shared=self.info.sequences > 1)
+        self._vocabulary = Vocabulary(handle)
+        self._call_ids = itertools.count(1)
 
     @classmethod
     def open(
@@ -96,13 +102,15 @@ class TextManager(Manager):
         threads: int = 0,
         context_tokens: int | None = None,
         backend: str | None = None,
+        sequences: int = 1,
     ) -> TextManager:
         """Opens a bundle folder or a .gguf file.
 
         `threads` 0: as many as there are performance cores. `context_tokens` None or 0: what the
         bundle was made for; min(4096, the model's own) for a .gguf. `backend` (cpu, opencl, cuda,
         metal, vulkan) None: the bundle's first choice, or the next one where that does not work;
-        `info` says which and why. Builds the native runtime when it is not in the cache yet. Raises
+        `info` says which and why. `sequences`: conversations at once, each with the whole context
+        and memory for it. Builds the native runtime when it is not in the cache yet. Raises
         NotFoundError, ModelCorruptError, FormatMismatchError (another runtime or CPU),
         LoadFailedError, OutOfMemoryError, UnsupportedError (backend).
         """
@@ -113,6 +121,7 @@ class TextManager(Manager):
             threads=arguments.count("threads", threads, arguments.MAX_THREADS),
             context_tokens=arguments.count("context_tokens", context_tokens or 0, arguments.INT32),
             backend=arguments.optional_string("backend", backend),
+            sequences=arguments.count("sequences", sequences, arguments.INT32),
         )
         manifest = None
         if model.is_dir():
@@ -278,6 +287,7 @@ class TextManager(Manager):
             size = ctypes.sizeof(options)
             self._handle.call(C.se_text_default_options, ctypes.byref(options), size)
             kept = text_request.fill(options, request)
+            options.call_id = call_id = next(self._call_ids)
 
             def call(on_delta: Any, result: binding.Result) -> errors.SphereEdgeError | None:
                 failure = self._handle.status(
@@ -287,8 +297,8 @@ class TextManager(Manager):
                 kept.clear()
                 return failure
 
-            generation = Generation(call, self._handle.cancel)
-            self._task = generation.task
+            generation = Generation(call, partial(self._handle.cancel_call, call_id))
+            self._began(generation.task)
             return generation
 
 

@@ -12,8 +12,8 @@
 
 namespace se {
 
-// `Manager` has `kTask`, for messages, and `info_json()`.
-template <typename Manager>
+// `Manager` has `kTask`, for messages, and `info_json()`. `Guard`: whether it takes one call at a time or many.
+template <typename Manager, typename Guard = CallGuard>
 class Handle {
  public:
   explicit Handle(std::unique_ptr<Manager> manager) : manager_(std::move(manager)) {}
@@ -24,7 +24,7 @@ class Handle {
   // One call on the manager: `body(manager, interrupt)`. `call_id` is for cancel_call; 0: none.
   template <typename Body>
   auto call(uint32_t timeout_ms, Body &&body, uint64_t call_id = 0) {
-    const CallGuard::Call call(guard_, timeout_ms, call_id);
+    const typename Guard::Call call(guard_, timeout_ms, call_id);
     return body(*manager_, call.interrupt());
   }
 
@@ -34,7 +34,7 @@ class Handle {
   static std::string name() { return std::string("the ") + Manager::kTask + " handle"; }
 
  private:
-  CallGuard guard_;
+  Guard guard_;
   std::unique_ptr<Manager> manager_;
 };
 

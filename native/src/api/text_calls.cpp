@@ -4,12 +4,13 @@
 
 #include "api/arguments.h"
 #include "api/handle.h"
+#include "base/shared_call_guard.h"
 #include "base/utf8.h"
 #include "sphere_edge.h"
 #include "text/logprobs.h"
 #include "text/text_manager.h"
 
-struct se_text : se::Handle<se::TextManager> {
+struct se_text : se::Handle<se::TextManager, se::SharedCallGuard> {
   using Handle::Handle;
 };
 
@@ -241,7 +242,6 @@ se_status se_text_open(const char *path, const se_text_open_options *options, se
   return se::open_handle(out_text, [&] {
     se_text_open_options all{};
     se::copy_options(options, all);
-    se::require(all.sequences <= 1, "more than one sequence is not supported: " + se::ticked(all.sequences));
     se::EngineOptions engine;
     engine.context_tokens = all.context_tokens;
     engine.threads = all.threads;
@@ -249,6 +249,7 @@ se_status se_text_open(const char *path, const se_text_open_options *options, se
     engine.cache_folder = se::text_or_empty(all.cache_folder);
     engine.code_folder = se::text_or_empty(all.code_folder);
     engine.measure_kernels = all.measure_kernels;
+    engine.sequences = all.sequences;
     return TextManager::open(se::string_argument(path, "path"), engine);
   });
 }
