@@ -91,6 +91,13 @@ def test_the_core_judges_manifests_as_python_does(programs: Path, tmp_path: Path
     assert wrong == {}
 
 
+def test_many_calls_at_once_answer_as_they_do_alone(
+    programs: Path, gguf_model: Path, bundle: Path
+) -> None:
+    for model in (gguf_model, bundle):
+        assert "as they do alone" in program(programs, "sequences-test", model).stdout
+
+
 def mutated(content: bytes, seed: int) -> bytes:
     """A GGUF cut off, with flipped bytes in its header, or with a number that cannot be."""
     chance = random.Random(seed)

@@ -3,12 +3,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <tuple>
 
 namespace se {
 namespace {
 
 // A cancelled call that waits for a sequence notices within this time.
 constexpr auto kSequenceWait = std::chrono::milliseconds(20);
+// What asks for the answer at the end of a prompt is another text once the answer is there.
+constexpr size_t kPromptEnd = 8;
+// Prefixes that differ by less are of one length: two unrelated texts may begin with the same few tokens.
+constexpr size_t kChance = 16;
 
 }  // namespace
 
@@ -25,21 +30,21 @@ bool Sequences::has_free() const {
 }
 
 size_t Sequences::choose(std::span<const int32_t> prompt, const std::string &key) const {
-  size_t oldest = slots_.size(), continued = slots_.size(), most = 0;
+  // Conversations often begin with the same instructions: that alone must not cost the first one its keys and values.
+  const auto rank = [&](const Slot &slot) {
+    const Sequence &sequence = slot.sequence;
+    const size_t common = common_prefix(sequence.computed, prompt);
+    const bool is_empty = sequence.computed.empty();
+    const bool has_key = !key.empty() && sequence.key == key;
+    const size_t most_lost = std::min(kPromptEnd, sequence.prompt_tokens / 2);
+    const bool is_continued = !is_empty && common + most_lost >= sequence.prompt_tokens;
+    return std::tuple(has_key, is_continued, is_empty, common / kChance, UINT64_MAX - slot.used);
+  };
+  size_t best = slots_.size();
   for (size_t i = 0; i < slots_.size(); ++i) {
-    const Slot &slot = slots_[i];
-    if (slot.is_taken) continue;
-    if (!key.empty() && slot.sequence.key == key) return i;
-    const size_t common = common_prefix(slot.sequence.computed, prompt);
-    // Two conversations often begin with the same instructions: that alone must not cost the first one its keys and
-    // values.
-    if (common > most && 2 * common >= slot.sequence.computed.size()) {
-      continued = i;
-      most = common;
-    }
-    if (oldest == slots_.size() || slot.used < slots_[oldest].used) oldest = i;
+    if (!slots_[i].is_taken && (best == slots_.size() || rank(slots_[i]) > rank(slots_[best]))) best = i;
   }
-  return continued != slots_.size() ? continued : oldest;
+  return best;
 }
 
 Sequences::Lease Sequences::take(std::span<const int32_t> prompt, const std::string &key, const Interrupt &interrupt) {

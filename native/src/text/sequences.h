@@ -16,7 +16,8 @@ namespace se {
 struct Sequence {
   uint32_t index = 0;             // the engine's
   std::vector<int32_t> computed;  // the tokens whose keys and values the engine holds, from position 0
-  std::string key;                // of the last call that gave one
+  size_t prompt_tokens = 0;       // of these, the last call's prompt
+  std::string key;                // of the last call
 };
 
 // All functions may be called from any thread.
@@ -42,9 +43,9 @@ class Sequences {
   };
 
   // For a call that will compute `prompt`: the free sequence that was last used with this key, if there is one (empty:
-  // none); else the one that holds the longest beginning of the prompt, unless more than half of what it holds would be
-  // lost; else the one that was used the longest ago. Waits while all are in use, in the order of the calls; throws
-  // CANCELLED or TIMEOUT when interrupted.
+  // none); else one whose last prompt this one continues; else an empty one; else the one with the longest common
+  // prefix, or of equal ones the one that was used the longest ago. Waits while all are in use, in the order of the
+  // calls; throws CANCELLED or TIMEOUT when interrupted.
   Lease take(std::span<const int32_t> prompt, const std::string &key, const Interrupt &interrupt);
 
   // The sequence that was last used with this key, or last of all if it is empty, when its call has ended. NOT_FOUND;

@@ -176,6 +176,7 @@ std::vector<float> TextManager::prefill(Sequence &sequence, std::span<const int3
     });
     sequence.computed.insert(sequence.computed.end(), part.begin(), part.end());
   }
+  sequence.prompt_tokens = prompt.size();
   result.prefill_seconds = seconds_since(begin);
   return logits;
 }
