@@ -157,9 +157,7 @@ def test_more_calls_than_sequences_wait_for_their_turn(text: TextManager) -> Non
     busy = [endless(text, f"{i}") for i in range(SEQUENCES)]
     with pytest.raises(errors.TimeoutError):
         text.generate("late", timeout_s=0.05, **GREEDY).text()
-    cancelled = text.generate("late", **GREEDY)
-    cancelled.cancel()
-    assert cancelled.text() == ""
+    text.generate("late", **GREEDY).close()
     waiting = text.generate("late", max_tokens=4, **GREEDY)
     busy[0].close()
     assert waiting.text()

@@ -328,6 +328,7 @@ size_t TextManager::restore(const fs::path &path, const std::string &key, const 
   sequence->computed.clear();
   scheduler_->alone(interrupt, [&](Engine &engine) { engine.restore(sequence->index, saved.tokens, saved.state); });
   sequence->computed = saved.tokens;
+  sequence->prompt_tokens = saved.tokens.size();
   return saved.tokens.size();
 }
 
