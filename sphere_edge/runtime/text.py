@@ -84,7 +84,7 @@ class TextManager(Manager):
     Every failure is a SphereEdgeError with `.code` and `.hint`.
 
     Opened with more than one of `sequences`, it takes any number of calls at once, also from one
-    thread: so many are computed together, the others wait for their turn.
+    thread: that many are computed together, the others wait for their turn.
     """
 
     def __init__(self, handle: Handle, name: str) -> None:
