@@ -124,6 +124,7 @@ def package(
 @app.command(
     epilog=example(
         "sphere-edge inspect Qwen/Qwen2.5-0.5B-Instruct",
+        "sphere-edge inspect Qwen/Qwen2.5-0.5B-Instruct --context 4096 --sequences 4",
         "sphere-edge inspect dist/tiny.host --json",
     )
 )
@@ -134,6 +135,9 @@ def inspect(
         str | None, typer.Option(help="gguf or safetensors, where the model offers both.")
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Hub branch, tag or commit.")] = None,
+    sequences: Annotated[
+        int, typer.Option(help="Conversations at once, each with memory for the whole context.")
+    ] = 1,
     json: Json = False,
 ) -> Action:
     """Show what a model or bundle is, and which devices it fits."""
@@ -142,7 +146,7 @@ def inspect(
         from sphere_edge.commands import inspect as command
         from sphere_edge.inspection.inspect import InspectionRequest
 
-        request = InspectionRequest(model, context, revision=revision)
+        request = InspectionRequest(model, context, revision=revision, sequences=sequences)
         command.inspect(request, format, as_json=json)
 
     return action

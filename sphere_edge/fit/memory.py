@@ -64,13 +64,25 @@ class ModelSpec:
         return self.layers * self.kv_heads * (self.key_dim + self.value_dim)
 
 
+# As in native/src/engines/engine.h.
+MAX_SEQUENCES = 64
+
+
 @dataclass(frozen=True)
 class Choice:
-    """What can be changed about a model to make it fit."""
+    """What can be changed about a model to make it fit.
+
+    `sequences`: conversations at once, each with a KV cache of its own.
+    """
 
     quantization: str
     context_tokens: int
     kv_dtype: KvDtype
+    sequences: int = 1
+
+    def kv_bytes_per_token(self, spec: ModelSpec) -> int:
+        """Of the KV caches of all sequences."""
+        return spec.kv_features * KV_BYTES[self.kv_dtype] * self.sequences
 
 
 @dataclass(frozen=True)
@@ -119,7 +131,7 @@ class Fit:
 def predict(spec: ModelSpec, choice: Choice, prefill_tokens: int = PREFILL_TOKENS) -> Memory:
     """The memory that `spec` takes with `choice`, in bytes."""
     weights = spec.weights_bytes[choice.quantization]
-    kv_cache = spec.kv_features * choice.context_tokens * KV_BYTES[choice.kv_dtype]
+    kv_cache = choice.context_tokens * choice.kv_bytes_per_token(spec)
     tokens = min(prefill_tokens, choice.context_tokens)
     query = spec.query_heads * spec.key_dim
     keys_values = spec.kv_heads * (spec.key_dim + spec.value_dim)
@@ -127,7 +139,7 @@ def predict(spec: ModelSpec, choice: Choice, prefill_tokens: int = PREFILL_TOKEN
     floats = 3 * spec.hidden + 2 * query + keys_values + 3 * intermediate
     floats += spec.experts_per_token * spec.hidden
     int8 = spec.hidden + intermediate
-    workspace = tokens * (4 * floats + int8) + 4 * spec.vocab
+    workspace = tokens * (4 * floats + int8) + 4 * spec.vocab * choice.sequences
     runtime = RUNTIME_BYTES + VOCABULARY_ENTRY_BYTES * spec.vocab
     return Memory(
         weights_bytes=weights,
@@ -141,7 +153,7 @@ def fit(spec: ModelSpec, choice: Choice, profile: DeviceProfile, backend: str = 
     """How `spec` with `choice` sits in the memory of `profile`, run on `backend`."""
     memory = predict(spec, choice)
     room = profile.gpu_room_bytes(backend)
-    per_token = spec.kv_features * KV_BYTES[choice.kv_dtype]
+    per_token = choice.kv_bytes_per_token(spec)
     spare = profile.memory.usable_bytes - (memory.peak_bytes - memory.kv_cache_bytes)
     if room is not None:
         spare = min(spare, room - (memory.gpu_bytes - memory.kv_cache_bytes))
@@ -235,6 +247,7 @@ def _hint(spec: ModelSpec, choice: Choice, profile: DeviceProfile, backend: str)
             else together.quantization,
             min(together.context_tokens, offer.choice.context_tokens),
             "float16" if "float16" in (together.kv_dtype, offer.choice.kv_dtype) else "float32",
+            choice.sequences,
         )
     least = fit(spec, together, profile, backend)
     if len(offers) > 1 and least.fits:

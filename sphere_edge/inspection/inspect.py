@@ -10,6 +10,8 @@ from sphere_edge.bundle import archive
 from sphere_edge.bundle.read import is_bundle, read_manifest
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines.options import check_context
+from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.fit.memory import MAX_SEQUENCES
 from sphere_edge.formats.wanted import Kind, Wanted
 from sphere_edge.inspection import bundles, images, speech, text
 from sphere_edge.inspection.description import Description
@@ -17,12 +19,16 @@ from sphere_edge.inspection.description import Description
 
 @dataclass(frozen=True)
 class InspectionRequest:
-    """A bundle, or a model with the context in tokens that it should have (None: the usual)."""
+    """A bundle, or a model with the context in tokens that it should have (None: the usual).
+
+    `sequences`: conversations at once that there should be memory for.
+    """
 
     model: str
     context_tokens: int | None = None
     format: Kind | None = None
     revision: str | None = None
+    sequences: int = 1
 
 
 def describe(request: InspectionRequest, progress: Progress = SILENT) -> Description:
@@ -31,6 +37,10 @@ def describe(request: InspectionRequest, progress: Progress = SILENT) -> Descrip
     Of weights on the hub only the headers are fetched. Raises what finding and reading them raise.
     """
     check_context(request.context_tokens)
+    if not 1 <= request.sequences <= MAX_SEQUENCES:
+        message = f"invalid value `{request.sequences}` for --sequences"
+        hint = f"it takes the number of conversations at once, at most {MAX_SEQUENCES}"
+        raise InvalidArgumentError(message, hint=hint)
     path = Path(request.model)
     if is_bundle(path) or (path.suffix == archive.SUFFIX and path.is_file()):
         return bundles.describe(read_manifest(path))
@@ -44,4 +54,4 @@ def describe(request: InspectionRequest, progress: Progress = SILENT) -> Descrip
         return speech.describe(source)
     if source.kind == "diffusion":
         return images.describe(source)
-    return text.describe(source, request.context_tokens)
+    return text.describe(source, request.context_tokens, request.sequences)

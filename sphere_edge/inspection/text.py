@@ -10,7 +10,7 @@ from sphere_edge.console import human_bytes
 from sphere_edge.engines.llama import model_spec
 from sphere_edge.fit import memory as fit
 from sphere_edge.fit.memory import Choice, Fit, ModelSpec
-from sphere_edge.fit.roofline import roofline
+from sphere_edge.fit.roofline import Roofline, roofline
 from sphere_edge.formats import gguf, quantized, text_part
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.safetensors import Checkpoint
@@ -23,21 +23,24 @@ from sphere_edge.models.shape import Shape
 from sphere_edge.quantization.weights import FORMATS
 
 
-def describe(source: ModelSource, context_tokens: int | None) -> Description:
+def describe(source: ModelSource, context_tokens: int | None, sequences: int) -> Description:
     """Of a GGUF or a safetensors folder; `context_tokens` None: each profile's own.
 
-    Raises what reading it does, and UnsupportedError for a family that is not known.
+    `sequences`: conversations at once, each with that context. Raises what reading it does, and
+    UnsupportedError for a family that is not known.
     """
     if source.kind == "gguf":
         file = gguf.read(source.path)
         spec = model_spec(source.name, file)
-        described = _described(source, file.architecture, spec, context_tokens, None)
+        fits = _fits(spec, source.kind, context_tokens, sequences)
+        described = _described(source, file.architecture, spec, fits, None)
         return Description(
             described.tables + gguf_header.tables(file),
             {**described.as_json, **gguf_header.as_json(file)},
         )
     family, spec, beside = _safetensors(source)
-    described = _described(source, family, spec, context_tokens, beside.get("left_out"))
+    fits = _fits(spec, source.kind, context_tokens, sequences)
+    described = _described(source, family, spec, fits, beside.get("left_out"))
     return dataclasses.replace(described, as_json={**described.as_json, **beside})
 
 
@@ -45,12 +48,9 @@ def _described(
     source: ModelSource,
     family: str,
     spec: ModelSpec,
-    context_tokens: int | None,
+    fits: list[Fit],
     left_out: str | None,
 ) -> Description:
-    fits = [
-        _fit(spec, profiles.load(name), context_tokens, source.kind) for name in profiles.names()
-    ]
     tables = (_facts(source, family, spec, left_out), _fit_table(family, spec, fits))
     return Description(tables, _as_json(source, family, spec, fits))
 
@@ -99,15 +99,18 @@ def _safetensors(source: ModelSource) -> tuple[str, ModelSpec, dict[str, Any]]:
     return config.model_type, spec, {"wrapper": config.wrapper, "left_out": left_out}
 
 
-def _fit(
-    spec: ModelSpec, profile: profiles.DeviceProfile, context_tokens: int | None, kind: Kind
-) -> Fit:
-    usual = context_tokens or profile.defaults.context_tokens
-    formats = tuple(spec.weights_bytes)
-    quantization = profile.defaults.quantization if kind == "safetensors" else formats[0]
-    choice = Choice(quantization, min(usual, spec.context_tokens), "float16")
-    backends = profile.backends if kind == "safetensors" else profile.gguf_backends
-    return fit.fit(spec, choice, profile, backends[0])
+def _fits(spec: ModelSpec, kind: Kind, context_tokens: int | None, sequences: int) -> list[Fit]:
+    """On every device."""
+    fits = []
+    for profile in map(profiles.load, profiles.names()):
+        is_compiled = kind == "safetensors"
+        defaults = profile.defaults
+        quantization = defaults.quantization if is_compiled else next(iter(spec.weights_bytes))
+        context = min(context_tokens or defaults.context_tokens, spec.context_tokens)
+        choice = Choice(quantization, context, "float16", sequences)
+        backends = profile.backends if is_compiled else profile.gguf_backends
+        fits.append(fit.fit(spec, choice, profile, backends[0]))
+    return fits
 
 
 def _facts(source: ModelSource, family: str, spec: ModelSpec, left_out: str | None) -> Table:
@@ -170,9 +173,14 @@ def _speeds(family: str, spec: ModelSpec, one: Fit) -> tuple[str, str]:
     """What the device could do at most, in tokens per second."""
     if not one.fits:
         return "-", "-"
-    bounds = roofline(family, spec, one.choice, one.profile)
+    bounds = _bounds(family, spec, one)
     shown = [f"{value:,.0f} t/s" if value else "-" for value in (bounds.decode, bounds.prefill)]
     return shown[0], shown[1]
+
+
+def _bounds(family: str, spec: ModelSpec, one: Fit) -> Roofline:
+    """Of one conversation alone."""
+    return roofline(family, spec, dataclasses.replace(one.choice, sequences=1), one.profile)
 
 
 def _as_json(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fit]) -> dict[str, Any]:
@@ -192,13 +200,14 @@ def _as_json(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fit])
                 "quantization": one.choice.quantization,
                 "context_tokens": one.choice.context_tokens,
                 "kv_dtype": one.choice.kv_dtype,
+                "sequences": one.choice.sequences,
                 "memory": one.memory.model_dump(mode="json"),
                 "usable_bytes": one.profile.memory.usable_bytes,
                 "gpu_bytes": None if one.gpu_room_bytes is None else one.memory.gpu_bytes,
                 "gpu_room_bytes": one.gpu_room_bytes,
                 "fits": one.fits,
                 "longest_context": one.longest_context,
-                "roofline": dataclasses.asdict(roofline(family, spec, one.choice, one.profile)),
+                "roofline": dataclasses.asdict(_bounds(family, spec, one)),
             }
             for one in fits
         ],

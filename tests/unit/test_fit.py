@@ -53,6 +53,16 @@ def test_the_kv_cache_is_layers_times_heads_times_features_times_context() -> No
     assert predict(QWEN, Choice("q4", 1024, "float32")).kv_cache_bytes == 2 * memory.kv_cache_bytes
 
 
+def test_every_conversation_at_once_has_its_own_kv_cache() -> None:
+    one, four = (Choice("q4", 1024, "float16", sequences) for sequences in (1, 4))
+    alone, together = predict(QWEN, one), predict(QWEN, four)
+    assert together.kv_cache_bytes == 4 * alone.kv_cache_bytes
+    assert together.weights_bytes == alone.weights_bytes
+    profile = device(700 * 2**20)
+    longest = [fit(QWEN, choice, profile).longest_context for choice in (one, four)]
+    assert longest[0] // 5 < longest[1] <= longest[0] // 4
+
+
 def test_the_peak_holds_all_of_its_parts() -> None:
     memory = predict(QWEN, Choice("q8", 2048, "float16"))
     parts = memory.weights_bytes + memory.kv_cache_bytes + memory.workspace_bytes

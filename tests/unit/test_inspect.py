@@ -43,6 +43,17 @@ def test_a_packed_checkpoint_is_counted_in_weights(tmp_path: Path) -> None:
     assert inspected(tmp_path)["parameters"] == 100 * 64 + 24 * 64
 
 
+def test_memory_is_counted_for_all_conversations_at_once(tmp_path: Path) -> None:
+    model = str(random_gguf.write(tmp_path / "model.gguf"))
+    needs = []
+    for sequences in ("1", "4"):
+        shown = in_process("inspect", model, "--sequences", sequences, "--json")
+        needs.append(json.loads(shown.stdout)["fit"][0]["memory"]["kv_cache_bytes"])
+    assert needs[1] == 4 * needs[0]
+    refused = in_process("inspect", model, "--sequences", "65")
+    assert "`65` for --sequences" in refused.stderr
+
+
 def test_a_gguf_shows_its_metadata_and_tensors(tmp_path: Path) -> None:
     path = random_gguf.write(tmp_path / "some.gguf")
     found = inspected(path)
