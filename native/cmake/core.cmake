@@ -119,7 +119,7 @@ endif()
 if("chat" IN_LIST SE_PARTS)
   se_add_batch(sphere_edge src/text/chat_response_parser.cpp src/text/chat_format.cpp)
 else()
-  target_sources(sphere_edge PRIVATE src/text/chat_format_absent.cpp)
+  list(APPEND absent src/text/chat_format_absent.cpp)
 endif()
 
 if(SE_TVM_DIR)

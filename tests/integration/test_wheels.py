@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from sphere_edge.console import SILENT
 from sphere_edge.run import Completed, ProgramFailedError, run
+from sphere_edge.simulate import environment
+from sphere_edge.simulate.sshd import Sshd
 from sphere_edge.toolchain import targets
 
 pytestmark = pytest.mark.group("wheels")
@@ -72,10 +75,10 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def command(python: Path, cache: Path, *words: str) -> Completed:
+def command(python: Path, cache: Path, *words: str, **variables: str) -> Completed:
     """`sphere-edge` with no program of this machine in reach but those of the system."""
-    environment = {"PATH": "/usr/bin:/bin", "SPHERE_EDGE_CACHE": str(cache), "PYTHONPATH": ""}
-    return run([python.parent / "sphere-edge", *words], timeout_s=600, env=environment)
+    given = {"PATH": "/usr/bin:/bin", "SPHERE_EDGE_CACHE": str(cache), "PYTHONPATH": ""}
+    return run([python.parent / "sphere-edge", *words], timeout_s=600, env=given | variables)
 
 
 def test_the_wheel_is_for_its_platform_and_holds_the_licences(
@@ -152,3 +155,25 @@ def test_an_installed_wheel_that_must_compile_says_what_is_missing(
 ) -> None:
     with pytest.raises(ProgramFailedError, match=r"sphere-edge\[build\]"):
         command(python, tmp_path, "runtime", "build", "--target", "musl-x86-64")
+
+
+def test_a_board_gets_its_runtime_from_the_wheel_for_devices(
+    python: Path, arm_root: Path, tmp_path: Path
+) -> None:
+    made = built("runtimes", targets.NAMED["linux-arm64-dotprod"], tmp_path / "wheels")
+    run([python, "-m", "pip", "install", "--quiet", "--no-deps", made], timeout_s=600)
+    board = environment.arm(tmp_path / "board", "cortex-a76", SILENT)
+    server = Sshd(tmp_path / "sshd", board)
+    cache, bundle = tmp_path / "cache", tmp_path / "tiny.pi"
+    server.start()
+    try:
+        known = {"SPHERE_EDGE_SSH_CONFIG": str(server.config(server.port))}
+        words = ("package", "tiny", "--profile", "raspberry-pi-5", "--output", str(bundle))
+        command(python, cache, *words)
+        # The runner on the board answers, and its logits are compared with the reference.
+        command(python, cache, "deploy", str(bundle), "--device", "ssh://board", **known)
+        listed = command(python, cache, "device", "list", "--device", "ssh://board", **known)
+    finally:
+        server.stop()
+    assert "tiny" in listed.stdout
+    assert not (cache / "zig").exists()
