@@ -23,7 +23,7 @@ _QUOTED = re.compile(r"'([^']+)'")
 # The module of each group, in the order of `--help`, and its commands.
 GROUPS = {
     "models": ("package", "inspect", "verify"),
-    "talk": ("run", "chat", "transcribe", "imagine", "generate-image"),
+    "talk": ("run", "chat", "embed", "transcribe", "imagine", "generate-image"),
     "serve": ("serve",),
     "measure": ("certify", "eval"),
     "start": ("doctor", "quickstart"),

@@ -52,6 +52,9 @@ def serve(
             help="Take top_k, min_p, repeat_penalty, grammar, ignore_eos, chat_template_kwargs.",
         ),
     ] = False,
+    parallel: Annotated[
+        int, typer.Option(min=1, max=64, help="Texts that a model generates at once.")
+    ] = 1,
     queue: Annotated[int, typer.Option(min=0, help="Requests that may wait for a model.")] = 64,
     timeout: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Of one answer.")] = 600,
     keep_alive: Annotated[
@@ -94,6 +97,7 @@ def serve(
             origins=tuple(allow_origin or ()),
             lenient=lenient,
             extensions=allow_extensions,
+            parallel=parallel,
             waiting=queue,
             timeout_s=timeout,
             keep_alive_s=keep_alive,

@@ -32,6 +32,8 @@ class Opening:
     threads: int = 0
     context_tokens: int | None = None
     backend: str | None = None
+    # How many texts are generated at once, each with the whole context.
+    sequences: int = 1
 
 
 def open_text(opening: Opening, progress: Progress = SILENT) -> tuple[TextManager, str]:
@@ -47,7 +49,11 @@ def open_text(opening: Opening, progress: Progress = SILENT) -> tuple[TextManage
     path = opened(opening.model, progress)
     backend, failed = kept_here.trusted(path, opening.backend)
     text = TextManager.open(
-        path, context_tokens=opening.context_tokens, threads=opening.threads, backend=backend
+        path,
+        context_tokens=opening.context_tokens,
+        threads=opening.threads,
+        backend=backend,
+        sequences=opening.sequences,
     )
     if failed:
         progress.warn(f"{failed}; going on with `{text.info.backend}`")

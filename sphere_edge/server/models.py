@@ -148,7 +148,9 @@ class Models:
 
 
 def _open(served: Served, settings: Settings) -> Manager:
-    opening = Opening(served.path, settings.threads, settings.context_tokens)
+    opening = Opening(
+        served.path, settings.threads, settings.context_tokens, sequences=settings.parallel
+    )
     if served.task == "audio":
         return open_audio(opening)
     if served.task == "image":

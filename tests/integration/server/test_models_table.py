@@ -167,3 +167,21 @@ def test_clients_that_come_and_go_leave_nothing_behind(server: Served, openai: O
     wait_until(lambda: process.num_threads() <= before[1] + 2)
     wait_until(lambda: process.num_fds() <= before[0] + 2)
     assert threading.active_count() < 100
+
+
+def test_several_texts_are_generated_at_once(bundles: list[str]) -> None:
+    options = ["--parallel", "3", "--allow-extensions", "--context", "1024", "--queue", "0"]
+    with serving(*bundles, *options) as served, served.openai as client:
+        streams = [client.chat.completions.create(**ENDLESS, stream=True) for _ in range(2)]
+        for stream in streams:
+            next(iter(stream))
+        assert model(client, "random")["running"] == 2
+        third = client.chat.completions.create(**{**ENDLESS, "max_tokens": 5})
+        assert third.usage.completion_tokens == 5
+        # One that is ended leaves the other alone.
+        streams[0].close()
+        wait_until(lambda: model(client, "random")["running"] == 1)
+        assert next(iter(streams[1])).choices[0].delta is not None
+        alone = client.chat.completions.create(**{**ENDLESS, "model": "tiny", "max_tokens": 5})
+        assert alone.choices[0].message.content == "The sky is blue."
+        streams[1].close()
