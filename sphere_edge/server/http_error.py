@@ -97,13 +97,13 @@ def not_found(message: str, param: str | None = None, code: str = "not_found") -
     return HttpError(404, message, code=code, param=param, status=Status.NOT_FOUND)
 
 
-def busy(message: str, retry_after_s: int, *, http: int = 429) -> HttpError:
-    """429 or 503 for what may succeed after `retry_after_s`."""
+def busy(message: str, retry_after_s: int) -> HttpError:
+    """429 for what may succeed after `retry_after_s`."""
     return HttpError(
-        http,
+        429,
         message,
-        code="rate_limit_exceeded" if http == 429 else "unavailable",
-        type="rate_limit_error" if http == 429 else _SERVER,
+        code="rate_limit_exceeded",
+        type="rate_limit_error",
         status=Status.UNAVAILABLE,
         headers={"Retry-After": str(retry_after_s)},
     )

@@ -16,14 +16,9 @@ class Limits:
     upload_bytes: int = 256 * MIB
     json_bytes: int = 16 * MIB
     json_depth: int = 64
-    choices: int = 8
-    messages: int = 4096
-    tools: int = 128
     schema_bytes: int = 64 * 1024
     audio_seconds: int = 4 * 3600
     image_pixels: int = 2048 * 2048
-    images: int = 4
-    embeddings: int = 2048
 
 
 @dataclass(frozen=True)
