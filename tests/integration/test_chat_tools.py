@@ -28,7 +28,6 @@ FORMATS = (
     "mistralai-Mistral-Nemo-Instruct-2407",
     "GLM-4.6",
     "Qwen3-Coder",
-    "openai-gpt-oss-120b",
     "google-gemma-2-2b-it",  # knows no tools
 )
 
@@ -243,3 +242,13 @@ def test_a_grammar_nested_too_deeply_is_refused(text):
     deep = "root ::= " + "(" * 100_000 + '"a"' + ")" * 100_000
     with pytest.raises(errors.InvalidArgumentError, match="brackets nested more than"):
         text.generate("the", grammar=deep, max_tokens=1).text()
+
+
+def test_a_schema_that_takes_too_long_is_refused(text):
+    schema = {"type": "object", "properties": {f"p{i}": {"type": "null"} for i in range(2000)}}
+    words = "`2000` optional properties"
+    with pytest.raises(errors.InvalidArgumentError, match=words):
+        text.generate("the", json_schema=schema, max_tokens=1).text()
+    huge = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    with pytest.raises(errors.InvalidArgumentError, match=words):
+        text.chat(QUESTION, tools=[huge], max_tokens=1).text()

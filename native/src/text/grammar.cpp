@@ -37,6 +37,8 @@ void check_brackets(const std::string &grammar) {
   }
 }
 
+constexpr size_t kMostOptionalProperties = 256;
+
 // llama_sampler_init_grammar reports syntax errors only on stderr; its parser, called rule by rule, throws them.
 void check_grammar(const std::string &grammar, const llama_vocab *vocabulary) {
   check_brackets(grammar);
@@ -66,6 +68,21 @@ std::string escaped(const std::string &text) {
 }
 
 }  // namespace
+
+void check_schema_size(const OrderedJson &schema) {
+  if (schema.is_object() && schema.contains("properties") && schema["properties"].is_object()) {
+    const bool names_required = schema.contains("required") && schema["required"].is_array();
+    const size_t required = names_required ? schema["required"].size() : 0;
+    const size_t all = schema["properties"].size();
+    require(all <= required + kMostOptionalProperties,
+            "an object of the JSON schema has " + ticked(all - std::min(all, required)) +
+                " optional properties, more than " + ticked(kMostOptionalProperties),
+            "make them required, or the schema smaller");
+  }
+  // Its depth is bounded: parse_json refuses deeper documents.
+  if (!schema.is_structured()) return;
+  for (const OrderedJson &part : schema) check_schema_size(part);
+}
 
 Grammar::Grammar(const GrammarOptions &options, const Tokenizer &tokenizer) : options_(options), tokenizer_(tokenizer) {
   check_grammar(options_.text, tokenizer_.vocabulary());

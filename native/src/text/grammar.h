@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "text/tokenizer.h"
 
 namespace se {
@@ -28,6 +29,10 @@ struct GrammarOptions {
   // What the grammar begins with and the prompt has already.
   std::string begun = {};
 };
+
+// INVALID_ARGUMENT if making a grammar of this JSON schema would take seconds: what may be left out of an object costs
+// the square of its number.
+void check_schema_size(const OrderedJson &schema);
 
 class Grammar {
  public:
