@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from sphere_edge import TextManager, errors
-from sphere_edge.toolchain import sources
-from tests import random_gguf
+from sphere_edge import TextManager, errors, packaging
+from sphere_edge.run import run
+from sphere_edge.toolchain import native, sources, targets
+from tests import made_bundles, random_gguf
 
 QUESTION = [{"role": "user", "content": "Is it warm?"}]
 # Values that end soon, whichever tokens random weights choose. No strings: in tagged formats those
@@ -252,3 +253,38 @@ def test_a_schema_that_takes_too_long_is_refused(text):
     huge = {"type": "function", "function": {"name": "f", "parameters": schema}}
     with pytest.raises(errors.InvalidArgumentError, match=words):
         text.chat(QUESTION, tools=[huge], max_tokens=1).text()
+
+
+def test_a_compiled_model_calls_tools_and_answers_schemas_too():
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": PARAMETERS}}
+    with TextManager.open(made_bundles.made(packaging.TINY).folder) as text:
+        assert text.info.engine == "tvm"
+        answer = text.chat(
+            QUESTION,
+            tools=TOOLS[:1],
+            tool_choice="required",
+            parallel_tool_calls=False,
+            temperature=0,
+            max_tokens=200,
+        )
+        check_calls(answer.message(), {"temperature"})
+        answer = text.chat(QUESTION, response_format=schema, temperature=0, max_tokens=100)
+        assert set(json.loads(answer.message()["content"])) == {"unit", "now"}
+
+
+def test_the_runner_prints_deltas_as_lines_of_json(template_folder, tmp_path):
+    source = (template_folder / "Qwen-Qwen2.5-7B-Instruct.jinja").read_text("utf-8")
+    model = random_gguf.write(tmp_path / "model.gguf", chat_template=source)
+    (tmp_path / "tools.json").write_text(json.dumps(TOOLS))
+    chat = {"messages": QUESTION, "tool_choice": "required", "parallel_tool_calls": False}
+    (tmp_path / "chat.json").write_text(json.dumps(chat))
+    options = ("--messages", tmp_path / "chat.json", "--tools", tmp_path / "tools.json")
+    runner = native.build(targets.host()).runner
+    limits = ("--temperature", "0", "--max-tokens", "500")
+    done = run([runner, "chat", model, *options, "--deltas", *limits], timeout_s=120)
+    *deltas, result = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [deltas[0]["kind"], deltas[-1]["kind"]] == ["tool_call_begin", "tool_call_end"]
+    assert deltas[0]["name"] == result["tool_calls"][0]["name"]
+    written = "".join(delta["text"] for delta in deltas)
+    assert written == result["tool_calls"][0]["arguments"]
+    assert result["finish_reason"] == "tool_calls"

@@ -50,7 +50,7 @@ class ChatFormat {
   const std::string &source() const { return source_; }
 
   // From any thread. INVALID_ARGUMENT: the template rejects these messages, or a schema; UNSUPPORTED: there is no
-  // template, it cannot be read, or the model's format of tool calls is not known.
+  // template, it cannot be read or computes without end, or this runtime was built without what is asked for.
   ChatPrompt prompt(const ChatRequest &request, const InputMarks &marks, const Interrupt &interrupt) const;
 
  private:
