@@ -265,10 +265,10 @@ def test_a_compiled_model_calls_tools_and_answers_schemas_too():
             tool_choice="required",
             parallel_tool_calls=False,
             temperature=0,
-            max_tokens=200,
+            max_tokens=800,
         )
         check_calls(answer.message(), {"temperature"})
-        answer = text.chat(QUESTION, response_format=schema, temperature=0, max_tokens=100)
+        answer = text.chat(QUESTION, response_format=schema, temperature=0, max_tokens=800)
         assert set(json.loads(answer.message()["content"])) == {"unit", "now"}
 
 
