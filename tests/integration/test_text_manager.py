@@ -18,12 +18,13 @@ import gguf
 import numpy as np
 import pytest
 
-from sphere_edge import errors
+from sphere_edge import errors, packaging
+from sphere_edge.engines.options import PackageOptions
 from sphere_edge.run import run
 from sphere_edge.runtime.generation import Generation
 from sphere_edge.runtime.text import TextManager
 from sphere_edge.runtime.vocabulary import Vocabulary
-from tests import random_gguf
+from tests import made_bundles, random_gguf
 
 CHAT = [{"role": "user", "content": "the sky"}]
 GREEDY = {"temperature": 0.0, "ignore_end_of_text": True}
@@ -532,3 +533,28 @@ def test_a_saved_conversation_goes_on_with_the_same_model_only(
         text.restore(model)
     with pytest.raises(errors.NotFoundError):
         text.save(saved, sequence_key="nobody")
+
+
+@pytest.mark.parametrize("kind", ["gguf", "compiled"])
+def test_each_of_several_conversations_is_saved_by_its_key(
+    model: Path, tmp_path: Path, kind: str
+) -> None:
+    if kind == "compiled":
+        quantization = PackageOptions(quantization="q4")
+        model = made_bundles.made(packaging.TINY, options=quantization).folder
+    options: dict[str, Any] = {**GREEDY, "max_tokens": 6}
+    prompts = {"one": "the sky over the sea", "two": "another text"}
+    with TextManager.open(model, threads=2, sequences=3) as several:
+        for key, prompt in prompts.items():
+            several.generate(prompt, sequence_key=key, **options).text()
+        counts = {key: several.save(tmp_path / key, sequence_key=key) for key in prompts}
+    for sequences in (1, 2):
+        with TextManager.open(model, threads=2, sequences=sequences) as other:
+            for key, prompt in prompts.items():
+                alone = other.generate(prompt, **options)
+                expected = alone.text()
+                other.reset()
+                assert other.restore(tmp_path / key, sequence_key=key) == counts[key]
+                again = other.generate(prompt, sequence_key=key, **options)
+                assert again.text() == expected
+                assert again.result.cached_tokens == again.result.prompt_tokens - 1

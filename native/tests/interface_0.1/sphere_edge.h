@@ -21,7 +21,8 @@
  * function says otherwise. What a callback receives is valid only during the callback.
  *
  * Threads: each function says so where it is otherwise than this: it may be called from any thread, also while another
- * thread uses the same handle: the later call waits for the earlier one. No function on a handle may be called from
+ * thread uses the same handle: the later call waits for the earlier one, but up to `sequences` calls on an se_text
+ * compute at once. No function on a handle may be called from
  * that handle's own callbacks, except cancel. Callbacks run on the thread of the call. Closing is the last use. */
 #ifndef SPHERE_EDGE_H
 #define SPHERE_EDGE_H
@@ -116,7 +117,7 @@ typedef struct se_text_open_options {
   const char *code_folder;
   int32_t threads;         /* 0: one per performance core available to this process */
   uint32_t context_tokens; /* 0: the bundle's context length, or min(4096, the model's own) for a bare .gguf */
-  uint32_t sequences;      /* conversations with a KV cache of their own; 0: one */
+  uint32_t sequences;      /* conversations at once, each with a KV cache of its own, at most 64; 0: one */
   bool measure_kernels;    /* se_text_info reports GPU time per kernel; slows the GPU down */
   uint8_t reserved[3];
 } se_text_open_options;
@@ -356,14 +357,14 @@ SE_API se_status se_text_tokenize(se_text *text, const char *utf8, size_t utf8_b
 SE_API se_status se_text_detokenize(se_text *text, const int32_t *token_ids, size_t token_count, bool keep_special,
                                     char **out_utf8, size_t *out_bytes);
 
-/* Makes the running call on `text` return SE_CANCELLED soon; does nothing if none is running. Any thread, also a
+/* Makes the running calls on `text` return SE_CANCELLED soon; does nothing if none is running. Any thread, also a
  * callback. */
 SE_API void se_text_cancel(se_text *text);
 
 /* The same for the call with this `call_id` only. */
 SE_API void se_text_cancel_call(se_text *text, uint64_t call_id);
 
-/* Clears the KV cache, so that the next call prefills its whole prompt. */
+/* Clears the KV caches, so that the next calls prefill their whole prompts; that of a running call when it ends. */
 SE_API se_status se_text_reset(se_text *text);
 
 /* Opens only a vocabulary (tokenizer.gguf), for comparing tokenizers without weights: tokenize and detokenize work,
