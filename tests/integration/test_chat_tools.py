@@ -257,6 +257,8 @@ def test_a_schema_that_takes_too_long_is_refused(text):
 
 def test_a_compiled_model_calls_tools_and_answers_schemas_too():
     schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": PARAMETERS}}
+    # Else the library that is made first would do, which has no tools.
+    native.build(targets.host())
     with TextManager.open(made_bundles.made(packaging.TINY).folder) as text:
         assert text.info.engine == "tvm"
         answer = text.chat(
@@ -288,3 +290,14 @@ def test_the_runner_prints_deltas_as_lines_of_json(template_folder, tmp_path):
     written = "".join(delta["text"] for delta in deltas)
     assert written == result["tool_calls"][0]["arguments"]
     assert result["finish_reason"] == "tool_calls"
+
+
+def test_the_runtime_that_is_built_first_chats_and_says_that_it_has_no_tools(tmp_path):
+    runner = native.build(targets.host(), engines=("tvm",)).runner
+    bundle = made_bundles.made(packaging.TINY).folder
+    (tmp_path / "tools.json").write_text(json.dumps(TOOLS))
+    chat = [runner, "chat", bundle, "What is 2 + 2?", "--temperature", "0", "--max-tokens", "20"]
+    assert run(chat, timeout_s=120).stdout.strip()
+    refused = run([*chat, "--tools", tmp_path / "tools.json"], timeout_s=120, check=False)
+    assert refused.exit_code == errors.Status.UNSUPPORTED
+    assert "built without tools" in refused.stderr
