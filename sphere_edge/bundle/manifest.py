@@ -229,7 +229,7 @@ class ManifestDraft(Part):
 # what was a bundle's id stays its id.
 LATER_PARTS = frozenset({"audio", "image", "quality"})
 LATER_TARGET = frozenset({"gpu_architecture"})
-LATER_TVM = frozenset({"gpu", "rope_switch"})
+LATER_TVM = frozenset({"decode_sequences", "gpu", "rope_switch"})
 LATER_IMAGE = frozenset({"flow_shift"})
 
 
