@@ -60,7 +60,7 @@ class Access:
         if origin is None or "*" in allowed or origin in allowed:
             return
         # The server's own page.
-        if origin != "null" and urlsplit(origin).netloc == host:
+        if _is_at(origin, host):
             return
         message = f"pages of `{origin[:100]}` may not call this server (--allow-origin lets them)"
         raise HttpError(403, message, code="origin_not_allowed")
@@ -87,6 +87,13 @@ def _is_one_of(given: str, keys: Iterable[str]) -> bool:
     """All are compared, each in constant time."""
     encoded = given.encode("utf-8", "surrogateescape")
     return any([hmac.compare_digest(encoded, key.encode()) for key in keys])
+
+
+def _is_at(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:  # such as `http://[`
+        return False
 
 
 def _host_name(host: str) -> str:

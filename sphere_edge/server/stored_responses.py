@@ -14,6 +14,8 @@ from sphere_edge.server.response_events import Document
 from sphere_edge.server.store import Stored
 
 _MOST_LISTED = 100
+# Digits; Python refuses to read thousands of them.
+_LONGEST_NUMBER = 18
 
 
 async def retrieve(request: Request, _: None) -> Output:
@@ -22,7 +24,7 @@ async def retrieve(request: Request, _: None) -> Output:
     if request.query_params.get("stream") not in ("true", "1"):
         return as_json(stored.document)
     after = request.query_params.get("starting_after", "-1")
-    if not after.removeprefix("-").isdecimal():
+    if not after.removeprefix("-").isdecimal() or len(after) > _LONGEST_NUMBER:
         message = f"not a number: `{after[:40]}`"
         raise invalid(message, "starting_after")
     return Events(_again(stored.events, int(after)))
@@ -69,7 +71,8 @@ def page(items: list[Document], request: Request, *, newest_first: bool) -> Docu
         message = f"invalid value `{order[:40]}`; expected asc or desc"
         raise invalid(message, "order")
     limit = query.get("limit", "20")
-    if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _MOST_LISTED:
+    is_number = limit.isdecimal() and len(limit) <= _LONGEST_NUMBER
+    if not is_number or not 1 <= int(limit) <= _MOST_LISTED:
         message = f"not a number from 1 to {_MOST_LISTED}: `{limit[:40]}`"
         raise invalid(message, "limit")
     listed = items if order == "asc" else items[::-1]

@@ -1,0 +1,37 @@
+"""What is odd in a request's head or query is refused with a 4xx, not with an error of ours."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from sphere_edge.server.access import Access
+from sphere_edge.server.http_error import HttpError
+from sphere_edge.server.settings import Settings
+from sphere_edge.server.stored_responses import page
+
+
+async def _never(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError
+
+
+def test_an_origin_that_is_no_address_is_foreign() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"origin", b"http://[")]
+    scope = {"type": "http", "method": "GET", "path": "/v1/models", "headers": headers}
+    asyncio.run(Access(_never, Settings())(scope, None, send))
+    assert sent[0]["status"] == 403
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "0000000019999", "000000001" + "9" * 5000])
+def test_a_limit_out_of_range_is_refused(limit: str) -> None:
+    request = Request({"type": "http", "query_string": f"limit={limit}".encode(), "headers": []})
+    with pytest.raises(HttpError, match="not a number from 1 to 100"):
+        page([], request, newest_first=True)
