@@ -163,7 +163,9 @@ def _document(body: ResponseBody, state: Any) -> Document:
         "previous_response_id": body.previous_response_id,
         "conversation": None if conversation is None else {"id": conversation},
         "prompt_cache_key": body.prompt_cache_key,
-        "prompt_cache_options": body.prompt_cache_options,
+        "prompt_cache_options": body.model_dump(mode="json", include={"prompt_cache_options"})[
+            "prompt_cache_options"
+        ],
         "prompt_cache_retention": body.prompt_cache_retention,
         "reasoning": {"effort": _effort(body), "summary": None},
         "safety_identifier": body.safety_identifier,
