@@ -31,6 +31,7 @@ from typing import Any
 import adbutils
 
 from sphere_edge import errors
+from sphere_edge.devices.device import FilePart, Sent
 from sphere_edge.devices.items import Item, bundle_id
 from sphere_edge.devices.local import LocalDevice
 from sphere_edge.devices.open import open_device
@@ -297,16 +298,17 @@ def child(uri: str, root: str, items: list[Item], sent: Any, environment: dict[s
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         device = open_device(uri)
-        push = device.push
+        push, total = device.push, sent
 
-        def counted(source: Path, remote: str, **given: Any) -> None:
+        def counted(
+            source: Path, remote: str, part: FilePart | None = None, sent: Sent | None = None
+        ) -> None:
             def report(count: int) -> None:
-                sent.value += count
-                if given_sent is not None:
-                    given_sent(count)
+                total.value += count
+                if sent is not None:
+                    sent(count)
 
-            given_sent = given.pop("sent", None)
-            push(source, remote, sent=report, **given)
+            push(source, remote, part, report)
 
         device.push = counted  # type: ignore[method-assign]
         Store(device, root, patience_s=PATIENCE_S).deploy("demo", items)

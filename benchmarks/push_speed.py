@@ -22,7 +22,7 @@ from pathlib import Path
 
 import adbutils
 
-from sphere_edge.devices.device import Device
+from sphere_edge.devices.device import Device, FilePart
 from sphere_edge.devices.items import Item
 from sphere_edge.devices.open import open_device
 from sphere_edge.devices.store import Store
@@ -129,9 +129,7 @@ def take_turns(
     there.mkdir()
     ways: dict[str, Way] = {
         peer[0]: peer[1],
-        "bare push": lambda: device.push(
-            item.source, f"{there}/ours", offset_bytes=0, length_bytes=item.bytes
-        ),
+        "bare push": lambda: device.push(item.source, f"{there}/ours", FilePart(0, item.bytes)),
         "deploy": lambda: Store(device, f"{there}/store").deploy("blob", [item]),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}

@@ -239,7 +239,14 @@ class Sampled(Body):
     ignore_eos: bool | None = None
 
 
-Prompt = str | list[str] | list[int] | list[list[int]]
+# Stopped at the first value that is wrong: each error costs more than the value.
+_Tokens = Annotated[list[int], Field(fail_fast=True)]
+Prompt = (
+    str
+    | Annotated[list[str], Field(fail_fast=True)]
+    | _Tokens
+    | Annotated[list[_Tokens], Field(fail_fast=True)]
+)
 
 
 class CompletionBody(Sampled):

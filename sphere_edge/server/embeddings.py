@@ -24,14 +24,20 @@ from sphere_edge.server.job import running
 _MOST_INPUTS = 2048
 # Between two calls of the engine a client may have gone away.
 _TEXTS_PER_CALL = 8
-Tokens = list[Annotated[int, Field(ge=0, le=2**31 - 1)]]
+# Stopped at the first value that is wrong: each error costs more than the value.
+Tokens = Annotated[list[Annotated[int, Field(ge=0, le=2**31 - 1)]], Field(fail_fast=True)]
 
 
 class EmbeddingBody(Body):
     """POST /v1/embeddings. Token ids are the model's own."""
 
     model: Name
-    input: str | list[str] | Tokens | list[Tokens]
+    input: (
+        str
+        | Annotated[list[str], Field(fail_fast=True)]
+        | Tokens
+        | Annotated[list[Tokens], Field(fail_fast=True)]
+    )
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Annotated[int, Field(ge=1)] | None = None
     user: str | None = None

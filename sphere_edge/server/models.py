@@ -113,8 +113,13 @@ class Models:
     async def _opened(self, model: Model) -> Any:
         if model.manager is None:
             await self._make_room(model)
-            model.manager = await asyncio.to_thread(_open, model.served, self._settings)
-            model.used_at = time.monotonic()
+            # To its end even where the client hangs up: what a thread opens must not be lost.
+            opening = asyncio.ensure_future(asyncio.to_thread(_open, model.served, self._settings))
+            try:
+                await asyncio.shield(opening)
+            finally:
+                model.manager = await opening
+                model.used_at = time.monotonic()
         return model.manager
 
     async def _make_room(self, model: Model) -> None:

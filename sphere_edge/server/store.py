@@ -103,7 +103,7 @@ class Store:
         with self._changing():
             while at is not None and len(chain) < _LONGEST_CHAIN:
                 row = self._row(at)
-                if row is None:
+                if row is None or not at.startswith("resp_"):
                     return None
                 chain.append(self._items(at))
                 at = json.loads(row[0]).get("previous_response_id")

@@ -34,7 +34,8 @@ async def delete(request: Request, _: None) -> Output:
     """Forgets it."""
     id = request.path_params["id"]
     store = request.app.state.store
-    if store is None or not await asyncio.to_thread(store.delete, id):
+    is_response = id.startswith("resp_")
+    if store is None or not is_response or not await asyncio.to_thread(store.delete, id):
         raise _missing(id)
     return as_json({"id": id, "object": "response", "deleted": True})
 

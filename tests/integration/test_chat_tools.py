@@ -245,6 +245,30 @@ def test_a_grammar_nested_too_deeply_is_refused(text):
         text.generate("the", grammar=deep, max_tokens=1).text()
 
 
+@pytest.mark.parametrize("repeated", ['"a"{5,1}', "[{,]{ 5 , 1 }", '("{1,5}" #{\n){5, # \n 4}'])
+def test_a_repetition_of_more_than_its_most_times_is_refused(text, repeated):
+    """The parser of llama.cpp would add 2^64 rules."""
+    with pytest.raises(errors.InvalidArgumentError, match="at least `5` and at most"):
+        text.generate("the", grammar=f"root ::= {repeated}", max_tokens=1).text()
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": "array", "items": {}, "minItems": 5, "maxItems": 3}, "`minItems`"),
+        ({"type": "string", "minLength": 5, "maxLength": 3}, "`minLength`"),
+        ({"type": "integer", "minimum": 5, "maximum": 3}, "`minimum`"),
+        ({"type": "string", "pattern": "^[a-z]{5,1}$"}, "at least `5`"),
+    ],
+)
+def test_a_schema_that_nothing_can_follow_is_refused(text, schema, words):
+    with pytest.raises(errors.InvalidArgumentError, match=words):
+        text.generate("the", json_schema=schema, max_tokens=1).text()
+    format = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    with pytest.raises(errors.InvalidArgumentError, match=words):
+        text.chat(QUESTION, response_format=format, max_tokens=1).text()
+
+
 def test_a_schema_that_takes_too_long_is_refused(text):
     schema = {"type": "object", "properties": {f"p{i}": {"type": "null"} for i in range(2000)}}
     words = "`2000` optional properties"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from starlette.requests import Request
 
 from sphere_edge.server import responses
 from sphere_edge.server.access import Access
-from sphere_edge.server.body import parse
+from sphere_edge.server.body import Body, parse
+from sphere_edge.server.chat_types import CompletionBody
+from sphere_edge.server.embeddings import EmbeddingBody
 from sphere_edge.server.http_error import HttpError
 from sphere_edge.server.response_types import ResponseBody
 from sphere_edge.server.settings import Settings
@@ -46,3 +50,13 @@ def test_a_number_that_json_has_not_comes_back_as_null() -> None:
     state = SimpleNamespace(store=None)
     document = responses._document(parse(content, ResponseBody, Settings()), state)
     assert document["prompt_cache_options"] == {"a": None}
+
+
+@pytest.mark.parametrize(("into", "field"), [(CompletionBody, "prompt"), (EmbeddingBody, "input")])
+def test_many_wrong_values_are_one_error_each_way_that_they_could_be_read(
+    into: type[Body], field: str
+) -> None:
+    body = {"model": "tiny", field: [0.5] * 100_000}
+    with pytest.raises(ValidationError) as caught:
+        into.model_validate_json(json.dumps(body))
+    assert caught.value.error_count() < 10

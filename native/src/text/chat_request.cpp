@@ -131,7 +131,7 @@ OrderedJson tool_of(const OrderedJson &tool, size_t index) {
                       {"parameters", {{"type", "object"}, {"properties", OrderedJson::object()}}}};
   if (has(function, "parameters")) {
     require(function["parameters"].is_object(), what + " has `parameters` that are not a JSON schema");
-    check_schema_size(function["parameters"]);
+    check_schema(function["parameters"]);
     if (!function["parameters"].empty()) made["parameters"] = function["parameters"];
   }
   return {{"type", "function"}, {"function", std::move(made)}};
@@ -208,7 +208,7 @@ std::string schema_of(const OrderedJson &format) {
   const OrderedJson &named = format["json_schema"];
   require_keys(named, "the `json_schema` of `response_format`", {"name", "description", "schema", "strict"});
   require(has(named, "schema") && named["schema"].is_object(), "`response_format` has no `schema`");
-  check_schema_size(named["schema"]);
+  check_schema(named["schema"]);
   return named["schema"].dump();
 }
 

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
+#include <optional>
+#include <system_error>
 
 #include "base/status.h"
 #include "llama-grammar.h"
@@ -17,24 +20,63 @@ constexpr int kDeepestBrackets = 256;
 // Longer than every trigger of llama.cpp's formats.
 constexpr size_t kLatestBytes = 512;
 
+size_t after_space(const std::string &grammar, size_t at) {
+  while (at < grammar.size() && (std::isspace(static_cast<unsigned char>(grammar[at])) != 0 || grammar[at] == '#')) {
+    if (grammar[at] == '#') at = std::min(grammar.find('\n', at), grammar.size() - 1);
+    ++at;
+  }
+  return at;
+}
+
+// The number at `at`, which moves behind it; none where there are no digits or too many.
+std::optional<uint64_t> count_at(const std::string &grammar, size_t &at) {
+  uint64_t count = 0;
+  const char *begin = grammar.data() + at;
+  const auto [end, error] = std::from_chars(begin, grammar.data() + grammar.size(), count);
+  at += static_cast<size_t>(end - begin);
+  if (error != std::errc()) return std::nullopt;
+  return count;
+}
+
+// llama.cpp's parser subtracts the first number of {m,n} from the second one, and adds that many rules.
+void check_repetition(const std::string &grammar, size_t at) {
+  at = after_space(grammar, at);
+  const std::optional<uint64_t> least = count_at(grammar, at);
+  at = after_space(grammar, at);
+  if (!least || at >= grammar.size() || grammar[at] != ',') return;
+  at = after_space(grammar, at + 1);
+  const std::optional<uint64_t> most = count_at(grammar, at);
+  require(!most || *least <= *most, "the grammar repeats something at least " + ticked(*least) + " and at most " +
+                                        ticked(most.value_or(0)) + " times");
+}
+
 void check_brackets(const std::string &grammar) {
   require(grammar.size() <= kLongestGrammar, "the grammar has more than " + ticked(kLongestGrammar) + " bytes");
   int depth = 0;
-  char inside = 0;  // the character that ends a string, a set or a comment
+  char inside = 0;  // the character that ends a string, a set, a token or a comment
   for (size_t i = 0; i < grammar.size(); ++i) {
     const char c = grammar[i];
     if (inside != 0) {
-      if (c == '\\' && inside != '\n') ++i;
+      if (c == '\\' && (inside == '"' || inside == ']')) ++i;
       if (c == inside) inside = 0;
-    } else if (c == '"' || c == '#' || c == '[') {
-      inside = c == '"' ? '"' : c == '[' ? ']' : '\n';
+    } else if (c == '"' || c == '#' || c == '[' || c == '<') {
+      inside = c == '"' ? '"' : c == '[' ? ']' : c == '<' ? '>' : '\n';
     } else if (c == '(') {
       require(++depth <= kDeepestBrackets,
               "the grammar has brackets nested more than " + ticked(kDeepestBrackets) + " deep");
     } else if (c == ')') {
       --depth;
+    } else if (c == '{') {
+      check_repetition(grammar, i + 1);
     }
   }
+}
+
+void check_order(const OrderedJson &schema, const char *least, const char *most) {
+  const auto low = schema.find(least), high = schema.find(most);
+  if (low == schema.end() || high == schema.end() || !low->is_number() || !high->is_number()) return;
+  require(low->get<double>() <= high->get<double>(),
+          "in the JSON schema " + ticked(least) + " is greater than " + ticked(most) + ": nothing can follow it");
 }
 
 constexpr size_t kMostOptionalProperties = 256;
@@ -69,7 +111,12 @@ std::string escaped(const std::string &text) {
 
 }  // namespace
 
-void check_schema_size(const OrderedJson &schema) {
+void check_schema(const OrderedJson &schema) {
+  if (schema.is_object()) {
+    check_order(schema, "minItems", "maxItems");
+    check_order(schema, "minLength", "maxLength");
+    check_order(schema, "minimum", "maximum");
+  }
   if (schema.is_object() && schema.contains("properties") && schema["properties"].is_object()) {
     const bool names_required = schema.contains("required") && schema["required"].is_array();
     const size_t required = names_required ? schema["required"].size() : 0;
@@ -81,7 +128,7 @@ void check_schema_size(const OrderedJson &schema) {
   }
   // Its depth is bounded: parse_json refuses deeper documents.
   if (!schema.is_structured()) return;
-  for (const OrderedJson &part : schema) check_schema_size(part);
+  for (const OrderedJson &part : schema) check_schema(part);
 }
 
 Grammar::Grammar(const GrammarOptions &options, const Tokenizer &tokenizer) : options_(options), tokenizer_(tokenizer) {

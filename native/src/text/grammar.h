@@ -30,9 +30,9 @@ struct GrammarOptions {
   std::string begun = {};
 };
 
-// INVALID_ARGUMENT if making a grammar of this JSON schema would take seconds: what may be left out of an object costs
-// the square of its number.
-void check_schema_size(const OrderedJson &schema);
+// INVALID_ARGUMENT if nothing can follow this JSON schema, or if making a grammar of it would take seconds: what may be
+// left out of an object costs the square of its number.
+void check_schema(const OrderedJson &schema);
 
 class Grammar {
  public:

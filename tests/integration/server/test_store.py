@@ -85,6 +85,11 @@ def test_a_conversation_grows(openai: OpenAI) -> None:
     openai.conversations.items.delete(listed.data[0].id, conversation_id=conversation.id)  # type: ignore[arg-type]
     assert len(list(openai.conversations.items.list(conversation.id))) == 3
     assert openai.conversations.retrieve(conversation.id).metadata == {"topic": "sky"}
+    for as_response in (openai.responses.delete, openai.responses.retrieve):
+        with pytest.raises(package.NotFoundError):
+            as_response(conversation.id)
+    with pytest.raises(package.BadRequestError):
+        openai.responses.create(**SKY, previous_response_id=conversation.id)
     openai.conversations.delete(conversation.id)
     with pytest.raises(package.NotFoundError):
         openai.responses.create(**SKY, conversation=conversation.id)
