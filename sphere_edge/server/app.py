@@ -101,10 +101,12 @@ def guarded(app: Any) -> Any:
 
 
 def _route(one: Operation) -> Any:
-    reads = form.read if one.files else body.read
-
     async def read(request: Request) -> Any:
-        return await nothing(request) if one.body is None else await reads(request, one.body)
+        if one.body is None:
+            return await nothing(request)
+        if one.files:
+            return await form.read(request, one.body, one.files)
+        return await body.read(request, one.body)
 
     return Route(one.path, Endpoint(one.path, read, one.answer), methods=[one.method])
 

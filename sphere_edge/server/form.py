@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -29,8 +29,11 @@ class Form(Generic[Typed]):
     files: Mapping[str, bytes]
 
 
-async def read(request: Request, into: type[Typed]) -> Form[Typed]:
-    """The form as `into` and its files. Raises HttpError that names the field."""
+async def read(request: Request, into: type[Typed], names: Collection[str]) -> Form[Typed]:
+    """The form as `into`, and its files, of which `names` are known.
+
+    Raises HttpError that names the field.
+    """
     settings: Settings = request.app.state.settings
     limit = settings.limits.upload_bytes
     counted = Request(request.scope, _limited(request.receive, limit))
@@ -46,10 +49,17 @@ async def read(request: Request, into: type[Typed]) -> Form[Typed]:
             files: dict[str, bytes] = {}
             for name, value in form.multi_items():
                 if isinstance(value, UploadFile):
-                    files[name.removesuffix("[]")] = await value.read()
+                    field = name.removesuffix("[]")
+                    if field in names:
+                        _once(field, files)
+                        files[field] = await value.read()
+                    elif not settings.lenient:
+                        message = f"unknown file `{field}`"
+                        raise invalid(message, field, "unknown_parameter")
                 elif name.endswith("[]"):
                     texts.setdefault(name[:-2], []).append(value)
                 else:
+                    _once(name, texts)
                     texts[name] = value
     except HTTPException as error:
         message = f"the form cannot be read: {error.detail}"
@@ -67,6 +77,12 @@ def file_of(form: Form[Any], name: str) -> bytes:
         message = f"the file `{name}` is empty"
         raise invalid(message, name)
     return content
+
+
+def _once(name: str, fields: Mapping[str, Any]) -> None:
+    if name in fields:
+        message = f"the form has `{name}` twice"
+        raise invalid(message, name)
 
 
 def _typed(texts: dict[str, Any], into: type[Typed], settings: Settings) -> Typed:

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 import soundfile
@@ -16,7 +17,7 @@ from PIL import Image
 
 from sphere_edge import resources
 from tests import image_calls, made_bundles, random_diffusion
-from tests.server_process import serving
+from tests.server_process import Served, serving
 from training import shapes
 
 
@@ -79,6 +80,21 @@ def test_what_cannot_be_transcribed_is_a_400(
         openai.audio.transcriptions.create(**whole)
     if param is not None:
         assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("names", "param"), [(["file", "file"], "file"), (["file", "mask"], "mask")]
+)
+def test_a_file_that_would_be_ignored_is_refused(
+    server: Served, names: list[str], param: str
+) -> None:
+    content = recording()[1].read_bytes()
+    answer = httpx2.post(
+        f"{server.url}/v1/audio/transcriptions",
+        data={"model": "tiny-whisper"},
+        files=[(name, ("a.flac", content)) for name in names],
+    )
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
 def test_too_much_audio_is_refused_before_it_is_transcribed(openai: OpenAI) -> None:
