@@ -13,7 +13,7 @@ import pytest
 from sphere_edge import __main__, console, errors
 from sphere_edge.simulate import android, environment
 from sphere_edge.simulate.adb_daemon import AdbDaemon
-from sphere_edge.toolchain import compilers
+from sphere_edge.toolchain import compilers, native, targets
 from tests import random_gguf
 
 pytestmark = pytest.mark.group("musl")
@@ -52,6 +52,8 @@ def said(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, An
 def test_a_phone_gets_the_static_runner_and_runs_a_compiled_model_and_a_gguf(
     phone: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Deploying takes the fullest runner that is built, so it must not become fuller in between.
+    native.build(targets.NAMED["musl-arm64-dotprod"])
     there = said(capsys, "devices", phone)["devices"][0]
     assert (there["os"], there["os_release"], there["libc"]) == ("android", "Android 14", "bionic")
     refusals = said(capsys, "devices", phone, "--gpu")["devices"][0]["drivers"]["refusals"]
