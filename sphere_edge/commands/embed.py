@@ -16,7 +16,7 @@ def embed(opening: Opening, texts: Sequence[str], request: EmbedRequest, *, as_j
     if list(texts) == ["-"]:
         texts = [line for line in console.read_stdin("the texts").splitlines() if line.strip()]
     if not texts:
-        message = "there is no text to embed"
+        message = "no text to embed"
         raise InvalidArgumentError(message, hint="give texts, or - to read lines from stdin")
     manager, _ = open_text(opening, console.progress())
     with manager:

@@ -98,7 +98,7 @@ def parse(content: bytes, into: type[Typed], settings: Settings) -> Typed:
             context={"lenient": settings.lenient},
         )
     except ValidationError as error:
-        raise refused(error, None if _is_no_json(error) else json.loads(content)) from error
+        raise refused(error, None if _is_not_json(error) else json.loads(content)) from error
     if not settings.extensions:
         for name in into.extensions & typed.model_fields_set:
             message = f"`{name}` is an extension (serve with --allow-extensions)"
@@ -106,7 +106,20 @@ def parse(content: bytes, into: type[Typed], settings: Settings) -> Typed:
     return typed
 
 
-def _is_no_json(error: ValidationError) -> bool:
+def texts_of(given: Any, name: str, most: int) -> list[str | list[int]]:
+    """One or many texts, or lists of token ids, of the field `name`. Raises HttpError."""
+    many = isinstance(given, list) and given and isinstance(given[0], (str, list))
+    texts: list[str | list[int]] = list(given) if many else [given]
+    if len(texts) > most:
+        message = f"more than `{most}` {name}s"
+        raise invalid(message, name)
+    if any(not one for one in texts):
+        message = f"an empty {name}"
+        raise invalid(message, name)
+    return texts
+
+
+def _is_not_json(error: ValidationError) -> bool:
     return error.errors(include_url=False)[0]["type"] == "json_invalid"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +14,7 @@ from starlette.requests import Request
 from sphere_edge.runtime.generation import Result
 from sphere_edge.runtime.text_delta import TextDelta, TokenLogprob
 from sphere_edge.server import logprobs, sampling
+from sphere_edge.server.body import texts_of
 from sphere_edge.server.chat import DONE, FINGERPRINT, usage
 from sphere_edge.server.chat_types import CompletionBody
 from sphere_edge.server.exchange import Events, Output, as_json, event
@@ -42,7 +43,7 @@ class _Choice:
 
 async def answer(request: Request, body: CompletionBody) -> Output:
     """The texts, or their pieces as events."""
-    prompts = _prompts(body)
+    prompts = texts_of(body.prompt, "prompt", _MOST_PROMPTS)
     if body.echo and any(not isinstance(prompt, str) for prompt in prompts):
         message = "`echo` is for prompts that are texts"
         raise invalid(message, "echo")
@@ -100,19 +101,6 @@ async def _chunks(
         results = [choice.result for choice in choices if choice.result is not None]
         yield event({**head, "choices": [], "usage": usage(results)})
     yield DONE
-
-
-def _prompts(body: CompletionBody) -> Sequence[str | list[int]]:
-    prompt: Any = body.prompt
-    many = isinstance(prompt, list) and prompt and isinstance(prompt[0], (str, list))
-    prompts = prompt if many else [prompt]
-    if len(prompts) > _MOST_PROMPTS:
-        message = f"more than `{_MOST_PROMPTS}` prompts"
-        raise invalid(message, "prompt")
-    if any(not one for one in prompts):
-        message = "a prompt is empty"
-        raise invalid(message, "prompt")
-    return list(prompts)
 
 
 def _choice(index: int, text: str, choice: _Choice, body: CompletionBody) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from sphere_edge.errors import CancelledError
 from sphere_edge.runtime.embedding import EmbedRequest
 from sphere_edge.runtime.text import TextManager
-from sphere_edge.server.body import Body
+from sphere_edge.server.body import Body, texts_of
 from sphere_edge.server.chat_types import Name
 from sphere_edge.server.clients import client_of
 from sphere_edge.server.exchange import Output, as_json
@@ -45,7 +45,7 @@ class EmbeddingBody(Body):
 
 async def answer(request: Request, body: EmbeddingBody) -> Output:
     """A vector of length 1 for each input."""
-    inputs = _inputs(body)
+    inputs = texts_of(body.input, "input", _MOST_INPUTS)
     state = request.app.state
     async with (
         state.models.turn(body.model, "text", client_of(request)) as text,
@@ -60,19 +60,6 @@ async def answer(request: Request, body: EmbeddingBody) -> Output:
     ]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return as_json({"object": "list", "data": listed, "model": body.model, "usage": usage})
-
-
-def _inputs(body: EmbeddingBody) -> Sequence[str | list[int]]:
-    given: Any = body.input
-    many = isinstance(given, list) and given and isinstance(given[0], (str, list))
-    inputs = given if many else [given]
-    if len(inputs) > _MOST_INPUTS:
-        message = f"more than `{_MOST_INPUTS}` inputs"
-        raise invalid(message, "input")
-    if any(not one for one in inputs):
-        message = "an input is empty"
-        raise invalid(message, "input")
-    return list(inputs)
 
 
 def _encoded(vector: npt.NDArray[np.float32], body: EmbeddingBody) -> Any:

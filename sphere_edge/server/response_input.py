@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sphere_edge.server import response_types as types
+from sphere_edge.server.chat_types import RefusalPart
 from sphere_edge.server.http_error import invalid
 from sphere_edge.server.response_events import CUSTOM_INPUT
 
@@ -83,7 +84,7 @@ def text_of(content: types.Content) -> str:
     if isinstance(content, str):
         return content
     return "\n".join(
-        part.refusal if isinstance(part, types.RefusalPart) else part.text
+        part.refusal if isinstance(part, RefusalPart) else part.text
         for part in content
         if not isinstance(part, types.OtherPart)
     )

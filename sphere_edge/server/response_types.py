@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag
 
 from sphere_edge.server import chat_types
 from sphere_edge.server.body import Body, Part
-from sphere_edge.server.chat_types import FunctionName, Metadata, Name, Schema
+from sphere_edge.server.chat_types import FunctionName, Metadata, Name, RefusalPart, Schema
 
 _HOSTED = "it runs at OpenAI; this server runs and fetches nothing for a client"
 _HOSTED_TOOLS = (
@@ -57,13 +57,6 @@ class TextPart(Part):
     text: str
     annotations: list[Any] | None = None
     logprobs: list[Any] | None = None
-
-
-class RefusalPart(Part):
-    """What a model refused with."""
-
-    type: Literal["refusal"]
-    refusal: str
 
 
 class OtherPart(Part):

@@ -36,7 +36,7 @@ void check_schema(const OrderedJson &schema);
 
 class Grammar {
  public:
-  // INVALID_ARGUMENT if the text is no grammar.
+  // INVALID_ARGUMENT if the text is not a valid grammar.
   Grammar(const GrammarOptions &options, const Tokenizer &tokenizer);
 
   // Whether it holds for the next token.
