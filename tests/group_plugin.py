@@ -16,6 +16,9 @@ _SLOWEST = 5
 _GROUP = "group"
 _CPU = "cpu_s"
 _COUNTS = "group_counts"
+# A skip whose reason begins so says that there is nothing to test in this case, on no machine.
+_BY_DESIGN = "by design: "
+_SKIPPED_BY_DESIGN = "skipped by design"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,6 +55,12 @@ def group_of(item: pytest.Item) -> str | None:
         return None
     name: str = marker.args[0]
     return name if groups.GROUPS[name] else None
+
+
+def outcome(report: pytest.TestReport) -> str:
+    """`passed`, `failed`, `skipped`, or that it was skipped by design."""
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple | list) else ""
+    return _SKIPPED_BY_DESIGN if _BY_DESIGN in reason else report.outcome
 
 
 class Selection:
@@ -140,7 +149,7 @@ class Report:
             if key == _CPU:
                 self._cpu_seconds[path] += float(str(value))
             elif key == _GROUP and (report.when == "call" or not report.passed):
-                self._outcomes[str(value)][report.outcome] += 1
+                self._outcomes[str(value)][outcome(report)] += 1
 
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, exitstatus: int
@@ -163,7 +172,9 @@ class Report:
         passed = {
             name: self._hashes[name]
             for name, seen in self._outcomes.items()
-            if name in self._hashes and seen == {"passed": self._chosen[name]}
+            if name in self._hashes
+            and seen.keys() <= {"passed", _SKIPPED_BY_DESIGN}
+            and seen.total() == self._chosen[name]
         }
         if passed:
             groups.record(passed, path)

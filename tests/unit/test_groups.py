@@ -21,6 +21,9 @@ def test_cheap(): pass
 @pytest.mark.parametrize("n", [1, 2])
 def test_expensive(n): pass
 
+@pytest.mark.group("musl")
+def test_of_nothing(): pytest.skip("by design: nothing to see")
+
 @pytest.mark.group("cuda")
 def test_that_cannot_run_here(): pytest.skip("no such compiler")
 
@@ -55,16 +58,16 @@ def write_record(suite: Path, *names: str) -> None:
 
 def test_a_group_that_no_record_knows_runs(suite: Path) -> None:
     said = run(suite)
-    assert "1 failed, 3 passed, 1 skipped" in said
+    assert "1 failed, 3 passed, 2 skipped" in said
     assert "left out" not in said
 
 
 def test_without_a_record_and_when_asked_for_all_groups_run(suite: Path) -> None:
     (suite / "record.json").unlink()
-    assert "1 failed, 3 passed, 1 skipped" in run(suite)
+    assert "1 failed, 3 passed, 2 skipped" in run(suite)
     write_record(suite, "musl", "opencl")
-    assert "1 failed, 3 passed, 1 skipped" in run(suite, "--all-groups")
-    assert "2 passed" in run(suite, "--group", "musl")
+    assert "1 failed, 3 passed, 2 skipped" in run(suite, "--all-groups")
+    assert "2 passed, 1 skipped" in run(suite, "--group", "musl")
 
 
 @pytest.mark.parametrize("workers", [(), ("--numprocesses", "2")], ids=["alone", "with workers"])
@@ -72,14 +75,14 @@ def test_what_has_not_changed_is_left_out_with_words(suite: Path, workers: tuple
     write_record(suite, "musl", "opencl")
     said = run(suite, *workers)
     assert "1 passed, 1 skipped" in said
-    assert f"    2 tests: {groups.GROUPS['musl'].tests} (make test-musl)" in said
+    assert f"    3 tests: {groups.GROUPS['musl'].tests} (make test-musl)" in said
     assert f"    1 tests: {groups.GROUPS['opencl'].tests} (make test-opencl)" in said
     assert "test_some.py" in said.partition("slowest files")[2]
 
 
 def test_only_groups_of_which_every_test_passed_are_recorded(suite: Path) -> None:
     said = run(suite, "--all-groups", "--record-groups", "--numprocesses", "2")
-    assert "musl: 2 tests, 2 passed: recorded" in said
+    assert "musl: 3 tests, 2 passed, 1 skipped by design: recorded" in said
     assert "cuda: 1 tests, 1 skipped: not recorded" in said
     assert "opencl: 1 tests, 1 failed: not recorded" in said
     record = json.loads((suite / "record.json").read_text())
@@ -89,7 +92,7 @@ def test_only_groups_of_which_every_test_passed_are_recorded(suite: Path) -> Non
 def test_a_group_of_which_a_test_ended_its_worker_is_not_recorded(suite: Path) -> None:
     dies = "\n@pytest.mark.group('musl')\ndef test_dies(): import os; os._exit(3)\n"
     (suite / "test_some.py").write_text(TESTS + dies)
-    assert "musl: 3 tests, 2 passed: not recorded" in run(
+    assert "musl: 4 tests, 2 passed, 1 skipped by design: not recorded" in run(
         suite, "--record-groups", "--numprocesses", "2"
     )
     assert (suite / "record.json").read_text() == "{}"
