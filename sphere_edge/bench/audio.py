@@ -14,10 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sphere_edge import errors
 from sphere_edge.bench.plan import AudioPlan
 from sphere_edge.bench.runs_report import Runs
-from sphere_edge.bench.target import bench_target
+from sphere_edge.bench.target import ModelOnDevice, bench_target
 from sphere_edge.console import SILENT, Progress, human_bytes
 from sphere_edge.devices import payload
-from sphere_edge.devices.device import Device
 from sphere_edge.devices.probe import probe
 from sphere_edge.runtime import sound
 from sphere_edge.runtime.wav import wav_of
@@ -144,12 +143,7 @@ class AudioMeasurement:
 
 
 def measure(
-    device: Device,
-    path: Path,
-    plan: AudioPlan,
-    *,
-    store: str | None = None,
-    progress: Progress = SILENT,
+    subject: ModelOnDevice, plan: AudioPlan, progress: Progress = SILENT
 ) -> AudioMeasurement:
     """Transcribes the recording `plan.repeat` times after a first time.
 
@@ -157,8 +151,9 @@ def measure(
     runner's own errors with their codes.
     """
     recording = wav_of(_samples(plan.recording))
-    probed = probe(device, folder=store)
-    with bench_target(device, probed, path, store, progress) as model, progress.step("measuring"):
+    device = subject.device
+    probed = probe(device, folder=subject.store)
+    with bench_target(subject, probed, progress) as model, progress.step("measuring"):
         argv = model.command("transcribe", plan.words())
         done = device.run(argv, timeout_s=_TIMEOUT_S, stdin=recording)
     if done.exit_code != 0:

@@ -6,7 +6,7 @@ from sphere_edge.bench import comparison_tables, report_file, tables
 from sphere_edge.bench.compare import Comparison
 from sphere_edge.bench.drawing import INK, SERIES, figure, styled, svg
 from sphere_edge.bench.measurement import Measurement
-from sphere_edge.bench.page import Section, page
+from sphere_edge.bench.page import Head, Section, page
 
 
 def render(baseline: Measurement, comparisons: list[Comparison]) -> str:
@@ -31,7 +31,8 @@ def render(baseline: Measurement, comparisons: list[Comparison]) -> str:
         )
     raw = report_file.json_text(comparison_tables.as_json(baseline, comparisons, {}))
     title = f"{baseline.model}, {len(comparisons) + 1} runs compared"
-    return page(title, f"baseline: {comparison_tables.name(baseline)}", figures, sections, raw)
+    head = Head(title, f"baseline: {comparison_tables.name(baseline)}", figures)
+    return page(head, sections, raw)
 
 
 @styled

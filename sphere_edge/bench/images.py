@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
 
@@ -11,11 +10,10 @@ from pydantic import BaseModel, Field, ValidationError
 
 from sphere_edge.bench.plan import ImagePlan
 from sphere_edge.bench.runs_report import Runs
-from sphere_edge.bench.target import bench_target
+from sphere_edge.bench.target import ModelOnDevice, bench_target
 from sphere_edge.bundle.manifest import Memory
 from sphere_edge.console import SILENT, Progress, human_bytes
 from sphere_edge.devices import payload
-from sphere_edge.devices.device import Device
 from sphere_edge.devices.probe import probe
 from sphere_edge.errors import InternalError
 
@@ -130,21 +128,16 @@ class ImageMeasurement:
 
 
 def measure(
-    device: Device,
-    path: Path,
-    plan: ImagePlan,
-    *,
-    store: str | None = None,
-    progress: Progress = SILENT,
+    subject: ModelOnDevice, plan: ImagePlan, progress: Progress = SILENT
 ) -> ImageMeasurement:
-    """Generates `plan.repeat` images with the bundle at `path` on `device`, each in a new process.
+    """Generates `plan.repeat` images with the bundle, each in a new process.
 
     Raises what opening and sending raise, and the runner's own errors with their codes.
     """
-    samples = []
-    with bench_target(device, probe(device, folder=store), path, store, progress) as model:
+    samples, device = [], subject.device
+    with bench_target(subject, probe(device, folder=subject.store), progress) as model:
         if model.manifest is None:
-            message = f"`{path}` is not a bundle"
+            message = f"`{subject.path}` is not a bundle"
             raise InternalError(message)
         words = [_PROMPT, "--seed", "1", "--output", "/dev/null", *plan.words()]
         with progress.step("generating images", plan.repeat) as step:

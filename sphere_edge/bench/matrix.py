@@ -13,6 +13,7 @@ from pathlib import Path
 from sphere_edge.bench import report, tables
 from sphere_edge.bench.measurement import Measurement
 from sphere_edge.bench.plan import Plan
+from sphere_edge.bench.target import ModelOnDevice
 from sphere_edge.bench.text import measure
 from sphere_edge.console import Progress, Step, Unit, error_as_json, human_bytes
 from sphere_edge.devices.open import opened
@@ -124,7 +125,7 @@ def on_device(plan: Plan, store: str | None) -> Measure:
 
     def measured(bundle: Path, uri: str, progress: Progress) -> Measurement:
         with opened(uri) as device:
-            return measure(device, bundle, plan, store=store, progress=progress)
+            return measure(ModelOnDevice(device, bundle, store), plan, progress)
 
     return measured
 

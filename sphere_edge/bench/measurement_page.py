@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sphere_edge.bench import plots, report_file, tables
 from sphere_edge.bench.measurement import Measurement
-from sphere_edge.bench.page import Section, page
+from sphere_edge.bench.page import Head, Section, page
 
 
 def render(measurement: Measurement) -> str:
@@ -32,13 +32,8 @@ def render(measurement: Measurement) -> str:
         ),
         Section("What was measured", None, ("", ""), _facts(measurement), numbers_from=2),
     ]
-    return page(
-        measurement.model,
-        tables.subtitle(measurement),
-        _figures(measurement),
-        sections,
-        report_file.json_text(measurement.as_json()),
-    )
+    head = Head(measurement.model, tables.subtitle(measurement), _figures(measurement))
+    return page(head, sections, report_file.json_text(measurement.as_json()))
 
 
 def _figures(measurement: Measurement) -> list[tuple[str, str, str]]:

@@ -24,22 +24,25 @@ class Section:
     note: str | None = None
 
 
-def page(
-    title: str,
-    subtitle: str,
-    figures: list[tuple[str, str, str]],
-    sections: list[Section],
-    raw: str,
-) -> str:
-    """The page. `figures`: name, value and unit of what is read first; `raw`: JSON to keep."""
+@dataclass(frozen=True)
+class Head:
+    """What is read first; `figures`: name, value and unit of each."""
+
+    title: str
+    subtitle: str
+    figures: list[tuple[str, str, str]]
+
+
+def page(head: Head, sections: list[Section], raw: str) -> str:
+    """The page; `raw`: JSON to keep in it."""
     source = resources.files("sphere_edge.bench").joinpath("page.html.j2").read_text("utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string(source).render(
-        title=title,
-        subtitle=subtitle,
-        figures=figures,
+        title=head.title,
+        subtitle=head.subtitle,
+        figures=head.figures,
         sections=sections,
         # Our own drawings, whose texts matplotlib has escaped.
         drawing=markupsafe.Markup,

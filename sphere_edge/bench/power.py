@@ -24,7 +24,7 @@ def summarize(
     notes: list[str] = []
     for source, curve, note in (_rail(sensors), _battery(sensors), _counter(sensors)):
         if curve:
-            power = _spent(source, curve, sensors, sustained, new_tokens)
+            power = _spent((source, curve), sensors, sustained, new_tokens)
             if power is not None:
                 return power, None
             note = f"{source}: too few readings while it ran; measure longer, with --sustain"
@@ -63,12 +63,13 @@ def _at(curve: Curve, moment: float) -> float:
 
 
 def _spent(
-    source: str,
-    found: Curve,
+    measured: tuple[str, Curve],
     sensors: Sensors,
     sustained: Sequence[Sustained],
     new_tokens: int,
 ) -> Power | None:
+    """The power over the whole run by a source and its curve."""
+    source, found = measured
     joules = energy(found, sensors.started_s, sensors.ended_s)
     if joules is None:
         return None

@@ -9,31 +9,24 @@ from sphere_edge.bench.audio import AudioMeasurement
 from sphere_edge.bench.images import ImageMeasurement
 from sphere_edge.bench.measurement import Measurement
 from sphere_edge.bench.plan import Options
+from sphere_edge.bench.target import ModelOnDevice
 from sphere_edge.bundle.read import is_bundle, read_manifest
 from sphere_edge.console import SILENT, Progress
-from sphere_edge.devices.device import Device
 
 Result = Measurement | AudioMeasurement | ImageMeasurement
 
 
-def run(
-    device: Device,
-    path: Path,
-    options: Options,
-    *,
-    store: str | None = None,
-    progress: Progress = SILENT,
-) -> Result:
-    """Measures the bundle, `.sphere` or .gguf file at `path` as its task requires.
+def run(model: ModelOnDevice, options: Options, progress: Progress = SILENT) -> Result:
+    """Measures the bundle, `.sphere` or .gguf file as its task requires.
 
     Raises InvalidArgumentError for options of another task, and what the task's `measure` raises.
     """
-    task = _task(path)
+    task = _task(model.path)
     if task == "image":
-        return images.measure(device, path, options.image_plan(), store=store, progress=progress)
+        return images.measure(model, options.image_plan(), progress)
     if task == "audio":
-        return audio.measure(device, path, options.audio_plan(), store=store, progress=progress)
-    return text.measure(device, path, options.text_plan(), store=store, progress=progress)
+        return audio.measure(model, options.audio_plan(), progress)
+    return text.measure(model, options.text_plan(), progress)
 
 
 def _task(path: Path) -> str:

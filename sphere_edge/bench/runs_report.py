@@ -81,7 +81,8 @@ def html(runs: Runs) -> str:
         page.Section("Speed and memory", _plot(runs), _HEADER, runs.medians),
         page.Section("What was measured", None, ("", ""), runs.facts, numbers_from=2),
     ]
-    return page.page(runs.name, runs.subtitle, runs.figures, sections, as_json(runs))
+    head = page.Head(runs.name, runs.subtitle, runs.figures)
+    return page.page(head, sections, as_json(runs))
 
 
 def _plot(runs: Runs) -> str:

@@ -20,9 +20,19 @@ from sphere_edge.toolchain import ggml_gpu, native, targets
 
 
 @dataclass(frozen=True)
+class ModelOnDevice:
+    """What is to be measured: the model at `path`, on `device` with its store in folder `store`."""
+
+    device: Device
+    path: Path
+    store: str | None = None
+
+
+@dataclass(frozen=True)
 class BenchTarget:
     """A model that can be run now; `command` makes the runner's argv. A .gguf has no manifest."""
 
+    device: Device
     name: str
     manifest: Manifest | None
     command: Callable[[str, Sequence[str]], list[str]]
@@ -30,21 +40,17 @@ class BenchTarget:
 
 @contextmanager
 def bench_target(
-    device: Device,
-    probed: Probe,
-    path: Path,
-    store: str | None,
-    progress: Progress,
-    backend: str | None = None,
+    model: ModelOnDevice, probed: Probe, progress: Progress, backend: str | None = None
 ) -> Iterator[BenchTarget]:
-    """The model at `path` on `device`, until the block ends.
+    """The model, ready to run on its device until the block ends.
 
     On this machine it runs where it is. Elsewhere it is taken from the store if it was deployed,
     and otherwise sent there for the time being. `backend`: the one that it will run on.
     Raises what opening, fitting and sending raise.
     """
+    device, path = model.device, model.path
     if device.uri == "local":
-        yield _here(path, progress, backend)
+        yield _here(model, progress, backend)
         return
     if is_gguf(path):
         message = f"`{path}` is not a bundle, and {device.uri} runs only bundles"
@@ -55,22 +61,24 @@ def bench_target(
     gpu = ggml_gpu.wanted(path, manifest, backend)
     runtime = payload.runtime_items(probed, device.uri, progress, engine=manifest.engine, gpu=gpu)
     items = [*payload.bundle_items(bundle), *runtime]
-    with Store(device, store).staged(items, progress) as folder:
+    with Store(device, model.store).staged(items, progress) as folder:
         yield BenchTarget(
+            device,
             bundle.manifest.name,
             bundle.manifest,
             lambda command, words: payload.runner(folder, command, words),
         )
 
 
-def _here(path: Path, progress: Progress, backend: str | None) -> BenchTarget:
-    opened = runnable(path, profiles.host(), progress)
+def _here(model: ModelOnDevice, progress: Progress, backend: str | None) -> BenchTarget:
+    opened = runnable(model.path, profiles.host(), progress)
     manifest = read_manifest(opened) if opened.is_dir() else None
     engine = manifest.engine if manifest else "llama"
     gpu = ggml_gpu.wanted(opened, manifest, backend)
     runner = native.build_for(engine, targets.host(), progress, gpu).runner
     return BenchTarget(
-        manifest.name if manifest else path.stem,
+        model.device,
+        manifest.name if manifest else model.path.stem,
         manifest,
         lambda command, words: [str(runner), command, str(opened), *words, "--json"],
     )

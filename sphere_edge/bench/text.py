@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -18,7 +17,7 @@ from sphere_edge.bench.cooling import Cooling, thermometers, wait_until_cool
 from sphere_edge.bench.measurement import Measurement, Part, Series, Sustained, UpperBounds
 from sphere_edge.bench.plan import Plan
 from sphere_edge.bench.recording import INTERVAL_S, Recording, Sample, Sampling, record
-from sphere_edge.bench.target import BenchTarget, bench_target
+from sphere_edge.bench.target import BenchTarget, ModelOnDevice, bench_target
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices import payload
@@ -48,45 +47,41 @@ class _Report(Part):
 
 
 def measure(
-    device: Device,
-    path: Path,
-    plan: Plan,
-    *,
-    store: str | None = None,
-    sysfs: str = "/sys",
-    progress: Progress = SILENT,
+    model: ModelOnDevice, plan: Plan, progress: Progress = SILENT, *, sysfs: str = "/sys"
 ) -> Measurement:
-    """Runs the benchmark on the bundle or `.sphere` file at `path`; here also on a .gguf.
+    """Runs the benchmark on a bundle or `.sphere` file; here also on a .gguf.
 
     `sysfs`: where the device's sensors are. Raises what opening the bundle and putting it on the
     device raise, and the runner's own errors with their codes.
     """
-    probed = probe(device, folder=store, sysfs=sysfs)
+    device = model.device
+    probed = probe(device, folder=model.store, sysfs=sysfs)
     if plan.cool_below_c is not None:
         # Fails before anything is sent or loaded.
         thermometers(device.uri, probed.sensors)
-    with bench_target(device, probed, path, store, progress, plan.backend) as model:
-        loads = _load_again(device, model, plan, progress)
+    with bench_target(model, probed, progress, plan.backend) as target:
+        loads = _load_again(target, plan, progress)
         if plan.cool_below_c is not None:
             wait_until_cool(device, probed.sensors, Cooling(plan.cool_below_c), progress)
-        report, recording = _run(device, model, plan, probed.sensors, progress)
-    return _Run(device.uri, probed, model, plan, report, loads, recording).result()
+        report, recording = _run(target, plan, probed.sensors, progress)
+    return _Run(probed, target, plan, report, loads, recording).result()
 
 
-def _load_again(device: Device, model: BenchTarget, plan: Plan, progress: Progress) -> list[Series]:
+def _load_again(model: BenchTarget, plan: Plan, progress: Progress) -> list[Series]:
     """Loads in processes of their own: a second one in the same process would be faster."""
     argv = model.command("bench", plan.load_words())
     loads = []
     with progress.step("loading", plan.loads - 1) as step:
         for _ in range(plan.loads - 1):
-            report = _report(device, record(device, argv, Sampling(before=0, after=0)))
+            recording = record(model.device, argv, Sampling(before=0, after=0))
+            report = _report(model.device, recording)
             loads += [one for one in report.series if one.name == "load"]
             step.advance()
     return loads
 
 
 def _run(
-    device: Device, model: BenchTarget, plan: Plan, sensors: Sequence[Sensor], progress: Progress
+    model: BenchTarget, plan: Plan, sensors: Sequence[Sensor], progress: Progress
 ) -> tuple[_Report, Recording]:
     started = time.monotonic()
     shown = 0.0
@@ -99,8 +94,8 @@ def _run(
             shown = now
 
         argv = model.command("bench", plan.words())
-        recording = record(device, argv, Sampling(sensors), on_sample)
-    return _report(device, recording), recording
+        recording = record(model.device, argv, Sampling(sensors), on_sample)
+    return _report(model.device, recording), recording
 
 
 def _report(device: Device, recording: Recording) -> _Report:
@@ -119,7 +114,6 @@ def _report(device: Device, recording: Recording) -> _Report:
 class _Run:
     """A finished benchmark, before it is summarized."""
 
-    uri: str
     probed: Probe
     model: BenchTarget
     plan: Plan
@@ -129,7 +123,7 @@ class _Run:
 
     def result(self) -> Measurement:
         probed, plan, report, manifest = self.probed, self.plan, self.report, self.model.manifest
-        origin = self._origin()
+        origin, uri = self._origin(), self.model.device.uri
         sustained = tuple(_moved(one, origin) for one in report.sustain)
         series = tuple(_moved(one, origin) for one in report.series)
         sensors = self._sensors(series, sustained)
@@ -143,8 +137,8 @@ class _Run:
             quantization=report.quantization,
             profile=manifest.profile if manifest else None,
             device=measurement.Device(
-                uri=self.uri,
-                title=probed.model or probed.cpu_model or self.uri,
+                uri=uri,
+                title=probed.model or probed.cpu_model or uri,
                 os=probed.os_release or probed.os,
                 kernel=probed.kernel,
                 soc=probed.soc,

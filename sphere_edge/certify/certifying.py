@@ -33,18 +33,13 @@ class Where:
 
 
 def certified(
-    bundle: Bundle,
-    where: Where,
-    settings: Settings,
-    *,
-    backend: str | None = None,
-    progress: Progress = SILENT,
+    bundle: Bundle, where: Where, settings: Settings, progress: Progress = SILENT
 ) -> list[ValidationResult]:
-    """A result for each backend that the bundle has code for, or for `backend` alone; all are kept.
+    """A result for each backend that is to be certified; all are kept.
 
     On a device the bundle must have been deployed. Raises what `certify_backend` raises.
     """
-    backends = _backends(bundle, backend)
+    backends = _backends(bundle, settings.backend)
     folder = on_host.reference_folder(bundle, progress)
     reference = references.read(folder)
     if reference is None:

@@ -11,7 +11,7 @@ from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.reference import FOLDER, Reference
 from sphere_edge.certify import kernels
 from sphere_edge.certify.tolerance import tolerance_of
-from sphere_edge.certify.validation import does_not_run, parse_json, read_report, validate
+from sphere_edge.certify.validation import parse_json, read_report, validate
 from sphere_edge.certify.validation_result import (
     ValidationResult,
     ValidationResults,
@@ -52,11 +52,15 @@ class Subject:
 
 @dataclass(frozen=True)
 class Settings:
-    """How it is certified: every step `repeat` times; `short`: fewer steps; `threads` 0: usual."""
+    """How it is certified: every step `repeat` times; `short`: fewer steps; `threads` 0: usual.
+
+    `backend`: on that one alone; None: on each that the bundle has code for.
+    """
 
     repeat: int
     short: bool
     threads: int = 0
+    backend: str | None = None
 
 
 def deployed(folder: str, manifest: Manifest) -> Installed:
@@ -109,8 +113,21 @@ def failed_to_run(
     subject: Subject, settings: Settings, backend: str, error: errors.SphereEdgeError
 ) -> ValidationResult:
     """The result of a backend that ended in `error` before it answered."""
-    return does_not_run(
-        backend, subject.manifest, error, short=settings.short, repeat=settings.repeat
+    return ValidationResult(
+        certified=False,
+        bundle=subject.manifest.id,
+        backend=backend,
+        engine=subject.manifest.engine,
+        short=settings.short,
+        repeat=settings.repeat,
+        agreement=0.0,
+        largest=0.0,
+        mean=0.0,
+        repeats=True,
+        non_finite=0,
+        reasons=(f"it does not run: {error.message}",),
+        seconds=0.0,
+        runtime="",
     )
 
 

@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.reference import Reference
 from sphere_edge.certify.tolerance import Tolerance
 from sphere_edge.certify.validation_result import ValidationResult
-from sphere_edge.errors import InternalError, SphereEdgeError
+from sphere_edge.errors import InternalError
 
 _MOST_REASONS = 4
 _Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -83,28 +82,6 @@ def validate(
         reasons=_shortened(reasons) if rows else ("nothing was compared",),
         seconds=report.seconds,
         runtime=report.version,
-    )
-
-
-def does_not_run(
-    backend: str, manifest: Manifest, error: SphereEdgeError, *, short: bool, repeat: int
-) -> ValidationResult:
-    """The result of a backend that does not run at all on the device."""
-    return ValidationResult(
-        certified=False,
-        bundle=manifest.id,
-        backend=backend,
-        engine=manifest.engine,
-        short=short,
-        repeat=repeat,
-        agreement=0.0,
-        largest=0.0,
-        mean=0.0,
-        repeats=True,
-        non_finite=0,
-        reasons=(f"it does not run: {error.message}",),
-        seconds=0.0,
-        runtime="",
     )
 
 

@@ -60,8 +60,7 @@ def certify(
         command.certify(
             bundle,
             Where(device, store),
-            Settings(repeat, short, threads),
-            backend=backend,
+            Settings(repeat, short, threads, backend),
             as_json=json,
         )
 

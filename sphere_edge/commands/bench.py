@@ -11,6 +11,7 @@ from sphere_edge.bench.measurement import Measurement, UpperBounds
 from sphere_edge.bench.plan import Options
 from sphere_edge.bench.run import rendered, run, write
 from sphere_edge.bench.runs_report import Runs
+from sphere_edge.bench.target import ModelOnDevice
 from sphere_edge.bundle.read import Bundle, is_bundle
 from sphere_edge.certify.find import find
 from sphere_edge.certify.validation_result import ValidationResult
@@ -38,7 +39,7 @@ def bench(
     if uri == "local":
         bundle = cached.bundle_of(bundle, console.progress())
     with opened(uri) as device:
-        result = run(device, bundle, options, store=store, progress=console.progress())
+        result = run(ModelOnDevice(device, bundle, store), options, console.progress())
         validation = None
         if form is None and isinstance(result, Measurement):
             validation = find(device, bundle, store, result.backend)

@@ -10,16 +10,12 @@ from sphere_edge.certify.certifying import Where, certified
 from sphere_edge.certify.on_device import Settings
 
 
-def certify(
-    bundle: Path, where: Where, settings: Settings, *, backend: str | None, as_json: bool
-) -> None:
+def certify(bundle: Path, where: Where, settings: Settings, *, as_json: bool) -> None:
     """Runs the reference's steps, says how far off they are; LoadFailedError if that is too far.
 
-    `backend` None: each that the bundle has code for; one that is certified is enough then.
+    Of several backends one that is certified is enough.
     """
-    results = certified(
-        Bundle.open(bundle), where, settings, backend=backend, progress=console.progress()
-    )
+    results = certified(Bundle.open(bundle), where, settings, console.progress())
     trusted = next((one.backend for one in results if one.certified), None)
     if as_json:
         console.write_json(

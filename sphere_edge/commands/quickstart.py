@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sphere_edge import __version__, bench, console, packaging, profiles, resources
 from sphere_edge.bench import tables
+from sphere_edge.bench.target import ModelOnDevice
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.devices.open import opened
 from sphere_edge.engines.options import PackageOptions
@@ -60,7 +61,7 @@ def quickstart(folder: Path, *, images: bool) -> None:
 
     _headline("5/6  measure it")
     with opened("local") as machine:
-        measured = bench.measure(machine, output, _PLAN, progress=console.progress())
+        measured = bench.measure(ModelOnDevice(machine, output), _PLAN, console.progress())
     console.write_table(tables.SPEED, tables.speed(measured))
     console.write_table(tables.MEMORY, tables.memory(measured))
 

@@ -15,6 +15,7 @@ from sphere_edge.bundle.reference_plan import Plan
 from sphere_edge.compiler.interpret import Parameter, interpret
 from sphere_edge.compiler.reference_kernels import Floats, ReferenceKernels
 from sphere_edge.models.decoder import Decoder
+from sphere_edge.models.graph import layers_of
 
 
 def compute(
@@ -83,7 +84,7 @@ def _traced(
     """
 
     def answer(token_ids: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
-        hidden = model(token_ids, position, list(zip(cache[::2], cache[1::2], strict=True)))
+        hidden = model(token_ids, layers_of(position, cache))
         out = Tensor.placeholder([len(rows), model.shape.hidden], "float32")
         return model.logits(kernels.call("", lambda x: x[rows], [hidden], out))
 

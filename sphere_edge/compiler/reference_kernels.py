@@ -19,7 +19,14 @@ from tvm import relax
 from tvm.relax.frontend.nn import Tensor
 from tvm.relax.frontend.nn.op import wrap_nested
 
-from sphere_edge.models.kernels import Attention, ClampedSwiglu, Experts
+from sphere_edge.models.kernels import (
+    Attention,
+    ClampedSwiglu,
+    Experts,
+    Frequencies,
+    LayerCache,
+    Matrix,
+)
 from sphere_edge.quantization.weights import WeightFormat
 
 Floats = npt.NDArray[np.float64]
@@ -44,23 +51,21 @@ class ReferenceKernels:
 
     calls: dict[str, HostCall] = field(default_factory=dict)
 
-    def linear(
-        self, x: Tensor, weight: list[Tensor], fmt: WeightFormat, rows: int, bias: Tensor | None
-    ) -> Tensor:
-        """`x` [n, k] times the transpose of a packed [rows, k] weight."""
-        arrays, has_bias = len(weight), bias is not None
+    def linear(self, x: Tensor, matrix: Matrix) -> Tensor:
+        """`x` [n, columns] times the transpose of `matrix`."""
+        arrays, has_bias = len(matrix.arrays), matrix.bias is not None
+        fmt, rows = matrix.fmt, matrix.rows
 
         def multiply(x: Floats, *given: Any) -> Floats:
             y = _multiply(x, fmt, given[:arrays], rows)
             return y + given[-1] if has_bias else y
 
-        arguments = [x, *weight, bias] if has_bias else [x, *weight]
-        return self.call("linear", multiply, arguments, _placeholder(x.shape[0], rows))
+        out = _placeholder(x.shape[0], rows)
+        return self.call("linear", multiply, [x, *matrix.parameters], out)
 
-    def take(
-        self, token_ids: Tensor, weight: list[Tensor], fmt: WeightFormat, columns: int
-    ) -> Tensor:
-        """Rows `token_ids` of a packed embedding."""
+    def take(self, token_ids: Tensor, matrix: Matrix) -> Tensor:
+        """Rows `token_ids` of an embedding."""
+        fmt, columns = matrix.fmt, matrix.columns
 
         def take(ids: npt.NDArray[np.int32], *given: Any) -> Floats:
             blocks = ids // fmt.row_block
@@ -71,7 +76,7 @@ class ReferenceKernels:
             return picked_rows
 
         out = _placeholder(token_ids.shape[0], columns)
-        return self.call("take", take, [token_ids, *weight], out)
+        return self.call("take", take, [token_ids, *matrix.arrays], out)
 
     def rms_norm(self, x: Tensor, weight: Tensor, epsilon: float, residual: Tensor | None) -> Any:
         """RMSNorm, or the pair of RMSNorm and sum with `residual`."""
@@ -102,52 +107,40 @@ class ReferenceKernels:
         return self.call("gated", gated, [gate_up], _placeholder(n, half))
 
     def rotate_and_store(
-        self,
-        qkv: Tensor,
-        position: Tensor,
-        inverse_frequencies: Tensor,
-        magnitude: float,
-        cache: tuple[Tensor, Tensor],
-        spec: Attention,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        self, qkv: Tensor, frequencies: Frequencies, cache: LayerCache, spec: Attention
+    ) -> tuple[Tensor, LayerCache]:
         """Rotated q, and the cache with rotated k and v."""
-        n = qkv.shape[0]
+        n, magnitude = qkv.shape[0], frequencies.magnitude
 
         def rotate(
-            qkv: Floats, position: Any, frequencies: Floats, keys: Floats, values: Floats
+            qkv: Floats, position: Any, inverse: Floats, *pair: Floats
         ) -> tuple[Floats, Floats, Floats]:
             heads = qkv.reshape(len(qkv), -1, spec.head_dim)
             positions = int(position[0]) + np.arange(len(qkv))
-            rotated = _rotated(heads[:, : -spec.kv_heads], positions, frequencies, magnitude, spec)
-            keys, values = keys.copy(), values.copy()
+            angles = _angles(positions, inverse)
+            rotated = _rotated(heads[:, : -spec.kv_heads], angles, magnitude, spec)
+            keys, values = (part.copy() for part in pair)
             keys[:, positions] = rotated[:, spec.query_heads :].transpose(1, 0, 2)
             values[:, positions] = heads[:, -spec.kv_heads :].transpose(1, 0, 2)
             return rotated[:, : spec.query_heads], keys, values
 
         out = [_placeholder(n, spec.query_heads, spec.head_dim)]
-        out += [_placeholder(*part.shape) for part in cache]
-        arguments = [qkv, position, inverse_frequencies, *cache]
-        q, keys, values = self.call("rotate_and_store", rotate, arguments, out)
-        return q, (keys, values)
+        out += [_placeholder(*part.shape) for part in cache.pair]
+        arguments = [qkv, cache.position, frequencies.inverse, *cache.pair]
+        q, *changed = self.call("rotate_and_store", rotate, arguments, out)
+        return q, LayerCache(cache.position, *changed)
 
     def attend(
-        self,
-        q: Tensor,
-        position: Tensor,
-        cache: tuple[Tensor, Tensor],
-        spec: Attention,
-        sinks: Tensor | None = None,
+        self, q: Tensor, cache: LayerCache, spec: Attention, sinks: Tensor | None = None
     ) -> Tensor:
         """Causal attention over the cache."""
         out = _placeholder(q.shape[0], spec.query_heads * spec.head_dim)
 
-        def attend(
-            q: Floats, position: Any, keys: Floats, values: Floats, sinks: Floats | None = None
-        ) -> Floats:
-            return _attend(q, int(position[0]), keys, values, sinks, spec)
+        def attend(q: Floats, position: Any, *seen: Floats) -> Floats:
+            return _attend(q, int(position[0]), _Seen(*seen), spec)
 
         learned = [] if sinks is None else [sinks]
-        return self.call("attend", attend, [q, position, *cache, *learned], out)
+        return self.call("attend", attend, [q, cache.position, *cache.pair, *learned], out)
 
     def route(self, logits: Tensor, top_k: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
         """The experts of each token, and their routing weights."""
@@ -167,17 +160,9 @@ class ReferenceKernels:
         expert_indices, routing_weights = self.call("route", route, [logits], out)
         return expert_indices, routing_weights
 
-    def experts(
-        self,
-        x: Tensor,
-        expert_indices: Tensor,
-        weight: list[Tensor],
-        fmt: WeightFormat,
-        shape: Experts,
-        bias: Tensor | None,
-    ) -> Tensor:
+    def experts(self, x: Tensor, expert_indices: Tensor, matrix: Matrix, shape: Experts) -> Tensor:
         """Products with each token's experts."""
-        arrays, has_bias = len(weight), bias is not None
+        arrays, has_bias, fmt = len(matrix.arrays), matrix.bias is not None, matrix.fmt
         blocks = shape.rows // fmt.row_block
 
         def multiply(x: Floats, expert_indices: Any, *given: Any) -> Floats:
@@ -190,9 +175,8 @@ class ReferenceKernels:
                 y[wanted == expert] = _multiply(rows[wanted == expert], fmt, own, shape.rows)
             return y + given[-1].reshape(shape.count, -1)[wanted] if has_bias else y
 
-        arguments = [x, expert_indices, *weight, bias] if has_bias else [x, expert_indices, *weight]
         out = _placeholder(expert_indices.shape[0] * shape.top_k, shape.rows)
-        return self.call("experts", multiply, arguments, out)
+        return self.call("experts", multiply, [x, expert_indices, *matrix.parameters], out)
 
     def combine(self, rows: Tensor, routing_weights: Tensor) -> Tensor:
         """The sum of each token's rows, weighted by `routing_weights`."""
@@ -290,18 +274,19 @@ def _in_threads(function: Callable[[int], None], values: range) -> None:
         list(pool.map(function, values))
 
 
-def _rotated(
-    heads: Floats, positions: Any, frequencies: Floats, magnitude: float, spec: Attention
-) -> Floats:
-    """`heads` [n, heads, head_dim] with their first rotary_dim features rotated (Su et al. 2021).
+def _angles(positions: Any, inverse_frequencies: Floats) -> Floats:
+    """[n, rotary_dim / 2], float32 products as in every implementation of the models themselves."""
+    products = positions.astype(np.float32)[:, None] * inverse_frequencies.astype(np.float32)
+    angles: Floats = products.astype(float)
+    return angles
 
-    The angle is a float32 product, as in every implementation of the models themselves.
-    """
+
+def _rotated(heads: Floats, angles: Floats, magnitude: float, spec: Attention) -> Floats:
+    """`heads` [n, heads, head_dim] with rotary_dim features of each rotated (Su et al. 2021)."""
     half = spec.rotary_dim // 2
     if half == 0:
         return heads
-    angle = (positions.astype(np.float32)[:, None] * frequencies.astype(np.float32)).astype(float)
-    cosine, sine = np.cos(angle)[:, None] * magnitude, np.sin(angle)[:, None] * magnitude
+    cosine, sine = np.cos(angles)[:, None] * magnitude, np.sin(angles)[:, None] * magnitude
     first, second = slice(0, half), slice(half, spec.rotary_dim)
     if spec.interleaved:
         first, second = slice(0, spec.rotary_dim, 2), slice(1, spec.rotary_dim, 2)
@@ -311,14 +296,21 @@ def _rotated(
     return out
 
 
-def _attend(
-    q: Floats,
-    position: int,
-    keys: Floats,
-    values: Floats,
-    sinks: Floats | None,
-    spec: Attention,
-) -> Floats:
+@dataclass(frozen=True)
+class _Seen:
+    """What queries see: keys and values [kv_heads, tokens, head_dim], and a sink per query head."""
+
+    keys: Floats
+    values: Floats
+    sinks: Floats | None = None
+
+    def part(self, shared: int, tokens: slice, heads: slice) -> _Seen:
+        """Keys and values [tokens, head_dim] of one head, with the sinks of its query heads."""
+        sinks = None if self.sinks is None else self.sinks[heads, None, None]
+        return _Seen(self.keys[shared, tokens], self.values[shared, tokens], sinks)
+
+
+def _attend(q: Floats, position: int, cached: _Seen, spec: Attention) -> Floats:
     out: Floats = np.empty_like(q)
     group = spec.query_heads // spec.kv_heads
 
@@ -329,15 +321,8 @@ def _attend(
         masked = _mask(position + rows.start, position + rows.stop, seen, spec.window)
         for shared in range(spec.kv_heads):
             heads = slice(shared * group, (shared + 1) * group)
-            sink = None if sinks is None else sinks[heads, None, None]
-            found = _attend_group(
-                q[rows, heads].swapaxes(0, 1),
-                keys[shared, seen],
-                values[shared, seen],
-                masked,
-                sink,
-                spec,
-            )
+            part = cached.part(shared, seen, heads)
+            found = _attend_group(q[rows, heads].swapaxes(0, 1), part, masked, spec)
             out[rows, heads] = found.swapaxes(0, 1)
 
     _in_threads(attend, range(0, len(q), _ATTENTION_ROWS))
@@ -353,12 +338,10 @@ def _mask(first: int, last: int, seen: slice, window: int | None) -> Floats:
     return np.where(hidden, -np.inf, 0.0)
 
 
-def _attend_group(
-    q: Floats, keys: Floats, values: Floats, masked: Floats, sink: Floats | None, spec: Attention
-) -> Floats:
-    """[heads, rows, head_dim] of query heads that share `keys` and `values` [tokens, head_dim]."""
+def _attend_group(q: Floats, seen: _Seen, masked: Floats, spec: Attention) -> Floats:
+    """[heads, rows, head_dim] of query heads that share a key and value head."""
     heads, rows, head_dim = q.shape
-    scores = (q.reshape(-1, head_dim) @ keys.T).reshape(heads, rows, -1)
+    scores = (q.reshape(-1, head_dim) @ seen.keys.T).reshape(heads, rows, -1)
     scores *= spec.scale
     if spec.softcap is not None:
         scores /= spec.softcap
@@ -366,14 +349,14 @@ def _attend_group(
         scores *= spec.softcap
     scores += masked
     largest = scores.max(axis=-1, keepdims=True)
-    if sink is not None:
-        largest = np.maximum(largest, sink)
+    if seen.sinks is not None:
+        largest = np.maximum(largest, seen.sinks)
     scores -= largest
     np.exp(scores, out=scores)
     total = scores.sum(axis=-1, keepdims=True)
-    if sink is not None:
-        total += np.exp(sink - largest)
-    weighted = scores.reshape(heads * rows, -1) @ values
+    if seen.sinks is not None:
+        total += np.exp(seen.sinks - largest)
+    weighted = scores.reshape(heads * rows, -1) @ seen.values
     out: Floats = weighted.reshape(heads, rows, -1) / total
     return out
 

@@ -26,7 +26,7 @@ from sphere_edge.devices.inventory import Inventory
 from sphere_edge.devices.items import Item, bundle_id, check, listing
 from sphere_edge.devices.lock import Lock, release
 from sphere_edge.devices.probe import parse_sections
-from sphere_edge.devices.transfer import PATIENCE_S, Blob, send_blob
+from sphere_edge.devices.transfer import PATIENCE_S, Blob, Link, send_blob
 
 # Room for the part on its way, links and pointers.
 _SPARE_BYTES = 32 << 20
@@ -270,19 +270,12 @@ class Store:
         """Sends what is missing; the bytes that went over the link."""
         if not plan.missing:
             return 0
-        sent_bytes = 0
+        sent_bytes, link = 0, Link(self.device, lock, self._patience_s)
         with progress.step("sending", sum(item.bytes for item in plan.missing), "bytes") as step:
             for item in plan.missing:
                 blob = Blob(item.source, f"{self.root}/incoming/{item.sha256}", item.bytes)
                 arrival = _Arrival(self, item, lock)
-                sent_bytes += send_blob(
-                    self.device,
-                    lock,
-                    blob,
-                    arrival,
-                    advance=step.advance,
-                    patience_s=self._patience_s,
-                )
+                sent_bytes += send_blob(link, blob, arrival, advance=step.advance)
         return sent_bytes
 
     def _link(self, bundle: str, items: Sequence[Item], lock: Lock) -> None:

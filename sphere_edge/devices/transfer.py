@@ -41,21 +41,23 @@ class Arrival(Protocol):
         """Proves it and takes it in; False if it is damaged, and then it is gone."""
 
 
-def send_blob(
-    device: Device,
-    lock: Lock,
-    blob: Blob,
-    arrival: Arrival,
-    *,
-    advance: Sent,
-    patience_s: Sequence[float] = PATIENCE_S,
-) -> int:
+@dataclass(frozen=True)
+class Link:
+    """A device whose store is locked, and the waits before each attempt to reach it again."""
+
+    device: Device
+    lock: Lock
+    patience_s: Sequence[float] = PATIENCE_S
+
+
+def send_blob(link: Link, blob: Blob, arrival: Arrival, *, advance: Sent) -> int:
     """Sends `blob` until it has arrived intact; the bytes that went over the link.
 
     `advance` gets the progress in bytes (negative when a part is sent again). When the device
-    goes away it is waited for, `patience_s` before each attempt.
+    goes away it is waited for.
     Raises UnavailableError (it stays away), StorageError.
     """
+    device, patience_s = link.device, link.patience_s
     sent_bytes = 0
     position = 0
 
@@ -83,7 +85,7 @@ def send_blob(
         except (errors.UnavailableError, errors.TimeoutError) as error:
             # A link may be dead without an error: no answer in time counts as dead.
             attempts = 0 if sent_bytes > before else attempts
-            attempts += _come_back(device, lock, patience_s[attempts:], error)
+            attempts += _come_back(link, patience_s[attempts:], error)
             was_away = True
             continue
         damaged += 1
@@ -112,15 +114,13 @@ def _push(device: Device, blob: Blob, offset: int, sent: Sent) -> None:
         device.push(blob.source, blob.remote, rest, sent)
 
 
-def _come_back(
-    device: Device, lock: Lock, waits_s: Sequence[float], reason: errors.SphereEdgeError
-) -> int:
+def _come_back(link: Link, waits_s: Sequence[float], reason: errors.SphereEdgeError) -> int:
     """Waits for the device and takes the lock again; how many attempts that took."""
     for attempt, wait_s in enumerate(waits_s, start=1):
         time.sleep(wait_s)
         try:
-            device.reconnect()
-            lock.take()
+            link.device.reconnect()
+            link.lock.take()
         except (errors.UnavailableError, errors.TimeoutError) as error:
             reason = error
             continue

@@ -58,16 +58,24 @@ def format_of(quantization: str) -> str:
     return "q4" if quantization == NAME else quantization
 
 
-def refine(
-    made: Family, checkpoint: Tensors, tokens: list[int], bits: float, progress: Progress
-) -> tuple[Family, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Weighed:
+    """A model whose weights are in `checkpoint`, and the calibration text that it reads."""
+
+    family: Family
+    checkpoint: Tensors
+    tokens: list[int]
+
+
+def refine(weighed: Weighed, bits: float, progress: Progress) -> tuple[Family, tuple[str, ...]]:
     """The family with parts in q8 until `bits` a weight are used, and the names of those parts.
 
-    `bits` counts the scales and is an average over all matrices. `tokens`: the calibration text.
+    `bits` counts the scales and is an average over all matrices.
     """
+    made = weighed.family
     model: Decoder = made.model(made.config, None, _PLAIN)
     part_of = _division(model)
-    parts = _measured(model, made, checkpoint, part_of, tokens, progress)
+    parts = _measured(weighed, model, part_of, progress)
     room = sum(part.elements for part in parts) * (bits - _LEAST) / (_MOST - _LEAST)
     in_q8 = []
     # The name decides between equals.
@@ -103,18 +111,14 @@ def _division(model: Decoder) -> Division:
 
 
 def _measured(
-    model: Decoder,
-    made: Family,
-    checkpoint: Tensors,
-    part_of: Division,
-    tokens: list[int],
-    progress: Progress,
+    weighed: Weighed, model: Decoder, part_of: Division, progress: Progress
 ) -> list[_Part]:
+    made, checkpoint = weighed.family, weighed.checkpoint
     sizes: dict[str, int] = {}
     for path, matrix in matrices(model):
         sizes[part_of(path)] = sizes.get(part_of(path), 0) + matrix.rows * matrix.columns
     affordable = int(_BUDGET / (len(sizes) * sum(sizes.values())))
-    tokens = tokens[: max(_FEWEST_TOKENS, min(_TOKENS, affordable))]
+    tokens = weighed.tokens[: max(_FEWEST_TOKENS, min(_TOKENS, affordable))]
     kernels = ReferenceKernels()
     logits_with = every_logit(made.model(made.config, kernels, _PLAIN), kernels, tokens)
     with progress.step("measuring what 4 bits cost", len(sizes) + 1) as step:

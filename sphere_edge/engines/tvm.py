@@ -72,7 +72,7 @@ def fit(request: BuildRequest) -> Callable[[], Built]:
     if options.bits is not None:
         mixed.check(options.bits, fmt.name)
         text = tokenizer.encode(source.path, REFERENCE_TEXT)
-        made, in_q8 = mixed.refine(made, checkpoint, text, options.bits, progress)
+        made, in_q8 = mixed.refine(mixed.Weighed(made, checkpoint, text), options.bits, progress)
         quantization = mixed.NAME if in_q8 else quantization
     model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
     mappings = list(weight_mappings(model))

@@ -47,24 +47,15 @@ _WRAPPERS: Mapping[str, _Wrapper] = {
 _FAMILY = {"qwen2_vl_text": "qwen2", "qwen2_5_vl_text": "qwen2", "qwen3_vl_text": "qwen3"}
 
 
-def _sizes(
-    vocab: int,
-    hidden: int,
-    intermediate: int,
-    layers: int,
-    heads: int,
-    kv_heads: int | None,
-    longest: int,
-) -> dict[str, Any]:
-    return {
-        "vocab_size": vocab,
-        "hidden_size": hidden,
-        "intermediate_size": intermediate,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": kv_heads,
-        "max_position_embeddings": longest,
-    }
+_SIZES = (
+    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"),
+    *("num_attention_heads", "num_key_value_heads", "max_position_embeddings"),
+)
+
+
+def _sizes(*values: int | None) -> dict[str, Any]:
+    """`values` in the order of _SIZES."""
+    return dict(zip(_SIZES, values, strict=True))
 
 
 # A `text_config` leaves out what is the default of its class.

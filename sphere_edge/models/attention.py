@@ -11,9 +11,8 @@ from typing import Any
 from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import Tensor
 
-from sphere_edge.models.kernels import Attention, Kernels
+from sphere_edge.models.kernels import Attention, Kernels, LayerCache
 from sphere_edge.models.layers import (
-    Cache,
     Linear,
     RmsNorm,
     Rope,
@@ -76,13 +75,11 @@ class SelfAttention(nn.Module):  # type: ignore[misc]
             self.q_norm, self.k_norm = row_norm(shape.query), row_norm(shape.key)
         self.sinks = Sinks(shape.heads) if spec.sinks else None
 
-    def forward(self, x: Tensor, position: Tensor, rope: Rope, cache: Cache) -> Tensor:
+    def forward(self, x: Tensor, rope: Rope, cache: LayerCache) -> Tensor:
         """[n, hidden] → [n, hidden]; the new keys and values go into `cache`."""
         qkv = self.qkv_proj(x)
         if self.q_norm is not None and self.k_norm is not None:
             qkv = self.normalize(qkv, self.q_norm, self.k_norm, self.spec)
-        q, cache = self.kernels.rotate_and_store(
-            qkv, position, rope.inverse_frequencies, rope.magnitude, cache, self.spec
-        )
+        q, cache = self.kernels.rotate_and_store(qkv, rope.frequencies, cache, self.spec)
         sinks = None if self.sinks is None else self.sinks.weight
-        return self.o_proj(self.kernels.attend(q, position, cache, self.spec, sinks))
+        return self.o_proj(self.kernels.attend(q, cache, self.spec, sinks))

@@ -8,8 +8,8 @@ from typing import Any
 from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import Tensor, op
 
-from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import Cache, Embedding, LayerNorm, Linear, RmsNorm, Rope
+from sphere_edge.models.kernels import Kernels, LayerCache
+from sphere_edge.models.layers import Embedding, LayerNorm, Linear, RmsNorm, Rope
 from sphere_edge.models.mixture import MixtureShape
 from sphere_edge.models.rope import Rotation
 from sphere_edge.models.shape import Shape
@@ -99,11 +99,11 @@ class PreNormBlock(nn.Module):  # type: ignore[misc]
         self.post_attention_layernorm = norm()
 
     def forward(
-        self, x: Tensor, residual: Tensor | None, position: Tensor, rope: Rope, cache: Cache
+        self, x: Tensor, residual: Tensor | None, rope: Rope, cache: LayerCache
     ) -> tuple[Tensor, Tensor]:
         """The block's output and the residual it is still to be added to, both [n, hidden]."""
         x, residual = self.input_layernorm(x, residual)
-        x = self._scaled(self.self_attn(x, position, rope, cache))
+        x = self._scaled(self.self_attn(x, rope, cache))
         x, residual = self.post_attention_layernorm(x, residual)
         return self._scaled(self.mlp(x)), residual
 
@@ -121,11 +121,11 @@ class PostNormBlock(nn.Module):  # type: ignore[misc]
         self.post_feedforward_layernorm = norm()
 
     def forward(
-        self, x: Tensor, residual: Tensor | None, position: Tensor, rope: Rope, cache: Cache
+        self, x: Tensor, residual: Tensor | None, rope: Rope, cache: LayerCache
     ) -> tuple[Tensor, Tensor]:
         """As PreNormBlock's."""
         x = x if residual is None else op.add(x, residual)
-        after, _ = self.post_attention_layernorm(self.self_attn(x, position, rope, cache))
+        after, _ = self.post_attention_layernorm(self.self_attn(x, rope, cache))
         x = op.add(x, after)
         after, _ = self.post_feedforward_layernorm(self.mlp(x))
         return after, x
@@ -140,11 +140,11 @@ class ParallelBlock(nn.Module):  # type: ignore[misc]
         self.input_layernorm = norm
 
     def forward(
-        self, x: Tensor, residual: Tensor | None, position: Tensor, rope: Rope, cache: Cache
+        self, x: Tensor, residual: Tensor | None, rope: Rope, cache: LayerCache
     ) -> tuple[Tensor, Tensor]:
         """As PreNormBlock's."""
         x, residual = self.input_layernorm(x, residual)
-        return op.add(self.self_attn(x, position, rope, cache), self.mlp(x)), residual
+        return op.add(self.self_attn(x, rope, cache), self.mlp(x)), residual
 
 
 class SandwichBlock(nn.Module):  # type: ignore[misc]
@@ -167,12 +167,12 @@ class SandwichBlock(nn.Module):  # type: ignore[misc]
             setattr(self, name, norm())
 
     def forward(
-        self, x: Tensor, residual: Tensor | None, position: Tensor, rope: Rope, cache: Cache
+        self, x: Tensor, residual: Tensor | None, rope: Rope, cache: LayerCache
     ) -> tuple[Tensor, Tensor]:
         """As PreNormBlock's."""
         before, after, before_mlp, after_mlp = (getattr(self, name) for name in self.names)
         x, residual = before(x, residual)
-        x, _ = after(self.self_attn(x, position, rope, cache))
+        x, _ = after(self.self_attn(x, rope, cache))
         x, residual = before_mlp(x, residual)
         x, _ = after_mlp(self.mlp(x))
         return x, residual
@@ -211,13 +211,13 @@ class Decoder(nn.Module):  # type: ignore[misc]
         head = {"lm_head": shape.vocab}
         self.lm_head = None if shape.tied else Linear(kernels, fmt, shape.hidden, head, head_bias)
 
-    def forward(self, token_ids: Tensor, position: Tensor, caches: Sequence[Cache]) -> Tensor:
-        """Normalized hidden states [n, hidden] of `token_ids` [n], the first at `position` [1]."""
+    def forward(self, token_ids: Tensor, caches: Sequence[LayerCache]) -> Tensor:
+        """Normalized hidden states [n, hidden] of `token_ids` [n]; a cache for each layer."""
         x, residual = self.embed_tokens(token_ids), None
         if self.embedding_scale != 1:
             x = x * self.embedding_scale
         for layer, (block, cache) in enumerate(zip(self.layers, caches, strict=True)):
-            x, residual = block(x, residual, position, self.rope_of(layer), cache)
+            x, residual = block(x, residual, self.rope_of(layer), cache)
         return self.norm(x, residual)[0]
 
     def rope_of(self, _layer: int) -> Rope:

@@ -11,7 +11,7 @@ from tvm.relax.frontend.nn.exporter import Exporter
 
 from sphere_edge.bundle.manifest import CacheLayer
 from sphere_edge.models.decoder import Decoder
-from sphere_edge.models.layers import Cache
+from sphere_edge.models.kernels import LayerCache
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ def trace(model: Decoder, limits: Limits) -> Graph:
     cache = (layer,) * shape.layers
 
     def last(token_ids: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
-        return model.logits(_last_row(model(token_ids, position, _pairs(cache))))
+        return model.logits(_last_row(model(token_ids, layers_of(position, cache))))
 
     def every(token_ids: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
-        return model.logits(model(token_ids, position, _pairs(cache)))
+        return model.logits(model(token_ids, layers_of(position, cache)))
 
     methods: dict[str, tuple[Any, int | str]] = {
         "prefill": (last, "n"),
@@ -91,9 +91,10 @@ def _method(
     )
 
 
-def _pairs(cache: list[Tensor]) -> list[Cache]:
-    """Flat K0, V0, K1, V1, … as one pair per layer."""
-    return list(zip(cache[::2], cache[1::2], strict=True))
+def layers_of(position: Tensor, cache: list[Tensor]) -> list[LayerCache]:
+    """Flat K0, V0, K1, V1, … as one cache per layer, with tokens at `position`."""
+    pairs = zip(cache[::2], cache[1::2], strict=True)
+    return [LayerCache(position, keys, values) for keys, values in pairs]
 
 
 def _last_row(x: Tensor) -> Tensor:

@@ -63,18 +63,77 @@ class Experts:
     exact: bool
 
 
+@dataclass(frozen=True)
+class Matrix:
+    """A packed [rows, columns] weight: its arrays, and the bias [rows] of what it is multiplied to.
+
+    Of experts it is all their matrices, stacked on their rows.
+    """
+
+    arrays: list[Tensor]
+    fmt: WeightFormat
+    rows: int
+    columns: int
+    bias: Tensor | None = None
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The arrays, and the bias if there is one, in the kernels' order."""
+        return self.arrays if self.bias is None else [*self.arrays, self.bias]
+
+
+@dataclass(frozen=True)
+class Frequencies:
+    """What positions are rotated by: `inverse`, float32 [rotary_dim / 2], with any RoPE scaling.
+
+    `magnitude` multiplies cos and sin.
+    """
+
+    inverse: Tensor
+    magnitude: float
+
+    @property
+    def arrays(self) -> list[Tensor]:
+        """What the kernels take: nothing where nothing is rotated."""
+        return [self.inverse] if int(self.inverse.shape[0]) else []
+
+
+@dataclass(frozen=True)
+class LayerCache:
+    """Keys and values of one layer, each [kv_heads, context, head_dim], and where the tokens stand.
+
+    `position`: int32 [1], of the first token; or in `decode_batch` [n, 2], the position and the
+    sequence of each, and the cache has the heads of all sequences, one sequence after the other.
+    """
+
+    position: Tensor
+    keys: Tensor
+    values: Tensor
+
+    @property
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """Keys and values."""
+        return self.keys, self.values
+
+    @property
+    def dtype(self) -> str:
+        """The type of keys and values."""
+        return str(self.keys.dtype)
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether each token has a position and a sequence of its own, as in `decode_batch`."""
+        return len(self.position.shape) == 2
+
+
 class Kernels(Protocol):
     """The operators of one target."""
 
-    def linear(
-        self, x: Tensor, weight: list[Tensor], fmt: WeightFormat, rows: int, bias: Tensor | None
-    ) -> Tensor:
-        """`x` [n, k] times the transpose of a packed [rows, k] weight: float32 [n, rows]."""
+    def linear(self, x: Tensor, matrix: Matrix) -> Tensor:
+        """`x` [n, columns] times the transpose of `matrix`, plus its bias: float32 [n, rows]."""
 
-    def take(
-        self, token_ids: Tensor, weight: list[Tensor], fmt: WeightFormat, columns: int
-    ) -> Tensor:
-        """Rows `token_ids` (int32 [n]) of a packed [vocab, columns] embedding: [n, columns].
+    def take(self, token_ids: Tensor, matrix: Matrix) -> Tensor:
+        """Rows `token_ids` (int32 [n]) of an embedding [vocab, columns]: [n, columns].
 
         An id out of range gives the row at that end (or one of its padding), never a fault.
         """
@@ -92,35 +151,20 @@ class Kernels(Protocol):
         """
 
     def rotate_and_store(
-        self,
-        qkv: Tensor,
-        position: Tensor,
-        inverse_frequencies: Tensor,
-        magnitude: float,
-        cache: tuple[Tensor, Tensor],
-        spec: Attention,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        self, qkv: Tensor, frequencies: Frequencies, cache: LayerCache, spec: Attention
+    ) -> tuple[Tensor, LayerCache]:
         """Rotates q and k of `qkv` [n, (query_heads + 2 kv_heads) head_dim]; k and v are cached.
 
-        `position`: int32 [1], the position of the first token; or in `decode_batch` [n, 2], the
-        position and the sequence of each. `inverse_frequencies`: float32 [rotary_dim / 2], into
-        which any RoPE scaling has been worked; `magnitude` multiplies cos and sin.
-        `cache`: K and V, each [kv_heads, context, head_dim], written in place; in `decode_batch`
-        with the heads of all sequences, one sequence after the other.
-        Returns q float32 [n, query_heads, head_dim] and the updated cache.
+        The cache is written in place. Returns q float32 [n, query_heads, head_dim] and the updated
+        cache.
         """
 
     def attend(
-        self,
-        q: Tensor,
-        position: Tensor,
-        cache: tuple[Tensor, Tensor],
-        spec: Attention,
-        sinks: Tensor | None = None,
+        self, q: Tensor, cache: LayerCache, spec: Attention, sinks: Tensor | None = None
     ) -> Tensor:
-        """Causal attention of tokens position..position+n-1 over the cache.
+        """Causal attention of the tokens at the cache's position over all before them.
 
-        With a `position` [n, 2] each token sees its own sequence up to its own position.
+        In `decode_batch` each token sees its own sequence up to its own position.
         `sinks`: float32 [query_heads] where `spec` has them.
         Returns float32 [n, query_heads * head_dim].
         """
@@ -132,19 +176,10 @@ class Kernels(Protocol):
         `normalized`, else over all experts.
         """
 
-    def experts(
-        self,
-        x: Tensor,
-        expert_indices: Tensor,
-        weight: list[Tensor],
-        fmt: WeightFormat,
-        shape: Experts,
-        bias: Tensor | None,
-    ) -> Tensor:
+    def experts(self, x: Tensor, expert_indices: Tensor, matrix: Matrix, shape: Experts) -> Tensor:
         """Products with each token's experts, `expert_indices` [n, top_k]: float32 [n top_k, rows].
 
         `x` is [n, columns], or [n top_k, columns] with a row for each pair of token and expert.
-        `bias`: [count rows].
         """
 
     def combine(self, rows: Tensor, routing_weights: Tensor) -> Tensor:

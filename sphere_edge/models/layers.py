@@ -13,13 +13,11 @@ import numpy as np
 from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import Tensor, op
 
-from sphere_edge.models.kernels import Attention, Experts, Kernels
+from sphere_edge.models.kernels import Attention, Experts, Frequencies, Kernels, Matrix
 from sphere_edge.models.rope import Rotation
 from sphere_edge.models.weight_mapping import SourceTensor, WeightMapping
 from sphere_edge.quantization.weights import WeightFormat
 
-# K and V of one layer.
-Cache = tuple[Tensor, Tensor]
 # The second set of frequencies, for texts beyond the length at which it applies.
 BEYOND = "beyond"
 # The decoder is below this name in checkpoints; the head is not.
@@ -51,7 +49,7 @@ class Linear(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, columns] → [n, rows]."""
-        return self.kernels.linear(x, self.weight.arrays(), self.fmt, self.rows, self.bias)
+        return self.kernels.linear(x, self.weight.matrix(self.bias))
 
     def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
         """The sources of weight and bias."""
@@ -84,8 +82,8 @@ class ExpertLinear(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor, expert_indices: Tensor) -> Tensor:
         """[n, columns] or [n top_k, columns], and the experts of each token → [n top_k, rows]."""
-        arrays = self.weight.arrays()
-        return self.kernels.experts(x, expert_indices, arrays, self.fmt, self.shape, self.bias)
+        matrix = self.weight.matrix(self.bias)
+        return self.kernels.experts(x, expert_indices, matrix, self.shape)
 
     def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
         """The sources of weights and biases."""
@@ -133,11 +131,11 @@ class Embedding(nn.Module):  # type: ignore[misc]
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """[n] → [n, columns]."""
-        return self.kernels.take(token_ids, self.weight.arrays(), self.fmt, self.columns)
+        return self.kernels.take(token_ids, self.weight.matrix())
 
     def logits(self, x: Tensor) -> Tensor:
         """[n, columns] → [n, rows], with the embedding as the head."""
-        return self.kernels.linear(x, self.weight.arrays(), self.fmt, self.rows, self.bias)
+        return self.kernels.linear(x, self.weight.matrix(self.bias))
 
     def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
         """The sources of the weight and of the head's bias."""
@@ -210,8 +208,12 @@ class Rope(nn.Module):  # type: ignore[misc]
 
     def __init__(self, rotation: Rotation) -> None:
         self.rotation = rotation
-        self.magnitude = rotation.magnitude
         self.inverse_frequencies = nn.Parameter((rotation.rotary_dim // 2,), "float32")
+
+    @property
+    def frequencies(self) -> Frequencies:
+        """What the kernels take."""
+        return Frequencies(self.inverse_frequencies, self.rotation.magnitude)
 
     def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
         """The frequencies, worked out from config.json."""
@@ -225,14 +227,16 @@ class Packed(nn.Module):  # type: ignore[misc]
     """The arrays of one packed matrix [rows, columns], as parameters."""
 
     def __init__(self, fmt: WeightFormat, rows: int, columns: int) -> None:
+        self.fmt, self.rows, self.columns = fmt, rows, columns
         arrays = fmt.parameters(rows, columns)
         self.suffixes = tuple(arrays)
         for suffix, (shape, dtype) in arrays.items():
             setattr(self, suffix, nn.Parameter(shape, dtype))
 
-    def arrays(self) -> list[Tensor]:
-        """The parameters in the kernels' order."""
-        return [getattr(self, suffix) for suffix in self.suffixes]
+    def matrix(self, bias: Tensor | None = None) -> Matrix:
+        """What the kernels take."""
+        arrays = [getattr(self, suffix) for suffix in self.suffixes]
+        return Matrix(arrays, self.fmt, self.rows, self.columns, bias)
 
     def names(self, path: str) -> tuple[str, ...]:
         """The parameters' names for the layer at `path`."""

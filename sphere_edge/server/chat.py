@@ -20,7 +20,7 @@ from sphere_edge.server import logprobs, sampling
 from sphere_edge.server.chat_types import ChatBody, JsonObjectFormat, JsonSchemaFormat
 from sphere_edge.server.conversation import messages_of
 from sphere_edge.server.exchange import Events, Output, as_json, event
-from sphere_edge.server.generating import Piece, generated
+from sphere_edge.server.generating import Piece, gather, generated, results_of
 from sphere_edge.server.http_error import invalid
 from sphere_edge.server.settings import Settings
 from sphere_edge.server.text_job import Chat
@@ -90,12 +90,7 @@ async def answer(request: Request, body: ChatBody) -> Output:
     if body.stream:
         return Events(_chunks(body, pieces))
     choices = [_Choice() for _ in range(body.n or 1)]
-    async with aclosing(pieces):
-        async for index, piece in pieces:
-            if isinstance(piece, TextDelta):
-                choices[index].add(piece)
-            else:
-                choices[index].result = piece
+    results = await gather(pieces, choices)
     return as_json(
         {
             **_head(body, "chat.completion"),
@@ -110,7 +105,7 @@ async def answer(request: Request, body: ChatBody) -> Output:
                 }
                 for index, choice in enumerate(choices)
             ],
-            "usage": usage([choice.result for choice in choices if choice.result is not None]),
+            "usage": usage(results),
         }
     )
 
@@ -144,8 +139,8 @@ async def _chunks(
             elif (delta := choice.add(piece)) is not None:
                 yield chunk(index, delta)
     if with_usage:
-        results = [one.result for one in choices.values() if one.result is not None]
-        yield event({**head, "choices": [], "usage": usage(results)})
+        usage_of_all = usage(results_of(list(choices.values())))
+        yield event({**head, "choices": [], "usage": usage_of_all})
     yield DONE
 
 

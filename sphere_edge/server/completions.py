@@ -18,7 +18,7 @@ from sphere_edge.server.body import texts_of
 from sphere_edge.server.chat import DONE, FINGERPRINT, usage
 from sphere_edge.server.chat_types import CompletionBody
 from sphere_edge.server.exchange import Events, Output, as_json, event
-from sphere_edge.server.generating import Piece, generated
+from sphere_edge.server.generating import Piece, gather, generated, results_of
 from sphere_edge.server.http_error import invalid
 from sphere_edge.server.text_job import Continuation
 
@@ -63,13 +63,7 @@ async def answer(request: Request, body: CompletionBody) -> Output:
     ]
     if body.stream:
         return Events(_chunks(body, choices, pieces))
-    async with aclosing(pieces):
-        async for index, piece in pieces:
-            if isinstance(piece, TextDelta):
-                choices[index].add(piece)
-            else:
-                choices[index].result = piece
-    results = [choice.result for choice in choices if choice.result is not None]
+    results = await gather(pieces, choices)
     texts = [choice.echoed + "".join(choice.text) for choice in choices]
     listed = [
         _choice(index, text, choice, body)
@@ -98,8 +92,7 @@ async def _chunks(
                 choice.result, choice.tokens = piece, []
             yield event({**head, "choices": [_choice(index, text, choice, body)]})
     if body.stream_options is not None and body.stream_options.include_usage:
-        results = [choice.result for choice in choices if choice.result is not None]
-        yield event({**head, "choices": [], "usage": usage(results)})
+        yield event({**head, "choices": [], "usage": usage(results_of(choices))})
     yield DONE
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Protocol
 
 from starlette.requests import Request
 
@@ -13,6 +15,31 @@ from sphere_edge.server.job import running
 from sphere_edge.server.text_job import Chat, Continuation, TextJob
 
 Piece = tuple[int, TextDelta | Result]
+
+
+class Growing(Protocol):
+    """One answer as it grows."""
+
+    result: Result | None
+
+    def add(self, delta: TextDelta) -> object:
+        """Keeps `delta`."""
+
+
+async def gather(pieces: AsyncGenerator[Piece, None], choices: Sequence[Growing]) -> list[Result]:
+    """Waits until every choice has its text and its result, which are returned."""
+    async with aclosing(pieces):
+        async for index, piece in pieces:
+            if isinstance(piece, TextDelta):
+                choices[index].add(piece)
+            else:
+                choices[index].result = piece
+    return results_of(choices)
+
+
+def results_of(choices: Sequence[Growing]) -> list[Result]:
+    """The results of the choices that have one."""
+    return [choice.result for choice in choices if choice.result is not None]
 
 
 async def generated(

@@ -87,10 +87,10 @@ def test_the_broken_library_itself_is_harmless(bundle, faulty_math):
 class SharperAttention(kernels.CpuKernels):
     """Attention whose scale is 15 % too large, as a wrong constant in one kernel."""
 
-    def attend(self, q, position, cache, spec, sinks=None):
+    def attend(self, q, cache, spec, sinks=None):
         """As CpuKernels', nearly."""
         wrong = dataclasses.replace(spec, scale=spec.scale * 1.15)
-        return super().attend(q, position, cache, wrong, sinks)
+        return super().attend(q, cache, wrong, sinks)
 
 
 def test_a_kernel_compiled_wrong_is_named(bundle, tmp_path):
@@ -122,7 +122,7 @@ def _with_library(bundle: Bundle, folder: Path) -> Bundle:
 def test_what_was_never_deployed_there_is_told_with_the_way_to_deploy_it(bundle, tmp_path):
     with pytest.raises(NotFoundError, match="there is no `tiny` on local") as caught:
         where = Where("local", str(tmp_path / "store"))
-        certify(bundle.folder, where, Settings(1, short=True), backend=None, as_json=False)
+        certify(bundle.folder, where, Settings(1, short=True), as_json=False)
     assert caught.value.hint == f"sphere-edge deploy {bundle.folder} --device local"
 
 

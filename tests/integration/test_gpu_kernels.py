@@ -17,9 +17,11 @@ from sphere_edge.compiler.kernels import (
     gpu_linear,
     gpu_prefill_attention,
 )
+from sphere_edge.compiler.kernels.elementwise import Norm, Table
 from sphere_edge.compiler.kernels.gpu_tir import Arithmetic
 from sphere_edge.compiler.kernels.gpu_tuning import TUNINGS
 from sphere_edge.compiler.kernels.linear import Shape
+from sphere_edge.compiler.kernels.rope import Rotary
 from sphere_edge.quantization.weights import FORMATS
 from tests import attention_reference as reference
 
@@ -59,12 +61,12 @@ def _kernels(family, half):
             )
         blocks = -(-37 // fmt_of(fmt).row_block)
         made[f"take_{fmt}"] = gpu_elementwise.take(
-            arithmetic, tuning, fmt_of(fmt), blocks, 70, False
+            arithmetic, tuning, Table(fmt_of(fmt), blocks, 70, single=False)
         )
     for n, columns in _ROWS:
         for residual in (False, True):
             made[f"norm_{columns}_{residual}"] = gpu_elementwise.rms_norm(
-                tuning, columns, n == 1, 1e-5, residual
+                tuning, Norm(columns, n == 1, 1e-5, residual)
             )
         for name in _ACTIVATIONS:
             made[f"{name}_{columns}"] = gpu_elementwise.gated(tuning, columns, n == 1, name)
@@ -73,7 +75,7 @@ def _kernels(family, half):
         for dtype in _DTYPES:
             common = (arithmetic, tuning, spec)
             made[f"rotate_{number}_{dtype}"] = gpu_elementwise.rotate_and_store(
-                *common, False, 1.25, dtype
+                arithmetic, tuning, Rotary(spec, 1.25, dtype, single=False)
             )
             made[f"kv_splits_{number}_{dtype}"] = gpu_decode_attention.kv_splits(*common, dtype)
             made[f"prefill_{number}_{dtype}"] = gpu_prefill_attention.prefill_attention(

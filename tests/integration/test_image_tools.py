@@ -10,6 +10,7 @@ from PIL import Image
 
 from sphere_edge import ImageManager, __main__
 from sphere_edge.bench import images
+from sphere_edge.bench.target import ModelOnDevice
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.devices.open import opened
 from sphere_edge.engines import diffusion_fit
@@ -41,7 +42,7 @@ def test_the_runner_generates_what_python_does(image_bundle: Path, tmp_path: Pat
 def test_bench_measures_images(image_bundle: Path) -> None:
     with opened("local") as device:
         plan = images.ImagePlan(repeat=2, width=SIDE, height=SIDE, steps=2)
-        output = images.measure(device, image_bundle, plan).as_json()
+        output = images.measure(ModelOnDevice(device, image_bundle), plan).as_json()
     assert output["family"] == "ernie-image"
     assert (output["steps"], len(output["samples"])) == (2, 2)
     assert 0 < output["seconds_per_step"] < output["total_seconds"]

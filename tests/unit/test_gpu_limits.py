@@ -8,6 +8,7 @@ import tvm
 from sphere_edge import profiles
 from sphere_edge.compiler import opencl_source, pipeline
 from sphere_edge.compiler.kernels import gpu_elementwise
+from sphere_edge.compiler.kernels.elementwise import Norm
 from sphere_edge.compiler.kernels.gpu_tuning import TUNINGS
 from sphere_edge.compiler.target import GpuTarget
 from sphere_edge.errors import UnsupportedError
@@ -29,7 +30,7 @@ def limited(**limits: int) -> DeviceProfile:
 def compiled(target: GpuTarget) -> str:
     opencl_source.register()
     # 64 threads, and 4 bytes of local memory for each.
-    kernel = gpu_elementwise.rms_norm(TUNINGS["mali"], 96, True, 1e-6, False)
+    kernel = gpu_elementwise.rms_norm(TUNINGS["mali"], Norm(96, True, 1e-6, False))
     module = tvm.IRModule({"norm": kernel.with_attr("global_symbol", "norm")})
     made = tvm.tirx.build(module, target.tvm_target(), pipeline=pipeline.GPU_TIR_PIPELINE)
     return str(made.imports[0].inspect_source())

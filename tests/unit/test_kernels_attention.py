@@ -10,7 +10,7 @@ from kernel_calls import HERE, ISAS, call, untouched
 
 from sphere_edge.compiler.kernels.decode_attention import batch_attention, decode_attention
 from sphere_edge.compiler.kernels.prefill_attention import prefill_attention
-from sphere_edge.compiler.kernels.rope import rotate_and_store, rotate_and_store_batch
+from sphere_edge.compiler.kernels.rope import Rotary, rotate_and_store, rotate_and_store_batch
 from tests import attention_reference as reference
 
 every_isa = pytest.mark.parametrize("isa", HERE)
@@ -31,7 +31,7 @@ def test_rope_rotates_q_and_k_and_writes_only_its_rows_of_the_cache(isa, dtype, 
     inverse = (1e4 ** (-np.arange(half) / half)).astype(np.float32)
     q = untouched(n, spec.query_heads, spec.head_dim)
     start = np.array([position], np.int32)
-    kernel = rotate_and_store(ISAS[isa], spec, False, 1.25, dtype)
+    kernel = rotate_and_store(ISAS[isa], Rotary(spec, 1.25, dtype, single=False))
     call(kernel, isa, qkv.reshape(n, -1), start, inverse, keys, values, q)
 
     rows = np.arange(position, position + n)
@@ -49,7 +49,7 @@ def test_without_rotation_q_and_k_are_copied():
     keys, values = reference.cache(spec, "float32")
     qkv = np.random.default_rng(1).standard_normal((1, 4 * 16)).astype(np.float32)
     q = untouched(1, 2, 16)
-    kernel = rotate_and_store(ISAS["generic"], spec, True, 1.0, "float32")
+    kernel = rotate_and_store(ISAS["generic"], Rotary(spec, 1.0, "float32", single=True))
     call(kernel, "generic", qkv, np.array([4], np.int32), keys, values, q)
     assert np.array_equal(q.ravel(), qkv[0, :32])
     assert np.array_equal(keys[0, 4], qkv[0, 32:48])
@@ -138,9 +138,9 @@ def test_a_token_of_a_batch_is_rotated_as_alone_and_stored_in_its_own_sequence(i
     half = spec.rotary_dim // 2
     inverse = (1e4 ** (-np.arange(half) / half)).astype(np.float32)
     q = untouched(len(BATCH), spec.query_heads, spec.head_dim)
-    kernel = rotate_and_store_batch(ISAS[isa], spec, 1.25, "float16")
+    kernel = rotate_and_store_batch(ISAS[isa], Rotary(spec, 1.25, "float16", single=False))
     call(kernel, isa, qkv, BATCH, inverse, *whole, q)
-    kernel = rotate_and_store(ISAS[isa], spec, True, 1.25, "float16")
+    kernel = rotate_and_store(ISAS[isa], Rotary(spec, 1.25, "float16", single=True))
     for row, (position, sequence) in enumerate(BATCH):
         alone = untouched(1, *q.shape[1:])
         start = np.array([position], np.int32)

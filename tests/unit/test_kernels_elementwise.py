@@ -9,7 +9,7 @@ import pytest
 from kernel_calls import HERE, ISAS, call, untouched
 
 from sphere_edge.compiler.kernels import arithmetic, generic, tir
-from sphere_edge.compiler.kernels.elementwise import gated, rms_norm
+from sphere_edge.compiler.kernels.elementwise import Norm, gated, rms_norm
 
 every_isa = pytest.mark.parametrize("isa", HERE)
 shapes = pytest.mark.parametrize(("n", "columns"), [(1, 70), (3, 896), (5, 13), (2, 64)])
@@ -41,7 +41,7 @@ def test_rms_norm_agrees_with_numpy(isa, n, columns):
     random = np.random.default_rng(columns)
     x, weight = random.standard_normal((n, columns)) * 3, random.standard_normal(columns)
     y = untouched(n, columns)
-    kernel = rms_norm(ISAS[isa], columns, n == 1, 1e-6, False)
+    kernel = rms_norm(ISAS[isa], Norm(columns, n == 1, 1e-6, residual=False))
     call(kernel, isa, x.astype(np.float32), weight.astype(np.float32), y)
     exact = x / np.sqrt(np.square(x).mean(1, keepdims=True) + 1e-6) * weight
     assert np.abs(y - exact).max() <= 2e-6 * np.abs(exact).max()
@@ -54,7 +54,8 @@ def test_rms_norm_with_residual_gives_norm_and_sum(isa, n, columns):
     x, other = (random.standard_normal((n, columns)).astype(np.float32) for _ in range(2))
     weight = random.standard_normal(columns).astype(np.float32)
     y, added = untouched(n, columns), untouched(n, columns)
-    call(rms_norm(ISAS[isa], columns, n == 1, 1e-5, True), isa, x, other, weight, y, added)
+    kernel = rms_norm(ISAS[isa], Norm(columns, n == 1, 1e-5, residual=True))
+    call(kernel, isa, x, other, weight, y, added)
     exact = (x + other).astype(np.float64)
     assert np.array_equal(added, x + other)
     exact = exact / np.sqrt(np.square(exact).mean(1, keepdims=True) + 1e-5) * weight

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from kernel_calls import HERE, ISAS, TRIPLE, call, untouched
 
-from sphere_edge.compiler.kernels.elementwise import take
+from sphere_edge.compiler.kernels.elementwise import Table, take
 from sphere_edge.compiler.kernels.linear import Shape, linear
 from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.quantization.weights import FORMATS
@@ -96,7 +96,8 @@ def test_embedding_rows_are_the_stored_ones_and_ids_out_of_range_stay_inside(isa
     token_ids = np.array([36, 0, 5, 17, -4, 2**31 - 1], np.int32)
     y = untouched(6, 70)
     blocks = packed["data"].shape[0]
-    call(take(ISAS[isa], fmt, blocks, 70, False), isa, token_ids, *packed.values(), y)
+    kernel = take(ISAS[isa], Table(fmt, blocks, 70, single=False))
+    call(kernel, isa, token_ids, *packed.values(), y)
     stored = fmt.unpack(packed, 37, 70)
     assert np.array_equal(y[:4], stored[token_ids[:4]])
     assert np.array_equal(y[4], stored[0])
@@ -109,6 +110,6 @@ def test_one_token_is_taken_by_the_decode_kernel(isa):
     packed = fmt.pack(np.random.default_rng(3).standard_normal((20, 64)).astype(np.float32))
     y = untouched(1, 64)
     blocks = packed["data"].shape[0]
-    kernel = take(ISAS[isa], fmt, blocks, 64, True)
+    kernel = take(ISAS[isa], Table(fmt, blocks, 64, single=True))
     call(kernel, isa, np.array([19], np.int32), *packed.values(), y)
     assert np.array_equal(y[0], fmt.unpack(packed, 20, 64)[19])

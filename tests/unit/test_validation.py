@@ -10,8 +10,9 @@ import pytest
 from sphere_edge.bundle.read import read_manifest
 from sphere_edge.bundle.reference import KernelCall, KernelOutput, Reference, Row, Step
 from sphere_edge.certify import kernels
+from sphere_edge.certify.on_device import Installed, Settings, Subject, failed_to_run
 from sphere_edge.certify.tolerance import tolerance
-from sphere_edge.certify.validation import does_not_run, read_report, validate
+from sphere_edge.certify.validation import read_report, validate
 from sphere_edge.certify.validation_result import ValidationResults, as_text, read_results
 from sphere_edge.errors import InternalError, UnsupportedError
 
@@ -81,7 +82,8 @@ def test_results_are_kept_per_backend_and_only_of_one_bundle():
     first = result()
     missing = UnsupportedError("OpenCL finds no device here")
     manifest = read_manifest(GOLDEN).model_copy(update={"id": first.bundle})
-    other = does_not_run("opencl", manifest, missing, short=True, repeat=2)
+    subject = Subject(Installed((), ""), manifest, REFERENCE)
+    other = failed_to_run(subject, Settings(repeat=2, short=True), "opencl", missing)
     both = ValidationResults().with_one(first).with_one(other).with_one(first)
     assert both.on("cpu") == first
     assert both.on("opencl") == other

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tvm import tirx
+
 from sphere_edge.compiler.kernels import tir
 from sphere_edge.compiler.kernels.isa import Isa
 from sphere_edge.compiler.kernels.tir import Buffer, Value
@@ -31,16 +33,16 @@ class QuantizedRows:
     correction: Buffer
     groups: int
     tile: int
+    offset: int
 
     def slot(self, tile: Value, group: Value, row: int | Value) -> Value:
         """Index of a row's group in `scale` and `correction`; times 8 in `words`."""
         return (tile * self.groups + group) * self.tile + row
 
 
-def quantize_rows(
-    isa: Isa, x: Buffer, n: Any, columns: int, tile: int, offset: int
-) -> QuantizedRows:
+def quantize_rows(isa: Isa, x: Buffer, tile: int, offset: int) -> QuantizedRows:
     """Emits the quantization of all rows of `x` [n, columns], in parallel where n is symbolic."""
+    n, columns = _rows_of(x)
     groups = -(-columns // GROUP)
     padded = (n + (tile - 1)) // tile * tile
     rows = QuantizedRows(
@@ -49,6 +51,7 @@ def quantize_rows(
         correction=tir.scratch(padded * groups, "int32"),
         groups=groups,
         tile=tile,
+        offset=offset,
     )
     steps = GROUP // isa.lanes
     with tir.parallel(n) as row:
@@ -58,7 +61,7 @@ def quantize_rows(
                 tir.bind(tir.load(x, (row, group * GROUP + step * isa.lanes), isa.lanes))
                 for step in range(steps)
             ]
-            _quantize_group(isa, rows, slot, parts, offset)
+            _quantize_group(isa, rows, slot, parts)
         if columns % GROUP:
             whole = columns // GROUP
             rest = tir.local(GROUP)
@@ -68,13 +71,17 @@ def quantize_rows(
                 tir.store(rest, column, tir.load(x, (row, whole * GROUP + column)))
             parts = [tir.bind(tir.load(rest, step * isa.lanes, isa.lanes)) for step in range(steps)]
             slot = tir.bind(rows.slot(row // tile, whole, row % tile))
-            _quantize_group(isa, rows, slot, parts, offset)
+            _quantize_group(isa, rows, slot, parts)
     return rows
 
 
-def _quantize_group(
-    isa: Isa, rows: QuantizedRows, slot: Value, parts: list[Value], offset: int
-) -> None:
+def _rows_of(x: Buffer) -> tuple[Any, int]:
+    """Rows, a symbol perhaps, and columns."""
+    n, columns = x.shape
+    return int(n) if isinstance(n, int | tirx.IntImm) else n, int(columns)
+
+
+def _quantize_group(isa: Isa, rows: QuantizedRows, slot: Value, parts: list[Value]) -> None:
     lanes = isa.lanes
     largest = tir.bits(tir.lane_maximum(_magnitudes(parts, lanes), lanes), "float32", 1)
     largest = tir.bind(largest)
@@ -88,8 +95,8 @@ def _quantize_group(
         words = tir.bits(tir.cast(number, "int8", lanes), "int32", lanes // 4)
         tir.store(rows.words, slot * 8 + step * (lanes // 4), words, lanes // 4)
     tir.store(rows.scale, slot, largest * tir.const(1 / 127))
-    if offset:
-        correction = tir.lane_sum(total, lanes) * tir.const(-offset, "int32")
+    if rows.offset:
+        correction = tir.lane_sum(total, lanes) * tir.const(-rows.offset, "int32")
         tir.store(rows.correction, slot, correction)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from math import pi, sqrt
 
 from sphere_edge.compiler.kernels import arithmetic, mxfp4, tir
 from sphere_edge.compiler.kernels.isa import Isa
-from sphere_edge.compiler.kernels.tir import PrimFunc, Value
+from sphere_edge.compiler.kernels.tir import Buffer, PrimFunc, Value
 from sphere_edge.models.kernels import ClampedSwiglu
 from sphere_edge.quantization.weights import GROUP, WeightFormat
 
@@ -16,17 +17,50 @@ from sphere_edge.quantization.weights import GROUP, WeightFormat
 _CHAINS = 4
 
 
+@dataclass(frozen=True)
+class Norm:
+    """An RMSNorm of rows of `columns`, of one row if `single`; `residual` is added first."""
+
+    columns: int
+    single: bool
+    epsilon: float
+    residual: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """An embedding of `blocks` row blocks, of which one row is taken if `single`."""
+
+    fmt: WeightFormat
+    blocks: int
+    columns: int
+    single: bool
+
+    def parameters(self) -> list[Buffer]:
+        """The kernel's parameters for the packed weight."""
+        sizes = self.fmt.parameters(self.blocks * self.fmt.row_block, self.columns)
+        return [tir.parameter(name, size, dtype) for name, (size, dtype) in sizes.items()]
+
+    def place(self, token_id: Value) -> tuple[Value, Value]:
+        """Block and lane of a token's row; ids out of range take an end."""
+        wanted = tir.maximum(token_id, tir.const(0, "int32"))
+        last = tir.const(self.blocks * self.fmt.row_block - 1, "int32")
+        row = tir.bind(tir.minimum(wanted, last))
+        return tir.bind(row // self.fmt.row_block), tir.bind(row % self.fmt.row_block)
+
+
 @cache
-def rms_norm(isa: Isa, columns: int, single: bool, epsilon: float, residual: bool) -> PrimFunc:
+def rms_norm(isa: Isa, norm: Norm) -> PrimFunc:
     """f(x, weight, y) or f(x, residual, weight, y, sum), all [n, columns] but weight [columns]."""
+    columns = norm.columns
 
     def body() -> None:
-        n = 1 if single else tir.symbol("n")
+        n = 1 if norm.single else tir.symbol("n")
         x = tir.parameter("x", (n, columns), "float32")
-        other = tir.parameter("residual", (n, columns), "float32") if residual else None
+        other = tir.parameter("residual", (n, columns), "float32") if norm.residual else None
         weight = tir.parameter("weight", (columns,), "float32")
         y = tir.parameter("y", (n, columns), "float32")
-        added = tir.parameter("sum", (n, columns), "float32") if residual else None
+        added = tir.parameter("sum", (n, columns), "float32") if norm.residual else None
 
         with tir.code(), tir.parallel(n) as token:
             squares = tir.local(_CHAINS * isa.lanes)
@@ -51,7 +85,7 @@ def rms_norm(isa: Isa, columns: int, single: bool, epsilon: float, residual: boo
                 total = total + tir.load(squares, chain * isa.lanes, isa.lanes)
             total = tir.fold(tir.bind(total), isa.lanes, lambda a, b: a + b) + tir.load(rest, 0)
             mean = total / tir.const(columns)
-            scale = tir.bind(tir.const(1.0) / tir.sqrt(mean + tir.const(epsilon)))
+            scale = tir.bind(tir.const(1.0) / tir.sqrt(mean + tir.const(norm.epsilon)))
             source = x if added is None else added
 
             def normalize(column: Value, chain: int, lanes: int) -> None:
@@ -132,16 +166,14 @@ ACTIVATIONS = {"silu": _silu, "gelu": _gelu, "gelu_tanh": _gelu_tanh}
 
 
 @cache
-def take(isa: Isa, fmt: WeightFormat, blocks: int, columns: int, single: bool) -> PrimFunc:
+def take(isa: Isa, table: Table) -> PrimFunc:
     """f(token_ids int32 [n], packed weight…, y [n, columns]); ids out of range take an end."""
+    fmt, columns = table.fmt, table.columns
 
     def body() -> None:
-        n = 1 if single else tir.symbol("n")
+        n = 1 if table.single else tir.symbol("n")
         token_ids = tir.parameter("token_ids", (n,), "int32")
-        weight = [
-            tir.parameter(suffix, size, dtype)
-            for suffix, (size, dtype) in fmt.parameters(blocks * fmt.row_block, columns).items()
-        ]
+        weight = table.parameters()
         y = tir.parameter("y", (n, columns), "float32")
 
         def number(block: Value, lane: Value, column: Value) -> Value:
@@ -151,7 +183,7 @@ def take(isa: Isa, fmt: WeightFormat, blocks: int, columns: int, single: bool) -
                 return isa.widen(tir.load(weight[0], (block, column, lane)), 1)
             group, inner = column // GROUP, column % GROUP
             if fmt.name == "mxfp4":
-                return mxfp4.floats(weight, block, column, 1, lane)
+                return mxfp4.floats(weight, (block, column, lane), 1)
             scale = isa.widen(tir.load(weight[1], (block, group, lane)), 1)
             if fmt.name == "q8":
                 word = tir.load(weight[0], (block, group, inner // 4, lane))
@@ -163,11 +195,7 @@ def take(isa: Isa, fmt: WeightFormat, blocks: int, columns: int, single: bool) -
             return (tir.cast(unsigned, "float32", 1) - tir.const(8.0)) * scale
 
         with tir.code(), tir.parallel(n) as token:
-            wanted = tir.maximum(tir.load(token_ids, token), tir.const(0, "int32"))
-            last = tir.const(blocks * fmt.row_block - 1, "int32")
-            row = tir.bind(tir.minimum(wanted, last))
-            block = tir.bind(row // fmt.row_block)
-            lane = tir.bind(row % fmt.row_block)
+            block, lane = table.place(tir.load(token_ids, token))
             with tir.serial(columns) as column:
                 tir.store(y, (token, column), number(block, lane, column))
 

@@ -17,7 +17,14 @@ from sphere_edge.compiler.kernels.activations import quantize_rows
 from sphere_edge.compiler.kernels.decode_attention import MASKED
 from sphere_edge.compiler.kernels.elementwise import along
 from sphere_edge.compiler.kernels.isa import Isa
-from sphere_edge.compiler.kernels.linear import each_tile, floating_sums, quantized_sums
+from sphere_edge.compiler.kernels.linear import (
+    FloatRows,
+    QuantizedTile,
+    Weights,
+    each_tile,
+    floating_sums,
+    quantized_sums,
+)
 from sphere_edge.compiler.kernels.tir import Buffer, PrimFunc, Value
 from sphere_edge.quantization.weights import WeightFormat
 
@@ -110,7 +117,7 @@ def experts_linear(isa: Isa, fmt: WeightFormat, shape: Shape) -> PrimFunc:
             bias = tir.parameter("bias", (shape.experts * shape.rows,), "float32")
         y = tir.parameter("y", (n * shape.top_k, shape.rows), "float32")
         with tir.code():
-            sums = _sums(isa, fmt, shape, n, x, weight)
+            sums = _sums(Weights(isa, fmt, weight), shape, x)
             work = _Work(isa, shape, n, expert_indices, bias, y, sums)
             if shape.single:
                 work.one_token()
@@ -124,22 +131,18 @@ def experts_linear(isa: Isa, fmt: WeightFormat, shape: Shape) -> PrimFunc:
 _Sums = Callable[[Value, list[Value]], list[Value]]
 
 
-def _sums(
-    isa: Isa, fmt: WeightFormat, shape: Shape, n: Any, x: Buffer, weight: list[Buffer]
-) -> _Sums:
+def _sums(weights: Weights, shape: Shape, x: Buffer) -> _Sums:
+    isa, fmt = weights.isa, weights.fmt
     if shape.exact or not fmt.is_quantized:
-        return lambda block, rows: floating_sums(
-            isa, fmt, weight, block, x, rows, single=shape.single
-        )
-    count = n if shape.shared else n * shape.top_k
+        return lambda block, rows: floating_sums(weights, block, FloatRows(x, rows, shape.single))
     # Tiles of one row: whichever rows an expert's pairs name can be taken together.
-    kept = quantize_rows(isa, x, count, shape.columns, 1, isa.dot(fmt.name).offset)
+    kept = quantize_rows(isa, x, 1, isa.dot(fmt.name).offset)
 
     def quantized(block: Value, rows: list[Value]) -> list[Value]:
         def slots(group: Value) -> list[Value]:
             return [tir.bind(kept.slot(row, group, 0)) for row in rows]
 
-        return quantized_sums(isa, fmt, kept, weight, block, slots, len(rows))
+        return quantized_sums(weights, block, QuantizedTile(kept, slots, len(rows)))
 
     return quantized
 

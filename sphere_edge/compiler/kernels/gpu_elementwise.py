@@ -9,30 +9,29 @@ from tvm import tirx
 
 from sphere_edge.compiler.kernels import gpu_tir as gpu
 from sphere_edge.compiler.kernels import tir
+from sphere_edge.compiler.kernels.elementwise import Norm, Table
 from sphere_edge.compiler.kernels.gpu_tir import Arithmetic
 from sphere_edge.compiler.kernels.gpu_tuning import Tuning
+from sphere_edge.compiler.kernels.rope import Rotary
 from sphere_edge.compiler.kernels.tir import PrimFunc, Value
-from sphere_edge.models.kernels import Attention
-from sphere_edge.quantization.weights import GROUP, WeightFormat
+from sphere_edge.quantization.weights import GROUP
 
 
 @cache
-def rms_norm(
-    tuning: Tuning, columns: int, single: bool, epsilon: float, residual: bool
-) -> PrimFunc:
+def rms_norm(tuning: Tuning, norm: Norm) -> PrimFunc:
     """f(x, weight, y) or f(x, residual, weight, y, sum), all [n, columns] but weight [columns].
 
     A group of threads works on one row.
     """
-    threads = tuning.row_threads
+    threads, columns = tuning.row_threads, norm.columns
 
     def body() -> None:
-        n = 1 if single else tir.symbol("n")
+        n = 1 if norm.single else tir.symbol("n")
         x = tir.parameter("x", (n, columns), "float32")
-        other = tir.parameter("residual", (n, columns), "float32") if residual else None
+        other = tir.parameter("residual", (n, columns), "float32") if norm.residual else None
         weight = tir.parameter("weight", (columns,), "float32")
         y = tir.parameter("y", (n, columns), "float32")
-        added = tir.parameter("sum", (n, columns), "float32") if residual else None
+        added = tir.parameter("sum", (n, columns), "float32") if norm.residual else None
 
         with tir.code(), gpu.launch((n,), (threads,)) as (token, thread):
             squares = gpu.shared(threads)
@@ -51,7 +50,7 @@ def rms_norm(
             tir.store(squares, thread, tir.load(total, 0))
             power = gpu.reduce_group(squares, thread, threads, lambda a, b: a + b)
             mean = power / tir.const(columns)
-            scale = tir.bind(tir.const(1.0) / tir.sqrt(mean + tir.const(epsilon)))
+            scale = tir.bind(tir.const(1.0) / tir.sqrt(mean + tir.const(norm.epsilon)))
             # Each thread reads only what it has written itself.
             source = x if added is None else added
             with tir.serial(-(-columns // threads)) as step:
@@ -101,24 +100,14 @@ _ACTIVATIONS = {"silu": _silu, "gelu": _gelu, "gelu_tanh": _gelu_tanh}
 
 
 @cache
-def take(
-    arithmetic: Arithmetic,
-    tuning: Tuning,
-    fmt: WeightFormat,
-    blocks: int,
-    columns: int,
-    single: bool,
-) -> PrimFunc:
+def take(arithmetic: Arithmetic, tuning: Tuning, table: Table) -> PrimFunc:
     """f(token_ids int32 [n], packed weight…, y [n, columns]); ids out of range take an end."""
-    threads = tuning.row_threads
+    threads, fmt, columns = tuning.row_threads, table.fmt, table.columns
 
     def body() -> None:
-        n = 1 if single else tir.symbol("n")
+        n = 1 if table.single else tir.symbol("n")
         token_ids = tir.parameter("token_ids", (n,), "int32")
-        weight = [
-            tir.parameter(suffix, size, dtype)
-            for suffix, (size, dtype) in fmt.parameters(blocks * fmt.row_block, columns).items()
-        ]
+        weight = table.parameters()
         y = tir.parameter("y", (n, columns), "float32")
 
         def number(block: Value, lane: Value, column: Value) -> Value:
@@ -139,36 +128,26 @@ def take(
         with tir.code(), gpu.launch(groups, (threads,)) as (part, token, thread):
             column = tir.bind(part * threads + thread)
             with tir.when(column < columns):
-                wanted = tir.maximum(tir.load(token_ids, token), tir.const(0, "int32"))
-                last = tir.const(blocks * fmt.row_block - 1, "int32")
-                row = tir.bind(tir.minimum(wanted, last))
-                block = tir.bind(row // fmt.row_block)
-                lane = tir.bind(row % fmt.row_block)
+                block, lane = table.place(tir.load(token_ids, token))
                 tir.store(y, (token, column), number(block, lane, column))
 
     return tir.function(body)
 
 
 @cache
-def rotate_and_store(
-    arithmetic: Arithmetic,
-    tuning: Tuning,
-    spec: Attention,
-    single: bool,
-    magnitude: float,
-    cache_dtype: str,
-) -> PrimFunc:
+def rotate_and_store(arithmetic: Arithmetic, tuning: Tuning, rotary: Rotary) -> PrimFunc:
     """f(qkv, position, inverse_frequencies, K, V, q); K and V are written in place.
 
     qkv [n, (query_heads + 2 kv_heads) head_dim], q [n, query_heads, head_dim]. A group of threads
     works on one head of one token, a thread on single features of it.
     """
+    spec, magnitude, cache_dtype = rotary.spec, rotary.magnitude, rotary.cache_dtype
     half = spec.rotary_dim // 2
     threads = tuning.row_threads
     rotated_heads = spec.query_heads + spec.kv_heads
 
     def body() -> None:
-        n = 1 if single else tir.symbol("n")
+        n = 1 if rotary.single else tir.symbol("n")
         context = tir.symbol("context")
         heads = spec.query_heads + 2 * spec.kv_heads
         qkv = tir.parameter("qkv", (n, heads * spec.head_dim), "float32")

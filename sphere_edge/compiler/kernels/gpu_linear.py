@@ -193,7 +193,7 @@ def _add_group(kernel: _Kernel, quad: Value, group: Value, total: Buffer) -> Non
     """Adds the products of 32 columns of four rows to `total`."""
     weight = kernel.weight
     xs = tir.local(GROUP)
-    _load_x(kernel, 0, group * GROUP, GROUP, xs)
+    _load_x(kernel, 0, group * GROUP, xs)
     sums = tir.zeros(LANES)
     for word in range(weight.words_per_group):
         words = weight.words(quad, group, word)
@@ -224,9 +224,9 @@ def _add_columns(kernel: _Kernel, quad: Value, step: Value, total: Buffer) -> No
             tir.store(total, 0, tir.load(total, 0, LANES) + product, LANES)
 
 
-def _load_x(kernel: _Kernel, token: Value, first: Value, count: int, to: Buffer) -> None:
-    """Activations first … first + count - 1 of a token; zero beyond the last column."""
-    columns = kernel.shape.columns
+def _load_x(kernel: _Kernel, token: Value, first: Value, to: Buffer) -> None:
+    """Fills `to` with activations of a token from `first` on; zero beyond the last column."""
+    columns, count = kernel.shape.columns, int(to.shape[0])
     # Whole groups are read: with 80 columns the third group has a second half that is not there.
     if columns % GROUP == 0:
         for start in range(0, count, LANES):
@@ -251,9 +251,11 @@ def _many_tokens(kernel: _Kernel) -> None:
     groups = (-(-weight.row_quads // tile.rows), tiles)
     threads = (tuning.matrix_rows, tuning.matrix_tokens)
     with gpu.launch(groups, threads) as (row_block, token_block, row, column):
-        tile_w = gpu.shared(GROUP * tile.rows * LANES, tile.fast)
-        tile_x = gpu.shared(GROUP * tile.tokens, tile.fast)
-        scales_x = gpu.shared(GROUP // PIECE * tile.tokens)
+        staged = _Staged(
+            weights=gpu.shared(GROUP * tile.rows * LANES, tile.fast),
+            activations=gpu.shared(GROUP * tile.tokens, tile.fast),
+            scales=gpu.shared(GROUP // PIECE * tile.tokens),
+        )
         thread = tir.bind(column * tile.rows + row)
         first_quad = tir.bind(row_block * tile.rows)
         first_token = tir.bind(tir.cast(token_block, "int32", 1) * tile.tokens)
@@ -262,15 +264,24 @@ def _many_tokens(kernel: _Kernel) -> None:
         for token in range(each):
             tir.store(total, token * LANES, tir.zeros(LANES), LANES)
         with tir.serial(weight.groups) as group:
-            tile.load_weights(thread, first_quad, group, tile_w)
-            tile.load_activations(thread, first_token, group, tile_x, scales_x)
+            tile.load_weights(thread, first_quad, group, staged.weights)
+            tile.load_activations(thread, first_token, group, staged)
             gpu.barrier()
-            tile.multiply(row, column, tile_w, tile_x, scales_x, (quad, group), total)
+            tile.multiply((row, column), (quad, group), staged, total)
             gpu.barrier()
         for token in range(each):
             position = tir.bind(first_token + column * each + token)
             with tir.when((position < kernel.n) & (first_quad + row < weight.row_quads)):
                 kernel.write(position, quad, total, token * LANES)
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """A tile in local memory: 32 columns of weights and of activations, and their scales."""
+
+    weights: Buffer
+    activations: Buffer
+    scales: Buffer
 
 
 @dataclass(frozen=True)
@@ -312,9 +323,7 @@ class _Tile:
                     with tir.when(position < weight.shape.columns):
                         tir.store(to, target, weight.column(quad, position), LANES)
 
-    def load_activations(
-        self, thread: Value, first: Value, group: Value, to: Buffer, scales: Buffer
-    ) -> None:
+    def load_activations(self, thread: Value, first: Value, group: Value, to: _Staged) -> None:
         """[32 columns, tokens] into local memory; a task is 16 columns of a token."""
         count = self.tokens * (GROUP // PIECE)
         rounds, threads = self._tasks(count)
@@ -325,14 +334,14 @@ class _Tile:
                 last = tir.cast(self.kernel.n, "int32", 1) - 1
                 source = tir.bind(tir.minimum(first + token, last))
                 values = tir.local(PIECE)
-                _load_x(self.kernel, source, group * GROUP + piece * PIECE, PIECE, values)
+                _load_x(self.kernel, source, group * GROUP + piece * PIECE, values)
                 largest = tir.const(0.0)
                 for index in range(PIECE):
                     number = tir.load(values, index)
                     largest = tir.bind(tir.maximum(largest, tir.maximum(number, -number)))
                 inverse = tir.const(1.0)
                 if self.kernel.weight.fmt.is_quantized:
-                    tir.store(scales, piece * self.tokens + token, largest)
+                    tir.store(to.scales, piece * self.tokens + token, largest)
                     small = largest < tir.const(1e-30)
                     inverse = tir.bind(
                         tir.choose(
@@ -343,19 +352,21 @@ class _Tile:
                     )
                 for index in range(PIECE):
                     number = tir.cast(tir.load(values, index) * inverse, self.fast, 1)
-                    tir.store(to, (piece * PIECE + index) * self.tokens + token, number)
+                    place = (piece * PIECE + index) * self.tokens + token
+                    tir.store(to.activations, place, number)
 
     def multiply(
         self,
-        row: Value,
-        column: Value,
-        tile_w: Buffer,
-        tile_x: Buffer,
-        scales_x: Buffer,
+        thread: tuple[Value, Value],
         position: tuple[Value, Value],
+        staged: _Staged,
         total: Buffer,
     ) -> None:
-        """Adds the products of the tiles in local memory to the thread's sums."""
+        """Adds the products of what is staged to the sums of a thread, by its row and column.
+
+        `position`: its quad of rows, and the group.
+        """
+        row, column = thread
         each, fast = self.kernel.tuning.tokens_per_thread, self.fast
         quantized = self.kernel.weight.fmt.is_quantized
         first = column * each
@@ -368,16 +379,18 @@ class _Tile:
                 tir.store(products, token * LANES, tir.zeros(LANES, fast), LANES)
             with tir.serial(PIECE) as index:
                 step = tir.bind(index + piece * PIECE)
-                weights = tir.bind(tir.load(tile_w, (step * self.rows + row) * LANES, LANES))
+                weights = tir.bind(
+                    tir.load(staged.weights, (step * self.rows + row) * LANES, LANES)
+                )
                 for token in range(each):
-                    x = tir.load(tile_x, step * self.tokens + first + token)
+                    x = tir.load(staged.activations, step * self.tokens + first + token)
                     product = weights * tir.splat(x, LANES)
                     before = tir.load(products, token * LANES, LANES)
                     tir.store(products, token * LANES, before + product, LANES)
             for token in range(each):
                 added = tir.cast(tir.load(products, token * LANES, LANES), "float32", LANES)
                 if quantized:
-                    scale = tir.load(scales_x, piece * self.tokens + first + token)
+                    scale = tir.load(staged.scales, piece * self.tokens + first + token)
                     added = added * tir.splat(scale, LANES)
                 before = tir.load(sums, token * LANES, LANES)
                 tir.store(sums, token * LANES, before + added, LANES)

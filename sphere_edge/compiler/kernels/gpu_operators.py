@@ -15,10 +15,28 @@ from sphere_edge.compiler.kernels import (
 )
 from sphere_edge.compiler.kernels.gpu_tir import Arithmetic
 from sphere_edge.compiler.kernels.gpu_tuning import Tuning
-from sphere_edge.compiler.kernels.linear import Shape
-from sphere_edge.compiler.kernels.operators import float32, in_place_rotation, is_one, suffix
+from sphere_edge.compiler.kernels.operators import (
+    embedding_rows,
+    float32,
+    in_place_rotation,
+    is_one,
+    linear_shape,
+    multiplication,
+    norm_of,
+    normalization,
+    suffix,
+    table_of,
+)
+from sphere_edge.compiler.kernels.rope import Rotary
 from sphere_edge.errors import UnsupportedError
-from sphere_edge.models.kernels import Attention, ClampedSwiglu, Experts
+from sphere_edge.models.kernels import (
+    Attention,
+    ClampedSwiglu,
+    Experts,
+    Frequencies,
+    LayerCache,
+    Matrix,
+)
 from sphere_edge.quantization.weights import WeightFormat
 
 
@@ -29,43 +47,24 @@ class GpuKernels:
     arithmetic: Arithmetic
     tuning: Tuning
 
-    def linear(
-        self, x: Tensor, weight: list[Tensor], fmt: WeightFormat, rows: int, bias: Tensor | None
-    ) -> Tensor:
-        """`x` [n, k] times the transpose of a packed [rows, k] weight."""
-        _check_format(fmt)
-        n, columns = x.shape
-        shape = Shape(rows, int(columns), is_one(n), bias is not None)
-        arguments = [x, *weight] if bias is None else [x, *weight, bias]
-        return op.tensor_ir_op(
-            gpu_linear.linear(self.arithmetic, self.tuning, fmt, shape),
-            f"linear_{fmt.name}_{rows}_{columns}{suffix(n)}",
-            arguments,
-            float32(n, rows),
-        )
+    def linear(self, x: Tensor, matrix: Matrix) -> Tensor:
+        """`x` [n, columns] times the transpose of `matrix`."""
+        _check_format(matrix.fmt)
+        shape = linear_shape(x, matrix)
+        kernel = gpu_linear.linear(self.arithmetic, self.tuning, matrix.fmt, shape)
+        return multiplication(kernel, x, matrix)
 
-    def take(
-        self, token_ids: Tensor, weight: list[Tensor], fmt: WeightFormat, columns: int
-    ) -> Tensor:
-        """Rows `token_ids` of a packed embedding."""
-        _check_format(fmt)
-        n = token_ids.shape[0]
-        blocks = int(weight[0].shape[0])
-        kernel = gpu_elementwise.take(self.arithmetic, self.tuning, fmt, blocks, columns, is_one(n))
-        name = f"take_{fmt.name}{suffix(n)}"
-        return op.tensor_ir_op(kernel, name, [token_ids, *weight], float32(n, columns))
+    def take(self, token_ids: Tensor, matrix: Matrix) -> Tensor:
+        """Rows `token_ids` of an embedding."""
+        _check_format(matrix.fmt)
+        table = table_of(token_ids, matrix)
+        kernel = gpu_elementwise.take(self.arithmetic, self.tuning, table)
+        return embedding_rows(kernel, token_ids, matrix)
 
     def rms_norm(self, x: Tensor, weight: Tensor, epsilon: float, residual: Tensor | None) -> Any:
         """RMSNorm, or the pair of RMSNorm and sum with `residual`."""
-        n, columns = x.shape
-        kernel = gpu_elementwise.rms_norm(
-            self.tuning, int(columns), is_one(n), epsilon, residual is not None
-        )
-        name = f"rms_norm{suffix(n)}"
-        if residual is None:
-            return op.tensor_ir_op(kernel, name, [x, weight], float32(n, columns))
-        out = [float32(n, columns), float32(n, columns)]
-        return op.tensor_ir_op(kernel, f"add_{name}", [x, residual, weight], out)
+        kernel = gpu_elementwise.rms_norm(self.tuning, norm_of(x, epsilon, residual))
+        return normalization(kernel, x, weight, residual)
 
     def gated(self, gate_up: Tensor, activation: str | ClampedSwiglu) -> Tensor:
         """`activation`(first half) times second half."""
@@ -79,65 +78,42 @@ class GpuKernels:
         )
 
     def rotate_and_store(
-        self,
-        qkv: Tensor,
-        position: Tensor,
-        inverse_frequencies: Tensor,
-        magnitude: float,
-        cache: tuple[Tensor, Tensor],
-        spec: Attention,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        self, qkv: Tensor, frequencies: Frequencies, cache: LayerCache, spec: Attention
+    ) -> tuple[Tensor, LayerCache]:
         """Rotated q, and the cache with rotated k and v written in place."""
-        n = qkv.shape[0]
-        dtype = str(cache[0].dtype)
-        kernel = gpu_elementwise.rotate_and_store(
-            self.arithmetic, self.tuning, spec, is_one(n), magnitude, dtype
-        )
-        return in_place_rotation(kernel, qkv, position, inverse_frequencies, cache, spec)
+        rotary = Rotary(spec, frequencies.magnitude, cache.dtype, is_one(qkv.shape[0]))
+        kernel = gpu_elementwise.rotate_and_store(self.arithmetic, self.tuning, rotary)
+        return in_place_rotation(kernel, [qkv, *frequencies.arrays], cache, spec)
 
     def attend(
-        self,
-        q: Tensor,
-        position: Tensor,
-        cache: tuple[Tensor, Tensor],
-        spec: Attention,
-        sinks: Tensor | None = None,
+        self, q: Tensor, cache: LayerCache, spec: Attention, sinks: Tensor | None = None
     ) -> Tensor:
         """Causal attention over the cache."""
         if sinks is not None:
             _refuse("attention sinks")
         n, heads = q.shape[0], spec.query_heads
-        dtype = str(cache[0].dtype)
         out = float32(n, heads * spec.head_dim)
         if not is_one(n):
             kernel = gpu_prefill_attention.prefill_attention(
-                self.arithmetic, self.tuning, spec, dtype
+                self.arithmetic, self.tuning, spec, cache.dtype
             )
-            return op.tensor_ir_op(kernel, "attend_many", [q, position, *cache], out)
+            return op.tensor_ir_op(kernel, "attend_many", [q, cache.position, *cache.pair], out)
         split_keys = self.tuning.split_keys
-        count = (cache[0].shape[1] + (split_keys - 1)) // split_keys
+        count = (cache.keys.shape[1] + (split_keys - 1)) // split_keys
         parts = op.tensor_ir_op(
-            gpu_decode_attention.kv_splits(self.arithmetic, self.tuning, spec, dtype),
+            gpu_decode_attention.kv_splits(self.arithmetic, self.tuning, spec, cache.dtype),
             "attend_one",
-            [q, position, *cache],
+            [q, cache.position, *cache.pair],
             [float32(count, heads, spec.head_dim), float32(count, heads), float32(count, heads)],
         )
         kernel = gpu_decode_attention.merge(self.tuning, spec)
-        return op.tensor_ir_op(kernel, "attend_merge", [position, *parts], out)
+        return op.tensor_ir_op(kernel, "attend_merge", [cache.position, *parts], out)
 
     def route(self, logits: Tensor, top_k: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
         """Refused: see experts."""
         _refuse("mixtures of experts")
 
-    def experts(
-        self,
-        x: Tensor,
-        expert_indices: Tensor,
-        weight: list[Tensor],
-        fmt: WeightFormat,
-        shape: Experts,
-        bias: Tensor | None,
-    ) -> Tensor:
+    def experts(self, x: Tensor, expert_indices: Tensor, matrix: Matrix, shape: Experts) -> Tensor:
         """Refused: such models run on the CPU."""
         _refuse("mixtures of experts")
 

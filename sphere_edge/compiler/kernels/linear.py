@@ -55,9 +55,45 @@ def linear(isa: Isa, fmt: WeightFormat, shape: Shape) -> PrimFunc:
         y = tir.parameter("y", (n, shape.rows), "float32")
         with tir.code():
             multiply = _quantized if fmt.is_quantized else _floating
-            multiply(isa, fmt, shape, n, x, weight, _Output(isa, shape, n, y, bias))
+            multiply(Weights(isa, fmt, weight), x, _Output(isa, shape, n, y, bias))
 
     return tir.function(body)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The arrays of a packed matrix, and the instructions that multiply with it."""
+
+    isa: Isa
+    fmt: WeightFormat
+    arrays: list[Buffer]
+
+    @property
+    def lanes(self) -> int:
+        """Rows of a block."""
+        return self.isa.lanes
+
+    def scales(self, index: tuple[Value, ...]) -> Value:
+        """The scales of a row block's group."""
+        if self.fmt.name == "mxfp4":
+            return mxfp4.scales(self.arrays[1], index, self.lanes)
+        return self.isa.widen(tir.load(self.arrays[1], index, self.lanes), self.lanes)
+
+    def column(self, block: Value, column: Value) -> Value:
+        """One column of a row block as float32, of weights that need no scale or are mxfp4."""
+        if self.fmt.name == "mxfp4":
+            return mxfp4.floats(self.arrays, (block, column, 0), self.lanes)
+        stored = tir.load(self.arrays[0], (block, column, 0), self.lanes)
+        return self.isa.widen(stored, self.lanes) if self.fmt.name == "f16" else stored
+
+    def stored(self, position: tuple[Value, Value], word: int) -> Value:
+        """A stored word of each row of a block's group."""
+        return tir.bind(tir.load(self.arrays[0], (*position, word, 0), self.lanes))
+
+    @property
+    def words(self) -> int:
+        """Stored words of a row's group."""
+        return int(self.arrays[0].shape[2])
 
 
 @dataclass(frozen=True)
@@ -102,49 +138,42 @@ class _Output:
         tir.store(self.y, (token, first), value, lanes)
 
 
-def _quantized(
-    isa: Isa,
-    fmt: WeightFormat,
-    shape: Shape,
-    n: Any,
-    x: Buffer,
-    weight: list[Buffer],
-    output: _Output,
-) -> None:
-    lanes = isa.lanes
+def _quantized(weights: Weights, x: Buffer, output: _Output) -> None:
+    isa, shape = weights.isa, output.shape
     tile = 1 if shape.single else isa.tile
-    activations = quantize_rows(isa, x, n, shape.columns, tile, isa.dot(fmt.name).offset)
-    with tir.parallel(-(-shape.rows // lanes)) as block:
+    activations = quantize_rows(isa, x, tile, isa.dot(weights.fmt.name).offset)
+    with tir.parallel(-(-shape.rows // isa.lanes)) as block:
 
         def multiply(step: Value, first: Value, count: int) -> None:
             def slots(group: Value) -> list[Value]:
                 slot = activations.slot(step, group, first)
                 return [tir.bind(slot + row) for row in range(count)]
 
-            sums = quantized_sums(isa, fmt, activations, weight, block, slots, count)
+            sums = quantized_sums(weights, block, QuantizedTile(activations, slots, count))
             for row, value in enumerate(sums):
                 output.write(step * tile + first + row, block, value)
 
-        each_tile(n, tile, multiply)
+        each_tile(output.n, tile, multiply)
 
 
-def quantized_sums(
-    isa: Isa,
-    fmt: WeightFormat,
-    activations: QuantizedRows,
-    weight: list[Buffer],
-    block: Value,
-    slots: Callable[[Value], list[Value]],
-    count: int,
-) -> list[Value]:
-    """The products of a row block with `count` rows, which are at `slots` of each group."""
-    lanes = isa.lanes
-    total = tir.local(count * lanes)
-    for row in range(count):
+@dataclass(frozen=True)
+class QuantizedTile:
+    """`count` of the activations' rows, which are at `slots` of each group."""
+
+    activations: QuantizedRows
+    slots: Callable[[Value], list[Value]]
+    count: int
+
+
+def quantized_sums(weights: Weights, block: Value, tile: QuantizedTile) -> list[Value]:
+    """The products of a row block with the rows of a tile."""
+    lanes = weights.lanes
+    total = tir.local(tile.count * lanes)
+    for row in range(tile.count):
         tir.store(total, row * lanes, tir.zeros(lanes), lanes)
-    with tir.serial(activations.groups) as group:
-        _add_group(isa, fmt, activations, weight, (block, group), slots(group), total)
-    return [tir.bind(tir.load(total, row * lanes, lanes)) for row in range(count)]
+    with tir.serial(tile.activations.groups) as group:
+        _add_group(weights, tile, (block, group), total)
+    return [tir.bind(tir.load(total, row * lanes, lanes)) for row in range(tile.count)]
 
 
 def each_tile(n: Any, tile: int, multiply: Callable[[Value, Value, int], None]) -> None:
@@ -163,75 +192,47 @@ def each_tile(n: Any, tile: int, multiply: Callable[[Value, Value, int], None]) 
 
 
 def _add_group(
-    isa: Isa,
-    fmt: WeightFormat,
-    activations: QuantizedRows,
-    weight: list[Buffer],
-    position: tuple[Value, Value],
-    slots: list[Value],
-    total: Buffer,
+    weights: Weights, tile: QuantizedTile, position: tuple[Value, Value], total: Buffer
 ) -> None:
-    """Adds the products of one group of 32 columns to the sums of the rows at `slots`."""
-    (block, group), scale = position, weight[1]
-    lanes = isa.lanes
+    """Adds the products of one group of 32 columns to the sums of the tile's rows."""
+    isa, lanes, slots = weights.isa, weights.lanes, tile.slots(position[1])
     sums_of = _sums if isa.pair is None or len(slots) == 1 else _sums_by_pairs
-    exact = sums_of(isa, fmt, activations, weight[0], position, slots)
-    scales = tir.bind(_scales(isa, fmt, scale, (block, group, 0)))
+    exact = sums_of(weights, tile.activations, position, slots)
+    scales = tir.bind(weights.scales((*position, 0)))
     for row, slot in enumerate(slots):
-        factor = scales * tir.splat(tir.load(activations.scale, slot), lanes)
+        factor = scales * tir.splat(tir.load(tile.activations.scale, slot), lanes)
         before = tir.load(total, row * lanes, lanes)
         products = tir.cast(exact[row], "float32", lanes) * factor
         tir.store(total, row * lanes, before + products, lanes)
 
 
-def _scales(isa: Isa, fmt: WeightFormat, scale: Buffer, index: tuple[Value, ...]) -> Value:
-    """The scales of a row block's group."""
-    if fmt.name == "mxfp4":
-        return mxfp4.scales(scale, index, isa.lanes)
-    return isa.widen(tir.load(scale, index, isa.lanes), isa.lanes)
-
-
 def _sums(
-    isa: Isa,
-    fmt: WeightFormat,
-    activations: QuantizedRows,
-    data: Buffer,
-    position: tuple[Value, Value],
-    slots: list[Value],
+    weights: Weights, activations: QuantizedRows, position: tuple[Value, Value], slots: list[Value]
 ) -> list[Value]:
     """The integer sums of a group for the rows at `slots`, each with all rows of a block."""
-    lanes, dot = isa.lanes, isa.dot(fmt.name)
+    isa, dot = weights.isa, weights.isa.dot(weights.fmt.name)
     rows = range(len(slots))
-    corrections = _corrections(isa, fmt, activations, slots)
+    corrections = _corrections(weights, activations, slots)
     sums = [dot.start(correction) for correction in corrections]
     spread = [isa.spread(activations.words, slot * 8) for slot in slots]
-    for stored in range(int(data.shape[2])):
-        words = tir.bind(tir.load(data, (*position, stored, 0), lanes))
-        for word, weights in _columns(fmt, stored, words, lanes):
-            prepared = tir.bind(dot.prepare(weights))
+    for stored in range(weights.words):
+        for word, numbers in _columns(weights, position, stored):
+            prepared = tir.bind(dot.prepare(numbers))
             sums = [dot.step(sums[row], prepared, spread[row][word]) for row in rows]
     return [dot.finish(sums[row], corrections[row]) for row in rows]
 
 
 def _sums_by_pairs(
-    isa: Isa,
-    fmt: WeightFormat,
-    activations: QuantizedRows,
-    data: Buffer,
-    position: tuple[Value, Value],
-    slots: list[Value],
+    weights: Weights, activations: QuantizedRows, position: tuple[Value, Value], slots: list[Value]
 ) -> list[Value]:
     """The same for an even number of rows, two at a time."""
-    dot, lanes, prepare = isa.pair, isa.lanes, isa.dot(fmt.name).prepare
+    dot, prepare = weights.isa.pair, weights.isa.dot(weights.fmt.name).prepare
     assert dot is not None
     pairs = list(zip(slots[0::2], slots[1::2], strict=True))
-    corrections = _corrections(isa, fmt, activations, slots)
+    corrections = _corrections(weights, activations, slots)
     sums = [dot.start(*pair) for pair in zip(corrections[0::2], corrections[1::2], strict=True)]
-    for stored in range(0, int(data.shape[2]), 2):
-        first, second = (
-            _columns(fmt, at, tir.bind(tir.load(data, (*position, at, 0), lanes)), lanes)
-            for at in (stored, stored + 1)
-        )
+    for stored in range(0, weights.words, 2):
+        first, second = (_columns(weights, position, at) for at in (stored, stored + 1))
         for (word, low), (_, high) in zip(first, second, strict=True):
             rows = dot.rows(prepare(low), prepare(high))
             for number, pair in enumerate(pairs):
@@ -240,75 +241,63 @@ def _sums_by_pairs(
     return [exact for pair in sums for exact in dot.finish(pair)]
 
 
-def _corrections(
-    isa: Isa, fmt: WeightFormat, activations: QuantizedRows, slots: list[Value]
-) -> list[Value]:
-    if not isa.dot(fmt.name).offset:
+def _corrections(weights: Weights, activations: QuantizedRows, slots: list[Value]) -> list[Value]:
+    if not weights.isa.dot(weights.fmt.name).offset:
         return [tir.const(0, "int32") for _ in slots]
     return [tir.load(activations.correction, slot) for slot in slots]
 
 
-def _columns(fmt: WeightFormat, stored: int, words: Value, lanes: int) -> list[tuple[int, Value]]:
+def _columns(
+    weights: Weights, position: tuple[Value, Value], stored: int
+) -> list[tuple[int, Value]]:
     """Activation words that a stored word meets, with the weights for each."""
-    if fmt.name == "q8":
+    words, lanes = weights.stored(position, stored), weights.lanes
+    if weights.fmt.name == "q8":
         return [(stored, words)]
     low = tir.const(0x0F0F0F0F, "uint32", lanes)
     high = (words >> tir.const(4, "uint32", lanes)) & low
     return [(stored, words & low), (stored + 4, high)]
 
 
-def _floating(
-    isa: Isa,
-    fmt: WeightFormat,
-    shape: Shape,
-    n: Any,
-    x: Buffer,
-    weight: list[Buffer],
-    output: _Output,
-) -> None:
-    tile = 1 if shape.single else isa.tile
-    with tir.parallel(-(-shape.rows // isa.lanes)) as block:
+def _floating(weights: Weights, x: Buffer, output: _Output) -> None:
+    shape, n = output.shape, output.n
+    tile = 1 if shape.single else weights.isa.tile
+    with tir.parallel(-(-shape.rows // weights.lanes)) as block:
 
         def multiply(step: Value, first: Value, count: int) -> None:
             tokens = [
                 tir.bind(tir.minimum(step * tile + first + row, n - 1)) for row in range(count)
             ]
-            sums = floating_sums(isa, fmt, weight, block, x, tokens, single=shape.single)
+            sums = floating_sums(weights, block, FloatRows(x, tokens, shape.single))
             for row, value in enumerate(sums):
                 output.write(step * tile + first + row, block, value)
 
         each_tile(n, tile, multiply)
 
 
-def floating_sums(
-    isa: Isa,
-    fmt: WeightFormat,
-    weight: list[Buffer],
-    block: Value,
-    x: Buffer,
-    rows: list[Value],
-    *,
-    single: bool,
-) -> list[Value]:
-    """The products of a row block of f32, f16 or mxfp4 weights with some rows of `x`."""
-    lanes, columns = isa.lanes, int(x.shape[1])
+@dataclass(frozen=True)
+class FloatRows:
+    """Some rows of `x`; `single`: the only one that there is."""
+
+    x: Buffer
+    numbers: list[Value]
+    single: bool
+
+
+def floating_sums(weights: Weights, block: Value, rows: FloatRows) -> list[Value]:
+    """The products of a row block of f32, f16 or mxfp4 weights with some rows."""
+    lanes, columns, count = weights.lanes, int(rows.x.shape[1]), len(rows.numbers)
     # One row alone has too few independent sums to keep the multipliers busy: split its columns.
-    chains = 4 if single else 1
-    total = tir.local(len(rows) * chains * lanes)
-    for part in range(len(rows) * chains):
+    chains = 4 if rows.single else 1
+    total = tir.local(count * chains * lanes)
+    for part in range(count * chains):
         tir.store(total, part * lanes, tir.zeros(lanes), lanes)
 
     def add(column: Value, chain: int) -> None:
-        if fmt.name == "mxfp4":
-            weights = mxfp4.floats(weight, block, column, lanes)
-        else:
-            weights = tir.load(weight[0], (block, column, 0), lanes)
-        if fmt.name == "f16":
-            weights = isa.widen(weights, lanes)
-        weights = tir.bind(weights)
-        for number, row in enumerate(rows):
+        numbers = tir.bind(weights.column(block, column))
+        for number, row in enumerate(rows.numbers):
             at = (number * chains + chain) * lanes
-            product = weights * tir.splat(tir.load(x, (row, column)), lanes)
+            product = numbers * tir.splat(tir.load(rows.x, (row, column)), lanes)
             tir.store(total, at, tir.load(total, at, lanes) + product, lanes)
 
     with tir.serial(columns // chains) as column:
@@ -317,7 +306,7 @@ def floating_sums(
     for column in range(columns // chains * chains, columns):
         add(column, 0)
     sums = []
-    for number in range(len(rows)):
+    for number in range(count):
         value = tir.load(total, number * chains * lanes, lanes)
         for chain in range(1, chains):
             value = value + tir.load(total, (number * chains + chain) * lanes, lanes)

@@ -11,8 +11,14 @@ from sphere_edge.compiler.kernels import elementwise, experts, linear, rope
 from sphere_edge.compiler.kernels.decode_attention import batch_attention, decode_attention
 from sphere_edge.compiler.kernels.isa import Isa
 from sphere_edge.compiler.kernels.prefill_attention import prefill_attention
-from sphere_edge.models.kernels import Attention, ClampedSwiglu, Experts
-from sphere_edge.quantization.weights import WeightFormat
+from sphere_edge.models.kernels import (
+    Attention,
+    ClampedSwiglu,
+    Experts,
+    Frequencies,
+    LayerCache,
+    Matrix,
+)
 
 
 @dataclass(frozen=True)
@@ -21,41 +27,21 @@ class CpuKernels:
 
     isa: Isa
 
-    def linear(
-        self, x: Tensor, weight: list[Tensor], fmt: WeightFormat, rows: int, bias: Tensor | None
-    ) -> Tensor:
-        """`x` [n, k] times the transpose of a packed [rows, k] weight."""
-        n, columns = x.shape
-        shape = linear.Shape(rows, int(columns), is_one(n), bias is not None)
-        arguments = [x, *weight] if bias is None else [x, *weight, bias]
-        return op.tensor_ir_op(
-            linear.linear(self.isa, fmt, shape),
-            f"linear_{fmt.name}_{rows}_{columns}{suffix(n)}",
-            arguments,
-            float32(n, rows),
-        )
+    def linear(self, x: Tensor, matrix: Matrix) -> Tensor:
+        """`x` [n, columns] times the transpose of `matrix`."""
+        kernel = linear.linear(self.isa, matrix.fmt, linear_shape(x, matrix))
+        return multiplication(kernel, x, matrix)
 
-    def take(
-        self, token_ids: Tensor, weight: list[Tensor], fmt: WeightFormat, columns: int
-    ) -> Tensor:
-        """Rows `token_ids` of a packed embedding."""
-        n = token_ids.shape[0]
-        blocks = int(weight[0].shape[0])
-        kernel = elementwise.take(self.isa, fmt, blocks, columns, is_one(n))
-        name = f"take_{fmt.name}{suffix(n)}"
-        return op.tensor_ir_op(kernel, name, [token_ids, *weight], float32(n, columns))
+    def take(self, token_ids: Tensor, matrix: Matrix) -> Tensor:
+        """Rows `token_ids` of an embedding."""
+        return embedding_rows(
+            elementwise.take(self.isa, table_of(token_ids, matrix)), token_ids, matrix
+        )
 
     def rms_norm(self, x: Tensor, weight: Tensor, epsilon: float, residual: Tensor | None) -> Any:
         """RMSNorm, or the pair of RMSNorm and sum with `residual`."""
-        n, columns = x.shape
-        kernel = elementwise.rms_norm(
-            self.isa, int(columns), is_one(n), epsilon, residual is not None
-        )
-        name = f"rms_norm{suffix(n)}"
-        if residual is None:
-            return op.tensor_ir_op(kernel, name, [x, weight], float32(n, columns))
-        out = [float32(n, columns), float32(n, columns)]
-        return op.tensor_ir_op(kernel, f"add_{name}", [x, residual, weight], out)
+        kernel = elementwise.rms_norm(self.isa, norm_of(x, epsilon, residual))
+        return normalization(kernel, x, weight, residual)
 
     def gated(self, gate_up: Tensor, activation: str | ClampedSwiglu) -> Tensor:
         """`activation`(first half) times second half."""
@@ -66,41 +52,27 @@ class CpuKernels:
         return op.tensor_ir_op(kernel, f"gated_{how}{suffix(n)}", [gate_up], float32(n, columns))
 
     def rotate_and_store(
-        self,
-        qkv: Tensor,
-        position: Tensor,
-        inverse_frequencies: Tensor,
-        magnitude: float,
-        cache: tuple[Tensor, Tensor],
-        spec: Attention,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        self, qkv: Tensor, frequencies: Frequencies, cache: LayerCache, spec: Attention
+    ) -> tuple[Tensor, LayerCache]:
         """Rotated q, and the cache with rotated k and v written in place."""
-        dtype = str(cache[0].dtype)
-        if is_batch(position):
-            kernel = rope.rotate_and_store_batch(self.isa, spec, magnitude, dtype)
-        else:
-            kernel = rope.rotate_and_store(self.isa, spec, is_one(qkv.shape[0]), magnitude, dtype)
-        return in_place_rotation(kernel, qkv, position, inverse_frequencies, cache, spec)
+        build = rope.rotate_and_store_batch if cache.is_batch else rope.rotate_and_store
+        single = is_one(qkv.shape[0])
+        kernel = build(self.isa, rope.Rotary(spec, frequencies.magnitude, cache.dtype, single))
+        return in_place_rotation(kernel, [qkv, *frequencies.arrays], cache, spec)
 
     def attend(
-        self,
-        q: Tensor,
-        position: Tensor,
-        cache: tuple[Tensor, Tensor],
-        spec: Attention,
-        sinks: Tensor | None = None,
+        self, q: Tensor, cache: LayerCache, spec: Attention, sinks: Tensor | None = None
     ) -> Tensor:
         """Causal attention over the cache."""
         n = q.shape[0]
-        dtype = str(cache[0].dtype)
-        if is_batch(position):
-            kernel, name = batch_attention(self.isa, spec, dtype), "attend_batch"
+        if cache.is_batch:
+            kernel, name = batch_attention(self.isa, spec, cache.dtype), "attend_batch"
         else:
             build = decode_attention if is_one(n) else prefill_attention
-            kernel, name = build(self.isa, spec, dtype), f"attend{suffix(n)}"
+            kernel, name = build(self.isa, spec, cache.dtype), f"attend{suffix(n)}"
         out = float32(n, spec.query_heads * spec.head_dim)
         learned = [] if sinks is None else [sinks]
-        return op.tensor_ir_op(kernel, name, [q, position, *cache, *learned], out)
+        return op.tensor_ir_op(kernel, name, [q, cache.position, *cache.pair, *learned], out)
 
     def route(self, logits: Tensor, top_k: int, *, normalized: bool) -> tuple[Tensor, Tensor]:
         """The experts of each token, and their routing weights."""
@@ -112,15 +84,7 @@ class CpuKernels:
         )
         return expert_indices, routing_weights
 
-    def experts(
-        self,
-        x: Tensor,
-        expert_indices: Tensor,
-        weight: list[Tensor],
-        fmt: WeightFormat,
-        shape: Experts,
-        bias: Tensor | None,
-    ) -> Tensor:
+    def experts(self, x: Tensor, expert_indices: Tensor, matrix: Matrix, shape: Experts) -> Tensor:
         """Products with each token's experts."""
         n = expert_indices.shape[0]
         given = experts.Shape(
@@ -130,16 +94,13 @@ class CpuKernels:
             columns=shape.columns,
             single=is_one(n),
             shared=is_same(x.shape[0], n),
-            bias=bias is not None,
+            bias=matrix.bias is not None,
             exact=shape.exact,
         )
-        arguments = (
-            [expert_indices, x, *weight] if bias is None else [expert_indices, x, *weight, bias]
-        )
         return op.tensor_ir_op(
-            experts.experts_linear(self.isa, fmt, given),
-            f"experts_{fmt.name}_{shape.rows}_{shape.columns}{suffix(n)}",
-            arguments,
+            experts.experts_linear(self.isa, matrix.fmt, given),
+            f"experts_{matrix.fmt.name}_{shape.rows}_{shape.columns}{suffix(n)}",
+            [expert_indices, x, *matrix.parameters],
             float32(n * shape.top_k, shape.rows),
         )
 
@@ -153,36 +114,71 @@ class CpuKernels:
         )
 
 
+def linear_shape(x: Tensor, matrix: Matrix) -> linear.Shape:
+    """Which `linear` kernel multiplies `x` with `matrix`."""
+    single = is_one(x.shape[0])
+    return linear.Shape(matrix.rows, matrix.columns, single, matrix.bias is not None)
+
+
+def multiplication(kernel: Any, x: Tensor, matrix: Matrix) -> Tensor:
+    """The call of a `linear` kernel."""
+    n = x.shape[0]
+    name = f"linear_{matrix.fmt.name}_{matrix.rows}_{matrix.columns}{suffix(n)}"
+    return op.tensor_ir_op(kernel, name, [x, *matrix.parameters], float32(n, matrix.rows))
+
+
+def table_of(token_ids: Tensor, matrix: Matrix) -> elementwise.Table:
+    """Which `take` kernel reads rows of `matrix`."""
+    blocks = int(matrix.arrays[0].shape[0])
+    return elementwise.Table(matrix.fmt, blocks, matrix.columns, is_one(token_ids.shape[0]))
+
+
+def embedding_rows(kernel: Any, token_ids: Tensor, matrix: Matrix) -> Tensor:
+    """The call of a `take` kernel."""
+    n = token_ids.shape[0]
+    name = f"take_{matrix.fmt.name}{suffix(n)}"
+    return op.tensor_ir_op(kernel, name, [token_ids, *matrix.arrays], float32(n, matrix.columns))
+
+
+def norm_of(x: Tensor, epsilon: float, residual: Tensor | None) -> elementwise.Norm:
+    """Which `rms_norm` kernel normalizes `x`."""
+    n, columns = x.shape
+    return elementwise.Norm(int(columns), is_one(n), epsilon, residual is not None)
+
+
+def normalization(kernel: Any, x: Tensor, weight: Tensor, residual: Tensor | None) -> Any:
+    """The call of an `rms_norm` kernel: the norm, and with `residual` the sum, too."""
+    n, columns = x.shape
+    name, out = f"rms_norm{suffix(n)}", float32(n, columns)
+    if residual is None:
+        return op.tensor_ir_op(kernel, name, [x, weight], out)
+    both = [out, float32(n, columns)]
+    return op.tensor_ir_op(kernel, f"add_{name}", [x, residual, weight], both)
+
+
 def in_place_rotation(
-    kernel: Any,
-    qkv: Tensor,
-    position: Tensor,
-    inverse_frequencies: Tensor,
-    cache: tuple[Tensor, Tensor],
-    spec: Attention,
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """The call of a `rotate_and_store` kernel: q, and the cache that it has changed."""
-    n, dtype = qkv.shape[0], str(cache[0].dtype)
-    name = f"rotate_and_store{'_batch' if is_batch(position) else suffix(n)}"
-    frequencies = [inverse_frequencies] if spec.rotary_dim else []
-    arguments = [qkv, position, *frequencies, *cache]
+    kernel: Any, given: list[Tensor], cache: LayerCache, spec: Attention
+) -> tuple[Tensor, LayerCache]:
+    """The call of a `rotate_and_store` kernel: q, and the cache that it has changed.
+
+    `given`: qkv, and the frequencies where something is rotated.
+    """
+    qkv, *frequencies = given
+    n, pair = qkv.shape[0], cache.pair
+    name = f"rotate_and_store{'_batch' if cache.is_batch else suffix(n)}"
+    arguments = [qkv, cache.position, *frequencies, *pair]
     keys = len(arguments) - 2
-    q, key_cache, value_cache = op.tensor_ir_inplace_op(
+    q, *changed = op.tensor_ir_inplace_op(
         kernel,
         name,
         arguments,
         [-1, keys, keys + 1],
         [
             float32(n, spec.query_heads, spec.head_dim),
-            *(Tensor.placeholder(part.shape, dtype) for part in cache),
+            *(Tensor.placeholder(part.shape, cache.dtype) for part in pair),
         ],
     )
-    return q, (key_cache, value_cache)
-
-
-def is_batch(position: Tensor) -> bool:
-    """Whether each token has a position and a sequence of its own, as in `decode_batch`."""
-    return len(position.shape) == 2
+    return q, LayerCache(cache.position, *changed)
 
 
 def is_one(n: Any) -> bool:

@@ -12,29 +12,33 @@ from sphere_edge.compiler.kernels.tir import Buffer, PrimFunc, Value
 from sphere_edge.models.kernels import Attention
 
 
+@dataclass(frozen=True)
+class Rotary:
+    """The rotation of `spec`'s heads, of one token if `single`."""
+
+    spec: Attention
+    magnitude: float
+    cache_dtype: str
+    single: bool
+
+
 @cache
-def rotate_and_store(
-    isa: Isa, spec: Attention, single: bool, magnitude: float, cache_dtype: str
-) -> PrimFunc:
+def rotate_and_store(isa: Isa, rotary: Rotary) -> PrimFunc:
     """f(qkv, position [1], inverse_frequencies, K, V, q); K and V are written in place.
 
     qkv [n, (query_heads + 2 kv_heads) head_dim], q [n, query_heads, head_dim].
     """
-    n = 1 if single else tir.symbol("n")
-    return _function(isa, spec, n, magnitude, cache_dtype)
+    return _function(isa, rotary, 1 if rotary.single else tir.symbol("n"))
 
 
 @cache
-def rotate_and_store_batch(
-    isa: Isa, spec: Attention, magnitude: float, cache_dtype: str
-) -> PrimFunc:
+def rotate_and_store_batch(isa: Isa, rotary: Rotary) -> PrimFunc:
     """The same with position [n, 2], and in K and V the heads of all sequences."""
-    return _function(isa, spec, tir.symbol("n"), magnitude, cache_dtype, batch=True)
+    return _function(isa, rotary, tir.symbol("n"), batch=True)
 
 
-def _function(
-    isa: Isa, spec: Attention, n: Any, magnitude: float, cache_dtype: str, *, batch: bool = False
-) -> PrimFunc:
+def _function(isa: Isa, rotary: Rotary, n: Any, *, batch: bool = False) -> PrimFunc:
+    spec, cache_dtype = rotary.spec, rotary.cache_dtype
     half = spec.rotary_dim // 2
 
     def body() -> None:
@@ -58,20 +62,34 @@ def _function(
                 first_head = 0
             rotation = _Rotation(isa, spec, tir.local(max(half, 1)), tir.local(max(half, 1)))
             if frequencies is not None:
-                rotation.prepare(token_position, frequencies, magnitude)
+                rotation.prepare(token_position, frequencies, rotary.magnitude)
             with tir.serial(spec.query_heads) as head:
-                rotation.rotate(qkv, (token, head * spec.head_dim), q, (token, head, 0))
+                source = _Place(qkv, (token, head * spec.head_dim))
+                rotation.rotate(source, _Place(q, (token, head, 0)))
             with tir.serial(spec.kv_heads) as head:
-                source = (spec.query_heads + head) * spec.head_dim
+                first = (spec.query_heads + head) * spec.head_dim
                 row = (first_head + head, token_position, 0)
-                rotation.rotate(qkv, (token, source), keys, row)
-                source = source + spec.kv_heads * spec.head_dim
-                rotation.copy(qkv, (token, source), values, row, 0)
+                rotation.rotate(_Place(qkv, (token, first)), _Place(keys, row))
+                first = first + spec.kv_heads * spec.head_dim
+                rotation.copy(_Place(qkv, (token, first)), _Place(values, row), 0)
 
     return tir.function(body)
 
 
-Index = tuple[Any, ...]
+@dataclass(frozen=True)
+class _Place:
+    """Where a head begins in a buffer."""
+
+    buffer: Buffer
+    index: tuple[Any, ...]
+
+    def at(self, feature: Value) -> tuple[Any, ...]:
+        """The index of one of its features."""
+        return (*self.index[:-1], self.index[-1] + feature)
+
+    def load(self, feature: Value, lanes: int) -> Value:
+        """Features from `feature` on."""
+        return tir.load(self.buffer, self.at(feature), lanes)
 
 
 @dataclass(frozen=True)
@@ -91,37 +109,30 @@ class _Rotation:
             tir.store(self.cosines, index, tir.cos(angle) * tir.const(magnitude))
             tir.store(self.sines, index, tir.sin(angle) * tir.const(magnitude))
 
-    def rotate(self, source: Buffer, start: Index, target: Buffer, to: Index) -> None:
-        """One head from `source` at `start` to `target` at `to`."""
+    def rotate(self, source: _Place, target: _Place) -> None:
+        """One head from `source` to `target`."""
         half = self.spec.rotary_dim // 2
         if half and self.spec.interleaved:
             with tir.serial(half) as pair:
-                self._pair(source, start, target, to, pair, (2 * pair, 2 * pair + 1), 1)
+                self._pair(source, target, pair, 1)
         elif half:
             lanes = self.isa.divisor_lanes(half)
             with tir.serial(half // lanes) as step:
-                first = step * lanes
-                self._pair(source, start, target, to, first, (first, first + half), lanes)
-        self.copy(source, start, target, to, self.spec.rotary_dim)
+                self._pair(source, target, step * lanes, lanes)
+        self.copy(source, target, self.spec.rotary_dim)
 
-    def _pair(
-        self,
-        source: Buffer,
-        start: Index,
-        target: Buffer,
-        to: Index,
-        index: Value,
-        columns: tuple[Value, Value],
-        lanes: int,
-    ) -> None:
+    def _pair(self, source: _Place, target: _Place, index: Value, lanes: int) -> None:
+        """The pairs from number `index` on."""
+        columns = (index, index + self.spec.rotary_dim // 2)
+        if self.spec.interleaved:
+            columns = (2 * index, 2 * index + 1)
         cosine = tir.bind(tir.load(self.cosines, index, lanes))
         sine = tir.bind(tir.load(self.sines, index, lanes))
-        a = tir.bind(tir.load(source, _shifted(start, columns[0]), lanes))
-        b = tir.bind(tir.load(source, _shifted(start, columns[1]), lanes))
-        self._put(target, _shifted(to, columns[0]), a * cosine - b * sine, lanes)
-        self._put(target, _shifted(to, columns[1]), b * cosine + a * sine, lanes)
+        a, b = (tir.bind(source.load(column, lanes)) for column in columns)
+        self._put(target, columns[0], a * cosine - b * sine, lanes)
+        self._put(target, columns[1], b * cosine + a * sine, lanes)
 
-    def copy(self, source: Buffer, start: Index, target: Buffer, to: Index, first: int) -> None:
+    def copy(self, source: _Place, target: _Place, first: int) -> None:
         """The features from `first` to the end of a head, unchanged."""
         rest = self.spec.head_dim - first
         if not rest:
@@ -129,14 +140,9 @@ class _Rotation:
         lanes = self.isa.divisor_lanes(rest)
         with tir.serial(rest // lanes) as step:
             column = first + step * lanes
-            value = tir.load(source, _shifted(start, column), lanes)
-            self._put(target, _shifted(to, column), value, lanes)
+            self._put(target, column, source.load(column, lanes), lanes)
 
-    def _put(self, target: Buffer, index: Index, value: Value, lanes: int) -> None:
-        if str(target.dtype) == "float16":
+    def _put(self, target: _Place, feature: Value, value: Value, lanes: int) -> None:
+        if str(target.buffer.dtype) == "float16":
             value = self.isa.narrow(tir.bind(value), lanes)
-        tir.store(target, index, value, lanes)
-
-
-def _shifted(index: Index, by: Value) -> Index:
-    return (*index[:-1], index[-1] + by)
+        tir.store(target.buffer, target.at(feature), value, lanes)

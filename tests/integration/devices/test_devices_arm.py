@@ -14,6 +14,7 @@ import soundfile
 
 from sphere_edge import __main__, console, errors, packaging, profiles, resources
 from sphere_edge.bench.plan import Plan
+from sphere_edge.bench.target import ModelOnDevice
 from sphere_edge.bench.text import measure
 from sphere_edge.devices.open import open_device
 from sphere_edge.devices.probe import probe
@@ -177,7 +178,7 @@ def test_an_emulated_jetson_tells_its_power_by_files_or_by_tegrastats(
         there = probe(device, sysfs=f"/sys-{rails}")
         assert (there.gpu, there.gpu_driver) == ("NVIDIA Tegra", "L4T R36 (release), REVISION: 4.3")
         plan = Plan((8,), 4, repeat=1, threads=1, loads=1, sustain_s=5)
-        found = measure(device, compiled, plan, sysfs=f"/sys-{rails}").conditions
+        found = measure(ModelOnDevice(device, compiled), plan, sysfs=f"/sys-{rails}").conditions
     finally:
         device.close()
         program.unlink()

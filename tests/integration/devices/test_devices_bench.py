@@ -17,6 +17,7 @@ from sphere_edge.bench import cooling, recording
 from sphere_edge.bench.cooling import Cooling
 from sphere_edge.bench.plan import Plan
 from sphere_edge.bench.recording import Sampling
+from sphere_edge.bench.target import ModelOnDevice
 from sphere_edge.bench.text import measure
 from sphere_edge.console import SILENT
 from sphere_edge.devices.local import LocalDevice
@@ -205,7 +206,7 @@ def test_a_bundle_is_measured_on_each_transport_and_nothing_stays(
 ) -> None:
     transport = some_transport
     device = transport.device()
-    found = measure(device, bundle, SHORT, store=str(transport.root), sysfs=str(sysfs))
+    found = measure(ModelOnDevice(device, bundle, str(transport.root)), SHORT, sysfs=str(sysfs))
     names = [(one.name, len(one.samples)) for one in found.series]
     assert names == [("load", 2), ("prefill", 2), ("first_token", 2), ("decode", 2)]
     assert found.memory.predicted is not None
@@ -227,7 +228,7 @@ def test_a_bundle_is_measured_on_each_transport_and_nothing_stays(
 
 def test_a_sustained_run_says_how_fast_it_was_over_time(bundle: Path, sysfs: Path) -> None:
     plan = Plan(prompt_tokens=(16,), new_tokens=8, repeat=1, threads=1, loads=1, sustain_s=4)
-    found = measure(LocalDevice(), bundle, plan, sysfs=str(sysfs))
+    found = measure(ModelOnDevice(LocalDevice(), bundle), plan, sysfs=str(sysfs))
     assert len(found.sustained) >= 3
     assert all(one.ended_s - one.started_s >= 1 for one in found.sustained)
     assert found.sensors is not None
