@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphere_edge.bundle.read import Bundle
-from sphere_edge.certify.prove import Place, Proof, prove, reference_items
+from sphere_edge.certify.prove import DeployedFolder, Proof, prove, reference_items
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices import payload, suitability
 from sphere_edge.devices.device import Device
@@ -39,7 +39,7 @@ class Deployment:
         def smoke(folder: str) -> None:
             proofs.append(
                 prove(
-                    Place(self.device, folder),
+                    DeployedFolder(self.device, folder),
                     self.bundle,
                     allow_uncertified=allow_uncertified,
                     progress=progress,

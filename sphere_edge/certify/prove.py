@@ -50,7 +50,7 @@ def reference_items(bundle: Bundle, progress: Progress = SILENT) -> list[Item]:
 
 
 @dataclass(frozen=True)
-class Place:
+class DeployedFolder:
     """The folder on a device in which a bundle was deployed."""
 
     device: Device
@@ -58,15 +58,19 @@ class Place:
 
 
 def prove(
-    place: Place, bundle: Bundle, *, allow_uncertified: bool = False, progress: Progress = SILENT
+    where: DeployedFolder,
+    bundle: Bundle,
+    *,
+    allow_uncertified: bool = False,
+    progress: Progress = SILENT,
 ) -> Proof:
-    """Tries the backends of the bundle deployed in `place` up to the first that is certified.
+    """Tries the backends of the bundle deployed in `where` up to the first that is certified.
 
     The results are kept there, so that the runtime leaves those that failed alone. Raises
     LoadFailedError when none is certified, unless `allow_uncertified`; and what the runner reports
     when the last backend does not run at all.
     """
-    device, folder = place.device, place.folder
+    device, folder = where.device, where.folder
     manifest, reference = bundle.manifest, reference_of(bundle, progress)
     smoke_test = ENGINES[manifest.engine].smoke_test
     if reference is None:
@@ -75,7 +79,7 @@ def prove(
     subject = Subject(on_device.deployed(folder, manifest), manifest, reference)
     failed: list[ValidationResult] = []
     for backend in manifest.backends:
-        result = _result(place, subject, backend, progress)
+        result = _result(where, subject, backend, progress)
         on_device.keep(device, folder, result)
         if result.certified:
             return Proof(result, tuple(failed))
@@ -87,14 +91,16 @@ def prove(
     return Proof(None, tuple(failed))
 
 
-def _result(place: Place, subject: Subject, backend: str, progress: Progress) -> ValidationResult:
+def _result(
+    where: DeployedFolder, subject: Subject, backend: str, progress: Progress
+) -> ValidationResult:
     """Of one backend, which first has to answer at all."""
     manifest = subject.manifest
     try:
-        ENGINES[manifest.engine].smoke_test.run_on(place.device, place.folder, backend)
+        ENGINES[manifest.engine].smoke_test.run_on(where.device, where.folder, backend)
     except on_device.DOES_NOT_RUN as error:
         if backend == manifest.backends[-1]:
             raise
         return on_device.failed_to_run(subject, _SETTINGS, backend, error)
     with progress.step(f"certifying {backend}"):
-        return on_device.certify_backend(place.device, subject, _SETTINGS, backend)
+        return on_device.certify_backend(where.device, subject, _SETTINGS, backend)

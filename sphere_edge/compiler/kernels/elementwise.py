@@ -41,7 +41,7 @@ class Table:
         sizes = self.fmt.parameters(self.blocks * self.fmt.row_block, self.columns)
         return [tir.parameter(name, size, dtype) for name, (size, dtype) in sizes.items()]
 
-    def place(self, token_id: Value) -> tuple[Value, Value]:
+    def row_of(self, token_id: Value) -> tuple[Value, Value]:
         """Block and lane of a token's row; ids out of range take an end."""
         wanted = tir.maximum(token_id, tir.const(0, "int32"))
         last = tir.const(self.blocks * self.fmt.row_block - 1, "int32")
@@ -195,7 +195,7 @@ def take(isa: Isa, table: Table) -> PrimFunc:
             return (tir.cast(unsigned, "float32", 1) - tir.const(8.0)) * scale
 
         with tir.code(), tir.parallel(n) as token:
-            block, lane = table.place(tir.load(token_ids, token))
+            block, lane = table.row_of(tir.load(token_ids, token))
             with tir.serial(columns) as column:
                 tir.store(y, (token, column), number(block, lane, column))
 

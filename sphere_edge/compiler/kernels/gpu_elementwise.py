@@ -128,7 +128,7 @@ def take(arithmetic: Arithmetic, tuning: Tuning, table: Table) -> PrimFunc:
         with tir.code(), gpu.launch(groups, (threads,)) as (part, token, thread):
             column = tir.bind(part * threads + thread)
             with tir.when(column < columns):
-                block, lane = table.place(tir.load(token_ids, token))
+                block, lane = table.row_of(tir.load(token_ids, token))
                 tir.store(y, (token, column), number(block, lane, column))
 
     return tir.function(body)

@@ -53,12 +53,12 @@ def scales(buffer: Buffer, index: tuple[Value, ...], lanes: int) -> Value:
     return power * tir.const(0.5, lanes=lanes)
 
 
-def floats(weight: list[Buffer], place: tuple[Value, Value, Value], lanes: int) -> Value:
+def floats(weight: list[Buffer], index: tuple[Value, Value, Value], lanes: int) -> Value:
     """One column of `lanes` rows as float32: exact, and much slower than by integers.
 
-    `place`: the block, the column, and the first row in the block.
+    `index`: the block, the column, and the first row in the block.
     """
-    (data, scale), (block, column, first) = weight, place
+    (data, scale), (block, column, first) = weight, index
     group, inner = column // GROUP, column % GROUP
     words = tir.load(data, (block, group, inner % 16 // 4, first), lanes)
     shift = tir.splat(tir.cast(inner % 4 * 8 + inner // 16 * 4, "uint32", 1), lanes)

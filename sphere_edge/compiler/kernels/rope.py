@@ -64,20 +64,20 @@ def _function(isa: Isa, rotary: Rotary, n: Any, *, batch: bool = False) -> PrimF
             if frequencies is not None:
                 rotation.prepare(token_position, frequencies, rotary.magnitude)
             with tir.serial(spec.query_heads) as head:
-                source = _Place(qkv, (token, head * spec.head_dim))
-                rotation.rotate(source, _Place(q, (token, head, 0)))
+                source = _Head(qkv, (token, head * spec.head_dim))
+                rotation.rotate(source, _Head(q, (token, head, 0)))
             with tir.serial(spec.kv_heads) as head:
                 first = (spec.query_heads + head) * spec.head_dim
                 row = (first_head + head, token_position, 0)
-                rotation.rotate(_Place(qkv, (token, first)), _Place(keys, row))
+                rotation.rotate(_Head(qkv, (token, first)), _Head(keys, row))
                 first = first + spec.kv_heads * spec.head_dim
-                rotation.copy(_Place(qkv, (token, first)), _Place(values, row), 0)
+                rotation.copy(_Head(qkv, (token, first)), _Head(values, row), 0)
 
     return tir.function(body)
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Head:
     """Where a head begins in a buffer."""
 
     buffer: Buffer
@@ -109,7 +109,7 @@ class _Rotation:
             tir.store(self.cosines, index, tir.cos(angle) * tir.const(magnitude))
             tir.store(self.sines, index, tir.sin(angle) * tir.const(magnitude))
 
-    def rotate(self, source: _Place, target: _Place) -> None:
+    def rotate(self, source: _Head, target: _Head) -> None:
         """One head from `source` to `target`."""
         half = self.spec.rotary_dim // 2
         if half and self.spec.interleaved:
@@ -121,7 +121,7 @@ class _Rotation:
                 self._pair(source, target, step * lanes, lanes)
         self.copy(source, target, self.spec.rotary_dim)
 
-    def _pair(self, source: _Place, target: _Place, index: Value, lanes: int) -> None:
+    def _pair(self, source: _Head, target: _Head, index: Value, lanes: int) -> None:
         """The pairs from number `index` on."""
         columns = (index, index + self.spec.rotary_dim // 2)
         if self.spec.interleaved:
@@ -132,7 +132,7 @@ class _Rotation:
         self._put(target, columns[0], a * cosine - b * sine, lanes)
         self._put(target, columns[1], b * cosine + a * sine, lanes)
 
-    def copy(self, source: _Place, target: _Place, first: int) -> None:
+    def copy(self, source: _Head, target: _Head, first: int) -> None:
         """The features from `first` to the end of a head, unchanged."""
         rest = self.spec.head_dim - first
         if not rest:
@@ -142,7 +142,7 @@ class _Rotation:
             column = first + step * lanes
             self._put(target, column, source.load(column, lanes), lanes)
 
-    def _put(self, target: _Place, feature: Value, value: Value, lanes: int) -> None:
+    def _put(self, target: _Head, feature: Value, value: Value, lanes: int) -> None:
         if str(target.buffer.dtype) == "float16":
             value = self.isa.narrow(tir.bind(value), lanes)
         tir.store(target.buffer, target.at(feature), value, lanes)
