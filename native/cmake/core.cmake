@@ -92,6 +92,7 @@ se_add_batch(sphere_edge
   src/text/sequences.cpp
   src/text/text_manager.cpp
   src/text/tokenizer.cpp
+  src/text/tool_messages.cpp
   src/text/unicode.cpp)
 se_own_target(sphere_edge)
 set_target_properties(sphere_edge PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
@@ -117,7 +118,13 @@ else()
 endif()
 
 if("chat" IN_LIST SE_PARTS)
-  se_add_batch(sphere_edge src/text/chat_response_parser.cpp src/text/chat_format.cpp)
+  set(chat_sources
+    src/text/chat_format.cpp
+    src/text/chat_response_parser.cpp
+    src/text/function_gemma_calls.cpp
+    src/text/function_gemma_grammar.cpp
+    src/text/gemma_calls.cpp)
+  se_add_batch(sphere_edge ${chat_sources})
 else()
   list(APPEND absent src/text/chat_format_absent.cpp)
 endif()
@@ -277,6 +284,9 @@ if(SE_TESTS)
       src/base/cpu_features.c src/base/cpu_features_needed.c src/base/library_gate.c)
     add_executable(forged-tokens-test tests/test_forged_tokens.cpp ${vocabulary_sources})
     se_own_target(forged-tokens-test)
+    add_executable(chat-formats-test tests/test_chat_formats.cpp ${chat_sources} src/text/chat_messages.cpp
+      src/text/chat_request.cpp src/text/grammar.cpp src/text/tool_messages.cpp ${vocabulary_sources})
+    se_own_target(chat-formats-test)
     # llama.cpp's own tests of its chat code, and the parts of its server that they call.
     add_executable(llama-test-chat "${SE_LLAMA_TESTS_DIR}/tests/test-chat.cpp"
       "${SE_LLAMA_TESTS_DIR}/tools/server/server-chat.cpp" "${SE_LLAMA_TESTS_DIR}/tools/server/server-common.cpp")
@@ -289,7 +299,7 @@ if(SE_TESTS)
         "${SE_LLAMA_TESTS_DIR}/tools/server" "${SE_LLAMA_TESTS_DIR}/tools/mtmd")
       target_link_options(${program} PRIVATE -Wl,-s)
     endforeach()
-    foreach(program forged-tokens-test llama-test-chat llama-test-chat-auto-parser)
+    foreach(program chat-formats-test forged-tokens-test llama-test-chat llama-test-chat-auto-parser)
       set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
       target_include_directories(${program} PRIVATE include src)
       target_include_directories(${program} SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/src")

@@ -31,6 +31,8 @@ FORMATS = (
     "Qwen3-Coder",
     "google-gemma-2-2b-it",  # knows no tools
 )
+# llama.cpp knows none of these formats.
+OURS = Path(__file__).parents[1] / "data" / "chat_formats"
 
 
 def tool(name: str) -> dict[str, Any]:
@@ -67,9 +69,10 @@ def check_calls(message: dict[str, Any], names: set[str]) -> None:
         assert isinstance(arguments["now"], bool)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [*FORMATS, "gemma3", "function_gemma", "phi4_mini"])
 def test_a_required_call_is_right_in_every_format(name, template_folder, tmp_path):
-    source = (template_folder / f"{name}.jinja").read_text("utf-8")
+    folder = template_folder if name in FORMATS else OURS
+    source = (folder / f"{name}.jinja").read_text("utf-8")
     with opened(tmp_path, source) as text:
         answer = text.chat(
             QUESTION,
@@ -89,6 +92,60 @@ def test_a_required_call_is_right_in_every_format(name, template_folder, tmp_pat
         prompt = text.render_chat([*QUESTION, message, result])
         assert "21" in prompt
         assert call["function"]["name"] in prompt
+
+
+@pytest.mark.parametrize(
+    ("name", "described", "called", "answered"),
+    [
+        (
+            "gemma3",
+            '"name": "humidity",',
+            '<start_of_turn>model\n{"name": "humidity", "parameters": {"unit": 3}}<end_of_turn>',
+            "<start_of_turn>user\n```tool_output\n21\n```<end_of_turn>",
+        ),
+        (
+            "function_gemma",
+            "<start_function_declaration>declaration:humidity{",
+            "<start_function_call>call:humidity{unit:3}<end_function_call>",
+            "<start_function_response>response:humidity{value:<escape>21<escape>}",
+        ),
+        (
+            "phi4_mini",
+            '<|tool|>[{"name":"temperature",',
+            '<|tool_call|>[{"name": "humidity", "arguments": {"unit": 3}}]<|/tool_call|><|end|>',
+            "<|tool_response|>21<|end|>",
+        ),
+    ],
+)
+def test_our_formats_are_written_as_their_makers_say(name, described, called, answered, tmp_path):
+    call = {"id": "a", "function": {"name": "humidity", "arguments": '{"unit": 3}'}}
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        *QUESTION,
+        {"role": "assistant", "tool_calls": [{**call, "type": "function"}]},
+        {"role": "tool", "tool_call_id": "a", "content": "21"},
+    ]
+    with opened(tmp_path, (OURS / f"{name}.jinja").read_text("utf-8")) as text:
+        prompt = text.render_chat(messages, tools=TOOLS)
+        without = text.render_chat(messages[:2])
+    places = [prompt.find(part) for part in ("Be brief.", described, called, answered)]
+    assert places == sorted(places), prompt
+    assert -1 not in places, prompt
+    assert "humidity" not in without
+
+
+def test_function_gemma_refuses_schemas_that_its_calls_cannot_follow(tmp_path):
+    source = (OURS / "function_gemma.jinja").read_text("utf-8")
+    with opened(tmp_path, source) as text:
+        for schema, words in (
+            ({"type": "string", "pattern": "^a$"}, "`pattern`"),
+            ({"$ref": "#/x"}, "`\\$ref`"),
+            ({"const": [1]}, "the constant"),
+        ):
+            parameters = {"type": "object", "properties": {"x": schema}}
+            one = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+            with pytest.raises(errors.UnsupportedError, match=words):
+                text.chat(QUESTION, tools=[one], max_tokens=1).text()
 
 
 def test_a_named_tool_and_allowed_tools_are_the_only_ones_called(text):

@@ -1,4 +1,4 @@
-"""llama.cpp's own tests of chats pass with our build of that code; no vocabulary can be forged."""
+"""llama.cpp's tests of chats pass with our build of it, and ours of formats and forged tokens."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tests.integration import sanitized
 
 pytestmark = pytest.mark.group("sanitizers")
 
+FORMATS = Path(__file__).parents[1] / "data" / "chat_formats"
+
 VOCABULARIES = (
     *("llama-bpe", "llama-spm", "qwen2", "qwen35", "gemma-4", "phi-3", "command-r"),
     *("deepseek-llm", "deepseek-coder", "falcon", "starcoder", "gpt-2"),
@@ -22,6 +24,13 @@ VOCABULARIES = (
 def test_its_own_tests_pass(programs: Path, name: str) -> None:
     # It reads its templates from the folder it is started in.
     run([programs / name], timeout_s=1200, cwd=sources.fetch("llama_cpp_tests"))
+
+
+@pytest.mark.parametrize("name", ["gemma3", "function_gemma", "phi4_mini"])
+def test_calls_in_formats_of_our_own_are_read_and_constrained(programs: Path, name: str) -> None:
+    vocabulary = sources.fetch("llama_cpp_tests") / "models" / "ggml-vocab-llama-bpe.gguf"
+    words = (vocabulary, FORMATS / "cases.json", name, FORMATS / f"{name}.jinja")
+    assert "passed" in sanitized.program(programs, "chat-formats-test", *words).stdout
 
 
 def test_special_tokens_of_real_vocabularies_cannot_be_forged(programs: Path) -> None:

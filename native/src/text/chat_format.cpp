@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "engines/template_limits.h"
+#include "text/call_formats.h"
 #include "text/chat_messages.h"
 #include "text/chat_response_parser.h"
 
@@ -25,14 +26,32 @@ constexpr uint64_t kMostValuesPerMessage = 10'000;
 
 common_json converted(const OrderedJson &json) { return common_json::parse(json.dump()); }
 
-// The format of Hermes 2, in which chat_messages.cpp describes tools where the template does not.
-void use_hermes_tools(Analysis &analysis) {
-  analysis.tools.format = {};
-  analysis.tools.format.mode = autoparser::tool_format::JSON_NATIVE;
-  analysis.tools.format.per_call_start = "<tool_call>\n";
-  analysis.tools.format.per_call_end = "</tool_call>";
+bool contains(const std::string &text, const char *word) { return text.find(word) != std::string::npos; }
+
+// Of templates that llama.cpp has no code for; `is_found_out`: it found out how this one writes calls.
+ToolFormat tool_format_of(const std::string &source, bool is_found_out) {
+  if (contains(source, "<start_function_call>")) return ToolFormat::function_gemma;
+  if (contains(source, "<|tool|>") && contains(source, "<|/tool|>")) return ToolFormat::phi4;
+  if (is_found_out) return ToolFormat::of_template;
+  return contains(source, "<start_of_turn>") ? ToolFormat::gemma : ToolFormat::hermes;
+}
+
+// Calls as JSON between marks, in which tool_messages.cpp writes them where the template does not.
+void use_json_calls(Analysis &analysis, ToolFormat format) {
+  autoparser::tool_format_analysis &calls = analysis.tools.format;
+  calls = {};
+  calls.mode = autoparser::tool_format::JSON_NATIVE;
   analysis.jinja_caps.supports_tool_calls = true;
   analysis.jinja_caps.supports_parallel_tool_calls = true;
+  if (format == ToolFormat::hermes) {
+    calls.per_call_start = "<tool_call>\n";
+    calls.per_call_end = "</tool_call>";
+    return;
+  }
+  calls.section_start = "<|tool_call|>";
+  calls.section_end = "<|/tool_call|>";
+  calls.tools_array_wrapped = true;
+  for (const std::string &mark : {calls.section_start, calls.section_end}) analysis.preserved_tokens.push_back(mark);
 }
 
 std::string rendered(const common_chat_template &parsed, const common_json &variables) {
@@ -83,7 +102,7 @@ common_chat_continuation continuation_of(const ChatRequest &request) {
 struct ResponseStart {
   std::string opening;
   bool is_reasoning_expected;
-  bool has_free_text;
+  ChatResponseParser::AnswerText answer_text;
 };
 
 ChatPrompt prompt_of(common_chat_params made, ResponseStart start) {
@@ -108,7 +127,7 @@ ChatPrompt prompt_of(common_chat_params made, ResponseStart start) {
   parameters.generation_prompt = prompt.begun_response;
   parameters.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
   if (!made.parser.empty()) parameters.parser.load(InputMarks::without(made.parser));
-  prompt.parser = std::make_unique<ChatResponseParser>(std::move(parameters), start.has_free_text);
+  prompt.parser = std::make_unique<ChatResponseParser>(std::move(parameters), start.answer_text);
   return prompt;
 }
 
@@ -128,13 +147,19 @@ struct ChatFormat::Template {
     analysis.analyze_template(parsed);
     const chat_template_caps caps = parsed.original_caps();
     is_known = is_format_of_its_own();
-    abilities = {caps.supports_system_role,
-                 source.find("<|channel|>") != std::string::npos,
-                 caps.supports_string_content,
-                 caps.supports_typed_content,
-                 caps.supports_object_arguments,
-                 is_known || (caps.supports_tools && analysis.tools.format.mode != autoparser::tool_format::NONE)};
-    if (!abilities.has_tools) use_hermes_tools(analysis);
+    abilities = {caps.supports_system_role,   contains(source, "<|channel|>"), caps.supports_string_content,
+                 caps.supports_typed_content, caps.supports_object_arguments,  ToolFormat::of_template};
+    if (!is_known) {
+      const bool is_found_out = caps.supports_tools && analysis.tools.format.mode != autoparser::tool_format::NONE;
+      abilities.tools = tool_format_of(source, is_found_out);
+    }
+    if (abilities.tools == ToolFormat::function_gemma) {
+      // Its template is found out wrongly, or not at all, because it wants names with results.
+      abilities.has_system_role = abilities.has_developer_role = abilities.takes_json_values = true;
+    }
+    if (abilities.tools == ToolFormat::hermes || abilities.tools == ToolFormat::phi4) {
+      use_json_calls(analysis, abilities.tools);
+    }
     thinking = unset_thinking(parsed);
   }
 
@@ -184,12 +209,33 @@ struct ChatFormat::Template {
     for (const common_grammar_trigger &trigger : apply(inputs).grammar_triggers) {
       if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD) return trigger.value;
     }
-    const bool is_bare_json = !is_known && analysis.tools.format.mode == autoparser::tool_format::JSON_NATIVE;
+    const bool is_bare_json =
+        !is_known && !has_own_calls() && analysis.tools.format.mode == autoparser::tool_format::JSON_NATIVE;
     return is_bare_json ? "{" : "";
+  }
+
+  // Whether calls are read by code of ours.
+  bool has_own_calls() const {
+    return abilities.tools == ToolFormat::gemma || abilities.tools == ToolFormat::function_gemma;
+  }
+
+  common_chat_params apply_own_calls(Inputs inputs) const {
+    const bool may_call =
+        !inputs.tools.empty() && inputs.json_schema.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
+    const bool is_required = inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED;
+    // Of what llama.cpp makes then, only the prompt is used where there are calls.
+    inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
+    common_chat_params made = autoparser::peg_generator::generate_parser(parsed, inputs, analysis);
+    if (!may_call) return made;
+    const std::string begun = common_chat_template_generation_prompt(parsed, inputs);
+    const CallFormat format{inputs.tools, is_required, inputs.parallel_tool_calls, begun};
+    abilities.tools == ToolFormat::gemma ? use_gemma_calls(made, format) : use_function_gemma_calls(made, format);
+    return made;
   }
 
   common_chat_params apply(Inputs inputs) const {
     if (is_known) return *common_chat_try_specialized_template(parsed, parsed.source(), inputs);
+    if (has_own_calls()) return apply_own_calls(std::move(inputs));
     Analysis used = analysis;
     autoparser::tool_format_analysis &format = used.tools.format;
     if (!inputs.parallel_tool_calls && format.section_start.empty()) {
@@ -246,8 +292,9 @@ ChatPrompt ChatFormat::prompt(const ChatRequest &request, const InputMarks &mark
     limits.check(SE_UNSUPPORTED);
     const bool thinks = inputs.enable_thinking && !made.thinking_start_tag.empty();
     const std::string opening = request.tool_choice == ToolChoice::required ? used.tool_call_start(inputs) : "";
-    if (request.allowed_tools.size() == request.tools.size())
-      return prompt_of(std::move(made), {opening, thinks, request.json_schema.empty()});
+    const ResponseStart start{
+        opening, thinks, {request.json_schema.empty(), used.abilities.tools == ToolFormat::gemma}};
+    if (request.allowed_tools.size() == request.tools.size()) return prompt_of(std::move(made), start);
     // The model is told of all tools; its answer is read and constrained by those that it may call.
     OrderedJson allowed = request.allowed_tools;
     marks.mark(allowed);
@@ -256,7 +303,7 @@ ChatPrompt ChatFormat::prompt(const ChatRequest &request, const InputMarks &mark
     made = used.apply(std::move(inputs));
     limits.check(SE_UNSUPPORTED);
     made.prompt = std::move(text);
-    return prompt_of(std::move(made), {opening, thinks, request.json_schema.empty()});
+    return prompt_of(std::move(made), start);
   } catch (const Error &) {
     throw;
   } catch (const std::exception &error) {

@@ -18,7 +18,7 @@ namespace se {
 namespace {
 
 constexpr uint64_t kMostValuesToRender = 4'000'000;
-constexpr TemplateAbilities kAll{true, true, true, true, false, true};
+constexpr TemplateAbilities kAll{true, true, true, true, false, ToolFormat::of_template};
 
 void refuse(bool is_asked, const std::string &what) {
   if (!is_asked) return;

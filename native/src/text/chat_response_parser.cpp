@@ -61,8 +61,8 @@ std::vector<std::string> markers_of(const common_peg_arena &arena) {
 
 }  // namespace
 
-ChatResponseParser::ChatResponseParser(common_chat_parser_params parameters, bool has_free_text)
-    : parameters_(std::move(parameters)), has_free_text_(has_free_text), markers_(markers_of(parameters_.parser)) {}
+ChatResponseParser::ChatResponseParser(common_chat_parser_params parameters, AnswerText answer_text)
+    : parameters_(std::move(parameters)), answer_text_(answer_text), markers_(markers_of(parameters_.parser)) {}
 
 bool ChatResponseParser::add(std::string_view text, const DeltaReceiver &receiver) {
   text_ += text;
@@ -75,7 +75,7 @@ bool ChatResponseParser::add(std::string_view text, const DeltaReceiver &receive
 bool ChatResponseParser::finish(const DeltaReceiver &receiver) {
   try {
     const common_chat_msg message = common_chat_parse(text_, false, parameters_);
-    return pass_on(message, false, receiver);
+    return pass_on(message, false, receiver) && pass_on_unread(message, receiver);
   } catch (const std::exception &) {
     // Cut off by a limit, or not in the model's format.
   }
@@ -86,6 +86,23 @@ bool ChatResponseParser::finish(const DeltaReceiver &receiver) {
   const std::string rest = text_.substr(passed_on_);
   const bool is_reasoning = open_ == &common_chat_msg::reasoning_content;
   return rest.empty() || say(is_reasoning ? open_ : &common_chat_msg::content, rest, receiver);
+}
+
+// What looked like the beginning of a mark or a call, and the answer ended there. llama.cpp's parsers leave it out.
+bool ChatResponseParser::pass_on_unread(const common_chat_msg &message, const DeltaReceiver &receiver) {
+  if (!answer_text_.is_free || begun_calls_ > 0) return true;
+  const Field last = message.content.empty() ? &common_chat_msg::reasoning_content : &common_chat_msg::content;
+  const std::string &said = message.*last;
+  const size_t at = text_.rfind(said);
+  if (at == std::string::npos) return true;
+  const std::string_view rest = std::string_view(text_).substr(said.empty() ? 0 : at + said.size());
+  const size_t first = rest.find_first_not_of(kSpace);
+  if (first == std::string_view::npos) return true;
+  const bool is_mark_cut_off = std::any_of(markers_.begin(), markers_.end(), [&](const std::string &marker) {
+    return marker.size() > rest.size() - first && marker.starts_with(rest.substr(first));
+  });
+  if (!is_mark_cut_off && !answer_text_.is_all_of_it) return true;
+  return say(said.empty() ? &common_chat_msg::content : last, rest, receiver);
 }
 
 bool ChatResponseParser::parse(bool is_partial, const DeltaReceiver &receiver) {
@@ -179,7 +196,7 @@ size_t ChatResponseParser::held_back(std::string_view text) const {
 // Text can go on without parsing where the message's last part stands in the answer as it is.
 void ChatResponseParser::find_open_field(const common_chat_msg &message) {
   open_ = nullptr;
-  if (!has_free_text_ || !message.tool_calls.empty()) return;
+  if (!answer_text_.is_free || !message.tool_calls.empty()) return;
   const Field last = message.content.empty() ? &common_chat_msg::reasoning_content : &common_chat_msg::content;
   const std::string_view said = said_.*last;
   const std::string_view text = without_space_at_end(text_);

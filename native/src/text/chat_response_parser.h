@@ -16,8 +16,11 @@ namespace se {
 // when it has grown by a four hundredth.
 class ChatResponseParser : public ResponseParser {
  public:
-  // `has_free_text`: what the answer says beside calls follows no schema.
-  ChatResponseParser(common_chat_parser_params parameters, bool has_free_text);
+  struct AnswerText {
+    bool is_free;       // it follows no schema, what the answer says beside calls
+    bool is_all_of_it;  // there are no marks: what is no call is text
+  };
+  ChatResponseParser(common_chat_parser_params parameters, AnswerText answer_text);
 
   bool add(std::string_view text, const DeltaReceiver &receiver) override;
   bool finish(const DeltaReceiver &receiver) override;
@@ -35,10 +38,11 @@ class ChatResponseParser : public ResponseParser {
   bool go_on(const DeltaReceiver &receiver);
   bool has_marker(std::string_view text) const;
   size_t held_back(std::string_view text) const;
+  bool pass_on_unread(const common_chat_msg &message, const DeltaReceiver &receiver);
   void find_open_field(const common_chat_msg &message);
 
   common_chat_parser_params parameters_;
-  bool has_free_text_;
+  AnswerText answer_text_;
   std::vector<std::string> markers_;  // where text or reasoning may end
   std::string text_;
   size_t next_parse_ = 0;  // the size of the text at which it is worth parsing
