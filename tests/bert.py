@@ -1,6 +1,8 @@
-"""BERT encoders for tests of embeddings: as GGUF, and by the formulas of their paper in numpy.
+"""BERT encoders for tests of embeddings: as GGUF, and by the formulas of their papers in numpy.
 
 Devlin et al. 2018 (https://arxiv.org/abs/1810.04805), with the names of transformers' `BertModel`.
+Nussbaum et al. 2024 (https://arxiv.org/abs/2402.01613): nomic has rotary positions, a gated MLP and
+no biases but those of norms.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ _LAYER = {
     "output.dense": "ffn_down",
     "output.LayerNorm": "layer_output_norm",
 }
+_GATE = "intermediate.gate"
+_ROPE_BASE = 1000.0
+_TEXT_TOKENS = 64
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,31 @@ class Bert:
         return int(self.tensors["embeddings.word_embeddings.weight"].shape[1])
 
     @property
+    def is_nomic(self) -> bool:
+        """Whether positions are rotations."""
+        return "embeddings.position_embeddings.weight" not in self.tensors
+
+    @property
     def positions(self) -> int:
         """Tokens of the longest text."""
+        if self.is_nomic:
+            return _TEXT_TOKENS
         return int(self.tensors["embeddings.position_embeddings.weight"].shape[0])
+
+
+def random_nomic() -> Bert:
+    """A small nomic of random weights."""
+    plain = random(5)
+    tensors = {
+        name: tensor
+        for name, tensor in plain.tensors.items()
+        if "position" not in name and ("Norm" in name or not name.endswith(".bias"))
+    }
+    for layer in range(plain.layers):
+        prefix = f"encoder.layer.{layer}."
+        up = tensors[f"{prefix}intermediate.dense.weight"]
+        tensors[f"{prefix}{_GATE}.weight"] = np.ascontiguousarray(up[::-1])
+    return Bert(tensors, plain.words, plain.heads)
 
 
 def random(seed: int = 3) -> Bert:
@@ -64,7 +91,7 @@ def random(seed: int = 3) -> Bert:
 
     tensors = {
         "embeddings.word_embeddings.weight": floats(len(words), hidden),
-        "embeddings.position_embeddings.weight": floats(64, hidden),
+        "embeddings.position_embeddings.weight": floats(_TEXT_TOKENS, hidden),
         "embeddings.token_type_embeddings.weight": floats(2, hidden),
         "embeddings.LayerNorm.weight": 1 + floats(hidden),
         "embeddings.LayerNorm.bias": floats(hidden),
@@ -81,7 +108,7 @@ def random(seed: int = 3) -> Bert:
 
 def write(bert: Bert, path: Path, pooling: gguf.PoolingType = gguf.PoolingType.MEAN) -> Path:
     """Writes it as llama.cpp reads it, in float32."""
-    writer = gguf.GGUFWriter(path, "bert")
+    writer = gguf.GGUFWriter(path, "nomic-bert" if bert.is_nomic else "bert")
     writer.add_name("bert")
     writer.add_context_length(bert.positions)
     writer.add_embedding_length(bert.hidden)
@@ -92,6 +119,8 @@ def write(bert: Bert, path: Path, pooling: gguf.PoolingType = gguf.PoolingType.M
     writer.add_head_count(bert.heads)
     writer.add_layer_norm_eps(_NORM_EPSILON)
     writer.add_causal_attention(False)
+    if bert.is_nomic:
+        writer.add_rope_freq_base(_ROPE_BASE)
     writer.add_pooling_type(pooling)
     writer.add_token_type_count(2)
     writer.add_tokenizer_model("bert")
@@ -120,12 +149,14 @@ def write(bert: Bert, path: Path, pooling: gguf.PoolingType = gguf.PoolingType.M
         ("embeddings.LayerNorm.weight", "token_embd_norm.weight"),
         ("embeddings.LayerNorm.bias", "token_embd_norm.bias"),
     ):
-        writer.add_tensor(theirs, bert.tensors[ours])
+        if ours in bert.tensors:
+            writer.add_tensor(theirs, bert.tensors[ours])
     for layer in range(bert.layers):
-        for ours, theirs in _LAYER.items():
+        for ours, theirs in (*_LAYER.items(), (_GATE, "ffn_gate")):
             for kind in ("weight", "bias"):
-                tensor = bert.tensors[f"encoder.layer.{layer}.{ours}.{kind}"]
-                writer.add_tensor(f"blk.{layer}.{theirs}.{kind}", tensor)
+                tensor = bert.tensors.get(f"encoder.layer.{layer}.{ours}.{kind}")
+                if tensor is not None:
+                    writer.add_tensor(f"blk.{layer}.{theirs}.{kind}", tensor)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -138,9 +169,10 @@ def hidden_states(bert: Bert, ids: list[int]) -> Floats:
     tensors = bert.tensors
     x = (
         tensors["embeddings.word_embeddings.weight"][ids]
-        + tensors["embeddings.position_embeddings.weight"][: len(ids)]
         + tensors["embeddings.token_type_embeddings.weight"][0]
     )
+    if not bert.is_nomic:
+        x = x + tensors["embeddings.position_embeddings.weight"][: len(ids)]
     x = _norm(bert, "embeddings.LayerNorm", x)
     for layer in range(bert.layers):
         prefix = f"encoder.layer.{layer}."
@@ -148,6 +180,8 @@ def hidden_states(bert: Bert, ids: list[int]) -> Floats:
             _heads(bert, _linear(bert, f"{prefix}attention.self.{name}", x))
             for name in ("query", "key", "value")
         )
+        if bert.is_nomic:
+            q, k = _rotated(q), _rotated(k)
         scores = q @ k.transpose(0, 2, 1) / np.sqrt(np.float32(q.shape[-1]))
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         weights /= weights.sum(-1, keepdims=True)
@@ -157,7 +191,12 @@ def hidden_states(bert: Bert, ids: list[int]) -> Floats:
             f"{prefix}attention.output.LayerNorm",
             x + _linear(bert, f"{prefix}attention.output.dense", mixed),
         )
-        wide = _gelu(_linear(bert, f"{prefix}intermediate.dense", x))
+        wide = _linear(bert, f"{prefix}intermediate.dense", x)
+        if bert.is_nomic:
+            gate = _linear(bert, f"{prefix}{_GATE}", x)
+            wide = np.asarray(gate / (1 + np.exp(-gate)) * wide)
+        else:
+            wide = _gelu(wide)
         x = _norm(
             bert, f"{prefix}output.LayerNorm", x + _linear(bert, f"{prefix}output.dense", wide)
         )
@@ -165,7 +204,19 @@ def hidden_states(bert: Bert, ids: list[int]) -> Floats:
 
 
 def _linear(bert: Bert, name: str, x: Floats) -> Floats:
-    return np.asarray(x @ bert.tensors[f"{name}.weight"].T + bert.tensors[f"{name}.bias"])
+    y = x @ bert.tensors[f"{name}.weight"].T
+    bias = bert.tensors.get(f"{name}.bias")
+    return np.asarray(y if bias is None else y + bias)
+
+
+def _rotated(x: Floats) -> Floats:
+    """Each head's halves [heads, n, width] as coordinates, turned by their position (Su et al.)."""
+    half = x.shape[-1] // 2
+    angles = np.outer(np.arange(x.shape[1]), _ROPE_BASE ** (-np.arange(half) / half))
+    cos, sin = np.cos(angles), np.sin(angles)
+    first, second = x[..., :half], x[..., half:]
+    turned = (first * cos - second * sin, first * sin + second * cos)
+    return np.concatenate(turned, axis=-1).astype(np.float32)
 
 
 def _norm(bert: Bert, name: str, x: Floats) -> Floats:

@@ -143,6 +143,8 @@ class Tvm(Part):
     score_tokens: Extent
     # `decode_batch` takes one token each of 1..decode_sequences sequences; None: there is none.
     decode_sequences: Annotated[int, Field(ge=1, le=1 << 10)] | None = None
+    # Numbers of a row of `embed`, which takes 1..prefill_tokens tokens; None: there is none.
+    embedding_size: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
     gpu: GpuCode | None = None
     rope_switch: RopeSwitch | None = None
 
@@ -229,7 +231,7 @@ class ManifestDraft(Part):
 # what was a bundle's id stays its id.
 LATER_PARTS = frozenset({"audio", "image", "quality"})
 LATER_TARGET = frozenset({"gpu_architecture"})
-LATER_TVM = frozenset({"decode_sequences", "gpu", "rope_switch"})
+LATER_TVM = frozenset({"decode_sequences", "embedding_size", "gpu", "rope_switch"})
 LATER_IMAGE = frozenset({"flow_shift"})
 
 

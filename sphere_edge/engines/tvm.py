@@ -163,6 +163,7 @@ class _Fitted:
                 prefill_tokens=limits.prefill_tokens,
                 score_tokens=limits.score_tokens,
                 decode_sequences=limits.decode_sequences or None,
+                embedding_size=model.shape.hidden,
                 gpu=gpu,
                 rope_switch=rope_switch(model),
             ),

@@ -1,4 +1,4 @@
-"""A model as the functions of the compiled module: prefill, decode, decode_batch and score."""
+"""A model as the functions of the compiled module: prefill, decode, decode_batch, score, embed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def trace(model: Decoder, limits: Limits) -> Graph:
     """Exports `model` as docs/bundle.md, "The compiled module", describes it.
 
     `prefill` and `decode` return the logits of the last token, float32 [1, vocab], `score` and
-    `decode_batch` those of every token, float32 [n, vocab].
+    `decode_batch` those of every token, float32 [n, vocab]. `embed` returns the final hidden state
+    of every token, float32 [n, hidden].
     """
     shape = model.shape
     layer = CacheLayer(kv_heads=shape.kv_heads, key_dim=shape.head_dim, value_dim=shape.head_dim)
@@ -53,10 +54,14 @@ def trace(model: Decoder, limits: Limits) -> Graph:
     def every(token_ids: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
         return model.logits(model(token_ids, layers_of(position, cache)))
 
+    def hidden(token_ids: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
+        return op.astype(model(token_ids, layers_of(position, cache)), "float32")
+
     methods: dict[str, tuple[Any, int | str]] = {
         "prefill": (last, "n"),
         "decode": (last, 1),
         "score": (every, "n"),
+        "embed": (hidden, "n"),
     }
     specs = [_method(function, tokens, cache, limits) for function, tokens in methods.values()]
     if limits.decode_sequences:
@@ -113,7 +118,11 @@ def _last_row(x: Tensor) -> Tensor:
 
 def _bounded(module: IRModule, limits: Limits) -> IRModule:
     """Tells the memory planner how large the symbolic sizes can become."""
-    most = {"prefill": limits.prefill_tokens, "score": limits.score_tokens}
+    most = {
+        "prefill": limits.prefill_tokens,
+        "score": limits.score_tokens,
+        "embed": limits.prefill_tokens,
+    }
     if limits.decode_sequences:
         most["decode_batch"] = limits.decode_sequences
     for name, tokens in most.items():

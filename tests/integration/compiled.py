@@ -114,6 +114,13 @@ class Machine:
         """Logits of this token."""
         return self._call("decode", [token_id], position)[0]
 
+    def embed(self, token_ids: list[int]) -> Logits:
+        """The final hidden state of every token, in pieces of at most `prefill_tokens`."""
+        size = self._limits.prefill_tokens
+        starts = range(0, len(token_ids), size)
+        rows = [self._call("embed", token_ids[start : start + size], start) for start in starts]
+        return np.concatenate(rows)
+
     def decode_batch(self, token_ids: list[int], positions: list[int]) -> Logits:
         """Logits of each token, in a sequence of its own that holds what the cache holds.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
-from sphere_edge import errors, packaging
+from sphere_edge import errors, packaging, resources
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.runtime.embedding import EmbedRequest
 from sphere_edge.runtime.text import TextManager
-from tests import bert, made_bundles, random_gguf
+from tests import bert, made_bundles, manifest_corpus, random_gguf
 from tests.cli_process import sphere_edge
 
 TEXTS = ["the sky is near.", "rain", "a stone in the sea, a tree", "notes on nine trains"]
@@ -47,6 +49,18 @@ def test_an_encoders_vectors_are_those_of_the_formulas(text: TextManager, poolin
         expected = {"cls": rows[0], "last": rows[-1]}.get(pooling, rows.mean(0))
         assert float(vector @ length_one(expected)) > 0.9995
         assert abs(np.linalg.norm(vector) - 1) < 1e-5
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_nomic_encoder_is_right_too(tmp_path: Path, pooling: Any) -> None:
+    nomic = bert.random_nomic()
+    with TextManager.open(bert.write(nomic, tmp_path / "nomic.gguf")) as text:
+        made = text.embed(TEXTS, EmbedRequest(pooling=pooling))
+        ids = [text.tokenize(one) for one in TEXTS]
+    for vector, tokens in zip(made.vectors, ids, strict=True):
+        rows = bert.hidden_states(nomic, tokens)
+        expected = rows[0] if pooling == "cls" else rows.mean(0)
+        assert float(vector @ length_one(expected)) > 0.9995
 
 
 def test_vectors_keep_their_length_if_asked(text: TextManager) -> None:
@@ -85,12 +99,43 @@ def test_what_a_model_cannot_do_is_refused_by_name(text: TextManager) -> None:
             text.embed(texts)  # type: ignore[arg-type]
     with pytest.raises(errors.InvalidArgumentError, match="`max`"):
         text.embed(TEXTS, EmbedRequest(pooling="max"))  # type: ignore[arg-type]
-    compiled = made_bundles.made(packaging.TINY, options=PackageOptions(quantization="q4")).folder
-    with (
-        TextManager.open(compiled) as bundle,
-        pytest.raises(errors.UnsupportedError, match="makes no embeddings"),
-    ):
-        bundle.embed(TEXTS)
+
+
+def test_a_bundle_from_before_compiled_models_had_embeddings_refuses(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(made_bundles.made(packaging.TINY).folder, old)
+    document = json.loads((old / "bundle.json").read_text())
+    del document["tvm"]["embedding_size"]
+    manifest_corpus.write(old, document)
+    with TextManager.open(old) as text:
+        assert text.info.embedding_size == 0
+        with pytest.raises(errors.UnsupportedError, match="makes no embeddings"):
+            text.embed(TEXTS)
+        assert text.generate("the sky", max_tokens=3).text()
+
+
+@pytest.mark.parametrize("quantization", ["f32", "q8"])
+def test_a_compiled_models_vectors_are_its_final_hidden_states(quantization: str) -> None:
+    """Of a head that is the embedding, they give the logits."""
+    options = PackageOptions(quantization=quantization)
+    bundle = made_bundles.made(packaging.TINY, options=options).folder
+    head = load_file(resources.tiny_model() / "model.safetensors")["model.embed_tokens.weight"]
+    # Longer than one call computes.
+    long = "The sky is near. " * 60
+    with TextManager.open(bundle) as text:
+        assert text.info.embedding_size == head.shape[1]
+        for one in ("the sky is near.", long):
+            request = EmbedRequest(pooling="last", normalize=False)
+            (vector,) = text.embed([one], request).vectors
+            logits = text.logits(text.tokenize(one, add_special=True))[-1]
+            found = head.astype(np.float32) @ vector
+            tolerance = 1e-4 if quantization == "f32" else 0.03
+            assert np.abs(found - logits).max() < tolerance * np.abs(logits).max()
+        before = text.generate("the sky", temperature=0, max_tokens=8).text()
+        mean = text.embed([long]).vectors[0]
+        assert abs(np.linalg.norm(mean) - 1) < 1e-5
+        assert np.array_equal(text.embed(["rain", long]).vectors[1], mean)
+        assert text.generate("the sky", temperature=0, max_tokens=8).text() == before
 
 
 def test_a_causal_model_embeds_and_still_generates(tmp_path: Path) -> None:

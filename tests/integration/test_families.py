@@ -116,6 +116,28 @@ def test_tokens_of_several_sequences_in_one_batch_are_computed_as_alone(golden, 
     assert np.array_equal(found[0], found[2])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "llama_odd_sizes",
+        "mistral_window",
+        "olmo2_grouped",
+        "qwen2_grouped_tied",
+        "starcoder2_window",
+    ],
+)
+def test_hidden_states_give_the_logits_of_transformers_with_the_head(name, tmp_path):
+    golden = goldens.load(name)
+    folder = goldens.write_checkpoint(golden, tmp_path)
+    model = Compiled(folder, tmp_path / "made", "f32", BEST)
+    model.forget(len(golden.token_ids))
+    hidden = model.embed(golden.token_ids)
+    tensors = goldens.weights(golden)
+    head = tensors.get("lm_head.weight", tensors["model.embed_tokens.weight"])
+    assert hidden.shape == (len(golden.token_ids), head.shape[1])
+    assert_agree(hidden[golden.positions] @ head.T, golden.rows)
+
+
 ONE_OF_EACH = [
     "llama_grouped_tied_llama3",
     "mistral_window",

@@ -118,6 +118,9 @@ CompiledText read_compiled(JsonObject tvm) {
   if (compiled.parameters.empty() || compiled.cache.empty()) tvm.fail("names no parameters or no cache");
   compiled.prefill_tokens = static_cast<uint32_t>(tvm.count("prefill_tokens", 1, 1 << 20));
   compiled.score_tokens = static_cast<uint32_t>(tvm.count("score_tokens", 1, 1 << 20));
+  if (tvm.names("embedding_size")) {
+    compiled.embedding_size = static_cast<uint32_t>(tvm.count("embedding_size", 1, 1 << 20));
+  }
   if (tvm.names("decode_sequences")) {
     compiled.decode_sequences = static_cast<uint32_t>(tvm.count("decode_sequences", 1, 1 << 10));
   }

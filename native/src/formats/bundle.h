@@ -53,6 +53,7 @@ struct CompiledText {
   std::vector<CacheLayer> cache;
   uint32_t prefill_tokens;
   uint32_t score_tokens;
+  uint32_t embedding_size = 0;    // numbers of a row of `embed`; 0: the module has no such function
   uint32_t decode_sequences = 0;  // most of a decode_batch; 0: the module has no such function
   std::optional<GpuCode> gpu;
   std::optional<RopeSwitch> rope_switch;

@@ -45,11 +45,8 @@ class TvmEngine : public Engine {
   std::span<const float> decode(std::span<const Step> steps, const Interrupt &interrupt) override;
   std::span<const float> score(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                const Interrupt &interrupt) override;
-  void embed(uint32_t, std::span<const int32_t>, const std::function<void(std::span<const float>)> &,
-             const Interrupt &) override {
-    throw Error(SE_UNSUPPORTED, "compiled models make no embeddings",
-                "package the model with --format gguf, or open its GGUF file");
-  }
+  void embed(uint32_t sequence, std::span<const int32_t> tokens,
+             const std::function<void(std::span<const float>)> &receive, const Interrupt &interrupt) override;
   // A call has one rotation, so the tokens to score are cut where the other one begins.
   uint32_t score_tokens(uint32_t position) const override {
     return ropes_.empty() ? score_tokens_ : std::min(score_tokens_, ropes_.front().tokens_from(position));
@@ -72,16 +69,22 @@ class TvmEngine : public Engine {
   // Computes up to batch_sequences_ steps in one call.
   std::span<const float> call_batch(std::span<const Step> steps, const Interrupt &interrupt);
   void load_functions(const Bundle &bundle);
-  // Tokens of one sequence for prefill, decode or score, which return `rows` rows of logits.
+  // What a function returns: `rows` rows of `columns` numbers, which are logits but for `embed`.
+  struct Rows {
+    size_t rows;
+    size_t columns;
+  };
+  // Tokens of one sequence for prefill, decode, score or embed.
   struct Part {
     uint32_t sequence;
     std::span<const int32_t> tokens;
     uint32_t position;
-    size_t rows = 1;
+    Rows result;
   };
   std::span<const float> call(const TvmValue &function, const Part &part, const Interrupt &interrupt);
-  std::span<const float> run(const TvmValue &function, std::span<const TvmValue> arguments, size_t rows,
+  std::span<const float> run(const TvmValue &function, std::span<const TvmValue> arguments, Rows result,
                              const Interrupt &interrupt);
+  Rows logits(size_t rows) const { return {rows, facts_.vocab_size}; }
   TvmValue integers(std::span<const int32_t> numbers, const std::vector<int64_t> &shape);
 
   EngineFacts facts_;
@@ -96,6 +99,7 @@ class TvmEngine : public Engine {
   TvmValue prefill_;
   TvmValue decode_;
   TvmValue score_;
+  TvmValue embed_;
   TvmValue parameters_;
   std::vector<TvmValue> caches_;  // of each sequence
   // For decode_batch: the most sequences, and one cache with the heads of all of them, of which caches_ are parts.
@@ -133,14 +137,16 @@ TvmEngine::TvmEngine(const Bundle &bundle, const EngineOptions &options, const s
       0,     0};
   facts_.sequences = options.sequences;
   facts_.device = device_->device_name();
+  facts_.embedding_size = bundle.compiled->embedding_size;
+  if (facts_.embedding_size > 0) facts_.embed_tokens = options.context_tokens;
   load_weights(bundle);
   allocate_cache(bundle);
   load_functions(bundle);
   if (backend == "cpu") return;
   // Drivers compile kernels at their first use, and only then report that they cannot.
   const int32_t tokens[] = {0, 0};
-  call(decode_, {0, std::span(tokens).first(1), 0}, Interrupt());
-  call(prefill_, {0, std::span(tokens).first(std::min(2U, prefill_tokens_)), 0}, Interrupt());
+  call(decode_, {0, std::span(tokens).first(1), 0, logits(1)}, Interrupt());
+  call(prefill_, {0, std::span(tokens).first(std::min(2U, prefill_tokens_)), 0, logits(1)}, Interrupt());
   if (options.measure_kernels) device_->measure_kernels(true);
 }
 
@@ -231,6 +237,7 @@ void TvmEngine::load_functions(const Bundle &bundle) {
   prefill_ = tvm_function(machine_, "prefill");
   decode_ = tvm_function(machine_, "decode");
   score_ = tvm_function(machine_, "score");
+  if (facts_.embedding_size > 0) embed_ = tvm_function(machine_, "embed");
   if (batch_sequences_ > 0) decode_batch_ = tvm_function(machine_, "decode_batch");
 }
 
@@ -257,7 +264,7 @@ void TvmEngine::choose_rope(uint32_t sequence, std::span<const int32_t> tokens, 
     const auto missing = rope.missing(prefill_tokens_);
     if (missing.empty()) return;
     const uint32_t first = rope.computed();
-    call(prefill_, {sequence, missing, first}, interrupt);
+    call(prefill_, {sequence, missing, first, logits(1)}, interrupt);
     rope.set_computed(first + static_cast<uint32_t>(missing.size()));
   }
 }
@@ -268,10 +275,10 @@ std::span<const float> TvmEngine::call(const TvmValue &function, const Part &par
   const TvmValue arguments[] = {integers(part.tokens, {static_cast<int64_t>(part.tokens.size())}),
                                 integers(position, {1}), caches_[part.sequence],
                                 is_beyond ? parameters_beyond_ : parameters_};
-  return run(function, arguments, part.rows, interrupt);
+  return run(function, arguments, part.result, interrupt);
 }
 
-std::span<const float> TvmEngine::run(const TvmValue &function, std::span<const TvmValue> arguments, size_t rows,
+std::span<const float> TvmEngine::run(const TvmValue &function, std::span<const TvmValue> arguments, Rows result,
                                       const Interrupt &interrupt) {
   interrupt.check();
   device_->take_failure();
@@ -288,11 +295,11 @@ std::span<const float> TvmEngine::run(const TvmValue &function, std::span<const 
   }
   const bool is_tensor = logits_.is(kTVMFFITensor);
   const DLTensor *tensor = is_tensor ? &logits_.tensor() : nullptr;
-  const bool is_logits = is_tensor && tensor->ndim == 2 && tensor->shape[0] == static_cast<int64_t>(rows) &&
-                         tensor->shape[1] == static_cast<int64_t>(facts_.vocab_size) &&
-                         tensor->dtype.code == kDLFloat && tensor->dtype.bits == 32;
-  if (!is_logits) throw Error(SE_MODEL_CORRUPT, "the compiled model did not return logits");
-  const size_t numbers = rows * facts_.vocab_size;
+  const bool is_expected = is_tensor && tensor->ndim == 2 && tensor->shape[0] == static_cast<int64_t>(result.rows) &&
+                           tensor->shape[1] == static_cast<int64_t>(result.columns) && tensor->dtype.code == kDLFloat &&
+                           tensor->dtype.bits == 32;
+  if (!is_expected) throw Error(SE_MODEL_CORRUPT, "the compiled model did not return the rows that its manifest says");
+  const size_t numbers = result.rows * result.columns;
   const void *content = device_->content(*tensor, numbers * sizeof(float));
   if (const auto failure = device_->take_failure()) throw Error(*failure);
   return {static_cast<const float *>(content), numbers};
@@ -304,7 +311,7 @@ std::span<const float> TvmEngine::advance(uint32_t sequence, std::span<const int
   std::span<const float> logits;
   while (!tokens.empty()) {
     const auto part = tokens.first(std::min<size_t>(tokens.size(), prefill_tokens_));
-    logits = call(part.size() == 1 ? decode_ : prefill_, {sequence, part, position}, interrupt);
+    logits = call(part.size() == 1 ? decode_ : prefill_, {sequence, part, position, this->logits(1)}, interrupt);
     position += static_cast<uint32_t>(part.size());
     tokens = tokens.subspan(part.size());
     if (!ropes_.empty()) ropes_[sequence].set_computed(position);
@@ -336,15 +343,28 @@ std::span<const float> TvmEngine::call_batch(std::span<const Step> steps, const 
   }
   const auto count = static_cast<int64_t>(steps.size());
   const TvmValue arguments[] = {integers(tokens, {count}), integers(positions, {count, 2}), whole_cache_, parameters_};
-  return run(decode_batch_, arguments, steps.size(), interrupt);
+  return run(decode_batch_, arguments, logits(steps.size()), interrupt);
 }
 
 std::span<const float> TvmEngine::score(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                         const Interrupt &interrupt) {
   choose_rope(sequence, tokens, position, interrupt);
-  const auto logits = call(score_, {sequence, tokens, position, tokens.size()}, interrupt);
+  const auto rows = call(score_, {sequence, tokens, position, logits(tokens.size())}, interrupt);
   if (!ropes_.empty()) ropes_[sequence].set_computed(position + static_cast<uint32_t>(tokens.size()));
-  return logits;
+  return rows;
+}
+
+void TvmEngine::embed(uint32_t sequence, std::span<const int32_t> tokens,
+                      const std::function<void(std::span<const float>)> &receive, const Interrupt &interrupt) {
+  // The whole text is known, so its rotation is, too.
+  choose_rope(sequence, tokens, 0, interrupt);
+  for (size_t done = 0; done < tokens.size();) {
+    const auto part = tokens.subspan(done, std::min<size_t>(tokens.size() - done, prefill_tokens_));
+    const auto position = static_cast<uint32_t>(done);
+    receive(call(embed_, {sequence, part, position, {part.size(), facts_.embedding_size}}, interrupt));
+    done += part.size();
+    if (!ropes_.empty()) ropes_[sequence].set_computed(static_cast<uint32_t>(done));
+  }
 }
 
 std::vector<std::span<std::byte>> TvmEngine::cache_rows(uint32_t sequence, size_t tokens) const {
