@@ -62,6 +62,7 @@ const std::vector<Command> &commands() {
                      {"--new-tokens", "N,…", "output lengths; default 128"},
                      {"--kernels", "", "time each GPU kernel, which slows the GPU down"},
                      {"--repeat", "N", "samples of each; default 5"},
+                     {"--sequences", "N", "also decode so many conversations at once; default 1"},
                      {"--sustain", "SECONDS", "then generate continuously for this time; default 0"}}),
        1, run_bench},
       {"certify", "MODEL", "compare with a stored reference; always prints JSON",
@@ -200,6 +201,7 @@ Model open_model(const Arguments &arguments) {
   options.context_tokens = static_cast<uint32_t>(arguments.number("--context", 0, 1, INT32_MAX));
   options.backend = backend.empty() ? nullptr : backend.c_str();
   options.measure_kernels = arguments.has("--kernels");
+  options.sequences = static_cast<uint32_t>(arguments.number("--sequences", 1, 1, 64));
   return Model(arguments.word(0, "MODEL"), options);
 }
 

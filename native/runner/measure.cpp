@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <iostream>
 #include <numeric>
+#include <string>
+#include <thread>
 #include <utility>
 
 #include "base/cpu.h"
@@ -12,6 +15,9 @@
 
 namespace runner {
 namespace {
+
+// What each of several conversations begins with; computed before the time counts.
+constexpr int32_t kParallelPromptTokens = 32;
 
 // Pseudo-random tokens: kernels do the same work for any of them.
 std::vector<int32_t> arbitrary_tokens(int32_t count, uint32_t vocabulary) {
@@ -47,6 +53,7 @@ class Series {
     json_["ended_s"].push_back(ended);
   }
 
+  void set_sequences(uint32_t count) { json_["sequences"] = count; }
   const Json &json() const { return json_; }
 
  private:
@@ -89,6 +96,36 @@ class Bench {
     out.push_back(speed.json());
   }
 
+  // As decode, by as many conversations at once; a sample is of all of them together.
+  void decode_together(int32_t tokens, uint32_t sequences, Json &out) {
+    Series speed("parallel_decode", "tokens/s", tokens);
+    speed.set_sequences(sequences);
+    for (int i = 0; i < repeat_; ++i) {
+      model_.reset();
+      for (uint32_t one = 0; one < sequences; ++one) converse(one, 1);
+      const double started = uptime();
+      std::vector<double> seconds(sequences);
+      std::vector<std::exception_ptr> failures(sequences);
+      std::vector<std::thread> threads;
+      for (uint32_t one = 0; one < sequences; ++one) {
+        threads.emplace_back([&, one] {
+          try {
+            seconds[one] = converse(one, static_cast<uint32_t>(tokens) + 1).decode_seconds;
+          } catch (...) {
+            failures[one] = std::current_exception();
+          }
+        });
+      }
+      for (std::thread &thread : threads) thread.join();
+      for (const std::exception_ptr &failure : failures) {
+        if (failure) std::rethrow_exception(failure);
+      }
+      const double longest = *std::max_element(seconds.begin(), seconds.end());
+      speed.add(sequences * tokens / longest, started, uptime());
+    }
+    out.push_back(speed.json());
+  }
+
   // Whole answers one after the other for `seconds`. A sample is what at least a second of them gave.
   Json sustain(double seconds, int32_t prompt_tokens, int32_t new_tokens) {
     Json samples = Json::array();
@@ -119,6 +156,17 @@ class Bench {
     return model_.generate(arbitrary_tokens(prompt_tokens, vocabulary_), options_);
   }
 
+  // More of the conversation of this number, from any thread.
+  se_text_result converse(uint32_t number, uint32_t new_tokens) {
+    const std::string key = std::to_string(number);
+    se_text_generate_options options = options_;
+    options.max_tokens = new_tokens;
+    options.sequence_key = key.c_str();
+    std::vector<int32_t> prompt = arbitrary_tokens(kParallelPromptTokens, vocabulary_);
+    prompt.front() = static_cast<int32_t>(number % vocabulary_);
+    return model_.generate(prompt, options);
+  }
+
   Model &model_;
   uint32_t vocabulary_;
   int repeat_;
@@ -132,6 +180,7 @@ void run_bench(const Arguments &arguments) {
   const auto answers = arguments.numbers("--new-tokens", {128}, 0, 1 << 20);
   const auto repeat = static_cast<int>(arguments.number("--repeat", 5, 1, 10000));
   const auto sustain = static_cast<double>(arguments.number("--sustain", 0, 0, 7 * 24 * 3600));
+  const auto sequences = static_cast<uint32_t>(arguments.number("--sequences", 1, 1, 64));
   const double opening = uptime();
   Model model = open_model(arguments);
   const Json info = model.info();
@@ -144,6 +193,7 @@ void run_bench(const Arguments &arguments) {
   for (const int32_t tokens : prompts) bench.prefill(tokens, all);
   for (const int32_t tokens : answers) {
     if (tokens > 0) bench.decode(tokens, all);
+    if (tokens > 0 && sequences > 1) bench.decode_together(tokens, sequences, all);
   }
   // The times of kernels are known only now.
   Json report = model.info();

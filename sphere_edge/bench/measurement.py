@@ -43,12 +43,15 @@ def percentile(samples: Sequence[float], percent: float) -> float:
 class Series(Part):
     """Samples of one quantity, in the order taken; `tokens`: prompt or answer length.
 
+    `sequences`: of how many conversations at once it is the sum; None: of one.
+
     `started_s`, `ended_s`: when each was taken, in seconds since the recording began.
     """
 
-    name: Literal["load", "prefill", "first_token", "decode"]
+    name: Literal["load", "prefill", "first_token", "decode", "parallel_decode"]
     unit: Literal["tokens/s", "s"]
     tokens: Annotated[int, Field(gt=0)] | None = None
+    sequences: Annotated[int, Field(gt=0)] | None = None
     samples: Annotated[tuple[Positive, ...], Field(min_length=1)]
     started_s: tuple[Finite, ...] = ()
     ended_s: tuple[Finite, ...] = ()
@@ -81,7 +84,9 @@ class Series(Part):
 
     @property
     def title(self) -> str:
-        """`prefill 128`, `load`."""
+        """`prefill 128`, `load`, `decode 64, 4 at once`."""
+        if self.sequences is not None:
+            return f"decode {self.tokens}, {self.sequences} at once"
         name = self.name.replace("_", " ")
         return name if self.tokens is None else f"{name} {self.tokens}"
 
@@ -229,6 +234,7 @@ class Parameters(Part):
     repeat: int
     sustain_s: int = 0
     cool_below_c: Finite | None = None
+    sequences: Annotated[int, Field(gt=0)] = 1
 
 
 class Measurement(Part):

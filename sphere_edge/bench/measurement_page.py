@@ -38,7 +38,7 @@ def render(measurement: Measurement) -> str:
 
 def _figures(measurement: Measurement) -> list[tuple[str, str, str]]:
     found = []
-    for name in ("decode", "prefill", "first_token", "load"):
+    for name in ("decode", "parallel_decode", "prefill", "first_token", "load"):
         one = next((one for one in measurement.series if one.name == name), None)
         if one is not None and one.unit == "s" and one.median < 1:
             found.append((one.title, tables.number(1000 * one.median), "ms"))

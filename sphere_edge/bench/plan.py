@@ -28,6 +28,8 @@ class Plan:
     # None: the first of the bundle's backends that works. `kernels`: time each GPU kernel, too.
     backend: str | None = None
     kernels: bool = False
+    # Conversations that also decode at once; 1: only one after the other.
+    sequences: int = 1
 
     def words(self) -> list[str]:
         """For `sphere-edge-run bench MODEL`."""
@@ -37,6 +39,7 @@ class Plan:
             *(("--sustain", str(self.sustain_s)) if self.sustain_s else ()),
             *(("--threads", str(self.threads)) if self.threads else ()),
             *(("--kernels",) if self.kernels else ()),
+            *(("--sequences", str(self.sequences)) if self.sequences > 1 else ()),
             *self._backend(),
         ]
 
@@ -107,6 +110,7 @@ class Options:
     recording: Path | None = None
     image_size: str | None = None
     steps: int | None = None
+    sequences: int = 1
 
     def text_plan(self) -> Plan:
         """The plan for a text model. Raises InvalidArgumentError."""
@@ -123,6 +127,7 @@ class Options:
             cool_below_c=self.cool_below_c,
             backend=self.backend,
             kernels=self.kernels,
+            sequences=self.sequences,
         )
 
     def audio_plan(self) -> AudioPlan:

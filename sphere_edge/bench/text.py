@@ -19,6 +19,7 @@ from sphere_edge.bench.plan import Plan
 from sphere_edge.bench.recording import INTERVAL_S, Recording, Sample, Sampling, record
 from sphere_edge.bench.target import BenchTarget, ModelOnDevice, bench_target
 from sphere_edge.bundle.manifest import Manifest
+from sphere_edge.bundle.manifest import Memory as PredictedMemory
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices import payload
 from sphere_edge.devices.device import Device
@@ -153,6 +154,7 @@ class _Run:
                 repeat=plan.repeat,
                 sustain_s=plan.sustain_s,
                 cool_below_c=plan.cool_below_c,
+                sequences=plan.sequences,
             ),
             threads=report.threads,
             context_tokens=report.context_tokens,
@@ -166,7 +168,7 @@ class _Run:
             memory=measurement.Memory(
                 loaded_rss_bytes=report.loaded_rss_bytes,
                 peak_rss_bytes=report.peak_rss_bytes,
-                predicted=manifest.memory if manifest else None,
+                predicted=_predicted(manifest.memory, plan.sequences) if manifest else None,
             ),
             sensors=sensors,
             conditions=(
@@ -215,6 +217,16 @@ class _Run:
                 ),
             ),
         )
+
+
+def _predicted(memory: PredictedMemory, sequences: int) -> PredictedMemory:
+    """With a KV cache for each of `sequences`."""
+    more = memory.kv_cache_bytes * (sequences - 1)
+    changed = {
+        "kv_cache_bytes": memory.kv_cache_bytes + more,
+        "peak_bytes": memory.peak_bytes + more,
+    }
+    return memory.model_copy(update=changed)
 
 
 def upper_bounds(manifest: Manifest | None) -> UpperBounds:

@@ -64,6 +64,7 @@ def bench(context: typer.Context) -> None:
         "sphere-edge bench dist/tiny.host",
         "sphere-edge bench dist/tiny-whisper.host --audio talk.mp3",
         "sphere-edge bench run dist/tiny.host --prompt-tokens 128,512 --repeat 9",
+        "sphere-edge bench dist/tiny.host --sequences 4",
         "sphere-edge bench dist/tiny.host --device ssh://me@board --sustain 10m --cool-below 40"
         " --report bench.html --report bench.json",
         "sphere-edge bench dist/qwen.pixel8 --device adb --backend opencl --kernels",
@@ -83,6 +84,9 @@ def bench_run(
     kernels: Annotated[
         bool, typer.Option("--kernels", help="Also time each GPU kernel; this slows it down.")
     ] = False,
+    sequences: Annotated[
+        int, typer.Option(min=1, max=64, help="Also decode so many conversations at once.")
+    ] = 1,
     audio: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Audio for speech models. Default: 30 s of noise."),
@@ -120,6 +124,7 @@ def bench_run(
             cool_below_c=cool_below,
             backend=backend,
             kernels=kernels,
+            sequences=sequences,
             recording=audio,
             image_size=image_size,
             steps=steps,
