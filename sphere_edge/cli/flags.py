@@ -98,6 +98,45 @@ Temperature = Annotated[
 Seed = Annotated[
     int | None, typer.Option(min=0, max=0xFFFFFFFE, help="Same seed, same output. Default: random.")
 ]
+TopK = Annotated[
+    int | None,
+    typer.Option(
+        "--top-k", min=0, help="Only the likeliest K tokens; 0: all. Default: the model's."
+    ),
+]
+TopP = Annotated[
+    float | None,
+    typer.Option("--top-p", min=0, max=1, help="Only the likeliest tokens that sum up to P."),
+]
+MinP = Annotated[
+    float | None,
+    typer.Option("--min-p", min=0, max=1, help="Only tokens with P times the highest probability."),
+]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TEXT", help="End before this text; may be repeated."),
+]
+RequestFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--request",
+        metavar="FILE",
+        help="TOML or JSON file with any field of TextRequest and ChatOptions, such as "
+        "presence_penalty or tool_choice.",
+    ),
+]
+ToolsFile = Annotated[
+    Path | None,
+    typer.Option("--tools", metavar="FILE", help="JSON list of tools as OpenAI's API has them."),
+]
+SchemaFile = Annotated[
+    Path | None,
+    typer.Option("--json-schema", metavar="FILE", help="JSON schema that the answer follows."),
+]
+GrammarFile = Annotated[
+    Path | None,
+    typer.Option("--grammar", metavar="FILE", help="GBNF grammar that the answer follows."),
+]
 DeviceUri = Annotated[
     str,
     typer.Option(

@@ -11,13 +11,21 @@ from sphere_edge.cli.flags import (
     Action,
     Backend,
     ContextTokens,
+    GrammarFile,
     Json,
     MaxTokens,
+    MinP,
+    RequestFile,
+    SchemaFile,
     Seed,
+    Stop,
     Temperature,
     TemplateVariables,
     TextModel,
     Threads,
+    ToolsFile,
+    TopK,
+    TopP,
     example,
     warn_renamed,
 )
@@ -29,6 +37,9 @@ app = typer.Typer()
     epilog=example(
         'sphere-edge run tiny "What colour is the sky?"',
         "sphere-edge run dist/tiny.host - --temperature 0 --json < question.txt",
+        'sphere-edge run dist/qwen3.host "Will it rain in Paris?" --tools tools.json --json',
+        'sphere-edge run dist/qwen3.host "A city of 1900" --json-schema city.json --top-p 0.9',
+        'sphere-edge run dist/qwen3.host "Tell a story" --request sampling.toml',
     )
 )
 def run(
@@ -41,7 +52,15 @@ def run(
     chat_template_kwargs: TemplateVariables = None,
     max_tokens: MaxTokens = 0,
     temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    stop: Stop = None,
     seed: Seed = None,
+    tools: ToolsFile = None,
+    json_schema: SchemaFile = None,
+    grammar: GrammarFile = None,
+    request: RequestFile = None,
     context: ContextTokens = None,
     threads: Threads = 0,
     backend: Backend = None,
@@ -52,17 +71,22 @@ def run(
     def action() -> None:
         from sphere_edge.commands import run as command
         from sphere_edge.packaging.opening import Opening
-        from sphere_edge.runtime.text_request import TextRequest
+        from sphere_edge.runtime.request_file import Files, from_files
 
+        flags = {
+            "max_tokens": max_tokens or None,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "min_p": min_p,
+            "stop": stop or None,
+            "seed": seed,
+            "chat_template_kwargs": chat_template_kwargs,
+        }
         command.run(
             Opening(bundle, threads, context, backend),
             command.Prompt(prompt, system, raw),
-            TextRequest(
-                max_tokens=max_tokens,
-                temperature=temperature,
-                seed=seed,
-                chat_template_kwargs=chat_template_kwargs,
-            ),
+            from_files(Files(request, tools, json_schema, grammar), flags),
             as_json=json,
         )
 
@@ -73,6 +97,7 @@ def run(
     epilog=example(
         "sphere-edge chat dist/tiny.host",
         "sphere-edge chat dist/qwen3.host --chat-template-kwargs '{\"enable_thinking\": false}'",
+        "sphere-edge chat dist/qwen3.host --temperature 0.7 --top-p 0.9 --request sampling.toml",
     )
 )
 def chat(
@@ -81,7 +106,12 @@ def chat(
     chat_template_kwargs: TemplateVariables = None,
     max_tokens: MaxTokens = 0,
     temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    stop: Stop = None,
     seed: Seed = None,
+    request: RequestFile = None,
     context: ContextTokens = None,
     threads: Threads = 0,
     backend: Backend = None,
@@ -94,15 +124,23 @@ def chat(
     def action() -> None:
         from sphere_edge.commands import chat as command
         from sphere_edge.packaging.opening import Opening
-        from sphere_edge.runtime.text_request import TextRequest
+        from sphere_edge.runtime.request_file import Files, from_files
 
-        request = TextRequest(
-            max_tokens=max_tokens,
-            temperature=temperature,
-            seed=seed,
-            chat_template_kwargs=chat_template_kwargs,
+        flags = {
+            "max_tokens": max_tokens or None,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "min_p": min_p,
+            "stop": stop or None,
+            "seed": seed,
+            "chat_template_kwargs": chat_template_kwargs,
+        }
+        command.chat(
+            Opening(bundle, threads, context, backend),
+            from_files(Files(request), flags),
+            system=system,
         )
-        command.chat(Opening(bundle, threads, context, backend), request, system=system)
 
     return action
 
@@ -130,7 +168,7 @@ def embed(
     backend: Backend = None,
     json: Json = False,
 ) -> Action:
-    """Print a vector for each text, made by a GGUF model."""
+    """Print a vector for each text: an encoder's, or a language model's hidden states, pooled."""
 
     def action() -> None:
         from sphere_edge.commands import embed as command

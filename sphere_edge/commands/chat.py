@@ -10,7 +10,7 @@ from sphere_edge import console
 from sphere_edge.errors import CancelledError, InvalidArgumentError, UnsupportedError
 from sphere_edge.packaging.opening import Opening, open_text
 from sphere_edge.runtime import arguments
-from sphere_edge.runtime.text_request import TextRequest
+from sphere_edge.runtime.request_file import ChatRequest
 
 if TYPE_CHECKING:
     # At run time it is imported when the model is opened, after the command line was checked.
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 _HELP = "/exit ends, /reset starts over, Ctrl-C stops a response"
 
 
-def chat(opening: Opening, request: TextRequest, *, system: str | None) -> None:
+def chat(opening: Opening, chat_request: ChatRequest, *, system: str | None) -> None:
     """Reads lines until /exit or the end of input; each response builds on the conversation."""
+    if chat_request.options.tools:
+        message = "nobody answers calls of tools here"
+        hint = "use `sphere-edge run`, or `sphere-edge serve` with a client that has tools"
+        raise InvalidArgumentError(message, hint=hint)
     text, _ = open_text(opening, console.progress())
     with text:
         if not text.info.has_chat_template:
@@ -43,7 +47,7 @@ def chat(opening: Opening, request: TextRequest, *, system: str | None) -> None:
                 console.say(_HELP, style="dim")
             elif line:
                 messages.append({"role": "user", "content": line})
-                response = _respond(text, messages, request)
+                response = _respond(text, messages, chat_request)
                 if response is None:
                     messages.pop()
                 else:
@@ -68,10 +72,13 @@ def _read_line() -> str | None:
             console.say(f"\n{_HELP}", style="dim")
 
 
-def _respond(text: TextManager, messages: list[dict[str, str]], request: TextRequest) -> str | None:
+def _respond(
+    text: TextManager, messages: list[dict[str, str]], chat_request: ChatRequest
+) -> str | None:
     """Streams the response; as far as it got when it is stopped; None when there can be none."""
     pieces: list[str] = []
-    stream = text.chat(messages, request)
+    request, options = chat_request.for_chat()
+    stream = text.chat(messages, request, options=options)
     shown = console.ResponseStream()
     try:
         for delta in stream.deltas():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 from sphere_edge import console
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.packaging.opening import Opening, open_text
 from sphere_edge.runtime import arguments
-from sphere_edge.runtime.text_request import TextRequest
+from sphere_edge.runtime.request_file import ChatRequest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Prompt:
     raw: bool = False
 
 
-def run(opening: Opening, prompt: Prompt, request: TextRequest, *, as_json: bool) -> None:
+def run(opening: Opening, prompt: Prompt, chat_request: ChatRequest, *, as_json: bool) -> None:
     """A model without a chat template continues the text; `-` as the text reads stdin."""
     text = console.read_stdin("the prompt") if prompt.text == "-" else prompt.text
     arguments.utf8("the prompt", text)
@@ -31,7 +32,8 @@ def run(opening: Opening, prompt: Prompt, request: TextRequest, *, as_json: bool
         name
         for name, given in (
             ("--system", prompt.system),
-            ("--chat-template-kwargs", request.chat_template_kwargs),
+            ("--chat-template-kwargs", chat_request.request.chat_template_kwargs),
+            *((f"`{name}`", True) for name in chat_request.chat_fields()),
         )
         if given is not None
     ]
@@ -46,20 +48,26 @@ def run(opening: Opening, prompt: Prompt, request: TextRequest, *, as_json: bool
             hint = f"leave out {for_template[0]}, or package the model with --chat-template FILE"
             raise InvalidArgumentError(message, hint=hint)
         if prompt.raw or not has_template:
-            plain = dataclasses.replace(request, chat_template_kwargs=None)
+            plain = dataclasses.replace(chat_request.request, chat_template_kwargs=None)
             stream = manager.generate(text, plain)
         else:
             system = [] if prompt.system is None else [{"role": "system", "content": prompt.system}]
-            stream = manager.chat([*system, {"role": "user", "content": text}], request)
+            messages = [*system, {"role": "user", "content": text}]
+            request, options = chat_request.for_chat()
+            stream = manager.chat(messages, request, options=options)
         shown = console.ResponseStream()
         for delta in stream.deltas():
-            if not as_json:
+            if not as_json and delta.kind in ("text", "reasoning"):
                 shown.show(delta.kind, delta.text)
         said = stream.message()
     if as_json:
         backend = {"backend": manager.info.backend, "backend_reason": reason}
         result = dataclasses.asdict(stream.result)
         reasoning = said.get("reasoning_content", "")
-        console.write_json({"text": said["content"], "reasoning": reasoning, **backend, **result})
-    else:
-        console.write("")
+        calls = {"tool_calls": said["tool_calls"]} if "tool_calls" in said else {}
+        answer = {"text": said["content"], "reasoning": reasoning, **calls}
+        console.write_json({**answer, **backend, **result})
+        return
+    console.write("")
+    for call in said.get("tool_calls", ()):
+        console.write(json.dumps(call["function"], ensure_ascii=False))

@@ -103,6 +103,7 @@ class TextManager(Manager):
         context_tokens: int | None = None,
         backend: str | None = None,
         sequences: int = 1,
+        code_folder: str | os.PathLike[str] | None = None,
     ) -> TextManager:
         """Opens a bundle folder or a .gguf file.
 
@@ -110,8 +111,9 @@ class TextManager(Manager):
         bundle was made for; min(4096, the model's own) for a .gguf. `backend` (cpu, opencl, cuda,
         metal, vulkan) None: the bundle's first choice, or the next one where that does not work;
         `info` says which and why. `sequences`: conversations at once, each with the whole context
-        and memory for it. Builds the native runtime when it is not in the cache yet. Raises
-        NotFoundError, ModelCorruptError, FormatMismatchError (another runtime or CPU),
+        and memory for it. `code_folder`: where the compiled code of a bundle lies instead of its
+        own `lib/`, checked by size and hash. Builds the native runtime when it is not in the cache
+        yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError (another runtime or CPU),
         LoadFailedError, OutOfMemoryError, UnsupportedError (backend).
         """
         model = Path(path)
@@ -122,6 +124,7 @@ class TextManager(Manager):
             context_tokens=arguments.count("context_tokens", context_tokens or 0, arguments.INT32),
             backend=arguments.optional_string("backend", backend),
             sequences=arguments.count("sequences", sequences, arguments.INT32),
+            code_folder=None if code_folder is None else arguments.model_path(Path(code_folder)),
         )
         manifest = None
         if model.is_dir():
