@@ -62,7 +62,7 @@ const std::vector<Command> &commands() {
                      {"--new-tokens", "N,…", "output lengths; default 128"},
                      {"--kernels", "", "time each GPU kernel, which slows the GPU down"},
                      {"--repeat", "N", "samples of each; default 5"},
-                     {"--sequences", "N", "also decode so many conversations at once; default 1"},
+                     {"--sequences", "N", "also decode N conversations at once; default 1"},
                      {"--sustain", "SECONDS", "then generate continuously for this time; default 0"}}),
        1, run_bench},
       {"certify", "MODEL", "compare with a stored reference; always prints JSON",

@@ -85,7 +85,7 @@ def bench_run(
         bool, typer.Option("--kernels", help="Also time each GPU kernel; this slows it down.")
     ] = False,
     sequences: Annotated[
-        int, typer.Option(min=1, max=64, help="Also decode so many conversations at once.")
+        int, typer.Option(min=1, max=64, metavar="N", help="Also decode N conversations at once.")
     ] = 1,
     audio: Annotated[
         Path | None,
