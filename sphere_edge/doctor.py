@@ -166,8 +166,8 @@ def _adb() -> Finding:
 
     if program := compilers.adb():
         return Finding("adb", "ok", str(program))
-    install = f"{sys.executable} -m pip install adbutils"
-    return Finding("adb", "optional", "reaches Android devices", install)
+    # adbutils brings one along where it has a wheel; on ARM it has none.
+    return Finding("adb", "optional", "reaches Android devices", "apt install adb")
 
 
 def _ndk() -> Finding:

@@ -34,7 +34,8 @@ TAGS = {name: f"py3-none-manylinux_2_28_{name}" for name in LEVELS}
 # Devices over SSH, phones over adb, and PCs. In a wheel of their own, for not everybody deploys.
 DEVICES = (
     *("linux-arm64", "linux-arm64-dotprod", "linux-arm64-i8mm"),
-    *("musl-arm64-dotprod", "musl-arm64-i8mm", "linux-x86-64-v3"),
+    *("musl-arm64-dotprod", "musl-arm64-i8mm"),
+    *("linux-x86-64-v3", "linux-x86-64-vnni"),
 )
 # The package index takes no larger file unless asked.
 MOST_BYTES = 100_000_000

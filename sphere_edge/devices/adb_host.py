@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sphere_edge import errors
 from sphere_edge.run import run
+from sphere_edge.toolchain import compilers
 
 # Names a program outside the PATH; the same variable that Google's own tools honour.
 ADB_VARIABLE = "ADB"
@@ -79,7 +80,14 @@ def server() -> adbutils.AdbClient:
         socket.create_connection((host, number), timeout=3).close()
     except OSError:
         # adbutils would start it, too, but ignores ADB and hides why it failed.
-        program = os.environ.get(ADB_VARIABLE) or adbutils.adb_path()
+        program = os.environ.get(ADB_VARIABLE) or compilers.adb()
+        if program is None:
+            # The wheels of adbutils bring it along, but there is none for ARM.
+            message = "the program `adb` is not installed"
+            hint = (
+                f"install it (Debian, Ubuntu: `apt install adb`), or name it: {ADB_VARIABLE}=/path"
+            )
+            raise errors.UnavailableError(message, hint=hint) from None
         started = run([program, "-P", str(number), "start-server"], timeout_s=30, check=False)
         if started.exit_code != 0:
             # It prints a page before the line that counts.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,23 @@ def test_json_holds_the_same(own_cache: Path, capsys: pytest.CaptureFixture[str]
     told = json.loads(capsys.readouterr().out)
     assert told["healthy"] is True
     assert [Finding(**one) for one in told["findings"]] == findings
+
+
+def test_adb_comes_from_the_system_where_its_python_package_has_none(
+    own_cache: Path, tmp_path: Path
+) -> None:
+    # As pip installs adbutils on ARM.
+    installed = Path(str(find_spec("adbutils").origin)).parent  # type: ignore[union-attr]
+    shutil.copytree(installed, tmp_path / "adbutils", ignore=shutil.ignore_patterns("binaries"))
+    (tmp_path / "bin").mkdir()
+    port = {"ANDROID_ADB_SERVER_PORT": "1"}
+    without = {"PYTHONPATH": str(tmp_path), "PATH": str(tmp_path / "bin"), **port}
+    told = json.loads(sphere_edge("doctor", "--json", **without).stdout)
+    (finding,) = [one for one in told["findings"] if one["name"] == "adb"]
+    assert (finding["state"], finding["next_command"]) == ("optional", "apt install adb")
+    refused = sphere_edge("device", "list", "--device", "adb", **without)
+    assert "error: the program `adb` is not installed" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_a_cache_that_cannot_be_used_is_told_with_the_way_out(
