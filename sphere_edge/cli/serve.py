@@ -80,6 +80,15 @@ def serve(
     store_size: Annotated[
         int, typer.Option(min=1, metavar="MIB", help="Of all stored responses together.")
     ] = 256,
+    store_sequences: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="MIB",
+            help="Of files from which stored conversations go on after a restart, without being "
+            "computed again; 0: none.",
+        ),
+    ] = 1024,
     context: ContextTokens = None,
     threads: Threads = 0,
 ) -> Action:
@@ -105,6 +114,7 @@ def serve(
             store=None if no_store else store or resources.data_folder() / "responses.sqlite",
             store_days=store_days,
             store_bytes=store_size * MIB,
+            sequence_bytes=store_sequences * MIB,
             context_tokens=context,
             threads=threads,
         )

@@ -12,11 +12,15 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from sphere_edge.server.clients import let_in
 from sphere_edge.server.exchange import refused, send_reply
 from sphere_edge.server.http_error import HttpError
 from sphere_edge.server.settings import Settings
 
-_OPEN_PATHS = ("/health",)
+# The page asks for a key itself: a browser cannot be told to send one for it. Its files are those
+# of every installation, and what they show comes from other paths.
+_OPEN_PATHS = ("/health", "/")
+_OPEN_FOLDER = "/page/"
 
 
 class Access:
@@ -41,8 +45,8 @@ class Access:
             if scope["method"] == "OPTIONS" and origin is not None:
                 await _preflight(send, origin)
                 return
-            if scope["path"] not in _OPEN_PATHS:
-                self._check_key(headers)
+            if not _is_open(scope["path"]):
+                self._check_key(headers, scope)
         except HttpError as error:
             await send_reply(send, refused(error))
             return
@@ -65,12 +69,13 @@ class Access:
         message = f"pages of `{origin[:100]}` may not call this server (--allow-origin lets them)"
         raise HttpError(403, message, code="origin_not_allowed")
 
-    def _check_key(self, headers: dict[str, str]) -> None:
+    def _check_key(self, headers: dict[str, str], scope: Any) -> None:
         keys = self._settings.api_keys
         if not keys:
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and _is_one_of(given.strip(), keys):
+            let_in(scope, given.strip())
             return
         message = "the API key is missing or wrong (send it as `Authorization: Bearer KEY`)"
         headers_back = {"WWW-Authenticate": "Bearer"}
@@ -81,6 +86,10 @@ class Access:
             type="authentication_error",
             headers=headers_back,
         )
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER)
 
 
 def _is_one_of(given: str, keys: Iterable[str]) -> bool:

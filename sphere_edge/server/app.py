@@ -33,6 +33,7 @@ from sphere_edge.server.embeddings import EmbeddingBody
 from sphere_edge.server.exchange import Endpoint, nothing, refused, send_reply
 from sphere_edge.server.http_error import HttpError, not_found
 from sphere_edge.server.image_types import ImageBody
+from sphere_edge.server.kept_sequences import KeptSequences
 from sphere_edge.server.metrics import Metrics
 from sphere_edge.server.models import Models, Served
 from sphere_edge.server.openapi import Operation
@@ -86,13 +87,21 @@ def make(served: Sequence[Served], settings: Settings) -> Any:
     routes = [_route(one) for one in (*OPERATIONS, *_PAGES)]
     app = Starlette(routes=routes, exception_handlers={404: _no_path, 405: _no_method})
     app.state.settings = settings
-    app.state.models = Models(served, settings)
-    app.state.metrics = Metrics(app.state.models)
     app.state.store = None if settings.store is None else Store(settings.store, settings)
+    app.state.kept = _kept(app.state.store, settings)
+    app.state.models = Models(served, settings, app.state.kept)
+    app.state.metrics = Metrics(app.state.models)
     # The jobs of responses, by their ids.
     app.state.running_responses = {}
     app.state.draining = False
     return app
+
+
+def _kept(store: Store | None, settings: Settings) -> KeptSequences | None:
+    if store is None or settings.store is None or not settings.sequence_bytes:
+        return None
+    folder = settings.store.with_name(f"{settings.store.name}.sequences")
+    return KeptSequences(store, folder, settings.sequence_bytes)
 
 
 def guarded(app: Any) -> Any:

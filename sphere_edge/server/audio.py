@@ -90,7 +90,7 @@ def _verbose(
     if not request.word_timestamps:
         del document["words"]
     # What OpenAI's clients expect there, and whisper.cpp does not tell.
-    unknown = {"seek": 0, "temperature": request.temperature, "compression_ratio": 1.0}
+    unknown = {"seek": 0, "temperature": request.temperature or 0.0, "compression_ratio": 1.0}
     document["segments"] = [{**unknown, **segment} for segment in document["segments"]]
     return document
 

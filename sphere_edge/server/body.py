@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
@@ -87,9 +90,11 @@ def too_long(limit: int) -> HttpError:
 
 def parse(content: bytes, into: type[Typed], settings: Settings) -> Typed:
     """`content` as `into`. Raises HttpError."""
-    if _depth(content) > settings.limits.json_depth:
+    outside = _outside_strings(content)
+    if _depth(outside) > settings.limits.json_depth:
         message = f"the body is nested deeper than `{settings.limits.json_depth}`"
         raise invalid(message, code="invalid_json")
+    _check_numbers(content, outside)
     extra = "ignore" if settings.lenient else "forbid"
     try:
         typed = into.model_validate_json(
@@ -168,19 +173,43 @@ def _path(location: tuple[int | str, ...], document: Any) -> str | None:
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
-def _depth(content: bytes) -> int:
-    """The deepest nesting; brackets inside strings do not count.
+def _outside_strings(content: bytes) -> bytes:
+    """The JSON without its strings.
 
     In linear time whatever comes: a regular expression for strings takes minutes, and the
     interpreter's lock, where one has no end.
     """
     unescaped = content.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = b"".join(unescaped.split(b'"')[::2]).translate(None, _NOT_BRACKETS)
+    return b" ".join(unescaped.split(b'"')[::2])
+
+
+def _depth(outside: bytes) -> int:
+    """The deepest nesting."""
     depth = deepest = 0
-    for bracket in brackets:
+    for bracket in outside.translate(None, _NOT_BRACKETS):
         if bracket in b"[{":
             depth += 1
             deepest = max(deepest, depth)
         else:
             depth -= 1
     return deepest
+
+
+# What a number without it cannot be too large for.
+_MAY_BE_LARGE = re.compile(rb"[0-9][eE]\+?[0-9]{2}|[0-9]{250}")
+
+
+def _check_numbers(content: bytes, outside: bytes) -> None:
+    """Refuses numbers that JSON can write and nothing here can hold: `1e999` would become null."""
+    if _MAY_BE_LARGE.search(outside) is None:
+        return
+
+    def finite(text: str) -> float:
+        if not math.isfinite(float(text)):
+            message = f"`{text[:40]}` is too large a number"
+            raise invalid(message, code="invalid_json")
+        return 0.0
+
+    # What is no JSON at all is refused later, with the place.
+    with suppress(ValueError):
+        json.loads(content, parse_float=finite, parse_int=finite)

@@ -69,7 +69,7 @@ async def answer(request: Request, body: CompletionBody) -> Output:
         _choice(index, text, choice, body)
         for index, (text, choice) in enumerate(zip(texts, choices, strict=True))
     ]
-    return as_json({**_head(body), "choices": listed, "usage": usage(results)})
+    return as_json({**_head(body), "choices": listed, "usage": _usage(results, body)})
 
 
 async def _chunks(
@@ -92,7 +92,7 @@ async def _chunks(
                 choice.result, choice.tokens = piece, []
             yield event({**head, "choices": [_choice(index, text, choice, body)]})
     if body.stream_options is not None and body.stream_options.include_usage:
-        yield event({**head, "choices": [], "usage": usage(results_of(choices))})
+        yield event({**head, "choices": [], "usage": _usage(results_of(choices), body)})
     yield DONE
 
 
@@ -102,6 +102,20 @@ def _choice(index: int, text: str, choice: _Choice, body: CompletionBody) -> dic
     if body.logprobs is not None:
         known = logprobs.of_completion(choice.tokens, len(choice.echoed))
     return {"index": index, "text": text, "logprobs": known, "finish_reason": finish_reason}
+
+
+def _usage(results: list[Result], body: CompletionBody) -> dict[str, Any]:
+    """All prompts, each once."""
+    whole = usage(results)
+    prompts = results[:: body.n or 1]
+    tokens = sum(one.prompt_tokens for one in prompts)
+    cached = sum(one.cached_tokens for one in prompts)
+    return {
+        **whole,
+        "prompt_tokens": tokens,
+        "total_tokens": tokens + whole["completion_tokens"],
+        "prompt_tokens_details": {**whole["prompt_tokens_details"], "cached_tokens": cached},
+    }
 
 
 def _head(body: CompletionBody) -> dict[str, Any]:

@@ -72,6 +72,7 @@ async def delete(request: Request, _: None) -> Output:
     """Forgets it and its items."""
     document = await _found(request)
     await asyncio.to_thread(_store(request).delete, document["id"])
+    await _forget_sequence(request, document["id"])
     return as_json({"id": document["id"], "object": "conversation.deleted", "deleted": True})
 
 
@@ -105,7 +106,14 @@ async def delete_item(request: Request, _: None) -> Output:
     delete: Callable[[str, str], bool] = _store(request).delete_item
     if not await asyncio.to_thread(delete, document["id"], request.path_params["item"]):
         raise _no_item(request)
+    await _forget_sequence(request, document["id"])
     return as_json(document)
+
+
+async def _forget_sequence(request: Request, id: str) -> None:
+    """What is kept of it has the text that was deleted."""
+    if request.app.state.kept is not None:
+        await asyncio.to_thread(request.app.state.kept.forget, id)
 
 
 def _add(store: Store, id: str, typed: list[Any]) -> list[Document]:

@@ -17,6 +17,7 @@ from sphere_edge.packaging.opening import Opening, open_audio, open_image, open_
 from sphere_edge.runtime.manager import Manager
 from sphere_edge.server.fair_queue import FairQueue
 from sphere_edge.server.http_error import invalid, not_found
+from sphere_edge.server.kept_sequences import KeptSequences
 from sphere_edge.server.settings import Settings
 
 _IDLE_STEP_S = 5.0
@@ -53,8 +54,11 @@ class Model:
 class Models:
     """All models that are served; for the event loop only."""
 
-    def __init__(self, served: Sequence[Served], settings: Settings) -> None:
+    def __init__(
+        self, served: Sequence[Served], settings: Settings, kept: KeptSequences | None = None
+    ) -> None:
         self._settings = settings
+        self._kept = kept
         self._models = {one.name: Model(one, settings) for one in served}
         self._budget_bytes = settings.memory_bytes or profiles.host().memory.usable_bytes
         # Held by whoever waits for memory: nobody may begin in the meantime, or it never comes.
@@ -105,8 +109,10 @@ class Models:
                     if time.monotonic() - model.used_at >= keep_alive_s:
                         await self._close(model)
 
-    async def close(self) -> None:
-        """Closes all that are open."""
+    async def close(self, *, at_once: bool = False) -> None:
+        """Closes all that are open; `at_once`: without writing what can be computed again."""
+        if at_once:
+            self._kept = None
         for model in self.all():
             await self._close(model)
 
@@ -148,8 +154,11 @@ class Models:
 
     async def _close(self, model: Model) -> None:
         manager, model.manager = model.manager, None
-        if manager is not None:
-            await asyncio.to_thread(manager.close)
+        if manager is None:
+            return
+        if self._kept is not None and model.served.task == "text":
+            await asyncio.to_thread(self._kept.keep, model.served.name, manager)
+        await asyncio.to_thread(manager.close)
 
 
 def _open(served: Served, settings: Settings) -> Manager:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from sphere_edge.server.http_error import HttpError, invalid, not_found, unsupported
+from sphere_edge.server.kept_sequences import Lineage
 from sphere_edge.server.response_events import Document, GrowingResponse, new_id
 from sphere_edge.server.response_types import Item, MessageItem, ReferenceItem, ResponseBody
 from sphere_edge.server.store import Store, Stored
@@ -89,6 +90,17 @@ def _history(store: Store | None, body: ResponseBody) -> list[Document]:
             400, message, code="previous_response_not_found", param="previous_response_id"
         )
     return found
+
+
+def lineage_of(store: Store | None, body: ResponseBody, response: Document) -> Lineage | None:
+    """Where the sequence of `response` belongs, before it is made; None if nowhere."""
+    if store is None:
+        return None
+    if (conversation := conversation_of(body)) is not None:
+        return Lineage(conversation, (conversation,))
+    owner = response["id"] if response["store"] else None
+    before = () if body.previous_response_id is None else store.chain(body.previous_response_id)
+    return Lineage(owner, tuple(before)) if owner or before else None
 
 
 def resolved(store: Store | None, items: list[Document]) -> list[Document]:

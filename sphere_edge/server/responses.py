@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -20,6 +22,7 @@ from sphere_edge.server.clients import client_of
 from sphere_edge.server.exchange import Events, Output, as_json, event
 from sphere_edge.server.generating import generated
 from sphere_edge.server.job import running
+from sphere_edge.server.kept_sequences import KeptSequences, Lineage
 from sphere_edge.server.response_events import Document, GrowingResponse, new_id
 from sphere_edge.server.response_types import HostedTool, JsonSchemaFormat, ResponseBody
 from sphere_edge.server.settings import Settings
@@ -35,6 +38,12 @@ async def answer(request: Request, body: ResponseBody) -> Output:
     history, given = await asyncio.to_thread(response_store.items_of, state.store, body)
     call = await asyncio.to_thread(_call, body, tools, history + given, state)
     response = GrowingResponse(_document(body, state), tools.custom)
+    if state.kept is not None:
+        lineage = await asyncio.to_thread(
+            response_store.lineage_of, state.store, body, response.document
+        )
+        if lineage is not None:
+            call = _resumed(call, lineage, body.model, state.kept)
     events = _events(request, body, call, response)
     if response.document["store"] or body.conversation is not None:
         events = response_store.keeping(events, response, given, state.store)
@@ -128,6 +137,15 @@ def _call(
             reasoning=sampling.reasoning_of(_effort(body)),
         ),
         shortened=body.truncation == "auto",
+    )
+
+
+def _resumed(call: Chat, lineage: Lineage, model: str, kept: KeptSequences) -> Chat:
+    """`call` with its sequence named, which first goes on from what was kept before a restart."""
+    return replace(
+        call,
+        request=replace(call.request, sequence_key=lineage.owner),
+        resume=partial(kept.resume, model, lineage),
     )
 
 

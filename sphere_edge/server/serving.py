@@ -11,9 +11,12 @@ import uvicorn
 
 from sphere_edge.errors import UnavailableError
 from sphere_edge.server import app
+from sphere_edge.server.kept_sequences import KeptSequences
 from sphere_edge.server.settings import Settings
 
 _HEADER_BYTES = 64 * 1024
+# How long what is kept of a response may outlive it.
+_SWEEP_S = 600.0
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -63,11 +66,20 @@ def serve(application: Any, server_socket: socket.socket) -> None:
 
 async def _served(server: Any, application: Any, server_socket: socket.socket) -> None:
     models = application.state.models
-    closing = asyncio.ensure_future(models.close_idle())
+    tasks = [asyncio.ensure_future(models.close_idle())]
+    if application.state.kept is not None:
+        tasks.append(asyncio.ensure_future(_sweep(application.state.kept)))
     try:
         await server.serve(sockets=[server_socket])
     finally:
-        closing.cancel()
-        await models.close()
+        for task in tasks:
+            task.cancel()
+        await models.close(at_once=server.force_exit)
         if application.state.store is not None:
             application.state.store.close()
+
+
+async def _sweep(kept: KeptSequences) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_S)
+        await asyncio.to_thread(kept.sweep)

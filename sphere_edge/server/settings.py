@@ -48,4 +48,6 @@ class Settings:
     store: Path | None = None
     store_bytes: int = 256 * MIB
     store_days: float = 30.0
+    # Of files with the keys and values of stored conversations; 0: none are kept.
+    sequence_bytes: int = 1024 * MIB
     limits: Limits = field(default_factory=Limits)

@@ -98,16 +98,14 @@ class Store:
 
     def history(self, id: str) -> list[Document] | None:
         """All items up to the end of the response `id`, oldest first; None if one is missing."""
-        chain: list[list[Document]] = []
-        at: str | None = id
         with self._changing():
-            while at is not None and len(chain) < _LONGEST_CHAIN:
-                row = self._row(at)
-                if row is None or not at.startswith("resp_"):
-                    return None
-                chain.append(self._items(at))
-                at = json.loads(row[0]).get("previous_response_id")
-        return [item for items in reversed(chain) for item in items]
+            chain = self._chain(id)
+            return [item for one in reversed(chain) for item in self._items(one)] or None
+
+    def chain(self, id: str) -> list[str]:
+        """The response `id` and those before it, the newest first; empty if one is missing."""
+        with self._changing():
+            return self._chain(id)
 
     def delete(self, id: str) -> bool:
         """Forgets a response or a conversation; False if there is none."""
@@ -192,6 +190,17 @@ class Store:
             "SELECT document, events FROM owners WHERE id = ? AND used >= ?", (id, oldest)
         ).fetchone()
         return row
+
+    def _chain(self, id: str) -> list[str]:
+        chain: list[str] = []
+        at: str | None = id
+        while at is not None and len(chain) < _LONGEST_CHAIN:
+            row = self._row(at)
+            if row is None or not at.startswith("resp_"):
+                return []
+            chain.append(at)
+            at = json.loads(row[0]).get("previous_response_id")
+        return chain
 
     def _items(self, owner: str, *, only_input: bool = False) -> list[Document]:
         rows = self._database.execute(

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 
 from sphere_edge.server.exchange import Events, Output, as_json, event
-from sphere_edge.server.http_error import HttpError, invalid, not_found
+from sphere_edge.server.http_error import HttpError, invalid, not_found, unsupported
 from sphere_edge.server.response_events import Document
 from sphere_edge.server.store import Stored
 
@@ -37,6 +37,8 @@ async def delete(request: Request, _: None) -> Output:
     is_response = id.startswith("resp_")
     if store is None or not is_response or not await asyncio.to_thread(store.delete, id):
         raise _missing(id)
+    if request.app.state.kept is not None:
+        await asyncio.to_thread(request.app.state.kept.sweep)
     return as_json({"id": id, "object": "response", "deleted": True})
 
 
@@ -54,8 +56,8 @@ async def cancel(request: Request, _: None) -> Output:
 
 async def compact(request: Request, _: None) -> Output:
     """Refused: nobody here shortens a conversation but `truncation`."""
-    message = "`compact` is not supported: use `truncation`"
-    raise not_found(message)
+    message = "`/v1/responses/compact` is not supported: use `truncation`"
+    raise unsupported(message)
 
 
 async def input_items(request: Request, _: None) -> Output:

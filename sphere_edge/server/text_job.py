@@ -26,6 +26,8 @@ class Chat:
     options: ChatOptions = ChatOptions()
     # Whether the oldest turns are left out where the context cannot hold them all.
     shortened: bool = False
+    # Called before it, with nothing else at work on its sequence.
+    resume: Callable[[TextManager], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class TextJob:
         """Raises what TextManager raises."""
         call = self._call
         if isinstance(call, Chat):
+            if call.resume is not None:
+                call.resume(self._text)
             messages = shortened(self._text, call) if call.shortened else call.messages
             generation = self._text.chat(messages, call.request, options=call.options)
         else:

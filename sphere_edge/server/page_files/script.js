@@ -19,10 +19,20 @@ async function* events(response) {
   }
 }
 
-async function ask(path, options) {
-  const response = await fetch(path, options);
+// The key is forgotten with the tab.
+const KEY = "sphere-edge key";
+
+async function ask(path, options = {}) {
+  const key = sessionStorage.getItem(KEY);
+  const headers = { ...options.headers, ...(key ? { authorization: `Bearer ${key}` } : {}) };
+  const response = await fetch(path, { ...options, headers });
   if (response.ok) return response;
   const failure = await response.json().catch(() => null);
+  if (response.status === 401) {
+    $("key-form").hidden = false;
+    say("key-status", key ? "this key is wrong" : "this server asks for a key", true);
+    $("key").focus();
+  }
   throw new Error(failure?.error?.message ?? `${response.status} ${response.statusText}`);
 }
 
@@ -33,6 +43,15 @@ function say(id, text, isBad = false) {
   $(id).textContent = text;
   $(id).classList.toggle("bad", isBad);
 }
+
+$("key-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(KEY, $("key").value);
+  $("key").value = "";
+  $("key-form").hidden = true;
+  say("chat-status", "");
+  await start();
+});
 
 function card(kind, title) {
   const element = document.createElement("article");
@@ -56,7 +75,7 @@ function show(tab) {
     $(one.getAttribute("aria-controls")).hidden = !isShown;
   }
   tab.focus();
-  if (tab.id === "tab-models") listModels();
+  if (tab.id === "tab-models") start();
 }
 tabs.forEach((tab, at) => {
   tab.addEventListener("click", () => show(tab));
@@ -82,7 +101,7 @@ async function listModels() {
     return row;
   }));
 }
-setInterval(() => { if (!$("models").hidden) listModels(); }, 2000);
+setInterval(() => { if (!$("models").hidden && $("key-form").hidden) start(); }, 2000);
 
 // Chat: the whole conversation is sent each time, nothing is stored.
 let items = [];
@@ -242,4 +261,5 @@ $("image-form").addEventListener("submit", async (event) => {
   $("image-progress").hidden = true;
 });
 
-listModels().catch((error) => say("chat-status", error.message, true));
+const start = () => listModels().catch((error) => say("chat-status", error.message, true));
+start();

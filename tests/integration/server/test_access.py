@@ -42,9 +42,10 @@ def locked(bundles: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield served
 
 
-def test_every_path_but_health_needs_the_key(locked: Served) -> None:
-    assert asked(locked, "/health")[0] == 200
-    for path in ("/v1/models", "/ready", "/metrics", "/", "/openapi.json", "/nothing"):
+def test_every_path_but_health_and_the_page_needs_the_key(locked: Served) -> None:
+    for path in ("/health", "/", "/page/script.js"):
+        assert asked(locked, path)[0] == 200
+    for path in ("/v1/models", "/ready", "/metrics", "//", "/page", "/openapi.json", "/nothing"):
         for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}):
             http_status, headers, body = asked(locked, path, **given)
             assert (http_status, body["error"]["code"]) == (401, "invalid_api_key")
@@ -100,6 +101,11 @@ CHAT: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content"
         (b"[]", 400, "invalid_value"),
         (b"\xff\xfe", 400, "invalid_json"),
         (b'{"model": "tiny", "temperature": NaN}', 400, "invalid_value"),
+        (b'{"model": "tiny", "temperature": 1e999}', 400, "invalid_json"),
+        (json.dumps({**CHAT, "tools": [{"type": "function", "function": {"name": "x", "parameters":
+            {"minimum": 0}}}]}).encode().replace(b": 0", b": -1E+0400"), 400, "invalid_json"),
+        (json.dumps({**CHAT, "chat_template_kwargs": {"x": 0}}).encode().replace(
+            b": 0", b": " + b"9" * 400), 400, "invalid_json"),
         (b"[" * 100_000, 400, "invalid_json"),
         (b'{"model": "' + b"x" * (17 * 2**20) + b'"}', 413, "body_too_large"),
         (json.dumps({**CHAT, "response_format": {"type": "json_schema", "json_schema": {
@@ -119,7 +125,7 @@ def test_wrong_paths_and_methods_are_told_in_the_same_body(server: Served) -> No
     for path, method, http_status in (
         ("/v1/nothing", "GET", 404),
         ("/v1//models", "GET", 404),
-        ("/v1/responses/compact", "POST", 404),
+        ("/v1/responses/compact", "POST", 400),
         ("/page/../app.py", "GET", 404),
         ("/page/%2e%2e%2fapp.py", "GET", 404),
         ("/v1/chat/completions", "GET", 405),

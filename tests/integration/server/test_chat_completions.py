@@ -158,6 +158,9 @@ def test_a_bias_forbids_a_token(openai: OpenAI) -> None:
 def test_texts_and_tokens_are_continued(openai: OpenAI) -> None:
     fields: dict[str, Any] = {"model": "random", "temperature": 0.0, "max_tokens": 6}
     made = openai.completions.create(**fields, prompt=["the", "a"], n=2)
+    alone = [openai.completions.create(**fields, prompt=one) for one in ("the", "a")]
+    assert made.usage is not None
+    assert made.usage.prompt_tokens == sum(one.usage.prompt_tokens for one in alone if one.usage)
     assert [choice.index for choice in made.choices] == [0, 1, 2, 3]
     assert made.choices[0].text == made.choices[1].text
     echoed = openai.completions.create(**fields, prompt="the", echo=True, logprobs=2)

@@ -147,7 +147,7 @@ def test_a_running_response_is_cancelled(openai: OpenAI) -> None:
 def test_only_its_owner_can_read_the_store(openai: OpenAI, file: Path) -> None:
     openai.responses.create(**SKY)
     for path in file.parent.iterdir():
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
