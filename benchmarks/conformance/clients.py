@@ -1,0 +1,154 @@
+"""Other people's clients, unchanged, against our server: agents, chains, routers, a command line.
+
+    pip install openai-agents langchain-openai litellm llm
+    python benchmarks/conformance/clients.py [MODEL] [EMBEDDING_MODEL]
+
+MODEL, `tiny` without one, answers; EMBEDDING_MODEL is a GGUF. Each client streams and does not, and
+has a tool called where it knows tools. Clients that are not installed are said to be left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(_HERE.parent.parent))
+
+from served import serving  # noqa: E402  from this folder
+
+from sphere_edge import console  # noqa: E402
+from tests import random_gguf  # noqa: E402
+
+QUESTION = "What colour is the sky?"
+
+
+def openai_agents(url: str) -> None:
+    """Both of its interfaces; a forced tool, whose result goes back."""
+    import agents
+    from agents.models.openai_responses import OpenAIResponsesModel
+    from openai import AsyncOpenAI
+
+    agents.set_tracing_disabled(True)
+    client = AsyncOpenAI(base_url=url, api_key="none")
+    for kind in (OpenAIResponsesModel, agents.OpenAIChatCompletionsModel):
+        called: list[str] = []
+
+        @agents.function_tool
+        def weather(city: str, called: list[str] = called) -> str:
+            """The weather of a city."""
+            called.append(city)
+            return "sunny"
+
+        model = kind(model="model", openai_client=client)
+        plain = agents.Agent(name="plain", instructions="Answer.", model=model)
+        assert agents.Runner.run_sync(plain, QUESTION).final_output
+
+        async def streamed(agent: agents.Agent = plain) -> int:
+            result = agents.Runner.run_streamed(agent, QUESTION)
+            return len([event async for event in result.stream_events()])
+
+        assert asyncio.run(streamed()) > 3
+
+
+def langchain_openai(url: str) -> None:
+    """Chat, streamed and not, tools, answers that follow a schema, embeddings in its own tokens."""
+    from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+    from pydantic import BaseModel
+
+    class Colour(BaseModel):
+        """A colour."""
+
+        name: str
+
+    for with_responses in (False, True):
+        chat = ChatOpenAI(
+            model="model",
+            base_url=url,
+            api_key="none",
+            max_retries=0,
+            max_tokens=64,
+            use_responses_api=with_responses,
+        )
+        assert chat.invoke(QUESTION).text
+        assert len(list(chat.stream(QUESTION))) > 1
+        with_tool = chat.bind_tools([Colour], tool_choice="Colour")
+        assert with_tool.invoke(QUESTION).tool_calls[0]["name"] == "Colour"
+        assert chat.with_structured_output(Colour).invoke(QUESTION).name is not None
+    vectors = OpenAIEmbeddings(
+        model="embedding", base_url=url, api_key="none", check_embedding_ctx_length=False
+    )
+    assert len(vectors.embed_documents(["one", "two"])) == 2
+
+
+def litellm(url: str) -> None:
+    """Its provider `openai`: chat, responses, completions, embeddings."""
+    import litellm as package
+
+    where = {"api_base": url, "api_key": "none"}
+    messages = [{"role": "user", "content": QUESTION}]
+    for stream in (False, True):
+        answer = package.completion("openai/model", messages, stream=stream, max_tokens=16, **where)
+        assert list(answer) if stream else answer.choices[0].message.content
+        answer = package.responses(QUESTION, "openai/model", stream=stream, **where)
+        assert list(answer) if stream else answer.output
+    answer = package.text_completion("Hello", "text-completion-openai/model", max_tokens=4, **where)
+    assert answer.choices
+    assert package.embedding("openai/embedding", ["one"], **where).data
+
+
+def llm(url: str) -> None:
+    """The command line, with a model of its extra-openai-models.yaml."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "extra-openai-models.yaml").write_text(
+            f"- model_id: here\n  model_name: model\n  api_base: {url}\n  supports_tools: true\n"
+        )
+        environment = {**os.environ, "LLM_USER_PATH": folder}
+        for words in (["--no-stream"], [], ["--schema", "name"]):
+            command = [sys.executable, "-m", "llm", "-m", "here", "--key", "none", QUESTION, *words]
+            ended = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False
+            )
+            assert ended.returncode == 0, ended.stderr
+            assert ended.stdout.strip()
+
+
+CLIENTS: dict[str, Callable[[str], None]] = {
+    "agents": openai_agents,
+    "langchain_openai": langchain_openai,
+    "litellm": litellm,
+    "llm": llm,
+}
+
+
+def main() -> None:
+    """All that are installed."""
+    model = sys.argv[1] if len(sys.argv) > 1 else "tiny"
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        given = (
+            sys.argv[2] if len(sys.argv) > 2 else random_gguf.write(Path(folder) / "random.gguf")
+        )
+        with serving([f"model={model}", f"embedding={given}"]) as served:
+            for name, uses in CLIENTS.items():
+                if importlib.util.find_spec(name) is None:
+                    console.write(f"{name}: left out, not installed")
+                    continue
+                try:
+                    uses(f"{served.url}/v1")
+                except Exception as error:  # noqa: BLE001  whatever a client raises is told
+                    failed = True
+                    console.write(f"{name}: {type(error).__name__}: {error}")
+                else:
+                    console.write(f"{name}: works")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
