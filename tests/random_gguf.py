@@ -36,7 +36,7 @@ def write(
 
     `tensors_a_part`: splits the model, whose first part is returned.
     """
-    tokens = [*_byte_characters(), "th", "the", *SPECIAL]
+    tokens = [*byte_characters(), "th", "the", *SPECIAL]
     writer = gguf.GGUFWriter(path, architecture, split_max_tensors=tensors_a_part)
     writer.add_name(name)
     writer.add_context_length(context)
@@ -88,7 +88,7 @@ def write(
     return path if tensors_a_part == 0 else min(path.parent.glob(f"{path.stem}-00001-of-*.gguf"))
 
 
-def _byte_characters() -> list[str]:
+def byte_characters() -> list[str]:
     """GPT-2's printable stand-ins for the 256 bytes (openai/gpt-2, src/encoder.py)."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]

@@ -77,6 +77,7 @@ se_add_batch(sphere_edge
 se_add_batch(sphere_edge
   src/text/chat_messages.cpp
   src/text/chat_request.cpp
+  src/text/draft_model.cpp
   src/text/embedding.cpp
   src/text/grammar.cpp
   src/text/input_marks.cpp
@@ -84,12 +85,15 @@ se_add_batch(sphere_edge
   src/text/output_stream.cpp
   src/text/pattern.cpp
   src/text/pre_tokenizer.cpp
+  src/text/prefill.cpp
+  src/text/prompt_lookup.cpp
   src/text/reasoning.cpp
   src/text/response.cpp
   src/text/sampler.cpp
   src/text/saved_sequence.cpp
   src/text/scheduler.cpp
   src/text/sequences.cpp
+  src/text/speculation.cpp
   src/text/text_manager.cpp
   src/text/tokenizer.cpp
   src/text/tool_messages.cpp
@@ -314,6 +318,9 @@ if(SE_TESTS)
   se_add_test(thread-pool-test tests/test_thread_pool.cpp src/base/thread_pool.cpp)
   target_include_directories(thread-pool-test PRIVATE src)
   target_link_libraries(thread-pool-test PRIVATE Threads::Threads)
+
+  se_add_test(prompt-lookup-test tests/test_prompt_lookup.cpp src/text/prompt_lookup.cpp)
+  target_include_directories(prompt-lookup-test PRIVATE src include)
 
   se_add_test(sha256-test tests/test_sha256.cpp src/base/sha256.cpp)
   target_include_directories(sha256-test PRIVATE src)

@@ -120,16 +120,21 @@ typedef struct se_text_open_options {
   uint32_t sequences;      /* conversations at once, each with a KV cache of its own, at most 64; 0: one */
   bool measure_kernels;    /* se_text_info reports GPU time per kernel; slows the GPU down */
   uint8_t reserved[3];
+  /* A second, smaller bundle or .gguf file with the same tokenizer, which drafts what the model then checks: as
+   * SE_DRAFT_MODEL, the default of all calls. Its compiled code lies in its bundle. NULL: none. */
+  const char *draft_model;
 } se_text_open_options;
 
-/* Opens a bundle folder or a .gguf file. `*out_text` belongs to the caller, who closes it with se_text_close. */
+/* Opens a bundle folder or a .gguf file. `*out_text` belongs to the caller, who closes it with se_text_close.
+ * SE_FORMAT_MISMATCH: the draft model has other tokens; SE_UNSUPPORTED: it cannot draft, or the model not check. */
 SE_API se_status se_text_open(const char *path, const se_text_open_options *options, se_text **out_text);
 
 /* Waits for a running call (cancel it first to be quick) and frees everything. NULL is allowed. */
 SE_API void se_text_close(se_text *text);
 
 /* The open model, as JSON: engine, backend, family, quantization, vocab_size, context_tokens, threads,
- * weights_bytes, kv_cache_bytes, has_chat_template, load_seconds; `device`: the GPU's name and driver;
+ * weights_bytes, kv_cache_bytes, has_chat_template, load_seconds; `speculates`: whether calls may have drafts;
+ * `draft_model_bytes`: weights and KV cache of the draft model; `device`: the GPU's name and driver;
  * `backend_reason`: why `backend` is not the bundle's first choice, empty if it is; `kernels`: a list of name, calls,
  * seconds. Freed with se_string_free. */
 SE_API se_status se_text_info(se_text *text, char **out_json);
@@ -144,6 +149,13 @@ typedef struct se_logit_bias {
   int32_t token_id;
   float bias;
 } se_logit_bias;
+
+/* Speculative decoding: tokens are drafted, and the model checks several in one pass. Each is still chosen from the
+ * model's own logits, so the text is the one that it would be without, and comes sooner where drafts are right. Off;
+ * drafts repeat the prompt and the answer so far (prompt lookup), for answers that quote, edit or continue them; drafts
+ * come from the draft model of the open options. */
+typedef int32_t se_draft;
+enum { SE_DRAFT_OFF = 0, SE_DRAFT_PROMPT_LOOKUP = 1, SE_DRAFT_MODEL = 2 };
 
 #define SE_SEED_RANDOM 0xFFFFFFFFu
 
@@ -192,10 +204,17 @@ typedef struct se_text_generate_options {
   const char *
       sequence_key; /* name of a conversation, which keeps its sequence; NULL: the one with the longest common prefix */
   uint64_t call_id; /* for se_text_cancel_call; 0: none */
+
+  se_draft draft;         /* SE_UNSUPPORTED for models that cannot go back over wrong drafts (recurrent ones) */
+  uint32_t draft_tokens;  /* the most that are drafted at once, at most 31; fewer while drafts are wrong. 0: only as
+                             long as they save time, by the clock, which is different on every machine */
+  const char *prediction; /* what the answer may repeat besides the prompt, such as a file to edit; with prompt lookup
+                             only; NULL: nothing */
 } se_text_generate_options;
 
-/* The bundle's own sampling defaults (max_tokens 0, no stops, SE_SEED_RANDOM), for callers that change only some of
- * the fields. Sets `size` to sizeof(the caller's struct), which it is given. */
+/* The bundle's own sampling defaults (max_tokens 0, no stops, SE_SEED_RANDOM; drafts of the draft model if there is
+ * one), for callers that change only some of the fields. Sets `size` to sizeof(the caller's struct), which it is given.
+ */
 SE_API se_status se_text_default_options(se_text *text, se_text_generate_options *out_options, size_t size);
 
 /* How a call went. `out_result` of the functions below may be NULL, and is also filled when a call is cancelled or
@@ -214,6 +233,8 @@ typedef struct se_text_result {
   double first_token_seconds; /* from the call to the first sampled token */
   double decode_seconds;      /* from the first sampled token to the last */
   char backend[16];           /* that computed it, as in the open options */
+  uint32_t draft_tokens;      /* drafted tokens that the model checked */
+  uint32_t accepted_tokens;   /* of these, tokens of the answer */
 } se_text_result;
 
 /* The log probability of a sampled token, in the distribution that the model computed: before temperature, penalties,

@@ -50,6 +50,8 @@ struct Options {
     values.logprobs = arguments.text("--top-logprobs").has_value();
     values.top_logprobs = static_cast<uint8_t>(arguments.number("--top-logprobs", 0, 0, 20));
     values.seed = static_cast<uint32_t>(arguments.number("--seed", SE_SEED_RANDOM, 0, UINT32_MAX));
+    if (arguments.has("--prompt-lookup")) values.draft = SE_DRAFT_PROMPT_LOOKUP;
+    values.draft_tokens = static_cast<uint32_t>(arguments.number("--draft-tokens", values.draft_tokens, 0, 31));
     values.timeout_ms = static_cast<uint32_t>(arguments.number("--timeout-ms", 0, 0, UINT32_MAX));
     for (const std::string &stop : stops) stop_pointers.push_back(stop.c_str());
     values.stop = stop_pointers.data();
@@ -140,6 +142,8 @@ struct Screen {
                  {"cached_tokens", result.cached_tokens},
                  {"completion_tokens", result.completion_tokens},
                  {"reasoning_tokens", result.reasoning_tokens},
+                 {"draft_tokens", result.draft_tokens},
+                 {"accepted_tokens", result.accepted_tokens},
                  {"seed", result.seed},
                  {"prefill_seconds", result.prefill_seconds},
                  {"first_token_seconds", result.first_token_seconds},

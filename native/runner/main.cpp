@@ -40,6 +40,9 @@ std::vector<Option> sampling(std::vector<Option> first) {
       {"--grammar", "FILE", "GBNF grammar for the output"},
       {"--json-schema", "FILE", "JSON schema for the output"},
       {"--timeout-ms", "N", "0: none"},
+      {"--prompt-lookup", "", "draft what the prompt and the answer repeat: the same text, sooner where it does"},
+      {"--draft-model", "MODEL", "draft with a second, smaller model that has the same tokenizer"},
+      {"--draft-tokens", "N", "the most that are drafted at once; 0, the default: as long as they save time"},
   };
   first.insert(first.end(), options.begin(), options.end());
   return with_opening(std::move(first));
@@ -202,6 +205,8 @@ Model open_model(const Arguments &arguments) {
   options.backend = backend.empty() ? nullptr : backend.c_str();
   options.measure_kernels = arguments.has("--kernels");
   options.sequences = static_cast<uint32_t>(arguments.number("--sequences", 1, 1, 64));
+  const std::string draft_model = arguments.text("--draft-model").value_or("");
+  options.draft_model = draft_model.empty() ? nullptr : draft_model.c_str();
   return Model(arguments.word(0, "MODEL"), options);
 }
 

@@ -694,6 +694,74 @@ static void a_saved_conversation_goes_on(const char *model) {
   remove(damaged);
 }
 
+static void drafts_change_no_answer(const char *model) {
+  static const char *const prompts[] = {"the cat sat on the mat. the cat sat on the mat. the cat", "x",
+                                        "What is said here is said once."};
+  se_text *text = open_model(model, 0);
+  for (size_t i = 0; i < sizeof(prompts) / sizeof(prompts[0]); i++) {
+    se_text_generate_options options = greedy(text, 48);
+    options.ignore_end_of_text = true;
+    CHECK(options.draft == SE_DRAFT_OFF && options.draft_tokens == 0);
+    CHECK_OK(generate(text, prompts[i], &options, &first));
+    CHECK(first.result.draft_tokens == 0 && first.result.accepted_tokens == 0);
+    options.draft = SE_DRAFT_PROMPT_LOOKUP;
+    for (options.draft_tokens = 0; options.draft_tokens <= 31; options.draft_tokens += 5) {
+      CHECK_OK(generate(text, prompts[i], &options, &second));
+      CHECK(same(&first, &second));
+      CHECK(second.result.completion_tokens == first.result.completion_tokens);
+      CHECK(second.result.accepted_tokens <= second.result.draft_tokens);
+    }
+  }
+  se_text_generate_options options = greedy(text, 48);
+  options.grammar = "root ::= (\"the cat sat. \")+";
+  CHECK_OK(generate(text, "x", &options, &first));
+  options.draft = SE_DRAFT_PROMPT_LOOKUP;
+  options.draft_tokens = 7;
+  CHECK_OK(generate(text, "x", &options, &second));
+  CHECK(same(&first, &second));
+  CHECK(second.result.accepted_tokens > 4);
+  options = greedy(text, 4);
+  options.draft = 3;
+  CHECK_STATUS(generate(text, "x", &options, &second), SE_INVALID_ARGUMENT);
+  options.draft = -1;
+  CHECK_STATUS(generate(text, "x", &options, &second), SE_INVALID_ARGUMENT);
+  options.draft = SE_DRAFT_MODEL;
+  CHECK_STATUS(generate(text, "x", &options, &second), SE_INVALID_ARGUMENT);
+  options.draft = SE_DRAFT_PROMPT_LOOKUP;
+  options.draft_tokens = 32;
+  CHECK_STATUS(generate(text, "x", &options, &second), SE_INVALID_ARGUMENT);
+  options.draft_tokens = UINT32_MAX;
+  CHECK_STATUS(generate(text, "x", &options, &second), SE_INVALID_ARGUMENT);
+  se_text_close(text);
+}
+
+static void a_second_model_drafts(const char *model) {
+  se_text *text = open_model(model, 0);
+  se_text_generate_options options = greedy(text, 32);
+  options.ignore_end_of_text = true;
+  CHECK_OK(generate(text, prompt, &options, &first));
+  se_text_close(text);
+  const se_text_open_options opening = {.size = sizeof(opening), .threads = 2, .sequences = 2, .draft_model = model};
+  CHECK_OK(se_text_open(model, &opening, &text));
+  CHECK_OK(se_text_default_options(text, &options, sizeof(options)));
+  CHECK(options.draft == SE_DRAFT_MODEL);
+  options = greedy(text, 32);
+  options.ignore_end_of_text = true;
+  options.draft_tokens = 5;
+  for (int round = 0; round < 2; round++) {
+    CHECK_OK(generate(text, prompt, &options, &second));
+    CHECK(same(&first, &second));
+    /* Random weights are seldom sure of anything. */
+    CHECK(second.result.accepted_tokens <= second.result.draft_tokens);
+  }
+  second.refuse_after = 2;
+  CHECK_STATUS(generate(text, prompt, &options, &second), SE_CANCELLED);
+  second.refuse_after = 0;
+  CHECK_OK(generate(text, prompt, &options, &second));
+  CHECK(same(&first, &second));
+  se_text_close(text);
+}
+
 static void two_handles_on_one_model_are_independent(const char *model) {
   se_text *one = open_model(model, 0);
   se_text *two = open_model(model, 64);
@@ -748,6 +816,8 @@ const test_case test_cases[] = {
     {"every penalty breaks a repetition", every_penalty_breaks_a_repetition},
     {"a call is cancelled by its name", a_call_is_cancelled_by_its_name},
     {"a saved conversation goes on", a_saved_conversation_goes_on},
+    {"drafts change no answer", drafts_change_no_answer},
+    {"a second model drafts", a_second_model_drafts},
     {"two handles on one model are independent", two_handles_on_one_model_are_independent},
     {"the log goes to its callback", the_log_goes_to_its_callback},
     {NULL, NULL},

@@ -40,12 +40,14 @@ static se_text_generate_options options_of(se_text *text) {
 
 typedef struct talker {
   se_text *text;
-  char prompt[64];
+  se_draft draft;
+  char prompt[96];
   output alone;
 } talker;
 
-static output answer(const talker *one) {
-  const se_text_generate_options options = options_of(one->text);
+static output answer(const talker *one, se_draft draft) {
+  se_text_generate_options options = options_of(one->text);
+  options.draft = draft;
   output out = {0};
   se_text_result result = {.size = sizeof(result)};
   CHECK_OK(se_text_generate(one->text, one->prompt, &options, take, &out, &result));
@@ -56,7 +58,7 @@ static output answer(const talker *one) {
 static void *talk(void *argument) {
   const talker *one = argument;
   for (int i = 0; i < ROUNDS; i++) {
-    const output out = answer(one);
+    const output out = answer(one, one->draft);
     CHECK(out.sum == one->alone.sum && out.bytes == one->alone.bytes);
   }
   return NULL;
@@ -116,8 +118,11 @@ int main(int count, char **words) {
   talker talkers[TALKERS];
   for (int i = 0; i < TALKERS; i++) {
     talkers[i].text = text;
-    snprintf(talkers[i].prompt, sizeof(talkers[i].prompt), "the secret of number %d is %d", i, 1000 + 137 * i);
-    talkers[i].alone = answer(&talkers[i]);
+    /* Some guess ahead, which the others do not notice. */
+    talkers[i].draft = i % 2 == 0 ? SE_DRAFT_PROMPT_LOOKUP : SE_DRAFT_OFF;
+    snprintf(talkers[i].prompt, sizeof(talkers[i].prompt), "the secret of number %d is %d; the secret of number %d is",
+             i, 1000 + 137 * i, i);
+    talkers[i].alone = answer(&talkers[i], SE_DRAFT_OFF);
     CHECK(talkers[i].alone.bytes > 0);
   }
   void *(*const disturbers[])(void *) = {run_out_of_time, fail, be_cancelled, stop_early};

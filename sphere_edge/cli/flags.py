@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -31,6 +32,29 @@ def warn_renamed(old: str, new: str) -> None:
     from sphere_edge import console
 
     console.warn(f"`{old}` is now `{new}`; the old name will be removed in the next release")
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """Where drafts come from, as the flags say; what contradicts is a usage error."""
+
+    prompt_lookup: bool
+    model: Path | None
+    tokens: int | None
+
+    def __post_init__(self) -> None:
+        """Raises typer.BadParameter."""
+        if self.prompt_lookup and self.model is not None:
+            message = "give --prompt-lookup or --draft-model, not both"
+            raise typer.BadParameter(message)
+        if self.tokens is not None and not self.prompt_lookup and self.model is None:
+            message = "--draft-tokens needs --prompt-lookup or --draft-model"
+            raise typer.BadParameter(message)
+
+    @property
+    def source(self) -> Literal["prompt_lookup"] | None:
+        """The `draft` of a request; None: that of the open model."""
+        return "prompt_lookup" if self.prompt_lookup else None
 
 
 def json_object(text: str) -> dict[str, Any]:
@@ -136,6 +160,21 @@ SchemaFile = Annotated[
 GrammarFile = Annotated[
     Path | None,
     typer.Option("--grammar", metavar="FILE", help="GBNF grammar that the answer follows."),
+]
+PromptLookup = Annotated[
+    bool,
+    typer.Option(
+        "--prompt-lookup",
+        help="Draft what the prompt and the answer repeat: the same text, sooner where it does.",
+    ),
+]
+DraftModel = Annotated[
+    Path | None,
+    typer.Option(metavar="MODEL", help="A smaller model with the same tokenizer, which drafts."),
+]
+DraftTokens = Annotated[
+    int | None,
+    typer.Option(min=0, max=31, help="Most tokens drafted at once. Default: what saves time."),
 ]
 DeviceUri = Annotated[
     str,

@@ -125,6 +125,7 @@ def package(
     epilog=example(
         "sphere-edge inspect Qwen/Qwen2.5-0.5B-Instruct",
         "sphere-edge inspect Qwen/Qwen2.5-0.5B-Instruct --context 4096 --sequences 4",
+        "sphere-edge inspect qwen-7b.gguf --draft-model qwen-0.5b.gguf",
         "sphere-edge inspect dist/tiny.host --json",
     )
 )
@@ -138,6 +139,10 @@ def inspect(
     sequences: Annotated[
         int, typer.Option(help="Conversations at once, each with memory for the whole context.")
     ] = 1,
+    draft_model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Count a second model too, which drafts for this one."),
+    ] = None,
     json: Json = False,
 ) -> Action:
     """Show what a model or bundle is, and which devices it fits."""
@@ -146,7 +151,9 @@ def inspect(
         from sphere_edge.commands import inspect as command
         from sphere_edge.inspection.inspect import InspectionRequest
 
-        request = InspectionRequest(model, context, revision=revision, sequences=sequences)
+        request = InspectionRequest(
+            model, context, revision=revision, sequences=sequences, draft_model=draft_model
+        )
         command.inspect(request, format, as_json=json)
 
     return action

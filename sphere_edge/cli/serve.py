@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sphere_edge.cli.flags import Action, ContextTokens, Threads, example
+from sphere_edge.cli.flags import Action, ContextTokens, PromptLookup, Threads, example
 
 app = typer.Typer()
 
@@ -17,6 +17,7 @@ app = typer.Typer()
         "sphere-edge serve tiny tiny-whisper tiny-image",
         "sphere-edge serve chat=dist/qwen.host --context 8192 --port 9000",
         "sphere-edge serve dist/qwen.host --host 0.0.0.0 --api-key-file keys.txt",
+        "sphere-edge serve dist/qwen-7b.host --draft-model dist/qwen-0.5b.host",
     )
 )
 def serve(
@@ -89,6 +90,13 @@ def serve(
             "computed again; 0: none.",
         ),
     ] = 1024,
+    prompt_lookup: PromptLookup = False,
+    draft_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]MODEL", help="A smaller model, which drafts for the text model NAME."
+        ),
+    ] = None,
     context: ContextTokens = None,
     threads: Threads = 0,
 ) -> Action:
@@ -116,6 +124,8 @@ def serve(
             store_bytes=store_size * MIB,
             sequence_bytes=store_sequences * MIB,
             context_tokens=context,
+            prompt_lookup=prompt_lookup,
+            draft_models=tuple(draft_model or ()),
             threads=threads,
         )
         command.serve(models, settings, api_key_file=api_key_file)

@@ -11,10 +11,14 @@ from sphere_edge.cli.flags import (
     Action,
     Backend,
     ContextTokens,
+    DraftModel,
+    Drafts,
+    DraftTokens,
     GrammarFile,
     Json,
     MaxTokens,
     MinP,
+    PromptLookup,
     RequestFile,
     SchemaFile,
     Seed,
@@ -40,6 +44,7 @@ app = typer.Typer()
         'sphere-edge run dist/qwen3.host "Will it rain in Paris?" --tools tools.json --json',
         'sphere-edge run dist/qwen3.host "A city of 1900" --json-schema city.json --top-p 0.9',
         'sphere-edge run dist/qwen3.host "Tell a story" --request sampling.toml',
+        "sphere-edge run dist/qwen.host - --prompt-lookup < edit-this-file.txt",
     )
 )
 def run(
@@ -64,9 +69,13 @@ def run(
     context: ContextTokens = None,
     threads: Threads = 0,
     backend: Backend = None,
+    prompt_lookup: PromptLookup = False,
+    draft_model: DraftModel = None,
+    draft_tokens: DraftTokens = None,
     json: Json = False,
 ) -> Action:
     """Answer one prompt, streamed to stdout."""
+    drafts = Drafts(prompt_lookup, draft_model, draft_tokens)
 
     def action() -> None:
         from sphere_edge.commands import run as command
@@ -82,9 +91,11 @@ def run(
             "stop": stop or None,
             "seed": seed,
             "chat_template_kwargs": chat_template_kwargs,
+            "draft": drafts.source,
+            "draft_tokens": drafts.tokens,
         }
         command.run(
-            Opening(bundle, threads, context, backend),
+            Opening(bundle, threads, context, backend, draft_model=drafts.model),
             command.Prompt(prompt, system, raw),
             from_files(Files(request, tools, json_schema, grammar), flags),
             as_json=json,
@@ -98,6 +109,7 @@ def run(
         "sphere-edge chat dist/tiny.host",
         "sphere-edge chat dist/qwen3.host --chat-template-kwargs '{\"enable_thinking\": false}'",
         "sphere-edge chat dist/qwen3.host --temperature 0.7 --top-p 0.9 --request sampling.toml",
+        "sphere-edge chat dist/qwen-7b.host --draft-model dist/qwen-0.5b.host",
     )
 )
 def chat(
@@ -115,11 +127,15 @@ def chat(
     context: ContextTokens = None,
     threads: Threads = 0,
     backend: Backend = None,
+    prompt_lookup: PromptLookup = False,
+    draft_model: DraftModel = None,
+    draft_tokens: DraftTokens = None,
 ) -> Action:
     """Chat with a model in the terminal.
 
     Ctrl-C stops a response, /reset starts over, /exit ends the program.
     """
+    drafts = Drafts(prompt_lookup, draft_model, draft_tokens)
 
     def action() -> None:
         from sphere_edge.commands import chat as command
@@ -135,9 +151,11 @@ def chat(
             "stop": stop or None,
             "seed": seed,
             "chat_template_kwargs": chat_template_kwargs,
+            "draft": drafts.source,
+            "draft_tokens": drafts.tokens,
         }
         command.chat(
-            Opening(bundle, threads, context, backend),
+            Opening(bundle, threads, context, backend, draft_model=drafts.model),
             from_files(Files(request), flags),
             system=system,
         )

@@ -161,6 +161,27 @@ def fit(spec: ModelSpec, choice: Choice, profile: DeviceProfile, backend: str = 
     return Fit(profile, choice, memory, longest, room)
 
 
+def with_draft(one: Fit, spec: ModelSpec, draft: ModelSpec) -> Fit:
+    """`one`, which is of `spec`, with a model beside it that drafts: both have the same context.
+
+    The draft's weights are as they are in a GGUF, or as `spec` has them; the runtime is there once.
+    """
+    format = one.choice.quantization
+    if format not in draft.weights_bytes:
+        format = next(iter(draft.weights_bytes))
+    context = min(one.choice.context_tokens, draft.context_tokens)
+    beside = predict(draft, replace(one.choice, quantization=format, context_tokens=context))
+    sizes = {name: size + getattr(beside, name) for name, size in one.memory.model_dump().items()}
+    sizes["peak_bytes"] -= RUNTIME_BYTES
+    memory = Memory(**sizes)
+    spare = one.profile.memory.usable_bytes - (memory.peak_bytes - memory.kv_cache_bytes)
+    if one.gpu_room_bytes is not None:
+        spare = min(spare, one.gpu_room_bytes - (memory.gpu_bytes - memory.kv_cache_bytes))
+    per_token = one.choice.kv_bytes_per_token(spec) + one.choice.kv_bytes_per_token(draft)
+    longest = min(max(0, spare // per_token), spec.context_tokens)
+    return replace(one, memory=memory, longest_context=longest)
+
+
 def check(spec: ModelSpec, choice: Choice, profile: DeviceProfile, backend: str = "cpu") -> Memory:
     """`predict`, or OutOfMemoryError naming the cheapest changes when that is too much.
 

@@ -21,7 +21,8 @@ from sphere_edge.inspection.description import Description
 class InspectionRequest:
     """A bundle, or a model with the context in tokens that it should have (None: the usual).
 
-    `sequences`: conversations at once that there should be memory for.
+    `sequences`: conversations at once that there should be memory for; `draft_model`: the hub id,
+    folder or GGUF of a model beside it, which drafts.
     """
 
     model: str
@@ -29,6 +30,7 @@ class InspectionRequest:
     format: Kind | None = None
     revision: str | None = None
     sequences: int = 1
+    draft_model: str | None = None
 
 
 def describe(request: InspectionRequest, progress: Progress = SILENT) -> Description:
@@ -43,6 +45,9 @@ def describe(request: InspectionRequest, progress: Progress = SILENT) -> Descrip
         raise InvalidArgumentError(message, hint=hint)
     path = Path(request.model)
     if is_bundle(path) or (path.suffix == archive.SUFFIX and path.is_file()):
+        if request.draft_model is not None:
+            message = f"`{request.model}` is a bundle: --draft-model counts beside a model"
+            raise InvalidArgumentError(message, hint="inspect what the bundle was made of")
         return bundles.describe(read_manifest(path))
     source = packaging.find(
         request.model,
@@ -54,4 +59,10 @@ def describe(request: InspectionRequest, progress: Progress = SILENT) -> Descrip
         return speech.describe(source)
     if source.kind == "diffusion":
         return images.describe(source)
-    return text.describe(source, request.context_tokens, request.sequences)
+    draft = None
+    if request.draft_model is not None:
+        draft = packaging.find(request.draft_model, Wanted(), headers_only=True, progress=progress)
+        if draft.kind not in ("gguf", "safetensors"):
+            message = f"`{request.draft_model}` cannot draft: it is not a text model"
+            raise InvalidArgumentError(message)
+    return text.describe(source, text.Use(request.context_tokens, request.sequences, draft))

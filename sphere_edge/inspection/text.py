@@ -23,23 +23,34 @@ from sphere_edge.models.shape import Shape
 from sphere_edge.quantization.weights import FORMATS
 
 
-def describe(source: ModelSource, context_tokens: int | None, sequences: int) -> Description:
-    """Of a GGUF or a safetensors folder; `context_tokens` None: each profile's own.
+@dataclasses.dataclass(frozen=True)
+class Use:
+    """How a model is to be used; `context_tokens` None: each profile's own.
 
-    `sequences`: conversations at once, each with that context. Raises what reading it does, and
-    UnsupportedError for a family that is not known.
+    `sequences`: conversations at once, each with that context. `draft`: a model that drafts for it.
+    """
+
+    context_tokens: int | None = None
+    sequences: int = 1
+    draft: ModelSource | None = None
+
+
+def describe(source: ModelSource, use: Use) -> Description:
+    """Of a GGUF or a safetensors folder.
+
+    Raises what reading it does, and UnsupportedError for a family that is not known.
     """
     if source.kind == "gguf":
         file = gguf.read(source.path)
         spec = model_spec(source.name, file)
-        fits = _fits(spec, source.kind, context_tokens, sequences)
+        fits = _fits(spec, source.kind, use)
         described = _described(source, file.architecture, spec, fits, None)
         return Description(
             described.tables + gguf_header.tables(file),
             {**described.as_json, **gguf_header.as_json(file)},
         )
     family, spec, beside = _safetensors(source)
-    fits = _fits(spec, source.kind, context_tokens, sequences)
+    fits = _fits(spec, source.kind, use)
     described = _described(source, family, spec, fits, beside.get("left_out"))
     return dataclasses.replace(described, as_json={**described.as_json, **beside})
 
@@ -99,18 +110,26 @@ def _safetensors(source: ModelSource) -> tuple[str, ModelSpec, dict[str, Any]]:
     return config.model_type, spec, {"wrapper": config.wrapper, "left_out": left_out}
 
 
-def _fits(spec: ModelSpec, kind: Kind, context_tokens: int | None, sequences: int) -> list[Fit]:
+def _fits(spec: ModelSpec, kind: Kind, use: Use) -> list[Fit]:
     """On every device."""
     fits = []
+    draft = None if use.draft is None else _spec(use.draft)
     for profile in map(profiles.load, profiles.names()):
         is_compiled = kind == "safetensors"
         defaults = profile.defaults
         quantization = defaults.quantization if is_compiled else next(iter(spec.weights_bytes))
-        context = min(context_tokens or defaults.context_tokens, spec.context_tokens)
-        choice = Choice(quantization, context, "float16", sequences)
+        context = min(use.context_tokens or defaults.context_tokens, spec.context_tokens)
+        choice = Choice(quantization, context, "float16", use.sequences)
         backends = profile.backends if is_compiled else profile.gguf_backends
-        fits.append(fit.fit(spec, choice, profile, backends[0]))
+        one = fit.fit(spec, choice, profile, backends[0])
+        fits.append(one if draft is None else fit.with_draft(one, spec, draft))
     return fits
+
+
+def _spec(source: ModelSource) -> ModelSpec:
+    if source.kind == "gguf":
+        return model_spec(source.name, gguf.read(source.path))
+    return _safetensors(source)[1]
 
 
 def _facts(source: ModelSource, family: str, spec: ModelSpec, left_out: str | None) -> Table:

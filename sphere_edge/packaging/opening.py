@@ -34,6 +34,8 @@ class Opening:
     backend: str | None = None
     # How many texts are generated at once, each with the whole context.
     sequences: int = 1
+    # A smaller model for speculative decoding, by its path.
+    draft_model: Path | None = None
 
 
 def open_text(opening: Opening, progress: Progress = SILENT) -> tuple[TextManager, str]:
@@ -54,6 +56,7 @@ def open_text(opening: Opening, progress: Progress = SILENT) -> tuple[TextManage
         threads=opening.threads,
         backend=backend,
         sequences=opening.sequences,
+        draft_model=None if opening.draft_model is None else opened(opening.draft_model, progress),
     )
     if failed:
         progress.warn(f"{failed}; going on with `{text.info.backend}`")

@@ -43,6 +43,7 @@ class OpenOptions(ctypes.Structure):
         ("sequences", c_uint32),
         ("measure_kernels", c_bool),
         ("reserved", c_uint8 * 3),
+        ("draft_model", c_char_p),
     ]
 
 
@@ -90,6 +91,9 @@ class GenerateOptions(ctypes.Structure):
         ("dry_sequence_breaker_count", c_size_t),
         ("sequence_key", c_char_p),
         ("call_id", c_uint64),
+        ("draft", c_int32),
+        ("draft_tokens", c_uint32),
+        ("prediction", c_char_p),
     ]
 
 
@@ -110,6 +114,8 @@ class Result(ctypes.Structure):
         ("first_token_seconds", c_double),
         ("decode_seconds", c_double),
         ("backend", c_char * 16),
+        ("draft_tokens", c_uint32),
+        ("accepted_tokens", c_uint32),
     ]
 
 

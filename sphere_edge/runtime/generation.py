@@ -29,7 +29,8 @@ class Result:
     `stop_index`: which one of `stop` ended it, None for none of them. `cached_tokens` of the
     `prompt_tokens` had been computed by an earlier call and were not again; `reasoning_tokens` of
     the `completion_tokens` are reasoning. `seed` repeats the text. `first_token_seconds` runs from
-    the call to the first token. `backend` computed it.
+    the call to the first token. `backend` computed it. The model checked `draft_tokens` drafted
+    tokens (speculative decoding), of which `accepted_tokens` became text.
     """  # noqa: D205  the first sentence needs the list that follows it
 
     finish_reason: FinishReason
@@ -43,6 +44,8 @@ class Result:
     first_token_seconds: float
     decode_seconds: float
     backend: str
+    draft_tokens: int
+    accepted_tokens: int
 
 
 class Generation(EngineOutput[TextDelta, Result], Iterator[str]):
@@ -122,4 +125,6 @@ def _result(filled: binding.Result) -> Result:
         first_token_seconds=filled.first_token_seconds,
         decode_seconds=filled.decode_seconds,
         backend=filled.backend.decode(),
+        draft_tokens=filled.draft_tokens,
+        accepted_tokens=filled.accepted_tokens,
     )

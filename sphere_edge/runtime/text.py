@@ -51,7 +51,7 @@ class TextInfo:
     """What was opened; sizes in bytes, `threads` and `context_tokens` as they are in use.
 
     `device`: the GPU's name and driver. `backend_reason`: why `backend` is not the bundle's first
-    choice, empty if it is.
+    choice, empty if it is. `speculates`: whether requests may have a `draft`.
     """
 
     name: str
@@ -69,6 +69,8 @@ class TextInfo:
     kv_cache_bytes: int
     has_chat_template: bool
     generates: bool
+    speculates: bool
+    draft_model_bytes: int
     embedding_size: int
     embed_tokens: int
     pooling: str
@@ -104,6 +106,7 @@ class TextManager(Manager):
         backend: str | None = None,
         sequences: int = 1,
         code_folder: str | os.PathLike[str] | None = None,
+        draft_model: str | os.PathLike[str] | None = None,
     ) -> TextManager:
         """Opens a bundle folder or a .gguf file.
 
@@ -112,9 +115,11 @@ class TextManager(Manager):
         metal, vulkan) None: the bundle's first choice, or the next one where that does not work;
         `info` says which and why. `sequences`: conversations at once, each with the whole context
         and memory for it. `code_folder`: where the compiled code of a bundle lies instead of its
-        own `lib/`, checked by size and hash. Builds the native runtime when it is not in the cache
-        yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError (another runtime or CPU),
-        LoadFailedError, OutOfMemoryError, UnsupportedError (backend).
+        own `lib/`, checked by size and hash. `draft_model`: a smaller bundle or .gguf file with the
+        same tokenizer, for speculative decoding. Builds the native runtime when it is not in the
+        cache yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError (another runtime or
+        CPU, a draft model with another tokenizer), LoadFailedError, OutOfMemoryError,
+        UnsupportedError (backend, a model that cannot check drafts).
         """
         model = Path(path)
         location = arguments.model_path(model)
@@ -125,18 +130,16 @@ class TextManager(Manager):
             backend=arguments.optional_string("backend", backend),
             sequences=arguments.count("sequences", sequences, arguments.INT32),
             code_folder=None if code_folder is None else arguments.model_path(Path(code_folder)),
+            draft_model=None if draft_model is None else arguments.model_path(Path(draft_model)),
         )
-        manifest = None
+        manifest = _manifest(model)
         if model.is_dir():
-            # The core reports what is wrong with it.
-            with suppress(errors.SphereEdgeError):
-                manifest = read_manifest(model)
             if manifest is not None and manifest.text is not None:
                 _check_context(context_tokens, manifest.text.context_tokens, "the bundle")
         elif is_gguf(model):
             _check_gguf(model, context_tokens)
         core = library.load(
-            engine=_engine(model, manifest), gpu=ggml_gpu.wanted(model, manifest, backend)
+            engine=_engine(model, draft_model), gpu=ggml_gpu.wanted(model, manifest, backend)
         )
         try:
             handle = Handle(core, TEXT, location, ctypes.byref(options))
@@ -331,9 +334,20 @@ def _check_context(wanted: int | None, most: int, what: str) -> None:
         raise errors.InvalidArgumentError(message, hint=hint)
 
 
-def _engine(model: Path, manifest: Manifest | None) -> str:
-    """The engine that `model` needs of the native core, which says itself what it cannot open."""
-    if manifest is not None:
+def _manifest(model: Path) -> Manifest | None:
+    """Of a bundle; the core reports what is wrong with it."""
+    if model.is_dir():
+        with suppress(errors.SphereEdgeError):
+            return read_manifest(model)
+    return None
+
+
+def _engine(model: Path, draft_model: str | os.PathLike[str] | None = None) -> str:
+    """The engine that these need of the native core, which says itself what it cannot open."""
+    if draft_model is not None and _engine(Path(draft_model)) == "llama":
+        # Every native core has the other one.
+        return "llama"
+    if (manifest := _manifest(model)) is not None:
         return manifest.engine if manifest.engine == "llama" else "tvm"
     with suppress(OSError), model.open("rb") as file:
         if file.read(len(gguf.MAGIC)) == gguf.MAGIC:

@@ -6,12 +6,16 @@ import ctypes
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.runtime import arguments, binding
 
 _MOST_TOP_LOGPROBS = 20
+_MOST_DRAFT_TOKENS = 31
+DraftSource = Literal["off", "prompt_lookup", "model"]
+# In the order of se_draft.
+_DRAFT_SOURCES: tuple[DraftSource, ...] = ("off", "prompt_lookup", "model")
 # Whole numbers and the greatest that the struct holds; the greatest seed stands for a random one.
 _COUNTS = {
     "max_tokens": arguments.UINT32,
@@ -20,6 +24,7 @@ _COUNTS = {
     "dry_allowed_length": arguments.INT32,
     "dry_last_n": arguments.INT32,
     "top_logprobs": _MOST_TOP_LOGPROBS,
+    "draft_tokens": _MOST_DRAFT_TOKENS,
     "seed": binding.SEED_RANDOM - 1,
 }
 _NUMBERS = (
@@ -42,6 +47,12 @@ class TextRequest:
     max_tokens, for benchmarks. `logprobs`: deltas have log probabilities, with the `top_logprobs`
     (up to 20) likeliest tokens at each place. `sequence_key`: the name of a conversation, which
     keeps its KV cache among those of `sequences`.
+
+    `draft`: speculative decoding, which changes when a text comes and not what it is. Drafts repeat
+    the prompt and the answer so far (`prompt_lookup`, for answers that quote or edit them;
+    `prediction` is more text that they may repeat), or come from the draft model that was opened
+    (`model`, then the default); `off`: there are none. `draft_tokens`: how many at once at most, up
+    to 31; 0, the default: only as long as they save time, by the clock.
 
     `chat_template_kwargs`: variables of the chat template, for `chat` only; the model card
     lists them, such as `{"enable_thinking": False}` for Qwen3.
@@ -73,6 +84,9 @@ class TextRequest:
     logprobs: bool = False
     top_logprobs: int | None = None
     sequence_key: str | None = None
+    draft: DraftSource | None = None
+    draft_tokens: int | None = None
+    prediction: str | None = None
     timeout_s: float | None = None
     chat_template_kwargs: Mapping[str, Any] | None = None
 
@@ -106,6 +120,9 @@ class TextOptions(TypedDict, total=False):
     logprobs: bool
     top_logprobs: int | None
     sequence_key: str | None
+    draft: DraftSource | None
+    draft_tokens: int | None
+    prediction: str | None
     timeout_s: float | None
     chat_template_kwargs: Mapping[str, Any] | None
 
@@ -122,6 +139,8 @@ def fill(options: binding.GenerateOptions, request: TextRequest) -> list[object]
     for name in _NUMBERS:
         if (value := getattr(request, name)) is not None:
             setattr(options, name, arguments.number(name, value))
+    if request.draft is not None:
+        options.draft = _draft_source(request.draft)
     if request.timeout_s is not None:
         options.timeout_ms = arguments.milliseconds("timeout_s", request.timeout_s)
     options.ignore_end_of_text = bool(request.ignore_end_of_text)
@@ -144,12 +163,20 @@ def fill(options: binding.GenerateOptions, request: TextRequest) -> list[object]
     options.logit_bias = ctypes.cast(bias, ctypes.POINTER(binding.LogitBias))
     options.logit_bias_count = len(bias)
     options.sequence_key = arguments.optional_string("sequence_key", request.sequence_key)
+    options.prediction = arguments.optional_string("prediction", request.prediction)
     options.grammar = arguments.optional_string("grammar", request.grammar)
     schema = request.json_schema
     if schema is not None and not isinstance(schema, str):
         schema = arguments.json_text("json_schema", schema)
     options.json_schema = arguments.optional_string("json_schema", schema)
     return [*kept, bias]
+
+
+def _draft_source(draft: str) -> int:
+    if draft not in _DRAFT_SOURCES:
+        message = f"no such draft: `{draft}`"
+        raise InvalidArgumentError(message, hint=f"one of: {', '.join(_DRAFT_SOURCES)}")
+    return _DRAFT_SOURCES.index(draft)
 
 
 def _strings(name: str, item: str, strings: Sequence[str]) -> tuple[list[bytes], Any]:

@@ -17,7 +17,12 @@ from sphere_edge.runtime.chat_options import ChatOptions
 from sphere_edge.runtime.generation import Result
 from sphere_edge.runtime.text_delta import TextDelta
 from sphere_edge.server import logprobs, sampling
-from sphere_edge.server.chat_types import ChatBody, JsonObjectFormat, JsonSchemaFormat
+from sphere_edge.server.chat_types import (
+    ChatBody,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    Prediction,
+)
 from sphere_edge.server.conversation import messages_of
 from sphere_edge.server.exchange import Events, Output, as_json, event
 from sphere_edge.server.generating import Piece, gather, generated, results_of
@@ -144,6 +149,14 @@ async def _chunks(
     yield DONE
 
 
+def _predicted(prediction: Prediction | None) -> str | None:
+    if prediction is None:
+        return None
+    if isinstance(prediction.content, str):
+        return prediction.content
+    return "".join(part.text for part in prediction.content)
+
+
 def _call(body: ChatBody, settings: Settings) -> Chat:
     response_format = None
     if isinstance(body.response_format, JsonObjectFormat):
@@ -165,6 +178,7 @@ def _call(body: ChatBody, settings: Settings) -> Chat:
         logprobs=bool(body.logprobs),
         top_logprobs=body.top_logprobs,
         chat_template_kwargs=body.chat_template_kwargs,
+        prediction=_predicted(body.prediction),
     )
     given = body.tool_choice
     choice: str | dict[str, Any] | None = None
@@ -196,7 +210,8 @@ def _head(body: ChatBody, kind: str) -> dict[str, Any]:
 
 
 def usage(results: list[Result]) -> dict[str, Any]:
-    """The tokens of all choices; the prompt is one."""
+    """The tokens of all choices; the prompt is one. Predicted are those of any draft."""
+    accepted = sum(one.accepted_tokens for one in results)
     prompt, made = results[0].prompt_tokens, sum(one.completion_tokens for one in results)
     return {
         "prompt_tokens": prompt,
@@ -206,5 +221,7 @@ def usage(results: list[Result]) -> dict[str, Any]:
         "completion_tokens_details": {
             "reasoning_tokens": sum(one.reasoning_tokens for one in results),
             "audio_tokens": 0,
+            "accepted_prediction_tokens": accepted,
+            "rejected_prediction_tokens": sum(one.draft_tokens for one in results) - accepted,
         },
     }

@@ -126,6 +126,13 @@ Message = Annotated[
 ]
 
 
+class Prediction(Part):
+    """What the answer may repeat, such as a file to edit."""
+
+    type: Literal["content"]
+    content: Annotated[str, Field(max_length=1 << 20)] | list[TextPart]
+
+
 class Function(Part):
     """A function that the model may call."""
 
@@ -273,7 +280,6 @@ class ChatBody(Sampled):
         "function_call": "use `tool_choice`",
         "functions": "use `tools`",
         "moderation": "nothing is moderated here",
-        "prediction": "there is no speculative decoding here",
         "reasoning": "use `reasoning_effort`",
         "store": "stored answers are those of /v1/responses",
         "verbosity": "no model here is trained for it",
@@ -291,6 +297,7 @@ class ChatBody(Sampled):
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     modalities: list[Literal["text"]] | None = None
+    prediction: Prediction | None = None
     metadata: Metadata | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: Literal["in_memory", "24h"] | None = None

@@ -12,7 +12,7 @@ from sphere_edge.runtime.generation import Result
 from sphere_edge.runtime.text_delta import TextDelta
 from sphere_edge.server.clients import client_of
 from sphere_edge.server.job import running
-from sphere_edge.server.text_job import Chat, Continuation, TextJob
+from sphere_edge.server.text_job import Chat, Continuation, TextJob, with_drafts
 
 Piece = tuple[int, TextDelta | Result]
 
@@ -52,7 +52,8 @@ async def generated(
     state = request.app.state
     async with state.models.turn(model, "text", client_of(request)) as text:
         for index, call in enumerate(calls):
-            async with running(TextJob(text, call)) as job:
+            drafting = with_drafts(call, text.info, prompt_lookup=state.settings.prompt_lookup)
+            async with running(TextJob(text, drafting)) as job:
                 if id is not None:
                     state.running_responses[id] = job
                 try:

@@ -28,7 +28,7 @@ class Metrics:
         )
         self._tokens = prometheus.Counter(
             "tokens",
-            "Tokens of prompts, those of them from the cache, and of answers.",
+            "Of prompts, those of them from the cache, of answers; drafted, those accepted.",
             ["model", "kind"],
             **made,
         )
@@ -61,6 +61,8 @@ class Metrics:
         self._tokens.labels(model, "prompt").inc(result.prompt_tokens)
         self._tokens.labels(model, "cached").inc(result.cached_tokens)
         self._tokens.labels(model, "completion").inc(result.completion_tokens)
+        self._tokens.labels(model, "draft").inc(result.draft_tokens)
+        self._tokens.labels(model, "accepted").inc(result.accepted_tokens)
         self._decode.labels(model).inc(result.decode_seconds)
         if result.completion_tokens:
             self._first.labels(model).observe(result.first_token_seconds)

@@ -35,6 +35,8 @@ class Served:
     created: int
     memory_bytes: int
     context_tokens: int | None = None
+    # The bundle or file that drafts for it.
+    draft_model: Path | None = None
 
 
 class Model:
@@ -163,7 +165,11 @@ class Models:
 
 def _open(served: Served, settings: Settings) -> Manager:
     opening = Opening(
-        served.path, settings.threads, settings.context_tokens, sequences=settings.parallel
+        served.path,
+        settings.threads,
+        settings.context_tokens,
+        sequences=settings.parallel,
+        draft_model=served.draft_model,
     )
     if served.task == "audio":
         return open_audio(opening)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sphere_edge.bundle.manifest import Manifest
@@ -39,7 +40,32 @@ def resolve(words: Sequence[str], settings: Settings, progress: Progress = SILEN
             message = f"two models are named `{one.name}`"
             raise InvalidArgumentError(message, hint=f"give one another name: NAME={word}")
         served.append(one)
+    for word in settings.draft_models:
+        at, draft = _draft(word, served, settings, progress)
+        memory_bytes = served[at].memory_bytes + draft.memory_bytes
+        served[at] = replace(served[at], memory_bytes=memory_bytes, draft_model=draft.path)
     return served
+
+
+def _draft(
+    word: str, served: Sequence[Served], settings: Settings, progress: Progress
+) -> tuple[int, Served]:
+    """Which model `word` is to draft for, and the model that drafts."""
+    texts = [at for at, one in enumerate(served) if one.task == "text"]
+    named = None if Path(word).exists() else _NAMED.match(word)
+    if named is not None:
+        texts = [at for at in texts if served[at].name == named[1]]
+    if len(texts) != 1:
+        message = f"`{word}` is to draft, and it is not clear for which model"
+        raise InvalidArgumentError(message, hint="name the served one: --draft-model NAME=MODEL")
+    draft = _resolve(named[2] if named else word, settings, progress)
+    if draft.task != "text":
+        message = f"`{word}` is a model for {draft.task}, which cannot draft"
+        raise InvalidArgumentError(message)
+    if served[texts[0]].draft_model is not None:
+        message = f"two models are to draft for `{served[texts[0]].name}`"
+        raise InvalidArgumentError(message)
+    return texts[0], draft
 
 
 def prepare(served: Sequence[Served], progress: Progress = SILENT) -> None:

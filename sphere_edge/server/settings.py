@@ -28,7 +28,8 @@ class Settings:
     `api_keys` empty: none is asked for, which is allowed on loopback only. `origins`: foreign pages
     that may call it, `*` for all. `waiting`: requests that may wait for one model. `keep_alive_s`:
     how long an unused model stays loaded, None: until its memory is needed. `store`: the file of
-    the stored responses, None: nothing is stored.
+    the stored responses, None: nothing is stored. `prompt_lookup`: answers are drafted from what
+    they repeat. `draft_models`: of `serve --draft-model`, MODEL or NAME=MODEL.
     """
 
     host: str = "127.0.0.1"
@@ -45,6 +46,8 @@ class Settings:
     memory_bytes: int | None = None
     threads: int = 0
     context_tokens: int | None = None
+    prompt_lookup: bool = False
+    draft_models: tuple[str, ...] = ()
     store: Path | None = None
     store_bytes: int = 256 * MIB
     store_days: float = 30.0

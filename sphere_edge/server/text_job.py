@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sphere_edge.runtime.chat_options import ChatOptions
 from sphere_edge.runtime.generation import Generation, Result
-from sphere_edge.runtime.text import TextManager
+from sphere_edge.runtime.text import TextInfo, TextManager
 from sphere_edge.runtime.text_delta import TextDelta
 from sphere_edge.runtime.text_request import TextRequest
 
@@ -36,6 +36,21 @@ class Continuation:
 
     prompt: str | Sequence[int]
     request: TextRequest = field(default_factory=TextRequest)
+
+
+def with_drafts(
+    call: Chat | Continuation, info: TextInfo, *, prompt_lookup: bool
+) -> Chat | Continuation:
+    """`call` with drafts where it has a prediction or the server looks for them, if `info` can.
+
+    They change no text: a model that cannot check them answers without.
+    """
+    request = call.request
+    if not info.speculates:
+        return replace(call, request=replace(request, prediction=None))
+    if request.prediction is not None or (prompt_lookup and not info.draft_model_bytes):
+        return replace(call, request=replace(request, draft="prompt_lookup"))
+    return call
 
 
 class TextJob:

@@ -336,6 +336,25 @@ def test_a_schema_that_takes_too_long_is_refused(text):
         text.chat(QUESTION, tools=[huge], max_tokens=1).text()
 
 
+def test_schemas_that_take_too_long_together_are_refused(text):
+    part = {"type": "object", "properties": {f"p{i}": {"type": "null"} for i in range(200)}}
+    schema = {"type": "object", "properties": {f"o{i}": part for i in range(8)}}
+    words = "too many optional properties"
+    with pytest.raises(errors.InvalidArgumentError, match=words):
+        text.generate("the", json_schema=schema, max_tokens=1).text()
+    tools = [
+        {"type": "function", "function": {"name": f"f{i}", "parameters": part}} for i in range(8)
+    ]
+    with pytest.raises(errors.InvalidArgumentError, match=words):
+        text.chat(QUESTION, tools=tools, max_tokens=1).text()
+
+
+def test_time_runs_out_while_a_schema_is_read(text):
+    schema = {"type": "object", "properties": {f"p{i}": {"type": "null"} for i in range(250)}}
+    with pytest.raises(errors.TimeoutError):
+        text.generate("the", json_schema=schema, timeout_s=0.001).text()
+
+
 def test_a_compiled_model_calls_tools_and_answers_schemas_too():
     schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": PARAMETERS}}
     # Else the library that is made first would do, which has no tools.

@@ -164,3 +164,19 @@ def test_a_context_that_ends_at_the_switch_needs_none(tmp_path):
     assert made.manifest.tvm.rope_switch is None
     with TextManager.open(made.folder) as text:
         assert_golden(text, LAST_SHORT)
+
+
+def test_drafts_go_past_the_switch_as_single_tokens_do(text):
+    """A prediction is right on both sides of it, and its drafts are cut there."""
+    prompt = GOLDEN.token_ids[: LAST_SHORT - 10]
+    asked = {"max_tokens": 24, "temperature": 0, "ignore_end_of_text": True}
+    expected = text.generate(prompt, **asked).text()
+    for draft_tokens in (3, 7, 31):
+        repeated = [*prompt, *text.tokenize(expected, add_special=False)][-100:]
+        drafts = {"draft": "prompt_lookup", "draft_tokens": draft_tokens}
+        answer = text.generate(
+            prompt, prediction=text.detokenize(repeated, keep_special=True), **asked, **drafts
+        )
+        assert answer.text() == expected
+    assert_golden(text, len(GOLDEN.token_ids) - 1)
+    assert_golden(text, 48)

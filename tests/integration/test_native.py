@@ -44,6 +44,10 @@ def test_characters_stay_whole_and_stop_strings_stop(programs: Path) -> None:
     assert "passed" in program(programs, "output-stream-test").stdout
 
 
+def test_prompt_lookup_drafts_what_came_before(programs: Path) -> None:
+    assert "passed" in program(programs, "prompt-lookup-test").stdout
+
+
 def test_hashes_are_those_of_python(programs: Path) -> None:
     texts = [bytes((i * 37 + n) % 256 for i in range(n)) for n in range(300)]
     hashes = program(programs, "sha256-test").stdout.split()

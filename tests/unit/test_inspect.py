@@ -8,6 +8,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
+from sphere_edge.fit.memory import RUNTIME_BYTES
 from tests import quantized_checkpoints as made
 from tests import random_gguf
 from tests.cli_process import in_process
@@ -52,6 +53,23 @@ def test_memory_is_counted_for_all_conversations_at_once(tmp_path: Path) -> None
     assert needs[1] == 4 * needs[0]
     refused = in_process("inspect", model, "--sequences", "65")
     assert "`65` for --sequences" in refused.stderr
+
+
+def test_a_model_that_drafts_is_counted_too(tmp_path: Path) -> None:
+    model = str(random_gguf.write(tmp_path / "model.gguf", layers=4))
+    draft = str(random_gguf.write(tmp_path / "draft.gguf", layers=2))
+
+    def needs(*words: str) -> dict[str, int]:
+        shown = in_process("inspect", *words, "--sequences", "2", "--json")
+        memory: dict[str, int] = json.loads(shown.stdout)["fit"][0]["memory"]
+        return memory
+
+    alone, beside, both = needs(model), needs(draft), needs(model, "--draft-model", draft)
+    for name in ("weights_bytes", "kv_cache_bytes", "workspace_bytes"):
+        assert both[name] == alone[name] + beside[name]
+    assert both["peak_bytes"] == alone["peak_bytes"] + beside["peak_bytes"] - RUNTIME_BYTES
+    refused = in_process("inspect", model, "--draft-model", "tiny-image")
+    assert "cannot draft" in refused.stderr
 
 
 def test_a_gguf_shows_its_metadata_and_tensors(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ se_text_result exported(const TextResult &result) {
   out.prefill_seconds = result.prefill_seconds;
   out.first_token_seconds = result.first_token_seconds;
   out.decode_seconds = result.decode_seconds;
+  out.draft_tokens = result.draft_tokens;
+  out.accepted_tokens = result.accepted_tokens;
   std::strncpy(out.backend, result.backend.c_str(), sizeof(out.backend) - 1);
   return out;
 }
@@ -54,6 +56,10 @@ static_assert(static_cast<int>(DeltaKind::reasoning) == SE_DELTA_REASONING);
 static_assert(static_cast<int>(DeltaKind::tool_call_begin) == SE_DELTA_TOOL_CALL_BEGIN);
 static_assert(static_cast<int>(DeltaKind::tool_call_arguments) == SE_DELTA_TOOL_CALL_ARGUMENTS);
 static_assert(static_cast<int>(DeltaKind::tool_call_end) == SE_DELTA_TOOL_CALL_END);
+
+static_assert(static_cast<int>(DraftSource::off) == SE_DRAFT_OFF);
+static_assert(static_cast<int>(DraftSource::prompt_lookup) == SE_DRAFT_PROMPT_LOOKUP);
+static_assert(static_cast<int>(DraftSource::model) == SE_DRAFT_MODEL);
 
 constexpr size_t kMostTopLogprobs = 20;
 
@@ -81,6 +87,7 @@ se_text_generate_options defaults_of(const TextManager &manager) {
   options.xtc_threshold = others.xtc_threshold;
   options.dry_base = others.dry.base;
   options.dry_allowed_length = others.dry.allowed_length;
+  options.draft = manager.has_draft() ? SE_DRAFT_MODEL : SE_DRAFT_OFF;
   return options;
 }
 
@@ -99,12 +106,6 @@ std::vector<std::string> strings_argument(const Strings &given) {
     require(to_utf8(string) == string, std::string(given.name) + " is not valid UTF-8");
   }
   return strings;
-}
-
-std::string grammar_argument(const se_text_generate_options &options) {
-  require(options.grammar == nullptr || options.json_schema == nullptr, "both grammar and json_schema are given",
-          "give one of them");
-  return options.json_schema != nullptr ? grammar_of_schema(options.json_schema) : text_or_empty(options.grammar);
 }
 
 SamplingOptions sampling_of(const se_text_generate_options &options) {
@@ -133,8 +134,16 @@ SamplingOptions sampling_of(const se_text_generate_options &options) {
   for (const se_logit_bias &one : span_argument(options.logit_bias, options.logit_bias_count, "logit_bias")) {
     sampling.logit_bias.push_back({one.token_id, one.bias});
   }
-  sampling.grammar.text = grammar_argument(options);
+  sampling.grammar.text = text_or_empty(options.grammar);
   return sampling;
+}
+
+DraftSource draft_of(const se_text_generate_options &options) {
+  require(options.draft >= SE_DRAFT_OFF && options.draft <= SE_DRAFT_MODEL,
+          "no such draft: " + ticked(std::to_string(options.draft)));
+  require(options.draft_tokens <= kMostDraftTokens, "draft_tokens is out of range: " + ticked(options.draft_tokens),
+          "at most " + ticked(kMostDraftTokens));
+  return static_cast<DraftSource>(options.draft);
 }
 
 TextRequest request_of(const se_text_generate_options &options) {
@@ -143,12 +152,20 @@ TextRequest request_of(const se_text_generate_options &options) {
   TextRequest request;
   request.max_tokens = options.max_tokens;
   request.sampling = sampling_of(options);
+  require(options.grammar == nullptr || options.json_schema == nullptr, "both grammar and json_schema are given",
+          "give one of them");
+  if (options.json_schema != nullptr) request.json_schema = options.json_schema;
   request.stops = strings_argument({options.stop, options.stop_count, "a stop string"});
   const TokenIds stop_tokens = span_argument(options.stop_token_ids, options.stop_token_count, "stop_token_ids");
   request.stop_tokens.assign(stop_tokens.begin(), stop_tokens.end());
   request.ignore_end_of_text = options.ignore_end_of_text;
   if (options.logprobs) request.top_logprobs = options.top_logprobs;
   request.sequence_key = text_or_empty(options.sequence_key);
+  request.draft = draft_of(options);
+  request.draft_tokens = options.draft_tokens;
+  request.prediction = text_or_empty(options.prediction);
+  require(options.prediction == nullptr || request.draft == DraftSource::prompt_lookup,
+          "a prediction is given, and no drafts by prompt lookup", "ask for them, or leave it out");
   return request;
 }
 
@@ -250,7 +267,13 @@ se_status se_text_open(const char *path, const se_text_open_options *options, se
     engine.code_folder = se::text_or_empty(all.code_folder);
     engine.measure_kernels = all.measure_kernels;
     engine.sequences = all.sequences;
-    return TextManager::open(se::string_argument(path, "path"), engine);
+    auto text = TextManager::open(se::string_argument(path, "path"), engine);
+    if (all.draft_model != nullptr) {
+      // That folder is for the code of the model alone.
+      engine.code_folder.clear();
+      text->open_draft(all.draft_model, engine);
+    }
+    return text;
   });
 }
 

@@ -37,6 +37,7 @@ struct EngineFacts {
   std::string backend_reason = "";  // why it is not the bundle's first choice, if it is not
   uint32_t sequences = 1;
   bool generates = true;        // false: an encoder, which only embeds
+  bool goes_back = true;        // a rewind drops the last tokens only; false: all that was computed
   uint32_t embedding_size = 0;  // numbers of an embedding; 0: embeds nothing
   uint32_t embed_tokens = 0;    // the longest text that it embeds
   std::string pooling = "";  // how the model wants the vectors of a text's tokens put together; empty: it says nothing
@@ -84,8 +85,9 @@ class Engine {
   virtual std::span<const float> advance(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                          const Interrupt &interrupt) = 0;
 
-  // Computes one token of each of some sequences, all different: the weights are read once for all of them where the
-  // engine can. Returns the logits row by row; otherwise as advance.
+  // Computes one or more tokens of each of some sequences, those of one in a row: the weights are read once for all of
+  // them where the engine can. At most score_tokens(position) of a sequence, more than one only if the facts say
+  // `goes_back`. Returns the logits after each token row by row; otherwise as advance.
   virtual std::span<const float> decode(std::span<const Step> steps, const Interrupt &interrupt) = 0;
 
   // As advance, with the logits after every token, row by row; at most score_tokens(position) tokens.

@@ -96,6 +96,7 @@ LlamaEngine::LlamaEngine(const std::filesystem::path &path, const EngineOptions 
             0};
   facts_.sequences = options.sequences;
   facts_.generates = !is_encoder;
+  facts_.goes_back = !llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get());
   facts_.embed_tokens = is_encoder ? std::min(context, batch_tokens) : context;
   describe_embeddings(header);
   if (gpu_ != nullptr) facts_.device = ggml_backend_dev_description(gpu_);
@@ -237,10 +238,18 @@ std::span<const float> LlamaEngine::advance(uint32_t sequence, std::span<const i
 }
 
 std::span<const float> LlamaEngine::decode(std::span<const Step> steps, const Interrupt &interrupt) {
-  batch_.n_tokens = 0;
-  for (const Step &step : steps) add(step, true);
-  compute(interrupt);
-  return {llama_get_logits(context_.get()), steps.size() * facts_.vocab_size};
+  rows_.clear();
+  for (auto left = steps; !left.empty();) {
+    const auto part = left.first(std::min<size_t>(left.size(), kBatchTokens));
+    left = left.subspan(part.size());
+    batch_.n_tokens = 0;
+    for (const Step &step : part) add(step, true);
+    compute(interrupt);
+    const std::span<const float> rows(llama_get_logits(context_.get()), part.size() * facts_.vocab_size);
+    if (part.size() == steps.size()) return rows;
+    rows_.insert(rows_.end(), rows.begin(), rows.end());
+  }
+  return rows_;
 }
 
 std::span<const float> LlamaEngine::score(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
@@ -276,8 +285,9 @@ uint32_t LlamaEngine::rewind(uint32_t sequence, uint32_t position) {
   const auto id = static_cast<llama_seq_id>(sequence);
   const auto begin = static_cast<llama_pos>(position);
   if (llama_memory_seq_pos_max(memory, id) < begin) return position;
-  // A restored window has no earlier tokens, which those before `position` would need.
-  const bool has_all = llama_memory_seq_pos_min(memory, id) <= 0;
+  // A restored window has no earlier tokens, which those before `position` may need.
+  const llama_pos first = llama_memory_seq_pos_min(memory, id);
+  const bool has_all = first <= 0 || first + llama_model_n_swa(model_.get()) <= begin;
   if (position > 0 && has_all && llama_memory_seq_rm(memory, id, begin, -1)) return position;
   // The whole of a sequence can always be removed.
   llama_memory_seq_rm(memory, id, -1, -1);

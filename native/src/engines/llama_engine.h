@@ -53,6 +53,7 @@ class LlamaEngine : public Engine {
   std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool *)> threads_;
   std::unique_ptr<llama_context, decltype(&llama_free)> context_;
   llama_batch batch_{};
+  std::vector<float> rows_;  // logits of a decode that took several calls
   const Interrupt *interrupt_ = nullptr;
 };
 

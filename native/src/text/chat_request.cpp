@@ -131,7 +131,6 @@ OrderedJson tool_of(const OrderedJson &tool, size_t index) {
                       {"parameters", {{"type", "object"}, {"properties", OrderedJson::object()}}}};
   if (has(function, "parameters")) {
     require(function["parameters"].is_object(), what + " has `parameters` that are not a JSON schema");
-    check_schema(function["parameters"]);
     if (!function["parameters"].empty()) made["parameters"] = function["parameters"];
   }
   return {{"type", "function"}, {"function", std::move(made)}};
@@ -142,8 +141,10 @@ OrderedJson tools_of(const OrderedJson &tools) {
   require(tools.size() <= kMostTools, "there are " + ticked(tools.size()) + " tools, more than " + ticked(kMostTools));
   OrderedJson made = OrderedJson::array();
   Names names;
+  size_t pairs = 0;
   for (size_t i = 0; i < tools.size(); ++i) {
     made.push_back(tool_of(tools[i], i));
+    check_schema(made.back()["function"]["parameters"], pairs);
     const auto name = made.back()["function"]["name"].get<std::string>();
     require(names.insert(name).second, "two tools have the name " + ticked(name));
   }
@@ -208,7 +209,8 @@ std::string schema_of(const OrderedJson &format) {
   const OrderedJson &named = format["json_schema"];
   require_keys(named, "the `json_schema` of `response_format`", {"name", "description", "schema", "strict"});
   require(has(named, "schema") && named["schema"].is_object(), "`response_format` has no `schema`");
-  check_schema(named["schema"]);
+  size_t pairs = 0;
+  check_schema(named["schema"], pairs);
   return named["schema"].dump();
 }
 

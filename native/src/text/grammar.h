@@ -31,8 +31,8 @@ struct GrammarOptions {
 };
 
 // INVALID_ARGUMENT if nothing can follow this JSON schema, or if making a grammar of it would take seconds: what may be
-// left out of an object costs the square of its number.
-void check_schema(const OrderedJson &schema);
+// left out of an object costs the square of its number. `pairs` counts that for all schemas of a call.
+void check_schema(const OrderedJson &schema, size_t &pairs);
 
 class Grammar {
  public:

@@ -45,7 +45,8 @@ void SamplingOptions::check() const {
 
 std::string grammar_of_schema(const std::string &json_schema) {
   parse_json(json_schema, "the JSON schema", SE_INVALID_ARGUMENT);
-  check_schema(OrderedJson::parse(json_schema));
+  size_t pairs = 0;
+  check_schema(OrderedJson::parse(json_schema), pairs);
   try {
     return json_schema_to_grammar(common_json::parse(json_schema), true);
   } catch (const std::exception &error) {

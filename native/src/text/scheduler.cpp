@@ -15,10 +15,16 @@ constexpr auto kEngineWait = std::chrono::milliseconds(20);
 // A step waits for the other calls at most half as long as it takes, and no longer than this.
 constexpr std::chrono::steady_clock::duration kMostPatience = std::chrono::milliseconds(20);
 
+void append_steps(std::vector<Step> &steps, uint32_t sequence, const NextTokens &next) {
+  for (size_t i = 0; i < next.tokens.size(); ++i) {
+    steps.push_back({sequence, next.tokens[i], next.position + static_cast<uint32_t>(i)});
+  }
+}
+
 }  // namespace
 
 Scheduler::Decoding::Decoding(Scheduler &scheduler, const Interrupt &interrupt, uint32_t sequence)
-    : scheduler_(scheduler), interrupt_(interrupt), step_{sequence, 0, 0} {
+    : scheduler_(scheduler), interrupt_(interrupt), next_{}, sequence_(sequence) {
   const std::lock_guard lock(scheduler_.mutex_);
   scheduler_.decoding_.push_back(this);
 }
@@ -29,11 +35,10 @@ Scheduler::Decoding::~Decoding() {
   scheduler_.changed_.notify_all();
 }
 
-void Scheduler::Decoding::step(int32_t token, uint32_t position, std::vector<float> &logits) {
+void Scheduler::Decoding::step(const NextTokens &next, std::vector<float> &logits) {
   Scheduler &scheduler = scheduler_;
   std::unique_lock lock(scheduler.mutex_);
-  step_.token = token;
-  step_.position = position;
+  next_ = next;
   logits_ = &logits;
   failure_ = nullptr;
   state_ = State::waiting;
@@ -98,14 +103,18 @@ void Scheduler::compute(std::span<Decoding *const> batch) {
   if (batch.size() == 1) return compute_each(batch);
   try {
     std::vector<Step> steps;
-    for (const Decoding *one : batch) steps.push_back(one->step_);
+    for (const Decoding *one : batch) {
+      if (one->next_.goes_back) go_back(*one);
+      append_steps(steps, one->sequence_, one->next_);
+    }
     // An interrupt of one must not end the step of the others; it is noticed after it.
     const Interrupt none;
-    const auto logits = engine_.decode(steps, none);
-    const size_t vocabulary = logits.size() / batch.size();
-    for (size_t i = 0; i < batch.size(); ++i) {
-      const auto row = logits.subspan(i * vocabulary, vocabulary);
-      batch[i]->logits_->assign(row.begin(), row.end());
+    auto logits = engine_.decode(steps, none);
+    const size_t vocabulary = logits.size() / steps.size();
+    for (Decoding *one : batch) {
+      const auto rows = logits.first(one->next_.tokens.size() * vocabulary);
+      one->logits_->assign(rows.begin(), rows.end());
+      logits = logits.subspan(rows.size());
     }
   } catch (...) {
     // Which of them it was shows when each is computed by itself.
@@ -116,16 +125,26 @@ void Scheduler::compute(std::span<Decoding *const> batch) {
 void Scheduler::compute_each(std::span<Decoding *const> batch) {
   for (Decoding *one : batch) {
     try {
-      const Step &step = one->step_;
-      if (batch.size() > 1 && engine_.rewind(step.sequence, step.position) != step.position) {
-        throw Error(SE_INTERNAL, "the engine failed and cannot go back to position " + ticked(step.position));
-      }
-      const auto logits = engine_.decode({&step, 1}, one->interrupt_);
+      if (batch.size() > 1 || one->next_.goes_back) go_back(*one);
+      std::vector<Step> steps;
+      append_steps(steps, one->sequence_, one->next_);
+      const auto logits = engine_.decode(steps, one->interrupt_);
       one->logits_->assign(logits.begin(), logits.end());
     } catch (...) {
       one->failure_ = std::current_exception();
     }
   }
+}
+
+void Scheduler::go_back(const Decoding &one) {
+  const uint32_t position = one.next_.position;
+  if (engine_.rewind(one.sequence_, position) == position) return;
+  throw Error(SE_INTERNAL, "the engine cannot go back to position " + ticked(position));
+}
+
+size_t Scheduler::decoding_calls() {
+  const std::lock_guard lock(mutex_);
+  return decoding_.size();
 }
 
 void Scheduler::alone(const Interrupt &interrupt, const std::function<void(Engine &)> &work) {

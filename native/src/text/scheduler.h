@@ -19,6 +19,14 @@
 
 namespace se {
 
+// Tokens that follow one another from a position on; what the sequence has there and behind it is dropped if
+// `goes_back`.
+struct NextTokens {
+  std::span<const int32_t> tokens;
+  uint32_t position;
+  bool goes_back = false;
+};
+
 class Scheduler {
  public:
   explicit Scheduler(Engine &engine) : engine_(engine) {}
@@ -31,9 +39,9 @@ class Scheduler {
     Decoding(const Decoding &) = delete;
     Decoding &operator=(const Decoding &) = delete;
 
-    // Computes the next token of the sequence, which is at `position`. Its logits replace `logits`. Throws what the
+    // Computes the next tokens of the sequence. The logits after each replace `logits`, row by row. Throws what the
     // engine throws for this sequence; a failure or an interrupt of another call does not reach this one.
-    void step(int32_t token, uint32_t position, std::vector<float> &logits);
+    void step(const NextTokens &next, std::vector<float> &logits);
 
    private:
     friend class Scheduler;
@@ -42,7 +50,8 @@ class Scheduler {
 
     Scheduler &scheduler_;
     const Interrupt &interrupt_;
-    Step step_;
+    NextTokens next_;
+    uint32_t sequence_;
     std::vector<float> *logits_ = nullptr;
     State state_ = State::choosing;
     std::exception_ptr failure_;
@@ -50,6 +59,9 @@ class Scheduler {
 
   // Runs `work`, and nothing else uses the engine meanwhile. Waits for that, until interrupted.
   void alone(const Interrupt &interrupt, const std::function<void(Engine &)> &work);
+
+  // How many calls decode at the moment.
+  size_t decoding_calls();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -60,6 +72,7 @@ class Scheduler {
   void decode_waiting(std::unique_lock<std::mutex> &lock);
   void compute(std::span<Decoding *const> batch);
   void compute_each(std::span<Decoding *const> batch);
+  void go_back(const Decoding &one);
 
   Engine &engine_;
   std::mutex mutex_;

@@ -14,17 +14,16 @@
 #include "engines/gguf_engine.h"
 #include "formats/gguf.h"
 #include "formats/whisper_file.h"
+#include "text/draft_model.h"
 #include "text/embedding.h"
 #include "text/logprobs.h"
+#include "text/prefill.h"
+#include "text/prompt_lookup.h"
 #include "tvm/tvm_engine.h"
 
 namespace se {
 namespace fs = std::filesystem;
 namespace {
-
-// Between two decode steps of other calls at most this much of a prompt is computed: each adds a pause to their
-// answers. The same with and without other calls, so that a text does not depend on them.
-constexpr size_t kSharedPrefillTokens = 128;
 
 void refuse_other_files(const fs::path &path) {
   if (has_gguf_magic(path)) return;
@@ -129,7 +128,7 @@ TextManager::Prepared TextManager::prepare(const TextRequest &request, const Int
 
 TextManager::Prepared TextManager::prepare_chat(const TextRequest &request, const Interrupt &interrupt) const {
   ChatRequest chat = ChatRequest::parse(std::get<ChatMessages>(request.prompt).json);
-  const bool has_grammar = !request.sampling.grammar.text.empty();
+  const bool has_grammar = request.json_schema || !request.sampling.grammar.text.empty();
   require(!has_grammar || (!chat.may_call_tools() && chat.json_schema.empty()),
           "a grammar is given together with tools or `response_format`", "give one of them");
   ChatPrompt prompt = chat_format_.prompt(chat, marks(), interrupt);
@@ -155,30 +154,54 @@ void TextManager::check_fits(size_t token_count) const {
           "shorten the prompt or open with a longer context");
 }
 
-std::vector<float> TextManager::prefill(Sequence &sequence, std::span<const int32_t> prompt, const Interrupt &interrupt,
-                                        TextResult &result) {
-  const auto begin = Clock::now();
-  // The last token is always computed, because its logits are needed.
-  const size_t common = std::min(common_prefix(sequence.computed, prompt), prompt.size() - 1);
-  sequence.computed.resize(common);
-  std::vector<float> logits;
-  scheduler_->alone(interrupt, [&](Engine &engine) {
-    sequence.computed.resize(engine.rewind(sequence.index, static_cast<uint32_t>(common)));
-  });
-  result.cached_tokens = static_cast<uint32_t>(sequence.computed.size());
-  const size_t most = facts().sequences == 1 ? prompt.size() : kSharedPrefillTokens;
-  while (sequence.computed.size() < prompt.size()) {
-    const size_t done = sequence.computed.size();
-    const auto part = prompt.subspan(done, std::min(most, prompt.size() - done));
-    scheduler_->alone(interrupt, [&](Engine &engine) {
-      const auto row = engine.advance(sequence.index, part, static_cast<uint32_t>(done), interrupt);
-      if (done + part.size() == prompt.size()) logits.assign(row.begin(), row.end());
-    });
-    sequence.computed.insert(sequence.computed.end(), part.begin(), part.end());
+void TextManager::open_draft(const fs::path &path, EngineOptions options) {
+  std::error_code error;
+  const bool is_bundle = fs::is_directory(path, error);
+  uint64_t own_context = 0;
+  if (is_bundle) own_context = read_bundle(path).context_tokens;
+  if (!is_bundle && has_gguf_magic(path)) own_context = read_gguf(path).hyperparameter("context_length").value_or(0);
+  options.context_tokens = static_cast<uint32_t>(std::min<uint64_t>(own_context, facts().context_tokens));
+  std::unique_ptr<TextManager> draft = open(path, std::move(options));
+  if (!draft->facts().generates || !draft->facts().goes_back) {
+    throw Error(SE_UNSUPPORTED, "a model of the family " + ticked(draft->facts().family) + " cannot draft",
+                "choose a decoder with attention in every layer");
   }
-  sequence.prompt_tokens = prompt.size();
-  result.prefill_seconds = seconds_since(begin);
-  return logits;
+  check_draft(DraftSource::prompt_lookup);
+  check_same_tokens(tokenizer_, draft->tokenizer_);
+  draft_sequences_.resize(facts().sequences);
+  for (uint32_t i = 0; i < facts().sequences; ++i) draft_sequences_[i].index = i;
+  draft_ = std::move(draft);
+}
+
+void TextManager::check_draft(DraftSource source) const {
+  if (source == DraftSource::off) return;
+  if (!facts().goes_back) {
+    throw Error(SE_UNSUPPORTED,
+                "a model of the family " + ticked(facts().family) +
+                    " cannot go back over drafts that are wrong: it has no speculative decoding",
+                "leave drafts off");
+  }
+  require(source != DraftSource::model || has_draft(), "there is no draft model", "open with a draft model");
+}
+
+Drafting TextManager::drafting(const TextRequest &request, const Sequence &sequence, std::span<const int32_t> prompt) {
+  // Where the clock decides: with the token before them four times the least number of rows.
+  constexpr uint32_t kMostByClock = 15;
+  if (request.draft == DraftSource::off) return {};
+  const bool is_model = request.draft == DraftSource::model;
+  std::unique_ptr<Drafter> drafter;
+  if (is_model) {
+    const uint32_t vocabulary = std::min(tokenizer_.size(), draft_->tokenizer_.size());
+    drafter = std::make_unique<DraftModel>(*draft_->scheduler_, *draft_->engine_, draft_sequences_[sequence.index],
+                                           vocabulary);
+  } else {
+    drafter = std::make_unique<PromptLookup>();
+    for (const int32_t token : tokenizer_.tokenize(request.prediction, false, false)) drafter->add(token);
+  }
+  for (const int32_t token : prompt) drafter->add(token);
+  if (request.draft_tokens > 0) return {std::move(drafter), request.draft_tokens};
+  const bool is_on_cpu = facts().backend == "cpu" && (!is_model || draft_->facts().backend == "cpu");
+  return {std::move(drafter), kMostByClock, is_model ? &draft_model_costs_ : &lookup_costs_, is_on_cpu};
 }
 
 void TextManager::generate(const TextRequest &request, const DeltaReceiver &receiver, const Interrupt &interrupt,
@@ -192,20 +215,29 @@ void TextManager::generate(const TextRequest &request, const DeltaReceiver &rece
   check_fits(prompt.size());
   result.prompt_tokens = static_cast<uint32_t>(prompt.size());
   tokenizer_.check(request.stop_tokens);
+  check_draft(request.draft);
   SamplingOptions sampling = request.sampling;
+  if (request.json_schema) {
+    interrupt.check();
+    sampling.grammar.text = grammar_of_schema(*request.json_schema);
+    interrupt.check();
+  }
   if (sampling.grammar.text.empty()) sampling.grammar = prepared.chat.grammar;
   Sampler sampler(sampling, tokenizer_, facts().context_tokens);
   for (const int32_t token : prompt) sampler.accept(token, true);
   Response response(prepared.chat, {request.stops, request.stop_tokens}, tokenizer_, receiver);
 
   const Sequences::Lease sequence = sequences_->take(prompt, request.sequence_key, interrupt);
-  std::vector<float> logits = prefill(*sequence, prompt, interrupt, result);
-  Scheduler::Decoding decoding(*scheduler_, interrupt, sequence->index);
+  const auto prefill_begin = Clock::now();
+  const Decoder decoder{*scheduler_, *engine_, *sequence, interrupt};
+  std::vector<float> logits = prefill(decoder, prompt, result.cached_tokens);
+  result.prefill_seconds = seconds_since(prefill_begin);
+  Speculation speculation(decoder, std::move(logits), drafting(request, *sequence, prompt));
   Clock::time_point first;
   while (true) {
     interrupt.check();
     // Rows beyond the tokenizer's vocabulary are padding of the weights and are never sampled.
-    const auto row = std::span<const float>(logits).first(tokenizer_.size());
+    const auto row = speculation.logits().first(tokenizer_.size());
     const std::optional<int32_t> forced = response.forced();
     const int32_t token = forced ? *forced : sampler.sample(row);
     const bool is_first = result.completion_tokens == 0;
@@ -221,13 +253,16 @@ void TextManager::generate(const TextRequest &request, const DeltaReceiver &rece
     sampler.set_reasoning(response.is_reasoning());
     sampler.accept(token, false);
     if (!goes_on) break;
-    const bool is_full = sequence->computed.size() >= facts().context_tokens;
-    if (is_full || result.completion_tokens == request.max_tokens) {
+    const size_t room = facts().context_tokens - sequence->computed.size();
+    const size_t wanted = request.max_tokens == 0 ? room : request.max_tokens - result.completion_tokens;
+    if (room == 0 || wanted == 0) {
       result.finish_reason = FinishReason::length;
       break;
     }
-    decoding.step(token, static_cast<uint32_t>(sequence->computed.size()), logits);
-    sequence->computed.push_back(token);
+    // The last token of an answer is chosen, and never computed.
+    speculation.advance(token, std::min(room, wanted) - 1);
+    result.draft_tokens = speculation.drafted();
+    result.accepted_tokens = speculation.accepted();
   }
   response.finish();
   if (result.finish_reason == FinishReason::length) return;
@@ -258,8 +293,8 @@ std::vector<float> TextManager::next_logits(std::span<const int32_t> tokens, con
   tokenizer_.check(tokens);
   check_fits(tokens.size());
   const Sequences::Lease sequence = sequences_->take(tokens, "", interrupt);
-  TextResult result;
-  return prefill(*sequence, tokens, interrupt, result);
+  uint32_t cached_tokens = 0;
+  return prefill({*scheduler_, *engine_, *sequence, interrupt}, tokens, cached_tokens);
 }
 
 std::vector<int32_t> TextManager::embedding_tokens(const std::string &text, bool truncates, EmbedResult &result) const {
@@ -376,6 +411,8 @@ std::string TextManager::info_json() {
                      {"kv_cache_bytes", facts.kv_cache_bytes},
                      {"has_chat_template", chat_format_.exists()},
                      {"generates", facts.generates},
+                     {"speculates", facts.generates && facts.goes_back},
+                     {"draft_model_bytes", draft_ ? draft_->model_bytes() : 0},
                      {"embedding_size", facts.embedding_size},
                      {"embed_tokens", facts.embed_tokens},
                      {"pooling", facts.pooling},

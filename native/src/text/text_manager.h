@@ -23,6 +23,7 @@
 #include "text/saved_sequence.h"
 #include "text/scheduler.h"
 #include "text/sequences.h"
+#include "text/speculation.h"
 #include "text/text_delta.h"
 #include "text/tokenizer.h"
 
@@ -33,15 +34,25 @@ struct ChatMessages {
   std::string json;
 };
 
+// Where the drafts of speculative decoding come from.
+enum class DraftSource { off, prompt_lookup, model };
+
+// The most tokens that are drafted at once.
+constexpr uint32_t kMostDraftTokens = 31;
+
 struct TextRequest {
   std::variant<std::string, std::span<const int32_t>, ChatMessages> prompt;
   uint32_t max_tokens = 0;  // 0: until the model stops or the context is full
   SamplingOptions sampling;
+  std::optional<std::string> json_schema = {};  // that the answer follows, in place of a grammar
   std::vector<std::string> stops;
   std::vector<int32_t> stop_tokens;
   bool ignore_end_of_text = false;
   std::optional<uint32_t> top_logprobs;  // so many of the likeliest come with each token; nullopt: no log probabilities
   std::string sequence_key = "";         // see Sequences::take
+  DraftSource draft = DraftSource::off;
+  uint32_t draft_tokens = 0;    // at once; 0: as many as save time, by the clock
+  std::string prediction = {};  // what the answer may repeat besides the prompt
 };
 
 enum class FinishReason { stop, length, cancelled, tool_calls };
@@ -53,6 +64,8 @@ struct TextResult {
   uint32_t cached_tokens = 0;
   uint32_t completion_tokens = 0;
   uint32_t reasoning_tokens = 0;
+  uint32_t draft_tokens = 0;     // that the model checked
+  uint32_t accepted_tokens = 0;  // of these, tokens that became text
   uint32_t seed = 0;
   double prefill_seconds = 0;
   double first_token_seconds = 0;
@@ -79,6 +92,10 @@ class TextManager {
 
   // A bundle folder or a .gguf file.
   static std::unique_ptr<TextManager> open(const std::filesystem::path &path, EngineOptions options);
+  // Opens a second, smaller model beside it, which drafts for DraftSource::model. FORMAT_MISMATCH: its tokens are
+  // others.
+  void open_draft(const std::filesystem::path &path, EngineOptions options);
+  bool has_draft() const { return draft_ != nullptr; }
   static std::unique_ptr<TextManager> open_vocabulary(const std::filesystem::path &path);
 
   // Fills `result` also when it throws CANCELLED or TIMEOUT.
@@ -122,6 +139,7 @@ class TextManager {
                                                 const Bundle *bundle);
 
   const EngineFacts &facts() const { return engine().facts(); }
+  uint64_t model_bytes() const { return facts().weights_bytes + facts().kv_cache_bytes; }
   Engine &engine() const;
   // A prompt's tokens, and how the answer to it is read.
   struct Prepared {
@@ -135,9 +153,8 @@ class TextManager {
   void check_fits(size_t token_count) const;
   SavedModel saved_model() const;
   std::vector<int32_t> embedding_tokens(const std::string &text, bool truncates, EmbedResult &result) const;
-  // Returns the logits after the prompt's last token.
-  std::vector<float> prefill(Sequence &sequence, std::span<const int32_t> prompt, const Interrupt &interrupt,
-                             TextResult &result);
+  void check_draft(DraftSource source) const;
+  Drafting drafting(const TextRequest &request, const Sequence &sequence, std::span<const int32_t> prompt);
 
   Tokenizer tokenizer_;
   std::unique_ptr<Engine> engine_;
@@ -151,6 +168,10 @@ class TextManager {
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<Sequences> sequences_;
   double load_seconds_ = 0;
+  // The model that drafts, if there is one, and what its sequences hold: the one of each of our sequences.
+  std::unique_ptr<TextManager> draft_;
+  std::vector<Sequence> draft_sequences_;
+  DraftCosts lookup_costs_, draft_model_costs_;
 };
 
 }  // namespace se

@@ -66,6 +66,9 @@ class TvmEngine : public Engine {
   void allocate_cache(const Bundle &bundle);
   // The rows of the first `tokens` tokens in the cache, one head of one layer after the other.
   std::vector<std::span<std::byte>> cache_rows(uint32_t sequence, size_t tokens) const;
+  // The first of these steps that one call can compute.
+  std::span<const Step> together(std::span<const Step> steps) const;
+  std::span<const float> call_together(std::span<const Step> steps, const Interrupt &interrupt);
   // Computes up to batch_sequences_ steps in one call.
   std::span<const float> call_batch(std::span<const Step> steps, const Interrupt &interrupt);
   void load_functions(const Bundle &bundle);
@@ -129,7 +132,7 @@ TvmEngine::TvmEngine(const Bundle &bundle, const EngineOptions &options, const s
       prefill_tokens_(bundle.compiled->prefill_tokens),
       score_tokens_(bundle.compiled->score_tokens) {
   // Only the CPU's code has the function, and only the CPU's memory can be cut into the parts of a larger tensor.
-  if (backend == "cpu" && options.sequences > 1) batch_sequences_ = bundle.compiled->decode_sequences;
+  if (backend == "cpu") batch_sequences_ = bundle.compiled->decode_sequences;
   bundle.require_code(backend);
   device_ = backend_for(bundle, backend);
   facts_ = {
@@ -320,18 +323,34 @@ std::span<const float> TvmEngine::advance(uint32_t sequence, std::span<const int
 }
 
 std::span<const float> TvmEngine::decode(std::span<const Step> steps, const Interrupt &interrupt) {
-  const size_t most = std::max(batch_sequences_, 1U);
   rows_.clear();
   for (auto left = steps; !left.empty();) {
-    const auto part = left.first(std::min(most, left.size()));
+    const auto part = together(left);
     left = left.subspan(part.size());
-    const Step &first = part.front();
-    const auto logits = part.size() == 1 ? advance(first.sequence, {&first.token, 1}, first.position, interrupt)
-                                         : call_batch(part, interrupt);
+    const auto logits = call_together(part, interrupt);
     if (part.size() == steps.size()) return logits;
     rows_.insert(rows_.end(), logits.begin(), logits.end());
   }
   return rows_;
+}
+
+std::span<const Step> TvmEngine::together(std::span<const Step> steps) const {
+  if (batch_sequences_ > 0) return steps.first(std::min<size_t>(batch_sequences_, steps.size()));
+  const Step &first = steps.front();
+  const size_t most = std::min<size_t>(score_tokens(first.position), steps.size());
+  size_t count = 1;
+  while (count < most && steps[count].sequence == first.sequence) ++count;
+  return steps.first(count);
+}
+
+std::span<const float> TvmEngine::call_together(std::span<const Step> steps, const Interrupt &interrupt) {
+  const Step &first = steps.front();
+  if (steps.size() == 1) return advance(first.sequence, {&first.token, 1}, first.position, interrupt);
+  // Several tokens of one sequence, too: their keys and values are all written before the first of them is attended to.
+  if (batch_sequences_ > 0) return call_batch(steps, interrupt);
+  std::vector<int32_t> tokens;
+  for (const Step &step : steps) tokens.push_back(step.token);
+  return score(first.sequence, tokens, first.position, interrupt);
 }
 
 std::span<const float> TvmEngine::call_batch(std::span<const Step> steps, const Interrupt &interrupt) {

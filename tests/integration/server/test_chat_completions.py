@@ -70,6 +70,23 @@ def test_several_choices_have_seeds_of_their_own(openai: OpenAI) -> None:
     assert len(set(texts)) > 1
 
 
+def test_a_prediction_changes_the_figures_and_not_the_answer(openai: OpenAI) -> None:
+    fields = {**GREEDY, "model": "random", "max_tokens": 40, "seed": 7}
+    plain = openai.chat.completions.create(**fields)
+    said = plain.choices[0].message.content
+    for content in (said, [{"type": "text", "text": said}]):
+        answer = openai.chat.completions.create(
+            **fields, prediction={"type": "content", "content": content}
+        )
+        assert answer.choices[0].message.content == said
+        assert answer.usage is not None
+        used = answer.usage.completion_tokens_details
+        assert used is not None
+        assert (used.accepted_prediction_tokens or 0) > 10
+        assert used.rejected_prediction_tokens is not None
+    assert refused(openai, prediction={"type": "content"})["param"].startswith("prediction")
+
+
 def test_a_schema_is_followed(openai: OpenAI) -> None:
     schema = {
         "type": "object",
@@ -95,8 +112,8 @@ def test_what_is_wrong_is_named(openai: OpenAI) -> None:
 
 
 def test_what_is_not_done_is_refused_by_name(openai: OpenAI) -> None:
-    error = refused(openai, prediction={"type": "content", "content": "The"})
-    assert (error["param"], error["code"]) == ("prediction", "unsupported_parameter")
+    error = refused(openai, verbosity="low")
+    assert (error["param"], error["code"]) == ("verbosity", "unsupported_parameter")
     image = {"type": "image_url", "image_url": {"url": "http://127.0.0.1:1/secret.png"}}
     error = refused(openai, messages=[{"role": "user", "content": [image]}])
     assert error["param"] == "messages[0].content[0].type"
