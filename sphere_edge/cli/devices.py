@@ -56,6 +56,7 @@ def devices(
     epilog=example(
         "sphere-edge deploy dist/tiny.host --device local",
         "sphere-edge deploy dist/tiny.host --device ssh://me@board --dry-run",
+        "sphere-edge deploy dist/qwen.jetson --device ssh://me@orin --service",
     )
 )
 def deploy(
@@ -71,9 +72,17 @@ def deploy(
     service: Annotated[
         bool,
         typer.Option(
-            "--service", help="Install a systemd unit that checks it at each boot (Linux, SSH)."
+            "--service", help="Serve it there, from each boot on, as a systemd unit (Linux, SSH)."
         ),
     ] = False,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address there that --service binds. Default: 127.0.0.1."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port there of --service. Default: 8080."),
+    ] = None,
     store: StoreFolder = None,
     json: Json = False,
 ) -> Action:
@@ -81,9 +90,13 @@ def deploy(
 
     The runtime is sent along. A bundle that fails its test is not activated.
     """
+    if not service and (host is not None or port is not None):
+        message = "--host and --port are for --service."
+        raise typer.BadParameter(message)
 
     def action() -> None:
         from sphere_edge.commands import deploy as command
+        from sphere_edge.devices.service import Address
 
         command.deploy(
             bundle,
@@ -92,7 +105,7 @@ def deploy(
             dry_run=dry_run,
             as_json=json,
             allow_uncertified=allow_uncertified,
-            as_service=service,
+            service_at=Address(host or "127.0.0.1", port or 8080) if service else None,
         )
 
     return action
@@ -180,13 +193,15 @@ def service(context: typer.Context) -> None:
 @service_app.command(
     "status", epilog=example("sphere-edge device service status tiny --device ssh://me@board")
 )
-def service_status(name: InstalledName, device: DeviceUri, json: Json = False) -> Action:
+def service_status(
+    name: InstalledName, device: DeviceUri, store: StoreFolder = None, json: Json = False
+) -> Action:
     """Show the state and the log of a deployed bundle's service."""
 
     def action() -> None:
         from sphere_edge.commands import devices as command
 
-        command.show_service(name, device, as_json=json)
+        command.show_service(name, device, store, as_json=json)
 
     return action
 
@@ -194,12 +209,12 @@ def service_status(name: InstalledName, device: DeviceUri, json: Json = False) -
 @service_app.command(
     "remove", epilog=example("sphere-edge device service remove tiny --device ssh://me@board")
 )
-def service_remove(name: InstalledName, device: DeviceUri) -> Action:
+def service_remove(name: InstalledName, device: DeviceUri, store: StoreFolder = None) -> Action:
     """Stop and remove the service of a deployed bundle; the bundle stays."""
 
     def action() -> None:
         from sphere_edge.commands import devices as command
 
-        command.remove_service(name, device)
+        command.remove_service(name, device, store)
 
     return action

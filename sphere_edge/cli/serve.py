@@ -18,6 +18,7 @@ app = typer.Typer()
         "sphere-edge serve chat=dist/qwen.host --context 8192 --port 9000",
         "sphere-edge serve dist/qwen.host --host 0.0.0.0 --api-key-file keys.txt",
         "sphere-edge serve dist/qwen-7b.host --draft-model dist/qwen-0.5b.host",
+        "sphere-edge serve dist/qwen.jetson --device ssh://me@orin",
     )
 )
 def serve(
@@ -29,6 +30,15 @@ def serve(
             "clients ask for.",
         ),
     ],
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            "-d",
+            metavar="URI",
+            help="Serve bundles there, reached through a port here: ssh://user@host:port.",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address of this machine to bind.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8080,
     api_key_file: Annotated[
@@ -128,6 +138,6 @@ def serve(
             draft_models=tuple(draft_model or ()),
             threads=threads,
         )
-        command.serve(models, settings, api_key_file=api_key_file)
+        command.serve(models, settings, api_key_file=api_key_file, uri=device)
 
     return action

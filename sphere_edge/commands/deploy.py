@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sphere_edge import console
+from sphere_edge import console, errors
+from sphere_edge.boards import python_there, server_deployment
+from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.certify import deployment
 from sphere_edge.certify.prove import Proof
 from sphere_edge.devices import service
 from sphere_edge.devices.open import opened
-from sphere_edge.devices.store import Plan
+from sphere_edge.devices.service import Address
+from sphere_edge.devices.store import Plan, Store
+
+if TYPE_CHECKING:
+    # At run time only for a service: a server is half a second of imports.
+    from sphere_edge.boards.installing import Installed
 
 
 def deploy(
@@ -22,17 +30,21 @@ def deploy(
     dry_run: bool,
     as_json: bool,
     allow_uncertified: bool = False,
-    as_service: bool = False,
+    service_at: Address | None = None,
 ) -> None:
     """Probes, sends, proves and switches; raises what each of these raises.
 
     `allow_uncertified`: a bundle that does not match its reference is used, with a warning.
+    `service_at`: a service of the device serves it there.
     """
     found = Bundle.open(bundle)
     name = found.manifest.name
+    if service_at is not None:
+        server_deployment.require_board(uri)
     with opened(uri) as device:
-        if as_service:
+        if service_at is not None:
             service.require_systemd(device)
+            python_there.find(device)
         prepared = deployment.prepare(device, found, store, console.progress())
         if dry_run:
             plan = prepared.plan()
@@ -43,18 +55,39 @@ def deploy(
             allow_uncertified=allow_uncertified, progress=console.progress()
         )
         _say_proof(proof, device.uri)
-        root = prepared.store.root
-        started = service.install(device, root, name) if as_service else None
+        served = _serve(prepared.store, found.manifest, service_at)
     if as_json:
-        unit = None if started is None else dataclasses.asdict(started)
+        unit = None if served is None else dataclasses.asdict(served)
         document = {**dataclasses.asdict(deployed), "device": device.uri, "name": name}
         console.write_json({**document, "service": unit})
         return
     sent, total = map(console.human_bytes, (deployed.sent_bytes, deployed.total_bytes))
     console.say(f"`{name}` runs on {device.uri}: {sent} of {total} were sent")
-    if started is not None:
-        console.say(started.summary)
+    if served is not None:
+        _say_service(served, uri)
     console.write(deployed.folder)
+
+
+def _serve(store: Store, manifest: Manifest, address: Address | None) -> Installed | None:
+    """Installs a service; one that is there already goes on with the new bundle."""
+    if address is not None:
+        from sphere_edge.boards import installing
+
+        return installing.install(store, manifest, address, console.progress())
+    if service.is_installed(store.device, manifest.name):
+        console.say(service.restart(store.device, store.root, manifest.name).summary)
+    return None
+
+
+def _say_service(served: Installed, uri: str) -> None:
+    console.say(served.status.summary)
+    if not served.status.ready:
+        for line in served.status.output:
+            console.say(line)
+        message = f"the service `{served.status.unit}` on {uri} does not take requests"
+        hint = "the lines above are its log; `sphere-edge device service status` shows more"
+        raise errors.LoadFailedError(message, hint=hint)
+    console.say(f"it serves {served.url} on the device; its key is in {served.key_file} there")
 
 
 def _say_proof(proof: Proof, uri: str) -> None:

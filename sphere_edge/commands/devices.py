@@ -80,7 +80,10 @@ def list_installed(uri: str, store: str | None, *, as_json: bool) -> None:
 def rollback(name: str, uri: str, store: str | None, *, as_json: bool) -> None:
     """Makes the bundle before the current one current again."""
     with opened(uri) as device:
-        now = Store(device, store).rollback(name)
+        there = Store(device, store)
+        now = there.rollback(name)
+        if service.is_installed(device, name):
+            console.say(service.restart(device, there.root, name).summary)
     _say_current(now, uri, as_json=as_json)
 
 
@@ -91,10 +94,10 @@ def remove(name: str, uri: str, store: str | None) -> None:
     console.say(f"removed `{name}` from {uri}: {console.human_bytes(freed)} freed")
 
 
-def show_service(name: str, uri: str, *, as_json: bool) -> None:
+def show_service(name: str, uri: str, store: str | None, *, as_json: bool) -> None:
     """The state of the service of a deployed bundle, from systemd on the device."""
     with opened(uri) as device:
-        found = service.status(device, name)
+        found = service.status(device, Store(device, store).root, name)
     if as_json:
         console.write_json({"device": uri, **dataclasses.asdict(found)})
         return
@@ -103,10 +106,10 @@ def show_service(name: str, uri: str, *, as_json: bool) -> None:
         console.write(line)
 
 
-def remove_service(name: str, uri: str) -> None:
+def remove_service(name: str, uri: str, store: str | None) -> None:
     """Stops and removes the service of a deployed bundle; the bundle stays."""
     with opened(uri) as device:
-        service.remove(device, name)
+        service.remove(device, Store(device, store), name)
     console.say(f"removed the service of `{name}` from {uri}")
 
 

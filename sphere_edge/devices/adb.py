@@ -26,6 +26,7 @@ from sphere_edge.devices.device import (
     FilePart,
     Process,
     Sent,
+    Stream,
     exit_code_of_shell,
     failed_write,
     remote_line,
@@ -104,6 +105,11 @@ class AdbDevice:
             code = adb_wire.Shell(connection).feed(pieces, output.extend)
         if code != 0:
             raise failed_write(self.uri, remote, code, output.decode(errors="replace"))
+
+    def connect(self, port: int) -> Stream:
+        """See Device.connect."""
+        message = f"no port of {self.uri} is forwarded"
+        raise errors.UnsupportedError(message, hint="`adb forward` does that")
 
     def reconnect(self) -> None:
         """See Device.reconnect."""
@@ -245,6 +251,11 @@ class _AdbProcess:
         self._stdout = bytearray()
         self._ended = False
 
+    @property
+    def has_ended(self) -> bool:
+        """See Process.has_ended."""
+        return self._ended and b"\n" not in self._stdout
+
     def read_line(self, timeout_s: float) -> str:
         """See Process.read_line."""
         deadline = time.monotonic() + timeout_s
@@ -261,6 +272,14 @@ class _AdbProcess:
             self._ended = code is not None
         line, _, self._stdout = self._stdout.partition(b"\n")
         return line.decode(errors="replace")
+
+    def write_line(self, text: str) -> None:
+        """See Process.write_line."""
+        try:
+            self._shell.send(f"{text}\n".encode())
+        except OSError as error:
+            message = f"lost the connection to {self._uri}"
+            raise errors.UnavailableError(message) from error
 
     def close(self) -> None:
         """See Process.close."""

@@ -28,14 +28,37 @@ Ask = Callable[[str], str]
 class Process(Protocol):
     """A program that runs on the device while we do other things; it ends when its stdin does."""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether all that it printed has been read, and no more will come."""
+
     def read_line(self, timeout_s: float) -> str:
         """The next line of its stdout without the line end; `""` once it has ended.
 
         Raises errors.TimeoutError, UnavailableError.
         """
 
+    def write_line(self, text: str) -> None:
+        """Writes a line to its stdin. Raises UnavailableError once it has ended or is lost."""
+
     def close(self) -> None:
         """Ends its stdin and closes it. May be called twice."""
+
+
+class Stream(Protocol):
+    """A connection to a program on the device, as sockets have it; they and SSH's channels are."""
+
+    def recv(self, size: int, /) -> bytes:
+        """What has come, at most `size` bytes; empty at the end."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Sends all of it."""
+
+    def shutdown(self, how: int, /) -> None:
+        """Ends one direction, or both."""
+
+    def close(self) -> None:
+        """Ends both directions."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +114,13 @@ class Device(Protocol):
         Raises StorageError: full, read-only, not allowed, no such folder.
         """
 
+    def connect(self, port: int) -> Stream:
+        """Connects to a program at a port of the device's loopback.
+
+        Raises UnavailableError (refused), UnsupportedError (this transport, or the server
+        does not forward).
+        """
+
     def reconnect(self) -> None:
         """Drops the connection, if there is one, and makes a new one."""
 
@@ -121,6 +151,11 @@ def read_file(device: Device, remote: str, *, limit_bytes: int = 1 << 20) -> str
         message = f"cannot read `{remote}` on {device.uri}: {completed.last_lines}"
         raise errors.NotFoundError(message)
     return completed.stdout
+
+
+def connection_refused(device_uri: str, port: int) -> errors.UnavailableError:
+    """A refused connection to the device's loopback."""
+    return errors.UnavailableError(f"nothing answers at port {port} of {device_uri}")
 
 
 def failed_write(device_uri: str, remote: str, code: int, reason: str) -> errors.SphereEdgeError:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import os
 import selectors
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import platformdirs
 
 from sphere_edge import errors
-from sphere_edge.devices.device import DEFAULT_TIMEOUT_S, FilePart, Process, Sent, storage_error
+from sphere_edge.devices.device import (
+    DEFAULT_TIMEOUT_S,
+    FilePart,
+    Process,
+    Sent,
+    Stream,
+    connection_refused,
+    storage_error,
+)
 from sphere_edge.run import Completed, run
 
 _CHUNK_BYTES = 4 << 20
+_CONNECT_TIMEOUT_S = 10
 
 
 class LocalDevice:
@@ -76,6 +87,16 @@ class LocalDevice:
             except OSError as error:
                 raise storage_error(self.uri, remote, error.strerror or str(error)) from error
 
+    def connect(self, port: int) -> Stream:
+        """See Device.connect."""
+        try:
+            stream = socket.create_connection(("127.0.0.1", port), timeout=_CONNECT_TIMEOUT_S)
+        except OSError as error:
+            raise connection_refused(self.uri, port) from error
+        # What comes may take any time.
+        stream.settimeout(None)
+        return stream
+
     def reconnect(self) -> None:
         """Nothing to do: this machine is always there."""
 
@@ -87,6 +108,7 @@ class _LocalProcess:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._rest = b""
+        self.has_ended = False
 
     def read_line(self, timeout_s: float) -> str:
         """See Process.read_line."""
@@ -99,14 +121,27 @@ class _LocalProcess:
                     raise errors.TimeoutError(message)
                 piece = os.read(stdout.fileno(), 4096)
                 if not piece:
+                    self.has_ended = True
                     return ""
                 self._rest += piece
         line, _, self._rest = self._rest.partition(b"\n")
         return line.decode(errors="replace")
 
+    def write_line(self, text: str) -> None:
+        """See Process.write_line."""
+        stdin = _pipe(self._process.stdin)
+        try:
+            stdin.write(f"{text}\n".encode())
+            stdin.flush()
+        except (OSError, ValueError) as error:
+            message = "the program on local has ended"
+            raise errors.UnavailableError(message) from error
+
     def close(self) -> None:
         """See Process.close."""
-        _pipe(self._process.stdin).close()
+        # What was not flushed goes nowhere if the program is gone.
+        with suppress(OSError):
+            _pipe(self._process.stdin).close()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:

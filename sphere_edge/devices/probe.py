@@ -118,14 +118,7 @@ def parse(text: str, uri: str) -> Probe:
 
 _OS: dict[str, Os] = {"Linux": "linux", "Android": "android", "Darwin": "macos"}
 # linux/include/uapi/linux/auxvec.h.
-_AT_PAGESZ, _AT_HWCAP, _AT_HWCAP2 = 6, 16, 26
-# linux/arch/arm64/include/uapi/asm/hwcap.h: (auxv type, bit) of each.
-_ARM_HWCAPS = {
-    "neon": (_AT_HWCAP, 1),
-    "fp16": (_AT_HWCAP, 10),
-    "dotprod": (_AT_HWCAP, 20),
-    "i8mm": (_AT_HWCAP2, 13),
-}
+_AT_PAGESZ = 6
 # "CPU part" of /proc/cpuinfo for implementer 0x41, Arm (Arm's MIDR_EL1 part numbers).
 _ARM_PARTS = {
     "0xd03": "Cortex-A53",
@@ -240,13 +233,8 @@ def _cpu_model(lines: list[str]) -> str | None:
 def _features(
     machine: str, sections: dict[str, list[str]], capabilities: dict[int, int]
 ) -> tuple[str, ...]:
-    if machine == "aarch64" and _AT_HWCAP in capabilities:
-        # The kernel's word to programs; under an emulator cpuinfo may be another machine's.
-        return tuple(
-            name
-            for name, (kind, bit) in _ARM_HWCAPS.items()
-            if capabilities.get(kind, 0) >> bit & 1
-        )
+    if machine == "aarch64" and (features := host_probe.arm_features(capabilities)) is not None:
+        return features
     if machine not in ("aarch64", "x86_64"):
         return ()
     return host_probe.linux_cpu("\n".join(sections.get("cpuinfo", [])), machine == "aarch64")[1]

@@ -20,6 +20,8 @@ from sphere_edge.devices.device import (
     FilePart,
     Process,
     Sent,
+    Stream,
+    connection_refused,
     exit_code_of_shell,
     failed_write,
     remote_line,
@@ -30,6 +32,11 @@ from sphere_edge.run import Completed
 _CHUNK_BYTES = 256 << 10
 # A transfer is given up when not one byte moves for this long.
 _STALL_S = 60.0
+# The end of a program's output and its exit code come one after the other.
+_EXIT_S = 10.0
+
+# RFC 4254, 5.1: SSH_OPEN_ADMINISTRATIVELY_PROHIBITED.
+_PROHIBITED = 1
 
 # All that paramiko raises, on whichever thread meets it first, when a connection breaks.
 _LOST = (OSError, EOFError, paramiko.SSHException)
@@ -103,6 +110,29 @@ class SshDevice:
         )
         if code != 0:
             raise failed_write(self.uri, remote, code, output)
+
+    def connect(self, port: int) -> Stream:
+        """See Device.connect."""
+        if self._connection is None:
+            message = f"{self.uri} is closed"
+            raise errors.UnavailableError(message)
+        target, source = ("127.0.0.1", port), ("127.0.0.1", 0)
+        timeout_s = self._host.connect_timeout_s
+        try:
+            with self._translated():
+                stream: Stream = self._connection.transport.open_channel(
+                    "direct-tcpip", target, source, timeout=timeout_s
+                )
+        except errors.UnavailableError as error:
+            refused = error.__cause__
+            if not isinstance(refused, paramiko.ChannelException):
+                raise
+            if refused.code == _PROHIBITED:
+                message = f"the SSH server of {self.uri} does not forward ports"
+                hint = "set `AllowTcpForwarding yes` (or `local`) in its sshd_config"
+                raise errors.UnsupportedError(message, hint=hint) from error
+            raise connection_refused(self.uri, port) from error
+        return stream
 
     def reconnect(self) -> None:
         """See Device.reconnect."""
@@ -246,6 +276,7 @@ class _SshProcess:
         self._channel = channel
         self._uri = uri
         self._rest = b""
+        self.has_ended = False
 
     def read_line(self, timeout_s: float) -> str:
         """See Process.read_line."""
@@ -260,10 +291,27 @@ class _SshProcess:
                 message = f"lost the connection to {self._uri}"
                 raise errors.UnavailableError(message) from error
             if not piece:
+                self.has_ended = True
+                self._require_exit()
                 return ""
             self._rest += piece
         line, _, self._rest = self._rest.partition(b"\n")
         return line.decode(errors="replace")
+
+    def _require_exit(self) -> None:
+        """Raises UnavailableError where no exit code says that the program has ended."""
+        if not self._channel.status_event.wait(_EXIT_S) or self._channel.recv_exit_status() < 0:
+            message = f"lost the connection to {self._uri}"
+            raise errors.UnavailableError(message)
+
+    def write_line(self, text: str) -> None:
+        """See Process.write_line."""
+        self._channel.settimeout(_STALL_S)
+        try:
+            self._channel.sendall(f"{text}\n".encode())
+        except _LOST as error:
+            message = f"lost the connection to {self._uri}"
+            raise errors.UnavailableError(message) from error
 
     def close(self) -> None:
         """See Process.close."""

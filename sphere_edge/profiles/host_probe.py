@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,17 @@ _ARM_FLAGS = {
 _MAC_ARM_KEYS = {"dotprod": "FEAT_DotProd", "fp16": "FEAT_FP16", "i8mm": "FEAT_I8MM"}
 _MAC_X86_WORDS = {"avx2": {"AVX2"}, "fma": {"FMA"}, "f16c": {"F16C"}}
 
+# linux/include/uapi/linux/auxvec.h, linux/arch/arm64/include/uapi/asm/hwcap.h: (type, bit) of each.
+_AT_HWCAP, _AT_HWCAP2 = 16, 26
+_ARM_HWCAPS = {
+    "neon": (_AT_HWCAP, 1),
+    "fp16": (_AT_HWCAP, 10),
+    "dotprod": (_AT_HWCAP, 20),
+    "i8mm": (_AT_HWCAP2, 13),
+}
+
 _PROC_CPUINFO = Path("/proc/cpuinfo")
+_PROC_AUXV = Path("/proc/self/auxv")
 _CGROUP = Path("/sys/fs/cgroup")
 _CPUS = Path("/sys/devices/system/cpu")
 
@@ -60,6 +71,8 @@ def probe() -> Host:
         name = "macos"
     else:
         title, features = linux_cpu(_PROC_CPUINFO.read_text("utf-8", "replace"), arm)
+        if arm and (told := arm_features(_auxv())) is not None:
+            features = told
         triple = "aarch64-unknown-linux-gnu" if arm else "x86_64-unknown-linux-gnu"
         name = "linux"
     return Host(title, name, triple, features, performance_cores(), memory_bytes())
@@ -74,6 +87,27 @@ def linux_cpu(cpuinfo: str, arm: bool) -> tuple[str, tuple[str, ...]]:
     titles = [value.strip() for key, _, value in fields if key.strip() == "model name"]
     features = tuple(name for name, flags in wanted.items() if flags <= common)
     return titles[0] if titles else platform.machine(), features
+
+
+def arm_features(capabilities: Mapping[int, int]) -> tuple[str, ...] | None:
+    """What the kernel tells programs in their auxiliary vector; None if it holds nothing of it.
+
+    Under an emulator cpuinfo may be another machine's.
+    """
+    if _AT_HWCAP not in capabilities:
+        return None
+    return tuple(
+        name for name, (kind, bit) in _ARM_HWCAPS.items() if capabilities.get(kind, 0) >> bit & 1
+    )
+
+
+def _auxv() -> dict[int, int]:
+    """Of this process: pairs of 64-bit words."""
+    try:
+        words = memoryview(_PROC_AUXV.read_bytes()).cast("Q").tolist()
+    except (OSError, TypeError):
+        return {}
+    return dict(zip(words[0::2], words[1::2], strict=False))
 
 
 def _mac_cpu(arm: bool) -> tuple[str, tuple[str, ...]]:

@@ -10,7 +10,6 @@ from typing import TypedDict
 from PIL import Image
 
 from sphere_edge.errors import InvalidArgumentError
-from sphere_edge.formats import image_lora
 from sphere_edge.runtime import arguments, binding_image
 from sphere_edge.runtime.binding import SEED_RANDOM
 
@@ -102,6 +101,9 @@ def fill(options: binding_image.ImageGenerateOptions, request: ImageRequest) -> 
         options.mask = request.mask.convert("L").tobytes()
         options.mask_width, options.mask_height = request.mask.size
     for lora in request.loras:
+        # Reading checkpoints takes packages that a server on a board does not have.
+        from sphere_edge.formats import image_lora
+
         image_lora.check(Path(lora.path))
     options.loras = (binding_image.ImageLora * len(request.loras))(
         *(

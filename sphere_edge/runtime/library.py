@@ -21,6 +21,17 @@ _lock = threading.Lock()
 _loaded: dict[tuple[tuple[str, ...], tuple[str, ...]], Library] = {}
 # Handles of preloaded libraries; they stay for the life of the process.
 _preloaded: list[ctypes.CDLL] = []
+# The library that `use` named.
+_given: Path | None = None
+
+
+def use(path: Path) -> None:
+    """From now on `load` takes the library at `path`, with TVM's beside it, and builds nothing.
+
+    For a board, where nothing can be built; to be called before the first `load`.
+    """
+    global _given
+    _given = path
 
 
 def load(
@@ -36,10 +47,14 @@ def load(
     with _lock:
         # The first one that can: it is the one that registered its OpenCL device with TVM.
         for (engines, backends), library in _loaded.items():
-            if engine in engines and (gpu is None or gpu.partition(":")[0] in backends):
+            has_gpu = gpu is None or gpu.partition(":")[0] in backends
+            if engine in engines and (has_gpu or _given is not None):
                 return library
-        library = _load(native.library_for(engine, progress or _default_progress(), gpu))
+        library = _load(_given or native.library_for(engine, progress or _default_progress(), gpu))
         able = system_info(library)
+        if engine not in able["engines"]:
+            message = f"the runtime here was made without the engine `{engine}`"
+            raise errors.UnsupportedError(message, hint="serve or deploy the model again")
         _loaded[tuple(able["engines"]), tuple(able["gguf_backends"])] = library
         return library
 
@@ -66,7 +81,8 @@ def _load(path: Path) -> Library:
     try:
         # The wheels' own files, not the copies beside our library: `import tvm` loads the same
         # ones, and two TVM runtimes in one process would not know each other's types.
-        for runtime in native.tvm_libraries(targets.host()):
+        beside = [path.with_name(f"lib{name}.so") for name in ("tvm_ffi", "tvm_runtime")]
+        for runtime in beside if _given else native.tvm_libraries(targets.host()):
             _preloaded.append(ctypes.CDLL(str(runtime), mode=ctypes.RTLD_GLOBAL))
         library = Library(path)
     except (OSError, AttributeError) as error:

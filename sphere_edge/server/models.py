@@ -101,6 +101,12 @@ class Models:
                 async with self._changed:
                     self._changed.notify_all()
 
+    async def open_all(self) -> None:
+        """Opens the models in their order, as far as they fit beside each other."""
+        for model in self.all():
+            async with self.turn(model.served.name, model.served.task, "start"):
+                pass
+
     async def close_idle(self) -> None:
         """Closes, again and again, what nobody has used for `keep_alive_s`."""
         keep_alive_s = self._settings.keep_alive_s

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import is_bundle, is_gguf, read_manifest
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines import llama, whisper_fit
@@ -17,13 +15,13 @@ from sphere_edge.fit.memory import Choice, predict
 from sphere_edge.formats import gguf
 from sphere_edge.packaging.built_in_models import TINY_WHISPER, path_of
 from sphere_edge.packaging.cached import bundle_of
+from sphere_edge.server.bundled import of_bundle, row
 from sphere_edge.server.models import Served
 from sphere_edge.server.settings import Settings
 from sphere_edge.toolchain import native, targets
 
 # NAME=MODEL, the name being what clients ask for.
 _NAMED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._:/-]{0,127})=(.+)$")
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._:/-]+")
 # What a .gguf file is opened with where nothing is said.
 _GGUF_CONTEXT = 4096
 
@@ -68,6 +66,12 @@ def _draft(
     return texts[0], draft
 
 
+def named(word: str) -> tuple[str | None, Path]:
+    """The name and the rest of `NAME=MODEL`, or no name and all of it."""
+    found = None if Path(word).exists() else _NAMED.match(word)
+    return (found[1], Path(found[2])) if found else (None, Path(word))
+
+
 def prepare(served: Sequence[Served], progress: Progress = SILENT) -> None:
     """Builds the runtime with what parses tool calls, which compiled models alone do without."""
     if any(one.task == "text" for one in served):
@@ -75,9 +79,8 @@ def prepare(served: Sequence[Served], progress: Progress = SILENT) -> None:
 
 
 def _resolve(word: str, settings: Settings, progress: Progress) -> Served:
-    named = None if Path(word).exists() else _NAMED.match(word)
-    reference = named[2] if named else word
-    path = Path(reference)
+    name, path = named(word)
+    reference = str(path) if name is not None else word
     if path.exists() or path_of(reference) is not None:
         found = path
     else:
@@ -85,31 +88,19 @@ def _resolve(word: str, settings: Settings, progress: Progress) -> Served:
         from sphere_edge.packaging.finding import find
 
         found = find(reference, progress=progress).path
-    name = named[1] if named else None
     if str(found) == TINY_WHISPER or found.suffix == ".bin":
         file = path_of(TINY_WHISPER) if str(found) == TINY_WHISPER else found
         assert file is not None  # it is built in
         sizes = whisper_fit.sizes(file)
         peak = max(sizes.memory(format).peak_bytes for format in sizes.weights_bytes)
-        return _served(name or found.stem, file, "audio", peak)
+        return row(name or found.stem, file, "audio", peak)
     bundle = bundle_of(found, progress)
     if is_bundle(bundle):
-        return _of_bundle(name, bundle, read_manifest(bundle), settings)
+        return of_bundle(name, bundle, read_manifest(bundle), settings)
     if is_gguf(bundle):
         return _of_gguf(name, bundle, settings)
     message = f"`{reference}` is not a model that can be served"
     raise InvalidArgumentError(message, hint="give a bundle, a model folder or a .gguf file")
-
-
-def _of_bundle(name: str | None, path: Path, manifest: Manifest, settings: Settings) -> Served:
-    memory, context = manifest.memory, None
-    peak = memory.peak_bytes
-    if manifest.text is not None:
-        made_for = manifest.text.context_tokens
-        context = settings.context_tokens or made_for
-        caches = memory.kv_cache_bytes * context * settings.parallel // made_for
-        peak += caches - memory.kv_cache_bytes
-    return _served(name or manifest.name, path, manifest.task, peak, context)
 
 
 def _of_gguf(name: str | None, path: Path, settings: Settings) -> Served:
@@ -118,17 +109,4 @@ def _of_gguf(name: str | None, path: Path, settings: Settings) -> Served:
     context = settings.context_tokens or min(_GGUF_CONTEXT, spec.context_tokens)
     memory = predict(spec, Choice(file.quantization, context, "float16"))
     peak = memory.peak_bytes + memory.kv_cache_bytes * (settings.parallel - 1)
-    return _served(name or path.stem, path, "text", peak, context)
-
-
-def _served(
-    name: str, path: Path, task: str, memory_bytes: int, context_tokens: int | None = None
-) -> Served:
-    return Served(
-        name=_NOT_IN_NAMES.sub("-", name),
-        path=path,
-        task=task,  # type: ignore[arg-type]
-        created=int(path.stat().st_mtime if path.exists() else time.time()),
-        memory_bytes=memory_bytes,
-        context_tokens=context_tokens,
-    )
+    return row(name or path.stem, path, "text", peak, context)

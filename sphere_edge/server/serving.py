@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
 
 from sphere_edge.errors import UnavailableError
-from sphere_edge.server import app
+from sphere_edge.server import admission, app
 from sphere_edge.server.kept_sequences import KeptSequences
 from sphere_edge.server.settings import Settings
 
@@ -35,13 +36,24 @@ def bind(settings: Settings) -> socket.socket:
     return server
 
 
-def serve(application: Any, server_socket: socket.socket) -> None:
-    """Until SIGTERM or SIGINT, which lets running answers end; a second one does not."""
+def serve(
+    application: Any,
+    server_socket: socket.socket,
+    on_ready: Callable[[], object] = lambda: None,
+    *,
+    secret: str | None = None,
+) -> None:
+    """Until SIGTERM or SIGINT, which lets running answers end; a second one does not.
+
+    `on_ready` is called before the first request is taken, after models were opened if the settings
+    say so. `secret`: the line that each connection has to begin with.
+    """
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     # It warns about each client that hangs up while it is written to.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app.guarded(application),
+        http="auto" if secret is None else admission.protocol(secret),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -56,20 +68,28 @@ def serve(application: Any, server_socket: socket.socket) -> None:
     def on_signal(number: int, _: Any) -> None:
         # A signal comes between two instructions of the loop, which these are fit for.
         server.force_exit = server.should_exit
+        if server.force_exit:
+            # It would show where each request was when it was ended.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
         server.should_exit = True
         application.state.draining = True
 
     # Uvicorn's own would raise the signal again at its end, and so end with an error.
     server.handle_exit = on_signal
-    asyncio.run(_served(server, application, server_socket))
+    asyncio.run(_served(server, application, server_socket, on_ready))
 
 
-async def _served(server: Any, application: Any, server_socket: socket.socket) -> None:
+async def _served(
+    server: Any, application: Any, server_socket: socket.socket, on_ready: Callable[[], object]
+) -> None:
     models = application.state.models
     tasks = [asyncio.ensure_future(models.close_idle())]
     if application.state.kept is not None:
         tasks.append(asyncio.ensure_future(_sweep(application.state.kept)))
     try:
+        if application.state.settings.opens_at_start:
+            await models.open_all()
+        on_ready()
         await server.serve(sockets=[server_socket])
     finally:
         for task in tasks:

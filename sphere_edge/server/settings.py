@@ -27,9 +27,10 @@ class Settings:
 
     `api_keys` empty: none is asked for, which is allowed on loopback only. `origins`: foreign pages
     that may call it, `*` for all. `waiting`: requests that may wait for one model. `keep_alive_s`:
-    how long an unused model stays loaded, None: until its memory is needed. `store`: the file of
-    the stored responses, None: nothing is stored. `prompt_lookup`: answers are drafted from what
-    they repeat. `draft_models`: of `serve --draft-model`, MODEL or NAME=MODEL.
+    how long an unused model stays loaded, None: until its memory is needed. `opens_at_start`: all
+    are open before the first request. `store`: the file of the stored responses, None: nothing is
+    stored. `prompt_lookup`: answers are drafted from what they repeat. `draft_models`: of
+    `serve --draft-model`, MODEL or NAME=MODEL.
     """
 
     host: str = "127.0.0.1"
@@ -43,6 +44,7 @@ class Settings:
     waiting: int = 64
     timeout_s: float = 600.0
     keep_alive_s: float | None = None
+    opens_at_start: bool = False
     memory_bytes: int | None = None
     threads: int = 0
     context_tokens: int | None = None

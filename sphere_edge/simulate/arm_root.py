@@ -54,15 +54,17 @@ exec "$@"
 """
 
 
-def make(progress: console.Progress = console.SILENT) -> Path:
+def make(progress: console.Progress = console.SILENT, more: Sequence[str] = ()) -> Path:
     """The root's folder, from the cache or made now (seconds), checked to run programs.
 
-    All users of the cache share it: write to a `copy` only. Raises NotFoundError (no qemu),
-    UnavailableError (no apt, or no packages for ARM), UnsupportedError (this kernel or its
-    settings do not allow it), StorageError.
+    `more`: packages of Debian that it has, too, with what they depend on. All users of the cache
+    share it: write to a `copy` only. Raises NotFoundError (no qemu), UnavailableError (no apt, or
+    no packages for ARM), UnsupportedError (this kernel or its settings do not allow it),
+    StorageError.
     """
     qemu = _qemu()
-    target = cache.folder() / "roots" / f"debian-arm64-{_RECIPE}"
+    name = "-".join(("debian-arm64", str(_RECIPE), *more))
+    target = cache.folder() / "roots" / name
     title = "waiting for another process that makes the ARM system"
     with (
         ExitStack() as waiting,
@@ -72,14 +74,14 @@ def make(progress: console.Progress = console.SILENT) -> Path:
     ):
         waiting.close()
         if made is not None:
-            _fill(made, qemu, progress)
+            _fill(made, qemu, progress, more)
     _check(target)
     return target
 
 
-def copy(into: Path, progress: console.Progress = console.SILENT) -> Path:
-    """A root of its own in the new folder `into`; raises what `make` raises."""
-    shutil.copytree(make(progress), into, symlinks=True)
+def copy(into: Path, progress: console.Progress = console.SILENT, more: Sequence[str] = ()) -> Path:
+    """A root of its own in the new folder `into`; see `make`, and raises what that raises."""
+    shutil.copytree(make(progress, more), into, symlinks=True)
     return into
 
 
@@ -124,10 +126,10 @@ def _system_program(name: str) -> str:
     return found
 
 
-def _fill(root: Path, qemu: str, progress: console.Progress) -> None:
+def _fill(root: Path, qemu: str, progress: console.Progress, more: Sequence[str]) -> None:
     work = root / ".apt"
     with progress.step("fetching a small ARM system"):
-        packages = _download(work)
+        packages = _download(work, more)
     for name in ("lib", "bin", "sbin"):
         # Newer packages bring /usr/lib only, older ones also /lib: to both it is one folder.
         (root / "usr" / name).mkdir(parents=True)
@@ -160,7 +162,7 @@ def _fill(root: Path, qemu: str, progress: console.Progress) -> None:
             (root / "bin" / name).symlink_to("busybox")
 
 
-def _download(work: Path) -> list[Path]:
+def _download(work: Path, more: Sequence[str]) -> list[Path]:
     """Debian's packages for ARM, by apt with a state of its own in `work`."""
     for name in ("lists/partial", "cache/archives/partial", "packages"):
         (work / name).mkdir(parents=True)
@@ -174,7 +176,13 @@ def _download(work: Path) -> list[Path]:
     words = ["apt-get", "--quiet", *(word for option in options for word in ("-o", option))]
     _apt([*words, "update"])
     _apt([*words, "download", *_PACKAGES], work / "packages")
-    return sorted((work / "packages").glob("*.deb"))
+    if more:
+        # Nothing is installed, so apt fetches all that they depend on.
+        fetching = ("--yes", "--no-install-recommends", "--download-only")
+        _apt([*words, *fetching, "install", *more])
+    folders = (work / "packages", work / "cache" / "archives")
+    found = {path.name: path for folder in folders for path in folder.glob("*.deb")}
+    return [found[name] for name in sorted(found)]
 
 
 def _apt(argv: Sequence[str | Path], folder: Path | None = None) -> Completed:

@@ -124,7 +124,17 @@ def build_for(
     progress: console.Progress = console.SILENT,
     gpu: str | None = None,
 ) -> NativeBuild:
-    """A native core with `engine`: the fullest that is there, or else one that gains this engine.
+    """A native core with `engine`; see `build_with`."""
+    return build_with((engine,), target, progress, gpu)
+
+
+def build_with(
+    wanted: Collection[str],
+    target: Target,
+    progress: console.Progress = console.SILENT,
+    gpu: str | None = None,
+) -> NativeBuild:
+    """A native core with `wanted`: the fullest that is there, or else one that gains these engines.
 
     `gpu`: with ggml's backend of that name, or with a warning without it where that cannot be
     built. Raises what `build` raises.
@@ -133,15 +143,20 @@ def build_for(
         try:
             if target.name == "host":
                 ggml_gpu.require_device(gpu)
-            return build(target, progress, DEFAULT_ENGINES, gpu)
+            return build(target, progress, _ordered((*DEFAULT_ENGINES, *wanted)), gpu)
         except (errors.NotFoundError, errors.UnsupportedError, errors.InternalError) as error:
             why = f"{error.message} ({error.hint})" if error.hint else error.message
             progress.warn(f"the runtime is built without `{gpu}`: {why}")
     # One by one: the fullest is nearly always the right one, and looking for one hashes its inputs.
-    with_it = next((engines for engines in _each_built(target) if engine in engines), None)
-    if with_it is None:
-        with_it = (*next(_each_built(target), ("tvm",)), engine)
-    return build(target, progress, with_it)
+    fitting = (engines for engines in _each_built(target) if set(wanted) <= set(engines))
+    with_them = next(fitting, None)
+    if with_them is None:
+        with_them = _ordered((*next(_each_built(target), ("tvm",)), *wanted))
+    return build(target, progress, with_them)
+
+
+def _ordered(engines: Collection[str]) -> tuple[str, ...]:
+    return tuple(engine for engine in ALL_ENGINES if engine in engines)
 
 
 def library_for(
