@@ -12,6 +12,7 @@ from sphere_edge.devices.probe import parse_sections
 
 # Those that `requirements.txt` has wheels for.
 OLDEST, NEWEST = (3, 10), (3, 14)
+_OLDEST_GLIBC_MINOR = 28
 _ARCHITECTURES = ("aarch64", "x86_64")
 # The distribution's own first: a service has to find it after the next upgrade, too. A session
 # that is no login does not know of the user's own programs.
@@ -107,6 +108,7 @@ def _read(path: str, lines: Sequence[str]) -> _Found | None:
     version = (int(numbers[0]), int(numbers[1]))
     kind, architecture, bits = ([*words.get("kind", []), "", "", ""])[:3]
     glibc = re.fullmatch(r"glibc 2\.(\d{1,3})", " ".join(words.get("libc", [])), re.ASCII)
+    minor = int(glibc[1]) if glibc else 0
     lacking = [name for line in lines if (name := line.removeprefix("lacks ")) != line]
     oldest, newest = (".".join(map(str, one)) for one in (OLDEST, NEWEST))
     reasons = (
@@ -117,9 +119,9 @@ def _read(path: str, lines: Sequence[str]) -> _Found | None:
         (bits != "64", "it is a 32-bit program"),
         (architecture not in _ARCHITECTURES, "its packages are for 64-bit ARM and x86"),
         (glibc is None, "its C library is not glibc"),
+        (minor < _OLDEST_GLIBC_MINOR, f"its glibc is older than 2.{_OLDEST_GLIBC_MINOR}"),
         ("done" not in words, f"it lacks {', '.join(lacking) or 'modules'}"),
         (bool(lacking), f"it lacks its own modules {', '.join(lacking)}"),
     )
     why = next((reason for holds, reason in reasons if holds), "")
-    minor = int(glibc[1]) if glibc else 0
     return _Found(path, ".".join(numbers), Python(path, version, architecture, minor), why)

@@ -42,6 +42,8 @@ def main() -> int:
     archive = Path(sys.argv[0]).absolute()
     folder = unpacked(archive)
     sys.path[:1] = [str(folder), str(folder / "packages")]
+    # numpy's would start a thread for each core, and reserve memory for each, to no use here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from sphere_edge.server import on_board
 
     return on_board.main(archive, sys.argv[1:])

@@ -111,6 +111,9 @@ def serve(
     threads: Threads = 0,
 ) -> Action:
     """Serve models over HTTP, as OpenAI's API has it."""
+    if device is not None and store is not None:
+        message = "--store names a file of this machine; with --device responses are stored there."
+        raise typer.BadParameter(message)
 
     def action() -> None:
         from sphere_edge import resources

@@ -18,6 +18,8 @@ PART_BYTES = 16 << 20
 BLOCK_BYTES = 64 << 10
 # A command whose output is worth more memory than this is broken or hostile.
 OUTPUT_LIMIT_BYTES = 64 << 20
+# So is one whose line is longer.
+LINE_LIMIT_BYTES = 1 << 20
 
 # Told how many more bytes were handed to the device.
 Sent = Callable[[int], None]
@@ -151,6 +153,14 @@ def read_file(device: Device, remote: str, *, limit_bytes: int = 1 << 20) -> str
         message = f"cannot read `{remote}` on {device.uri}: {completed.last_lines}"
         raise errors.NotFoundError(message)
     return completed.stdout
+
+
+def longer(line: bytes, piece: bytes, device_uri: str) -> bytes:
+    """`line` and what came after it. Raises UnavailableError if no line is that long."""
+    if len(line) + len(piece) > LINE_LIMIT_BYTES:
+        message = f"a program on {device_uri} prints a line without end"
+        raise errors.UnavailableError(message)
+    return line + piece
 
 
 def connection_refused(device_uri: str, port: int) -> errors.UnavailableError:

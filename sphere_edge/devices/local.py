@@ -21,6 +21,7 @@ from sphere_edge.devices.device import (
     Sent,
     Stream,
     connection_refused,
+    longer,
     storage_error,
 )
 from sphere_edge.run import Completed, run
@@ -123,7 +124,7 @@ class _LocalProcess:
                 if not piece:
                     self.has_ended = True
                     return ""
-                self._rest += piece
+                self._rest = longer(self._rest, piece, "local")
         line, _, self._rest = self._rest.partition(b"\n")
         return line.decode(errors="replace")
 

@@ -24,6 +24,7 @@ from sphere_edge.devices.device import (
     connection_refused,
     exit_code_of_shell,
     failed_write,
+    longer,
     remote_line,
 )
 from sphere_edge.devices.ssh_connect import Connection, connect
@@ -294,7 +295,7 @@ class _SshProcess:
                 self.has_ended = True
                 self._require_exit()
                 return ""
-            self._rest += piece
+            self._rest = longer(self._rest, piece, self._uri)
         line, _, self._rest = self._rest.partition(b"\n")
         return line.decode(errors="replace")
 

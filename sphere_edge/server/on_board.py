@@ -75,6 +75,9 @@ def main(archive: Path, words: Sequence[str]) -> int:
     library.use(archive.parents[1] / "runtime/lib/libsphere_edge.so")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
+        if len(words) < 2 or words[0] not in ("serve", "ready"):
+            message = f"there is no action `{' '.join(words[:1])}`"
+            raise InvalidArgumentError(message, hint="serve SETTINGS NAME=BUNDLE, ready SETTINGS")
         action, source, *models = words
         wanted = _read(source)
         if action == "ready":

@@ -121,7 +121,7 @@ def test_what_the_unit_of_a_service_starts_serves_on_an_emulated_board(
         assert device.run(["sh", f"{own}/start", "ready"]).exit_code == 12
 
 
-def test_a_board_without_python_is_told_so_before_anything_is_sent(
+def test_a_board_without_a_python_of_use_is_refused_before_anything_is_sent(
     tmp_path: Path, compiled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bare = start(tmp_path, ())
@@ -130,6 +130,11 @@ def test_a_board_without_python_is_told_so_before_anything_is_sent(
     refused(
         ended, 6, "ssh://board has no Python, which a server there needs", "apt install python3"
     )
+    old = bare.root / "usr/bin/python3"
+    old.write_text("#!/bin/sh\necho version 3 9 18; echo kind cpython aarch64 64; echo done\n")
+    old.chmod(0o755)
+    ended = in_process("serve", compiled, "--device", "ssh://board", "--port", "0")
+    refused(ended, 6, "Python 3.9.18 (`/usr/bin/python3`)", "it needs 3.10 or newer")
     assert not (bare.root / "root/.sphere-edge").exists()
     bare.link.take_down()
     bare.server.stop()

@@ -59,6 +59,7 @@ def test_a_board_without_python_is_told_what_would_help() -> None:
         ({"kind": "cpython riscv64 64"}, "its packages are for 64-bit ARM and x86"),
         ({"threads": "free"}, "it is a free-threaded build"),
         ({"libc": "other"}, "its C library is not glibc"),
+        ({"libc": "glibc 2.27"}, "its glibc is older than 2.28"),
         ({"lacks": "sqlite3"}, "it lacks its own modules sqlite3"),
     ],
 )
