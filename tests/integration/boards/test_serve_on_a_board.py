@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -209,7 +209,12 @@ def started(file: Path, here: Path) -> Iterator[subprocess.Popen[str]]:
     )
     yield process
     process.kill()
-    process.communicate()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        assert stream is not None
+        # What was not written goes nowhere.
+        with suppress(BrokenPipeError):
+            stream.close()
 
 
 def test_the_file_holds_all_that_a_server_needs_and_ends_with_its_stdin(
@@ -224,7 +229,7 @@ def test_the_file_holds_all_that_a_server_needs_and_ends_with_its_stdin(
     base = f"http://127.0.0.1:{int(line.removeprefix(PORT))}/v1"
     with OpenAI(base_url=base, api_key="none", max_retries=0) as client:
         assert answered(client, "tiny")
-        with pytest.raises(Exception, match="not for embedding|cannot embed|embedd"):
+        with pytest.raises(Exception, match="embed"):
             client.embeddings.create(model="tiny", input="Hello")
     maps = Path(f"/proc/{started.pid}/maps").read_text()
     assert "site-packages" not in maps
