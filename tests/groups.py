@@ -149,6 +149,18 @@ GROUPS: Mapping[str, Group] = {
             "tests/integration/test_wheels.py",
         ),
     ),
+    "kotlin": Group(
+        "the Kotlin library on the JVM",
+        (
+            "android",
+            "native/include",
+            "native/src/api",
+            "tests/contract",
+            "tests/contract_cases.py",
+            "tests/kotlin_*.py",
+            "tests/integration/test_kotlin.py",
+        ),
+    ),
     "android": Group(
         "the configuration of a build with the NDK",
         (*_RUNTIMES, "tests/integration/test_android_build.py"),
