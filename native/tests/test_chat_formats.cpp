@@ -117,7 +117,11 @@ class Format {
 };
 
 void check_read(const Read &read, const OrderedJson &wanted) {
-  CHECK(read.text == wanted.value("text", ""));
+  if (read.text != wanted.value("text", "")) {
+    std::fprintf(stderr, "%s: read the text `%s` and calls %s\n", wanted.dump().c_str(), read.text.c_str(),
+                 read.calls.dump().c_str());
+    CHECK(false);
+  }
   CHECK(read.ended == read.calls.size());
   OrderedJson calls = OrderedJson::array();
   for (const OrderedJson &call : read.calls) {

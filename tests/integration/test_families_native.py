@@ -20,6 +20,7 @@ from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.source import open_source
 from sphere_edge.models.registry import family
 from sphere_edge.runtime.text import TextManager
+from tests import made_bundles
 
 VOCABULARY, CONTEXT = speaking.TOKENS, 640
 # What the others differ from: windows, norms of heads, experts, another rotation of long texts.
@@ -120,3 +121,37 @@ def test_a_bundle_computes_what_its_dequantized_weights_mean(bundle):
         assert errors.max() < 0.15
     # Rounding may turn a router's close decision, and that token is then another.
     assert np.median(errors) < 0.06
+
+
+def test_a_saved_conversation_goes_on_the_same(bundle, tmp_path):
+    """With windows, and with another rotation for long texts."""
+    prompt = some_tokens(300)
+    options = {"max_tokens": 16, "temperature": 0, "ignore_end_of_text": True}
+    with TextManager.open(bundle.folder) as text:
+        text.generate(prompt[:280], **options).text()
+        text.save(tmp_path / "saved")
+        expected = text.generate(prompt, **options).text()
+        text.reset()
+        text.restore(tmp_path / "saved")
+        again = text.generate(prompt, **options)
+        assert again.text() == expected
+        assert again.result.cached_tokens == 280
+
+
+@pytest.mark.parametrize("name", ["cohere2_as_published", "gemma3_as_published"])
+def test_a_saved_conversation_of_a_gguf_with_windows_goes_on_or_starts_anew(name, tmp_path):
+    """llama.cpp keeps of a layer with a window only what it sees."""
+    folder = speaking.padded(goldens.load(name), tmp_path / "model", max_position_embeddings=1024)
+    options = PackageOptions(quantization="q8_0", as_gguf=True, context_tokens=CONTEXT)
+    bundle = made_bundles.made(folder, options=options).folder
+    prompt = some_tokens(300)
+    options = {"max_tokens": 16, "temperature": 0, "ignore_end_of_text": True}
+    with TextManager.open(bundle, threads=1) as text:
+        text.generate(prompt[:280], **options).text()
+        text.save(tmp_path / "saved")
+        expected = text.generate(prompt, **options).text()
+        text.reset()
+        text.restore(tmp_path / "saved")
+        again = text.generate(prompt, **options)
+        assert again.text() == expected
+        assert again.result.cached_tokens in (0, 280)

@@ -43,7 +43,8 @@ Parser call_start(Builder &p, const common_json &tools) {
     names |= p.literal("\"" + name + "\"");
   }
   return p.optional(code_fence(p) + p.space()) + p.optional(p.literal("[") + p.space()) + p.literal("{") + p.space() +
-         json_key(p, "name") + names;
+         json_key(p, "name") + names + p.space() + p.literal(",") + p.space() + json_key(p, "parameters") +
+         p.literal("{");
 }
 
 Parser gemma_call_list(Builder &p, const CallFormat &format) {

@@ -185,9 +185,17 @@ void Grammar::accept(int32_t token) {
     is_latest_all_ = false;
   }
   if (!is_triggered()) return;
-  // It finds the trigger in these few tokens, and begins there.
-  for (const int32_t one : latest_) llama_sampler_accept(sampler_.get(), one);
-  holds_ = true;
+  try {
+    // It finds the trigger in these few tokens, and begins there.
+    for (const int32_t one : latest_) llama_sampler_accept(sampler_.get(), one);
+    holds_ = true;
+  } catch (const std::exception &) {
+    // The token that ended the trigger goes on with something else, so that this is not what the grammar is for.
+    begin();
+    latest_.clear();
+    latest_text_.clear();
+    is_latest_all_ = false;
+  }
 }
 
 bool Grammar::is_triggered() const {
