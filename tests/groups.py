@@ -161,6 +161,17 @@ GROUPS: Mapping[str, Group] = {
             "tests/integration/test_kotlin.py",
         ),
     ),
+    "swift": Group(
+        "the Swift package, built and run on Linux against the native core",
+        (
+            "ios",
+            "native/include",
+            "native/src/api",
+            "tests/contract",
+            "tests/contract_cases.py",
+            "tests/integration/test_swift.py",
+        ),
+    ),
     "android": Group(
         "the configuration of a build with the NDK",
         (*_RUNTIMES, "tests/integration/test_android_build.py"),

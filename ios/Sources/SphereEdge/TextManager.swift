@@ -1,0 +1,266 @@
+// TextManager: a language model, from a bundle folder or a .gguf file.
+import CSphereEdge
+import Foundation
+
+/// What was opened; sizes in bytes.
+public struct TextInfo: Sendable, Hashable, Decodable {
+  public let engine: String
+  public let backend: String
+  /// The GPU's name and driver.
+  public let device: String
+  /// Why `backend` is not the bundle's first choice; empty if it is.
+  public let backendReason: String
+  public let family: String
+  public let quantization: String
+  public let vocabSize: Int
+  public let contextTokens: Int
+  public let threads: Int
+  public let weightsBytes: Int
+  public let kvCacheBytes: Int
+  public let hasChatTemplate: Bool
+  public let generates: Bool
+  /// 0: it makes no embeddings.
+  public let embeddingSize: Int
+  public let embedTokens: Int
+  public let loadSeconds: Double
+}
+
+/// Vectors of texts.
+public struct Embeddings: Sendable, Hashable {
+  /// One for each text, each of `embeddingSize` numbers.
+  public let vectors: [[Float]]
+  public let tokens: Int
+  /// So many of the texts were cut off.
+  public let truncated: Int
+  public let seconds: Double
+}
+
+/// A language model that is open.
+///
+/// It computes one call at a time, on a thread of its own; others wait for it. A stream begins at once, and the engine
+/// stops when the reader stops: when its loop ends, its task is cancelled, or the stream is dropped.
+public actor TextManager {
+  public nonisolated let info: TextInfo
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+  private let executor: EngineExecutor
+  private nonisolated let handle: Handle
+
+  private init(_ executor: EngineExecutor, _ handle: Handle, _ info: TextInfo) {
+    self.executor = executor
+    self.handle = handle
+    self.info = info
+  }
+
+  /// Opens a bundle folder or a .gguf file. Throws `notFound`, `modelCorrupt`, `formatMismatch` (another runtime or
+  /// CPU), `oomRAM`, `loadFailed`, `unsupported`.
+  public static func open(_ path: URL, _ options: TextOpenOptions = .init()) async throws -> TextManager {
+    try await open(path, options, foreground: nil)
+  }
+
+  /// `foreground` nil: the app's, for a model on Metal.
+  static func open(_ path: URL, _ options: TextOpenOptions, foreground: Foreground?) async throws -> TextManager {
+    let executor = EngineExecutor()
+    let (handle, info) = try await executor.run {
+      let memory = Memory()
+      var filled = try options.filled(memory)
+      var opened: OpaquePointer?
+      try check(se_text_open(try memory.string("the path", path.path), &filled, &opened))
+      guard let opened else { throw SphereEdgeError(.internal, "the runtime opened nothing") }
+      do {
+        let info = try decoded(TextInfo.self, taken { se_text_info(opened, $0) })
+        let rule = foreground ?? (info.backend == "metal" ? Foreground.shared : nil)
+        return (Handle(.text, opened, foreground: rule), info)
+      } catch {
+        se_text_close(opened)
+        throw error
+      }
+    }
+    return TextManager(executor, handle, info)
+  }
+
+  /// Continues `prompt`.
+  public nonisolated func generate(
+    _ prompt: String, _ request: TextRequest = .init()
+  ) -> AsyncThrowingStream<TextEvent, any Error> {
+    stream(request) { text, options, memory, onDelta, receiver, result in
+      se_text_generate(text, try memory.string("the prompt", prompt), &options, onDelta, receiver, &result)
+    }
+  }
+
+  /// Answers `messages` with the model's own chat template.
+  public nonisolated func chat(
+    _ messages: [Message], _ request: TextRequest = .init(), options: ChatOptions = .init()
+  ) -> AsyncThrowingStream<TextEvent, any Error> {
+    stream(request) { text, filled, memory, onDelta, receiver, result in
+      let conversation = try memory.string("a message", try Self.conversation(messages, options))
+      return se_text_chat(text, conversation, &filled, onDelta, receiver, &result)
+    }
+  }
+
+  /// The prompt that `chat` would compute.
+  public func renderChat(_ messages: [Message], options: ChatOptions = .init()) async throws -> String {
+    let memory = Memory()
+    let conversation = try memory.string("a message", try Self.conversation(messages, options))
+    return try await handle.run { text in try taken { se_text_render_chat(text, conversation, $0) } }
+  }
+
+  /// `addSpecial`: tokens at begin and end as the model expects; `parseSpecial`: `<|im_end|>` is that token.
+  public func tokenize(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false) async throws -> [Int] {
+    let bytes = text.utf8.map { CChar(bitPattern: $0) }
+    return try await handle.run { model in
+      var count = 0
+      try check(se_text_tokenize(model, bytes, bytes.count, addSpecial, parseSpecial, nil, 0, &count))
+      var ids = [Int32](repeating: 0, count: count)
+      try check(se_text_tokenize(model, bytes, bytes.count, addSpecial, parseSpecial, &ids, count, &count))
+      return ids.map { Int($0) }
+    }
+  }
+
+  /// Bytes that are not UTF-8 become U+FFFD.
+  public func detokenize(_ tokenIds: [Int], keepSpecial: Bool = false) async throws -> String {
+    let ids = try tokenIds.map { try fitted("a token", $0, Int32.self) }
+    return try await handle.run { model in
+      var out: UnsafeMutablePointer<CChar>?
+      var bytes = 0
+      try check(se_text_detokenize(model, ids, ids.count, keepSpecial, &out, &bytes))
+      defer { se_string_free(out) }
+      return SphereEdge.text(out, bytes)
+    }
+  }
+
+  /// A vector for each text. Throws `unsupported` for models that make none.
+  public func embed(_ texts: [String], _ request: EmbedRequest = .init()) async throws -> Embeddings {
+    let memory = Memory()
+    let strings = UnsafePointer(try memory.strings("a text", texts))
+    var options = se_text_embed_options()
+    options.size = MemoryLayout<se_text_embed_options>.size
+    options.pooling = request.pooling.map { Int32(EmbedRequest.Pooling.allCases.firstIndex(of: $0)!) + 1 } ?? 0
+    options.raw = !(request.normalize ?? true)
+    options.truncate = request.truncate ?? false
+    options.timeout_ms = try milliseconds(request.timeoutSeconds)
+    let size = info.embeddingSize
+    return try await handle.run { model in
+      var vectors = [Float](repeating: 0, count: texts.count * size)
+      var result = se_text_embed_result()
+      result.size = MemoryLayout<se_text_embed_result>.size
+      try check(se_text_embed(model, strings, texts.count, &options, &vectors, vectors.count, &result))
+      return Embeddings(
+        vectors: texts.indices.map { Array(vectors[$0 * size..<($0 + 1) * size]) },
+        tokens: Int(result.tokens), truncated: Int(result.truncated), seconds: result.seconds)
+    }
+  }
+
+  /// Writes the last conversation to a file, to go on with `restore`; its number of tokens.
+  public func save(_ file: URL, sequenceKey: String? = nil) async throws -> Int {
+    let memory = Memory()
+    let path = try memory.string("the path", file.path)
+    let key = try memory.string("sequenceKey", optional: sequenceKey)
+    return try await handle.run { model in
+      var tokens = 0
+      try check(se_text_save(model, key, path, &tokens))
+      return tokens
+    }
+  }
+
+  /// Reads a saved conversation: a prompt that begins with it has only its rest computed. Throws `modelCorrupt`,
+  /// `formatMismatch` (another model or backend), `notFound`.
+  public func restore(_ file: URL, sequenceKey: String? = nil) async throws -> Int {
+    let memory = Memory()
+    let path = try memory.string("the path", file.path)
+    let key = try memory.string("sequenceKey", optional: sequenceKey)
+    return try await handle.run { model in
+      var tokens = 0
+      try check(se_text_restore(model, key, path, &tokens))
+      return tokens
+    }
+  }
+
+  /// Forgets what was computed so far: the next call computes its whole prompt.
+  public func reset() async throws {
+    try await handle.run { model in try check(se_text_reset(model)) }
+  }
+
+  /// Ends the running call, which throws `cancelled`; any thread.
+  public nonisolated func cancel() {
+    handle.cancel()
+  }
+
+  /// Ends the running call, waits for it, and frees the model; a second time it does nothing.
+  public nonisolated func close() async {
+    handle.beginClosing()
+    await free()
+  }
+
+  private func free() {
+    handle.close()
+  }
+
+  // A call of the core with everything that it needs; its status.
+  private typealias Start =
+    @Sendable (
+      OpaquePointer, inout se_text_generate_options, Memory, se_text_delta_fn, UnsafeMutableRawPointer,
+      inout se_text_result
+    ) throws -> se_status
+
+  private nonisolated func stream(
+    _ request: TextRequest, _ start: @escaping Start
+  ) -> AsyncThrowingStream<TextEvent, any Error> {
+    let call = Call()
+    return AsyncThrowingStream { continuation in
+      continuation.onTermination = { [handle] reason in
+        if case .cancelled = reason { handle.stop(call) }
+      }
+      Task { await self.generate(call, request, continuation, start) }
+    }
+  }
+
+  private func generate(
+    _ call: Call, _ request: TextRequest, _ events: AsyncThrowingStream<TextEvent, any Error>.Continuation,
+    _ start: Start
+  ) {
+    do {
+      try handle.run(call) { model in
+        let memory = Memory()
+        var options = se_text_generate_options()
+        try check(se_text_default_options(model, &options, MemoryLayout<se_text_generate_options>.size))
+        try request.fill(&options, memory)
+        var result = se_text_result()
+        result.size = MemoryLayout<se_text_result>.size
+        let emitter = Emitter(call, events)
+        let status = try withExtendedLifetime(emitter) {
+          try start(model, &options, memory, onDelta, emitter.pointer, &result)
+        }
+        let failed = status == SE_OK.int32 ? nil : failure(status)
+        if failed == nil || [.cancelled, .timeout].contains(failed?.code) {
+          events.yield(.finished(TextResult(result)))
+        }
+        if let failed { throw failed }
+      }
+      events.finish()
+    } catch {
+      events.finish(throwing: error)
+    }
+  }
+
+  private static func conversation(_ messages: [Message], _ options: ChatOptions) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    guard case .object(var document) = try JSONDecoder().decode(JSONValue.self, from: encoder.encode(options)) else {
+      throw SphereEdgeError(.internal, "the options of a chat are not an object")
+    }
+    // Keys that are the caller's stay as they are.
+    document["tools"] = options.tools.map { .array($0) }
+    document["tool_choice"] = options.toolChoice
+    document["response_format"] = options.responseFormat
+    document["chat_template_kwargs"] = options.chatTemplateKwargs.map { .object($0) }
+    document["messages"] = .array(messages.map(\.json))
+    return try JSONValue.object(document).json
+  }
+}
+
+private let onDelta: se_text_delta_fn = { delta, receiver in
+  guard let delta else { return false }
+  // A kind that only a newer core knows is left out.
+  guard let copy = TextDelta(delta.pointee) else { return true }
+  return Emitter<TextEvent>.of(receiver).emit(.delta(copy))
+}
