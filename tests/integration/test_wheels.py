@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 
 from sphere_edge.console import SILENT
 from sphere_edge.run import Completed, ProgramFailedError, run
+from sphere_edge.simulate import arm_root as arm
 from sphere_edge.simulate import environment
 from sphere_edge.simulate.sshd import Sshd
 from sphere_edge.toolchain import targets
@@ -21,6 +22,9 @@ from sphere_edge.toolchain import targets
 pytestmark = pytest.mark.group("wheels")
 ROOT = Path(__file__).parents[2]
 COMPILERS = ("ziglang", "cmake", "ninja")
+QUESTION = "What is the capital of France?"
+# What pip is told of the emulated system: it runs here, where pip is a hundred times as fast.
+ARM_PLATFORMS = [f"manylinux_2_{minor}_aarch64" for minor in range(17, 37)]
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +126,7 @@ def test_a_model_answers_in_an_environment_without_a_compiler(
     )
     assert not {one["name"] for one in installed} & set(COMPILERS)
     started = time.monotonic()
-    question = "What is the capital of France?"
-    answer = command(python, tmp_path, "run", "tiny", question, "--temperature", "0")
+    answer = command(python, tmp_path, "run", "tiny", QUESTION, "--temperature", "0")
     seconds = time.monotonic() - started
     assert answer.stdout == "The capital of France is Paris.\n"
     assert "compiling native" not in answer.stderr
@@ -177,3 +180,26 @@ def test_a_board_gets_its_runtime_from_the_wheel_for_devices(
         server.stop()
     assert "tiny" in listed.stdout
     assert not (cache / "zig").exists()
+
+
+def test_a_model_answers_on_arm_where_no_compiler_is(arm_root: Path, tmp_path: Path) -> None:
+    made = built("aarch64", targets.NAMED["linux-arm64-dotprod"], tmp_path / "wheels")
+    root = arm.copy(tmp_path / "root", more=("python3",))
+    (library,) = (root / "usr" / "lib").glob("python3.*")
+    # Of this one there is no wheel for ARM: pip builds it, which takes no compiler.
+    pure = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-binary", "adbutils"]
+    constraint = ["--constraint", ROOT / "constraints.txt"]
+    run([*pure, *constraint, "--wheel-dir", tmp_path / "pure", "adbutils"], timeout_s=600)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", root / "site"]
+    chosen = [word for name in ARM_PLATFORMS for word in ("--platform", name)]
+    wheels = ["--only-binary", ":all:", "--find-links", tmp_path / "pure", *chosen]
+    version = library.name.removeprefix("python")
+    run([*install, *wheels, "--python-version", version, *constraint, made], timeout_s=1800)
+    entered = [*arm.enter(root, "cortex-a76"), "env", "PYTHONPATH=/site", "HOME=/root"]
+    tool = [*entered, "python3", "-m", "sphere_edge"]
+    answer = run([*tool, "run", "tiny", QUESTION, "--temperature", "0"], timeout_s=3000)
+    assert answer.stdout == "The capital of France is Paris.\n"
+    assert "compiling native" not in answer.stderr
+    told = json.loads(run([*tool, "runtime", "info", "--json"], timeout_s=600).stdout)
+    assert told["origin"].startswith("the wheel of sphere-edge")
+    assert told["architecture"] == "aarch64"
