@@ -1,0 +1,118 @@
+// Chats whose answer is a value of a class, and chats in which the model calls functions of the app.
+package dev.sphereedge
+
+import dev.sphereedge.internal.invalid
+import kotlinx.serialization.KSerializer
+import kotlinx.serialization.SerializationException
+import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.JsonObject
+import kotlinx.serialization.json.JsonPrimitive
+import kotlinx.serialization.json.buildJsonObject
+import kotlinx.serialization.json.put
+
+/**
+ * Answers [messages] with a value of [output]'s class: the answer follows its schema (see [Schema] and [Guide]).
+ *
+ * Throws INVALID_ARGUMENT where `maxTokens` or the context cut the answer off, CANCELLED after [TextManager.cancel].
+ */
+public suspend fun <T> TextManager.chat(
+    messages: List<Message>,
+    output: KSerializer<T>,
+    request: TextRequest = TextRequest(),
+    options: ChatOptions = ChatOptions(),
+): T {
+    if (options.responseFormat != null) throw invalid("the response format is that of `${output.descriptor.serialName}`")
+    val format = buildJsonObject {
+        put("type", "json_schema")
+        put("json_schema", buildJsonObject { put("schema", Schema.of(output.descriptor)) })
+    }
+    val answer = chat(messages, request, options.copy(responseFormat = format)).answer()
+    if (answer.result.finishReason == FinishReason.CANCELLED) throw cancelled()
+    return decoded(output, answer.text) {
+        if (answer.result.finishReason == FinishReason.LENGTH) {
+            invalid("the answer was cut off after `${answer.result.completionTokens}` tokens", "a greater `maxTokens`")
+        } else {
+            SphereEdgeException(Status.INTERNAL, "the answer is no `${output.descriptor.serialName}`", cause = it)
+        }
+    }
+}
+
+/**
+ * A function that the model may call: its [name], what it is for, the JSON schema of its arguments, and what is done.
+ *
+ * [call] gets the arguments, which follow the schema, and returns text for the model. What it throws ends the chat.
+ */
+public class Tool(
+    public val name: String,
+    public val description: String,
+    public val parameters: JsonObject,
+    internal val call: suspend (JsonObject) -> String,
+) {
+    /** As [ChatOptions.tools] has it. */
+    public val json: JsonObject
+        get() = buildJsonObject {
+            put("type", "function")
+            put(
+                "function",
+                buildJsonObject {
+                    put("name", name)
+                    put("description", description)
+                    put("parameters", parameters)
+                },
+            )
+        }
+
+    public companion object {
+        /** A tool whose arguments are a class. */
+        public fun <T> of(name: String, description: String, arguments: KSerializer<T>, call: suspend (T) -> String): Tool =
+            Tool(name, description, Schema.of(arguments.descriptor)) { given -> call(Json.decodeFromJsonElement(arguments, given)) }
+    }
+}
+
+/** The last [answer] of a chat with tools, and all [messages] with those that came to be, for the next call. */
+public class ToolAnswer internal constructor(public val answer: TextAnswer, public val messages: List<Message>)
+
+/**
+ * Answers [messages], calling [tools] as the model wants, at most [rounds] times; then it has to answer without.
+ *
+ * Calls of one round are made one after the other. A name that is no tool's is told to the model.
+ */
+public suspend fun TextManager.chat(
+    messages: List<Message>,
+    tools: List<Tool>,
+    rounds: Int = 8,
+    request: TextRequest = TextRequest(),
+    options: ChatOptions = ChatOptions(),
+): ToolAnswer {
+    if (rounds < 0) throw invalid("`$rounds` is not a number of rounds")
+    val byName = tools.associateBy { it.name }
+    if (byName.size < tools.size) throw invalid("two tools have the same name")
+    val all = ArrayList(messages)
+    repeat(rounds) { round ->
+        val choice = options.toolChoice.takeIf { round == 0 }
+        val answer = chat(all, request, options.copy(tools = tools.map { it.json }, toolChoice = choice)).answer()
+        all += answer.message
+        if (answer.result.finishReason == FinishReason.CANCELLED) throw cancelled()
+        if (answer.toolCalls.isEmpty()) return ToolAnswer(answer, all)
+        for (call in answer.toolCalls) all += Message.tool(call.id, called(byName[call.name], call))
+    }
+    val last = chat(all, request, options.copy(tools = tools.map { it.json }, toolChoice = JsonPrimitive("none"))).answer()
+    if (last.result.finishReason == FinishReason.CANCELLED) throw cancelled()
+    return ToolAnswer(last, all + last.message)
+}
+
+private suspend fun called(tool: Tool?, call: ToolCall): String {
+    if (tool == null) return "there is no tool named ${call.name}"
+    val arguments = decoded(JsonObject.serializer(), call.arguments) {
+        invalid("the arguments of `${call.name}` were cut off", "a greater `maxTokens`")
+    }
+    return tool.call(arguments)
+}
+
+private fun <T> decoded(output: KSerializer<T>, text: String, failure: (Throwable) -> SphereEdgeException): T = try {
+    Json.decodeFromString(output, text)
+} catch (error: SerializationException) {
+    throw failure(error)
+}
+
+private fun cancelled() = SphereEdgeException(Status.CANCELLED, "the call was cancelled")
