@@ -52,7 +52,7 @@ def tests(package: list[str | Path], folder: Path, chosen: str, **more: str) -> 
 def test_a_text_model_answers_is_cancelled_and_closed(
     package: list[str | Path], tmp_path: Path
 ) -> None:
-    output = tests(package, tmp_path, "TextTests|ForegroundTests")
+    output = tests(package, tmp_path, "TextTests|ForegroundTests|TypedTests")
     assert re.search(r"Test run with [1-9]\d* tests? .*passed", output.stdout + output.stderr)
 
 

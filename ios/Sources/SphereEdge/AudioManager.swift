@@ -102,6 +102,7 @@ public actor AudioManager {
     let executor = EngineExecutor()
     let (handle, info) = try await executor.run {
       let memory = Memory()
+      defer { memory.free() }
       var options = se_audio_open_options()
       options.size = MemoryLayout<se_audio_open_options>.size
       options.threads = try fitted("threads", threads, Int32.self)
@@ -193,6 +194,7 @@ public actor AudioManager {
       let samples = try samples()
       try handle.run(call) { model in
         let memory = Memory()
+        defer { memory.free() }
         var options = try request.filled(memory)
         options.on_progress = { done, receiver in
           Emitter<AudioEvent>.of(receiver).emit(.progress(done))
@@ -232,6 +234,7 @@ private final class LiveStream: @unchecked Sendable {
     emitter = Emitter(Call(), events)
     stream = try await audio.run(Call()) { [emitter] model in
       let memory = Memory()
+      defer { memory.free() }
       var transcribe = try request.filled(memory)
       // Live audio has no time for a second attempt.
       transcribe.temperature_step = request.temperatureStep ?? 0

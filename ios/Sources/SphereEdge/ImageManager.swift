@@ -79,6 +79,7 @@ public actor ImageManager {
     let executor = EngineExecutor()
     let (handle, info) = try await executor.run {
       let memory = Memory()
+      defer { memory.free() }
       var options = se_image_open_options()
       options.size = MemoryLayout<se_image_open_options>.size
       options.threads = try fitted("threads", threads, Int32.self)
@@ -126,6 +127,7 @@ public actor ImageManager {
     do {
       try handle.run(call) { model in
         let memory = Memory()
+        defer { memory.free() }
         let words = try memory.string("the prompt", prompt)
         var options = se_image_generate_options()
         try check(se_image_default_options(model, &options, MemoryLayout<se_image_generate_options>.size))

@@ -62,6 +62,7 @@ public actor TextManager {
     let executor = EngineExecutor()
     let (handle, info) = try await executor.run {
       let memory = Memory()
+      defer { memory.free() }
       var filled = try options.filled(memory)
       var opened: OpaquePointer?
       try check(se_text_open(try memory.string("the path", path.path), &filled, &opened))
@@ -100,6 +101,7 @@ public actor TextManager {
   /// The prompt that `chat` would compute.
   public func renderChat(_ messages: [Message], options: ChatOptions = .init()) async throws -> String {
     let memory = Memory()
+    defer { memory.free() }
     let conversation = try memory.string("a message", try Self.conversation(messages, options))
     return try await handle.run { text in try taken { se_text_render_chat(text, conversation, $0) } }
   }
@@ -131,6 +133,7 @@ public actor TextManager {
   /// A vector for each text. Throws `unsupported` for models that make none.
   public func embed(_ texts: [String], _ request: EmbedRequest = .init()) async throws -> Embeddings {
     let memory = Memory()
+    defer { memory.free() }
     let strings = UnsafePointer(try memory.strings("a text", texts))
     var options = se_text_embed_options()
     options.size = MemoryLayout<se_text_embed_options>.size
@@ -153,6 +156,7 @@ public actor TextManager {
   /// Writes the last conversation to a file, to go on with `restore`; its number of tokens.
   public func save(_ file: URL, sequenceKey: String? = nil) async throws -> Int {
     let memory = Memory()
+    defer { memory.free() }
     let path = try memory.string("the path", file.path)
     let key = try memory.string("sequenceKey", optional: sequenceKey)
     return try await handle.run { model in
@@ -166,6 +170,7 @@ public actor TextManager {
   /// `formatMismatch` (another model or backend), `notFound`.
   public func restore(_ file: URL, sequenceKey: String? = nil) async throws -> Int {
     let memory = Memory()
+    defer { memory.free() }
     let path = try memory.string("the path", file.path)
     let key = try memory.string("sequenceKey", optional: sequenceKey)
     return try await handle.run { model in
@@ -221,6 +226,7 @@ public actor TextManager {
     do {
       try handle.run(call) { model in
         let memory = Memory()
+        defer { memory.free() }
         var options = se_text_generate_options()
         try check(se_text_default_options(model, &options, MemoryLayout<se_text_generate_options>.size))
         try request.fill(&options, memory)

@@ -25,12 +25,14 @@ final class Guarded<Value>: @unchecked Sendable {
   }
 }
 
-/// C arrays and strings that live as long as this object.
+/// C arrays and strings that live until `free`, which a `defer` calls: without a later use of this object
+/// Swift may end it before the call of the core that reads them.
 final class Memory {
   private var blocks: [UnsafeMutableRawPointer] = []
 
-  deinit {
-    for block in blocks { free(block) }
+  func free() {
+    for block in blocks { Foundation.free(block) }
+    blocks = []
   }
 
   func string(_ what: String, _ text: String) throws -> UnsafePointer<CChar> {

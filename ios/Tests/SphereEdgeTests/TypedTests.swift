@@ -1,0 +1,60 @@
+// Typed answers, tools, what fits, and the log.
+import Foundation
+import SphereEdge
+import Testing
+
+struct Colour: Generable, Equatable {
+  let name: String
+  let sure: Bool
+  static let schema = JSONSchema.object(["name": .oneOf(["green"]), "sure": .boolean(guide: "whether it is")])
+}
+
+struct Place: Generable {
+  let city: String
+  static let schema = JSONSchema.object(["city": .oneOf(["Paris"])])
+}
+
+@Suite struct TypedTests {
+  @Test func answerIsAValue() async throws {
+    let text = try await TextManager.open(Given.text)
+    let answer = try await text.chat([.user("Hi")], as: Colour.self, TextRequest(temperature: 0))
+    #expect(answer.name == "green")
+    let cut = await #expect(throws: SphereEdgeError.self) {
+      try await text.chat([.user("Hi")], as: Colour.self, TextRequest(maxTokens: 2))
+    }
+    #expect(cut?.code == .formatMismatch)
+    await text.close()
+  }
+
+  @Test func toolsAreRunAndTheirRoundsAreCounted() async throws {
+    let text = try await TextManager.open(Given.text)
+    let weather = Tool(name: "weather", description: "The weather in a city") { (place: Place) in "rain in \(place.city)" }
+    var options = ChatOptions()
+    options.toolChoice = "required"
+    options.parallelToolCalls = false
+    let error = await #expect(throws: SphereEdgeError.self) {
+      try await text.chat([.user("Rain?")], tools: [weather], mostRounds: 2, TextRequest(temperature: 0), options: options)
+    }
+    #expect(error?.code == .unsupported && error?.message.contains("`2` rounds") == true)
+    let came = try await text.chat([.user("What colour is the sky?")], tools: [], TextRequest(maxTokens: 20, temperature: 0))
+    #expect(came.count == 1 && came[0].role == "assistant")
+    await text.close()
+  }
+
+  @Test func fitsIsKnownBeforeAModelIsOpened() throws {
+    let fit = try fits(Given.text)
+    #expect(fit.neededBytes ?? 0 > 100_000 && fit.availableBytes > 0 && fit.fits)
+    #expect(throws: SphereEdgeError.self) { try fits(URL(fileURLWithPath: "/no/model")) }
+  }
+
+  @Test func whatCCannotTakeIsRefused() async throws {
+    let text = try await TextManager.open(Given.text)
+    for request in [TextRequest(maxTokens: -1), TextRequest(temperature: .nan), TextRequest(timeoutSeconds: -1)] {
+      let error = await #expect(throws: SphereEdgeError.self) { try await text.generate("Hi", request).text() }
+      #expect(error?.code == .invalidArgument)
+    }
+    let error = await #expect(throws: SphereEdgeError.self) { try await text.generate("a\0b").text() }
+    #expect(error?.message == "the prompt contains the NUL character")
+    await text.close()
+  }
+}
