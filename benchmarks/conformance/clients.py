@@ -36,25 +36,26 @@ def openai_agents(url: str) -> None:
     from openai import AsyncOpenAI
 
     agents.set_tracing_disabled(True)
-    client = AsyncOpenAI(base_url=url, api_key="none")
-    for kind in (OpenAIResponsesModel, agents.OpenAIChatCompletionsModel):
-        called: list[str] = []
 
-        @agents.function_tool
-        def weather(city: str, called: list[str] = called) -> str:
-            """The weather of a city."""
-            called.append(city)
-            return "sunny"
+    @agents.function_tool
+    def weather(city: str) -> str:
+        """The weather of a city."""
+        return f"sunny in {city}"
 
-        model = kind(model="model", openai_client=client)
+    async def used(kind: type) -> None:
+        model = kind(model="model", openai_client=AsyncOpenAI(base_url=url, api_key="none"))
         plain = agents.Agent(name="plain", instructions="Answer.", model=model)
-        assert agents.Runner.run_sync(plain, QUESTION).final_output
+        assert (await agents.Runner.run(plain, QUESTION)).final_output
+        streamed = agents.Runner.run_streamed(plain, QUESTION)
+        assert len([event async for event in streamed.stream_events()]) > 3
+        forced = agents.ModelSettings(tool_choice="required", max_tokens=200)
+        caller = plain.clone(tools=[weather], model_settings=forced)
+        result = await agents.Runner.run(caller, QUESTION, max_turns=4)
+        outputs = [item for item in result.new_items if item.type == "tool_call_output_item"]
+        assert "sunny" in str(outputs[0].output)
 
-        async def streamed(agent: agents.Agent = plain) -> int:
-            result = agents.Runner.run_streamed(agent, QUESTION)
-            return len([event async for event in result.stream_events()])
-
-        assert asyncio.run(streamed()) > 3
+    for kind in (OpenAIResponsesModel, agents.OpenAIChatCompletionsModel):
+        asyncio.run(used(kind))
 
 
 def langchain_openai(url: str) -> None:
@@ -110,7 +111,7 @@ def llm(url: str) -> None:
             f"- model_id: here\n  model_name: model\n  api_base: {url}\n  supports_tools: true\n"
         )
         environment = {**os.environ, "LLM_USER_PATH": folder}
-        for words in (["--no-stream"], [], ["--schema", "name"]):
+        for words in (["--no-stream"], [], ["--schema", "name, age int"]):
             command = [sys.executable, "-m", "llm", "-m", "here", "--key", "none", QUESTION, *words]
             ended = subprocess.run(
                 command, env=environment, capture_output=True, text=True, check=False

@@ -12,7 +12,7 @@ from sphere_edge import console
 from sphere_edge.bundle.read import Bundle, is_bundle
 from sphere_edge.errors import InvalidArgumentError, NotFoundError
 from sphere_edge.server import app, serving
-from sphere_edge.server.resolving import named, prepare, resolve
+from sphere_edge.server.resolving import named, resolve
 from sphere_edge.server.settings import Settings
 
 _SHORTEST_KEY = 16
@@ -33,7 +33,6 @@ def serve(
     # Before models are packaged: a port that is taken is found at once.
     with serving.bind(settings) as server_socket:
         served = resolve(words, settings, console.progress())
-        prepare(served, console.progress())
         _say_serving([one.name for one in served], settings.host, server_socket)
         serving.serve(app.make(served, settings), server_socket)
 

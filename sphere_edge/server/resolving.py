@@ -24,6 +24,8 @@ from sphere_edge.toolchain import native, targets
 _NAMED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._:/-]{0,127})=(.+)$")
 # What a .gguf file is opened with where nothing is said.
 _GGUF_CONTEXT = 4096
+# Of a folder's config.json, where its architecture is.
+_CONFIG_BYTES = 64 * 1024
 
 
 def resolve(words: Sequence[str], settings: Settings, progress: Progress = SILENT) -> list[Served]:
@@ -72,12 +74,6 @@ def named(word: str) -> tuple[str | None, Path]:
     return (found[1], Path(found[2])) if found else (None, Path(word))
 
 
-def prepare(served: Sequence[Served], progress: Progress = SILENT) -> None:
-    """Builds the runtime with what parses tool calls, which compiled models alone do without."""
-    if any(one.task == "text" for one in served):
-        native.build_for("llama", targets.host(), progress)
-
-
 def _resolve(word: str, settings: Settings, progress: Progress) -> Served:
     name, path = named(word)
     reference = str(path) if name is not None else word
@@ -94,6 +90,10 @@ def _resolve(word: str, settings: Settings, progress: Progress) -> Served:
         sizes = whisper_fit.sizes(file)
         peak = max(sizes.memory(format).peak_bytes for format in sizes.weights_bytes)
         return row(name or found.stem, file, "audio", peak)
+    if _may_be_text(path_of(str(found)) or found):
+        # What parses tool calls, which compiled models alone do without. First: packaging loads the
+        # runtime that is there, and a process keeps the one that it has loaded.
+        native.build_for("llama", targets.host(), progress)
     bundle = bundle_of(found, progress)
     if is_bundle(bundle):
         return of_bundle(name, bundle, read_manifest(bundle), settings)
@@ -101,6 +101,16 @@ def _resolve(word: str, settings: Settings, progress: Progress) -> Served:
         return _of_gguf(name, bundle, settings)
     message = f"`{reference}` is not a model that can be served"
     raise InvalidArgumentError(message, hint="give a bundle, a model folder or a .gguf file")
+
+
+def _may_be_text(path: Path) -> bool:
+    """Whether it is not known to be a model of speech or images before it is packaged."""
+    config = path / "config.json"
+    if not path.is_dir():
+        return is_gguf(path) or is_bundle(path)
+    if is_bundle(path):
+        return read_manifest(path).task == "text"
+    return config.is_file() and b"Whisper" not in config.read_bytes()[:_CONFIG_BYTES]
 
 
 def _of_gguf(name: str | None, path: Path, settings: Settings) -> Served:

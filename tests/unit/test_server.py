@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from sphere_edge.packaging.built_in_models import path_of
 from sphere_edge.runtime.generation import Result
 from sphere_edge.runtime.text_delta import TextDelta
-from sphere_edge.server import body, response_input, response_store
+from sphere_edge.server import body, resolving, response_input, response_store
 from sphere_edge.server.fair_queue import FairQueue
 from sphere_edge.server.http_error import HttpError
 from sphere_edge.server.response_events import GrowingResponse
@@ -224,3 +226,13 @@ def test_a_turn_that_nobody_wants_any_more_goes_to_the_next() -> None:
         assert (queue.running, queue.waiting) == (0, 0)
 
     asyncio.run(run())
+
+
+def test_only_models_that_may_be_text_need_what_parses_tool_calls(tmp_path: Path) -> None:
+    built_in = {name: path_of(name) for name in ("tiny", "tiny-whisper", "tiny-image")}
+    found = {name for name, path in built_in.items() if path and resolving._may_be_text(path)}
+    assert found == {"tiny"}
+    (tmp_path / "config.json").write_text('{"architectures": ["WhisperForConditionalGeneration"]}')
+    assert not resolving._may_be_text(tmp_path)
+    (tmp_path / "config.json").write_text('{"architectures": ["Qwen2ForCausalLM"]}')
+    assert resolving._may_be_text(tmp_path)
