@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sphere_edge import resources
-from tests.integration.server.test_access import KEY
-from tests.server_process import Served, serving
+from tests.server_process import Served
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 # A busy machine is no fault of the page.
@@ -78,38 +76,3 @@ def test_the_models_and_their_memory_are_listed(page: Any) -> None:
     page.get_by_role("tab", name="Models").click()
     row = page.get_by_role("row", name="tiny text")
     assert "MiB" in row.inner_text()
-
-
-def test_the_page_asks_for_a_key_and_keeps_it_for_the_tab(
-    bundles: list[str], tmp_path: Path
-) -> None:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    keys = tmp_path / "keys.txt"
-    keys.write_text(f"{KEY}\n")
-    with (
-        serving(*bundles, "--api-key-file", str(keys)) as locked,
-        sync_api.sync_playwright() as playwright,
-    ):
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        page.goto(locked.url)
-        page.locator("#key-status", has_text="this server asks for a key").wait_for()
-        page.get_by_label("API key").fill("wrong")
-        page.keyboard.press("Enter")
-        page.locator("#key-status", has_text="this key is wrong").wait_for()
-        page.get_by_label("API key").fill(KEY)
-        page.keyboard.press("Enter")
-        page.locator("#chat-model option", has_text="tiny").first.wait_for(state="attached")
-        assert page.locator("#key-form").is_hidden()
-        page.reload()
-        page.locator("#chat-model").select_option("tiny")
-        page.get_by_label("Message").fill("What colour is the sky?")
-        page.keyboard.press("Enter")
-        page.locator("#chat-status", has_text="tokens in").wait_for()
-        assert page.evaluate("localStorage.length") == 0
-        other = browser.new_page()
-        other.goto(locked.url)
-        other.locator("#key-status", has_text="asks for a key").wait_for()
-        browser.close()
