@@ -50,13 +50,17 @@ def main() -> None:
         before = _state(served)
         warm = Counter(soak.counts)
         console.say(f"warmed up: {dict(soak.counts)}, {before}")
-        soak.run(60 * options.minutes)
+        soak.run(30 * options.minutes)
+        middle = _state(served)
+        soak.run(30 * options.minutes)
         after = _state(served)
     growth = after["memory_bytes"] / before["memory_bytes"] - 1
     report = {
         "requests": dict(soak.counts - warm),
         "wrong": soak.wrong[:10],
         "before": before,
+        # What grows until there were never so many at once grows no more; a leak does.
+        "middle": middle,
         "after": after,
         "memory_growth": growth,
     }
