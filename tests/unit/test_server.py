@@ -27,7 +27,7 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 
 def finished(reason: str = "stop") -> Result:
-    return Result(reason, 10, 0, 5, 2, None, 1, 0.1, 0.1, 0.1, "cpu")  # type: ignore[arg-type]
+    return Result(reason, 10, 0, 5, 2, None, 1, 0.1, 0.1, 0.1, "cpu", 0, 0)  # type: ignore[arg-type]
 
 
 def growing(*deltas: TextDelta, reason: str = "stop", custom: tuple[str, ...] = ()) -> Any:
