@@ -158,6 +158,7 @@ GROUPS: Mapping[str, Group] = {
             "tests/contract",
             "tests/contract_cases.py",
             "tests/kotlin_*.py",
+            "tests/android_stubs",
             "tests/integration/test_kotlin.py",
         ),
     ),

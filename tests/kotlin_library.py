@@ -12,10 +12,11 @@ from sphere_edge.run import Completed, run
 from sphere_edge.toolchain import cache as cache_folder
 from sphere_edge.toolchain import native
 from tests import contract_cases, groups, kotlin_compiler
-from tests.kotlin_compiler import ANDROID
+from tests.kotlin_compiler import ANDROID, Kotlin
 
-_INPUTS = ("android/sphere-edge/src", "native/include", "tests/kotlin_*.py")
+_INPUTS = ("android/sphere-edge/src", "native/include", "tests/kotlin_*.py", "tests/android_stubs")
 _TIMEOUT_S = 1800.0
+_STUBS = groups.ROOT / "tests" / "android_stubs"
 # The parts that need android.* classes are compiled apart, against stubs.
 _ON_ANDROID_ONLY = ANDROID / "src" / "main" / "kotlin" / "dev" / "sphereedge" / "android"
 
@@ -71,7 +72,19 @@ def built() -> Library:
             junit = kotlin_compiler.junit()[0]
             friend = f"-Xfriend-paths={classes}"
             kotlin.compile(tests, making / "tests", str(classes), str(junit), friend)
+            _check_android_only(kotlin, classes, making / "android")
     return Library(made / "classes", made / "tests", _jni(core, made))
+
+
+def _check_android_only(kotlin: Kotlin, classes: Path, into: Path) -> None:
+    """Compiles what needs android.* against stubs of exactly the signatures that it uses."""
+    stubs = into / "stubs"
+    stubs.mkdir(parents=True)
+    compiler = kotlin.java.home / "bin" / "javac"
+    run([compiler, "-d", stubs, *sorted(_STUBS.rglob("*.java"))], timeout_s=_TIMEOUT_S)
+    sources = sorted(_ON_ANDROID_ONLY.glob("*.kt"))
+    flags = ("-Xexplicit-api=strict", f"-Xfriend-paths={classes}")
+    kotlin.compile(sources, into / "classes", str(classes), str(stubs), *flags)
 
 
 def _jni(core: Path, made: Path) -> Path:
