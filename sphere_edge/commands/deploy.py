@@ -64,7 +64,8 @@ def deploy(
     sent, total = map(console.human_bytes, (deployed.sent_bytes, deployed.total_bytes))
     console.say(f"`{name}` runs on {device.uri}: {sent} of {total} were sent")
     if served is not None:
-        _say_service(served, uri)
+        console.say(served.status.summary)
+        console.say(f"it serves {served.url} on the device; its key is in {served.key_file} there")
     console.write(deployed.folder)
 
 
@@ -73,21 +74,24 @@ def _serve(store: Store, manifest: Manifest, address: Address | None) -> Install
     if address is not None:
         from sphere_edge.boards import installing
 
-        return installing.install(store, manifest, address, console.progress())
+        served = installing.install(store, manifest, address, console.progress())
+        _require_ready(served, store.device.uri)
+        return served
     if service.is_installed(store.device, manifest.name):
         console.say(service.restart(store.device, store.root, manifest.name).summary)
     return None
 
 
-def _say_service(served: Installed, uri: str) -> None:
+def _require_ready(served: Installed, uri: str) -> None:
+    """Raises LoadFailedError, after the service's log, if it takes no requests."""
+    if served.status.ready:
+        return
     console.say(served.status.summary)
-    if not served.status.ready:
-        for line in served.status.output:
-            console.say(line)
-        message = f"the service `{served.status.unit}` on {uri} does not take requests"
-        hint = "the lines above are its log; `sphere-edge device service status` shows more"
-        raise errors.LoadFailedError(message, hint=hint)
-    console.say(f"it serves {served.url} on the device; its key is in {served.key_file} there")
+    for line in served.status.output:
+        console.say(line)
+    message = f"the service `{served.status.unit}` on {uri} does not take requests"
+    hint = "the lines above are its log; `sphere-edge device service status` shows it again"
+    raise errors.LoadFailedError(message, hint=hint)
 
 
 def _say_proof(proof: Proof, uri: str) -> None:
