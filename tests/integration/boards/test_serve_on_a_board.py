@@ -229,8 +229,7 @@ def test_the_file_holds_all_that_a_server_needs_and_ends_with_its_stdin(
     base = f"http://127.0.0.1:{int(line.removeprefix(PORT))}/v1"
     with OpenAI(base_url=base, api_key="none", max_retries=0) as client:
         assert answered(client, "tiny")
-        with pytest.raises(Exception, match="embed"):
-            client.embeddings.create(model="tiny", input="Hello")
+        assert client.embeddings.create(model="tiny", input="Hello").data[0].embedding
     maps = Path(f"/proc/{started.pid}/maps").read_text()
     assert "site-packages" not in maps
     started.stdin.close()
