@@ -46,6 +46,9 @@ def write(
     writer.add_head_count(_HEADS)
     writer.add_head_count_kv(_KV_HEADS)
     writer.add_rope_freq_base(10000.0)
+    if architecture == "qwen2vl":
+        # Of the 8 pairs of a head's 16 numbers: by time, height and width.
+        writer.add_rope_dimension_sections([2, 3, 3, 0])
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")

@@ -84,6 +84,7 @@ se_add_batch(sphere_edge
   src/text/logprobs.cpp
   src/text/output_stream.cpp
   src/text/pattern.cpp
+  src/text/image_numbers.cpp
   src/text/pre_tokenizer.cpp
   src/text/prefill.cpp
   src/text/prompt_lookup.cpp
@@ -110,7 +111,9 @@ target_link_libraries(sphere_edge PRIVATE se_engines)
 set(absent "")
 
 if("llama" IN_LIST SE_PARTS)
-  target_sources(sphere_edge PRIVATE src/engines/llama_engine.cpp src/engines/llama_state.cpp src/engines/ggml_device.cpp)
+  target_sources(sphere_edge PRIVATE src/engines/llama_engine.cpp src/engines/llama_state.cpp src/engines/ggml_device.cpp
+                                     src/engines/mtmd_encoder.cpp)
+  target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_LLAMA_CPP_VISION_DIR}/tools/mtmd")
   set(ggml_gpu SE_GGML_GPU="${SE_GGML_GPU}")
   if(SE_GGML_GPU STREQUAL "cuda")
     list(APPEND ggml_gpu SE_WITH_GGML_CUDA)
@@ -311,6 +314,20 @@ if(SE_TESTS)
       target_link_libraries(${program} PRIVATE se_engines)
       target_link_options(${program} PRIVATE -Wl,--gc-sections)
     endforeach()
+  endif()
+
+  if("vision" IN_LIST SE_PARTS)
+    # mtmd's own helpers, which the library does without: they read files of images.
+    set(mtmd "${SE_LLAMA_CPP_VISION_DIR}/tools/mtmd")
+    set(hash "${SE_LLAMA_CPP_DIR}/vendor/hash")
+    set_source_files_properties("${hash}/sha1/sha1.c" PROPERTIES LANGUAGE CXX)
+    add_executable(mtmd-reference tests/mtmd_reference.cpp "${mtmd}/mtmd-helper.cpp" "${hash}/hash.cpp"
+      "${hash}/sha1/sha1.c" "${hash}/sha256/sha256.c" "${hash}/xxhash/xxhash.c")
+    target_compile_options(mtmd-reference PRIVATE -w)
+    target_include_directories(mtmd-reference SYSTEM PRIVATE "${mtmd}" "${hash}")
+    set_target_properties(mtmd-reference PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+    target_link_libraries(mtmd-reference PRIVATE se_engines)
+    target_link_options(mtmd-reference PRIVATE -Wl,--gc-sections -Wl,-s)
   endif()
 
   se_add_c_test(sequences-test tests/test_sequences.c)

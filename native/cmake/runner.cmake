@@ -10,6 +10,7 @@ se_add_batch(sphere-edge-run
   runner/measure.cpp
   runner/model.cpp
   runner/png.cpp
+  runner/ppm.cpp
   runner/reference.cpp
   runner/transcribe.cpp
   runner/wav.cpp)

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "commands.h"
+#include "ppm.h"
 
 namespace runner {
 namespace {
@@ -36,6 +37,8 @@ struct Options {
   std::vector<const char *> stop_pointers;
   std::string grammar;
   std::string json_schema;
+  std::vector<Ppm> image_files;
+  std::vector<se_chat_image> images;
   se_text_generate_options values;
 
   Options(const Arguments &arguments, Model &model) : stops(arguments.texts("--stop")), values(model.defaults()) {
@@ -56,6 +59,10 @@ struct Options {
     for (const std::string &stop : stops) stop_pointers.push_back(stop.c_str());
     values.stop = stop_pointers.data();
     values.stop_count = stop_pointers.size();
+    for (const std::string &path : arguments.texts("--image")) image_files.push_back(read_ppm(read_input(path), path));
+    for (const Ppm &one : image_files) images.push_back({one.pixels.data(), one.width, one.height});
+    values.images = images.data();
+    values.image_count = images.size();
     if (const auto path = arguments.text("--grammar")) {
       grammar = read_input(*path);
       values.grammar = grammar.c_str();
@@ -175,6 +182,14 @@ Json conversation(const Arguments &arguments, const Json &messages) {
 
 Json message(const char *role, const std::string &content) { return {{"role", role}, {"content", content}}; }
 
+// Shows the images before the text.
+Json message_with_images(const std::string &text, size_t images) {
+  Json parts = Json::array();
+  for (size_t i = 0; i < images; ++i) parts.push_back({{"type", "image"}});
+  parts.push_back({{"type", "text"}, {"text", text}});
+  return {{"role", "user"}, {"content", parts}};
+}
+
 // Replies to every line of standard input as the next message of one conversation.
 void converse(const Arguments &arguments, Model &model, const Options &options) {
   Json messages = Json::array();
@@ -208,7 +223,8 @@ void run_chat(const Arguments &arguments) {
     messages = Json::parse(read_input(*file), nullptr, false);
     if (messages.is_discarded()) throw UsageError("--messages is not JSON: `" + *file + "`");
   } else if (const auto text = arguments.optional_word(1)) {
-    messages.push_back(message("user", *text));
+    const size_t images = arguments.texts("--image").size();
+    messages.push_back(images == 0 ? message("user", *text) : message_with_images(*text, images));
   }
   Model model = open_model(arguments);
   const Options options(arguments, model);

@@ -18,6 +18,7 @@ const std::vector<Option> kOpening = {
      "cpu, opencl, cuda, vulkan (GGUF only); default: the bundle's first choice, or the next one if that fails"},
     {"--json", "", "one JSON document on stdout, also for errors"},
 };
+const Option kMmproj = {"--mmproj", "FILE", "image encoder of a bare .gguf; a bundle has its own"};
 
 std::vector<Option> with_opening(std::vector<Option> options) {
   options.insert(options.end(), kOpening.begin(), kOpening.end());
@@ -56,6 +57,8 @@ const std::vector<Command> &commands() {
        sampling(
            {{"--messages", "FILE",
              "JSON list of {role, content}, or {messages, tools, …} as in se_text_chat, - for stdin"},
+            {"--image", "FILE", "PPM image to show with the text; may be repeated"},
+            kMmproj,
             {"--tools", "FILE", "JSON list of tools as OpenAI's API has them"},
             {"--deltas", "", "one JSON document per line: each piece of the answer, and last the result"},
             {"--chat-template-kwargs", "JSON", "variables for the template, such as {\"enable_thinking\": false}"}}),
@@ -198,6 +201,7 @@ int run(const std::vector<std::string> &words) {
 
 Model open_model(const Arguments &arguments) {
   const std::string backend = arguments.text("--backend").value_or("");
+  const std::string mmproj = arguments.text("--mmproj").value_or("");
   se_text_open_options options = {};
   options.size = sizeof(options);
   options.threads = static_cast<int32_t>(arguments.number("--threads", 0, 1, 512));
@@ -207,6 +211,7 @@ Model open_model(const Arguments &arguments) {
   options.sequences = static_cast<uint32_t>(arguments.number("--sequences", 1, 1, 64));
   const std::string draft_model = arguments.text("--draft-model").value_or("");
   options.draft_model = draft_model.empty() ? nullptr : draft_model.c_str();
+  options.mmproj = mmproj.empty() ? nullptr : mmproj.c_str();
   return Model(arguments.word(0, "MODEL"), options);
 }
 

@@ -20,6 +20,7 @@ _ROLES: dict[str, Role] = {"weights": "weights", "lib": "library", "tokenizer.gg
 _ROLES |= {
     "model.gguf": "model",
     "model.bin": "model",
+    "mmproj.gguf": "mmproj",
     "tokenizer": "tokenizer",
     "LICENSE": "license",
     "certify": "reference",

@@ -18,7 +18,9 @@ RUNTIME_ABI = 1
 # it or mean something else to another file system or shell.
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
 RelativePath = Annotated[str, Field(pattern=rf"^{_SEGMENT}(/{_SEGMENT}){{0,7}}$")]
-Role = Literal["weights", "model", "library", "tokenizer", "license", "reference", "voice-detector"]
+Role = Literal[
+    "weights", "model", "mmproj", "library", "tokenizer", "license", "reference", "voice-detector"
+]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # The greatest numbers that the runtime reads.

@@ -94,6 +94,10 @@ Backend = Annotated[
         help="cpu, opencl, cuda, metal or vulkan. Default: the first choice that works here.",
     ),
 ]
+Mmproj = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Image encoder of a bare .gguf; a bundle has its own."),
+]
 ContextTokens = Annotated[
     int | None,
     typer.Option(

@@ -17,6 +17,7 @@ app = typer.Typer()
         "sphere-edge package Qwen/Qwen2.5-0.5B-Instruct --profile pixel8",
         "sphere-edge package ./my-model --profile host --quant q8 --context 4096 -o dist/mine",
         "sphere-edge package model.Q4_K_M.gguf --profile jetson-orin-nano --zip",
+        "sphere-edge package gemma-3-4b-it-Q4_0.gguf --mmproj mmproj-model-f16.gguf",
         "sphere-edge package ./my-model --bits 5",
         "sphere-edge package ./my-model --format gguf --quant q4_k_m",
         "sphere-edge package ./my-model --adapter ./my-lora -o dist/mine",
@@ -77,6 +78,14 @@ def package(
         Path | None,
         typer.Option(metavar="DIR", help="LoRA adapter (PEFT) to merge into the weights."),
     ] = None,
+    mmproj: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Image encoder of a GGUF that reads images: a file, or owner/name/FILE on the "
+            "hub. Default: the one beside the GGUF in a folder.",
+        ),
+    ] = None,
     chat_template: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Jinja file to use instead of the model's.")
     ] = None,
@@ -104,6 +113,7 @@ def package(
             profile=profile,
             device=device,
             revision=revision,
+            mmproj=mmproj,
             output=output,
             as_zip=zip,
             force=force,

@@ -18,6 +18,7 @@ from sphere_edge.cli.flags import (
     Json,
     MaxTokens,
     MinP,
+    Mmproj,
     PromptLookup,
     RequestFile,
     SchemaFile,
@@ -45,6 +46,7 @@ app = typer.Typer()
         'sphere-edge run dist/qwen3.host "A city of 1900" --json-schema city.json --top-p 0.9',
         'sphere-edge run dist/qwen3.host "Tell a story" --request sampling.toml',
         "sphere-edge run dist/qwen.host - --prompt-lookup < edit-this-file.txt",
+        'sphere-edge run dist/gemma-3.host "What is this?" --image photo.jpg',
     )
 )
 def run(
@@ -53,6 +55,11 @@ def run(
     raw: Annotated[
         bool, typer.Option("--raw", help="Continue the prompt, without the chat template.")
     ] = False,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="PNG, JPEG or WebP to show the model; may be repeated."),
+    ] = None,
+    mmproj: Mmproj = None,
     system: Annotated[str | None, typer.Option(help="System message.")] = None,
     chat_template_kwargs: TemplateVariables = None,
     max_tokens: MaxTokens = 0,
@@ -95,8 +102,8 @@ def run(
             "draft_tokens": drafts.tokens,
         }
         command.run(
-            Opening(bundle, threads, context, backend, draft_model=drafts.model),
-            command.Prompt(prompt, system, raw),
+            Opening(bundle, threads, context, backend, draft_model=drafts.model, mmproj=mmproj),
+            command.Prompt(prompt, system, raw, tuple(image or ())),
             from_files(Files(request, tools, json_schema, grammar), flags),
             as_json=json,
         )

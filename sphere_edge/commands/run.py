@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
+from typing import Any
 
 from sphere_edge import console
 from sphere_edge.errors import InvalidArgumentError
@@ -14,11 +16,15 @@ from sphere_edge.runtime.request_file import ChatRequest
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """What to answer; `raw`: continue the text, without the model's chat template."""
+    """What to answer; `raw`: continue the text, without the model's chat template.
+
+    `images`: files that are shown before the text.
+    """
 
     text: str
     system: str | None = None
     raw: bool = False
+    images: tuple[Path, ...] = ()
 
 
 def run(opening: Opening, prompt: Prompt, chat_request: ChatRequest, *, as_json: bool) -> None:
@@ -31,6 +37,7 @@ def run(opening: Opening, prompt: Prompt, chat_request: ChatRequest, *, as_json:
     for_template = [
         name
         for name, given in (
+            ("--image", prompt.images or None),
             ("--system", prompt.system),
             ("--chat-template-kwargs", chat_request.request.chat_template_kwargs),
             *((f"`{name}`", True) for name in chat_request.chat_fields()),
@@ -52,7 +59,9 @@ def run(opening: Opening, prompt: Prompt, chat_request: ChatRequest, *, as_json:
             stream = manager.generate(text, plain)
         else:
             system = [] if prompt.system is None else [{"role": "system", "content": prompt.system}]
-            messages = [*system, {"role": "user", "content": text}]
+            shown_first = [{"type": "image", "image": path} for path in prompt.images]
+            content: Any = [*shown_first, {"type": "text", "text": text}] if shown_first else text
+            messages = [*system, {"role": "user", "content": content}]
             request, options = chat_request.for_chat()
             stream = manager.chat(messages, request, options=options)
         shown = console.ResponseStream()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +13,14 @@ from sphere_edge.engines.clone_or_copy import clone_or_copy
 from sphere_edge.engines.engine import BuildRequest, Built
 from sphere_edge.engines.options import context_tokens
 from sphere_edge.engines.provenance import provenance
-from sphere_edge.errors import InvalidArgumentError, ModelCorruptError, UnsupportedError
+from sphere_edge.errors import (
+    FormatMismatchError,
+    InvalidArgumentError,
+    ModelCorruptError,
+    UnsupportedError,
+)
 from sphere_edge.fit import memory
-from sphere_edge.formats import generation, gguf, gguf_parts, quantized
+from sphere_edge.formats import generation, gguf, gguf_parts, image_encoder, quantized
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.gguf import GgufFile
 from sphere_edge.formats.source import ModelSource
@@ -73,6 +79,8 @@ def _build(request: BuildRequest, fill: Callable[[], None], tools: tuple[str, ..
     """The bundle's contents once `fill` has put the GGUF into the folder, made with `tools`."""
     source, profile, options = request.source, request.profile, request.options
     fill()
+    if options.mmproj is not None:
+        _copy_image_encoder(options.mmproj, request)
     path = min(request.writer.folder.glob("model*.gguf"))
     file = gguf.read(path)
     spec, choice, needed = _predicted(source.name, file, request)
@@ -96,7 +104,7 @@ def _build(request: BuildRequest, fill: Callable[[], None], tools: tuple[str, ..
             chat_template=options.chat_template if source.kind == "gguf" else None,
         ),
         memory=needed,
-        provenance=provenance(source, tools, request.progress, options.adapter),
+        provenance=provenance(source, tools, request.progress, options),
     )
     return Built(draft, partial(_check_by_runtime, request, path))
 
@@ -124,11 +132,41 @@ def _predicted(
 ) -> tuple[memory.ModelSpec, memory.Choice, Memory]:
     """The sizes, the choice of formats, and the memory they take; raises OutOfMemoryError."""
     profile, options = request.profile, request.options
-    spec = model_spec(name, file)
+    spec = _seeing(model_spec(name, file), file, options.mmproj)
     usual = profile.defaults.context_tokens
     context = context_tokens(options.context_tokens, usual, spec.context_tokens)
     choice = memory.Choice(file.quantization, context, options.kv_dtype or "float16")
     return spec, choice, memory.check(spec, choice, profile, profile.gguf_backends[0])
+
+
+def _seeing(spec: memory.ModelSpec, file: GgufFile, mmproj: Path | None) -> memory.ModelSpec:
+    """With the image encoder's sizes. Raises FormatMismatchError for another model's encoder."""
+    if mmproj is None:
+        return spec
+    from sphere_edge.runtime.library import model_info
+
+    info = model_info(mmproj)
+    # Some models take vectors for several of their layers at once.
+    width = (file.number("embedding_length") or 0) * (1 + (file.number("n_deepstack_layers") or 0))
+    if info["embedding_size"] != width:
+        message = (
+            f"`{mmproj.name}` encodes images in {info['embedding_size']} numbers, "
+            f"`{spec.name}` reads {width}"
+        )
+        raise FormatMismatchError(message, hint="give the mmproj file that belongs to the model")
+    return replace(
+        spec,
+        image_encoder_bytes=info["weights_bytes"],
+        image_workspace_bytes=info["workspace_bytes"],
+    )
+
+
+def _copy_image_encoder(path: Path, request: BuildRequest) -> None:
+    file = image_encoder.opened(path)
+    with request.progress.step("checking weights", file.weights_bytes, "bytes") as step:
+        for count in gguf.check_finite(file):
+            step.advance(count)
+    clone_or_copy(path.resolve(), request.writer, "mmproj.gguf", request.progress)
 
 
 def _copy(file: GgufFile, request: BuildRequest) -> None:

@@ -22,6 +22,8 @@ class PackageOptions:
     allow_tokenizer_mismatch: bool = False
     # Folder of a LoRA adapter that is merged into the weights.
     adapter: Path | None = None
+    # The image encoder of a model that becomes or is a GGUF.
+    mmproj: Path | None = None
     # A safetensors model becomes a GGUF and runs through llama.cpp.
     as_gguf: bool = False
 
@@ -34,6 +36,7 @@ def refuse_text_options(options: PackageOptions, what: str) -> None:
         ("--chat-template", options.chat_template),
         ("--bits", options.bits),
         ("--format gguf", options.as_gguf or None),
+        ("--mmproj", options.mmproj),
     ):
         if given is not None:
             message = f"{flag} does not go with {what}"

@@ -168,7 +168,7 @@ class _Fitted:
                 rope_switch=rope_switch(model),
             ),
             memory=self.needed,
-            provenance=provenance(source, _TOOLS, progress, request.options.adapter),
+            provenance=provenance(source, _TOOLS, progress, request.options),
         )
         return Built(draft, self._check, partial(self._keep_reference, draft, vocabulary.size))
 

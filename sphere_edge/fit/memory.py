@@ -4,10 +4,11 @@ peak = weights + KV cache + workspace + runtime
 
 weights    the files as they are mapped into memory
 KV cache   layers * kv_heads * (key_dim + value_dim) * context * bytes of its type
+           and those of the image encoder, for a model that sees
 workspace  what one prefill call holds at once, in float32: per token the residual, its norm, query,
            keys and values, both halves of the gated MLP and its product (of each expert that a
            token takes, and that expert's output), and int8 copies of what goes into matrices; and
-           the logits of one call
+           the logits of one call; and what the image encoder holds while it computes
 runtime    code, threads and the vocabulary: a round figure above what `sphere-edge bench` measures,
            which prints this prediction and the runner's real peak
 
@@ -41,6 +42,7 @@ class ModelSpec:
     """Sizes of a language model. `weights_bytes`: per weight format that it can be had in.
 
     `experts_per_token`: of a mixture of experts; `intermediate` is then that of one expert.
+    `image_encoder_bytes`: weights of what sees images, and what it computes in.
     """
 
     name: str
@@ -57,6 +59,8 @@ class ModelSpec:
     # The longest that the model was made for.
     context_tokens: int
     experts_per_token: int = 0
+    image_encoder_bytes: int = 0
+    image_workspace_bytes: int = 0
 
     @property
     def kv_features(self) -> int:
@@ -130,7 +134,7 @@ class Fit:
 
 def predict(spec: ModelSpec, choice: Choice, prefill_tokens: int = PREFILL_TOKENS) -> Memory:
     """The memory that `spec` takes with `choice`, in bytes."""
-    weights = spec.weights_bytes[choice.quantization]
+    weights = spec.weights_bytes[choice.quantization] + spec.image_encoder_bytes
     kv_cache = choice.context_tokens * choice.kv_bytes_per_token(spec)
     tokens = min(prefill_tokens, choice.context_tokens)
     query = spec.query_heads * spec.key_dim
@@ -140,6 +144,7 @@ def predict(spec: ModelSpec, choice: Choice, prefill_tokens: int = PREFILL_TOKEN
     floats += spec.experts_per_token * spec.hidden
     int8 = spec.hidden + intermediate
     workspace = tokens * (4 * floats + int8) + 4 * spec.vocab * choice.sequences
+    workspace += spec.image_workspace_bytes
     runtime = RUNTIME_BYTES + VOCABULARY_ENTRY_BYTES * spec.vocab
     return Memory(
         weights_bytes=weights,

@@ -36,6 +36,8 @@ class Opening:
     sequences: int = 1
     # A smaller model for speculative decoding, by its path.
     draft_model: Path | None = None
+    # The image encoder of a bare .gguf.
+    mmproj: Path | None = None
 
 
 def open_text(opening: Opening, progress: Progress = SILENT) -> tuple[TextManager, str]:
@@ -57,6 +59,7 @@ def open_text(opening: Opening, progress: Progress = SILENT) -> tuple[TextManage
         backend=backend,
         sequences=opening.sequences,
         draft_model=None if opening.draft_model is None else opened(opening.draft_model, progress),
+        mmproj=opening.mmproj,
     )
     if failed:
         progress.warn(f"{failed}; going on with `{text.info.backend}`")

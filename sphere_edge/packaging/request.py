@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sphere_edge import profiles
@@ -10,6 +10,7 @@ from sphere_edge.bundle import archive
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines.options import PackageOptions, check_context
 from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.formats import image_encoder
 from sphere_edge.formats.source import ModelSource
 from sphere_edge.formats.wanted import Kind, Wanted
 from sphere_edge.packaging.finding import find
@@ -32,6 +33,9 @@ class PackageRequest:
     device: str | None = None
     format: Kind | None = None
     revision: str | None = None
+    # The image encoder: a path, or `owner/name/file.gguf` on the hub; None: the one that lies
+    # beside the GGUF in a folder.
+    mmproj: str | None = None
     output: Path | None = None
     as_zip: bool = False
     force: bool = False
@@ -48,10 +52,27 @@ def package_model(
     profile = profile_of(request.profile, request.device, progress)
     wanted = Wanted(request.format, request.revision, is_convertible=True)
     source = find(request.model, wanted, progress=progress)
+    options = replace(options, mmproj=_image_encoder(request, source, options, progress))
     _check_source(options, source)
     output = output_for(source, profile, request.output, as_zip=request.as_zip)
     made = package(source, profile, options, output, force=request.force, progress=progress)
     return made, profile
+
+
+def _image_encoder(
+    request: PackageRequest, source: ModelSource, options: PackageOptions, progress: Progress
+) -> Path | None:
+    """The file of the image encoder, checked to be one; None without any."""
+    if request.mmproj is not None:
+        path = find(request.mmproj, Wanted("gguf"), progress=progress).path
+        image_encoder.opened(path)
+        return path
+    if source.kind != "gguf" or options.as_gguf or not Path(request.model).is_dir():
+        return None
+    found = image_encoder.beside(Path(request.model))
+    if found is not None:
+        progress.say(f"with its image encoder `{found.name}`")
+    return found
 
 
 def _check_source(options: PackageOptions, source: ModelSource) -> None:
@@ -59,6 +80,12 @@ def _check_source(options: PackageOptions, source: ModelSource) -> None:
     if options.adapter is not None and source.kind != "safetensors":
         message = f"an adapter cannot be merged into `{source.reference}`, which is {source.kind}"
         raise InvalidArgumentError(message, hint="--adapter needs a model in safetensors")
+    is_gguf = source.kind == "gguf" or (source.kind == "safetensors" and options.as_gguf)
+    if options.mmproj is not None and not is_gguf:
+        message = f"`{source.reference}` cannot become a model that reads images"
+        raise InvalidArgumentError(
+            message, hint="--mmproj needs a GGUF: give one, or --format gguf"
+        )
     if options.bits is not None and (source.kind != "safetensors" or options.as_gguf):
         message = "--bits mixes the formats of compiled models"
         raise InvalidArgumentError(message, hint="a GGUF has mixtures of its own: --quant q4_k_m")

@@ -44,6 +44,7 @@ class OpenOptions(ctypes.Structure):
         ("measure_kernels", c_bool),
         ("reserved", c_uint8 * 3),
         ("draft_model", c_char_p),
+        ("mmproj", c_char_p),
     ]
 
 
@@ -51,6 +52,12 @@ class LogitBias(ctypes.Structure):
     """`se_logit_bias`."""
 
     _fields_ = [("token_id", c_int32), ("bias", c_float)]
+
+
+class ChatImage(ctypes.Structure):
+    """`se_chat_image`."""
+
+    _fields_ = [("pixels", POINTER(c_uint8)), ("width", c_uint32), ("height", c_uint32)]
 
 
 class GenerateOptions(ctypes.Structure):
@@ -94,6 +101,8 @@ class GenerateOptions(ctypes.Structure):
         ("draft", c_int32),
         ("draft_tokens", c_uint32),
         ("prediction", c_char_p),
+        ("images", POINTER(ChatImage)),
+        ("image_count", c_size_t),
     ]
 
 
@@ -322,6 +331,7 @@ class C(ImageFunctions):
     se_text_generate = Checked(_TEXT, c_char_p, *_GENERATE_TAIL)
     se_text_generate_tokens = Checked(_TEXT, POINTER(c_int32), c_size_t, *_GENERATE_TAIL)
     se_text_chat = Checked(_TEXT, c_char_p, *_GENERATE_TAIL)
+    se_text_count_chat = Checked(_TEXT, c_char_p, POINTER(GenerateOptions), POINTER(c_size_t))
     se_text_render_chat = Checked(_TEXT, c_char_p, POINTER(c_void_p))
     se_text_logits = Checked(_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float), c_size_t)
     se_text_next_logits = Checked(_TEXT, POINTER(c_int32), c_size_t, POINTER(c_float), c_size_t)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sphere_edge.runtime import arguments
 from sphere_edge.runtime.text_request import TextOptions
+
+if TYPE_CHECKING:
+    # At run time it is imported for chats with images only: it takes a library along.
+    from sphere_edge.runtime.chat_images import ChatImage
 
 Message = Mapping[str, Any]
 
@@ -54,8 +58,16 @@ def split(changes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def conversation(
     messages: Sequence[Message], options: ChatOptions, variables: Mapping[str, Any] | None
-) -> bytes:
-    """The JSON of se_text_chat. Raises InvalidArgumentError where it is not JSON."""
+) -> tuple[bytes, list[ChatImage]]:
+    """The JSON of se_text_chat and its images.
+
+    Raises InvalidArgumentError where it is not JSON, and what reading images raises.
+    """
+    images: list[ChatImage] = []
+    if any(_has_images(message) for message in messages):
+        from sphere_edge.runtime.chat_images import taken_out
+
+        messages, images = taken_out(messages)
     listed = [dict(message) if isinstance(message, Mapping) else message for message in messages]
     whole: dict[str, Any] = {
         field.name: getattr(options, field.name)
@@ -69,4 +81,12 @@ def conversation(
     if variables is not None:
         whole["chat_template_kwargs"] = variables
     document = {"messages": listed, **whole} if whole else listed
-    return arguments.json_text("the message list", document).encode()
+    return arguments.json_text("the message list", document).encode(), images
+
+
+def _has_images(message: Message) -> bool:
+    content = message.get("content") if isinstance(message, Mapping) else None
+    return isinstance(content, list | tuple) and any(
+        not isinstance(part, Mapping) or part.get("type") in ("image", "image_url")
+        for part in content
+    )

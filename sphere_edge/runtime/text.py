@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from sphere_edge.runtime.chat_images import ChatImage
+
 # Of a GGUF, where its first keys are.
 _HEAD_BYTES = 1024 * 1024
 
@@ -51,7 +53,8 @@ class TextInfo:
     """What was opened; sizes in bytes, `threads` and `context_tokens` as they are in use.
 
     `device`: the GPU's name and driver. `backend_reason`: why `backend` is not the bundle's first
-    choice, empty if it is. `speculates`: whether requests may have a `draft`.
+    choice, empty if it is. `speculates`: whether requests may have a `draft`. `reads_images`:
+    whether chats may have images.
     """
 
     name: str
@@ -68,6 +71,7 @@ class TextInfo:
     weights_bytes: int
     kv_cache_bytes: int
     has_chat_template: bool
+    reads_images: bool
     generates: bool
     speculates: bool
     draft_model_bytes: int
@@ -107,8 +111,9 @@ class TextManager(Manager):
         sequences: int = 1,
         code_folder: str | os.PathLike[str] | None = None,
         draft_model: str | os.PathLike[str] | None = None,
+        mmproj: str | os.PathLike[str] | None = None,
     ) -> TextManager:
-        """Opens a bundle folder or a .gguf file.
+        """Opens a bundle folder or a .gguf file, which sees images with its `mmproj` file.
 
         `threads` 0: as many as there are performance cores. `context_tokens` None or 0: what the
         bundle was made for; min(4096, the model's own) for a .gguf. `backend` (cpu, opencl, cuda,
@@ -131,6 +136,7 @@ class TextManager(Manager):
             sequences=arguments.count("sequences", sequences, arguments.INT32),
             code_folder=None if code_folder is None else arguments.model_path(Path(code_folder)),
             draft_model=None if draft_model is None else arguments.model_path(Path(draft_model)),
+            mmproj=None if mmproj is None else arguments.model_path(mmproj),
         )
         manifest = _manifest(model)
         if model.is_dir():
@@ -180,6 +186,10 @@ class TextManager(Manager):
         """Answers `messages`, each with a `role` (system, developer, user, assistant, tool) and a
         `content`, an assistant's also with `tool_calls` and `reasoning_content`, as OpenAI does.
 
+        The `content` of a user or tool message may be a list of parts: `{"type": "text", "text":
+        …}`, and for a model that sees `{"type": "image", "image": …}` with a PIL image, the bytes
+        or the path of a PNG, JPEG or WebP file, or OpenAI's `image_url` with a `data:` URL.
+
         They go through the model's own chat template, and what it answers is read in the model's
         own format: `deltas()` of the Generation are typed, its `message` is the whole answer. What
         an earlier call has computed of the same beginning is not computed again. What it may
@@ -188,8 +198,37 @@ class TextManager(Manager):
         ours, others = chat_options.split(changes)
         options = requested(ChatOptions(), options, ours)
         request = requested(TextRequest(), request, others)
-        document = chat_options.conversation(messages, options, request.chat_template_kwargs)
-        return self._start(request, C.se_text_chat, document)
+        document, images = chat_options.conversation(
+            messages, options, request.chat_template_kwargs
+        )
+        return self._start(request, C.se_text_chat, document, images=images)
+
+    def count_chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        options: ChatOptions | None = None,
+        **changes: Unpack[ChatKeywords],
+    ) -> int:
+        """How many tokens, also of images, the prompt has that `chat` would compute."""
+        ours, others = chat_options.split(changes)
+        options = requested(ChatOptions(), options, ours)
+        request = requested(TextRequest(), None, others)
+        document, images = chat_options.conversation(
+            messages, options, request.chat_template_kwargs
+        )
+        with self._exclusive():
+            filled = binding.GenerateOptions()
+            size = ctypes.sizeof(filled)
+            self._handle.call(C.se_text_default_options, ctypes.byref(filled), size)
+            kept = text_request.fill_images(filled, images)
+            count = ctypes.c_size_t()
+            self._handle.long_call(
+                C.se_text_count_chat, document, ctypes.byref(filled), ctypes.byref(count)
+            )
+            # Until here the options pointed to it.
+            kept.clear()
+            return count.value
 
     def render_chat(
         self,
@@ -198,11 +237,14 @@ class TextManager(Manager):
         options: ChatOptions | None = None,
         **changes: Unpack[ChatKeywords],
     ) -> str:
-        """The prompt that `chat` would compute for `messages` with the same options."""
+        """The prompt that `chat` would compute for `messages` with the same options.
+
+        Where it has an image stands `<__media__>`.
+        """
         ours, others = chat_options.split(changes)
         options = requested(ChatOptions(), options, ours)
         variables = requested(TextRequest(), None, others).chat_template_kwargs
-        document = chat_options.conversation(messages, options, variables)
+        document, _ = chat_options.conversation(messages, options, variables)
         with self._exclusive():
             return self._handle.string(C.se_text_render_chat, document)
 
@@ -287,12 +329,19 @@ class TextManager(Manager):
         with self._exclusive():
             self._handle.call(C.se_text_reset)
 
-    def _start(self, request: TextRequest, function: Checked, *prompt: Any) -> Generation:
+    def _start(
+        self,
+        request: TextRequest,
+        function: Checked,
+        *prompt: Any,
+        images: Sequence[ChatImage] = (),
+    ) -> Generation:
         with self._exclusive(replaces=True):
             options = binding.GenerateOptions()
             size = ctypes.sizeof(options)
             self._handle.call(C.se_text_default_options, ctypes.byref(options), size)
             kept = text_request.fill(options, request)
+            kept += text_request.fill_images(options, images)
             options.call_id = call_id = next(self._call_ids)
 
             def call(on_delta: Any, result: binding.Result) -> errors.SphereEdgeError | None:

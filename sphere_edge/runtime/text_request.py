@@ -6,10 +6,14 @@ import ctypes
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.runtime import arguments, binding
+
+if TYPE_CHECKING:
+    # At run time it is imported for chats with images only: it takes a library along.
+    from sphere_edge.runtime.chat_images import ChatImage
 
 _MOST_TOP_LOGPROBS = 20
 _MOST_DRAFT_TOKENS = 31
@@ -177,6 +181,22 @@ def _draft_source(draft: str) -> int:
         message = f"no such draft: `{draft}`"
         raise InvalidArgumentError(message, hint=f"one of: {', '.join(_DRAFT_SOURCES)}")
     return _DRAFT_SOURCES.index(draft)
+
+
+def fill_images(options: binding.GenerateOptions, images: Sequence[ChatImage]) -> list[object]:
+    """The same for the images of a chat."""
+    pointer = ctypes.POINTER(ctypes.c_uint8)
+    array = (binding.ChatImage * len(images))(
+        *(
+            binding.ChatImage(
+                ctypes.cast(ctypes.c_char_p(one.pixels), pointer), one.width, one.height
+            )
+            for one in images
+        )
+    )
+    options.images = ctypes.cast(array, ctypes.POINTER(binding.ChatImage))
+    options.image_count = len(images)
+    return [array, images]
 
 
 def _strings(name: str, item: str, strings: Sequence[str]) -> tuple[list[bytes], Any]:

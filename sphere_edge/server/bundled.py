@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from sphere_edge.bundle.manifest import Manifest
@@ -22,7 +23,8 @@ def of_bundle(name: str | None, path: Path, manifest: Manifest, settings: Settin
         context = settings.context_tokens or made_for
         caches = memory.kv_cache_bytes * context * settings.parallel // made_for
         peak += caches - memory.kv_cache_bytes
-    return row(name or manifest.name, path, manifest.task, peak, context)
+    made = row(name or manifest.name, path, manifest.task, peak, context)
+    return replace(made, reads_images=any(file.role == "mmproj" for file in manifest.files))
 
 
 def row(

@@ -186,7 +186,7 @@ def _call(body: ChatBody, settings: Settings) -> Chat:
         choice = given if isinstance(given, str) else given.model_dump(mode="json")
     sampling.check_tool_choice(choice, [tool.function.name for tool in body.tools or []])
     return Chat(
-        messages_of(body.messages),
+        messages_of(body.messages, settings.limits),
         request,
         ChatOptions(
             tools=[tool.model_dump(mode="json", exclude_none=True) for tool in body.tools or []],

@@ -29,7 +29,6 @@ Metadata = Annotated[
 Schema = dict[str, Any]
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
 
-NO_VISION = "no text model here reads images yet"
 NO_SOUND = "send audio to /v1/audio/transcriptions"
 NO_FILES = "files are not kept by this server"
 ONE_MACHINE = "there is only this machine"
@@ -40,6 +39,20 @@ class TextPart(Part):
 
     type: Literal["text"]
     text: str
+
+
+class ImageUrl(Part):
+    """An image as a `data:` URL; every model has one resolution of its own for `detail`."""
+
+    url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
+class ImagePart(Part):
+    """An image inside a message."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
 
 
 class RefusalPart(Part):
@@ -53,14 +66,13 @@ class OtherPart(Part):
     """Parts that need what is not here; named so that they can be refused by name."""
 
     left_out_types: ClassVar[Mapping[str, str]] = {
-        "image_url": NO_VISION,
         "input_audio": NO_SOUND,
         "file": NO_FILES,
     }
-    type: Literal["image_url", "input_audio", "file"]
+    type: Literal["input_audio", "file"]
 
 
-ContentPart = Annotated[TextPart | RefusalPart | OtherPart, Field(discriminator="type")]
+ContentPart = Annotated[TextPart | ImagePart | RefusalPart | OtherPart, Field(discriminator="type")]
 Content = str | list[ContentPart]
 
 

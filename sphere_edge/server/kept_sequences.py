@@ -87,11 +87,9 @@ class KeptSequences:
                 continue
             try:
                 text.save(self._path(model, owner), sequence_key=owner)
-            except errors.NotFoundError:
-                # Another conversation has taken its sequence since.
+            except (errors.NotFoundError, errors.UnsupportedError):
+                # Another conversation has taken its sequence since, or it has images.
                 continue
-            except errors.UnsupportedError:
-                return
             except SphereEdgeError as error:
                 _log.error("the sequence of a stored response was not kept: %s", error)
                 return

@@ -37,6 +37,7 @@ class Served:
     context_tokens: int | None = None
     # The bundle or file that drafts for it.
     draft_model: Path | None = None
+    reads_images: bool = False
 
 
 class Model:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sphere_edge.server import chat_images
 from sphere_edge.server import response_types as types
 from sphere_edge.server.chat_types import RefusalPart
 from sphere_edge.server.http_error import invalid
 from sphere_edge.server.response_events import CUSTOM_INPUT
+from sphere_edge.server.settings import Limits
 
 Message = dict[str, Any]
 
@@ -23,7 +25,7 @@ class Tools:
     custom: frozenset[str]
 
 
-def messages_of(items: Sequence[Any], instructions: str | None) -> list[Message]:
+def messages_of(items: Sequence[Any], instructions: str | None, limits: Limits) -> list[Message]:
     """Messages with roles system, user, assistant and tool. Raises HttpError.
 
     Reasoning and calls that follow each other are one assistant's message with what it said.
@@ -31,22 +33,27 @@ def messages_of(items: Sequence[Any], instructions: str | None) -> list[Message]
     messages: list[Message] = []
     if instructions is not None:
         messages.append({"role": "system", "content": instructions})
-    for item in items:
-        _add(messages, item)
+    for at, item in enumerate(items):
+        _add(messages, item, f"input[{at}]")
+    chat_images.check(messages, "input", limits)
     return messages
 
 
-def _add(messages: list[Message], item: Any) -> None:
+def _add(messages: list[Message], item: Any, param: str) -> None:
     if isinstance(item, types.MessageItem):
-        text = text_of(item.content)
+        content = content_of(item.content, f"{param}.content")
+        if item.role == "user":
+            messages.append({"role": "user", "content": content})
+            return
+        text = chat_images.text_only(content, item.role, f"{param}.content")
         if item.role == "assistant":
             last = _assistant(messages, "content")
             last["content"] = text
         else:
-            role = "system" if item.role == "developer" else item.role
-            messages.append({"role": role, "content": text})
+            messages.append({"role": "system", "content": text})
     elif isinstance(item, types.ReasoningItem):
-        text = text_of(item.content or item.summary)
+        content = content_of(item.content or item.summary, param)
+        text = chat_images.text_only(content, "assistant", param)
         if text:
             _assistant(messages, "reasoning_content", "content", "tool_calls")[
                 "reasoning_content"
@@ -57,8 +64,8 @@ def _add(messages: list[Message], item: Any) -> None:
     elif isinstance(item, types.CustomCallItem):
         _add_call(messages, item.call_id, item.name, json.dumps({CUSTOM_INPUT: item.input}))
     elif isinstance(item, types.FunctionOutputItem | types.CustomOutputItem):
-        text = text_of(item.output)
-        messages.append({"role": "tool", "tool_call_id": item.call_id, "content": text})
+        content = content_of(item.output, f"{param}.output")
+        messages.append({"role": "tool", "tool_call_id": item.call_id, "content": content})
     else:
         message = f"there is no stored item `{item.id}`"
         raise invalid(message, "input", "item_not_found")
@@ -79,15 +86,20 @@ def _add_call(messages: list[Message], call_id: str, name: str, arguments: str) 
     _assistant(messages).setdefault("tool_calls", []).append(call)
 
 
-def text_of(content: types.Content) -> str:
-    """The text of all parts."""
+def content_of(content: types.Content, param: str) -> str | list[chat_images.Part]:
+    """The text of all parts, or parts of text and images. Raises HttpError."""
     if isinstance(content, str):
         return content
-    return "\n".join(
-        part.refusal if isinstance(part, RefusalPart) else part.text
-        for part in content
-        if not isinstance(part, types.OtherPart)
-    )
+    parts: list[chat_images.Part] = []
+    for at, part in enumerate(content):
+        if isinstance(part, types.ImagePart):
+            where = f"{param}[{at}].image_url"
+            parts.append(chat_images.image(part.image_url, where))
+        elif isinstance(part, RefusalPart):
+            parts.append({"type": "text", "text": part.refusal})
+        elif isinstance(part, types.TextPart):
+            parts.append({"type": "text", "text": part.text})
+    return chat_images.content(parts)
 
 
 def tools_of(tools: Sequence[Any]) -> Tools:

@@ -59,18 +59,26 @@ class TextPart(Part):
     logprobs: list[Any] | None = None
 
 
+class ImagePart(Part):
+    """An image inside a message, as a `data:` URL."""
+
+    left_out: ClassVar[Mapping[str, str]] = {"file_id": chat_types.NO_FILES}
+    type: Literal["input_image"]
+    image_url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
 class OtherPart(Part):
     """Parts that need what is not here, to be refused by name."""
 
     left_out_types: ClassVar[Mapping[str, str]] = {
-        "input_image": chat_types.NO_VISION,
         "input_file": chat_types.NO_FILES,
         "input_audio": chat_types.NO_SOUND,
     }
-    type: Literal["input_image", "input_file", "input_audio"]
+    type: Literal["input_file", "input_audio"]
 
 
-ContentPart = Annotated[TextPart | RefusalPart | OtherPart, Field(discriminator="type")]
+ContentPart = Annotated[TextPart | ImagePart | RefusalPart | OtherPart, Field(discriminator="type")]
 Content = str | list[ContentPart]
 
 

@@ -107,7 +107,9 @@ def _call(
     body: ResponseBody, tools: response_input.Tools, items: list[Document], state: Any
 ) -> Chat:
     settings: Settings = state.settings
-    messages = response_input.messages_of(response_store.typed(items), body.instructions)
+    messages = response_input.messages_of(
+        response_store.typed(items), body.instructions, settings.limits
+    )
     choice = response_input.tool_choice_of(body.tool_choice)
     sampling.check_tool_choice(choice, [tool["function"]["name"] for tool in tools.functions])
     for tool in tools.functions:

@@ -10,6 +10,8 @@ from sphere_edge.server.exchange import Output, as_json
 from sphere_edge.server.models import Model, Models
 
 _OWNER = "sphere-edge"
+# What is read besides the words of the request itself.
+_INPUT = {"text": "text", "audio": "audio", "image": "text"}
 _ENDPOINTS = {
     "text": ("/v1/responses", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"),
     "audio": ("/v1/audio/transcriptions", "/v1/audio/translations"),
@@ -53,6 +55,7 @@ def _described(model: Model) -> dict[str, Any]:
         "endpoints": _ENDPOINTS[served.task],
         "context_length": served.context_tokens,
         "memory_bytes": served.memory_bytes,
+        "input_modalities": ["text", "image"] if served.reads_images else [_INPUT[served.task]],
         "loaded": model.manager is not None,
         "running": model.queue.running,
         "waiting": model.queue.waiting,

@@ -127,5 +127,4 @@ def shortened(text: TextManager, call: Chat) -> list[dict[str, Any]]:
 def _prompt_tokens(text: TextManager, call: Chat, messages: list[dict[str, Any]]) -> int:
     """How many tokens `messages` are as a prompt; the model must have nothing else to do."""
     variables = call.request.chat_template_kwargs
-    prompt = text.render_chat(messages, options=call.options, chat_template_kwargs=variables)
-    return len(text.tokenize(prompt, parse_special=True))
+    return text.count_chat(messages, options=call.options, chat_template_kwargs=variables)

@@ -36,6 +36,7 @@ PARTS = {
     "ggml": Part(("llama_cpp",)),
     "llama": Part(("llama_cpp",)),
     "chat": Part(("llama_cpp",), own=("engines/chat_support.cpp",)),
+    "vision": Part(("llama_cpp", "llama_cpp_vision")),
     "whisper": Part(("llama_cpp", "whisper_cpp"), own=("engines/whisper_*",)),
     "diffusion": Part(
         ("llama_cpp", "stable_diffusion_cpp"), own=("base/sha256.*", "engines/diffus*")

@@ -18,7 +18,7 @@ from sphere_edge.toolchain.targets import Target, host, host_levels
 # The archives that each engine of the core links; compiled models (tvm) run in every build.
 _PARTS = {
     "tvm": ("vocab",),
-    "llama": ("vocab", "ggml", "llama", "chat"),
+    "llama": ("vocab", "ggml", "llama", "chat", "vision"),
     "whisper": ("vocab", "ggml", "whisper"),
     "diffusion": ("vocab", "ggml", "diffusion"),
 }

@@ -84,6 +84,15 @@ SOURCES = {
         ),
         leave_out=(),
     ),
+    # The same archive; apart, so that what needs no images does not depend on it.
+    "llama_cpp_vision": replace(
+        _LLAMA_CPP,
+        keep=("LICENSE", "tools/mtmd"),
+        leave_out=(
+            *("tools/mtmd/tests", "tools/mtmd/legacy-models", "tools/mtmd/test-1.jpeg"),
+            *("tools/mtmd/test-2.mp3", "tools/mtmd/test-3.mp4"),
+        ),
+    ),
     # The same archive; apart, so that builds without Vulkan do not depend on it.
     "ggml_vulkan": replace(_LLAMA_CPP, keep=("LICENSE", "ggml/src/ggml-vulkan"), leave_out=()),
     # ggml's headers lie beside its own, as they expect.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from sphere_edge import TextManager, errors, packaging
 from sphere_edge.run import run
@@ -254,9 +255,12 @@ def test_messages_that_are_none_are_refused(text, message, words):
 
 
 def test_a_picture_is_refused_by_name(text):
-    picture = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
-    with pytest.raises(errors.UnsupportedError, match="a part of the type `image_url`"):
+    picture = {"role": "user", "content": [Image.new("RGB", (8, 8))]}
+    with pytest.raises(errors.UnsupportedError, match="message `0` has an image"):
         text.chat([picture], max_tokens=1).text()
+    sound = {"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}
+    with pytest.raises(errors.UnsupportedError, match="a part of the type `input_audio`"):
+        text.chat([sound], max_tokens=1).text()
 
 
 SOURCE = (

@@ -21,7 +21,7 @@ from sphere_edge.server.fair_queue import FairQueue
 from sphere_edge.server.http_error import HttpError
 from sphere_edge.server.response_events import GrowingResponse
 from sphere_edge.server.response_types import ResponseBody
-from sphere_edge.server.settings import Settings
+from sphere_edge.server.settings import Limits, Settings
 
 _EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
@@ -126,7 +126,7 @@ def test_items_become_messages() -> None:
         ]
     )
     _, items = response_store.items_of(None, given)
-    messages = response_input.messages_of(response_store.typed(items), "Speak English.")
+    messages = response_input.messages_of(response_store.typed(items), "Speak English.", Limits())
     assert [message["role"] for message in messages] == [
         *("system", "system", "user", "assistant", "tool", "tool", "assistant"),
     ]

@@ -55,6 +55,21 @@ OrderedJson describe(const GgufHeader &header) {
           {"file_bytes", header.file_bytes}};
 }
 
+OrderedJson describe(const GgufHeader &header, const ImageEncoderFacts &facts) {
+  return {{"format", "gguf"},
+          {"name", header.string("general.name")},
+          {"task", "image-encoder"},
+          {"engine", "llama"},
+          {"family", header.architecture},
+          {"projector", facts.projector},
+          {"quantization", header.commonest_type},
+          {"parameters", header.parameters},
+          {"embedding_size", facts.embedding_size},
+          {"weights_bytes", facts.weights_bytes},
+          {"workspace_bytes", facts.workspace_bytes},
+          {"file_bytes", header.file_bytes}};
+}
+
 OrderedJson describe(const WhisperHeader &header) {
   return {{"format", "whisper"},
           {"task", "audio"},
@@ -136,7 +151,9 @@ std::string model_info_json(const fs::path &path) {
   adopt_engine_logs();
   if (fs::is_directory(path)) return describe(read_bundle(path)).dump();
   if (has_whisper_magic(path)) return describe(read_whisper(path)).dump();
-  return describe(read_gguf(path)).dump();
+  const GgufHeader header = read_gguf(path);
+  if (header.architecture == kImageEncoder) return describe(header, image_encoder_facts(path)).dump();
+  return describe(header).dump();
 }
 
 }  // namespace se

@@ -173,6 +173,15 @@ se_token_logprob exported(const TokenLogprob &one) {
   return {one.id, one.logprob, one.bytes.data(), one.bytes.size(), nullptr, 0};
 }
 
+std::vector<ChatImage> images_of(const se_text_generate_options &options) {
+  std::vector<ChatImage> images;
+  for (const se_chat_image &one : span_argument(options.images, options.image_count, "images")) {
+    const size_t bytes = size_t{one.width} * one.height * 3;
+    images.push_back({one.width, one.height, span_argument(one.pixels, bytes, "the pixels of an image")});
+  }
+  return images;
+}
+
 EmbedRequest request_of(const se_text_embed_options &options) {
   constexpr const char *kPoolings[] = {"", "mean", "cls", "last"};
   require(options.pooling >= SE_POOLING_MODEL && options.pooling <= SE_POOLING_LAST,
@@ -224,6 +233,11 @@ struct Generation {
       copy_options(options, all);
       TextRequest request = request_of(all);
       request.prompt = prompt();
+      if (auto *messages = std::get_if<ChatMessages>(&request.prompt)) {
+        messages->images = images_of(all);
+      } else {
+        require(all.image_count == 0, "images are given with a prompt", "images belong to the messages of a chat");
+      }
       const auto pass_on = [&](const se_text_delta &delta) { return on_delta(&delta, user_data); };
       const DeltaReceiver receiver = [&](const TextDelta &delta) {
         return on_delta == nullptr || with_exported(delta, pass_on);
@@ -265,6 +279,7 @@ se_status se_text_open(const char *path, const se_text_open_options *options, se
     engine.backend = se::text_or_empty(all.backend);
     engine.cache_folder = se::text_or_empty(all.cache_folder);
     engine.code_folder = se::text_or_empty(all.code_folder);
+    engine.mmproj = se::text_or_empty(all.mmproj);
     engine.measure_kernels = all.measure_kernels;
     engine.sequences = all.sequences;
     auto text = TextManager::open(se::string_argument(path, "path"), engine);
@@ -305,7 +320,20 @@ se_status se_text_generate_tokens(se_text *text, const int32_t *token_ids, size_
 se_status se_text_chat(se_text *text, const char *messages_json, const se_text_generate_options *options,
                        se_text_delta_fn on_delta, void *user_data, se_text_result *out_result) {
   se::Generation generation{text, options, on_delta, user_data, out_result};
-  return generation.run([&] { return se::ChatMessages{se::string_argument(messages_json, "messages_json")}; });
+  return generation.run([&] { return se::ChatMessages{.json = se::string_argument(messages_json, "messages_json")}; });
+}
+
+se_status se_text_count_chat(se_text *text, const char *messages_json, const se_text_generate_options *options,
+                             size_t *out_tokens) {
+  return guard([&] {
+    se_text &handle = checked(text);
+    size_t &tokens = se::target(out_tokens, "out_tokens");
+    se_text_generate_options all{};
+    se::copy_options(options, all);
+    const se::ChatMessages messages{se::string_argument(messages_json, "messages_json"), se::images_of(all)};
+    handle.call(
+        0, [&](TextManager &manager, const Interrupt &interrupt) { tokens = manager.count_chat(messages, interrupt); });
+  });
 }
 
 se_status se_text_render_chat(se_text *text, const char *messages_json, char **out_prompt) {

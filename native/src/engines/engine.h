@@ -10,6 +10,7 @@
 
 #include "base/interrupt.h"
 #include "base/status.h"
+#include "engines/image_encoder.h"
 
 namespace se {
 
@@ -19,6 +20,7 @@ struct EngineOptions {
   std::string backend;       // empty: the bundle's first choice, or the next one if that fails
   std::string cache_folder;  // for compiled GPU kernels; empty: the user's cache folder
   std::string code_folder;   // where compiled code lies; empty: in the bundle
+  std::string mmproj;        // the file of the model's image encoder; empty: it sees no images
   bool measure_kernels = false;
   uint32_t sequences = 1;  // texts whose keys and values are kept side by side, each with the whole context
 };
@@ -84,6 +86,12 @@ class Engine {
   // interrupted; then everything of the sequence from `position` on is lost, and rewind must be called first.
   virtual std::span<const float> advance(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,
                                          const Interrupt &interrupt) = 0;
+
+  // As advance, with vectors of an image instead of tokens, and without logits: text follows it. A rewind into it goes
+  // back to its beginning.
+  virtual void advance_image(uint32_t, const ImageEmbeddings &, uint32_t, const Interrupt &) {
+    throw Error(SE_UNSUPPORTED, "the engine " + ticked(facts().engine) + " shows no images to its models");
+  }
 
   // Computes one or more tokens of each of some sequences, those of one in a row: the weights are read once for all of
   // them where the engine can. At most score_tokens(position) of a sequence, more than one only if the facts say

@@ -3,9 +3,11 @@
 
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
+#include <llama-cpp.h>
 #include <llama-ext.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 
@@ -15,6 +17,7 @@
 #include "engines/ggml_device.h"
 #include "engines/gguf_engine.h"
 #include "engines/llama_state.h"
+#include "engines/mtmd_encoder.h"
 #include "formats/gguf.h"
 
 namespace se {
@@ -23,8 +26,9 @@ namespace {
 constexpr uint32_t kBatchTokens = 512;
 // Logits of a whole vocabulary for each of these at once: 64 x 150,000 floats are 38 MB.
 constexpr uint32_t kScoreTokens = 64;
-// An encoder looks at a whole text at once.
+// An encoder looks at a whole text at once, and some models at a whole image.
 constexpr uint32_t kMostEncoderTokens = 2048;
+constexpr uint32_t kMostImageTokens = 2048;
 constexpr uint32_t kDefaultContext = 4096;
 
 // KV cache in f16 for plain attention; an upper bound for windows and a rough guess for recurrent models.
@@ -76,13 +80,20 @@ LlamaEngine::LlamaEngine(const std::filesystem::path &path, const EngineOptions 
   }
   check_memory(header, uint64_t{context} * options.sequences, gpu_);
   load(path, header);
-  create_context(context, options, kBatchTokens);
+  if (!options.mmproj.empty()) {
+    image_encoder_ = std::make_unique<MtmdEncoder>(options.mmproj, model_, gpu_, options.threads);
+  }
   uint32_t batch_tokens = kBatchTokens;
+  if (image_encoder_ && image_encoder_->sees_all())
+    batch_tokens = std::max(kBatchTokens, std::min(context, kMostImageTokens));
+  create_context(context, options, batch_tokens);
   const bool is_encoder = llama_get_memory(context_.get()) == nullptr;
   if (is_encoder && context > batch_tokens) {
     batch_tokens = std::min(context, kMostEncoderTokens);
     create_context(context, options, batch_tokens);
   }
+  batch_tokens_ = batch_tokens;
+  images_.resize(options.sequences);
   batch_ = llama_batch_init(static_cast<int32_t>(batch_tokens), 0, 1);
   start_threads(options.threads);
   facts_ = {"llama",
@@ -94,6 +105,7 @@ LlamaEngine::LlamaEngine(const std::filesystem::path &path, const EngineOptions 
             options.threads,
             llama_model_size(model_.get()),
             0};
+  if (image_encoder_) facts_.weights_bytes += read_gguf(options.mmproj).tensor_bytes;
   facts_.sequences = options.sequences;
   facts_.generates = !is_encoder;
   facts_.goes_back = !llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get());
@@ -200,7 +212,7 @@ void LlamaEngine::start_threads(int threads) {
 void LlamaEngine::add(const Step &step, bool with_logits) {
   const int32_t i = batch_.n_tokens++;
   batch_.token[i] = step.token;
-  batch_.pos[i] = static_cast<llama_pos>(step.position);
+  batch_.pos[i] = model_position(step.sequence, step.position);
   batch_.n_seq_id[i] = 1;
   batch_.seq_id[i][0] = static_cast<llama_seq_id>(step.sequence);
   batch_.logits[i] = with_logits ? 1 : 0;
@@ -212,11 +224,24 @@ void LlamaEngine::add(uint32_t sequence, std::span<const int32_t> tokens, uint32
   }
 }
 
+llama_pos LlamaEngine::model_position(uint32_t sequence, uint32_t position) const {
+  uint32_t at = position;
+  for (const Image &image : images_[sequence]) {
+    if (image.begin < position) at -= image.tokens - image.positions;
+  }
+  return static_cast<llama_pos>(at);
+}
+
 void LlamaEngine::compute(const Interrupt &interrupt) {
+  compute_by(interrupt, [this] { return llama_decode(context_.get(), batch_); });
+}
+
+template <typename Run>
+void LlamaEngine::compute_by(const Interrupt &interrupt, Run &&run) {
   interrupt.check();
   interrupt_ = &interrupt;
   const EngineErrors errors;
-  const int32_t status = llama_decode(context_.get(), batch_);
+  const int32_t status = run();
   interrupt_ = nullptr;
   if (status == 0) return;
   if (status == 2) interrupt.check();
@@ -235,6 +260,38 @@ std::span<const float> LlamaEngine::advance(uint32_t sequence, std::span<const i
     tokens = tokens.subspan(part.size());
   }
   return {llama_get_logits_ith(context_.get(), -1), facts_.vocab_size};
+}
+
+void LlamaEngine::advance_image(uint32_t sequence, const ImageEmbeddings &image, uint32_t position,
+                                const Interrupt &interrupt) {
+  const llama_pos begin = model_position(sequence, position);
+  const size_t width = image.vectors.size() / image.token_count;
+  const uint32_t most = image.sees_all ? batch_tokens_ : kBatchTokens;
+  if (image.sees_all && image.token_count > most) {
+    throw Error(
+        SE_UNSUPPORTED,
+        "the image takes " + ticked(image.token_count) + " tokens at once, and " + ticked(most) + " can be computed",
+        "give a smaller image");
+  }
+  llama_set_causal_attn(context_.get(), !image.sees_all);
+  const auto causal_again = [](llama_context *context) { llama_set_causal_attn(context, true); };
+  const std::unique_ptr<llama_context, decltype(causal_again)> after(context_.get(), causal_again);
+  const llama_batch_ext_ptr batch(llama_batch_ext_init(context_.get()));
+  for (uint32_t done = 0; done < image.token_count;) {
+    llama_batch_ext_clear(batch.get());
+    for (uint32_t added = 0; added < most && done < image.token_count; ++added, ++done) {
+      const llama_embd row = {image.vectors.data() + done * width, 1, width};
+      const int32_t index = llama_batch_ext_add_embd(batch.get(), static_cast<llama_seq_id>(sequence), row);
+      if (index < 0) throw Error(SE_INTERNAL, "llama.cpp does not take an image's vectors");
+      std::array<llama_pos, 4> at = {begin + static_cast<llama_pos>(done)};
+      for (uint32_t axis = 0; !image.positions.empty() && axis < image.position_axes; ++axis) {
+        at[axis] = begin + image.positions[done * image.position_axes + axis];
+      }
+      llama_batch_ext_set_pos(batch.get(), index, at.data());
+    }
+    compute_by(interrupt, [&] { return llama_process(context_.get(), LLAMA_PROCESS_TYPE_DECODE, batch.get()); });
+  }
+  images_[sequence].push_back({position, image.token_count, image.position_count});
 }
 
 std::span<const float> LlamaEngine::decode(std::span<const Step> steps, const Interrupt &interrupt) {
@@ -283,7 +340,12 @@ uint32_t LlamaEngine::score_tokens(uint32_t) const { return kScoreTokens; }
 uint32_t LlamaEngine::rewind(uint32_t sequence, uint32_t position) {
   llama_memory_t memory = llama_get_memory(context_.get());
   const auto id = static_cast<llama_seq_id>(sequence);
-  const auto begin = static_cast<llama_pos>(position);
+  std::vector<Image> &images = images_[sequence];
+  while (!images.empty() && images.back().begin + images.back().tokens > position) {
+    position = std::min(position, images.back().begin);
+    images.pop_back();
+  }
+  const llama_pos begin = model_position(sequence, position);
   if (llama_memory_seq_pos_max(memory, id) < begin) return position;
   // A restored window has no earlier tokens, which those before `position` may need.
   const llama_pos first = llama_memory_seq_pos_min(memory, id);
@@ -291,6 +353,7 @@ uint32_t LlamaEngine::rewind(uint32_t sequence, uint32_t position) {
   if (position > 0 && has_all && llama_memory_seq_rm(memory, id, begin, -1)) return position;
   // The whole of a sequence can always be removed.
   llama_memory_seq_rm(memory, id, -1, -1);
+  images.clear();
   return 0;
 }
 
@@ -312,6 +375,7 @@ std::vector<std::byte> LlamaEngine::save(uint32_t sequence, uint32_t tokens, con
 void LlamaEngine::restore(uint32_t sequence, std::span<const int32_t> tokens, std::span<const std::byte> state) {
   const auto id = static_cast<llama_seq_id>(sequence);
   llama_memory_seq_rm(llama_get_memory(context_.get()), id, -1, -1);
+  images_[sequence].clear();
   const auto all = llama_state(state, static_cast<uint32_t>(tokens.size()), state_of(sequence));
   const EngineErrors errors;
   const auto *bytes = reinterpret_cast<const uint8_t *>(all.data());
@@ -323,7 +387,8 @@ void LlamaEngine::restore(uint32_t sequence, std::span<const int32_t> tokens, st
 GgufEngine open_gguf_engine(const std::filesystem::path &path, const EngineOptions &options) {
   auto engine = std::make_unique<LlamaEngine>(path, options);
   auto vocabulary = engine->vocabulary();
-  return {std::move(engine), std::move(vocabulary)};
+  auto image_encoder = engine->take_image_encoder();
+  return {std::move(engine), std::move(vocabulary), std::move(image_encoder)};
 }
 
 std::vector<std::string> gguf_backends() {

@@ -165,8 +165,8 @@ BundleFile read_file_entry(const Json &value, size_t index, const fs::path &fold
   if (!is_sha256(file.sha256)) entry.fail("has no sha256");
   file.path = path_inside(folder, file.relative, file.sha256);
   file.bytes = entry.count("bytes");
-  file.role =
-      one_of(entry, "role", {"weights", "model", "library", "tokenizer", "license", "reference", "voice-detector"});
+  file.role = one_of(entry, "role",
+                     {"weights", "model", "mmproj", "library", "tokenizer", "license", "reference", "voice-detector"});
   entry.finish();
   return file;
 }
@@ -244,6 +244,10 @@ void check_versions(JsonObject &manifest) {
 }
 
 }  // namespace
+
+bool Bundle::has(const std::string &role) const {
+  return std::any_of(files.begin(), files.end(), [&](const BundleFile &file) { return file.role == role; });
+}
 
 const BundleFile &Bundle::file(const std::string &role) const {
   const BundleFile *found = nullptr;

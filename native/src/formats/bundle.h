@@ -101,6 +101,7 @@ struct Bundle {
   // The shared library for a backend; UNSUPPORTED if there is none, MODEL_CORRUPT if its file is missing.
   const BundleFile &library(const std::string &backend) const;
 
+  bool has(const std::string &role) const;
   // The only file with this role; MODEL_CORRUPT if there is none or more than one.
   const BundleFile &file(const std::string &role) const;
 };

@@ -86,6 +86,8 @@ void read_value(GgufReader &reader, GgufHeader &header, const std::string &key) 
       return keep_count(header, key, reader.number<uint8_t>("the metadata"));
     case I8:
       return keep_count(header, key, reader.number<int8_t>("the metadata"));
+    case BOOL:
+      return keep_count(header, key, reader.number<uint8_t>("the metadata") != 0 ? 1 : 0);
     case U16:
       return keep_count(header, key, reader.number<uint16_t>("the metadata"));
     case I16:
@@ -129,6 +131,7 @@ Extent read_tensor(GgufReader &reader, GgufHeader &header, std::set<std::string>
   if (rank > GGML_MAX_DIMS) reader.fail(tensor + " has " + std::to_string(rank) + " dimensions");
   uint64_t row = 1;
   uint64_t elements = 1;
+  std::vector<uint64_t> shape;
   for (uint32_t i = 0; i < rank; ++i) {
     const auto extent = reader.number<uint64_t>("the tensor list");
     // Bounds every product below 2^62.
@@ -136,6 +139,7 @@ Extent read_tensor(GgufReader &reader, GgufHeader &header, std::set<std::string>
       reader.fail(tensor + " has an impossible shape");
     }
     elements *= extent;
+    shape.push_back(extent);
     if (i == 0) row = extent;
   }
   const auto type_number = reader.number<uint32_t>("the tensor list");
@@ -150,6 +154,7 @@ Extent read_tensor(GgufReader &reader, GgufHeader &header, std::set<std::string>
   if (begin > reader.size() || bytes > reader.size() - begin) reader.fail(tensor + " lies outside the file");
   header.parameters += elements;
   header.tensor_bytes += bytes;
+  header.shapes[name] = std::move(shape);
   if (rank > 1) parameters_of_type[ggml_type_name(type)] += elements;
   return {begin, begin + bytes};
 }
@@ -319,6 +324,65 @@ void check_gguf_vocabulary(const GgufHeader &header, const fs::path &path) {
              ticked(std::to_string(size)) + " tokens");
     }
   }
+}
+
+namespace {
+
+// How many places the encoder looks up in its table of them. Others add all of the table, which is compared then.
+uint64_t positions_looked_up(const GgufHeader &header) {
+  constexpr uint64_t kResamplerSide = 70;
+  // The most tokens of Gemma 4, each of three patches a side, in one row.
+  constexpr uint64_t kGemmaSide = 1120 * 3;
+  const std::string projector = image_projector(header);
+  if (projector == "resampler" || projector == "minicpmv4_6") return kResamplerSide * kResamplerSide;
+  if (projector == "gemma4v" || projector == "gemma4uv") return kGemmaSide;
+  if (projector != "mlp" && projector != "ldp" && projector != "ldpv2" && projector != "adapter") return 0;
+  const uint64_t side = *header.count("clip.vision.image_size") / *header.count("clip.vision.patch_size");
+  return side * side + header.shapes.count("v.class_embd");
+}
+
+}  // namespace
+
+std::string image_projector(const GgufHeader &header) {
+  const std::string projector = header.string("clip.projector_type");
+  return projector.empty() ? header.string("clip.vision.projector_type") : projector;
+}
+
+void check_gguf_image_encoder(const GgufHeader &header, const fs::path &path) {
+  if (header.architecture != kImageEncoder || header.count("clip.has_vision_encoder") != 1U) {
+    throw Error(SE_UNSUPPORTED,
+                ticked(path.string()) + " is not an image encoder: its architecture is " + ticked(header.architecture),
+                "give the model's mmproj file");
+  }
+  const auto refuse = [&](const std::string &problem) {
+    throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is not a usable image encoder: " + problem);
+  };
+  if (header.parameters == 0) refuse("it holds no weights");
+  // The greatest that are not absurd. All are divided by somewhere.
+  const std::map<std::string, uint64_t> needed = {{"image_size", 1 << 13},
+                                                  {"patch_size", 1 << 10},
+                                                  {"embedding_length", 1 << 16},
+                                                  {"block_count", 1 << 10},
+                                                  {"attention.head_count", 1 << 10}};
+  const std::map<std::string, uint64_t> optional = {
+      {"attention.head_count_kv", 1 << 10}, {"attention.head_dim", 1 << 12},   {"projector.scale_factor", 1 << 6},
+      {"spatial_merge_size", 1 << 6},       {"preproc_image_size", 1 << 14},   {"preproc_max_tiles", 1 << 6},
+      {"preproc_min_tiles", 1 << 6},        {"projector.query_side", 1 << 10}, {"projector.window_side", 1 << 10},
+      {"image_max_pixels", 1 << 28},        {"image_min_pixels", 1 << 28},     {"window_size", 1 << 16}};
+  const auto check = [&](const std::string &key, uint64_t most, bool is_needed) {
+    const auto value = header.count("clip.vision." + key);
+    if (!value && is_needed) refuse("it has no " + ticked(key));
+    if (value && (*value == 0 || *value > most)) refuse("its " + ticked(key) + " is impossible");
+  };
+  for (const auto &[key, most] : needed) check(key, most, true);
+  for (const auto &[key, most] : optional) check(key, most, false);
+  if (header.count("clip.vision.patch_size") > header.count("clip.vision.image_size")) {
+    refuse("its patches are larger than its images");
+  }
+  // Looked up while it computes, where a failure ends the process.
+  const auto table = header.shapes.find("v.position_embd.weight");
+  const uint64_t rows = table == header.shapes.end() || table->second.size() < 2 ? 0 : table->second[1];
+  if (rows < positions_looked_up(header)) refuse("it has " + ticked(rows) + " positions, too few for its images");
 }
 
 void check_gguf_model(const GgufHeader &header, const fs::path &path) {

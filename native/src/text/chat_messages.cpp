@@ -41,8 +41,22 @@ void mark_message(OrderedJson &message, const InputMarks &marks) {
   }
 }
 
+// Images become text that InputMarks::pieces finds again: whichever words a template has for an image, the image
+// encoder frames it itself.
+void place_images(OrderedJson &content) {
+  if (!content.is_array()) return;
+  for (OrderedJson &part : content) {
+    if (part.contains("index")) {
+      part = {{"type", "text"}, {"text", InputMarks::image(part["index"].get<size_t>())}, {"is_image", true}};
+    }
+  }
+}
+
 void fit_content(OrderedJson &content, const TemplateAbilities &abilities) {
   if (abilities.takes_text && !abilities.takes_parts) content = text_of_content(content);
+  if (content.is_array()) {
+    for (OrderedJson &part : content) part.erase("is_image");
+  }
   if (abilities.takes_parts && !abilities.takes_text && content.is_string()) {
     const OrderedJson part = {{"type", "text"}, {"text", content}};
     content = OrderedJson::array({part});
@@ -78,6 +92,7 @@ OrderedJson template_messages(const ChatRequest &request, const TemplateAbilitie
   OrderedJson messages = request.messages;
   for (OrderedJson &message : messages) {
     mark_message(message, marks);
+    place_images(message["content"]);
     if (message["role"] == "developer" && !abilities.has_developer_role) message["role"] = "system";
   }
   const bool writes_tools = abilities.tools == ToolFormat::of_template || abilities.tools == ToolFormat::function_gemma;

@@ -43,17 +43,32 @@ bool has(const OrderedJson &object, const char *key) {
   return found != object.end() && !found->is_null();
 }
 
-OrderedJson content_of(const OrderedJson &content, const std::string &what) {
+// Only where people and tools speak: models do not paint here, and templates have no place for images elsewhere.
+bool may_have_images(const std::string &role) { return role == "user" || role == "tool"; }
+
+OrderedJson part_of(const OrderedJson &part, const std::string &role, const std::string &what) {
+  require(part.is_object(), what + " has a part that is not a JSON object");
+  const std::string type = string_of(part, "type", "a part of " + what);
+  if (type == "text") return {{"type", "text"}, {"text", string_of(part, "text", "a part of " + what)}};
+  if (type == "image_url" || type == "input_image") {
+    throw Error(SE_UNSUPPORTED, what + " has a part of the type " + ticked(type),
+                "here images are given as pixels beside the messages, and as the part {\"type\": \"image\"} in them");
+  }
+  if (type != "image") {
+    throw Error(SE_UNSUPPORTED, what + " has a part of the type " + ticked(type), "use text or image");
+  }
+  require(may_have_images(role), what + " has an image and is of the role " + ticked(role),
+          "images are in messages of the roles user and tool");
+  require_keys(part, "a part of the type `image` in " + what, {"type"});
+  return {{"type", "image"}};
+}
+
+OrderedJson content_of(const OrderedJson &content, const std::string &role, const std::string &what) {
   if (content.is_string()) return content;
   require(content.is_array(), what + " has a `content` that is neither a string nor a list of parts");
   OrderedJson parts = OrderedJson::array();
   for (const OrderedJson &part : content) {
-    require(part.is_object(), what + " has a part that is not a JSON object");
-    const std::string type = string_of(part, "type", "a part of " + what);
-    if (type != "text") {
-      throw Error(SE_UNSUPPORTED, what + " has a part of the type " + ticked(type), "this model reads text only");
-    }
-    parts.push_back({{"type", "text"}, {"text", string_of(part, "text", "a part of " + what)}});
+    parts.push_back(part_of(part, role, what));
   }
   return parts;
 }
@@ -85,7 +100,7 @@ OrderedJson message_of(const OrderedJson &message, size_t index) {
   if (role == "tool") keys.insert("tool_call_id");
   require_keys(message, what, keys);
   OrderedJson made = {{"role", role}};
-  if (has(message, "content")) made["content"] = content_of(message["content"], what);
+  if (has(message, "content")) made["content"] = content_of(message["content"], role, what);
   for (const char *key : {"name", "tool_call_id", "reasoning_content"}) {
     if (has(message, key)) made[key] = string_of(message, key, what);
   }
@@ -108,6 +123,19 @@ OrderedJson messages_of(const OrderedJson &messages) {
   OrderedJson made = OrderedJson::array();
   for (size_t i = 0; i < messages.size(); ++i) made.push_back(message_of(messages[i], i));
   return made;
+}
+
+// Numbers the images.
+void count_images(ChatRequest &request) {
+  for (size_t i = 0; i < request.messages.size(); ++i) {
+    OrderedJson &content = request.messages[i]["content"];
+    if (!content.is_array()) continue;
+    for (OrderedJson &part : content) {
+      if (part["type"] != "image") continue;
+      if (request.images == 0) request.first_with_image = i;
+      part["index"] = request.images++;
+    }
+  }
 }
 
 std::string tool_name(const OrderedJson &object, const std::string &what) {
@@ -245,6 +273,7 @@ ChatRequest ChatRequest::parse(const std::string &text) {
                 "continue_final_message", "chat_template_kwargs"});
   ChatRequest request;
   request.messages = messages_of(whole.value("messages", OrderedJson()));
+  count_images(request);
   if (has(whole, "tools")) request.tools = request.allowed_tools = tools_of(whole["tools"]);
   if (has(whole, "tool_choice")) read_tool_choice(whole["tool_choice"], request);
   require(request.tool_choice != ToolChoice::required || !request.allowed_tools.empty(),

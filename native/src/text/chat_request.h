@@ -14,7 +14,8 @@ enum class ToolChoice { none, automatic, required };
 enum class Continuation { none, automatic, content, reasoning };
 
 struct ChatRequest {
-  // [{"role", "content", …}]: `content` is a string or a list of text parts; tool calls have their arguments as text.
+  // [{"role", "content", …}]: `content` is a string or a list of parts, {"type": "text", "text"} or {"type": "image",
+  // "index"}; tool calls have their arguments as text.
   OrderedJson messages = OrderedJson::array();
   // All that the model is told of, as OpenAI has them: [{"type": "function", "function": {…}}].
   OrderedJson tools = OrderedJson::array();
@@ -22,6 +23,9 @@ struct ChatRequest {
   OrderedJson allowed_tools = OrderedJson::array();
   ToolChoice tool_choice = ToolChoice::automatic;
   bool parallel_tool_calls = true;
+  // Images in the messages, in order; and the message of the first one.
+  size_t images = 0;
+  size_t first_with_image = 0;
   // The schema that the answer follows; empty: any text.
   std::string json_schema;
   // Unset: as the template has it.
@@ -35,7 +39,8 @@ struct ChatRequest {
 
   // `text`: a list of messages, or an object with `messages` and any of tools, tool_choice, parallel_tool_calls,
   // response_format, reasoning (true, false or the most tokens of it), continue_final_message, chat_template_kwargs.
-  // INVALID_ARGUMENT for anything that is not understood; UNSUPPORTED for parts of messages that are not text.
+  // INVALID_ARGUMENT for anything that is not understood; UNSUPPORTED for parts of messages that are neither text nor
+  // images.
   static ChatRequest parse(const std::string &text);
 };
 

@@ -2,6 +2,7 @@
 #include "text/input_marks.h"
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 #include <utility>
 
@@ -49,8 +50,10 @@ bool InputMarks::is_special_at(std::string_view lower, size_t at, std::string_vi
 std::string InputMarks::mark(std::string_view text, std::string_view except) const {
   std::string clean(text);
   // The caller's own noncharacters cannot be told from marks.
-  for (size_t at = 0; (at = clean.find(kMark, at)) != std::string::npos;) {
-    clean.replace(at, kMark.size(), "\xEF\xBF\xBD");
+  for (const std::string_view mark : {kMark, kImage}) {
+    for (size_t at = 0; (at = clean.find(mark, at)) != std::string::npos;) {
+      clean.replace(at, mark.size(), "\xEF\xBF\xBD");
+    }
   }
   const std::string lower = lower_ascii(clean);
   std::string marked;
@@ -83,6 +86,25 @@ void InputMarks::mark(OrderedJson &document, std::string_view except) const {
 std::string InputMarks::without(std::string text) {
   for (size_t at = 0; (at = text.find(kMark, at)) != std::string::npos;) text.erase(at, kMark.size());
   return text;
+}
+
+std::string InputMarks::image(size_t index) {
+  return std::string(kImage) + std::to_string(index) + std::string(kImage);
+}
+
+std::vector<InputMarks::Piece> InputMarks::pieces(std::string_view marked) {
+  std::vector<Piece> pieces;
+  while (true) {
+    const size_t begin = marked.find(kImage);
+    pieces.push_back({marked.substr(0, begin), std::nullopt});
+    if (begin == std::string_view::npos) return pieces;
+    marked.remove_prefix(begin + kImage.size());
+    const size_t length = std::min(marked.find(kImage), marked.size());
+    size_t index = SIZE_MAX;
+    std::from_chars(marked.data(), marked.data() + length, index);
+    pieces.back().image = index;
+    marked.remove_prefix(std::min(length + kImage.size(), marked.size()));
+  }
 }
 
 }  // namespace se

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -18,8 +19,9 @@ namespace se {
 
 class InputMarks {
  public:
-  // U+FDD0, for use inside of programs only.
+  // U+FDD0 and U+FDD1, for use inside of programs only.
   static constexpr std::string_view kMark = "\xEF\xB7\x90";
+  static constexpr std::string_view kImage = "\xEF\xB7\x91";
 
   // `specials`: the texts of the tokens that only the template may use.
   explicit InputMarks(const std::vector<std::string> &specials);
@@ -31,6 +33,15 @@ class InputMarks {
   void mark(OrderedJson &document, std::string_view except = {}) const;
 
   static std::string without(std::string text);
+
+  // Where an image stands, by its number; images are not in what `mark` returns.
+  static std::string image(size_t index);
+  // A text between images, and the one that follows it, if there is one.
+  struct Piece {
+    std::string_view text;
+    std::optional<size_t> image;
+  };
+  static std::vector<Piece> pieces(std::string_view marked);
 
  private:
   bool is_special_at(std::string_view lower, size_t at, std::string_view except) const;

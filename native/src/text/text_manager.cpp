@@ -2,6 +2,8 @@
 #include "text/text_manager.h"
 
 #include <algorithm>
+#include <chrono>
+#include <set>
 #include <utility>
 
 #include "base/clock.h"
@@ -24,6 +26,14 @@
 namespace se {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr size_t kMostChatImages = 64;
+// As llama.cpp shows the place of one.
+constexpr const char *kImageName = "<__media__>";
+constexpr uint32_t kLongestSide = 1 << 14;
+constexpr uint64_t kMostPixels = 1 << 26;
+// A cancelled call that waits for the image encoder notices within this time.
+constexpr auto kEncoderWait = std::chrono::milliseconds(20);
 
 void refuse_other_files(const fs::path &path) {
   if (has_gguf_magic(path)) return;
@@ -75,21 +85,28 @@ std::unique_ptr<TextManager> TextManager::open(const fs::path &path, EngineOptio
 std::unique_ptr<TextManager> TextManager::open_gguf(const fs::path &path, const EngineOptions &options,
                                                     const Bundle *bundle) {
   std::shared_ptr<const llama_vocab> vocabulary;
+  std::unique_ptr<ImageEncoder> image_encoder;
   auto engine = open_on_first_backend(bundle, options.backend, [&](const std::string &backend) {
     EngineOptions on = options;
     on.backend = backend;
     GgufEngine made = open_gguf_engine(path, on);
     vocabulary = std::move(made.vocabulary);
+    image_encoder = std::move(made.image_encoder);
     return std::move(made.engine);
   });
   Tokenizer tokenizer(std::move(vocabulary), read_gguf(path));
-  return std::unique_ptr<TextManager>(new TextManager(std::move(tokenizer), std::move(engine),
-                                                      bundle != nullptr ? bundle->chat_template : std::nullopt));
+  std::unique_ptr<TextManager> text(new TextManager(std::move(tokenizer), std::move(engine),
+                                                    bundle != nullptr ? bundle->chat_template : std::nullopt));
+  text->image_encoder_ = std::move(image_encoder);
+  return text;
 }
 
 std::unique_ptr<TextManager> TextManager::open_bundle(const fs::path &path, EngineOptions options) {
   const Bundle bundle = read_bundle_for(path, kTask, options.code_folder);
   if (options.context_tokens == 0) options.context_tokens = bundle.context_tokens;
+  require(options.mmproj.empty(), "an mmproj file is given for a bundle",
+          "a bundle has its own: sphere-edge package MODEL --mmproj FILE");
+  if (bundle.engine == "llama" && bundle.has("mmproj")) options.mmproj = bundle.file("mmproj").path;
   std::unique_ptr<TextManager> text;
   if (bundle.engine == "llama") {
     text = open_gguf(bundle.file("model").path, options, &bundle);
@@ -120,14 +137,18 @@ Engine &TextManager::engine() const {
 
 TextManager::Prepared TextManager::prepare(const TextRequest &request, const Interrupt &interrupt) const {
   if (const auto *tokens = std::get_if<std::span<const int32_t>>(&request.prompt)) {
-    return {{tokens->begin(), tokens->end()}};
+    return {.tokens = {tokens->begin(), tokens->end()}};
   }
-  if (const auto *text = std::get_if<std::string>(&request.prompt)) return {tokenizer_.tokenize(*text, true, true)};
+  if (const auto *text = std::get_if<std::string>(&request.prompt)) {
+    return {.tokens = tokenizer_.tokenize(*text, true, true)};
+  }
   return prepare_chat(request, interrupt);
 }
 
 TextManager::Prepared TextManager::prepare_chat(const TextRequest &request, const Interrupt &interrupt) const {
-  ChatRequest chat = ChatRequest::parse(std::get<ChatMessages>(request.prompt).json);
+  const auto &messages = std::get<ChatMessages>(request.prompt);
+  ChatRequest chat = ChatRequest::parse(messages.json);
+  check_images(chat, messages.images);
   const bool has_grammar = request.json_schema || !request.sampling.grammar.text.empty();
   require(!has_grammar || (!chat.may_call_tools() && chat.json_schema.empty()),
           "a grammar is given together with tools or `response_format`", "give one of them");
@@ -135,7 +156,87 @@ TextManager::Prepared TextManager::prepare_chat(const TextRequest &request, cons
   prompt.reasoning_budget = chat.reasoning_budget;
   // An answer that follows the caller's own grammar is in no format of the model's.
   if (has_grammar) prompt.parser = nullptr;
-  return {tokenizer_.tokenize_prompt(prompt.text), std::move(prompt)};
+  Prepared prepared = with_images(prompt.text, messages.images, interrupt);
+  prepared.chat = std::move(prompt);
+  return prepared;
+}
+
+TextManager::Prepared TextManager::with_images(std::string_view prompt, std::span<const ChatImage> images,
+                                               const Interrupt &interrupt) const {
+  Prepared prepared;
+  std::set<size_t> shown;
+  bool is_begin = true;
+  for (const InputMarks::Piece &piece : InputMarks::pieces(prompt)) {
+    const auto more = is_begin ? tokenizer_.tokenize_prompt(piece.text) : tokenizer_.tokenize_after_image(piece.text);
+    prepared.tokens.insert(prepared.tokens.end(), more.begin(), more.end());
+    is_begin = false;
+    if (!piece.image) continue;
+    // Templates are as hostile as all of a model: they may know the mark.
+    if (*piece.image >= images.size() || !shown.insert(*piece.image).second) {
+      throw Error(SE_UNSUPPORTED, "the model's chat template shows an image twice, or one that is not in the messages");
+    }
+    place(images[*piece.image], prepared, interrupt);
+  }
+  if (shown.size() < images.size()) {
+    log(SE_LOG_WARNING, "the model's chat template leaves out " + ticked(images.size() - shown.size()) + " images");
+  }
+  require(prepared.tokens.empty() || prepared.tokens.back() >= 0, "the prompt ends with an image",
+          "the model's chat template has no text after it");
+  return prepared;
+}
+
+void TextManager::check_images(const ChatRequest &chat, std::span<const ChatImage> images) const {
+  if (chat.images > 0 && !image_encoder_) {
+    throw Error(
+        SE_UNSUPPORTED, "message " + ticked(chat.first_with_image) + " has an image, and this model reads text only",
+        facts().engine == "llama" ? "package the model with its mmproj file: sphere-edge package MODEL --mmproj FILE"
+                                  : "images are for GGUF models with an mmproj file");
+  }
+  require(chat.images == images.size(),
+          "the messages have " + ticked(chat.images) + " images and " + ticked(images.size()) + " are given with them");
+  require(images.size() <= kMostChatImages,
+          "the messages have " + ticked(images.size()) + " images, more than " + ticked(kMostChatImages));
+  for (const ChatImage &image : images) {
+    const uint64_t pixels = uint64_t{image.width} * image.height;
+    require(image.width > 0 && image.height > 0 && image.width <= kLongestSide && image.height <= kLongestSide &&
+                pixels <= kMostPixels,
+            "an image has " + std::to_string(image.width) + "x" + std::to_string(image.height) + " pixels",
+            "at most " + std::to_string(kMostPixels) + ", and " + std::to_string(kLongestSide) + " on a side");
+  }
+}
+
+void TextManager::with_image_encoder(const Interrupt &interrupt,
+                                     const std::function<void(ImageEncoder &)> &work) const {
+  std::unique_lock lock(image_encoder_mutex_, std::defer_lock);
+  while (!lock.try_lock_for(kEncoderWait)) interrupt.check();
+  if (facts().backend == "cpu") {
+    work(*image_encoder_);
+  } else {
+    scheduler_->alone(interrupt, [&](Engine &) { work(*image_encoder_); });
+  }
+}
+
+PromptImages TextManager::images_of(const Prepared &prepared, const Interrupt &interrupt) const {
+  return {prepared.images, [this, &interrupt](const ImagePart &part) {
+            ImageEmbeddings made;
+            with_image_encoder(interrupt, [&](ImageEncoder &encoder) { made = encoder.encode(part, interrupt); });
+            return made;
+          }};
+}
+
+void TextManager::place(const ChatImage &image, Prepared &prepared, const Interrupt &interrupt) const {
+  const std::string name = ImageNumbers::name(image);
+  std::vector<ImagePiece> pieces;
+  with_image_encoder(interrupt, [&](ImageEncoder &encoder) { pieces = encoder.divide(image); });
+  std::vector<int32_t> &tokens = prepared.tokens;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    if (pieces[i].part == nullptr) {
+      tokens.insert(tokens.end(), pieces[i].tokens.begin(), pieces[i].tokens.end());
+      continue;
+    }
+    prepared.images.push_back({tokens.size(), pieces[i].token_count, pieces[i].part});
+    tokens.insert(tokens.end(), pieces[i].token_count, image_numbers_.number(name, i));
+  }
 }
 
 const InputMarks &TextManager::marks() const {
@@ -161,6 +262,8 @@ void TextManager::open_draft(const fs::path &path, EngineOptions options) {
   if (is_bundle) own_context = read_bundle(path).context_tokens;
   if (!is_bundle && has_gguf_magic(path)) own_context = read_gguf(path).hyperparameter("context_length").value_or(0);
   options.context_tokens = static_cast<uint32_t>(std::min<uint64_t>(own_context, facts().context_tokens));
+  // It drafts text only.
+  options.mmproj.clear();
   std::unique_ptr<TextManager> draft = open(path, std::move(options));
   if (!draft->facts().generates || !draft->facts().goes_back) {
     throw Error(SE_UNSUPPORTED, "a model of the family " + ticked(draft->facts().family) + " cannot draft",
@@ -198,7 +301,10 @@ Drafting TextManager::drafting(const TextRequest &request, const Sequence &seque
     drafter = std::make_unique<PromptLookup>();
     for (const int32_t token : tokenizer_.tokenize(request.prediction, false, false)) drafter->add(token);
   }
-  for (const int32_t token : prompt) drafter->add(token);
+  for (const int32_t token : prompt) {
+    // Not the places of images: nothing can repeat them.
+    if (token >= 0) drafter->add(token);
+  }
   if (request.draft_tokens > 0) return {std::move(drafter), request.draft_tokens};
   const bool is_on_cpu = facts().backend == "cpu" && (!is_model || draft_->facts().backend == "cpu");
   return {std::move(drafter), kMostByClock, is_model ? &draft_model_costs_ : &lookup_costs_, is_on_cpu};
@@ -211,7 +317,7 @@ void TextManager::generate(const TextRequest &request, const DeltaReceiver &rece
   const std::vector<int32_t> &prompt = prepared.tokens;
   result.seed = request.sampling.seed;
   result.backend = facts().backend;
-  tokenizer_.check(prompt);
+  if (prepared.images.empty()) tokenizer_.check(prompt);
   check_fits(prompt.size());
   result.prompt_tokens = static_cast<uint32_t>(prompt.size());
   tokenizer_.check(request.stop_tokens);
@@ -224,13 +330,15 @@ void TextManager::generate(const TextRequest &request, const DeltaReceiver &rece
   }
   if (sampling.grammar.text.empty()) sampling.grammar = prepared.chat.grammar;
   Sampler sampler(sampling, tokenizer_, facts().context_tokens);
-  for (const int32_t token : prompt) sampler.accept(token, true);
+  for (const int32_t token : prompt) {
+    if (token >= 0) sampler.accept(token, true);
+  }
   Response response(prepared.chat, {request.stops, request.stop_tokens}, tokenizer_, receiver);
 
   const Sequences::Lease sequence = sequences_->take(prompt, request.sequence_key, interrupt);
   const auto prefill_begin = Clock::now();
   const Decoder decoder{*scheduler_, *engine_, *sequence, interrupt};
-  std::vector<float> logits = prefill(decoder, prompt, result.cached_tokens);
+  std::vector<float> logits = prefill(decoder, prompt, result.cached_tokens, images_of(prepared, interrupt));
   result.prefill_seconds = seconds_since(prefill_begin);
   Speculation speculation(decoder, std::move(logits), drafting(request, *sequence, prompt));
   Clock::time_point first;
@@ -349,6 +457,9 @@ size_t TextManager::save(const fs::path &path, const std::string &key, const Int
     // A call that was stopped may have computed more than is known.
     sequence->computed.resize(engine.rewind(sequence->index, static_cast<uint32_t>(sequence->computed.size())));
     if (sequence->computed.empty()) throw Error(SE_NOT_FOUND, "the conversation has no tokens");
+    if (*std::min_element(sequence->computed.begin(), sequence->computed.end()) < 0) {
+      throw Error(SE_UNSUPPORTED, "the conversation has images, and such a one cannot be saved");
+    }
     saved.state = engine.save(sequence->index, static_cast<uint32_t>(sequence->computed.size()), interrupt);
   });
   saved.tokens = sequence->computed;
@@ -381,7 +492,19 @@ void TextManager::reset() {
 }
 
 std::string TextManager::render_chat(const std::string &conversation, const Interrupt &interrupt) const {
-  return InputMarks::without(chat_format_.prompt(ChatRequest::parse(conversation), marks(), interrupt).text);
+  const ChatPrompt prompt = chat_format_.prompt(ChatRequest::parse(conversation), marks(), interrupt);
+  std::string text;
+  for (const InputMarks::Piece &piece : InputMarks::pieces(prompt.text)) {
+    text += InputMarks::without(std::string(piece.text));
+    if (piece.image) text += kImageName;
+  }
+  return text;
+}
+
+size_t TextManager::count_chat(const ChatMessages &messages, const Interrupt &interrupt) const {
+  TextRequest request;
+  request.prompt = messages;
+  return prepare_chat(request, interrupt).tokens.size();
 }
 
 void TextManager::set_trace(TraceCallback callback) {
@@ -410,6 +533,7 @@ std::string TextManager::info_json() {
                      {"weights_bytes", facts.weights_bytes},
                      {"kv_cache_bytes", facts.kv_cache_bytes},
                      {"has_chat_template", chat_format_.exists()},
+                     {"reads_images", image_encoder_ != nullptr},
                      {"generates", facts.generates},
                      {"speculates", facts.generates && facts.goes_back},
                      {"draft_model_bytes", draft_ ? draft_->model_bytes() : 0},

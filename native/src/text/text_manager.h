@@ -15,9 +15,12 @@
 
 #include "base/interrupt.h"
 #include "engines/engine.h"
+#include "engines/image_encoder.h"
 #include "formats/bundle.h"
 #include "text/chat_format.h"
+#include "text/image_numbers.h"
 #include "text/output_stream.h"
+#include "text/prefill.h"
 #include "text/response.h"
 #include "text/sampler.h"
 #include "text/saved_sequence.h"
@@ -29,9 +32,10 @@
 
 namespace se {
 
-// A conversation as JSON; see ChatRequest::parse.
+// A conversation as JSON, see ChatRequest::parse, and its images in order.
 struct ChatMessages {
   std::string json;
+  std::vector<ChatImage> images = {};
 };
 
 // Where the drafts of speculative decoding come from.
@@ -102,6 +106,8 @@ class TextManager {
   void generate(const TextRequest &request, const DeltaReceiver &receiver, const Interrupt &interrupt,
                 TextResult &result);
   std::string render_chat(const std::string &conversation, const Interrupt &interrupt) const;
+  // Tokens of the prompt.
+  size_t count_chat(const ChatMessages &messages, const Interrupt &interrupt) const;
 
   // Passes the logits after each token to `receiver`, row by row from the first.
   using RowReceiver = std::function<void(size_t row, std::span<const float> logits)>;
@@ -143,21 +149,32 @@ class TextManager {
   Engine &engine() const;
   // A prompt's tokens, and how the answer to it is read.
   struct Prepared {
-    std::vector<int32_t> tokens;
+    std::vector<int32_t> tokens = {};
+    std::vector<PromptImage> images = {};
     ChatPrompt chat = {};
   };
   Prepared prepare(const TextRequest &request, const Interrupt &interrupt) const;
   Prepared prepare_chat(const TextRequest &request, const Interrupt &interrupt) const;
+  void check_images(const ChatRequest &chat, std::span<const ChatImage> images) const;
+  // The tokens of a prompt with marks.
+  Prepared with_images(std::string_view prompt, std::span<const ChatImage> images, const Interrupt &interrupt) const;
+  void place(const ChatImage &image, Prepared &prepared, const Interrupt &interrupt) const;
+  // Runs `work`, and nothing else uses the image encoder meanwhile. On a GPU nothing else uses that either.
+  void with_image_encoder(const Interrupt &interrupt, const std::function<void(ImageEncoder &)> &work) const;
   const InputMarks &marks() const;
   // With those special tokens that a stop string names: they have no text in the output.
   void check_fits(size_t token_count) const;
   SavedModel saved_model() const;
   std::vector<int32_t> embedding_tokens(const std::string &text, bool truncates, EmbedResult &result) const;
+  PromptImages images_of(const Prepared &prepared, const Interrupt &interrupt) const;
   void check_draft(DraftSource source) const;
   Drafting drafting(const TextRequest &request, const Sequence &sequence, std::span<const int32_t> prompt);
 
   Tokenizer tokenizer_;
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<ImageEncoder> image_encoder_;  // null: the model sees no images
+  mutable std::timed_mutex image_encoder_mutex_;
+  mutable ImageNumbers image_numbers_;
   ChatFormat chat_format_;
   mutable std::once_flag marks_once_;
   mutable std::optional<InputMarks> marks_;

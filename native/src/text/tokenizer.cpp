@@ -159,15 +159,23 @@ std::string Tokenizer::detokenize(std::span<const int32_t> tokens, bool keep_spe
 std::vector<int32_t> Tokenizer::tokenize_prompt(std::string_view marked) const {
   const std::string bos = bos_text();
   const bool has_bos = !bos.empty() && marked.starts_with(bos);
-  std::vector<int32_t> tokens;
-  for (size_t begin = 0; begin <= marked.size();) {
-    const size_t end = std::min(marked.find(InputMarks::kMark, begin), marked.size());
-    const std::string part(marked.substr(begin, end - begin));
-    const std::vector<int32_t> more = begin == 0 ? tokenize(part, !has_bos, true) : tokenize_inside(part);
-    tokens.insert(tokens.end(), more.begin(), more.end());
-    begin = end + InputMarks::kMark.size();
+  return tokenize_marked(marked, tokenize(marked.substr(0, marked.find(InputMarks::kMark)), !has_bos, true));
+}
+
+// As llama.cpp does it: for SentencePiece a text begins here.
+std::vector<int32_t> Tokenizer::tokenize_after_image(std::string_view marked) const {
+  const std::string begin(marked.substr(0, marked.find(InputMarks::kMark)));
+  return tokenize_marked(marked, space_first_ ? tokenize_inside(begin) : tokenize(begin, false, true));
+}
+
+std::vector<int32_t> Tokenizer::tokenize_marked(std::string_view marked, std::vector<int32_t> begun) const {
+  for (size_t at = 0; (at = marked.find(InputMarks::kMark, at)) != std::string_view::npos;) {
+    at += InputMarks::kMark.size();
+    const size_t end = std::min(marked.find(InputMarks::kMark, at), marked.size());
+    const std::vector<int32_t> more = tokenize_inside(std::string(marked.substr(at, end - at)));
+    begun.insert(begun.end(), more.begin(), more.end());
   }
-  return tokens;
+  return begun;
 }
 
 // SentencePiece vocabularies begin a text with a space. Behind a newline, which they never join with anything, there is

@@ -28,6 +28,8 @@ class Tokenizer {
   // A prompt that a template made: only what is not cut by a mark of InputMarks is a special token. A begin token comes
   // first if the model wants one and the text does not begin with it.
   std::vector<int32_t> tokenize_prompt(std::string_view marked) const;
+  // What follows an image in it.
+  std::vector<int32_t> tokenize_after_image(std::string_view marked) const;
   // The texts of the tokens that only a template may use: control tokens, and those of its other tokens that it names.
   std::vector<std::string> reserved_texts(const std::string &chat_template) const;
   // The bytes of these tokens; not necessarily UTF-8.
@@ -62,6 +64,8 @@ class Tokenizer {
   };
 
   std::vector<int32_t> tokenize_inside(const std::string &text) const;
+  // `begun`: the tokens of what stands before the first mark.
+  std::vector<int32_t> tokenize_marked(std::string_view marked, std::vector<int32_t> begun) const;
   std::string text_of(int32_t token) const;
   // Of a token that is one.
   std::string_view token_text(int32_t token) const;

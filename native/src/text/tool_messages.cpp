@@ -81,7 +81,13 @@ OrderedJson result_of(const OrderedJson &name, const OrderedJson &content) {
 std::string text_of_content(const OrderedJson &content) {
   if (content.is_string()) return content.get<std::string>();
   std::string text;
-  for (const OrderedJson &part : content) text += (text.empty() ? "" : "\n") + part["text"].get<std::string>();
+  bool follows_image = false;
+  for (const OrderedJson &part : content) {
+    const bool is_image = part.contains("is_image");
+    if (!follows_image && !is_image && !text.empty()) text += "\n";
+    text += part["text"].get<std::string>();
+    follows_image = is_image;
+  }
   return text;
 }
 

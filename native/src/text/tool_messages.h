@@ -9,7 +9,7 @@
 
 namespace se {
 
-// A string, or the texts of a list of parts.
+// A string, or the texts of a list of parts, each a line; beside an image nothing is added, as llama.cpp does it.
 std::string text_of_content(const OrderedJson &content);
 
 struct ToolWriting {

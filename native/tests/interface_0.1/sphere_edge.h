@@ -123,6 +123,8 @@ typedef struct se_text_open_options {
   /* A second, smaller bundle or .gguf file with the same tokenizer, which drafts what the model then checks: as
    * SE_DRAFT_MODEL, the default of all calls. Its compiled code lies in its bundle. NULL: none. */
   const char *draft_model;
+  /* The image encoder of a bare .gguf, a GGUF file; NULL: it reads text only. A bundle has its own. */
+  const char *mmproj;
 } se_text_open_options;
 
 /* Opens a bundle folder or a .gguf file. `*out_text` belongs to the caller, who closes it with se_text_close.
@@ -133,10 +135,10 @@ SE_API se_status se_text_open(const char *path, const se_text_open_options *opti
 SE_API void se_text_close(se_text *text);
 
 /* The open model, as JSON: engine, backend, family, quantization, vocab_size, context_tokens, threads,
- * weights_bytes, kv_cache_bytes, has_chat_template, load_seconds; `speculates`: whether calls may have drafts;
- * `draft_model_bytes`: weights and KV cache of the draft model; `device`: the GPU's name and driver;
- * `backend_reason`: why `backend` is not the bundle's first choice, empty if it is; `kernels`: a list of name, calls,
- * seconds. Freed with se_string_free. */
+ * weights_bytes, kv_cache_bytes, has_chat_template, load_seconds; `reads_images`: whether chats may have images;
+ * `speculates`: whether calls may have drafts; `draft_model_bytes`: weights and KV cache of the draft model; `device`:
+ * the GPU's name and driver; `backend_reason`: why `backend` is not the bundle's first choice, empty if it is;
+ * `kernels`: a list of name, calls, seconds. Freed with se_string_free. */
 SE_API se_status se_text_info(se_text *text, char **out_json);
 
 /* Why an answer ended: the model ended it, or a stop string or token; max_tokens or the context is full; cancelled; the
@@ -158,6 +160,14 @@ typedef int32_t se_draft;
 enum { SE_DRAFT_OFF = 0, SE_DRAFT_PROMPT_LOOKUP = 1, SE_DRAFT_MODEL = 2 };
 
 #define SE_SEED_RANDOM 0xFFFFFFFFu
+
+/* An image of a chat: rows from the top, without gaps, 3 bytes per pixel in the order RGB; turned as people see it.
+ * At most 67,108,864 pixels, and 16,384 on a side. */
+typedef struct se_chat_image {
+  const uint8_t *pixels;
+  uint32_t width;
+  uint32_t height;
+} se_chat_image;
 
 /* Begin with se_text_default_options: for some fields 0 is not the neutral value. */
 typedef struct se_text_generate_options {
@@ -210,6 +220,8 @@ typedef struct se_text_generate_options {
                              long as they save time, by the clock, which is different on every machine */
   const char *prediction; /* what the answer may repeat besides the prompt, such as a file to edit; with prompt lookup
                              only; NULL: nothing */
+  const se_chat_image *images; /* of the messages, in order, at most 64; for se_text_chat */
+  size_t image_count;
 } se_text_generate_options;
 
 /* The bundle's own sampling defaults (max_tokens 0, no stops, SE_SEED_RANDOM; drafts of the draft model if there is
@@ -288,11 +300,20 @@ SE_API se_status se_text_generate_tokens(se_text *text, const int32_t *token_ids
 
 /* Generates the reply to a message list, a JSON array of {"role": "system"|"user"|"assistant", "content": "…"}, with
  * the model's own chat template; or to {"messages": [such a list], "chat_template_kwargs": {"enable_thinking": false}},
- * with variables for the template. The prefix that the prompt shares with the previous call is not computed again. */
+ * with variables for the template. The prefix that the prompt shares with the previous call is not computed again.
+ * The `content` of a user or tool message may be a list of parts, {"type": "text", "text": "…"} and {"type": "image"};
+ * the images are in the options, one for each such part, and are computed again only if their pixels changed.
+ * SE_UNSUPPORTED: an image for a model that reads text only (see `reads_images` of se_text_info). */
 SE_API se_status se_text_chat(se_text *text, const char *messages_json, const se_text_generate_options *options,
                               se_text_delta_fn on_delta, void *user_data, se_text_result *out_result);
 
-/* The prompt that se_text_chat would use for these messages. Freed with se_string_free. */
+/* How many tokens the prompt has that se_text_chat would compute for these messages, also of the images; of the
+ * options, which may be NULL, only those are read. */
+SE_API se_status se_text_count_chat(se_text *text, const char *messages_json, const se_text_generate_options *options,
+                                    size_t *out_tokens);
+
+/* The prompt that se_text_chat would use for these messages; where it has an image, `<__media__>`. Freed with
+ * se_string_free. */
 SE_API se_status se_text_render_chat(se_text *text, const char *messages_json, char **out_prompt);
 
 /* Logits of every position: out_logits[token_count * vocab_size], float32, row i after token i.
@@ -360,7 +381,7 @@ SE_API se_status se_text_embed(se_text *text, const char *const *texts, size_t t
  * also in another process. `sequence_key`: as in the options of the calls that it had; NULL: that of the last call.
  * `out_tokens` (may be NULL) receives its length. The file is hashed and bound to the model; whoever can read it can
  * read the conversation. SE_NOT_FOUND: no such conversation; SE_UNSUPPORTED: a backend or a kind of model of which none
- * can be saved; SE_STORAGE. */
+ * can be saved, or a conversation with images; SE_STORAGE. */
 SE_API se_status se_text_save(se_text *text, const char *sequence_key, const char *path, size_t *out_tokens);
 
 /* Reads such a file. Calls whose prompt begins with these tokens compute only the rest. SE_MODEL_CORRUPT: a damaged or

@@ -116,8 +116,8 @@ def test_what_is_not_done_is_refused_by_name(openai: OpenAI) -> None:
     assert (error["param"], error["code"]) == ("verbosity", "unsupported_parameter")
     image = {"type": "image_url", "image_url": {"url": "http://127.0.0.1:1/secret.png"}}
     error = refused(openai, messages=[{"role": "user", "content": [image]}])
-    assert error["param"] == "messages[0].content[0].type"
-    assert "images" in error["message"]
+    assert error["param"] == "messages[0].content[0].image_url.url"
+    assert "nothing is fetched" in error["message"]
 
 
 def test_an_unknown_field_is_refused(openai: OpenAI) -> None:
