@@ -144,6 +144,8 @@ class TextManager(Manager):
                 _check_context(context_tokens, manifest.text.context_tokens, "the bundle")
         elif is_gguf(model):
             _check_gguf(model, context_tokens)
+        if draft_model is not None and is_gguf(Path(draft_model)):
+            _check_gguf(Path(draft_model), None)
         core = library.load(
             engine=_engine(model, draft_model), gpu=ggml_gpu.wanted(model, manifest, backend)
         )

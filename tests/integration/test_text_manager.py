@@ -453,6 +453,8 @@ def aligned(model: Path, path: Path, alignment: int) -> Path:
 def test_data_that_cannot_be_mapped_end_no_process(model: Path, tmp_path: Path) -> None:
     with pytest.raises(errors.UnsupportedError, match="multiples of 16 bytes"):
         TextManager.open(aligned(model, tmp_path / "a.gguf", 16))
+    with pytest.raises(errors.UnsupportedError, match="multiples of 16 bytes"):
+        TextManager.open(model, draft_model=tmp_path / "a.gguf")
     with TextManager.open(aligned(model, tmp_path / "b.gguf", 64)) as text:
         assert "".join(text.generate("the", max_tokens=2, **GREEDY))
 
