@@ -97,7 +97,9 @@ Event event(const se_text_result &from) {
                 static_cast<jdouble>(from.seed),
                 from.prefill_seconds,
                 from.first_token_seconds,
-                from.decode_seconds};
+                from.decode_seconds,
+                static_cast<jdouble>(from.draft_tokens),
+                static_cast<jdouble>(from.accepted_tokens)};
   return to;
 }
 

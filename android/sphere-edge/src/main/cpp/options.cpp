@@ -135,8 +135,9 @@ bool fill(JNIEnv *env, jobjectArray pairs, const std::vector<Field> &fields, voi
 #define LIST(kind, field, count) {#field, Kind::kind, offsetof(S, field), offsetof(S, count)}
 
 #define S se_text_open_options
-const std::vector<Field> TEXT_OPEN = {AT(TEXT, backend), AT(TEXT, cache_folder),  AT(TEXT, code_folder),
-                                      AT(I32, threads),  AT(U32, context_tokens), AT(U32, sequences)};
+const std::vector<Field> TEXT_OPEN = {AT(TEXT, backend),     AT(TEXT, cache_folder), AT(TEXT, code_folder),
+                                      AT(TEXT, draft_model), AT(I32, threads),       AT(U32, context_tokens),
+                                      AT(U32, sequences)};
 #undef S
 #define S se_text_generate_options
 const std::vector<Field> TEXT_GENERATE = {AT(U32, max_tokens),
@@ -166,6 +167,9 @@ const std::vector<Field> TEXT_GENERATE = {AT(U32, max_tokens),
                                           AT(U8, top_logprobs),
                                           LIST(TEXTS, dry_sequence_breakers, dry_sequence_breaker_count),
                                           AT(TEXT, sequence_key),
+                                          AT(I32, draft),
+                                          AT(U32, draft_tokens),
+                                          AT(TEXT, prediction),
                                           AT(U64, call_id)};
 #undef S
 #define S se_text_embed_options

@@ -46,7 +46,8 @@ public data class TextDelta(
 
 /**
  * How a generation went. [stopIndex]: which one of [TextRequest.stop] ended it, null: none. [cachedTokens] of the
- * [promptTokens] had been computed by an earlier call. [seed] repeats the text.
+ * [promptTokens] had been computed by an earlier call. [seed] repeats the text. [acceptedTokens] of the [draftTokens] that
+ * were checked became part of it.
  */
 public data class TextResult(
     val finishReason: FinishReason,
@@ -60,6 +61,8 @@ public data class TextResult(
     val firstTokenSeconds: Double,
     val decodeSeconds: Double,
     val backend: String,
+    val draftTokens: Int = 0,
+    val acceptedTokens: Int = 0,
 ) : TextEvent
 
 /** A whole answer; [message] can be appended to the messages of the next call. */
@@ -152,4 +155,6 @@ private fun textResult(from: Reader) = TextResult(
     firstTokenSeconds = from.double(),
     decodeSeconds = from.double(),
     backend = from.text(),
+    draftTokens = from.int(),
+    acceptedTokens = from.int(),
 )

@@ -24,7 +24,8 @@ import kotlinx.coroutines.flow.flow
  * min(4096, the model's) for a .gguf. [backend] (`cpu`, `opencl`, `vulkan`) null: the bundle's first choice, or the
  * next one where that does not work. [sequences]: conversations at once, each with memory for a whole context.
  * [codeFolder]: where the compiled code lies if not in the bundle; on Android `applicationInfo.nativeLibraryDir`.
- * [cacheFolder]: for compiled GPU kernels; on Android a folder in `cacheDir`.
+ * [cacheFolder]: for compiled GPU kernels; on Android a folder in `cacheDir`. [draftModel]: a smaller bundle or .gguf file
+ * with the same tokenizer, whose drafts the model checks.
  */
 public data class TextOpenOptions(
     val threads: Int = 0,
@@ -33,6 +34,7 @@ public data class TextOpenOptions(
     val sequences: Int = 1,
     val codeFolder: File? = null,
     val cacheFolder: File? = null,
+    val draftModel: File? = null,
 )
 
 /** What was opened; sizes in bytes. [backendReason]: why [backend] is not the bundle's first choice, empty if it is. */
@@ -208,6 +210,7 @@ public class TextManager private constructor(pointer: Long, name: String) : Auto
                 put("sequences", options.sequences)
                 put("code_folder", options.codeFolder?.path)
                 put("cache_folder", options.cacheFolder?.path)
+                put("draft_model", options.draftModel?.path)
             }
             TextManager(Native.textOpen(utf8("the path", path.path), pairs), modelName(path, "gguf"))
         }

@@ -18,7 +18,9 @@ import kotlinx.serialization.json.buildJsonObject
  * [seed] gives the same text. The text ends before the first string of [stop] or the first of [stopTokenIds], and
  * follows [grammar] (GBNF) or [jsonSchema]. [logprobs]: deltas have log probabilities, with the [topLogprobs] (up to
  * 20) likeliest tokens at each place. [sequenceKey]: the name of a conversation, which keeps its KV cache among those
- * of `sequences`. [chatTemplateArguments]: variables of the chat template, for chats only.
+ * of `sequences`. [chatTemplateArguments]: variables of the chat template, for chats only. [draft] changes when a text
+ * comes and not what it is: at most [draftTokens] are drafted at once, of the prompt, the answer so far and [prediction],
+ * or by [TextOpenOptions.draftModel].
  */
 public data class TextRequest(
     val maxTokens: Int? = null,
@@ -49,6 +51,9 @@ public data class TextRequest(
     val sequenceKey: String? = null,
     val timeout: Duration? = null,
     val chatTemplateArguments: Map<String, JsonElement> = emptyMap(),
+    val draft: Draft? = null,
+    val draftTokens: Int? = null,
+    val prediction: String? = null,
 ) {
     internal fun put(options: Options): Unit = with(options) {
         put("max_tokens", maxTokens)
@@ -83,8 +88,14 @@ public data class TextRequest(
         put("top_logprobs", topLogprobs)
         put("sequence_key", sequenceKey)
         put("timeout_ms", timeout)
+        put("draft", draft?.ordinal)
+        put("draft_tokens", draftTokens)
+        put("prediction", prediction)
     }
 }
+
+/** Where drafts come from, in the order of se_draft: nowhere, the prompt and the answer so far, the draft model. */
+public enum class Draft { OFF, PROMPT_LOOKUP, MODEL }
 
 /**
  * What a chat may answer; as in OpenAI's chat completions.
