@@ -170,6 +170,7 @@ GROUPS: Mapping[str, Group] = {
             "native/src/api",
             "tests/contract",
             "tests/contract_cases.py",
+            "tests/swift_interface.py",
             "tests/integration/test_swift.py",
         ),
     ),

@@ -12,7 +12,7 @@ import pytest
 
 from sphere_edge.run import Completed, run
 from sphere_edge.toolchain import cache, native
-from tests import contract_cases, groups
+from tests import contract_cases, groups, swift_interface
 
 SWIFT = shutil.which("swift")
 IOS = groups.ROOT / "ios"
@@ -65,6 +65,16 @@ def test_swift_does_what_every_library_does(package: list[str | Path], tmp_path:
 def test_cancel_and_close_at_any_moment(package: list[str | Path], tmp_path: Path) -> None:
     output = tested(package, tmp_path, "RaceTests")
     assert re.search(r"Test run with [1-9]\d* tests? .*passed", output.stdout + output.stderr)
+
+
+def test_the_public_interface_is_the_recorded_one(
+    package: list[str | Path], tmp_path: Path
+) -> None:
+    run([str(SWIFT), "build", *package], timeout_s=2400)
+    scratch = Path(package[package.index("--scratch-path") + 1])
+    found = swift_interface.listed(scratch / "debug" / "Modules", tmp_path)
+    # A change that is meant: write `found` to that file.
+    assert found == swift_interface.RECORDED.read_text(encoding="utf-8")
 
 
 def test_the_package_is_formatted_and_has_no_lint() -> None:
