@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Board, start
+from emulated_board import Board, start
 from openai import OpenAI
 
 from sphere_edge import errors, resources
