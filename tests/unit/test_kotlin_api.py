@@ -26,7 +26,7 @@ def test_native_functions_are_in_one_file_and_all_registered() -> None:
         assert "external fun" not in path.read_text(encoding="utf-8") or path.name == "Native.kt"
     declared = set(re.findall(r"external fun (\w+)", NATIVE))
     native = "".join(path.read_text(encoding="utf-8") for path in CPP.glob("*_calls.cpp"))
-    assert declared == set(re.findall(r'method\("(\w+)"', native))
+    assert declared == set(re.findall(r'method<\w+>\("(\w+)"', native))
 
 
 def test_what_native_code_looks_up_is_kept_when_an_app_is_shrunk() -> None:

@@ -114,15 +114,15 @@ void stream_close(JNIEnv *, jobject, jlong pointer) {
 
 std::vector<JNINativeMethod> audio_functions() {
   return {
-      method("audioOpen", "([B[[B)J", open),
-      method("audioClose", "(J)V", close),
-      method("audioCancel", "(J)V", cancel),
-      method("audioInfo", "(J)[B", info),
-      method("audioTranscribe", "(J[F[[BLdev/sphereedge/internal/Receiver;)I", transcribe),
-      method("streamOpen", "(J[[B[[B)J", stream_open),
-      method("streamPush", "(J[FLdev/sphereedge/internal/Receiver;)I", stream_push),
-      method("streamFinish", "(JLdev/sphereedge/internal/Receiver;)I", stream_finish),
-      method("streamClose", "(J)V", stream_close),
+      method<open>("audioOpen", "([B[[B)J"),
+      method<close>("audioClose", "(J)V"),
+      method<cancel>("audioCancel", "(J)V"),
+      method<info>("audioInfo", "(J)[B"),
+      method<transcribe>("audioTranscribe", "(J[F[[BLdev/sphereedge/internal/Receiver;)I"),
+      method<stream_open>("streamOpen", "(J[[B[[B)J"),
+      method<stream_push>("streamPush", "(J[FLdev/sphereedge/internal/Receiver;)I"),
+      method<stream_finish>("streamFinish", "(JLdev/sphereedge/internal/Receiver;)I"),
+      method<stream_close>("streamClose", "(J)V"),
   };
 }
 

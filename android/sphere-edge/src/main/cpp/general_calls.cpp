@@ -61,10 +61,10 @@ void remember(JavaVM *machine) { java = machine; }
 
 std::vector<JNINativeMethod> general_functions() {
   return {
-      method("version", "()[B", version),
-      method("systemInfo", "()[B", system_info),
-      method("modelInfo", "([B)[B", model_info),
-      method("setLog", "(Ldev/sphereedge/internal/Receiver;)V", set_log),
+      method<version>("version", "()[B"),
+      method<system_info>("systemInfo", "()[B"),
+      method<model_info>("modelInfo", "([B)[B"),
+      method<set_log>("setLog", "(Ldev/sphereedge/internal/Receiver;)V"),
   };
 }
 

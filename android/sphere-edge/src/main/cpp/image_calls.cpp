@@ -53,11 +53,11 @@ jint generate(JNIEnv *env, jobject, jlong pointer, jbyteArray prompt, jobjectArr
 
 std::vector<JNINativeMethod> image_functions() {
   return {
-      method("imageOpen", "([B[[B)J", open),
-      method("imageClose", "(J)V", close),
-      method("imageCancel", "(J)V", cancel),
-      method("imageInfo", "(J)[B", info),
-      method("imageGenerate", "(J[B[[BLdev/sphereedge/internal/Receiver;)I", generate),
+      method<open>("imageOpen", "([B[[B)J"),
+      method<close>("imageClose", "(J)V"),
+      method<cancel>("imageCancel", "(J)V"),
+      method<info>("imageInfo", "(J)[B"),
+      method<generate>("imageGenerate", "(J[B[[BLdev/sphereedge/internal/Receiver;)I"),
   };
 }
 

@@ -186,21 +186,21 @@ void reset(JNIEnv *env, jobject, jlong pointer) { succeeded(env, se_text_reset(h
 
 std::vector<JNINativeMethod> text_functions() {
   return {
-      method("textOpen", "([B[[B)J", open),
-      method("textClose", "(J)V", close),
-      method("textCancel", "(JJ)V", cancel),
-      method("textInfo", "(J)[B", info),
-      method("textGenerate", "(J[B[[BLdev/sphereedge/internal/Receiver;)I", generate_text),
-      method("textGenerateTokens", "(J[I[[BLdev/sphereedge/internal/Receiver;)I", generate_tokens),
-      method("textChat", "(J[B[[BLdev/sphereedge/internal/Receiver;)I", chat),
-      method("textRenderChat", "(J[B)[B", render_chat),
-      method("textTokenize", "(J[BZZ)[I", tokenize),
-      method("textDetokenize", "(J[IZ)[B", detokenize),
-      method("textEmbed", "(J[[B[[B[F)[D", embed),
-      method("textSave", "(J[B[B)J", save),
-      method("textRestore", "(J[B[B)J", restore),
-      method("textScore", "(J[I)[F", score),
-      method("textReset", "(J)V", reset),
+      method<open>("textOpen", "([B[[B)J"),
+      method<close>("textClose", "(J)V"),
+      method<cancel>("textCancel", "(JJ)V"),
+      method<info>("textInfo", "(J)[B"),
+      method<generate_text>("textGenerate", "(J[B[[BLdev/sphereedge/internal/Receiver;)I"),
+      method<generate_tokens>("textGenerateTokens", "(J[I[[BLdev/sphereedge/internal/Receiver;)I"),
+      method<chat>("textChat", "(J[B[[BLdev/sphereedge/internal/Receiver;)I"),
+      method<render_chat>("textRenderChat", "(J[B)[B"),
+      method<tokenize>("textTokenize", "(J[BZZ)[I"),
+      method<detokenize>("textDetokenize", "(J[IZ)[B"),
+      method<embed>("textEmbed", "(J[[B[[B[F)[D"),
+      method<save>("textSave", "(J[B[B)J"),
+      method<restore>("textRestore", "(J[B[B)J"),
+      method<score>("textScore", "(J[I)[F"),
+      method<reset>("textReset", "(J)V"),
   };
 }
 
