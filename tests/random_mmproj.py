@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -19,6 +20,14 @@ _FEED_FORWARD = 64
 _LAYERS = 3
 
 
+class _Writer(gguf.GGUFWriter):
+    without = ""
+
+    def add_tensor(self, name: str, *words: Any, **named: Any) -> None:
+        if name != self.without:
+            super().add_tensor(name, *words, **named)
+
+
 def write(
     path: Path,
     *,
@@ -26,15 +35,18 @@ def write(
     seed: int = 11,
     projector: str = "mlp",
     changes: dict[str, int] | None = None,
+    without: str = "",
 ) -> Path:
     """Writes the file; the same arguments give the same bytes.
 
     `projector`: `mlp`, as LLaVA's, which sees a square of `TOKENS` tokens, or `qwen2vl_merger`,
     which sees pictures in their own shape: a token has a place in it, and takes 28 pixels a side.
     `embedding_size`: of the text model. `changes`: other values of keys below `clip.vision.`.
+    `without`: the name of a tensor that is left out.
     """
     random = np.random.default_rng(seed)
-    writer = gguf.GGUFWriter(path, "clip")
+    writer = _Writer(path, "clip")
+    writer.without = without
     writer.add_type("mmproj")
     writer.add_name("random-eye")
     writer.add_bool("clip.has_vision_encoder", True)

@@ -341,6 +341,31 @@ uint64_t positions_looked_up(const GgufHeader &header) {
   return side * side + header.shapes.count("v.class_embd");
 }
 
+// What llama.cpp takes for granted where it builds the computation. Empty: nothing lacks.
+std::string lacking_tensor(const GgufHeader &header) {
+  const std::string projector = image_projector(header);
+  // Convolutions, in tensors of other names.
+  if (projector == "gemma3nv" || projector == "yasa2") return "";
+  const auto has = [&](const std::string &name) { return header.shapes.contains(name); };
+  if (!has("v.patch_embd.weight")) return "v.patch_embd.weight";
+  if (projector == "qwen2vl_merger" || projector == "qwen2.5vl_merger" || projector == "qwen3vl_merger") {
+    if (!has("v.patch_embd.weight.1")) return "v.patch_embd.weight.1";
+  }
+  if (projector == "mlp") {
+    for (const char *name : {"mm.0.weight", "mm.0.bias"}) {
+      if (!has(name)) return name;
+    }
+  }
+  for (uint64_t block = 0; block < *header.count("clip.vision.block_count"); ++block) {
+    const std::string prefix = "v.blk." + std::to_string(block) + ".";
+    if (has(prefix + "attn_qkv.weight")) continue;
+    for (const char *name : {"attn_q.weight", "attn_k.weight", "attn_v.weight"}) {
+      if (!has(prefix + name)) return prefix + name;
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string image_projector(const GgufHeader &header) {
@@ -369,8 +394,11 @@ void check_gguf_image_encoder(const GgufHeader &header, const fs::path &path) {
       {"spatial_merge_size", 1 << 6},       {"preproc_image_size", 1 << 14},   {"preproc_max_tiles", 1 << 6},
       {"preproc_min_tiles", 1 << 6},        {"projector.query_side", 1 << 10}, {"projector.window_side", 1 << 10},
       {"image_max_pixels", 1 << 28},        {"image_min_pixels", 1 << 28},     {"window_size", 1 << 16}};
+  // Some encoders have no layers at all.
+  const bool has_layers = header.count("clip.vision.block_count") != 0U;
   const auto check = [&](const std::string &key, uint64_t most, bool is_needed) {
     const auto value = header.count("clip.vision." + key);
+    if (!has_layers && value == 0U && (key == "block_count" || key == "attention.head_count")) return;
     if (!value && is_needed) refuse("it has no " + ticked(key));
     if (value && (*value == 0 || *value > most)) refuse("its " + ticked(key) + " is impossible");
   };
@@ -379,6 +407,8 @@ void check_gguf_image_encoder(const GgufHeader &header, const fs::path &path) {
   if (header.count("clip.vision.patch_size") > header.count("clip.vision.image_size")) {
     refuse("its patches are larger than its images");
   }
+  if (const std::string lacking = lacking_tensor(header); !lacking.empty())
+    refuse("it has no tensor " + ticked(lacking));
   // Looked up while it computes, where a failure ends the process.
   const auto table = header.shapes.find("v.position_embd.weight");
   const uint64_t rows = table == header.shapes.end() || table->second.size() < 2 ? 0 : table->second[1];
