@@ -174,6 +174,16 @@ GROUPS: Mapping[str, Group] = {
             "tests/integration/test_swift.py",
         ),
     ),
+    "ios": Group(
+        "the native core's files without engines, compiled for iPhones",
+        (
+            *_PINS,
+            "native/include",
+            "native/src/base",
+            "native/src/formats",
+            "tests/integration/test_ios_objects.py",
+        ),
+    ),
     "android": Group(
         "the configuration of a build with the NDK",
         (*_RUNTIMES, "tests/integration/test_android_build.py"),
