@@ -16,7 +16,7 @@ from openai import OpenAI
 from PIL import Image
 
 from sphere_edge import resources
-from tests import image_calls, made_bundles, random_diffusion, random_whisper
+from tests import image_calls, made_bundles, random_diffusion
 from tests.server_process import Served, serving
 from training import shapes
 
@@ -56,24 +56,6 @@ def test_speech_is_transcribed_as_a_stream(openai: OpenAI) -> None:
         "transcript.text.done",
     ]
     assert "".join(event.delta for event in events[:-1]) == events[-1].text == text
-
-
-# The endpoint is as it was; the client's method for it says that OpenAI's is on its way out.
-@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
-def test_speech_is_translated_by_a_model_of_many_languages(tmp_path: Path) -> None:
-    model = random_whisper.write(tmp_path / "many.bin")
-    _, file = recording()
-    with serving(model) as served, served.openai as openai:
-        whole = openai.audio.translations.create(
-            model="many", file=file, response_format="verbose_json", temperature=0
-        )
-        assert (whole.task, whole.duration > 0.5) == ("translate", True)  # type: ignore[attr-defined]
-        plain = openai.audio.translations.create(model="many", file=file)
-        assert plain.text == whole.text
-        german = openai.audio.transcriptions.create(
-            model="many", file=file, language="de", response_format="verbose_json", temperature=0
-        )
-        assert (german.task, german.language) == ("transcribe", "de")  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
