@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/interrupt.h"
 #include "text/grammar.h"
 #include "text/tokenizer.h"
 
@@ -59,8 +60,9 @@ class Sampler {
  public:
   Sampler(const SamplingOptions &options, const Tokenizer &tokenizer, uint32_t context_tokens);
 
-  // The next token; `logits` is one row of the vocabulary's size.
-  int32_t sample(std::span<const float> logits);
+  // The next token; `logits` is one row of the vocabulary's size. CANCELLED, TIMEOUT: thousands of alternatives in a
+  // grammar, each tried with the whole vocabulary, take seconds.
+  int32_t sample(std::span<const float> logits, const Interrupt &interrupt);
   // Adds a token of the text for penalties and grammar. Prompt tokens too, although the grammar ignores them.
   void accept(int32_t token, bool from_prompt);
   // A lazy grammar takes no notice of reasoning.
@@ -77,6 +79,7 @@ class Sampler {
   // With bias and penalties; the logits themselves where there are none.
   std::span<const float> adjusted(std::span<const float> logits);
   bool grammar_allows(int32_t token);
+  void apply_grammar(const Interrupt &interrupt);
 
   SamplingOptions options_;
   Chain chain_;

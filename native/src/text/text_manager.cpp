@@ -347,7 +347,7 @@ void TextManager::generate(const TextRequest &request, const DeltaReceiver &rece
     // Rows beyond the tokenizer's vocabulary are padding of the weights and are never sampled.
     const auto row = speculation.logits().first(tokenizer_.size());
     const std::optional<int32_t> forced = response.forced();
-    const int32_t token = forced ? *forced : sampler.sample(row);
+    const int32_t token = forced ? *forced : sampler.sample(row, interrupt);
     const bool is_first = result.completion_tokens == 0;
     if (is_first) first = Clock::now();
     if (is_first) result.first_token_seconds = seconds_since(begin);
