@@ -48,8 +48,8 @@ inline std::vector<float> samples_of(const std::string &path) {
 // What the callbacks of a call have seen.
 struct Seen {
   se_text *text = nullptr;
-  Json after, calls = Json::array(), seeds = Json::array();
-  std::string answer, pixels;
+  Json after{}, calls = Json::array(), seeds = Json::array();
+  std::string answer{}, pixels{};
   size_t pieces = 0, logprobs = 0, top_logprobs = 0, words = 0, segments = 0, progress = 0, images = 0;
   uint32_t width = 0, height = 0;
 };
