@@ -34,7 +34,7 @@ def package() -> list[str | Path]:
     return ["--package-path", IOS, "--scratch-path", scratch, "--jobs", "1", *flags]
 
 
-def tested(package: list[str | Path], folder: Path, chosen: str, **more: str) -> Completed:
+def ran(package: list[str | Path], folder: Path, chosen: str, **more: str) -> Completed:
     """Builds what is not built, and runs the tests whose names match `chosen`."""
     models = contract_cases.models()
     places = folder / "models.json"
@@ -52,18 +52,18 @@ def tested(package: list[str | Path], folder: Path, chosen: str, **more: str) ->
 def test_a_text_model_answers_is_cancelled_and_closed(
     package: list[str | Path], tmp_path: Path
 ) -> None:
-    output = tested(package, tmp_path, "TextTests|ForegroundTests|TypedTests")
+    output = ran(package, tmp_path, "TextTests|ForegroundTests|TypedTests")
     assert re.search(r"Test run with [1-9]\d* tests? .*passed", output.stdout + output.stderr)
 
 
 def test_swift_does_what_every_library_does(package: list[str | Path], tmp_path: Path) -> None:
-    output = tested(package, tmp_path, "ContractTests").stdout
-    ran = re.findall(r"^contract case ran: (.*)$", output, flags=re.MULTILINE)
-    assert sorted(ran) == sorted(case.name for case in contract_cases.cases())
+    output = ran(package, tmp_path, "ContractTests").stdout
+    names = re.findall(r"^contract case ran: (.*)$", output, flags=re.MULTILINE)
+    assert sorted(names) == sorted(case.name for case in contract_cases.cases())
 
 
 def test_cancel_and_close_at_any_moment(package: list[str | Path], tmp_path: Path) -> None:
-    output = tested(package, tmp_path, "RaceTests")
+    output = ran(package, tmp_path, "RaceTests")
     assert re.search(r"Test run with [1-9]\d* tests? .*passed", output.stdout + output.stderr)
 
 
