@@ -195,12 +195,17 @@ def _depth(outside: bytes) -> int:
     return deepest
 
 
+# What some readers of JSON take for numbers, and JSON has not.
+_NO_NUMBER = re.compile(rb"NaN|Infinity")
 # What a number without it cannot be too large for.
 _MAY_BE_LARGE = re.compile(rb"[0-9][eE]\+?[0-9]{2}|[0-9]{250}")
 
 
 def _check_numbers(content: bytes, outside: bytes) -> None:
-    """Refuses numbers that JSON can write and nothing here can hold: `1e999` would become null."""
+    """Refuses what JSON cannot write, and what nothing here can hold: `1e999` would become null."""
+    if (found := _NO_NUMBER.search(outside)) is not None:
+        message = f"the body is not JSON: `{found[0].decode()}` is none of its numbers"
+        raise invalid(message, code="invalid_json")
     if _MAY_BE_LARGE.search(outside) is None:
         return
 

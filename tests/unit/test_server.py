@@ -166,7 +166,6 @@ def test_tools_that_run_elsewhere_are_refused_or_ignored() -> None:
         ({"input": [{"type": "function_call", "call_id": "c"}]}, "input[0].name"),
         ({"text": {"format": {"type": "json_schema", "name": "a b"}}}, "text.format.name"),
         ({"tool_choice": {"type": "function"}}, "tool_choice.name"),
-        ({"temperature": float("nan")}, "temperature"),
         ({"top_logprobs": 21}, "top_logprobs"),
         ({"max_output_tokens": "5"}, "max_output_tokens"),
         ({"metadata": {"a": 1}}, "metadata.a"),
@@ -176,6 +175,16 @@ def test_the_field_that_is_wrong_is_named(fields: dict[str, Any], param: str) ->
     with pytest.raises(HttpError) as caught:
         parsed(**fields)
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_of_json_is_refused_wherever_it_is(value: float) -> None:
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object", "default": value}}
+    for fields in ({"temperature": value}, {"tools": [tool]}):
+        with pytest.raises(HttpError) as caught:
+            parsed(**fields)
+        assert caught.value.code == "invalid_json"
+    assert parsed(input="NaN and Infinity").input == "NaN and Infinity"
 
 
 def test_clients_take_turns_however_many_requests_one_sends() -> None:
