@@ -57,7 +57,10 @@ async def read(request: Request, into: type[Typed], names: Collection[str]) -> F
                         message = f"unknown file `{field}`"
                         raise invalid(message, field, "unknown_parameter")
                 elif name.endswith("[]"):
-                    texts.setdefault(name[:-2], []).append(value)
+                    listed = texts.setdefault(name[:-2], [])
+                    if not isinstance(listed, list):
+                        _once(name[:-2], texts)
+                    listed.append(value)
                 else:
                     _once(name, texts)
                     texts[name] = value

@@ -164,13 +164,19 @@ def _opened(content: bytes, name: str, most_pixels: int) -> Image.Image:
     try:
         image = Image.open(BytesIO(content), formats=_FORMATS)
         if image.width * image.height > most_pixels:
-            message = f"`{name}` has more than `{most_pixels}` pixels"
-            raise HttpError(413, message, code="image_too_large", param=name)
+            raise _too_large(name, most_pixels)
         image.load()
+    except Image.DecompressionBombError as error:
+        raise _too_large(name, most_pixels) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         message = f"`{name}` is not a sound PNG, JPEG or WebP image"
         raise invalid(message, name, "invalid_image") from error
     return image.convert("RGBA") if image.mode == "P" else image
+
+
+def _too_large(name: str, most_pixels: int) -> HttpError:
+    message = f"`{name}` has more than `{most_pixels}` pixels"
+    return HttpError(413, message, code="image_too_large", param=name)
 
 
 def _encoded(images: list[GeneratedImage], body: ImageBody) -> list[str]:
