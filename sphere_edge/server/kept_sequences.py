@@ -83,9 +83,9 @@ class KeptSequences:
         with self._lock:
             held = self._held.pop(model, OrderedDict())
         for owner in reversed(held):
-            if not (chain := self._chain(owner)):
-                continue
             try:
+                if not (chain := self._chain(owner)):
+                    continue
                 text.save(self._path(model, owner), sequence_key=owner)
             except (errors.NotFoundError, errors.UnsupportedError):
                 # Another conversation has taken its sequence since, or it has images.
@@ -107,14 +107,17 @@ class KeptSequences:
                 files.append((state.st_mtime, state.st_size, path))
         total = 0
         for written, size, path in sorted(files, reverse=True):
-            total += size
-            if path.suffix == _SUFFIX:
-                is_stored = bool(self._chain(path.name.partition(".")[0]))
-                stays = is_stored and total <= self._most_bytes
-            else:
-                stays = time.time() - written < _LEFT_OVER_S
-            if not stays:
-                path.unlink(missing_ok=True)
+            try:
+                if path.suffix != _SUFFIX:
+                    stays = time.time() - written < _LEFT_OVER_S
+                elif stays := bool(self._chain(path.name.partition(".")[0])):
+                    total += size
+                    stays = total <= self._most_bytes
+                if not stays:
+                    path.unlink(missing_ok=True)
+            except (OSError, SphereEdgeError) as error:
+                # The others are swept, and the server goes on: nothing depends on it.
+                _log.error("`%s` cannot be swept: %s", path.name, error)
 
     def forget(self, conversation: str) -> None:
         """Removes what is kept of a conversation that has lost an item."""

@@ -165,9 +165,11 @@ class Models:
         manager, model.manager = model.manager, None
         if manager is None:
             return
-        if self._kept is not None and model.served.task == "text":
-            await asyncio.to_thread(self._kept.keep, model.served.name, manager)
-        await asyncio.to_thread(manager.close)
+        try:
+            if self._kept is not None and model.served.task == "text":
+                await asyncio.to_thread(self._kept.keep, model.served.name, manager)
+        finally:
+            await asyncio.to_thread(manager.close)
 
 
 def _open(served: Served, settings: Settings) -> Manager:

@@ -93,8 +93,8 @@ class Store:
             row = self._row(id)
             if row is None or not id.startswith("resp_"):
                 return None
-            events = json.loads(zlib.decompress(row[1])) if row[1] else []
-            return Stored(json.loads(row[0]), self._items(id, only_input=True), events)
+            items = self._items(id, only_input=True)
+            return Stored(_read(row[0]), items, _events(row[1]))
 
     def history(self, id: str) -> list[Document] | None:
         """All items up to the end of the response `id`, oldest first; None if one is missing."""
@@ -118,7 +118,7 @@ class Store:
             row = self._database.execute(
                 "SELECT item FROM items WHERE id = ? ORDER BY number DESC LIMIT 1", (id,)
             ).fetchone()
-            return None if row is None else json.loads(row[0])
+            return None if row is None else _read(row[0])
 
     def put_conversation(self, document: Document) -> None:
         """Makes a conversation, or changes what it says of itself."""
@@ -130,7 +130,7 @@ class Store:
         """What a conversation says of itself."""
         with self._changing():
             row = self._row(id)
-            return None if row is None or not id.startswith("conv_") else json.loads(row[0])
+            return None if row is None or not id.startswith("conv_") else _read(row[0])
 
     def items(self, conversation: str) -> list[Document]:
         """Its items, oldest first."""
@@ -192,22 +192,25 @@ class Store:
         return row
 
     def _chain(self, id: str) -> list[str]:
-        chain: list[str] = []
+        chain: dict[str, None] = {}
         at: str | None = id
         while at is not None and len(chain) < _LONGEST_CHAIN:
             row = self._row(at)
             if row is None or not at.startswith("resp_"):
                 return []
-            chain.append(at)
-            at = json.loads(row[0]).get("previous_response_id")
-        return chain
+            chain[at] = None
+            at = _read(row[0]).get("previous_response_id")
+            if at in chain:
+                what = "a response follows itself"
+                raise _damaged(what)
+        return list(chain)
 
     def _items(self, owner: str, *, only_input: bool = False) -> list[Document]:
         rows = self._database.execute(
             "SELECT item FROM items WHERE owner = ? AND is_input >= ? ORDER BY number",
             (owner, only_input),
         )
-        return [json.loads(row[0]) for row in rows]
+        return [_read(row[0]) for row in rows]
 
     def _forget(self) -> None:
         oldest = time.time() - self._settings.store_days * _DAY_S
@@ -217,3 +220,32 @@ class Store:
             "SUM(bytes) OVER (ORDER BY used DESC, rowid DESC) AS sum FROM owners) WHERE sum > ?)",
             (self._settings.store_bytes,),
         )
+
+
+def _read(text: str) -> Document:
+    """A stored object; the file may be damaged, or have been changed by somebody else."""
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        what = "what is stored is not JSON"
+        raise _damaged(what) from error
+    if not isinstance(found, dict):
+        what = "what is stored is not an object"
+        raise _damaged(what)
+    return found
+
+
+def _events(packed: bytes | None) -> list[Document]:
+    if packed is None:
+        return []
+    try:
+        found: list[Document] = json.loads(zlib.decompress(packed))
+    except (ValueError, TypeError, RecursionError, zlib.error) as error:
+        what = "stored events cannot be read"
+        raise _damaged(what) from error
+    return found
+
+
+def _damaged(what: str) -> StorageError:
+    message = f"the store is damaged: {what}"
+    return StorageError(message, hint="delete the response, or choose another --store FILE")
