@@ -6,7 +6,7 @@ import PackageDescription
   // A library that the linker finds: swift build -Xlinker -LFOLDER.
   let core = Target.systemLibrary(name: "CSphereEdge")
 #else
-  // Made by build-xcframework.sh on a Mac.
+  // A build of native/ that nothing here makes yet: docs/ios.md.
   let core = Target.binaryTarget(name: "CSphereEdge", path: "CSphereEdge.xcframework")
 #endif
 
