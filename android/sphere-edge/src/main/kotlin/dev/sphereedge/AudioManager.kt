@@ -85,7 +85,7 @@ public data class LiveOptions(
  *
  * Any thread, one call at a time: another one while the model is at work throws [SphereEdgeException]. Flows are cold;
  * ending the collector stops the engine. [close] cancels, waits, and may be called twice. Samples are mono, of full
- * scale -1 to 1, at 16 kHz: see [WavFile] and, on Android, `AudioFile`.
+ * scale -1 to 1, at 16 kHz: see [WavFile].
  */
 public class AudioManager private constructor(pointer: Long, name: String) : AutoCloseable {
     public val info: AudioInfo
