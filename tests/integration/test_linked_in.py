@@ -58,6 +58,7 @@ def linked(gpu_bundle: Bundle, tmp_path: Path) -> Path:
         manifest.tvm.prefill_tokens,
         manifest.tvm.score_tokens,
         manifest.text.kv_dtype,
+        manifest.tvm.decode_sequences or 0,
     )
     prefix = symbol_prefix(manifest.name)
     compile_objects(trace(model, limits).module, target, folder / "lib", prefix)

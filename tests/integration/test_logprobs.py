@@ -22,8 +22,11 @@ ALWAYS = (
     "qwen3_moe_grouped",
 )
 # Largest difference in nats. Logits agree within 1e-4 of the largest in float32 (test_families),
-# and a log probability differs by at most twice as much; the other formats round the weights.
+# and a log probability differs by at most twice as much; the other formats round the weights. The
+# random Gemmas have logits twice as large as the others, and larger errors with them.
 TOLERANCES = {"f32": 1e-3, "q8": 0.15}
+GEMMA_TOLERANCE = 0.4
+FIRST_TOKEN = {"max_tokens": 1, "temperature": 0, "top_logprobs": 20, "ignore_end_of_text": True}
 
 
 def cases():
@@ -51,13 +54,15 @@ def test_they_are_those_of_transformers(name: str, fmt: str, tmp_path: Path) -> 
     bundle = made_bundles.made(model, options=PackageOptions(quantization=fmt)).folder
     prompt = golden.token_ids[: golden.prompt_tokens]
     with TextManager.open(bundle) as text:
-        answer = text.generate(prompt, max_tokens=1, temperature=0, top_logprobs=20)
+        answer = text.generate(prompt, **FIRST_TOKEN)
         (found,) = [one for delta in answer.deltas() for one in delta.logprobs]
     expected = expected_logprobs(golden, golden.prompt_tokens - 1)
     assert len(found.top_logprobs) == 20
     assert found.top_logprobs[0].token_id == found.token_id
+    is_rounded_gemma = fmt == "q8" and name.startswith(("gemma_", "gemma3_"))
+    tolerance = GEMMA_TOLERANCE if is_rounded_gemma else TOLERANCES[fmt]
     for one in (found, *found.top_logprobs):
-        assert abs(one.logprob - expected[one.token_id]) < TOLERANCES[fmt]
+        assert abs(one.logprob - expected[one.token_id]) < tolerance
     if fmt == "f32":
         likeliest = np.sort(expected)[-20:]
         assert np.allclose(sorted(one.logprob for one in found.top_logprobs), likeliest, atol=1e-3)
