@@ -714,6 +714,7 @@ static void drafts_change_no_answer(const char *model) {
   }
   se_text_generate_options options = greedy(text, 48);
   options.grammar = "root ::= (\"the cat sat. \")+";
+  options.ignore_end_of_text = true;
   CHECK_OK(generate(text, "x", &options, &first));
   options.draft = SE_DRAFT_PROMPT_LOOKUP;
   options.draft_tokens = 7;
