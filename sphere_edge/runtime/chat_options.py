@@ -77,7 +77,7 @@ def conversation(
     if not options.continue_final_message:
         whole.pop("continue_final_message")
     if options.tools:
-        whole["tools"] = list(options.tools)
+        whole["tools"] = arguments.listed("tools", options.tools)
     if variables is not None:
         whole["chat_template_kwargs"] = variables
     document = {"messages": listed, **whole} if whole else listed

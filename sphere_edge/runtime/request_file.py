@@ -119,10 +119,10 @@ def _parsed(path: Path) -> Any:
 
 
 def _read(path: Path) -> str:
-    if path.exists() and not path.is_file():
-        message = f"`{path}` is not a file"
-        raise InvalidArgumentError(message)
     try:
+        if path.exists() and not path.is_file():
+            message = f"`{path}` is not a file"
+            raise InvalidArgumentError(message)
         with path.open("rb") as file:
             content = file.read(_LIMIT_BYTES + 1)
         if len(content) > _LIMIT_BYTES:

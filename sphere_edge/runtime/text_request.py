@@ -151,7 +151,8 @@ def fill(options: binding.GenerateOptions, request: TextRequest) -> list[object]
     options.logprobs = bool(request.logprobs) or bool(request.top_logprobs)
     stops, stop_pointers = _strings("stop", "a stop string", request.stop or ())
     options.stop, options.stop_count = _pointer(stop_pointers), len(stops)
-    ids = [arguments.count("a stop token", id, arguments.INT32) for id in request.stop_token_ids]
+    listed_ids = arguments.listed("stop_token_ids", request.stop_token_ids or ())
+    ids = [arguments.count("a stop token", id, arguments.INT32) for id in listed_ids]
     stop_ids = (ctypes.c_int32 * len(ids))(*ids)
     options.stop_token_ids = ctypes.cast(stop_ids, ctypes.POINTER(ctypes.c_int32))
     options.stop_token_count = len(ids)
@@ -201,10 +202,7 @@ def fill_images(options: binding.GenerateOptions, images: Sequence[ChatImage]) -
 
 def _strings(name: str, item: str, strings: Sequence[str]) -> tuple[list[bytes], Any]:
     """The strings as UTF-8, and a C array of pointers to them, which is never NULL."""
-    if isinstance(strings, str):
-        message = f"{name} is a list of strings, not the string `{strings}`"
-        raise InvalidArgumentError(message, hint="put it into a list")
-    encoded = [arguments.string(item, one) for one in strings]
+    encoded = [arguments.string(item, one) for one in arguments.listed(name, strings)]
     return encoded, (ctypes.c_char_p * (len(encoded) + 1))(*encoded)
 
 
