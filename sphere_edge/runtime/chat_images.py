@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError, UnsupportedError
 
@@ -21,6 +21,16 @@ MOST_PIXELS = 1 << 26
 _LONGEST_SIDE = 1 << 14
 MOST_BYTES = 1 << 27
 _DATA_URL = "data:"
+# Of EXIF's orientations; 1 is upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,12 @@ def from_url(url: Any, name: str) -> bytes:
 def opened(given: Any, name: str) -> ChatImage:
     """Pixels of a PIL image, of a file's bytes, or of the file at a path."""
     if isinstance(given, Image.Image):
-        return _pixels(given, name)
+        try:
+            return _pixels(given, name)
+        except (OSError, ValueError) as error:
+            # Only now it is read: its file is cut off or closed, or its mode has no way to RGB.
+            message = f"{name} cannot be read: {error}"
+            raise InvalidArgumentError(message) from error
     if isinstance(given, str | os.PathLike):
         given = _read(Path(given))
     if not isinstance(given, bytes | bytearray | memoryview):
@@ -118,10 +133,10 @@ def _unsound(name: str) -> InvalidArgumentError:
 
 
 def _read(path: Path) -> bytes:
-    if not path.is_file():
-        message = f"there is no file `{path}`"
-        raise NotFoundError(message)
     try:
+        if not path.is_file():
+            message = f"there is no file `{path}`"
+            raise NotFoundError(message)
         if path.stat().st_size > MOST_BYTES:
             message = f"`{path}` has more than `{MOST_BYTES}` bytes"
             raise InvalidArgumentError(message, hint="give a smaller image")
@@ -137,8 +152,16 @@ def _pixels(image: Image.Image, name: str) -> ChatImage:
         message = f"{name} has {width}x{height} pixels"
         hint = f"at most {MOST_PIXELS}, and {_LONGEST_SIDE} on a side"
         raise InvalidArgumentError(message, hint=hint)
-    rgb = _rgb(ImageOps.exif_transpose(image))
+    rgb = _rgb(_turned(image))
     return ChatImage(*rgb.size, rgb.tobytes())
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    """As its EXIF data say: ImageOps writes them anew, and fails where something else in them is
+    damaged.
+    """  # noqa: D205  the first sentence needs more than a line
+    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
