@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     # `sphere-edge --help` loads neither numpy nor the native core.
     from sphere_edge import resources
     from sphere_edge.runtime.audio import AudioManager
+    from sphere_edge.runtime.embedding import EmbedRequest
     from sphere_edge.runtime.image import ImageManager
     from sphere_edge.runtime.image_request import ImageRequest
     from sphere_edge.runtime.text import TextManager
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AudioManager",
     "CancelledError",
+    "EmbedRequest",
     "FormatMismatchError",
     "ImageManager",
     "ImageRequest",
@@ -69,6 +71,7 @@ __all__ = [
 # In which module of ours a name is that is imported only when it is used.
 _MODULES = {
     "AudioManager": "runtime.audio",
+    "EmbedRequest": "runtime.embedding",
     "ImageManager": "runtime.image",
     "ImageRequest": "runtime.image_request",
     "TextManager": "runtime.text",

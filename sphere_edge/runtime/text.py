@@ -278,8 +278,9 @@ class TextManager(Manager):
         return out
 
     def embed(self, texts: Sequence[str], request: EmbedRequest | None = None) -> Embeddings:
-        """A vector for each text. Raises UnsupportedError for models that make none (compiled
-        bundles), InvalidArgumentError for a text that is too long or has no tokens.
+        """A vector for each text. Raises UnsupportedError for models that make none (bundles
+        compiled before there was `embed`), InvalidArgumentError for a text that is too long or has
+        no tokens.
         """  # noqa: D205  the first sentence is short enough
         with self._exclusive():
             size = self.info.embedding_size

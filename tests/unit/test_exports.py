@@ -20,6 +20,7 @@ from sphere_edge.runtime.transcription_request import TranscriptionRequest
 EXPORTED = [
     "AudioManager",
     "CancelledError",
+    "EmbedRequest",
     "FormatMismatchError",
     "ImageManager",
     "ImageRequest",
