@@ -7,7 +7,7 @@ no biases but those of norms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,10 +80,11 @@ def random_nomic() -> Bert:
     return Bert(tensors, plain.words, plain.heads)
 
 
-def random(seed: int = 3) -> Bert:
+def random(seed: int = 3, positions: int = _TEXT_TOKENS, more_words: Sequence[str] = ()) -> Bert:
     """A small one of random weights."""
     numbers = np.random.default_rng(seed)
     words = [*SPECIAL, *"abcdefghijklmnopqrstuvwxyz.", *(f"##{one}" for one in "aeinorst"), "sky"]
+    words += more_words
     hidden, wide, layers = 64, 128, 2
 
     def floats(*shape: int) -> Floats:
@@ -91,7 +92,7 @@ def random(seed: int = 3) -> Bert:
 
     tensors = {
         "embeddings.word_embeddings.weight": floats(len(words), hidden),
-        "embeddings.position_embeddings.weight": floats(_TEXT_TOKENS, hidden),
+        "embeddings.position_embeddings.weight": floats(positions, hidden),
         "embeddings.token_type_embeddings.weight": floats(2, hidden),
         "embeddings.LayerNorm.weight": 1 + floats(hidden),
         "embeddings.LayerNorm.bias": floats(hidden),

@@ -31,12 +31,15 @@ def write(
     tensors_a_part: int = 0,
     chat_template: str = TEMPLATE,
     name: str = "random",
+    only_ascii: bool = False,
 ) -> Path:
     """Writes the file; the same arguments give the same bytes.
 
     `tensors_a_part`: splits the model, whose first part is returned.
+    `only_ascii`: each token is whole characters, so that all text it makes is.
     """
-    tokens = [*byte_characters(), "th", "the", *SPECIAL]
+    characters = byte_characters()[: 128 if only_ascii else 256]
+    tokens = [*characters, "th", "the", *SPECIAL]
     writer = gguf.GGUFWriter(path, architecture, split_max_tensors=tensors_a_part)
     writer.add_name(name)
     writer.add_context_length(context)

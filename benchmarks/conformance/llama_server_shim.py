@@ -14,10 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sphere_edge.server import app, serving
-from sphere_edge.server.resolving import resolve
-from sphere_edge.server.settings import Settings
-
 _WITHOUT_VALUE = (
     "--offline",
     "--cont-batching",
@@ -29,7 +25,7 @@ _WITHOUT_VALUE = (
 _WITHOUT_VALUE += ("--no-slots", "--kv-unified", "--metrics")
 _IGNORED = ("--hf-repo", "--hf-file", "--batch-size", "--ubatch-size", "-fa", "--n-gpu-layers")
 _READ = ("--host", "--port", "--api-key", "--ctx-size", "--parallel", "--alias", "--n-predict")
-_READ += ("--temp", "--seed", "--threads")
+_READ += ("--temp", "--seed", "--threads", "--pooling")
 _PREFIX = "/v1"
 _ENDPOINTS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/models")
 
@@ -37,8 +33,12 @@ _ENDPOINTS = ("/chat/completions", "/completions", "/embeddings", "/responses", 
 def main() -> None:
     """Serves the model that the environment names until a signal ends it."""
     flags = _flags(sys.argv[1:])
-    kind = "EMBEDDING" if "--embedding" in flags else "TEXT"
-    model = Path(os.environ[f"LLAMA_SERVER_TESTS_{kind}"])
+    # Flags that are refused would otherwise wait for a second of imports.
+    from sphere_edge.server import app, serving
+    from sphere_edge.server.resolving import resolve
+    from sphere_edge.server.settings import Settings
+
+    model = Path(os.environ[f"LLAMA_SERVER_TESTS_{_kind(flags)}"])
     key = flags.get("--api-key")
     settings = Settings(
         host=flags["--host"],
@@ -55,6 +55,17 @@ def main() -> None:
         application = app.make(resolve([f"{name}={model}"], settings), settings)
         application.add_middleware(_Habits, name=name, defaults=_defaults(flags))
         serving.serve(application, socket)
+
+
+def _kind(flags: dict[str, str]) -> str:
+    """Which of the models: how vectors are pooled is written in its file."""
+    if "--embedding" not in flags:
+        return "TEXT"
+    pooling = flags.get("--pooling")
+    if pooling == "none":
+        message = "left out: --pooling none"
+        raise SystemExit(message)
+    return "EMBEDDING" if pooling is None else f"EMBEDDING_{pooling.upper()}"
 
 
 def _flags(words: list[str]) -> dict[str, str]:

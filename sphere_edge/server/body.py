@@ -137,7 +137,7 @@ def refused(error: ValidationError, document: Any) -> HttpError:
     steps = first["loc"]
     if kind == _LEFT_OUT:
         steps = (*steps, first["ctx"]["name"])
-    param = _path(steps, document)
+    param = _path(steps, document, is_missing=kind == "missing")
     if kind == _LEFT_OUT:
         return unsupported(first["msg"], param)
     if kind == "missing":
@@ -148,11 +148,15 @@ def refused(error: ValidationError, document: Any) -> HttpError:
     return invalid(f"invalid value for `{param}`: {message}" if param else message, param)
 
 
-def _how_far(error: ErrorDetails) -> tuple[bool, int]:
-    return error["type"] == _LEFT_OUT, len(error["loc"])
+def _how_far(error: ErrorDetails) -> tuple[bool, int, list[int]]:
+    """Deeper in the document, and at the same depth, later in its lists."""
+    places = [step for step in error["loc"] if isinstance(step, int)]
+    return error["type"] == _LEFT_OUT, len(error["loc"]), places
 
 
-def _path(location: tuple[int | str, ...], document: Any) -> str | None:
+def _path(
+    location: tuple[int | str, ...], document: Any, *, is_missing: bool = False
+) -> str | None:
     """`location` in the document, without the names of alternatives, which no client knows."""
     path = ""
     for at, step in enumerate(location):
@@ -161,7 +165,7 @@ def _path(location: tuple[int | str, ...], document: Any) -> str | None:
             document = document[step]
             continue
         is_last = at == len(location) - 1
-        if not isinstance(document, dict) or not (step in document or is_last):
+        if not isinstance(document, dict) or not (step in document or (is_last and is_missing)):
             continue
         # An alternative is named by its discriminator, which may be the name of a field, too.
         if is_last or step not in (document.get("type"), document.get("role")):

@@ -22,6 +22,7 @@ def test_texts_and_tokens_become_vectors(openai: OpenAI) -> None:
     assert np.allclose(alone.data[0].embedding, vectors[3], atol=1e-3)
     ids = openai.embeddings.create(model="random", input=[[5, 6], [7]])
     assert len(ids.data) == 2
+    assert len(openai.embeddings.create(model="tiny", input=texts).data) == len(texts)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,10 @@ def test_texts_and_tokens_become_vectors(openai: OpenAI) -> None:
         ({"input": ["a", ""]}, "input"),
         ({"input": "a", "dimensions": 3}, "dimensions"),
         ({"input": ["a"] * 2049}, "input"),
+        ({"input": {"text": "a"}}, "input"),
+        ({"input": [5, 6, "a"]}, "input[2]"),
+        ({"input": ["a", [5, 6]]}, "input[1]"),
+        ({"input": [[5, 6], [5, "a"]]}, "input[1][1]"),
         ({"input": "the sky " * 9000}, None),
         ({"input": "a", "model": "tiny-whisper"}, None),
     ],
