@@ -2,7 +2,7 @@
 
 They start every model of theirs once to download it; not here. And they look for words that
 stories260K or Phi-3.5 say: another model says others, so for these any text will do. What else they
-match, such as JSON that a schema asks for, they still do.
+match, such as JSON that a schema asks for, they still do. On a busy machine a server may start late.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
+_STARTED_WITHIN_S = 900
 _WORDS_OF_THEIR_MODELS = (
     "(Suddenly)+",
     "(going|bed)+",
@@ -24,6 +25,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Their folder is on the path by now."""
     utils = sys.modules["utils"]
     utils.ServerPreset.load_all = staticmethod(lambda: None)  # type: ignore[attr-defined]
+    # Its default would be a minute.
+    utils.ServerProcess.start.__defaults__ = (_STARTED_WITHIN_S,)  # type: ignore[attr-defined]
     matches = _matching(utils.match_regex)  # type: ignore[attr-defined]
     for test in session.items:
         # Each module has a name of its own for it.
