@@ -2,7 +2,7 @@
 
 They start every model of theirs once to download it; not here. And they look for words that
 stories260K or Phi-3.5 say: another model says others, so for these any text will do. What else they
-match, such as JSON that a schema asks for, they still do. On a busy machine a server may start late.
+match, such as JSON that a schema asks for, they still do. On a busy machine servers may start late.
 """
 
 from __future__ import annotations
