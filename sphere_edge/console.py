@@ -250,6 +250,12 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
+def confirm(question: str) -> bool:
+    """Asks on the terminal; anything but yes is no."""
+    say(f"{question} [y/N]")
+    return input().strip().lower() in ("y", "yes")
+
+
 def human_bytes(count: float) -> str:
     """`1.5 GiB`; binary units, as memory and flash are sold and counted by the kernel."""
     for unit in ("B", "KiB", "MiB"):

@@ -15,7 +15,7 @@ CACHE_VARIABLE = "SPHERE_EDGE_CACHE"
 _PACKAGE = Path(__file__).parent
 
 
-def folder(name: Literal["native", "device_profiles", "templates"]) -> Path:
+def folder(name: Literal["native", "device_profiles", "templates", "android", "ios"]) -> Path:
     """The folder `name`: beside the package in a checkout, inside it in a wheel."""
     for candidate in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
         if candidate.is_dir():

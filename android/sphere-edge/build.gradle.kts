@@ -4,8 +4,9 @@ plugins {
     alias(libs.plugins.kotlin.serialization)
 }
 
-// Where `sphere-edge runtime build` or `sphere-edge sdk android` put libsphere_edge.so: PREBUILT/arm64-v8a/.
-val prebuilt: String? = providers.gradleProperty("sphereEdge.prebuilt").orNull
+// Where `sphere-edge runtime build` or `sphere-edge sdk android` put libsphere_edge.so: PREBUILT/arm64-v8a/. A relative
+// path begins at the project that includes the library.
+val prebuilt: String? = providers.gradleProperty("sphereEdge.prebuilt").orNull?.let { rootProject.file(it).path }
 // Sources and engines for compiling native/ here instead: see native/CMakeLists.txt.
 val nativeArguments: List<String> = providers.gradleProperty("sphereEdge.cmake").orNull?.split(' ') ?: emptyList()
 

@@ -27,6 +27,7 @@ GROUPS = {
     "serve": ("serve",),
     "measure": ("certify", "eval"),
     "start": ("doctor", "quickstart"),
+    "sdk": ("sdk",),
     "devices": ("devices", "deploy", "rollback", "device"),
     "simulate": ("simulate",),
     "bench": ("bench",),
@@ -34,7 +35,7 @@ GROUPS = {
     "runtime": ("runtime",),
 }
 # Groups whose name is typed before the command's.
-_NAMED = ("bench", "profiles", "runtime")
+_NAMED = ("bench", "profiles", "runtime", "sdk")
 
 
 class UsageError(Exception):

@@ -1,0 +1,1 @@
+"""App projects for Android and iOS, rendered from a template and from bundles."""

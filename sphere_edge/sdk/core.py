@@ -1,0 +1,53 @@
+"""The native core of an app: finished libraries, or what compiles it as part of the app."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sphere_edge import console
+from sphere_edge.console import Progress
+from sphere_edge.sdk.app_bundle import AppBundle
+from sphere_edge.toolchain import compilers, native, targets
+
+# Every 64-bit phone runs it; ggml has no faster one to choose at run time.
+_LEAST_TARGET = "android-arm64"
+
+
+@dataclass(frozen=True)
+class AndroidCore:
+    """`libraries` are finished; where there are none, `definitions` are for cmake."""
+
+    libraries: tuple[Path, ...] = ()
+    definitions: dict[str, str] = field(default_factory=dict)
+
+
+def for_android(bundles: Collection[AppBundle], progress: Progress) -> AndroidCore:
+    """The core with the engines of `bundles`.
+
+    Compiled here if `ANDROID_NDK_HOME` names an NDK; otherwise Android Studio does it, from sources
+    in this machine's cache. Raises what `native.build` and fetching sources raise.
+    """
+    target = targets.NAMED[_LEAST_TARGET]
+    engines = engines_of(bundles)
+    if compilers.has_ndk():
+        made = native.build(target, progress, engines)
+        return AndroidCore(libraries=tuple(sorted((made.folder / "lib").glob("*.so"))))
+    return AndroidCore(definitions=native.from_source(target, progress, engines))
+
+
+def engines_of(bundles: Collection[AppBundle]) -> tuple[str, ...]:
+    """What the core must have in it, in its own order; compiled models (tvm) always run."""
+    used = {"tvm", *(bundle.manifest.engine for bundle in bundles)}
+    return tuple(engine for engine in native.ALL_ENGINES if engine in used)
+
+
+def for_xcode(*engines: str) -> str:
+    """What a Mac's cmake needs to compile the core for iOS: an argument on each line.
+
+    Called by the script of a project, where Xcode is; fetches the sources.
+    """
+    target = targets.NAMED["ios-arm64"]
+    found = native.from_source(target, console.progress(), engines)
+    return "\n".join(f"-D{name}={value}" for name, value in found.items())
