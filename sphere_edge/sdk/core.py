@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sphere_edge import console
 from sphere_edge.console import Progress
+from sphere_edge.errors import UnsupportedError
 from sphere_edge.sdk.app_bundle import AppBundle
 from sphere_edge.toolchain import compilers, native, targets
 
@@ -34,7 +35,13 @@ def for_android(bundles: Collection[AppBundle], progress: Progress) -> AndroidCo
     if compilers.has_ndk():
         made = native.build(target, progress, engines)
         return AndroidCore(libraries=tuple(sorted((made.folder / "lib").glob("*.so"))))
-    return AndroidCore(definitions=native.from_source(target, progress, engines))
+    found = native.from_source(target, progress, engines)
+    for path in found.values():
+        if " " in path:
+            message = f"Gradle cannot pass on a path with a space: `{path}`"
+            hint = f"set `{compilers.NDK_VARIABLE}`, so that the core is compiled now"
+            raise UnsupportedError(message, hint=hint)
+    return AndroidCore(definitions=found)
 
 
 def engines_of(bundles: Collection[AppBundle]) -> tuple[str, ...]:
@@ -50,4 +57,6 @@ def for_xcode(*engines: str) -> str:
     """
     target = targets.NAMED["ios-arm64"]
     found = native.from_source(target, console.progress(), engines)
+    if "ggml" in found["SE_PARTS"].split(";"):
+        found["SE_GGML_GPU"] = "metal"
     return "\n".join(f"-D{name}={value}" for name, value in found.items())

@@ -13,7 +13,7 @@ while IFS= read -r definition; do set -- "$@" "$definition"; done <"$here/.defin
 rm "$here/.definitions"
 
 cmake -S "$here/native" -B "$build" -G 'Unix Makefiles' -DCMAKE_SYSTEM_NAME=iOS -DCMAKE_OSX_ARCHITECTURES=arm64 \
-  -DCMAKE_OSX_DEPLOYMENT_TARGET=17.0 -DCMAKE_BUILD_TYPE=Release -DSE_STATIC=ON -DSE_STARTER=ON -DSE_GGML_GPU=metal "$@"
+  -DCMAKE_OSX_DEPLOYMENT_TARGET=17.0 -DCMAKE_BUILD_TYPE=Release -DSE_STATIC=ON -DSE_STARTER=ON "$@"
 cmake --build "$build" -j "$(sysctl -n hw.ncpu)"
 
 # One object of everything: what registers itself stays, and whoever calls one function gets all of it.

@@ -1,0 +1,5 @@
+package androidx.compose.ui.graphics
+
+interface ImageBitmap
+
+fun android.graphics.Bitmap.asImageBitmap(): ImageBitmap = TODO()

@@ -1,0 +1,3 @@
+package androidx.compose.runtime.snapshots
+
+abstract class SnapshotStateList<T> : MutableList<T>

@@ -1,0 +1,6 @@
+package androidx.compose.ui.unit
+
+@JvmInline
+value class Dp(val value: Float)
+
+inline val Int.dp: Dp get() = Dp(this.toFloat())
