@@ -64,9 +64,9 @@ def test_a_project_is_complete_and_keeps_no_mark(project: Path) -> None:
 
 def test_aliases_of_build_files_are_in_the_catalogue(project: Path) -> None:
     catalogue = (project / "gradle" / "libs.versions.toml").read_text()
-    known = {name.replace("-", ".") for name in re.findall(r"^([a-z-]+) = \{", catalogue, re.M)}
+    known = {name.replace("-", ".") for name in re.findall(r"^([a-z0-9-]+) = \{", catalogue, re.M)}
     for path in project.rglob("*.kts"):
-        for name in re.findall(r"libs\.(?:plugins\.)?([a-z.]+[a-z])", path.read_text()):
+        for name in re.findall(r"libs\.(?:plugins\.)?([a-z0-9.]+[a-z0-9])", path.read_text()):
             assert name in known, (path, name)
 
 
@@ -122,7 +122,8 @@ def test_compiled_models_suit_phones_with_pages_of_16_kb(project: Path) -> None:
     assert [path.name for path in libraries] == ["libmodel-opencl.so", "libmodel.so"]
     for path in libraries:
         content = path.read_bytes()
-        (offset,), (size, count) = (
+        (offset,) = struct.unpack_from("<Q", content, 32)
+        size, count = struct.unpack_from("<2H", content, 54)
             struct.unpack_from("<Q", content, 32),
             struct.unpack_from("<2H", content, 54),
         )
