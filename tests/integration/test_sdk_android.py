@@ -124,9 +124,6 @@ def test_compiled_models_suit_phones_with_pages_of_16_kb(project: Path) -> None:
         content = path.read_bytes()
         (offset,) = struct.unpack_from("<Q", content, 32)
         size, count = struct.unpack_from("<2H", content, 54)
-            struct.unpack_from("<Q", content, 32),
-            struct.unpack_from("<2H", content, 54),
-        )
         loads = [struct.unpack_from("<2I6Q", content, offset + i * size) for i in range(count)]
         assert {load[7] % android_package.PAGE_BYTES for load in loads if load[0] == 1} == {0}
 
