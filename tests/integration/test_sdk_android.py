@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import struct
 from functools import cache
 from pathlib import Path
@@ -135,7 +136,7 @@ def test_a_rendered_project_becomes_a_signed_apk(project: Path, tmp_path: Path) 
     verified = run(
         ["apksigner", "verify", "--verbose", "--min-sdk-version", "28", apk], timeout_s=300
     )
-    assert re.search(r"Verified using v2 scheme .*: true", verified.stdout)
+    assert re.search(r"Verified using v3 scheme .*: true", verified.stdout)
     offsets = android_package.stored_at(apk)
     names = {"lib/arm64-v8a/libmodel.so", "lib/arm64-v8a/libmodel-opencl.so"}
     assert set(offsets) == names
@@ -146,14 +147,13 @@ def test_the_core_is_configured_as_android_studio_does_it(project: Path, tmp_pat
     properties = (project / "gradle.properties").read_text()
     if "sphereEdge.prebuilt" in properties:
         pytest.skip("by design: the core was compiled when the project was made")
+    if not (shutil.which("cc") and shutil.which("c++")):
+        pytest.skip("needs a compiler of the system")
     (line,) = re.findall(r"^sphereEdge\.cmake=(.+)$", properties, re.M)
     source = project / "sphere-edge/android/sphere-edge/src/main/cpp"
-    zig = compilers.zig()
     words = ["-S", source, "-B", tmp_path / "build", "-G", "Ninja"]
-    words += [f"-DCMAKE_MAKE_PROGRAM={compilers.ninja()}", f"-DCMAKE_C_COMPILER={zig};cc"]
-    words += [f"-DCMAKE_CXX_COMPILER={zig};c++", "-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY"]
-    environment = compilers.environment()
-    run([compilers.cmake(), *words, *line.split(" ")], timeout_s=600, env=environment)
+    words += [f"-DCMAKE_MAKE_PROGRAM={compilers.ninja()}"]
+    run([compilers.cmake(), *words, *line.split(" ")], timeout_s=600)
     steps = run([compilers.ninja(), "-C", tmp_path / "build", "-n"], timeout_s=300).stdout
     assert "libsphere_edge_jni.so" in steps
 
