@@ -96,7 +96,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Project:
-    """What `output` shall hold; `kind` is of the template, as `android`."""
+    """What `output` will hold; `kind` is of the template, as `android`."""
 
     output: Path
     kind: str
