@@ -241,27 +241,6 @@ def core_project(
     )
 
 
-def from_source(
-    target: Target,
-    progress: console.Progress = console.SILENT,
-    engines: Collection[str] = DEFAULT_ENGINES,
-) -> dict[str, str]:
-    """What cmake needs to compile `native/` with all its engines in an app's own build.
-
-    Fetches the sources, which lie in this machine's cache.
-    """
-    used = _sources(engines, None, target)
-    for name in used:
-        sources.fetch(name, progress)
-    return {
-        "SE_PARTS": ";".join(part for part in parts(target, engines) if part != "libcxx"),
-        "SE_TVM_FROM_SOURCE": "ON",
-        "SE_TVM_DIR": str(_wheel_folder("tvm")),
-        "SE_TVM_FFI_DIR": str(_wheel_folder("tvm_ffi")),
-        **{f"SE_{name.upper()}_DIR": str(sources.folder(sources.SOURCES[name])) for name in used},
-    }
-
-
 def parts(
     target: Target, engines: Collection[str] = DEFAULT_ENGINES, gpu: str | None = None
 ) -> tuple[str, ...]:
