@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from sphere_edge import resources
 
-# The process itself, whose environment is its own affair.
-PROGRAM = {"__main__.py"}
+# The process itself, whose environment and output are its own affair: here, and on a board.
+PROGRAM = {"__main__.py", "boards/start.py", "server/on_board.py"}
 CHANGES = {"setdefault", "pop", "update", "clear", "popitem"}
 # Commands decide what is printed; everything below returns values or reports to its Progress.
 # toolchain/early.py is a program of its own, which the Makefile runs.
