@@ -48,7 +48,8 @@ def main() -> None:
         parallel=int(flags.get("--parallel", 1)),
         # llama-server divides its context among the sequences.
         context_tokens=int(flags["--ctx-size"]) // int(flags.get("--parallel", 1)),
-        threads=int(flags.get("--threads", 0)),
+        # Their models are tiny; on a busy machine, threads only wait for each other.
+        threads=int(flags.get("--threads", 1)),
     )
     name = flags.get("--alias", "model")
     with serving.bind(settings) as socket:
