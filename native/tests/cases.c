@@ -755,8 +755,10 @@ static void a_second_model_drafts(const char *model) {
     /* Random weights are seldom sure of anything. */
     CHECK(second.result.accepted_tokens <= second.result.draft_tokens);
   }
+  se_text_generate_options loud = babbling(text, 50);
+  loud.draft_tokens = 5;
   second.refuse_after = 2;
-  CHECK_STATUS(generate(text, prompt, &options, &second), SE_CANCELLED);
+  CHECK_STATUS(generate(text, prompt, &loud, &second), SE_CANCELLED);
   second.refuse_after = 0;
   CHECK_OK(generate(text, prompt, &options, &second));
   CHECK(same(&first, &second));

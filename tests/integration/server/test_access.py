@@ -100,7 +100,7 @@ CHAT: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content"
         (b"{", 400, "invalid_json"),
         (b"[]", 400, "invalid_value"),
         (b"\xff\xfe", 400, "invalid_json"),
-        (b'{"model": "tiny", "temperature": NaN}', 400, "invalid_value"),
+        (b'{"model": "tiny", "temperature": NaN}', 400, "invalid_json"),
         (b'{"model": "tiny", "temperature": 1e999}', 400, "invalid_json"),
         (json.dumps({**CHAT, "tools": [{"type": "function", "function": {"name": "x", "parameters":
             {"minimum": 0}}}]}).encode().replace(b": 0", b": -1E+0400"), 400, "invalid_json"),
