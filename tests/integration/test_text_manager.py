@@ -276,7 +276,7 @@ def test_ctrl_c_while_reading_frees_the_model(text: TextManager) -> None:
         ({"temperature": float("nan")}, "temperature"),
         ({"top_p": 1.5}, "top_p"),
         ({"timeout_s": 0}, "timeout_s"),
-        ({"stop": "a string"}, "stop is a list"),
+        ({"stop": "a string"}, "stop is not a list"),
         ({"stop": [""]}, "stop string"),
         ({"stop": ["a\0b"]}, "NUL"),
         ({"grammar": "root ::= ("}, "grammar"),
