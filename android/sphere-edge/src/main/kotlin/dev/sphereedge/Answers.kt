@@ -32,7 +32,7 @@ public suspend fun <T> TextManager.chat(
         if (answer.result.finishReason == FinishReason.LENGTH) {
             invalid("the answer was cut off after `${answer.result.completionTokens}` tokens", "a greater `maxTokens`")
         } else {
-            SphereEdgeException(Status.INTERNAL, "the answer is no `${output.descriptor.serialName}`", cause = it)
+            SphereEdgeException(Status.INTERNAL, "the answer is not a `${output.descriptor.serialName}`", cause = it)
         }
     }
 }
@@ -75,7 +75,7 @@ public class ToolAnswer internal constructor(public val answer: TextAnswer, publ
 /**
  * Answers [messages], calling [tools] as the model wants, at most [rounds] times; then it has to answer without.
  *
- * Calls of one round are made one after the other. A name that is no tool's is told to the model.
+ * Calls of one round are made one after the other. A call of an unknown tool is answered with an error that the model reads.
  */
 public suspend fun TextManager.chat(
     messages: List<Message>,
@@ -102,7 +102,7 @@ public suspend fun TextManager.chat(
 }
 
 private suspend fun called(tool: Tool?, call: ToolCall): String {
-    if (tool == null) return "there is no tool named ${call.name}"
+    if (tool == null) return "unknown tool: ${call.name}"
     val arguments = decoded(JsonObject.serializer(), call.arguments) {
         invalid("the arguments of `${call.name}` were cut off", "a greater `maxTokens`")
     }

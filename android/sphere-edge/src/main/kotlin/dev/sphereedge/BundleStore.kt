@@ -125,7 +125,7 @@ public class BundleStore(private val folder: File) {
         Json.parseToJsonElement(text(source)).jsonObject
     } catch (error: RuntimeException) {
         if (error is SphereEdgeException) throw error
-        throw SphereEdgeException(Status.MODEL_CORRUPT, "the manifest is no JSON object", cause = error)
+        throw SphereEdgeException(Status.MODEL_CORRUPT, "the manifest is not a JSON object", cause = error)
     }
 
     private fun text(source: BundleSource): String = reading(MANIFEST) {

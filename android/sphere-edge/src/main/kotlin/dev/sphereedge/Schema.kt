@@ -86,7 +86,7 @@ public object Schema {
         }
         val minimum = maxOf(least, guide?.minimum ?: least)
         val maximum = minOf(most, guide?.maximum ?: most)
-        // Of a Long, a bound that is no bound says nothing.
+        // The range of a Long excludes no value, so it is left out.
         return type(
             "integer",
             "minimum" to JsonPrimitive(minimum).takeIf { minimum != Long.MIN_VALUE },
@@ -159,5 +159,5 @@ public object Schema {
     private fun below(bound: Int) = JsonPrimitive(bound).takeIf { bound < Int.MAX_VALUE }
 
     private fun unsupported(name: String, why: String) =
-        SphereEdgeException(Status.UNSUPPORTED, "there is no JSON schema of `$name`: $why")
+        SphereEdgeException(Status.UNSUPPORTED, "`$name` has no JSON schema: $why")
 }

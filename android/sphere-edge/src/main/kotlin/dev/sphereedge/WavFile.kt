@@ -95,7 +95,7 @@ public object WavFile {
     }
 
     private fun unsupported(file: File, why: String) =
-        SphereEdgeException(Status.UNSUPPORTED, "`${file.path}` is no wav file that can be read: $why")
+        SphereEdgeException(Status.UNSUPPORTED, "`${file.path}` is not a readable wav file: $why")
 }
 
 /** [samples] of [rate] at 16 kHz: each is the mean of what it covers, or lies on the line between its neighbours. */
