@@ -61,7 +61,9 @@ public class BundleStore(private val folder: File) {
         val work = beside(name)
         if (bundle(name) != null) return@channelFlow
         if (!work.isDirectory && !work.mkdirs()) throw storage("cannot make `$work`")
-        val manifest = fetched(source)
+        // Read once: another answer of the source must not get past the checks of this one.
+        val written = text(source)
+        val manifest = parsed(written)
         val found = manifest["id"]?.jsonPrimitive?.content
         if (id != null && found != id) throw corrupt("the bundle is `$found`, not `$id`")
         // Of another bundle: what is there of it is of no use.
@@ -79,7 +81,7 @@ public class BundleStore(private val folder: File) {
             done += file.bytes
             send(BundleProgress(done, total))
         }
-        File(work, MANIFEST).writeText(text(source))
+        File(work, MANIFEST).writeText(written)
         mark.delete()
         if (!work.renameTo(target)) throw storage("cannot rename `$work` to `$target`")
     }.conflate().flowOn(Dispatchers.IO)
@@ -121,10 +123,9 @@ public class BundleStore(private val folder: File) {
         throw SphereEdgeException(Status.MODEL_CORRUPT, "the manifest lists no files", cause = error)
     }.onEach { if (!PATH.matches(it.path) || it.bytes < 0 || it.path == MANIFEST) throw corrupt("`${it.path}` is not a file of a bundle") }
 
-    private fun fetched(source: BundleSource): JsonObject = try {
-        Json.parseToJsonElement(text(source)).jsonObject
+    private fun parsed(manifest: String): JsonObject = try {
+        Json.parseToJsonElement(manifest).jsonObject
     } catch (error: RuntimeException) {
-        if (error is SphereEdgeException) throw error
         throw SphereEdgeException(Status.MODEL_CORRUPT, "the manifest is not a JSON object", cause = error)
     }
 

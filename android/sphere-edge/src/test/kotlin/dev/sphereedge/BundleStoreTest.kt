@@ -72,6 +72,16 @@ class BundleStoreTest {
     }
 
     @Test
+    fun `the manifest that is kept is the one that was checked`() {
+        var asked = 0
+        val changing = BundleSource { path, offset ->
+            if (path == "bundle.json" && ++asked > 1) ByteArrayInputStream("{}".toByteArray()) else skipped(File(bundle, path), offset)
+        }
+        runBlocking { store.install("tiny", changing).collect() }
+        assertEquals(File(bundle, "bundle.json").readText(), File(store.bundle("tiny"), "bundle.json").readText())
+    }
+
+    @Test
     fun `no path leaves the folder`() {
         val manifest = """{"id": "x", "files": [{"path": "../../stolen", "bytes": 1, "sha256": "", "role": "weights"}]}"""
         assertEquals(Status.MODEL_CORRUPT, status { store.install("tiny", { _, _ -> ByteArrayInputStream(manifest.toByteArray()) }).collect() })
