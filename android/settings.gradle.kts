@@ -1,4 +1,4 @@
-// The Kotlin library of sphere-edge; an app includes it as `includeBuild(…/android)` or by its published AAR.
+// The Kotlin library of sphere-edge alone, for work on it in Android Studio; apps include its project (docs/android.md).
 pluginManagement {
     repositories {
         google()

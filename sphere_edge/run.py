@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from sphere_edge import errors
 
@@ -84,7 +84,13 @@ def run(
     with tempfile.TemporaryFile() as given:
         given.write(stdin)
         given.seek(0)
-        process = _start(words, cwd, env, given, merged=on_line is not None, how_to_get=how_to_get)
+        options = {
+            "cwd": cwd,
+            "env": None if env is None else {**os.environ, **env},
+            "stdin": given,
+            "stderr": subprocess.PIPE if on_line is None else subprocess.STDOUT,
+        }
+        process = _start(words, options, how_to_get)
     try:
         stdout, stderr = _communicate(process, started + timeout_s, on_line)
     except _DeadlinePassed:
@@ -104,25 +110,12 @@ class _DeadlinePassed(Exception):  # noqa: N818  never leaves this file
 
 
 def _start(
-    words: tuple[str, ...],
-    cwd: Path | None,
-    env: Mapping[str, str] | None,
-    stdin: IO[bytes],
-    *,
-    merged: bool,
-    how_to_get: str | None,
+    words: tuple[str, ...], options: Mapping[str, Any], how_to_get: str | None
 ) -> subprocess.Popen[bytes]:
+    """With `options` of Popen, in a process group of its own, so that its children end with it."""
+    cwd = options["cwd"]
     try:
-        return subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=None if env is None else {**os.environ, **env},
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
-            # Its own process group, so that its children can be ended with it.
-            start_new_session=True,
-        )
+        return subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True, **options)
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         if cwd is not None and not cwd.is_dir():
             message = f"no such folder: `{cwd}`"

@@ -16,13 +16,9 @@ _TIMEOUT_S = 1200.0
 
 def kotlin_stubs(into: Path) -> list[Path]:
     """Folders of classes: Android's, Compose's and ours. Raises NotFoundError without Java."""
-    kotlin, library = kotlin_compiler.kotlin(), kotlin_library.built()
-    java, stubs = into / "java", into / "kotlin"
-    java.mkdir(parents=True)
-    compiler = kotlin.java.home / "bin" / "javac"
-    run([compiler, "-d", java, *sorted(STUBS.rglob("*.java"))], timeout_s=_TIMEOUT_S)
-    kotlin.compile(sorted(STUBS.rglob("*.kt")), stubs, str(java))
-    return [java, stubs, library.classes, library.classes.parent / "android" / "classes"]
+    ours, stubs = kotlin_library.built().classes, into / "kotlin"
+    kotlin_compiler.kotlin().compile(sorted(STUBS.rglob("*.kt")), stubs, *map(str, ours))
+    return [*ours, stubs]
 
 
 def check_kotlin(project: Path, stubs: list[Path], into: Path) -> None:

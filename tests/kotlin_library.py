@@ -11,23 +11,35 @@ from pathlib import Path
 from sphere_edge.run import Completed, run
 from sphere_edge.toolchain import cache as cache_folder
 from sphere_edge.toolchain import native
-from tests import contract_cases, groups, kotlin_compiler
+from tests import contract_cases, groups, kotlin_compiler, random_mmproj
+from tests.golden_bundle import GOLDEN
 from tests.kotlin_compiler import ANDROID, Kotlin
 
-_INPUTS = ("android/sphere-edge/src", "native/include", "tests/kotlin_*.py", "tests/android_stubs")
+_INPUTS = (
+    "android/sphere-edge/src",
+    "native/include",
+    "tests/kotlin_*.py",
+    "tests/app_stubs/android",
+    "tests/app_stubs/play",
+)
+_MODELS = ("tests/random_mmproj.py",)
 _TIMEOUT_S = 1800.0
-_STUBS = groups.ROOT / "tests" / "android_stubs"
+_STUBS = groups.ROOT / "tests" / "app_stubs"
 # The parts that need android.* classes are compiled apart, against stubs.
 _ON_ANDROID_ONLY = ANDROID / "src" / "main" / "kotlin" / "dev" / "sphereedge" / "android"
 
 
 @dataclass(frozen=True)
 class Library:
-    """`classes` and `tests` are folders of class files; `jni` the native library."""
+    """`made` has folders of class files; `jni` is the native library."""
 
-    classes: Path
-    tests: Path
+    made: Path
     jni: Path
+
+    @property
+    def classes(self) -> list[Path]:
+        """The library, what of it needs android.*, and the stubs that stand for that."""
+        return [self.made / name for name in ("classes", "android", "stubs")]
 
     def run(self, test: str, *properties: str) -> Completed:
         """Runs a test class on the JVM; raises ProgramFailedError with what it printed."""
@@ -42,8 +54,8 @@ class Library:
     def _words(self, *last: str) -> list[str | Path]:
         kotlin = kotlin_compiler.kotlin()
         places = self.jni.parent / "models.json"
-        places.write_text(json.dumps(contract_cases.models()))
-        classes = [self.classes, self.tests, *kotlin.libraries, *kotlin_compiler.junit()]
+        places.write_text(json.dumps(contract_cases.models() | _more_models()))
+        classes = [*self.classes, self.made / "tests", *kotlin.libraries, *kotlin_compiler.junit()]
         return [
             # TVM puts a handler of its own in place of that with which Java finds null references.
             *("env", f"LD_PRELOAD={kotlin.java.home / 'lib' / 'libjsig.so'}"),
@@ -64,27 +76,34 @@ def built() -> Library:
     made = cache_folder.folder() / "kotlin" / f"library-{groups.fingerprint(_INPUTS)[:16]}"
     with cache_folder.made_once(made) as making:
         if making is not None:
-            main = sorted(set((ANDROID / "src" / "main" / "kotlin").rglob("*.kt")))
-            main = [path for path in main if _ON_ANDROID_ONLY not in path.parents]
-            tests = sorted((ANDROID / "src" / "test" / "kotlin").rglob("*.kt"))
-            classes = making / "classes"
-            kotlin.compile(main, classes, "-Xexplicit-api=strict", "-module-name=sphere-edge")
-            junit = kotlin_compiler.junit()[0]
-            friend = f"-Xfriend-paths={classes}"
-            kotlin.compile(tests, making / "tests", str(classes), str(junit), friend)
-            _check_android_only(kotlin, classes, making / "android")
-    return Library(made / "classes", made / "tests", _jni(core, made))
+            _compile(kotlin, making)
+    return Library(made, _jni(core, made))
 
 
-def _check_android_only(kotlin: Kotlin, classes: Path, into: Path) -> None:
-    """Compiles what needs android.* against stubs of exactly the signatures that it uses."""
-    stubs = into / "stubs"
-    stubs.mkdir(parents=True)
+def _compile(kotlin: Kotlin, into: Path) -> None:
+    """What needs android.* is compiled against stubs of exactly the signatures that it uses."""
+    classes, android, stubs = (into / name for name in ("classes", "android", "stubs"))
+    main = sorted(set((ANDROID / "src" / "main" / "kotlin").rglob("*.kt")))
+    plain = [path for path in main if _ON_ANDROID_ONLY not in path.parents]
+    kotlin.compile(plain, classes, "-Xexplicit-api=strict", "-module-name=sphere-edge")
+    stubs.mkdir()
     compiler = kotlin.java.home / "bin" / "javac"
     run([compiler, "-d", stubs, *sorted(_STUBS.rglob("*.java"))], timeout_s=_TIMEOUT_S)
-    sources = sorted(_ON_ANDROID_ONLY.glob("*.kt"))
     flags = ("-Xexplicit-api=strict", f"-Xfriend-paths={classes}")
-    kotlin.compile(sources, into / "classes", str(classes), str(stubs), *flags)
+    on_android = [path for path in main if path not in plain]
+    kotlin.compile(on_android, android, str(classes), str(stubs), *flags)
+    tests = sorted((ANDROID / "src" / "test" / "kotlin").rglob("*.kt"))
+    used = [classes, android, stubs, kotlin_compiler.junit()[0]]
+    kotlin.compile(tests, into / "tests", *map(str, used), f"-Xfriend-paths={classes}")
+
+
+def _more_models() -> dict[str, str]:
+    """What only the tests of this library open."""
+    folder = cache_folder.folder() / "kotlin" / f"models-{groups.fingerprint(_MODELS)[:16]}"
+    with cache_folder.made_once(folder) as making:
+        if making is not None:
+            random_mmproj.write(making / "mmproj.gguf")
+    return {"mmproj": str(folder / "mmproj.gguf"), "golden": str(GOLDEN)}
 
 
 def _jni(core: Path, made: Path) -> Path:

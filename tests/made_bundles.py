@@ -1,8 +1,8 @@
 """Bundles that tests only read: packaged once for the same code, model, profile and options.
 
 They lie in the user's cache folder, where all workers of a run and later runs find them, and are
-made again when a file of this package, of the model or a pin changes. The tests of packaging itself
-make their own.
+made again when a file of what makes bundles, of the model or a pin changes. The tests of packaging
+itself make their own.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ from sphere_edge.profiles import DeviceProfile
 from sphere_edge.toolchain import cache as cache_folder
 from tests import groups
 
+# The packages that decide what is in a bundle.
+MAKERS = (
+    *("bundle", "compiler", "engines", "fit", "formats", "models", "packaging", "profiles"),
+    *("quantization", "toolchain"),
+)
 # Of other versions of the code: these many are kept, and what was made in the last day.
 _KEPT = 4
 _DAY_S = 86_400
@@ -46,7 +51,8 @@ def made(
 
 @cache
 def _code() -> str:
-    return groups.fingerprint(("sphere_edge", "device_profiles", "constraints.txt"))[:16]
+    packages = (f"sphere_edge/{name}" for name in (*MAKERS, "data"))
+    return groups.fingerprint((*packages, "device_profiles", "constraints.txt"))[:16]
 
 
 def _contents(model: Path) -> str:

@@ -32,16 +32,20 @@ def write(
     chat_template: str = TEMPLATE,
     name: str = "random",
     only_ascii: bool = False,
+    sampling: dict[str, float] | None = None,
 ) -> Path:
     """Writes the file; the same arguments give the same bytes.
 
     `tensors_a_part`: splits the model, whose first part is returned.
     `only_ascii`: each token is whole characters, so that all text it makes is.
+    `sampling`: what it advises, by the names below `general.sampling`.
     """
     characters = byte_characters()[: 128 if only_ascii else 256]
     tokens = [*characters, "th", "the", *SPECIAL]
     writer = gguf.GGUFWriter(path, architecture, split_max_tensors=tensors_a_part)
     writer.add_name(name)
+    for key, value in (sampling or {}).items():
+        writer.add_float32(f"general.sampling.{key}", value)
     writer.add_context_length(context)
     writer.add_embedding_length(_HIDDEN)
     writer.add_block_count(layers)

@@ -13,16 +13,20 @@ _HIDDEN = 32
 _INNER, _STATE, _CONVOLUTION, _RANK = 64, 8, 4, 4
 
 
-def write(path: Path, *, layers: int = 2, context: int = 512, seed: int = 3) -> Path:
-    """Writes the file; the same arguments give the same bytes."""
+def write(
+    path: Path, *, layers: int = 2, context: int = 512, seed: int = 3, heads: int = 0
+) -> Path:
+    """Writes the file; the same arguments give the same bytes.
+
+    `heads`: of attention, of which there is none; converters write 0 or 1.
+    """
     tokens = [*byte_characters(), "th", "the", "<|end|>"]
     writer = gguf.GGUFWriter(path, "mamba")
     writer.add_name("random mamba")
     writer.add_context_length(context)
     writer.add_embedding_length(_HIDDEN)
     writer.add_feed_forward_length(0)
-    # llama.cpp takes no notice of it.
-    writer.add_head_count(1)
+    writer.add_head_count(heads)
     writer.add_block_count(layers)
     writer.add_ssm_conv_kernel(_CONVOLUTION)
     writer.add_ssm_inner_size(_INNER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,16 @@ _FEED_FORWARD = 64
 _LAYERS = 3
 
 
-class _Writer(gguf.GGUFWriter):
-    without = ""
+Changed = Callable[[str, npt.NDArray[np.float32]], npt.NDArray[Any] | None]
 
-    def add_tensor(self, name: str, *words: Any, **named: Any) -> None:
-        if name != self.without:
-            super().add_tensor(name, *words, **named)
+
+class _Writer(gguf.GGUFWriter):
+    changed: Changed
+
+    def add_tensor(self, name: str, tensor: Any, *words: Any, **named: Any) -> None:
+        tensor = self.changed(name, tensor)
+        if tensor is not None:
+            super().add_tensor(name, tensor, *words, **named)
 
 
 def write(
@@ -35,18 +40,20 @@ def write(
     seed: int = 11,
     projector: str = "mlp",
     changes: dict[str, int] | None = None,
-    without: str = "",
+    changed: Changed = lambda _, tensor: tensor,
+    more: dict[str, tuple[int, ...]] | None = None,
 ) -> Path:
     """Writes the file; the same arguments give the same bytes.
 
     `projector`: `mlp`, as LLaVA's, which sees a square of `TOKENS` tokens, or `qwen2vl_merger`,
     which sees pictures in their own shape: a token has a place in it, and takes 28 pixels a side.
     `embedding_size`: of the text model. `changes`: other values of keys below `clip.vision.`.
-    `without`: the name of a tensor that is left out.
+    `changed`: what is written in place of a tensor of a name; None: nothing. `more`: further
+    tensors, by their shapes.
     """
     random = np.random.default_rng(seed)
     writer = _Writer(path, "clip")
-    writer.without = without
+    writer.changed = changed
     writer.add_type("mmproj")
     writer.add_name("random-eye")
     writer.add_bool("clip.has_vision_encoder", True)
@@ -100,6 +107,8 @@ def write(
     first, last = (4 * _WIDTH, 4 * _WIDTH) if merges else (_WIDTH, embedding_size)
     linear("mm.0", last, first)
     linear("mm.2", embedding_size, last)
+    for name, shape in (more or {}).items():
+        tensor(name, *shape)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -157,7 +157,8 @@ def write(model: Whisper, path: Path, quantization: str) -> None:
         MEL_BINS,
     )
     words = [bytes([i]) for i in range(_FIRST_WORD)] + [f" {word}".encode() for word in WORDS]
-    whisper_write.write(path, dimensions, words, tensors, quantization)
+    header = whisper_write.Header(dimensions, words)
+    whisper_write.write(path, header, tensors, quantization)
 
 
 def resume(model: Whisper, path: Path) -> None:

@@ -19,7 +19,7 @@ from served import Served, program, serving
 
 from sphere_edge import console
 
-_IMAGES = "no text model here reads images yet"
+_IMAGES = "the model that is asked reads none"
 _LEFT_OUT = {
     "open-responses": {
         "image-input": _IMAGES,

@@ -104,11 +104,13 @@ def _state(served: Served) -> dict[str, float]:
     time.sleep(_SETTLED_S)
     (model,) = json.loads(served.read("/v1/models"))["data"]
     process = psutil.Process(served.process.pid)
+    memory = process.memory_info()
     return {
         "running": model["running"] + model["waiting"],
         "threads": process.num_threads(),
         "files": process.num_fds(),
-        "memory_bytes": process.memory_full_info().uss,
+        # What files hold is left out: it is its own or shared as other processes come and go.
+        "memory_bytes": memory.rss - memory.shared,
     }
 
 

@@ -62,18 +62,34 @@ se_add_batch(sphere_edge
   src/base/file.cpp
   src/base/json.cpp
   src/base/log.cpp
+  src/base/memory_limit.cpp
+  src/base/sha256.cpp
   src/base/status.cpp
-  src/base/utf8.cpp)
-se_add_batch(sphere_edge
+  src/base/utf8.cpp
   src/engines/backend_order.cpp
   src/engines/template_limits.cpp
   src/engines/vocabulary.cpp
   src/formats/bundle.cpp
   src/formats/ggml_reader.cpp
   src/formats/gguf.cpp
+  src/formats/gguf_sampling.cpp
+  src/formats/image_encoder_file.cpp
   src/formats/safetensors.cpp
   src/formats/validation_result.cpp
   src/formats/whisper_file.cpp)
+set(schema_sources
+  src/text/decimal.cpp
+  src/text/ecma_pattern.cpp
+  src/text/grammar_rules.cpp
+  src/text/regex.cpp
+  src/text/schema_cases.cpp
+  src/text/schema_grammar.cpp
+  src/text/schema_keywords.cpp
+  src/text/schema_numbers.cpp
+  src/text/schema_reader.cpp
+  src/text/schema_values.cpp
+  src/text/string_formats.cpp)
+se_add_batch(sphere_edge ${schema_sources})
 se_add_batch(sphere_edge
   src/text/chat_messages.cpp
   src/text/chat_request.cpp
@@ -107,12 +123,14 @@ target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/src")
 target_compile_definitions(sphere_edge PRIVATE SE_VERSION="${PROJECT_VERSION}")
 target_link_libraries(sphere_edge PRIVATE se_engines)
 
-# What stands for parts that are not built in, and what those bring along.
+# What stands for parts that are not built in: for those of text apart, which is then the same in builds with and
+# without the other managers, and compiled once.
 set(absent "")
+set(absent_managers "")
 
 if("llama" IN_LIST SE_PARTS)
   target_sources(sphere_edge PRIVATE src/engines/llama_engine.cpp src/engines/llama_state.cpp src/engines/ggml_device.cpp
-                                     src/engines/mtmd_encoder.cpp)
+                                     src/engines/mtmd_encoder.cpp src/engines/thread_count.cpp)
   target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_LLAMA_CPP_VISION_DIR}/tools/mtmd")
   set(ggml_gpu SE_GGML_GPU="${SE_GGML_GPU}")
   if(SE_GGML_GPU STREQUAL "cuda")
@@ -128,6 +146,7 @@ if("chat" IN_LIST SE_PARTS)
   set(chat_sources
     src/text/chat_format.cpp
     src/text/chat_response_parser.cpp
+    src/text/chat_schemas.cpp
     src/text/function_gemma_calls.cpp
     src/text/function_gemma_grammar.cpp
     src/text/gemma_calls.cpp)
@@ -188,18 +207,19 @@ if("whisper" IN_LIST SE_PARTS)
     src/audio/transcript_run.cpp
     src/formats/vad_file.cpp)
 else()
-  list(APPEND absent src/api/audio_absent.cpp)
+  list(APPEND absent_managers src/api/audio_absent.cpp)
 endif()
 
 if("diffusion" IN_LIST SE_PARTS)
-  target_sources(sphere_edge PRIVATE src/image/image_manager.cpp src/api/image_calls.cpp)
+  se_add_batch(sphere_edge src/image/image_manager.cpp src/image/prompt_text.cpp src/api/image_calls.cpp)
 else()
-  # With images the archive of that engine has the hash.
-  list(APPEND absent src/api/image_absent.cpp src/base/sha256.cpp)
+  list(APPEND absent_managers src/api/image_absent.cpp)
 endif()
-if(absent)
-  se_add_batch(sphere_edge ${absent})
-endif()
+foreach(batch absent absent_managers)
+  if(${batch})
+    se_add_batch(sphere_edge ${${batch}})
+  endif()
+endforeach()
 
 # The application sees se_* and nothing of the engines, or two copies of ggml in one process would collide.
 if(APPLE)
@@ -285,22 +305,23 @@ if(SE_TESTS)
   endif()
 
   if("chat" IN_LIST SE_PARTS AND SE_LLAMA_TESTS_DIR)
-    set(vocabulary_sources src/base/file.cpp src/base/json.cpp src/base/log.cpp src/base/status.cpp src/base/utf8.cpp
-      src/engines/template_limits.cpp src/engines/vocabulary.cpp src/formats/gguf.cpp src/text/input_marks.cpp
+    set(vocabulary_sources src/base/file.cpp src/base/json.cpp src/base/log.cpp src/base/memory_limit.cpp
+      src/base/status.cpp src/base/utf8.cpp src/engines/template_limits.cpp src/engines/vocabulary.cpp src/formats/gguf.cpp
+      src/text/input_marks.cpp
       src/text/pattern.cpp src/text/pre_tokenizer.cpp src/text/tokenizer.cpp src/text/unicode.cpp
       src/base/cpu_features.c src/base/cpu_features_needed.c src/base/library_gate.c)
     add_executable(forged-tokens-test tests/test_forged_tokens.cpp ${vocabulary_sources})
     se_own_target(forged-tokens-test)
-    add_executable(chat-formats-test tests/test_chat_formats.cpp ${chat_sources} src/text/chat_messages.cpp
-      src/text/chat_request.cpp src/text/grammar.cpp src/text/tool_messages.cpp ${vocabulary_sources})
+    add_executable(chat-formats-test tests/test_chat_formats.cpp ${chat_sources} ${schema_sources}
+      src/text/chat_messages.cpp src/text/chat_request.cpp src/text/grammar.cpp src/text/tool_messages.cpp ${vocabulary_sources})
     se_own_target(chat-formats-test)
     # llama.cpp's own tests of its chat code, and the parts of its server that they call.
     add_executable(llama-test-chat "${SE_LLAMA_TESTS_DIR}/tests/test-chat.cpp"
       "${SE_LLAMA_TESTS_DIR}/tools/server/server-chat.cpp" "${SE_LLAMA_TESTS_DIR}/tools/server/server-common.cpp")
     add_executable(llama-test-chat-auto-parser "${SE_LLAMA_TESTS_DIR}/tests/test-chat-auto-parser.cpp")
     foreach(program llama-test-chat llama-test-chat-auto-parser)
-      target_sources(${program} PRIVATE tests/llama_chat_support.cpp src/engines/template_limits.cpp src/base/status.cpp
-        src/base/cpu_features.c src/base/cpu_features_needed.c src/base/library_gate.c)
+      target_sources(${program} PRIVATE tests/llama_chat_support.cpp src/engines/template_limits.cpp src/base/memory_limit.cpp
+        src/base/status.cpp src/base/cpu_features.c src/base/cpu_features_needed.c src/base/library_gate.c)
       target_compile_options(${program} PRIVATE -w)
       target_include_directories(${program} SYSTEM PRIVATE "${SE_LLAMA_TESTS_DIR}/tests"
         "${SE_LLAMA_TESTS_DIR}/tools/server" "${SE_LLAMA_TESTS_DIR}/tools/mtmd")
@@ -338,6 +359,9 @@ if(SE_TESTS)
 
   se_add_test(prompt-lookup-test tests/test_prompt_lookup.cpp src/text/prompt_lookup.cpp)
   target_include_directories(prompt-lookup-test PRIVATE src include)
+
+  se_add_test(thread-count-test tests/test_thread_count.cpp src/engines/thread_count.cpp)
+  target_include_directories(thread-count-test PRIVATE src include)
 
   se_add_test(sha256-test tests/test_sha256.cpp src/base/sha256.cpp)
   target_include_directories(sha256-test PRIVATE src)

@@ -6,9 +6,6 @@ endif()
 set(llama "${SE_LLAMA_CPP_DIR}")
 find_package(Threads REQUIRED)
 
-# As in the archives.
-add_compile_definitions(GGML_MAX_NAME=128)
-
 # ggml's headers, for its GPU backends and its list of backends.
 add_library(se_ggml_headers INTERFACE)
 target_include_directories(se_ggml_headers SYSTEM INTERFACE "${llama}/ggml/include" "${llama}/ggml/src")

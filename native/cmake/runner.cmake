@@ -1,7 +1,13 @@
 # The program for devices and measurements.
 
+set(shared_sources "")
+if(NOT SE_STATIC)
+  # The library does not export these; a static one has them already.
+  set(shared_sources src/base/cpu.cpp)
+endif()
 add_executable(sphere-edge-run runner/cpu_gate.c)
 se_add_batch(sphere-edge-run
+  ${shared_sources}
   runner/arguments.cpp
   runner/certify.cpp
   runner/generate.cpp
@@ -15,8 +21,7 @@ se_add_batch(sphere-edge-run
   runner/transcribe.cpp
   runner/wav.cpp)
 if(NOT SE_STATIC)
-  # The library does not export these; a static one has them already.
-  target_sources(sphere-edge-run PRIVATE src/base/cpu.cpp src/base/cpu_features.c src/base/cpu_features_needed.c)
+  target_sources(sphere-edge-run PRIVATE src/base/cpu_features.c src/base/cpu_features_needed.c)
 endif()
 se_own_target(sphere-edge-run)
 set_target_properties(sphere-edge-run PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")

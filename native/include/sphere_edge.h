@@ -112,10 +112,12 @@ typedef struct se_text_open_options {
   size_t size;
   const char *backend; /* "cpu", "opencl", "cuda", "vulkan"; NULL: the bundle's first, or the next one if that fails */
   const char *cache_folder; /* for compiled GPU kernels of this model; NULL: the user's cache folder, if there is one */
-  /* Where the compiled code lies if not in the bundle, as an app's native libraries: lib/NAME of the bundle as NAME or
-   * libNAME, of the size and with the hash that the bundle says. NULL: in the bundle. */
+  /* Where the compiled code lies if not in the bundle, as an app's native libraries: lib/NAME.so of the bundle as
+   * libNAME-HASH.so, with the first 12 digits of its hash, as NAME.so or as libNAME.so, of the size and with the hash
+   * that the bundle says. NULL: in the bundle. */
   const char *code_folder;
-  int32_t threads;         /* 0: one per performance core available to this process */
+  /* 0: one per performance core available to this process; of a GGUF model fewer while other programs use the cores */
+  int32_t threads;
   uint32_t context_tokens; /* 0: the bundle's context length, or min(4096, the model's own) for a bare .gguf */
   uint32_t sequences;      /* conversations at once, each with a KV cache of its own, at most 64; 0: one */
   bool measure_kernels;    /* se_text_info reports GPU time per kernel; slows the GPU down */

@@ -1,6 +1,7 @@
 // The commands generate and chat: text as it is generated, or one JSON document with --json.
 #include <cstdio>
 #include <iostream>
+#include <set>
 
 #include "commands.h"
 #include "ppm.h"
@@ -164,17 +165,33 @@ struct Screen {
   }
 };
 
+// No key twice in an object: of two values only the last would count.
+Json document(const std::string &text, const std::string &what) {
+  std::vector<std::set<std::string>> keys;
+  return Json::parse(
+      text,
+      [&](int, Json::parse_event_t event, Json &value) {
+        if (event == Json::parse_event_t::object_start) keys.emplace_back();
+        if (event == Json::parse_event_t::object_end) keys.pop_back();
+        if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
+          throw UsageError(what + " has the key `" + value.get<std::string>() + "` twice");
+        }
+        return true;
+      },
+      false);
+}
+
 // The messages, or a whole conversation, with what --tools and --chat-template-kwargs add.
 Json conversation(const Arguments &arguments, const Json &messages) {
   Json whole = messages.is_object() ? messages : Json::object({{"messages", messages}});
   if (const auto text = arguments.text("--chat-template-kwargs")) {
-    whole["chat_template_kwargs"] = Json::parse(*text, nullptr, false);
+    whole["chat_template_kwargs"] = document(*text, "--chat-template-kwargs");
     if (!whole["chat_template_kwargs"].is_object()) {
       throw UsageError("--chat-template-kwargs is not a JSON object: `" + *text + "`");
     }
   }
   if (const auto path = arguments.text("--tools")) {
-    whole["tools"] = Json::parse(read_input(*path), nullptr, false);
+    whole["tools"] = document(read_input(*path), "--tools");
     if (!whole["tools"].is_array()) throw UsageError("--tools is not a JSON list: `" + *path + "`");
   }
   return whole;
@@ -220,7 +237,7 @@ void run_chat(const Arguments &arguments) {
   const auto file = arguments.text("--messages");
   Json messages = Json::array();
   if (file) {
-    messages = Json::parse(read_input(*file), nullptr, false);
+    messages = document(read_input(*file), "--messages");
     if (messages.is_discarded()) throw UsageError("--messages is not JSON: `" + *file + "`");
   } else if (const auto text = arguments.optional_word(1)) {
     const size_t images = arguments.texts("--image").size();

@@ -59,7 +59,8 @@ def bench_target(
     suitability.check(bundle.manifest, probed, device.uri)
     manifest = bundle.manifest
     gpu = ggml_gpu.wanted(path, manifest, backend)
-    runtime = payload.runtime_items(probed, device.uri, progress, engine=manifest.engine, gpu=gpu)
+    wanted = payload.Runtime(manifest.engine, gpu)
+    runtime = payload.runtime_items(probed, device.uri, wanted, progress)
     items = [*payload.bundle_items(bundle), *runtime]
     with Store(device, model.store).staged(items, progress) as folder:
         yield BenchTarget(

@@ -40,7 +40,7 @@ class BundleWriter:
     def __init__(self, output: Path, *, force: bool = False, progress: Progress = SILENT) -> None:
         self.output = output
         self._force = force
-        self._progress = progress
+        self.progress = progress
         target = output.absolute()
         if target.name in ("", ".."):
             target = target.resolve()
@@ -112,7 +112,7 @@ class BundleWriter:
         if self.output.suffix != archive.SUFFIX:
             self._put_in_place(self.folder)
             return Bundle(self.output, manifest)
-        with self._progress.step("packing", manifest.total_bytes, "bytes") as step:
+        with self.progress.step("packing", manifest.total_bytes, "bytes") as step:
             archive.pack(self.folder, self._packed, step.advance)
         self._put_in_place(self._packed)
         return Bundle.open(self.output)
@@ -121,7 +121,7 @@ class BundleWriter:
         names = list(files.walk(self.folder))
         sizes = {name: (self.folder / name).stat().st_size for name in names}
         hashed = []
-        with self._progress.step("hashing files", sum(sizes.values()), "bytes") as step:
+        with self.progress.step("hashing files", sum(sizes.values()), "bytes") as step:
             for name in names:
                 with files.open_inside(self.folder, name) as file:
                     digest = files.sha256_of(file, step.advance)

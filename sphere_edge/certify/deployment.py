@@ -62,8 +62,7 @@ def prepare(
     manifest = bundle.manifest
     found = probe(device, folder=store)
     suitability.check(manifest, found, device.uri)
-    runtime = payload.runtime_items(
-        found, device.uri, progress, engine=manifest.engine, gpu=manifest.ggml_gpu
-    )
+    wanted = payload.Runtime(manifest.engine, manifest.ggml_gpu)
+    runtime = payload.runtime_items(found, device.uri, wanted, progress)
     items = (*payload.bundle_items(bundle), *runtime, *reference_items(bundle, progress))
     return Deployment(device, bundle, Store(device, store), items)

@@ -11,7 +11,7 @@ from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.reference import FOLDER, Reference
 from sphere_edge.certify import kernels
 from sphere_edge.certify.tolerance import tolerance_of
-from sphere_edge.certify.validation import parse_json, read_report, validate
+from sphere_edge.certify.validation import Expected, parse_json, read_report, validate
 from sphere_edge.certify.validation_result import (
     ValidationResult,
     ValidationResults,
@@ -87,7 +87,7 @@ def certify(
     timeout_s = _STEP_TIMEOUT_S * (len(reference.steps) + settings.repeat * 10)
     report = read_report(_run(device, all_steps, timeout_s))
     allowed = tolerance_of(manifest, report.backend)
-    result = validate(report, reference, allowed, manifest.id, short=settings.short)
+    result = validate(report, Expected(manifest.id, reference, allowed, settings.short))
     if result.certified or not reference.kernels:
         return result
     trace = parse_json(_run(device, [*words, "--trace"], timeout_s))

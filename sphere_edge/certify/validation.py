@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -58,10 +59,19 @@ def read_report(stdout: str) -> Report:
         raise InternalError(message, hint="deploy the bundle again") from error
 
 
-def validate(
-    report: Report, reference: Reference, allowed: Tolerance, bundle: str, *, short: bool
-) -> ValidationResult:
+@dataclass(frozen=True)
+class Expected:
+    """What the bundle of an id is compared with; `short`: only some of the steps are run."""
+
+    bundle: str
+    reference: Reference
+    tolerance: Tolerance
+    short: bool
+
+
+def validate(report: Report, expected: Expected) -> ValidationResult:
     """The result of one run of the runner; the kernel at fault is found elsewhere."""
+    reference, allowed = expected.reference, expected.tolerance
     spread = max(reference.deviation, 1e-12)
     steps = report.steps
     rows = sum(step.rows for step in steps)
@@ -69,10 +79,10 @@ def validate(
     reasons = [reason for step in steps for reason in _reasons(step, allowed, spread)]
     return ValidationResult(
         certified=not reasons and rows > 0,
-        bundle=bundle,
+        bundle=expected.bundle,
         backend=report.backend,
         engine=report.engine,
-        short=short,
+        short=expected.short,
         repeat=report.repeat,
         agreement=1 - wrong / rows if rows else 0.0,
         largest=max(step.largest for step in steps) / spread,

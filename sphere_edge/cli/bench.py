@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -19,6 +21,10 @@ from sphere_edge.cli.flags import (
     example,
     help_unless_invoked,
 )
+
+if TYPE_CHECKING:
+    # At run time only where it is made: commands start quickly.
+    from sphere_edge.bench.plan import Options
 
 _DEFAULT = "run"
 
@@ -49,6 +55,20 @@ CoolBelow = Annotated[
 ]
 
 
+def _shared(given: Mapping[str, Any]) -> Options:
+    """What the flags say that `run` and `matrix` have in common."""
+    from sphere_edge.bench.plan import Options
+
+    return Options(
+        prompt_tokens=given["prompt_tokens"],
+        new_tokens=given["new_tokens"],
+        repeat=given["repeat"],
+        threads=given["threads"],
+        sustain=given["sustain"],
+        cool_below_c=given["cool_below"],
+    )
+
+
 @app.callback()
 def bench(context: typer.Context) -> None:
     """Measure speed, memory, heat and power.
@@ -72,6 +92,7 @@ def bench(context: typer.Context) -> None:
     ),
 )
 def bench_run(
+    given: typer.Context,
     bundle: TextModel,
     device: DeviceUri = "local",
     prompt_tokens: PromptTokens = "128",
@@ -112,16 +133,11 @@ def bench_run(
     """Measure a bundle on a device; it is copied there for the run if needed."""
 
     def action() -> None:
-        from sphere_edge.bench.plan import Options
         from sphere_edge.commands import bench as command
+        from sphere_edge.devices.open import StoreAddress
 
-        options = Options(
-            prompt_tokens=prompt_tokens,
-            new_tokens=new_tokens,
-            repeat=repeat,
-            threads=threads,
-            sustain=sustain,
-            cool_below_c=cool_below,
+        options = replace(
+            _shared(given.params),
             backend=backend,
             kernels=kernels,
             sequences=sequences,
@@ -129,14 +145,9 @@ def bench_run(
             image_size=image_size,
             steps=steps,
         )
-        command.bench(
-            bundle,
-            device,
-            options,
-            store=store,
-            reports=report or [],
-            form="json" if json else "csv" if csv else "markdown" if markdown else None,
-        )
+        form = "json" if json else "csv" if csv else "markdown" if markdown else None
+        output = command.Output(tuple(report or ()), form)
+        command.bench(bundle, StoreAddress(device, store), options, output)
 
     return action
 
@@ -188,6 +199,7 @@ def bench_compare(
     ),
 )
 def bench_matrix(
+    given: typer.Context,
     bundles: Annotated[
         list[Path], typer.Argument(metavar="BUNDLE…", help="Bundle folders or .sphere files.")
     ],
@@ -211,24 +223,10 @@ def bench_matrix(
     """Measure bundles on several devices in parallel, in one table."""
 
     def action() -> None:
-        from sphere_edge.bench.plan import Options
         from sphere_edge.commands import bench_matrix as command
 
-        options = Options(
-            prompt_tokens=prompt_tokens,
-            new_tokens=new_tokens,
-            repeat=repeat,
-            threads=threads,
-            sustain=sustain,
-            cool_below_c=cool_below,
-        )
-        command.bench_matrix(
-            bundles,
-            device or ["local"],
-            options.text_plan(),
-            store=store,
-            folder=reports,
-            as_json=json,
-        )
+        devices = command.Devices(device or ["local"], store)
+        cells = command.bench_matrix(bundles, devices, _shared(given.params).text_plan(), reports)
+        command.show(cells, as_json=json)
 
     return action

@@ -96,17 +96,12 @@ def deploy(
 
     def action() -> None:
         from sphere_edge.commands import deploy as command
+        from sphere_edge.devices.open import StoreAddress
         from sphere_edge.devices.service import Address
 
-        command.deploy(
-            bundle,
-            device,
-            store,
-            dry_run=dry_run,
-            as_json=json,
-            allow_uncertified=allow_uncertified,
-            service_at=Address(host or "127.0.0.1", port or 8080) if service else None,
-        )
+        service_at = Address(host or "127.0.0.1", port or 8080) if service else None
+        options = command.Options(dry_run, allow_uncertified, service_at)
+        command.deploy(bundle, StoreAddress(device, store), options, as_json=json)
 
     return action
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,6 +34,21 @@ def warn_renamed(old: str, new: str) -> None:
     console.warn(f"`{old}` is now `{new}`; the old name will be removed in the next release")
 
 
+# The flags of `run` and `chat` that are fields of a TextRequest as they are.
+_SAMPLING = ("temperature", "top_k", "top_p", "min_p", "seed", "chat_template_kwargs")
+
+
+def request_fields(given: Mapping[str, Any], drafts: Drafts) -> dict[str, Any]:
+    """The fields of a TextRequest that the flags of `run` and `chat` set; None: the default."""
+    return {
+        **{name: given[name] for name in _SAMPLING},
+        "max_tokens": given["max_tokens"] or None,
+        "stop": given["stop"] or None,
+        "draft": drafts.source,
+        "draft_tokens": drafts.tokens,
+    }
+
+
 @dataclass(frozen=True)
 class Drafts:
     """Where drafts come from, as the flags say; what contradicts is a usage error."""
@@ -59,8 +74,10 @@ class Drafts:
 
 def json_object(text: str) -> dict[str, Any]:
     """An option that is a JSON object; anything else is a usage error."""
+    from sphere_edge.formats.json_object import without_duplicates
+
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=without_duplicates)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
@@ -85,7 +102,12 @@ TextModel = Annotated[
     ),
 ]
 Threads = Annotated[
-    int, typer.Option(min=0, max=1024, help="CPU threads; 0: all performance cores.")
+    int,
+    typer.Option(
+        min=0,
+        max=1024,
+        help="CPU threads; 0: all performance cores, for GGUF models fewer while these are busy.",
+    ),
 ]
 Backend = Annotated[
     str | None,
@@ -129,16 +151,26 @@ Seed = Annotated[
 TopK = Annotated[
     int | None,
     typer.Option(
-        "--top-k", min=0, help="Only the likeliest K tokens; 0: all. Default: the model's."
+        "--top-k", min=0, help="Sample from the K likeliest tokens; 0: all. Default: the model's."
     ),
 ]
 TopP = Annotated[
     float | None,
-    typer.Option("--top-p", min=0, max=1, help="Only the likeliest tokens that sum up to P."),
+    typer.Option(
+        "--top-p",
+        min=0,
+        max=1,
+        help="Sample from the likeliest tokens whose probabilities add up to P.",
+    ),
 ]
 MinP = Annotated[
     float | None,
-    typer.Option("--min-p", min=0, max=1, help="Only tokens with P times the highest probability."),
+    typer.Option(
+        "--min-p",
+        min=0,
+        max=1,
+        help="Sample from tokens with at least P times the highest probability.",
+    ),
 ]
 Stop = Annotated[
     list[str] | None,
@@ -159,26 +191,28 @@ ToolsFile = Annotated[
 ]
 SchemaFile = Annotated[
     Path | None,
-    typer.Option("--json-schema", metavar="FILE", help="JSON schema that the answer follows."),
+    typer.Option("--json-schema", metavar="FILE", help="JSON schema that the answer must follow."),
 ]
 GrammarFile = Annotated[
     Path | None,
-    typer.Option("--grammar", metavar="FILE", help="GBNF grammar that the answer follows."),
+    typer.Option("--grammar", metavar="FILE", help="GBNF grammar that the answer must follow."),
 ]
 PromptLookup = Annotated[
     bool,
     typer.Option(
         "--prompt-lookup",
-        help="Draft what the prompt and the answer repeat: the same text, sooner where it does.",
+        help="Speculative decoding from the prompt and the answer itself: same text, sooner.",
     ),
 ]
 DraftModel = Annotated[
     Path | None,
-    typer.Option(metavar="MODEL", help="A smaller model with the same tokenizer, which drafts."),
+    typer.Option(
+        metavar="MODEL", help="Smaller model with the same tokenizer, for speculative decoding."
+    ),
 ]
 DraftTokens = Annotated[
     int | None,
-    typer.Option(min=0, max=31, help="Most tokens drafted at once. Default: what saves time."),
+    typer.Option(min=0, max=31, help="Maximum tokens drafted at once. Default: chosen by timing."),
 ]
 DeviceUri = Annotated[
     str,

@@ -36,7 +36,8 @@ def runtime_build(
         typer.Option(metavar="NAME", help="Target instead of a profile; see `runtime targets`."),
     ] = None,
     managers: Annotated[
-        str, typer.Option(metavar="NAME,NAME", help="What it can do: text, audio, image, or all.")
+        str,
+        typer.Option(metavar="NAME,NAME", help="Managers to include: text, audio, image, or all."),
     ] = "text,audio",
     ggml_gpu: Annotated[
         str | None,

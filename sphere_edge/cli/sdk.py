@@ -17,14 +17,14 @@ Bundles = Annotated[
 Output = Annotated[
     Path,
     typer.Option(
-        "--output", "-o", metavar="DIR", help="Folder of the project; renewed where it is one."
+        "--output", "-o", metavar="DIR", help="Project folder; an existing project is updated."
     ),
 ]
 Name = Annotated[
     str | None, typer.Option(metavar="NAME", help="Name of the app. Default: that of the folder.")
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Replace files that you changed, too; asks before it does.")
+    bool, typer.Option("--force", help="Also replace files that you changed; asks first.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="With --force: do not ask.")]
 
@@ -61,7 +61,7 @@ def sdk_android(
     yes: Yes = False,
     json: Json = False,
 ) -> Action:
-    """Make an Android app that runs bundles, or renew one.
+    """Make or update an Android app that runs bundles.
 
     Files that you changed are never touched. With ANDROID_NDK_HOME set the native core is compiled
     now; otherwise Android Studio compiles it.
@@ -95,7 +95,7 @@ def sdk_ios(
     yes: Yes = False,
     json: Json = False,
 ) -> Action:
-    """Make an Xcode project of an iOS app that runs bundles, or renew one.
+    """Make or update an Xcode project for an iOS app that runs bundles.
 
     Files that you changed are never touched. The native core is compiled on a Mac, by a script of
     the project.

@@ -40,18 +40,25 @@ def serve(
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address of this machine to bind.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8080,
     api_key_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Keys, one a line; every path but /health needs one."),
+        typer.Option(
+            metavar="FILE",
+            help="API keys, one per line; every path except /health and the page's own files "
+            "needs one.",
+        ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Name of this machine that clients may use."),
+        typer.Option(metavar="NAME", help="Host name that clients may use for this machine."),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(metavar="ORIGIN", help="Site whose pages may call, such as http://my.site."),
+        typer.Option(
+            metavar="ORIGIN",
+            help="Website that may call the API from a browser, such as http://my.site.",
+        ),
     ] = None,
     lenient: Annotated[
         bool, typer.Option("--lenient", help="Ignore unknown fields instead of refusing them.")
@@ -64,10 +71,12 @@ def serve(
         ),
     ] = False,
     parallel: Annotated[
-        int, typer.Option(min=1, max=64, help="Texts that a model generates at once.")
+        int, typer.Option(min=1, max=64, help="Texts a model generates at once.")
     ] = 1,
     queue: Annotated[int, typer.Option(min=0, help="Requests that may wait for a model.")] = 64,
-    timeout: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Of one answer.")] = 600,
+    timeout: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="Time limit for one answer.")
+    ] = 600,
     keep_alive: Annotated[
         float | None,
         typer.Option(
@@ -77,19 +86,21 @@ def serve(
     memory: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="MIB", help="For all open models. Default: what the host's profile says."
+            min=1,
+            metavar="MIB",
+            help="Memory for all open models. Default: from the host's profile.",
         ),
     ] = None,
     store: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Of stored responses. Default: in the user's data."),
+        typer.Option(
+            metavar="FILE", help="Database of stored responses. Default: in the user data folder."
+        ),
     ] = None,
     no_store: Annotated[bool, typer.Option("--no-store", help="Store no responses.")] = False,
-    store_days: Annotated[
-        float, typer.Option(min=0, help="How long a response stays stored.")
-    ] = 30,
+    store_days: Annotated[float, typer.Option(min=0, help="Days a response is kept.")] = 30,
     store_size: Annotated[
-        int, typer.Option(min=1, metavar="MIB", help="Of all stored responses together.")
+        int, typer.Option(min=1, metavar="MIB", help="Size limit for all stored responses.")
     ] = 256,
     store_sequences: Annotated[
         int,
@@ -104,7 +115,8 @@ def serve(
     draft_model: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[NAME=]MODEL", help="A smaller model, which drafts for the text model NAME."
+            metavar="[NAME=]MODEL",
+            help="Smaller model for speculative decoding with the text model NAME.",
         ),
     ] = None,
     context: ContextTokens = None,

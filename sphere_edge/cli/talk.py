@@ -32,6 +32,7 @@ from sphere_edge.cli.flags import (
     TopK,
     TopP,
     example,
+    request_fields,
     warn_renamed,
 )
 
@@ -50,6 +51,7 @@ app = typer.Typer()
     )
 )
 def run(
+    given: typer.Context,
     bundle: TextModel,
     prompt: Annotated[str, typer.Argument(help="Prompt; - reads it from stdin.")],
     raw: Annotated[
@@ -89,22 +91,11 @@ def run(
         from sphere_edge.packaging.opening import Opening
         from sphere_edge.runtime.request_file import Files, from_files
 
-        flags = {
-            "max_tokens": max_tokens or None,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "min_p": min_p,
-            "stop": stop or None,
-            "seed": seed,
-            "chat_template_kwargs": chat_template_kwargs,
-            "draft": drafts.source,
-            "draft_tokens": drafts.tokens,
-        }
+        fields = request_fields(given.params, drafts)
         command.run(
             Opening(bundle, threads, context, backend, draft_model=drafts.model, mmproj=mmproj),
             command.Prompt(prompt, system, raw, tuple(image or ())),
-            from_files(Files(request, tools, json_schema, grammar), flags),
+            from_files(Files(request, tools, json_schema, grammar), fields),
             as_json=json,
         )
 
@@ -120,6 +111,7 @@ def run(
     )
 )
 def chat(
+    given: typer.Context,
     bundle: TextModel,
     system: Annotated[str | None, typer.Option(help="System message.")] = None,
     chat_template_kwargs: TemplateVariables = None,
@@ -149,21 +141,10 @@ def chat(
         from sphere_edge.packaging.opening import Opening
         from sphere_edge.runtime.request_file import Files, from_files
 
-        flags = {
-            "max_tokens": max_tokens or None,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "min_p": min_p,
-            "stop": stop or None,
-            "seed": seed,
-            "chat_template_kwargs": chat_template_kwargs,
-            "draft": drafts.source,
-            "draft_tokens": drafts.tokens,
-        }
+        fields = request_fields(given.params, drafts)
         command.chat(
             Opening(bundle, threads, context, backend, draft_model=drafts.model),
-            from_files(Files(request), flags),
+            from_files(Files(request), fields),
             system=system,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sphere_edge import console
@@ -15,35 +15,33 @@ from sphere_edge.bench.target import ModelOnDevice
 from sphere_edge.bundle.read import Bundle, is_bundle
 from sphere_edge.certify.find import find
 from sphere_edge.certify.validation_result import ValidationResult
-from sphere_edge.devices.open import opened
+from sphere_edge.devices.open import StoreAddress, opened
 from sphere_edge.packaging import cached
 
 _SUFFIXES = {"json": ".json", "csv": ".csv", "markdown": ".md"}
 
 
-def bench(
-    bundle: Path,
-    uri: str,
-    options: Options,
-    *,
-    store: str | None,
-    reports: Sequence[Path],
-    form: str | None,
-) -> None:
-    """Prints medians with their spread, memory as predicted and as measured, and the conditions.
+@dataclass(frozen=True)
+class Output:
+    """Report files, and what is on stdout instead of tables: json, csv or markdown."""
 
-    `form`: json, csv or markdown on stdout instead of tables.
-    """
-    for path in reports:
+    reports: tuple[Path, ...] = ()
+    form: str | None = None
+
+
+def bench(bundle: Path, at: StoreAddress, options: Options, output: Output) -> None:
+    """Prints medians with their spread, memory as predicted and as measured, and the conditions."""
+    form = output.form
+    for path in output.reports:
         report_file.check(path)
-    if uri == "local":
+    if at.uri == "local":
         bundle = cached.bundle_of(bundle, console.progress())
-    with opened(uri) as device:
-        result = run(ModelOnDevice(device, bundle, store), options, console.progress())
+    with opened(at.uri) as device:
+        result = run(ModelOnDevice(device, bundle, at.store), options, console.progress())
         validation = None
         if form is None and isinstance(result, Measurement):
-            validation = find(device, bundle, store, result.backend)
-    for path in reports:
+            validation = find(device, bundle, at.store, result.backend)
+    for path in output.reports:
         write(result, path)
         console.say(f"report: {path}")
     if form is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sphere_edge import console
@@ -10,19 +11,18 @@ from sphere_edge.bench import matrix
 from sphere_edge.bench.plan import Plan
 
 
-def bench_matrix(
-    bundles: Sequence[Path],
-    uris: Sequence[str],
-    plan: Plan,
-    *,
-    store: str | None,
-    folder: Path | None,
-    as_json: bool,
-) -> None:
-    """Prints one row per bundle and device; `folder` gets a JSON and an HTML report of each.
+@dataclass(frozen=True)
+class Devices:
+    """The devices of `uris`, each with its store in the folder `store`; None: the usual one."""
 
-    Raises the first failure at the end, after the table.
-    """
+    uris: Sequence[str]
+    store: str | None = None
+
+
+def bench_matrix(
+    bundles: Sequence[Path], devices: Devices, plan: Plan, folder: Path | None
+) -> list[matrix.Cell]:
+    """Measures each bundle on each device; `folder` gets a JSON and an HTML report of each."""
     if folder is not None:
         matrix.make_folder(folder)
 
@@ -30,9 +30,15 @@ def bench_matrix(
         state = "measured" if cell.measurement else "failed"
         console.say(f"{cell.bundle.name} on {cell.uri}: {state}")
 
-    cells = matrix.measure_all(bundles, uris, matrix.on_device(plan, store), done)
+    measure = matrix.on_device(plan, devices.store)
+    cells = matrix.measure_all(bundles, devices.uris, measure, done)
     if folder is not None:
         matrix.write_reports(cells, folder)
+    return cells
+
+
+def show(cells: Sequence[matrix.Cell], *, as_json: bool) -> None:
+    """Prints one row per bundle and device. Raises the first failure at the end."""
     if as_json:
         console.write_json({"cells": [cell.as_json() for cell in cells]})
     else:

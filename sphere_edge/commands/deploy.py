@@ -13,46 +13,51 @@ from sphere_edge.bundle.read import Bundle
 from sphere_edge.certify import deployment
 from sphere_edge.certify.prove import Proof
 from sphere_edge.devices import service
-from sphere_edge.devices.open import opened
+from sphere_edge.devices.open import StoreAddress, opened
 from sphere_edge.devices.service import Address
 from sphere_edge.devices.store import Plan, Store
+from sphere_edge.packaging.built_in_models import path_of
 
 if TYPE_CHECKING:
     # At run time only for a service: a server is half a second of imports.
     from sphere_edge.boards.installing import Installed
 
 
-def deploy(
-    bundle: Path,
-    uri: str,
-    store: str | None,
-    *,
-    dry_run: bool,
-    as_json: bool,
-    allow_uncertified: bool = False,
-    service_at: Address | None = None,
-) -> None:
-    """Probes, sends, proves and switches; raises what each of these raises.
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to deploy. `dry_run`: only say what would be sent.
 
     `allow_uncertified`: a bundle that does not match its reference is used, with a warning.
     `service_at`: a service of the device serves it there.
     """
+
+    dry_run: bool = False
+    allow_uncertified: bool = False
+    service_at: Address | None = None
+
+
+def deploy(bundle: Path, to: StoreAddress, options: Options, *, as_json: bool) -> None:
+    """Probes, sends, proves and switches; raises what each of these raises."""
+    if path_of(str(bundle)) is not None and not bundle.exists():
+        message = f"`{bundle}` is a built-in model, and what is deployed is a bundle"
+        hint = f"make one for the device first: `sphere-edge package {bundle} --profile PROFILE`"
+        raise errors.NotFoundError(message, hint=hint)
     found = Bundle.open(bundle)
-    name = found.manifest.name
+    name, service_at = found.manifest.name, options.service_at
     if service_at is not None:
-        server_deployment.require_board(uri)
-    with opened(uri) as device:
+        server_deployment.require_board(to.uri)
+    with opened(to.uri) as device:
         if service_at is not None:
             service.require_systemd(device)
             python_there.find(device)
-        prepared = deployment.prepare(device, found, store, console.progress())
-        if dry_run:
+        prepared = deployment.prepare(device, found, to.store, console.progress())
+        if options.dry_run:
             plan = prepared.plan()
             _say_plan(plan, device.uri, as_json=as_json)
             prepared.store.require_room(plan)
             return
         deployed, proof = prepared.run(
-            allow_uncertified=allow_uncertified, progress=console.progress()
+            allow_uncertified=options.allow_uncertified, progress=console.progress()
         )
         _say_proof(proof, device.uri)
         served = _serve(prepared.store, found.manifest, service_at)

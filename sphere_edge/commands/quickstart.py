@@ -9,6 +9,7 @@ from sphere_edge import __version__, bench, console, packaging, profiles, resour
 from sphere_edge.bench import tables
 from sphere_edge.bench.target import ModelOnDevice
 from sphere_edge.bundle.read import Bundle
+from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.devices.open import opened
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.formats.source import ModelSource
@@ -96,9 +97,8 @@ def _packaged(source: ModelSource, profile: DeviceProfile, folder: Path) -> Path
     output = folder / f"{source.name}.{profile.name}"
     is_there = is_current(output, source)
     if not is_there:
-        packaging.package(
-            source, profile, PackageOptions(), output, force=True, progress=console.progress()
-        )
+        writer = BundleWriter(output, force=True, progress=console.progress())
+        packaging.package(source, profile, PackageOptions(), writer)
     size = console.human_bytes(Bundle.open(output).manifest.total_bytes)
     console.say(f"  {output}: {size}{', already there' if is_there else ''}")
     return output

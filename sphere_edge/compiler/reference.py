@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,28 +19,32 @@ from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.graph import layers_of
 
 
+@dataclass(frozen=True)
+class ReferenceModel:
+    """A decoder, and the kernels that it was made with."""
+
+    decoder: Decoder
+    kernels: ReferenceKernels
+
+
 def compute(
-    model: Decoder,
-    kernels: ReferenceKernels,
-    plan: Plan,
-    vocabulary: int,
-    load: Callable[[str], Any],
+    model: ReferenceModel, plan: Plan, vocabulary: int, load: Callable[[str], Any]
 ) -> tuple[Reference, Logits]:
-    """Runs `model`, which was made with `kernels`, once over all tokens of `plan`.
+    """Runs the model once over all tokens of `plan`.
 
     `load` gives the stored array of a parameter's name. Raises UnsupportedError for a model that
     uses an operator which the interpreter lacks.
     """
     tokens, positions = np.array(plan.tokens, np.int32), np.array(plan.positions)
-    function, names = _traced(model, kernels, tokens.size, positions - 1)
-    shape = model.shape
+    function, names = _traced(model, tokens.size, positions - 1)
+    shape = model.decoder.shape
     cache = tuple(
         np.zeros((shape.kv_heads, tokens.size, shape.head_dim)) for _ in range(2 * shape.layers)
     )
     traced = _TracedRows(tokens.size, plan)
     parameters = tuple(Parameter(name, load) for name in names)
     arguments = [tokens, np.zeros(1, np.int32), cache, parameters]
-    logits = interpret(function, arguments, kernels.calls, traced.add)[:, :vocabulary]
+    logits = interpret(function, arguments, model.kernels.calls, traced.add)[:, :vocabulary]
     reference = Reference(
         made_by="float64",
         vocabulary=vocabulary,
@@ -55,40 +60,38 @@ def compute(
 
 
 def every_logit(
-    model: Decoder, kernels: ReferenceKernels, tokens: list[int]
+    model: ReferenceModel, tokens: list[int]
 ) -> Callable[[Callable[[str], Any]], Floats]:
     """A function from weights to logits: after each of `tokens`, float64 [tokens, vocab].
 
-    It takes what gives the stored array of a parameter's name. `model` was made with `kernels`.
+    It takes what gives the stored array of a parameter's name.
     """
-    count, shape = len(tokens), model.shape
-    function, names = _traced(model, kernels, count, np.arange(count))
+    count, shape = len(tokens), model.decoder.shape
+    function, names = _traced(model, count, np.arange(count))
     empty = np.zeros((shape.kv_heads, count, shape.head_dim))
     ids = np.array(tokens, np.int32)
 
     def logits(load: Callable[[str], Any]) -> Floats:
         parameters = tuple(Parameter(name, load) for name in names)
         arguments = [ids, np.zeros(1, np.int32), (empty,) * (2 * shape.layers), parameters]
-        found: Floats = interpret(function, arguments, kernels.calls, lambda *_: None)
+        found: Floats = interpret(function, arguments, model.kernels.calls, lambda *_: None)
         return found
 
     return logits
 
 
 def _traced(
-    model: Decoder, kernels: ReferenceKernels, length: int, rows: npt.NDArray[np.int64]
+    model: ReferenceModel, length: int, rows: npt.NDArray[np.int64]
 ) -> tuple[Any, tuple[str, ...]]:
-    """The graph of the logits after tokens `rows` of `length`, and its parameters' names in order.
-
-    `model` was made with `kernels`.
-    """
+    """The graph of the logits after tokens `rows` of `length`, and its parameters' names."""
+    decoder, kernels = model.decoder, model.kernels
 
     def answer(token_ids: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
-        hidden = model(token_ids, layers_of(position, cache))
-        out = Tensor.placeholder([len(rows), model.shape.hidden], "float32")
-        return model.logits(kernels.call("", lambda x: x[rows], [hidden], out))
+        hidden = decoder(token_ids, layers_of(position, cache))
+        out = Tensor.placeholder([len(rows), decoder.shape.hidden], "float32")
+        return decoder.logits(kernels.call("", lambda x: x[rows], [hidden], out))
 
-    shape = model.shape
+    shape = decoder.shape
     size = [shape.kv_heads, length, shape.head_dim]
     cache = spec.Tuple("cache", [spec.Tensor(size, "float32")] * (2 * shape.layers))
     arguments = {
@@ -99,7 +102,7 @@ def _traced(
     method = spec.MethodSpec(
         answer, list(arguments), list(arguments.values()), param_mode="packed", effect_mode="none"
     )
-    exported = spec.ModuleSpec(model, ["answer"], [method])
+    exported = spec.ModuleSpec(decoder, ["answer"], [method])
     module, parameters, _ = Exporter(debug=False).build(exported)
     return module["answer"], tuple(name for name, _ in parameters)
 

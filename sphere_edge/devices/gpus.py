@@ -81,6 +81,6 @@ def _runner(
     if device.uri == "local":
         yield [str(native.build_for("tvm", targets.host(), progress).runner)]
         return
-    items = payload.runtime_items(probed, device.uri, progress)
+    items = payload.runtime_items(probed, device.uri, progress=progress)
     with Store(device, store).staged(items, progress) as folder:
         yield payload.starting(folder)

@@ -24,6 +24,14 @@ class DeviceUri:
     port: int | None = None
 
 
+@dataclass(frozen=True)
+class StoreAddress:
+    """The store in the folder `store` of the device `uri`; None: the device's usual one."""
+
+    uri: str
+    store: str | None = None
+
+
 # No leading `-`: these words also reach the command lines of other programs.
 _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}")
 _HOST = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9._:%\-]{0,254}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +33,26 @@ def bundle_items(bundle: Bundle) -> list[Item]:
     ]
 
 
-def runtime_items(
-    probed: Probe,
-    uri: str,
-    progress: Progress = SILENT,
-    *,
-    engine: str = "tvm",
-    gpu: str | None = None,
-) -> list[Item]:
-    """The native runtime for the device, with `engine`, below `runtime/` there; built if need be.
+@dataclass(frozen=True)
+class Runtime:
+    """Which native runtime; `gpu`: with ggml's backend of that name, if it can be built."""
 
-    `gpu`: with ggml's backend of that name, if it can be built. Raises UnsupportedError when there
-    is no runtime for the device.
+    engine: str
+    gpu: str | None = None
+
+
+COMPILED_MODELS = Runtime("tvm")
+
+
+def runtime_items(
+    probed: Probe, uri: str, runtime: Runtime = COMPILED_MODELS, progress: Progress = SILENT
+) -> list[Item]:
+    """The native runtime for the device, below `runtime/` there; built if need be.
+
+    Raises UnsupportedError when there is no runtime for the device.
     """
     target = targets.host() if uri == "local" else suitability.runtime_target(probed, uri)
-    build = native.build_for(engine, target, progress, gpu)
+    build = native.build_for(runtime.engine, target, progress, runtime.gpu)
     return [
         item(f"runtime/{path.relative_to(build.folder).as_posix()}", path, is_program=True)
         for part in ("bin", "lib")

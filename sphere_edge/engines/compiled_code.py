@@ -72,7 +72,7 @@ def for_gpu(
         with progress.step(f"compiling for {target.kind} ({target.family})"):
             if target.kind == "cuda" and target.architecture is not None:
                 cubin.register(target.architecture)
-            model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
+            model = made.build(kernels.for_target(target), fmt)
             check_buffers(model, limits, target)
             module = trace(model, limits).module
             if linked_in:

@@ -74,7 +74,7 @@ def _written(conversion: Conversion, made: Family, path: Path, progress: Progres
     config, checkpoint = conversion.config, conversion.checkpoint
     known = gguf_families.architecture(made, config)
     # Only the mappings of its parameters are asked for, so no kernels are needed.
-    needed = list(weight_mappings(made.model(made.config, None, WeightFormat("f32", 1))))
+    needed = list(weight_mappings(made.build(None, WeightFormat("f32", 1))))
     family_of_weights.warn(made, weights.check(checkpoint, needed), progress)
     pieces = list(_pieces(needed, checkpoint, known, conversion.dtype))
     writer: Any = GGUFWriter(path, known.name)

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sphere_edge.compiler.reference import every_logit
+from sphere_edge.compiler.reference import ReferenceModel, every_logit
 from sphere_edge.compiler.reference_kernels import ReferenceKernels
 from sphere_edge.console import Progress
 from sphere_edge.engines import weights
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.formats.tensors import Tensors
 from sphere_edge.models.decoder import Decoder
-from sphere_edge.models.layers import matrices, store_as, weight_mappings
+from sphere_edge.models.layers import Numerics, matrices, store_as, weight_mappings
 from sphere_edge.models.registry import Family
 from sphere_edge.quantization.weights import FORMATS, WeightFormat
 
@@ -73,7 +73,7 @@ def refine(weighed: Weighed, bits: float, progress: Progress) -> tuple[Family, t
     `bits` counts the scales and is an average over all matrices.
     """
     made = weighed.family
-    model: Decoder = made.model(made.config, None, _PLAIN)
+    model = made.build(None, _PLAIN)
     part_of = _division(model)
     parts = _measured(weighed, model, part_of, progress)
     room = sum(part.elements for part in parts) * (bits - _LEAST) / (_MOST - _LEAST)
@@ -89,8 +89,8 @@ def refine(weighed: Weighed, bits: float, progress: Progress) -> tuple[Family, t
 def raised(made: Family, is_raised: Callable[[str], bool]) -> Family:
     """The family whose models have the matrices at paths that `is_raised` names in q8."""
 
-    def build(config: Any, kernels: Any, fmt: WeightFormat) -> Decoder:
-        model: Decoder = made.model(config, kernels, fmt)
+    def build(config: Any, numerics: Numerics) -> Decoder:
+        model: Decoder = made.model(config, numerics)
         for path, matrix in matrices(model):
             if is_raised(path):
                 store_as(matrix, WeightFormat("q8", matrix.fmt.row_block))
@@ -120,7 +120,7 @@ def _measured(
     affordable = int(_BUDGET / (len(sizes) * sum(sizes.values())))
     tokens = weighed.tokens[: max(_FEWEST_TOKENS, min(_TOKENS, affordable))]
     kernels = ReferenceKernels()
-    logits_with = every_logit(made.model(made.config, kernels, _PLAIN), kernels, tokens)
+    logits_with = every_logit(ReferenceModel(made.build(kernels, _PLAIN), kernels), tokens)
     with progress.step("measuring what 4 bits cost", len(sizes) + 1) as step:
         exact = logits_with(_rounded(made, checkpoint, lambda _: False))
         step.advance()
@@ -142,7 +142,7 @@ def _rounded(
     made: Family, checkpoint: Tensors, is_rounded: Callable[[str], bool]
 ) -> Callable[[str], Any]:
     """Gives the parameters in float32; matrices at paths that `is_rounded` as q4 leaves them."""
-    model: Decoder = made.model(made.config, None, _PLAIN)
+    model = made.build(None, _PLAIN)
     by_name = {name: mapping for mapping in weight_mappings(model) for name in mapping.stored}
     q4 = WeightFormat("q4", 1)
 

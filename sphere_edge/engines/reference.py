@@ -11,7 +11,7 @@ from safetensors import safe_open
 from sphere_edge.bundle import reference as references
 from sphere_edge.bundle.manifest import ManifestDraft
 from sphere_edge.bundle.reference_plan import PlanLimits, plan
-from sphere_edge.compiler.reference import compute
+from sphere_edge.compiler.reference import ReferenceModel, compute
 from sphere_edge.compiler.reference_kernels import ReferenceKernels
 from sphere_edge.models.registry import Family
 from sphere_edge.quantization.weights import WeightFormat
@@ -53,9 +53,11 @@ def write(subject: Subject, weights: Path, folder: Path) -> None:
         ),
     )
     kernels = ReferenceKernels()
-    model = subject.family.model(subject.family.config, kernels, subject.fmt)
+    model = subject.family.build(kernels, subject.fmt)
     stored = _Stored(weights)
-    reference, logits = compute(model, kernels, planned, subject.vocabulary, stored.load)
+    reference, logits = compute(
+        ReferenceModel(model, kernels), planned, subject.vocabulary, stored.load
+    )
     references.write(reference, logits, folder)
 
 

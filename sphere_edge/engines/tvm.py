@@ -74,7 +74,7 @@ def fit(request: BuildRequest) -> Callable[[], Built]:
         text = tokenizer.encode(source.path, REFERENCE_TEXT)
         made, in_q8 = mixed.refine(mixed.Weighed(made, checkpoint, text), options.bits, progress)
         quantization = mixed.NAME if in_q8 else quantization
-    model: Decoder = made.model(made.config, kernels.for_target(target), fmt)
+    model = made.build(kernels.for_target(target), fmt)
     mappings = list(weight_mappings(model))
     family_of_weights.warn(made, weights.check(checkpoint, mappings), progress)
     choice = memory.Choice(quantization, context, options.kv_dtype or _kv_dtype(fmt))

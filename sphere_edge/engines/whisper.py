@@ -77,9 +77,8 @@ def _write_model(request: BuildRequest, model: Path) -> None:
         request.writer.require_space(2 * checkpoint.checkpoint.parameters)
         with progress.step("converting", len(checkpoint.checkpoint.tensors)) as step:
             tensors = _counted(checkpoint.tensors(), step.advance)
-            whisper_write.write(
-                model, checkpoint.dimensions, checkpoint.words, tensors, quantization or "f16"
-            )
+            header = whisper_write.Header(checkpoint.dimensions, checkpoint.words)
+            whisper_write.write(model, header, tensors, quantization or "f16")
         return
     file = whisper.read(path)
     with progress.step("checking weights", file.weights_bytes, "bytes") as step:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sphere_edge import packaging, profiles, resources
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import is_bundle, is_gguf, read_manifest, runnable
+from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import FormatMismatchError, InvalidArgumentError, NotFoundError
@@ -148,7 +149,8 @@ def _reference(request: EvaluationRequest, scratch: Path, progress: Progress) ->
     )
     output = scratch / f"{source.name}.f32"
     source = dataclasses.replace(source, name=f"{source.name}-f32")
-    packaging.package(source, profiles.host(), options, output, progress=progress)
+    writer = BundleWriter(output, progress=progress)
+    packaging.package(source, profiles.host(), options, writer)
     return output
 
 

@@ -44,6 +44,15 @@ _CONFIG_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
+class RopeDefaults:
+    """A family's values for the keys of RoPE that a config.json leaves out."""
+
+    theta: float = 10000.0
+    partial_rotary_factor: float = 1.0
+    original_context: int | None = None
+
+
+@dataclass(frozen=True)
 class RopeParameters:
     """Rotary position embedding, named as in transformers' `rope_parameters`.
 
@@ -172,10 +181,8 @@ class ModelConfig:
         self,
         *,
         layer_type: str | None = None,
-        default_theta: float = 10000.0,
-        default_partial_rotary_factor: float = 1.0,
-        default_original_context: int | None = None,
         familiar: Iterable[str] = (),
+        defaults: RopeDefaults = RopeDefaults(),
     ) -> RopeParameters:
         """The rotary embedding's parameters, those of `layer_type` where the file distinguishes.
 
@@ -186,10 +193,10 @@ class ModelConfig:
         wrong type.
         """
         table = self._rope_table(layer_type, familiar)
-        theta = self.take("rope_theta", float, default_theta)
-        partial = self.take("partial_rotary_factor", float, default_partial_rotary_factor)
+        theta = self.take("rope_theta", float, defaults.theta)
+        partial = self.take("partial_rotary_factor", float, defaults.partial_rotary_factor)
         longest = self.take("max_position_embeddings", int, None)
-        own = self.take("original_max_position_embeddings", int, default_original_context)
+        own = self.take("original_max_position_embeddings", int, defaults.original_context)
 
         def number(name: str, default: float | None = None) -> float | None:
             value = table.get(name)

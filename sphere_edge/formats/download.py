@@ -131,20 +131,24 @@ class _CutOffError(Exception):
     """A transfer that ended early and may be taken up again."""
 
 
+@dataclass(frozen=True)
+class Revision:
+    """A repository at one commit, and its folder in the cache."""
+
+    repository: str
+    commit: str
+    storage: Path
+
+
 class Download:
-    """Fetches files of `repository` at `commit` into `storage`, its folder in the cache."""
+    """Fetches files of a revision into its folder."""
 
     def __init__(
-        self,
-        repository: str,
-        commit: str,
-        storage: Path,
-        endpoint: str | None,
-        retry_delays_s: tuple[float, ...],
+        self, revision: Revision, endpoint: str | None, retry_delays_s: tuple[float, ...]
     ) -> None:
-        self.storage = storage
-        self._repository = repository
-        self._commit = commit
+        self.storage = revision.storage
+        self._repository = revision.repository
+        self._commit = revision.commit
         self._endpoint = endpoint or os.environ.get("HF_ENDPOINT")
         self._retry_delays_s = retry_delays_s
 

@@ -66,9 +66,9 @@ class SeparateExperts:
         for name, entry in checkpoint.tensors.items():
             match, bias = _FUSED.match(name), _BIAS.match(name)
             if match is not None:
-                self._add(tensors, match, *self._described(entry, match["leaf"]))
+                tensors |= self._each(match, *self._described(entry, match["leaf"]))
             elif bias is not None:
-                self._add(tensors, bias, entry, "bias", entry.shape[1:])
+                tensors |= self._each(bias, entry, "bias", entry.shape[1:])
             elif not (name.endswith("_scales") and name[:-7] + "_blocks" in checkpoint.tensors):
                 tensors[name] = entry
         self.tensors: Mapping[str, TensorEntry] = MappingProxyType(tensors)
@@ -142,14 +142,11 @@ class SeparateExperts:
             raise _corrupt(entry, f"is of type {entry.dtype} with scales of {scales.dtype}")
         return entry, "mxfp4", (scales.shape[1], scales.shape[2] * _GROUP)
 
-    def _add(
-        self,
-        tensors: dict[str, TensorEntry],
-        match: re.Match[str],
-        entry: TensorEntry,
-        kind: str,
-        shape: tuple[int, ...],
-    ) -> None:
+    def _each(
+        self, match: re.Match[str], entry: TensorEntry, kind: str, shape: tuple[int, ...]
+    ) -> dict[str, TensorEntry]:
+        """The tensors of each expert in a fused one, whose places are noted."""
+        tensors = {}
         leaf = "bias" if kind == "bias" else "weight"
         if not shape or not 0 < entry.shape[0] <= _EXPERTS_LIMIT:
             raise _corrupt(entry, "has no experts")
@@ -162,6 +159,7 @@ class SeparateExperts:
                 size = int(np.prod(own)) * max(1, entry.bytes // max(1, entry.elements))
                 tensors[tensor] = replace(entry, name=tensor, shape=own, bytes=size)
                 self._locations[tensor] = _Location(entry.name, expert, first, step, kind)
+        return tensors
 
 
 def _layers(fused: str) -> Iterator[tuple[str, int, int]]:

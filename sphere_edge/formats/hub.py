@@ -21,7 +21,7 @@ from sphere_edge.errors import (
     UnsupportedError,
 )
 from sphere_edge.formats import gguf_parts, json_object, remote_headers, task
-from sphere_edge.formats.download import Download, RemoteFile, list_files
+from sphere_edge.formats.download import Download, RemoteFile, Revision, list_files
 from sphere_edge.formats.shards import index_files, safetensors_files
 from sphere_edge.formats.wanted import Kind, Wanted
 
@@ -152,7 +152,8 @@ def _is_complete(folder: Path, file: str | None) -> bool:
 def _fetch_files(request: _Request, commit: str, files: list[RemoteFile]) -> Snapshot:
     repository, storage, hub = request.repository, request.storage, request.hub
     folder = storage / "snapshots" / commit
-    download = Download(repository, commit, storage, hub.endpoint, hub.retry_delays_s)
+    revision = Revision(repository, commit, storage)
+    download = Download(revision, hub.endpoint, hub.retry_delays_s)
     listed = {item.name: item for item in files if "/" not in item.name}
     weights = _weights(repository, listed, request.kind, request.file)
     if weights is None:
@@ -167,16 +168,17 @@ def _fetch_files(request: _Request, commit: str, files: list[RemoteFile]) -> Sna
         weights = _safetensors(folder, listed)
     wanted_files = [_listed(repository, listed, name) for name in weights]
     if hub.headers_only and not all(map(download.is_there, wanted_files)):
-        return _fetch_headers(download, wanted_files, folder, _headers_folder(storage, commit), hub)
+        return _fetch_headers(download, wanted_files, folder, hub)
     _get(download, wanted_files, repository, hub)
     _remember(storage, request.revision, commit)
     return Snapshot(folder, commit)
 
 
 def _fetch_headers(
-    download: Download, weights: list[RemoteFile], small: Path, folder: Path, hub: Hub
+    download: Download, weights: list[RemoteFile], small: Path, hub: Hub
 ) -> Snapshot:
-    """`folder` with the headers of `weights`, and links to the model's other files in `small`."""
+    """A folder with the headers of `weights`, and links to the model's other files in `small`."""
+    folder = _headers_folder(download.storage, small.name)
     folder.mkdir(parents=True, exist_ok=True)
     for path in small.iterdir() if small.is_dir() else ():
         if _is_small(path.name) and not (folder / path.name).exists():

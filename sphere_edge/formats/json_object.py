@@ -12,7 +12,8 @@ from sphere_edge.errors import ModelCorruptError, NotFoundError, StorageError
 LIMIT_BYTES = 256 * 1024 * 1024
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The `object_pairs_hook` for JSON without duplicate keys; raises ValueError."""
     value = dict(pairs)
     if len(value) != len(pairs):
         seen: set[str] = set()
@@ -27,7 +28,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def parse(text: bytes, name: str) -> dict[str, Any]:
     """The JSON object in `text`; `name` is what errors call it. Raises ModelCorruptError."""
     try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
+        value = json.loads(text.decode("utf-8"), object_pairs_hook=without_duplicates)
         if b"\\u" in text:
             # An escaped half of a surrogate pair is not a character: it cannot be written anywhere.
             json.dumps(value, ensure_ascii=False).encode("utf-8")

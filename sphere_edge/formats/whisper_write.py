@@ -54,18 +54,21 @@ class Dimensions:
     mel_bins: int
 
 
-def write(
-    path: Path,
-    dimensions: Dimensions,
-    words: Sequence[bytes],
-    tensors: Iterable[Tensor],
-    quantization: str = "f16",
-) -> None:
-    """Writes all of the file; `words` are those of the first tokens, special ones left out.
+@dataclass(frozen=True)
+class Header:
+    """What the file begins with; `words` are those of the first tokens, special ones left out."""
 
-    `tensors` have OpenAI's names and shapes; one at a time is in memory. Raises
-    InvalidArgumentError: a quantization that is not in QUANTIZATIONS or does not go with the width.
+    dimensions: Dimensions
+    words: Sequence[bytes]
+
+
+def write(path: Path, header: Header, tensors: Iterable[Tensor], quantization: str = "f16") -> None:
+    """Writes all of the file. `tensors` have OpenAI's names and shapes; one is in memory at a time.
+
+    Raises InvalidArgumentError: a quantization that is not in QUANTIZATIONS or does not go with the
+    width.
     """
+    dimensions, words = header.dimensions, header.words
     file_type = _file_type(quantization, dimensions.audio_width)
     filters = mel.filters(dimensions.mel_bins)
     with path.open("wb") as out:

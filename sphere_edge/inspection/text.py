@@ -44,24 +44,26 @@ def describe(source: ModelSource, use: Use) -> Description:
         file = gguf.read(source.path)
         spec = model_spec(source.name, file)
         fits = _fits(spec, source.kind, use)
-        described = _described(source, file.architecture, spec, fits, None)
+        described = _described(_Model(source, file.architecture, spec), fits, None)
         return Description(
             described.tables + gguf_header.tables(file),
             {**described.as_json, **gguf_header.as_json(file)},
         )
     family, spec, beside = _safetensors(source)
     fits = _fits(spec, source.kind, use)
-    described = _described(source, family, spec, fits, beside.get("left_out"))
+    described = _described(_Model(source, family, spec), fits, beside.get("left_out"))
     return dataclasses.replace(described, as_json={**described.as_json, **beside})
 
 
-def _described(
-    source: ModelSource,
-    family: str,
-    spec: ModelSpec,
-    fits: list[Fit],
-    left_out: str | None,
-) -> Description:
+@dataclasses.dataclass(frozen=True)
+class _Model:
+    source: ModelSource
+    family: str
+    spec: ModelSpec
+
+
+def _described(model: _Model, fits: list[Fit], left_out: str | None) -> Description:
+    source, family, spec = model.source, model.family, model.spec
     tables = (_facts(source, family, spec, left_out), _fit_table(family, spec, fits))
     return Description(tables, _as_json(source, family, spec, fits))
 

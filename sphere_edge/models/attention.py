@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import Tensor
 
-from sphere_edge.models.kernels import Attention, Kernels, LayerCache
+from sphere_edge.models.kernels import Attention, LayerCache
 from sphere_edge.models.layers import (
     Linear,
+    Numerics,
     RmsNorm,
     Rope,
     Sinks,
@@ -22,7 +24,6 @@ from sphere_edge.models.layers import (
 )
 from sphere_edge.models.rope import Rotation
 from sphere_edge.models.shape import Shape
-from sphere_edge.quantization.weights import WeightFormat
 
 
 def specified(shape: Shape, rotation: Rotation, **special: Any) -> Attention:
@@ -40,34 +41,41 @@ def specified(shape: Shape, rotation: Rotation, **special: Any) -> Attention:
     )
 
 
-class SelfAttention(nn.Module):  # type: ignore[misc]
-    """q, k and v in one multiplication, attention over the KV cache, and the output.
+@dataclass(frozen=True)
+class AttentionOptions:
+    """What differs between families.
 
     `bias`: of q, k and v; `output_bias`: of the output, which the checkpoint calls `output`.
     `fused`: the checkpoint, too, holds q, k and v as one matrix. `head_norm` makes the norm of each
     query and each key head, `row_norm` that of all query or all key heads as one row.
     """
 
+    bias: bool = False
+    output_bias: bool = False
+    output: str = "o_proj"
+    fused: bool = False
+    head_norm: Callable[[], RmsNorm] | None = None
+    row_norm: Callable[[int], RmsNorm] | None = None
+
+
+class SelfAttention(nn.Module):  # type: ignore[misc]
+    """q, k and v in one multiplication, attention over the KV cache, and the output."""
+
     def __init__(
         self,
         shape: Shape,
-        kernels: Kernels,
-        fmt: WeightFormat,
+        numerics: Numerics,
         spec: Attention,
-        *,
-        bias: bool = False,
-        output_bias: bool = False,
-        output: str = "o_proj",
-        fused: bool = False,
-        head_norm: Callable[[], RmsNorm] | None = None,
-        row_norm: Callable[[int], RmsNorm] | None = None,
+        options: AttentionOptions = AttentionOptions(),
     ) -> None:
-        self.kernels, self.spec = kernels, spec
+        self.kernels, self.spec = numerics.kernels, spec
         parts = {"q_proj": shape.query, "k_proj": shape.key, "v_proj": shape.key}
-        if fused:
+        if options.fused:
             parts = {"qkv_proj": shape.query + 2 * shape.key}
-        self.qkv_proj = Linear(kernels, fmt, shape.hidden, parts, bias)
-        self.o_proj = Linear(kernels, fmt, shape.query, {output: shape.hidden}, output_bias)
+        self.qkv_proj = Linear(numerics, shape.hidden, parts, bias=options.bias)
+        output = {options.output: shape.hidden}
+        self.o_proj = Linear(numerics, shape.query, output, bias=options.output_bias)
+        head_norm, row_norm = options.head_norm, options.row_norm
         self.normalize = normalize_heads if row_norm is None else normalize_rows
         self.q_norm = None if head_norm is None else head_norm()
         self.k_norm = None if head_norm is None else head_norm()

@@ -21,9 +21,7 @@ class Config(cohere2.Config):
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
-        shape = Shape.read(
-            config, epsilon="layer_norm_eps", default_epsilon=1e-5, default_tied=True
-        )
+        shape = Shape.read(config, epsilon=("layer_norm_eps", 1e-5), default_tied=True)
         if config.take("use_qk_norm", bool, False):
             message = "`use_qk_norm` is not supported"
             raise UnsupportedError(message)

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 from sphere_edge.errors import ModelCorruptError
 from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, GatedMLP, ParallelBlock
-from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import LayerNorm, Rope
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, DecoderOptions, GatedMLP, ParallelBlock, Stack
+from sphere_edge.models.layers import LayerNorm, Numerics, Rope, StoredNorm
 from sphere_edge.models.rope import Rotation, rotation, still
 from sphere_edge.models.shape import Shape, activation, alternating, pattern, window
-from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,7 @@ class Config:
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
-        shape = Shape.read(
-            config, epsilon="layer_norm_eps", default_epsilon=1e-5, default_tied=True
-        )
+        shape = Shape.read(config, epsilon=("layer_norm_eps", 1e-5), default_tied=True)
         windows = _windows(config, shape.layers)
         return cls(
             shape=shape,
@@ -57,42 +53,47 @@ def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
 class Attention(SelfAttention):
     """Grouped-query attention; biases on all four projections or on none."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
         width, bias = config.windows[layer], config.attention_bias
         spec = specified(config.shape, config.rotation, interleaved=True, window=width)
-        super().__init__(config.shape, kernels, fmt, spec, bias=bias, output_bias=bias)
+        super().__init__(
+            config.shape, numerics, spec, AttentionOptions(bias=bias, output_bias=bias)
+        )
 
 
 class MLP(GatedMLP):
     """Gated MLP."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        super().__init__(config.shape, kernels, fmt, config.activation)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        super().__init__(config.shape, numerics, config.activation)
 
 
 def norm(config: Config) -> LayerNorm:
     """The norm of this family."""
-    return LayerNorm(config.shape.hidden, config.shape.epsilon, bias=False)
+    return LayerNorm(config.shape.hidden, config.shape.epsilon, StoredNorm(bias=False))
 
 
 class Block(ParallelBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
-        attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
+        attention, mlp = Attention(config, numerics, layer), MLP(config, numerics)
         super().__init__(attention, mlp, norm(config))
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(layer: int) -> Block:
-            return Block(config, kernels, fmt, layer)
+            return Block(config, numerics, layer)
 
         final, scale = norm(config), config.logit_scale
         super().__init__(
-            config.shape, kernels, fmt, config.rotation, block, final, logit_scale=scale
+            config.shape,
+            numerics,
+            Stack(config.rotation, block, final),
+            DecoderOptions(logit_scale=scale),
         )
         self.rotates = config.rotates
         self.no_rope = Rope(still(config.rotation))

@@ -3,67 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import Tensor, op
 
-from sphere_edge.models.kernels import Kernels, LayerCache
-from sphere_edge.models.layers import Embedding, LayerNorm, Linear, RmsNorm, Rope
+from sphere_edge.models.kernels import LayerCache
+from sphere_edge.models.layers import Embedding, LayerNorm, Linear, Numerics, RmsNorm, Rope
 from sphere_edge.models.mixture import MixtureShape
 from sphere_edge.models.rope import Rotation
 from sphere_edge.models.shape import Shape
-from sphere_edge.quantization.weights import WeightFormat
 
 Norm = RmsNorm | LayerNorm
 
 
-class GatedMLP(nn.Module):  # type: ignore[misc]
-    """down(activation(gate x) * up x), gate and up in one multiplication (Shazeer 2020).
+@dataclass(frozen=True)
+class MlpOptions:
+    """`fused`: the checkpoint, too, holds gate and up as one matrix."""
 
-    `fused`: the checkpoint, too, holds gate and up as one matrix.
-    """
+    bias: bool = False
+    fused: bool = False
+
+
+class GatedMLP(nn.Module):  # type: ignore[misc]
+    """down(activation(gate x) * up x), gate and up in one multiplication (Shazeer 2020)."""
 
     def __init__(
         self,
         shape: Shape,
-        kernels: Kernels,
-        fmt: WeightFormat,
-        activation: str = "silu",
-        *,
-        bias: bool = False,
-        fused: bool = False,
+        numerics: Numerics,
+        activation: str,
+        options: MlpOptions = MlpOptions(),
     ) -> None:
-        self.kernels, self.activation = kernels, activation
+        self.kernels, self.activation = numerics.kernels, activation
         halves = {"gate_proj": shape.intermediate, "up_proj": shape.intermediate}
-        if fused:
+        if options.fused:
             halves = {"gate_up_proj": 2 * shape.intermediate}
         down = {"down_proj": shape.hidden}
-        self.gate_up_proj = Linear(kernels, fmt, shape.hidden, halves, bias)
-        self.down_proj = Linear(kernels, fmt, shape.intermediate, down, bias)
+        self.gate_up_proj = Linear(numerics, shape.hidden, halves, bias=options.bias)
+        self.down_proj = Linear(numerics, shape.intermediate, down, bias=options.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, hidden] → [n, hidden]."""
         return self.down_proj(self.kernels.gated(self.gate_up_proj(x), self.activation))
 
 
+@dataclass(frozen=True)
+class PlainMlpOptions:
+    """`names` are the checkpoint's for up and down."""
+
+    bias: bool
+    names: tuple[str, str] = ("up_proj", "down_proj")
+
+
 class PlainMLP(nn.Module):  # type: ignore[misc]
-    """down(activation(up x)); `names` are the checkpoint's for up and down."""
+    """down(activation(up x))."""
 
     def __init__(
-        self,
-        shape: Shape,
-        kernels: Kernels,
-        fmt: WeightFormat,
-        activation: str,
-        *,
-        bias: bool,
-        names: tuple[str, str] = ("up_proj", "down_proj"),
+        self, shape: Shape, numerics: Numerics, activation: str, options: PlainMlpOptions
     ) -> None:
         self.activation = _ACTIVATIONS[activation]
-        up, down = names
-        self.up_proj = Linear(kernels, fmt, shape.hidden, {up: shape.intermediate}, bias)
-        self.down_proj = Linear(kernels, fmt, shape.intermediate, {down: shape.hidden}, bias)
+        inner, outer, bias = shape.intermediate, shape.hidden, options.bias
+        up, down = options.names
+        self.up_proj = Linear(numerics, outer, {up: inner}, bias=bias)
+        self.down_proj = Linear(numerics, inner, {down: outer}, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, hidden] → [n, hidden]."""
@@ -178,38 +182,51 @@ class SandwichBlock(nn.Module):  # type: ignore[misc]
         return x, residual
 
 
-class Decoder(nn.Module):  # type: ignore[misc]
-    """Embedding, blocks, final norm, head. `block` makes the layer of a number.
+@dataclass(frozen=True)
+class Stack:
+    """The rotation of positions, what makes the layer of a number, and the final norm."""
+
+    rotation: Rotation
+    block: Callable[[int], Any]
+    norm: Norm
+
+
+@dataclass(frozen=True)
+class DecoderOptions:
+    """What differs between families.
 
     `embedding_scale` multiplies what is looked up; `logit_softcap` c makes logits c tanh(logits/c).
     `logit_scale` multiplies logits. `mixture`: what stands in place of MLPs, where something does.
     """
 
+    embedding_scale: float = 1.0
+    logit_softcap: float | None = None
+    logit_scale: float = 1.0
+    head_bias: bool = False
+    mixture: MixtureShape | None = None
+
+
+class Decoder(nn.Module):  # type: ignore[misc]
+    """Embedding, blocks, final norm, head."""
+
     def __init__(
         self,
         shape: Shape,
-        kernels: Kernels,
-        fmt: WeightFormat,
-        rotation: Rotation,
-        block: Callable[[int], Any],
-        norm: Norm,
-        *,
-        embedding_scale: float = 1.0,
-        logit_softcap: float | None = None,
-        logit_scale: float = 1.0,
-        head_bias: bool = False,
-        mixture: MixtureShape | None = None,
+        numerics: Numerics,
+        stack: Stack,
+        options: DecoderOptions = DecoderOptions(),
     ) -> None:
-        self.shape, self.mixture = shape, mixture
-        self.embedding_scale, self.logit_softcap = embedding_scale, logit_softcap
-        self.logit_scale = logit_scale
-        tied = shape.tied and head_bias
-        self.embed_tokens = Embedding(kernels, fmt, shape.vocab, shape.hidden, head_bias=tied)
-        self.rope = Rope(rotation)
-        self.layers = nn.ModuleList([block(layer) for layer in range(shape.layers)])
-        self.norm = norm
+        self.shape, self.mixture = shape, options.mixture
+        self.embedding_scale = options.embedding_scale
+        self.logit_softcap, self.logit_scale = options.logit_softcap, options.logit_scale
+        bias = options.head_bias
+        tied_bias = shape.tied and bias
+        self.embed_tokens = Embedding(numerics, shape.vocab, shape.hidden, head_bias=tied_bias)
+        self.rope = Rope(stack.rotation)
+        self.layers = nn.ModuleList([stack.block(layer) for layer in range(shape.layers)])
+        self.norm = stack.norm
         head = {"lm_head": shape.vocab}
-        self.lm_head = None if shape.tied else Linear(kernels, fmt, shape.hidden, head, head_bias)
+        self.lm_head = None if shape.tied else Linear(numerics, shape.hidden, head, bias=bias)
 
     def forward(self, token_ids: Tensor, caches: Sequence[LayerCache]) -> Tensor:
         """Normalized hidden states [n, hidden] of `token_ids` [n]; a cache for each layer."""

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from sphere_edge.errors import ModelCorruptError
 from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, GatedMLP, PostNormBlock
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, GatedMLP, PostNormBlock, Stack
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import RmsNorm, Rope
+from sphere_edge.models.layers import Numerics, RmsNorm, Rope
 from sphere_edge.models.rope import Rotation, rotation, still
 from sphere_edge.models.shape import Shape, activation, alternating, pattern, window
-from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Config:
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
-        shape = Shape.read(config, default_epsilon=1e-5)
+        shape = Shape.read(config, epsilon=("rms_norm_eps", 1e-5))
         windows = _windows(config, shape.layers)
         # Models without any window rotate in all layers, the others where they slide.
         is_mixed = window(config, 4096) is not None
@@ -54,22 +53,23 @@ def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
 class Attention(SelfAttention):
     """Grouped-query attention with normalized queries and keys."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
         shape, width = config.shape, config.windows[layer]
         super().__init__(
             shape,
-            kernels,
-            fmt,
+            numerics,
             specified(shape, config.rotation, window=width),
-            head_norm=lambda: RmsNorm(kernels, shape.head_dim, shape.epsilon),
+            AttentionOptions(
+                head_norm=lambda: RmsNorm(numerics.kernels, shape.head_dim, shape.epsilon)
+            ),
         )
 
 
 class MLP(GatedMLP):
     """Gated MLP."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        super().__init__(config.shape, kernels, fmt, config.activation)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        super().__init__(config.shape, numerics, config.activation)
 
 
 def norm(config: Config, kernels: Kernels) -> RmsNorm:
@@ -80,20 +80,20 @@ def norm(config: Config, kernels: Kernels) -> RmsNorm:
 class Block(PostNormBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
-        attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
-        super().__init__(attention, mlp, lambda: norm(config, kernels))
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
+        attention, mlp = Attention(config, numerics, layer), MLP(config, numerics)
+        super().__init__(attention, mlp, lambda: norm(config, numerics.kernels))
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(layer: int) -> Block:
-            return Block(config, kernels, fmt, layer)
+            return Block(config, numerics, layer)
 
-        final = norm(config, kernels)
-        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)
+        final = norm(config, numerics.kernels)
+        super().__init__(config.shape, numerics, Stack(config.rotation, block, final))
         self.rotates = config.rotates
         self.no_rope = Rope(still(config.rotation))
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, GatedMLP, SandwichBlock
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, DecoderOptions, GatedMLP, SandwichBlock, Stack
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import RmsNorm
+from sphere_edge.models.layers import Numerics, RmsNorm
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import (
     Shape,
@@ -18,7 +18,6 @@ from sphere_edge.models.shape import (
     softcap,
     window,
 )
-from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def _windows(config: ModelConfig, layers: int) -> tuple[int | None, ...]:
 class Attention(SelfAttention):
     """Grouped-query attention with softcapped scores."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
         spec = specified(
             config.shape,
             config.rotation,
@@ -70,14 +69,16 @@ class Attention(SelfAttention):
             softcap=config.attention_softcap,
         )
         bias = config.attention_bias
-        super().__init__(config.shape, kernels, fmt, spec, bias=bias, output_bias=bias)
+        super().__init__(
+            config.shape, numerics, spec, AttentionOptions(bias=bias, output_bias=bias)
+        )
 
 
 class MLP(GatedMLP):
     """Gated MLP."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        super().__init__(config.shape, kernels, fmt, config.activation)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        super().__init__(config.shape, numerics, config.activation)
 
 
 def norm(config: Config, kernels: Kernels) -> RmsNorm:
@@ -96,26 +97,24 @@ _NORMS = (
 class Block(SandwichBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
-        attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
-        super().__init__(attention, mlp, lambda: norm(config, kernels), _NORMS)
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
+        attention, mlp = Attention(config, numerics, layer), MLP(config, numerics)
+        super().__init__(attention, mlp, lambda: norm(config, numerics.kernels), _NORMS)
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(layer: int) -> Block:
-            return Block(config, kernels, fmt, layer)
+            return Block(config, numerics, layer)
 
-        final = norm(config, kernels)
+        final = norm(config, numerics.kernels)
         super().__init__(
             config.shape,
-            kernels,
-            fmt,
-            config.rotation,
-            block,
-            final,
-            embedding_scale=config.shape.hidden**0.5,
-            logit_softcap=config.logit_softcap,
+            numerics,
+            Stack(config.rotation, block, final),
+            DecoderOptions(
+                embedding_scale=config.shape.hidden**0.5, logit_softcap=config.logit_softcap
+            ),
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
-from sphere_edge.formats.config import ModelConfig, RopeParameters
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, GatedMLP, SandwichBlock
+from sphere_edge.formats.config import ModelConfig, RopeDefaults, RopeParameters
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, DecoderOptions, GatedMLP, SandwichBlock, Stack
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import RmsNorm, Rope
+from sphere_edge.models.layers import Numerics, RmsNorm, Rope
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import (
     Shape,
@@ -19,7 +19,6 @@ from sphere_edge.models.shape import (
     softcap,
     window,
 )
-from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
@@ -83,32 +82,35 @@ def rope_parameters(config: ModelConfig, layer_type: str) -> RopeParameters:
     nested = layer_type in config.take("rope_parameters", dict, {})
     local = config.take("rope_local_base_freq", float, 10000.0)
     if layer_type == "full_attention":
-        return config.rope(layer_type=layer_type, default_theta=1000000.0)
+        return config.rope(layer_type=layer_type, defaults=RopeDefaults(theta=1000000.0))
     return config.rope(layer_type=layer_type) if nested else RopeParameters(theta=local)
 
 
 class Attention(SelfAttention):
     """Grouped-query attention with normalized queries and keys."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
         shape, bias = config.shape, config.attention_bias
         window = config.windows[layer]
         super().__init__(
             shape,
-            kernels,
-            fmt,
+            numerics,
             specified(shape, config.rotation, scale=config.scale, window=window),
-            bias=bias,
-            output_bias=bias,
-            head_norm=lambda: RmsNorm(kernels, shape.head_dim, shape.epsilon, offset=1.0),
+            AttentionOptions(
+                bias=bias,
+                output_bias=bias,
+                head_norm=lambda: RmsNorm(
+                    numerics.kernels, shape.head_dim, shape.epsilon, offset=1.0
+                ),
+            ),
         )
 
 
 class MLP(GatedMLP):
     """Gated MLP."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        super().__init__(config.shape, kernels, fmt, config.activation)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        super().__init__(config.shape, numerics, config.activation)
 
 
 def norm(config: Config, kernels: Kernels) -> RmsNorm:
@@ -127,28 +129,26 @@ _NORMS = (
 class Block(SandwichBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
-        attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
-        super().__init__(attention, mlp, lambda: norm(config, kernels), _NORMS)
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
+        attention, mlp = Attention(config, numerics, layer), MLP(config, numerics)
+        super().__init__(attention, mlp, lambda: norm(config, numerics.kernels), _NORMS)
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(layer: int) -> Block:
-            return Block(config, kernels, fmt, layer)
+            return Block(config, numerics, layer)
 
-        final = norm(config, kernels)
+        final = norm(config, numerics.kernels)
         super().__init__(
             config.shape,
-            kernels,
-            fmt,
-            config.rotation,
-            block,
-            final,
-            embedding_scale=config.shape.hidden**0.5,
-            logit_softcap=config.logit_softcap,
+            numerics,
+            Stack(config.rotation, block, final),
+            DecoderOptions(
+                embedding_scale=config.shape.hidden**0.5, logit_softcap=config.logit_softcap
+            ),
         )
         self.windows = config.windows
         self.local_rope = Rope(config.local_rotation)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from sphere_edge.models.decoder import Decoder, SandwichBlock
+from sphere_edge.models.decoder import Decoder, SandwichBlock, Stack
 from sphere_edge.models.glm import MLP, Attention, Config, norm
-from sphere_edge.models.kernels import Kernels
-from sphere_edge.quantization.weights import WeightFormat
+from sphere_edge.models.layers import Numerics
 
 _NORMS = (
     "input_layernorm",
@@ -18,17 +17,17 @@ _NORMS = (
 class Block(SandwichBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
-        super().__init__(attention, mlp, lambda: norm(config, kernels), _NORMS)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        attention, mlp = Attention(config, numerics), MLP(config, numerics)
+        super().__init__(attention, mlp, lambda: norm(config, numerics.kernels), _NORMS)
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(_layer: int) -> Block:
-            return Block(config, kernels, fmt)
+            return Block(config, numerics)
 
-        final = norm(config, kernels)
-        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)
+        final = norm(config, numerics.kernels)
+        super().__init__(config.shape, numerics, Stack(config.rotation, block, final))

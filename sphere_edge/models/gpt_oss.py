@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
-from sphere_edge.formats.config import ModelConfig, RopeParameters
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, PreNormBlock
+from sphere_edge.formats.config import ModelConfig, RopeDefaults, RopeParameters
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, DecoderOptions, PreNormBlock, Stack
 from sphere_edge.models.kernels import ClampedSwiglu, Kernels
-from sphere_edge.models.layers import RmsNorm
-from sphere_edge.models.mixture import Mixture, MixtureShape
+from sphere_edge.models.layers import Numerics, RmsNorm
+from sphere_edge.models.mixture import Mixture, MixtureOptions, MixtureShape
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation, alternating, window
-from sphere_edge.quantization.weights import WeightFormat
 
 # The RoPE of a config.json without RoPE scaling.
 _ROPE = RopeParameters(kind="yarn", factor=32.0, truncate=False, original_context=4096)
@@ -37,7 +36,7 @@ class Config:
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
-        shape = Shape.read(config, default_epsilon=1e-5, default_head_dim=64)
+        shape = Shape.read(config, epsilon=("rms_norm_eps", 1e-5), default_head_dim=64)
         _check_activation(config)
         stored = config.take("quantization_config", dict, {})
         return cls(
@@ -61,7 +60,7 @@ def _check_activation(config: ModelConfig) -> None:
 
 
 def _rope(config: ModelConfig) -> RopeParameters:
-    rope = config.rope(default_theta=150000.0)
+    rope = config.rope(defaults=RopeDefaults(theta=150000.0))
     has_scaling = config.take("rope_parameters", dict, {}) or config.take("rope_scaling", dict, {})
     return rope if has_scaling else replace(_ROPE, theta=rope.theta)
 
@@ -83,25 +82,24 @@ def _mixture(config: ModelConfig, shape: Shape) -> MixtureShape:
 class Attention(SelfAttention):
     """Grouped-query attention with sinks; biases on all four projections or on none."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
         window = config.windows[layer]
         spec = specified(config.shape, config.rotation, window=window, sinks=True)
         bias = config.attention_bias
-        super().__init__(config.shape, kernels, fmt, spec, bias=bias, output_bias=bias)
+        super().__init__(
+            config.shape, numerics, spec, AttentionOptions(bias=bias, output_bias=bias)
+        )
 
 
 class MLP(Mixture):
     """Mixture of experts, everything with biases."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         super().__init__(
             config.mixture,
-            kernels,
-            fmt,
+            numerics,
             config.swiglu,
-            router="router",
-            bias=True,
-            mxfp4=config.mxfp4,
+            MixtureOptions(router="router", bias=True, mxfp4=config.mxfp4),
         )
 
 
@@ -113,18 +111,20 @@ def norm(config: Config, kernels: Kernels) -> RmsNorm:
 class Block(PreNormBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
-        attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
-        super().__init__(attention, mlp, lambda: norm(config, kernels))
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
+        attention, mlp = Attention(config, numerics, layer), MLP(config, numerics)
+        super().__init__(attention, mlp, lambda: norm(config, numerics.kernels))
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(layer: int) -> Block:
-            return Block(config, kernels, fmt, layer)
+            return Block(config, numerics, layer)
 
-        final = norm(config, kernels)
+        final = norm(config, numerics.kernels)
         shape, mixture = config.shape, config.mixture
-        super().__init__(shape, kernels, fmt, config.rotation, block, final, mixture=mixture)
+        super().__init__(
+            shape, numerics, Stack(config.rotation, block, final), DecoderOptions(mixture=mixture)
+        )

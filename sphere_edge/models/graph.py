@@ -57,42 +57,50 @@ def trace(model: Decoder, limits: Limits) -> Graph:
     def hidden(token_ids: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
         return op.astype(model(token_ids, layers_of(position, cache)), "float32")
 
-    methods: dict[str, tuple[Any, int | str]] = {
-        "prefill": (last, "n"),
-        "decode": (last, 1),
-        "score": (every, "n"),
-        "embed": (hidden, "n"),
+    functions = {
+        "prefill": _Function(last, "n"),
+        "decode": _Function(last, 1),
+        "score": _Function(every, "n"),
+        "embed": _Function(hidden, "n"),
     }
-    specs = [_method(function, tokens, cache, limits) for function, tokens in methods.values()]
     if limits.decode_sequences:
-        methods["decode_batch"] = (every, "n")
-        specs.append(_method(every, "n", cache, limits, batch=True))
-    exported = spec.ModuleSpec(model, list(methods), specs)
+        functions["decode_batch"] = _Function(every, "n", batch=True)
+    specs = [_method(function, cache, limits.kv_dtype) for function in functions.values()]
+    exported = spec.ModuleSpec(model, list(functions), specs)
     module, parameters, _ = Exporter(debug=False).build(exported)
     return Graph(_bounded(module, limits), tuple(name for name, _ in parameters), cache)
 
 
-def _method(
-    function: Any,
-    tokens: int | str,
-    cache: tuple[CacheLayer, ...],
-    limits: Limits,
-    *,
-    batch: bool = False,
-) -> Any:
-    """`batch`: each token has a position and a sequence, and the cache the heads of all of them."""
+@dataclass(frozen=True)
+class _Function:
+    """One of the functions of the module, for `tokens` tokens.
+
+    `batch`: each token has a position and a sequence, and the cache the heads of all of them.
+    """
+
+    body: Any
+    tokens: int | str
+    batch: bool = False
+
+
+def _method(function: _Function, cache: tuple[CacheLayer, ...], kv_dtype: str) -> Any:
+    tokens, batch = function.tokens, function.batch
     arrays = []
     for layer in cache:
         for features in (layer.key_dim, layer.value_dim):
             size = ["cached_heads" if batch else layer.kv_heads, "context", features]
-            arrays.append(spec.Tensor(size, limits.kv_dtype))
+            arrays.append(spec.Tensor(size, kv_dtype))
     arguments = {
         "token_ids": spec.Tensor([tokens], "int32"),
         "position": spec.Tensor([tokens, 2] if batch else [1], "int32"),
         "cache": spec.Tuple("cache", arrays),
     }
     return spec.MethodSpec(
-        function, list(arguments), list(arguments.values()), param_mode="packed", effect_mode="none"
+        function.body,
+        list(arguments),
+        list(arguments.values()),
+        param_mode="packed",
+        effect_mode="none",
     )
 
 

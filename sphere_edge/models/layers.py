@@ -7,6 +7,7 @@ the graph and to convert the weights.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,27 +25,32 @@ BEYOND = "beyond"
 _ROOT, _HEAD = "model.", "lm_head"
 
 
+@dataclass(frozen=True)
+class Numerics:
+    """What layers compute with: the target's kernels, and the format of the matrices.
+
+    `kernels` None: the layers are only asked for their parameters. `kept`: `fmt` is not the
+    model's, and stays what it is.
+    """
+
+    kernels: Any
+    fmt: WeightFormat
+    kept: bool = False
+
+
 class Linear(nn.Module):  # type: ignore[misc]
     """A matrix multiplication whose rows may be stacked from several checkpoint tensors.
 
     `parts` maps the checkpoint's names at this layer (`q_proj`) to their number of rows.
-    `kept`: `fmt` is not the model's, and stays what it is.
     """
 
     def __init__(
-        self,
-        kernels: Kernels,
-        fmt: WeightFormat,
-        columns: int,
-        parts: dict[str, int],
-        bias: bool = False,
-        *,
-        kept: bool = False,
+        self, numerics: Numerics, columns: int, parts: dict[str, int], *, bias: bool = False
     ) -> None:
-        self.kernels, self.fmt, self.columns, self.parts = kernels, fmt, columns, parts
-        self.kept = kept
+        self.kernels, self.fmt, self.kept = numerics.kernels, numerics.fmt, numerics.kept
+        self.columns, self.parts = columns, parts
         self.rows = sum(parts.values())
-        self.weight = Packed(fmt, self.rows, columns)
+        self.weight = Packed(self.fmt, self.rows, columns)
         self.bias = nn.Parameter((self.rows,), "float32") if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,24 +66,14 @@ class Linear(nn.Module):  # type: ignore[misc]
 
 
 class ExpertLinear(nn.Module):  # type: ignore[misc]
-    """The matrices of all experts, one after the other, each stacked from `parts` as Linear's.
-
-    `kept` as there.
-    """
+    """The matrices of all experts, one after the other, each stacked from `parts` as Linear's."""
 
     def __init__(
-        self,
-        kernels: Kernels,
-        fmt: WeightFormat,
-        shape: Experts,
-        parts: dict[str, int],
-        *,
-        bias: bool,
-        kept: bool,
+        self, numerics: Numerics, shape: Experts, parts: dict[str, int], *, bias: bool
     ) -> None:
-        self.kernels, self.fmt, self.shape, self.parts = kernels, fmt, shape, parts
-        self.kept = kept
-        self.weight = Packed(fmt, shape.count * shape.rows, shape.columns)
+        self.kernels, self.fmt, self.kept = numerics.kernels, numerics.fmt, numerics.kept
+        self.shape, self.parts = shape, parts
+        self.weight = Packed(self.fmt, shape.count * shape.rows, shape.columns)
         self.bias = nn.Parameter((shape.count * shape.rows,), "float32") if bias else None
 
     def forward(self, x: Tensor, expert_indices: Tensor) -> Tensor:
@@ -117,16 +113,11 @@ class Embedding(nn.Module):  # type: ignore[misc]
     """
 
     def __init__(
-        self,
-        kernels: Kernels,
-        fmt: WeightFormat,
-        rows: int,
-        columns: int,
-        *,
-        head_bias: bool = False,
+        self, numerics: Numerics, rows: int, columns: int, *, head_bias: bool = False
     ) -> None:
-        self.kernels, self.fmt, self.rows, self.columns = kernels, fmt, rows, columns
-        self.weight = Packed(fmt, rows, columns)
+        self.kernels, self.fmt = numerics.kernels, numerics.fmt
+        self.rows, self.columns = rows, columns
+        self.weight = Packed(self.fmt, rows, columns)
         self.bias = nn.Parameter((rows,), "float32") if head_bias else None
 
     def forward(self, token_ids: Tensor) -> Tensor:
@@ -166,24 +157,25 @@ class RmsNorm(nn.Module):  # type: ignore[misc]
         yield WeightMapping((f"{path}.weight",), sources, offset=self.offset)
 
 
-class LayerNorm(nn.Module):  # type: ignore[misc]
-    """LayerNorm (Ba et al. 2016); `offset` as in RmsNorm.
+@dataclass(frozen=True)
+class StoredNorm:
+    """How the checkpoint stores a LayerNorm; `offset` as in RmsNorm.
 
-    `name`: what the checkpoint calls it, where that is not this layer's own name. `bias`: whether
+    `name`: what the checkpoint calls it, where that is not the layer's own name. `bias`: whether
     the checkpoint has one; otherwise it is 0.
     """
 
-    def __init__(
-        self,
-        features: int,
-        epsilon: float,
-        offset: float = 0.0,
-        name: str | None = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        self.features, self.epsilon, self.offset, self.name = features, epsilon, offset, name
-        self.has_bias = bias
+    offset: float = 0.0
+    name: str | None = None
+    bias: bool = True
+
+
+class LayerNorm(nn.Module):  # type: ignore[misc]
+    """LayerNorm (Ba et al. 2016)."""
+
+    def __init__(self, features: int, epsilon: float, stored: StoredNorm = StoredNorm()) -> None:
+        self.features, self.epsilon = features, epsilon
+        self.offset, self.name, self.has_bias = stored.offset, stored.name, stored.bias
         self.weight = nn.Parameter((features,), "float32")
         self.bias = nn.Parameter((features,), "float32")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphere_edge.errors import UnsupportedError
-from sphere_edge.formats.config import ModelConfig
+from sphere_edge.formats.config import ModelConfig, RopeDefaults
 from sphere_edge.models import mistral
 from sphere_edge.models.mistral import Model
 from sphere_edge.models.rope import rotation
@@ -27,8 +27,8 @@ class Config(mistral.Config):
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
-        shape = Shape.read(config, default_epsilon=1e-5, default_head_dim=128)
-        rope = config.rope(default_theta=1000000.0, familiar=(_GROWTH, _LONGEST))
+        shape = Shape.read(config, epsilon=("rms_norm_eps", 1e-5), default_head_dim=128)
+        rope = config.rope(familiar=(_GROWTH, _LONGEST), defaults=RopeDefaults(theta=1000000.0))
         original = rope.original_context
         if original is not None and context_tokens > original:
             message = f"a context of `{context_tokens}` tokens is not supported in Ministral 3"

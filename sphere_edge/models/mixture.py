@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import Tensor
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
-from sphere_edge.models.kernels import ClampedSwiglu, Experts, Kernels
-from sphere_edge.models.layers import ExpertLinear, Linear
+from sphere_edge.models.kernels import ClampedSwiglu, Experts
+from sphere_edge.models.layers import ExpertLinear, Linear, Numerics
 from sphere_edge.quantization.weights import WeightFormat
 
 # Row blocks of all targets divide it; an expert begins with a whole row block.
@@ -39,31 +39,37 @@ class MixtureShape:
                 raise UnsupportedError(message, hint=f"multiples of {_ROWS} are")
 
 
-class Mixture(nn.Module):  # type: ignore[misc]
-    """The router, in float32 as it is small and sensitive, and the experts in `fmt` or in mxfp4.
+@dataclass(frozen=True)
+class MixtureOptions:
+    """What differs between families.
 
     `router`: what the checkpoint calls it; `bias`: of router and experts; `mxfp4`: that is what the
-    checkpoint's experts are, which costs four bits in every format and is as exact as `fmt`.
+    checkpoint's experts are, which costs four bits in every format and is as exact as the model's.
     """
+
+    router: str
+    bias: bool = False
+    mxfp4: bool = False
+
+
+class Mixture(nn.Module):  # type: ignore[misc]
+    """The router, in float32 as it is small and sensitive, and the experts in `fmt` or in mxfp4."""
 
     def __init__(
         self,
         shape: MixtureShape,
-        kernels: Kernels,
-        fmt: WeightFormat,
+        numerics: Numerics,
         activation: str | ClampedSwiglu,
-        *,
-        router: str,
-        bias: bool = False,
-        mxfp4: bool = False,
+        options: MixtureOptions,
     ) -> None:
-        self.kernels, self.shape = kernels, shape
-        whole, exact = WeightFormat("f32", fmt.row_block), not fmt.is_quantized
-        rows = {router: shape.experts}
-        self.router = Linear(kernels, whole, shape.hidden, rows, bias, kept=True)
-        fmt = WeightFormat("mxfp4", fmt.row_block) if mxfp4 else fmt
-        settings = _Settings(bias=bias, exact=exact, kept=mxfp4)
-        self.experts = _Experts(shape, kernels, fmt, activation, settings)
+        self.kernels, self.shape = numerics.kernels, shape
+        row_block, exact = numerics.fmt.row_block, not numerics.fmt.is_quantized
+        whole = replace(numerics, fmt=WeightFormat("f32", row_block), kept=True)
+        rows = {options.router: shape.experts}
+        self.router = Linear(whole, shape.hidden, rows, bias=options.bias)
+        if options.mxfp4:
+            numerics = replace(numerics, fmt=WeightFormat("mxfp4", row_block), kept=True)
+        self.experts = _Experts(shape, numerics, activation, _Settings(options.bias, exact))
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, hidden] → [n, hidden]."""
@@ -79,27 +85,25 @@ class Mixture(nn.Module):  # type: ignore[misc]
 class _Settings:
     bias: bool
     exact: bool
-    kept: bool
 
 
 class _Experts(nn.Module):  # type: ignore[misc]
     def __init__(
         self,
         shape: MixtureShape,
-        kernels: Kernels,
-        fmt: WeightFormat,
+        numerics: Numerics,
         activation: str | ClampedSwiglu,
         settings: _Settings,
     ) -> None:
-        self.kernels, self.activation = kernels, activation
-        bias, kept, exact = settings.bias, settings.kept, settings.exact
+        self.kernels, self.activation = numerics.kernels, activation
+        bias, exact = settings.bias, settings.exact
         inner, outer = shape.intermediate, shape.hidden
         both = Experts(shape.experts, shape.top_k, 2 * inner, outer, exact)
         down = Experts(shape.experts, shape.top_k, outer, inner, exact)
         halves = {"gate_proj": inner, "up_proj": inner}
-        self.gate_up_proj = ExpertLinear(kernels, fmt, both, halves, bias=bias, kept=kept)
+        self.gate_up_proj = ExpertLinear(numerics, both, halves, bias=bias)
         rows = {"down_proj": outer}
-        self.down_proj = ExpertLinear(kernels, fmt, down, rows, bias=bias, kept=kept)
+        self.down_proj = ExpertLinear(numerics, down, rows, bias=bias)
 
     def forward(self, x: Tensor, expert_indices: Tensor) -> Tensor:
         """[n, hidden] and the experts of each token [n, top_k] → [n top_k, hidden]."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphere_edge.errors import ModelCorruptError
-from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, PlainMLP, PreNormBlock
-from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import LayerNorm
+from sphere_edge.formats.config import ModelConfig, RopeDefaults
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, PlainMLP, PlainMlpOptions, PreNormBlock, Stack
+from sphere_edge.models.layers import LayerNorm, Numerics, StoredNorm
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation
-from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,8 @@ class Config:
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
-        shape = Shape.read(config, epsilon="norm_eps", default_epsilon=1e-5)
-        rope = config.rope(default_partial_rotary_factor=0.5)
+        shape = Shape.read(config, epsilon=("norm_eps", 1e-5))
+        rope = config.rope(defaults=RopeDefaults(partial_rotary_factor=0.5))
         _check_repeated(config, "rope_percent", rope.partial_rotary_factor)
         _check_repeated(config, "kv_channels", shape.head_dim)
         return cls(
@@ -51,38 +49,42 @@ def _check_repeated(config: ModelConfig, name: str, value: float) -> None:
 class Attention(SelfAttention):
     """Grouped-query attention; biases on all four projections or on none."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         spec = specified(config.shape, config.rotation)
         bias = config.attention_bias
-        super().__init__(config.shape, kernels, fmt, spec, bias=bias, output_bias=bias)
+        super().__init__(
+            config.shape, numerics, spec, AttentionOptions(bias=bias, output_bias=bias)
+        )
 
 
 class MLP(PlainMLP):
     """Plain MLP, with biases where the config asks for them."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        super().__init__(config.shape, kernels, fmt, config.activation, bias=config.mlp_bias)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        super().__init__(
+            config.shape, numerics, config.activation, PlainMlpOptions(bias=config.mlp_bias)
+        )
 
 
 def norm(config: Config) -> LayerNorm:
     """The norm of this family."""
-    return LayerNorm(config.shape.hidden, config.shape.epsilon, offset=1.0)
+    return LayerNorm(config.shape.hidden, config.shape.epsilon, StoredNorm(offset=1.0))
 
 
 class Block(PreNormBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        attention, mlp = Attention(config, numerics), MLP(config, numerics)
         super().__init__(attention, mlp, lambda: norm(config))
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(_layer: int) -> Block:
-            return Block(config, kernels, fmt)
+            return Block(config, numerics)
 
         final = norm(config)
-        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)
+        super().__init__(config.shape, numerics, Stack(config.rotation, block, final))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, GatedMLP, PostNormBlock
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, GatedMLP, PostNormBlock, Stack
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import RmsNorm
+from sphere_edge.models.layers import Numerics, RmsNorm
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation
-from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Config:
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
-        shape = Shape.read(config, default_epsilon=1e-5)
+        shape = Shape.read(config, epsilon=("rms_norm_eps", 1e-5))
         return cls(
             shape=shape,
             rotation=rotation(config.rope(), shape.head_dim, context_tokens),
@@ -38,24 +37,25 @@ class Config:
 class Attention(SelfAttention):
     """Grouped-query attention; queries are normalized as one row, and so are keys."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         shape, bias = config.shape, config.attention_bias
         super().__init__(
             shape,
-            kernels,
-            fmt,
+            numerics,
             specified(shape, config.rotation),
-            bias=bias,
-            output_bias=bias,
-            row_norm=lambda features: RmsNorm(kernels, features, shape.epsilon),
+            AttentionOptions(
+                bias=bias,
+                output_bias=bias,
+                row_norm=lambda features: RmsNorm(numerics.kernels, features, shape.epsilon),
+            ),
         )
 
 
 class MLP(GatedMLP):
     """Gated MLP."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        super().__init__(config.shape, kernels, fmt, config.activation)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        super().__init__(config.shape, numerics, config.activation)
 
 
 def norm(config: Config, kernels: Kernels) -> RmsNorm:
@@ -66,17 +66,17 @@ def norm(config: Config, kernels: Kernels) -> RmsNorm:
 class Block(PostNormBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
-        super().__init__(attention, mlp, lambda: norm(config, kernels))
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        attention, mlp = Attention(config, numerics), MLP(config, numerics)
+        super().__init__(attention, mlp, lambda: norm(config, numerics.kernels))
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(_layer: int) -> Block:
-            return Block(config, kernels, fmt)
+            return Block(config, numerics)
 
-        final = norm(config, kernels)
-        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)
+        final = norm(config, numerics.kernels)
+        super().__init__(config.shape, numerics, Stack(config.rotation, block, final))

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphere_edge.errors import UnsupportedError
-from sphere_edge.formats.config import ModelConfig, RopeParameters
+from sphere_edge.formats.config import ModelConfig, RopeDefaults, RopeParameters
 from sphere_edge.models import olmo2
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, PostNormBlock
-from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import RmsNorm, Rope
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, PostNormBlock, Stack
+from sphere_edge.models.layers import Numerics, RmsNorm, Rope
 from sphere_edge.models.olmo2 import MLP, norm
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation, alternating, window
-from sphere_edge.quantization.weights import WeightFormat
 
 _THETA = 500000.0
 
@@ -32,8 +30,8 @@ class Config(olmo2.Config):
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
-        shape = Shape.read(config, default_epsilon=1e-5)
-        rope = config.rope(layer_type="full_attention", default_theta=_THETA)
+        shape = Shape.read(config, epsilon=("rms_norm_eps", 1e-5))
+        rope = config.rope(layer_type="full_attention", defaults=RopeDefaults(theta=_THETA))
         local = rotation(_local_rope(config), shape.head_dim, context_tokens)
         if local.beyond is not None:
             message = "RoPE scaling `longrope` in layers with a window is not supported"
@@ -53,43 +51,44 @@ def _local_rope(config: ModelConfig) -> RopeParameters:
     """Newer files have one table per layer type; in older ones only full attention is scaled."""
     layer_type = "sliding_attention"
     if layer_type in config.take("rope_parameters", dict, {}):
-        return config.rope(layer_type=layer_type, default_theta=_THETA)
+        return config.rope(layer_type=layer_type, defaults=RopeDefaults(theta=_THETA))
     return RopeParameters(theta=config.take("rope_theta", float, _THETA))
 
 
 class Attention(SelfAttention):
     """Grouped-query attention; queries are normalized as one row, and so are keys."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
         shape, bias, width = config.shape, config.attention_bias, config.windows[layer]
         super().__init__(
             shape,
-            kernels,
-            fmt,
+            numerics,
             specified(shape, config.rotation, window=width),
-            bias=bias,
-            output_bias=bias,
-            row_norm=lambda features: RmsNorm(kernels, features, shape.epsilon),
+            AttentionOptions(
+                bias=bias,
+                output_bias=bias,
+                row_norm=lambda features: RmsNorm(numerics.kernels, features, shape.epsilon),
+            ),
         )
 
 
 class Block(PostNormBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
-        attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
-        super().__init__(attention, mlp, lambda: norm(config, kernels))
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
+        attention, mlp = Attention(config, numerics, layer), MLP(config, numerics)
+        super().__init__(attention, mlp, lambda: norm(config, numerics.kernels))
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(layer: int) -> Block:
-            return Block(config, kernels, fmt, layer)
+            return Block(config, numerics, layer)
 
-        final = norm(config, kernels)
-        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)
+        final = norm(config, numerics.kernels)
+        super().__init__(config.shape, numerics, Stack(config.rotation, block, final))
         self.windows = config.windows
         self.local_rope = Rope(config.local_rotation)
 

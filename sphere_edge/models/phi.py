@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphere_edge.errors import UnsupportedError
-from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, ParallelBlock, PlainMLP
-from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import LayerNorm
+from sphere_edge.formats.config import ModelConfig, RopeDefaults
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import (
+    Decoder,
+    DecoderOptions,
+    ParallelBlock,
+    PlainMLP,
+    PlainMlpOptions,
+    Stack,
+)
+from sphere_edge.models.layers import LayerNorm, Numerics, StoredNorm
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation
-from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,8 @@ class Config:
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
-        shape = Shape.read(config, epsilon="layer_norm_eps", default_epsilon=1e-5)
-        rope = config.rope(default_partial_rotary_factor=0.5)
+        shape = Shape.read(config, epsilon=("layer_norm_eps", 1e-5))
+        rope = config.rope(defaults=RopeDefaults(partial_rotary_factor=0.5))
         if config.take("qk_layernorm", bool, False):
             message = "`qk_layernorm` is not supported"
             raise UnsupportedError(message)
@@ -41,40 +46,50 @@ class Config:
 class Attention(SelfAttention):
     """Grouped-query attention, every projection with a bias."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         spec = specified(config.shape, config.rotation)
         super().__init__(
-            config.shape, kernels, fmt, spec, bias=True, output_bias=True, output="dense"
+            config.shape,
+            numerics,
+            spec,
+            AttentionOptions(bias=True, output_bias=True, output="dense"),
         )
 
 
 class MLP(PlainMLP):
     """Plain MLP with biases."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         names = ("fc1", "fc2")
-        super().__init__(config.shape, kernels, fmt, config.activation, bias=True, names=names)
+        super().__init__(
+            config.shape, numerics, config.activation, PlainMlpOptions(bias=True, names=names)
+        )
 
 
 def norm(config: Config, name: str | None = None) -> LayerNorm:
     """The norm of this family."""
-    return LayerNorm(config.shape.hidden, config.shape.epsilon, name=name)
+    return LayerNorm(config.shape.hidden, config.shape.epsilon, StoredNorm(name=name))
 
 
 class Block(ParallelBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        attention, mlp = Attention(config, numerics), MLP(config, numerics)
         super().__init__(attention, mlp, norm(config))
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(_layer: int) -> Block:
-            return Block(config, kernels, fmt)
+            return Block(config, numerics)
 
         final = norm(config, "final_layernorm")
-        super().__init__(config.shape, kernels, fmt, config.rotation, block, final, head_bias=True)
+        super().__init__(
+            config.shape,
+            numerics,
+            Stack(config.rotation, block, final),
+            DecoderOptions(head_bias=True),
+        )

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sphere_edge.errors import UnsupportedError
-from sphere_edge.formats.config import ModelConfig, RopeParameters
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
+from sphere_edge.formats.config import ModelConfig, RopeDefaults, RopeParameters
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, GatedMLP, MlpOptions, PreNormBlock, Stack
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import RmsNorm
+from sphere_edge.models.layers import Numerics, RmsNorm
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation, window
-from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Config:
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
-        shape = Shape.read(config, default_epsilon=1e-5)
+        shape = Shape.read(config, epsilon=("rms_norm_eps", 1e-5))
         return cls(
             shape=shape,
             rotation=rotation(_rope(config), shape.head_dim, context_tokens, partial=True),
@@ -37,7 +36,7 @@ class Config:
 
 
 def _rope(config: ModelConfig) -> RopeParameters:
-    rope = config.rope(default_original_context=4096)
+    rope = config.rope(defaults=RopeDefaults(original_context=4096))
     if rope.kind == "yarn":
         # What some of the first configurations call LongRoPE.
         rope = replace(rope, kind="longrope")
@@ -50,16 +49,16 @@ def _rope(config: ModelConfig) -> RopeParameters:
 class Attention(SelfAttention):
     """Grouped-query attention; the checkpoint, too, holds q, k and v as one matrix."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         spec = specified(config.shape, config.rotation, window=config.window)
-        super().__init__(config.shape, kernels, fmt, spec, fused=True)
+        super().__init__(config.shape, numerics, spec, AttentionOptions(fused=True))
 
 
 class MLP(GatedMLP):
     """Gated MLP; the checkpoint, too, holds gate and up as one matrix."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        super().__init__(config.shape, kernels, fmt, config.activation, fused=True)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        super().__init__(config.shape, numerics, config.activation, MlpOptions(fused=True))
 
 
 def norm(config: Config, kernels: Kernels) -> RmsNorm:
@@ -70,17 +69,17 @@ def norm(config: Config, kernels: Kernels) -> RmsNorm:
 class Block(PreNormBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
-        super().__init__(attention, mlp, lambda: norm(config, kernels))
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        attention, mlp = Attention(config, numerics), MLP(config, numerics)
+        super().__init__(attention, mlp, lambda: norm(config, numerics.kernels))
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(_layer: int) -> Block:
-            return Block(config, kernels, fmt)
+            return Block(config, numerics)
 
-        final = norm(config, kernels)
-        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)
+        final = norm(config, numerics.kernels)
+        super().__init__(config.shape, numerics, Stack(config.rotation, block, final))

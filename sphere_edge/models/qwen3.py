@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock, Stack
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import RmsNorm
+from sphere_edge.models.layers import Numerics, RmsNorm
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation, windows
-from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
@@ -40,25 +39,26 @@ class Config:
 class Attention(SelfAttention):
     """Grouped-query attention with normalized queries and keys."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
         shape, bias = config.shape, config.attention_bias
         window = config.windows[layer]
         super().__init__(
             shape,
-            kernels,
-            fmt,
+            numerics,
             specified(shape, config.rotation, window=window),
-            bias=bias,
-            output_bias=bias,
-            head_norm=lambda: RmsNorm(kernels, shape.head_dim, shape.epsilon),
+            AttentionOptions(
+                bias=bias,
+                output_bias=bias,
+                head_norm=lambda: RmsNorm(numerics.kernels, shape.head_dim, shape.epsilon),
+            ),
         )
 
 
 class MLP(GatedMLP):
     """Gated MLP."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        super().__init__(config.shape, kernels, fmt, config.activation)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        super().__init__(config.shape, numerics, config.activation)
 
 
 def norm(config: Config, kernels: Kernels) -> RmsNorm:
@@ -69,17 +69,17 @@ def norm(config: Config, kernels: Kernels) -> RmsNorm:
 class Block(PreNormBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
-        attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
-        super().__init__(attention, mlp, lambda: norm(config, kernels))
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
+        attention, mlp = Attention(config, numerics, layer), MLP(config, numerics)
+        super().__init__(attention, mlp, lambda: norm(config, numerics.kernels))
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(layer: int) -> Block:
-            return Block(config, kernels, fmt, layer)
+            return Block(config, numerics, layer)
 
-        final = norm(config, kernels)
-        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)
+        final = norm(config, numerics.kernels)
+        super().__init__(config.shape, numerics, Stack(config.rotation, block, final))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, DecoderOptions, GatedMLP, PreNormBlock, Stack
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import RmsNorm
-from sphere_edge.models.mixture import Mixture, MixtureShape
+from sphere_edge.models.layers import Numerics, RmsNorm
+from sphere_edge.models.mixture import Mixture, MixtureOptions, MixtureShape
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation, window
-from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
@@ -70,31 +69,32 @@ def _dense(config: ModelConfig, layers: int) -> frozenset[int]:
 class Attention(SelfAttention):
     """Grouped-query attention with normalized queries and keys."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         shape, bias = config.shape, config.attention_bias
         super().__init__(
             shape,
-            kernels,
-            fmt,
+            numerics,
             specified(shape, config.rotation, window=config.window),
-            bias=bias,
-            output_bias=bias,
-            head_norm=lambda: RmsNorm(kernels, shape.head_dim, shape.epsilon),
+            AttentionOptions(
+                bias=bias,
+                output_bias=bias,
+                head_norm=lambda: RmsNorm(numerics.kernels, shape.head_dim, shape.epsilon),
+            ),
         )
 
 
 class MLP(GatedMLP):
     """Gated MLP of the dense layers."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        super().__init__(config.shape, kernels, fmt, config.activation)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        super().__init__(config.shape, numerics, config.activation)
 
 
 class Experts(Mixture):
     """Mixture of experts of the other layers."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        super().__init__(config.mixture, kernels, fmt, config.activation, router="gate")
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        super().__init__(config.mixture, numerics, config.activation, MixtureOptions(router="gate"))
 
 
 def norm(config: Config, kernels: Kernels) -> RmsNorm:
@@ -105,19 +105,21 @@ def norm(config: Config, kernels: Kernels) -> RmsNorm:
 class Block(PreNormBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
-        attention = Attention(config, kernels, fmt)
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
+        attention = Attention(config, numerics)
         inner = MLP if layer in config.dense else Experts
-        super().__init__(attention, inner(config, kernels, fmt), lambda: norm(config, kernels))
+        super().__init__(attention, inner(config, numerics), lambda: norm(config, numerics.kernels))
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(layer: int) -> Block:
-            return Block(config, kernels, fmt, layer)
+            return Block(config, numerics, layer)
 
-        final = norm(config, kernels)
+        final = norm(config, numerics.kernels)
         shape, mixture = config.shape, config.mixture
-        super().__init__(shape, kernels, fmt, config.rotation, block, final, mixture=mixture)
+        super().__init__(
+            shape, numerics, Stack(config.rotation, block, final), DecoderOptions(mixture=mixture)
+        )

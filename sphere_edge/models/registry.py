@@ -5,11 +5,17 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sphere_edge.errors import UnsupportedError
 from sphere_edge.formats import text_part
 from sphere_edge.formats.config import ModelConfig
+from sphere_edge.quantization.weights import WeightFormat
+
+if TYPE_CHECKING:
+    # At run time only where a model is built: a config is read without the compiler.
+    from sphere_edge.models.decoder import Decoder
+    from sphere_edge.models.layers import Numerics
 
 # model_type → the module of this package that builds it.
 FAMILIES: dict[str, str] = {
@@ -125,8 +131,15 @@ class Family:
 
     name: str
     config: Any
-    model: Callable[..., Any]
+    model: Callable[[Any, Numerics], Any]
     unread: tuple[str, ...]
+
+    def build(self, kernels: Any, fmt: WeightFormat) -> Decoder:
+        """The model of this config; `kernels` None: only to be asked for its parameters."""
+        from sphere_edge.models.layers import Numerics
+
+        built: Decoder = self.model(self.config, Numerics(kernels, fmt))
+        return built
 
 
 def family(config: ModelConfig, context_tokens: int) -> Family:

@@ -52,13 +52,13 @@ class Shape:
         cls,
         config: ModelConfig,
         *,
-        epsilon: str = "rms_norm_eps",
-        default_epsilon: float = 1e-6,
+        epsilon: tuple[str, float] = ("rms_norm_eps", 1e-6),
         default_head_dim: int | None = None,
         default_tied: bool = False,
     ) -> Shape:
         """The sizes in `config`; keyword arguments are what differs between families.
 
+        `epsilon`: the key of the norms' epsilon and its default.
         Raises ModelCorruptError where a size is missing, absurd or contradicts another.
         """
 
@@ -89,7 +89,7 @@ class Shape:
             kv_heads=kv_heads,
             head_dim=head_dim,
             context_tokens=size("max_position_embeddings"),
-            epsilon=config.take(epsilon, float, default_epsilon),
+            epsilon=config.take(epsilon[0], float, epsilon[1]),
             tied=config.take("tie_word_embeddings", bool, default_tied),
         )
 

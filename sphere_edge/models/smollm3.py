@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphere_edge.errors import ModelCorruptError, UnsupportedError
-from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, GatedMLP, PreNormBlock
+from sphere_edge.formats.config import ModelConfig, RopeDefaults
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, GatedMLP, MlpOptions, PreNormBlock, Stack
 from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import RmsNorm, Rope
+from sphere_edge.models.layers import Numerics, RmsNorm, Rope
 from sphere_edge.models.rope import Rotation, rotation, still
 from sphere_edge.models.shape import Shape, activation, layer_types, window
-from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Config:
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
         shape = Shape.read(config, default_tied=True)
-        rope = config.rope(default_theta=2000000.0)
+        rope = config.rope(defaults=RopeDefaults(theta=2000000.0))
         rotates = _rotates(config, shape.layers)
         return cls(
             shape=shape,
@@ -76,17 +75,21 @@ def _windows(config: ModelConfig, rotates: tuple[bool, ...]) -> tuple[int | None
 class Attention(SelfAttention):
     """Grouped-query attention; biases on all four projections or on none."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
         spec = specified(config.shape, config.rotation, window=config.windows[layer])
         bias = config.attention_bias
-        super().__init__(config.shape, kernels, fmt, spec, bias=bias, output_bias=bias)
+        super().__init__(
+            config.shape, numerics, spec, AttentionOptions(bias=bias, output_bias=bias)
+        )
 
 
 class MLP(GatedMLP):
     """Gated MLP, with biases where the config asks for them."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        super().__init__(config.shape, kernels, fmt, config.activation, bias=config.mlp_bias)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        super().__init__(
+            config.shape, numerics, config.activation, MlpOptions(bias=config.mlp_bias)
+        )
 
 
 def norm(config: Config, kernels: Kernels) -> RmsNorm:
@@ -97,20 +100,20 @@ def norm(config: Config, kernels: Kernels) -> RmsNorm:
 class Block(PreNormBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat, layer: int) -> None:
-        attention, mlp = Attention(config, kernels, fmt, layer), MLP(config, kernels, fmt)
-        super().__init__(attention, mlp, lambda: norm(config, kernels))
+    def __init__(self, config: Config, numerics: Numerics, layer: int) -> None:
+        attention, mlp = Attention(config, numerics, layer), MLP(config, numerics)
+        super().__init__(attention, mlp, lambda: norm(config, numerics.kernels))
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(layer: int) -> Block:
-            return Block(config, kernels, fmt, layer)
+            return Block(config, numerics, layer)
 
-        final = norm(config, kernels)
-        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)
+        final = norm(config, numerics.kernels)
+        super().__init__(config.shape, numerics, Stack(config.rotation, block, final))
         self.rotates = config.rotates
         self.no_rope = Rope(still(config.rotation))
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphere_edge.errors import UnsupportedError
-from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, GatedMLP, ParallelBlock, PreNormBlock
-from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import LayerNorm
+from sphere_edge.formats.config import ModelConfig, RopeDefaults
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, GatedMLP, ParallelBlock, PreNormBlock, Stack
+from sphere_edge.models.layers import LayerNorm, Numerics
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation
-from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,8 @@ class Config:
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
-        shape = Shape.read(config, epsilon="layer_norm_eps", default_epsilon=1e-5)
-        rope = config.rope(default_partial_rotary_factor=0.25)
+        shape = Shape.read(config, epsilon=("layer_norm_eps", 1e-5))
+        rope = config.rope(defaults=RopeDefaults(partial_rotary_factor=0.25))
         if config.take("qk_layernorm", bool, False):
             message = "`qk_layernorm` is not supported"
             raise UnsupportedError(message)
@@ -45,16 +43,16 @@ class Config:
 class Attention(SelfAttention):
     """Grouped-query attention; biases on q, k and v or on none."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         spec = specified(config.shape, config.rotation)
-        super().__init__(config.shape, kernels, fmt, spec, bias=config.bias)
+        super().__init__(config.shape, numerics, spec, AttentionOptions(bias=config.bias))
 
 
 class MLP(GatedMLP):
     """Gated MLP."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        super().__init__(config.shape, kernels, fmt, config.activation)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        super().__init__(config.shape, numerics, config.activation)
 
 
 def norm(config: Config) -> LayerNorm:
@@ -62,9 +60,9 @@ def norm(config: Config) -> LayerNorm:
     return LayerNorm(config.shape.hidden, config.shape.epsilon)
 
 
-def block(config: Config, kernels: Kernels, fmt: WeightFormat) -> PreNormBlock | ParallelBlock:
+def block(config: Config, numerics: Numerics) -> PreNormBlock | ParallelBlock:
     """One layer."""
-    attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
+    attention, mlp = Attention(config, numerics), MLP(config, numerics)
     if config.is_parallel:
         return ParallelBlock(attention, mlp, norm(config))
     return PreNormBlock(attention, mlp, lambda: norm(config))
@@ -73,13 +71,10 @@ def block(config: Config, kernels: Kernels, fmt: WeightFormat) -> PreNormBlock |
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         final = norm(config)
         super().__init__(
             config.shape,
-            kernels,
-            fmt,
-            config.rotation,
-            lambda _layer: block(config, kernels, fmt),
-            final,
+            numerics,
+            Stack(config.rotation, lambda _layer: block(config, numerics), final),
         )

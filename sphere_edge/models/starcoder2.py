@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sphere_edge.formats.config import ModelConfig
-from sphere_edge.models.attention import SelfAttention, specified
-from sphere_edge.models.decoder import Decoder, PlainMLP, PreNormBlock
-from sphere_edge.models.kernels import Kernels
-from sphere_edge.models.layers import LayerNorm
+from sphere_edge.models.attention import AttentionOptions, SelfAttention, specified
+from sphere_edge.models.decoder import Decoder, PlainMLP, PlainMlpOptions, PreNormBlock, Stack
+from sphere_edge.models.layers import LayerNorm, Numerics
 from sphere_edge.models.rope import Rotation, rotation
 from sphere_edge.models.shape import Shape, activation, window
-from sphere_edge.quantization.weights import WeightFormat
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Config:
     @classmethod
     def read(cls, config: ModelConfig, context_tokens: int) -> Config:
         """Raises ModelCorruptError or UnsupportedError for a configuration that cannot be built."""
-        shape = Shape.read(config, epsilon="norm_epsilon", default_epsilon=1e-5, default_tied=True)
+        shape = Shape.read(config, epsilon=("norm_epsilon", 1e-5), default_tied=True)
         return cls(
             shape=shape,
             rotation=rotation(config.rope(), shape.head_dim, context_tokens),
@@ -40,20 +38,26 @@ class Config:
 class Attention(SelfAttention):
     """Grouped-query attention over the last `window` tokens."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         spec = specified(config.shape, config.rotation, window=config.window)
         super().__init__(
-            config.shape, kernels, fmt, spec, bias=config.bias, output_bias=config.bias
+            config.shape,
+            numerics,
+            spec,
+            AttentionOptions(bias=config.bias, output_bias=config.bias),
         )
 
 
 class MLP(PlainMLP):
     """Plain MLP."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         names = ("c_fc", "c_proj")
         super().__init__(
-            config.shape, kernels, fmt, config.activation, bias=config.bias, names=names
+            config.shape,
+            numerics,
+            config.activation,
+            PlainMlpOptions(bias=config.bias, names=names),
         )
 
 
@@ -65,17 +69,17 @@ def norm(config: Config) -> LayerNorm:
 class Block(PreNormBlock):
     """One layer."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
-        attention, mlp = Attention(config, kernels, fmt), MLP(config, kernels, fmt)
+    def __init__(self, config: Config, numerics: Numerics) -> None:
+        attention, mlp = Attention(config, numerics), MLP(config, numerics)
         super().__init__(attention, mlp, lambda: norm(config))
 
 
 class Model(Decoder):
     """The whole decoder."""
 
-    def __init__(self, config: Config, kernels: Kernels, fmt: WeightFormat) -> None:
+    def __init__(self, config: Config, numerics: Numerics) -> None:
         def block(_layer: int) -> Block:
-            return Block(config, kernels, fmt)
+            return Block(config, numerics)
 
         final = norm(config)
-        super().__init__(config.shape, kernels, fmt, config.rotation, block, final)
+        super().__init__(config.shape, numerics, Stack(config.rotation, block, final))

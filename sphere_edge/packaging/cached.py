@@ -55,13 +55,15 @@ def bundle_of(path: Path, progress: Progress = SILENT) -> Path:
     with cache.made_once(folder, on_wait=lambda: progress.say(waits)) as made:
         if made is not None:
             # Only here: reading models is half a second of imports.
+            from sphere_edge.bundle.write import BundleWriter
             from sphere_edge.packaging.finding import find
             from sphere_edge.packaging.pipeline import package
 
             source = find(str(path), progress=progress)
             progress.say(f"packaging `{name}` for this machine, once")
             output = made / f"{source.name}{_SUFFIX}"
-            package(source, profiles.host(), PackageOptions(), output, progress=progress)
+            writer = BundleWriter(output, progress=progress)
+            package(source, profiles.host(), PackageOptions(), writer)
             _leave_only(made, kept)
     (bundle,) = folder.glob(f"*{_SUFFIX}")
     return bundle

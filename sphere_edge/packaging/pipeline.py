@@ -9,7 +9,7 @@ from pathlib import Path
 from sphere_edge import profiles
 from sphere_edge.bundle.read import Bundle, check_runs_on
 from sphere_edge.bundle.write import BundleWriter
-from sphere_edge.console import SILENT, Progress
+from sphere_edge.console import Progress
 from sphere_edge.engines.engine import BuildRequest
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.engines.registry import engine_for
@@ -33,15 +33,13 @@ def package(
     source: ModelSource,
     profile: DeviceProfile,
     options: PackageOptions,
-    output: Path,
-    *,
-    force: bool = False,
-    progress: Progress = SILENT,
+    output: Path | BundleWriter,
 ) -> Packaged:
     """Makes the bundle `output` from `source` for `profile`; nothing is left of it if that fails.
 
-    A bundle that this machine can run has to pass its smoke test before it counts as made. Raises
-    what the engine, the smoke test and the writer raise.
+    A writer in place of its path may replace what is there, and shows progress. A bundle that this
+    machine can run has to pass its smoke test before it counts as made. Raises what the engine, the
+    smoke test and the writer raise.
     """
     started = time.monotonic()
     engine = engine_for(source, options)
@@ -49,15 +47,15 @@ def package(
 
     def try_here(bundle: Bundle) -> None:
         nonlocal tried_here
-        tried_here = _tried(engine.smoke_test, bundle, progress)
+        tried_here = _tried(engine.smoke_test, bundle, writer.progress)
 
-    with BundleWriter(output, force=force, progress=progress) as writer:
-        build = engine.fit(BuildRequest(source, profile, options, writer, progress))
+    with output if isinstance(output, BundleWriter) else BundleWriter(output) as writer:
+        build = engine.fit(BuildRequest(source, profile, options, writer, writer.progress))
         built = build()
         built.check()
         built.keep_reference()
         bundle = writer.commit(built.draft, try_here)
-    return Packaged(bundle, output, time.monotonic() - started, tried_here)
+    return Packaged(bundle, writer.output, time.monotonic() - started, tried_here)
 
 
 def _tried(smoke_test: SmokeTest, bundle: Bundle, progress: Progress) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sphere_edge import profiles
 from sphere_edge.bundle import archive
+from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines.options import PackageOptions, check_context
 from sphere_edge.errors import InvalidArgumentError
@@ -55,7 +56,8 @@ def package_model(
     options = replace(options, mmproj=_image_encoder(request, source, options, progress))
     _check_source(options, source)
     output = output_for(source, profile, request.output, as_zip=request.as_zip)
-    made = package(source, profile, options, output, force=request.force, progress=progress)
+    writer = BundleWriter(output, force=request.force, progress=progress)
+    made = package(source, profile, options, writer)
     return made, profile
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import io
+import logging
 import os
-from collections.abc import Mapping, Sequence
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,9 @@ MOST_PIXELS = 1 << 26
 _LONGEST_SIDE = 1 << 14
 MOST_BYTES = 1 << 27
 _DATA_URL = "data:"
+_log = logging.getLogger("sphere_edge")
+# Python's list of what to do with warnings is one for all threads.
+_one_at_a_time = threading.Lock()
 # Of EXIF's orientations; 1 is upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -100,7 +107,8 @@ def opened(given: Any, name: str) -> ChatImage:
     """Pixels of a PIL image, of a file's bytes, or of the file at a path."""
     if isinstance(given, Image.Image):
         try:
-            return _pixels(given, name)
+            with _warnings_logged():
+                return _pixels(given, name)
         except (OSError, ValueError) as error:
             # Only now it is read: its file is cut off or closed, or its mode has no way to RGB.
             message = f"{name} cannot be read: {error}"
@@ -111,7 +119,7 @@ def opened(given: Any, name: str) -> ChatImage:
         message = f"{name} is a `{type(given).__name__}`"
         raise InvalidArgumentError(message, hint="give an image, the bytes or the path of one")
     try:
-        with Image.open(io.BytesIO(given), formats=FORMATS) as image:
+        with _warnings_logged(), Image.open(io.BytesIO(given), formats=FORMATS) as image:
             return _pixels(image, name)
     except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
         # Of a cut-off file the rest would be grey.
@@ -121,10 +129,21 @@ def opened(given: Any, name: str) -> ChatImage:
 def size_of(content: bytes, name: str) -> tuple[int, int]:
     """Width and height of an image in a file's bytes, by its header only."""
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with _warnings_logged(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
             return image.width, image.height
     except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
         raise _unsound(name) from error
+
+
+@contextlib.contextmanager
+def _warnings_logged() -> Iterator[None]:
+    """What Pillow says of damaged EXIF data belongs into the log, not on the user's terminal."""
+    with _one_at_a_time, warnings.catch_warnings(record=True) as caught:
+        # The first of a kind only would be told, in whichever thread comes first.
+        warnings.simplefilter("always")
+        yield
+    for one in caught:
+        _log.info("%s", one.message)
 
 
 def _unsound(name: str) -> InvalidArgumentError:

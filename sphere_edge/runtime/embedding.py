@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Pooling = Literal["mean", "cls", "last"]
 # By the numbers of se_pooling, after SE_POOLING_MODEL.
 _POOLINGS: tuple[Pooling, ...] = ("mean", "cls", "last")
+# Above them are those that generations have.
+MOST_CALL_IDS = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,15 @@ class EmbedRequest:
     """How texts become vectors.
 
     `pooling` None: as the model says, or `mean` if it says nothing. `normalize`: to length 1.
-    `truncate`: cut off texts that are too long instead of refusing them.
+    `truncate`: cut off texts that are too long instead of refusing them. `call_id`: a number from 1
+    to 2^32 - 1 that no other call has, by which `TextManager.cancel_call` ends it.
     """
 
     pooling: Pooling | None = None
     normalize: bool = True
     truncate: bool = False
     timeout_s: float | None = None
+    call_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ def embed(handle: Handle, size: int, texts: Sequence[str], request: EmbedRequest
         raw=not request.normalize,
         truncate=bool(request.truncate),
     )
+    if request.call_id is not None:
+        options.call_id = arguments.count("call_id", request.call_id, MOST_CALL_IDS, least=1)
     if request.timeout_s is not None:
         options.timeout_ms = arguments.milliseconds("timeout_s", request.timeout_s)
     vectors = np.empty((len(encoded), size), dtype=np.float32)

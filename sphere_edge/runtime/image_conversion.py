@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.runtime import arguments, binding_image, library
 from sphere_edge.runtime.binding import C
 
@@ -21,12 +20,9 @@ def merge(
 
     `type`: of the matrices of diffusion model and text encoders, as "q8_0"; None: as they are.
     `on_progress` gets bytes done and in all; False stops. Returns the JSON of `se_image_convert`.
-    Raises ModelCorruptError, UnsupportedError, StorageError, CancelledError.
+    Raises ModelCorruptError, UnsupportedError, StorageError, CancelledError; InvalidArgumentError
+    where `output` is one of the files.
     """
-    for path, _ in parts:
-        if output.exists() and output.samefile(path):
-            message = f"`{path}` cannot be both read and written"
-            raise InvalidArgumentError(message, hint="choose another output")
     named = [(arguments.model_path(path), prefix.encode()) for path, prefix in parts]
     array = (binding_image.ImagePart * len(parts))(
         *(binding_image.ImagePart(path, prefix) for path, prefix in named)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError
+from sphere_edge.formats.json_object import without_duplicates
 from sphere_edge.runtime.chat_options import ChatOptions
 from sphere_edge.runtime.text_request import TextRequest
 
@@ -108,7 +109,10 @@ def _parsed(path: Path) -> Any:
     """TOML where the name says so, otherwise JSON."""
     text = _read(path)
     try:
-        return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        if path.suffix == ".toml":
+            return tomllib.loads(text)
+        # As TOML has it: of two values of a key only the last would count.
+        return json.loads(text, object_pairs_hook=without_duplicates)
     except RecursionError as error:
         message = f"`{path}` is nested too deeply"
         raise InvalidArgumentError(message) from error

@@ -27,10 +27,11 @@ from sphere_edge.runtime import arguments, binding, chat_options, library, text_
 from sphere_edge.runtime.binding import C
 from sphere_edge.runtime.c_function import Checked
 from sphere_edge.runtime.chat_options import ChatKeywords, ChatOptions, Message
-from sphere_edge.runtime.embedding import Embeddings, EmbedRequest, embed
+from sphere_edge.runtime.embedding import MOST_CALL_IDS, Embeddings, EmbedRequest, embed
 from sphere_edge.runtime.generation import Generation
 from sphere_edge.runtime.handle import TEXT, Handle
 from sphere_edge.runtime.manager import Manager, model_name
+from sphere_edge.runtime.open_options import OpenKeywords, OpenOptions, as_struct
 from sphere_edge.runtime.request import requested
 from sphere_edge.runtime.text_request import TextOptions, TextRequest
 from sphere_edge.runtime.token_ids import TokenIds, as_array
@@ -98,59 +99,38 @@ class TextManager(Manager):
         self.info = handle.info(TextInfo, name)
         super().__init__(handle, is_shared=self.info.sequences > 1)
         self._vocabulary = Vocabulary(handle)
-        self._call_ids = itertools.count(1)
+        self._call_ids = itertools.count(MOST_CALL_IDS + 1)
 
     @classmethod
     def open(
         cls,
         path: str | os.PathLike[str],
-        *,
-        threads: int = 0,
-        context_tokens: int | None = None,
-        backend: str | None = None,
-        sequences: int = 1,
-        code_folder: str | os.PathLike[str] | None = None,
-        draft_model: str | os.PathLike[str] | None = None,
-        mmproj: str | os.PathLike[str] | None = None,
+        options: OpenOptions | None = None,
+        **changes: Unpack[OpenKeywords],
     ) -> TextManager:
-        """Opens a bundle folder or a .gguf file, which sees images with its `mmproj` file.
+        """Opens a bundle folder or a .gguf file.
 
-        `threads` 0: as many as there are performance cores. `context_tokens` None or 0: what the
-        bundle was made for; min(4096, the model's own) for a .gguf. `backend` (cpu, opencl, cuda,
-        metal, vulkan) None: the bundle's first choice, or the next one where that does not work;
-        `info` says which and why. `sequences`: conversations at once, each with the whole context
-        and memory for it. `code_folder`: where the compiled code of a bundle lies instead of its
-        own `lib/`, checked by size and hash. `draft_model`: a smaller bundle or .gguf file with the
-        same tokenizer, for speculative decoding. Builds the native runtime when it is not in the
+        How: OpenOptions, or its fields as keywords. Builds the native runtime when it is not in the
         cache yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError (another runtime or
         CPU, a draft model with another tokenizer), LoadFailedError, OutOfMemoryError,
-        UnsupportedError (backend, a model that cannot check drafts).
+        UnsupportedError (backend, a model that cannot check drafts), InvalidArgumentError.
         """
-        model = Path(path)
-        location = arguments.model_path(model)
-        options = binding.OpenOptions(
-            size=ctypes.sizeof(binding.OpenOptions),
-            threads=arguments.count("threads", threads, arguments.MAX_THREADS),
-            context_tokens=arguments.count("context_tokens", context_tokens or 0, arguments.INT32),
-            backend=arguments.optional_string("backend", backend),
-            sequences=arguments.count("sequences", sequences, arguments.INT32),
-            code_folder=None if code_folder is None else arguments.model_path(Path(code_folder)),
-            draft_model=None if draft_model is None else arguments.model_path(Path(draft_model)),
-            mmproj=None if mmproj is None else arguments.model_path(mmproj),
-        )
+        options = requested(OpenOptions(), options, changes)
+        model, draft = Path(path), options.draft_model
+        location, struct = arguments.model_path(model), as_struct(options)
         manifest = _manifest(model)
         if model.is_dir():
             if manifest is not None and manifest.text is not None:
-                _check_context(context_tokens, manifest.text.context_tokens, "the bundle")
+                _check_context(options.context_tokens, manifest.text.context_tokens, "the bundle")
         elif is_gguf(model):
-            _check_gguf(model, context_tokens)
-        if draft_model is not None and is_gguf(Path(draft_model)):
-            _check_gguf(Path(draft_model), None)
+            _check_gguf(model, options.context_tokens)
+        if draft is not None and is_gguf(Path(draft)):
+            _check_gguf(Path(draft), None)
         core = library.load(
-            engine=_engine(model, draft_model), gpu=ggml_gpu.wanted(model, manifest, backend)
+            engine=_engine(model, draft), gpu=ggml_gpu.wanted(model, manifest, options.backend)
         )
         try:
-            handle = Handle(core, TEXT, location, ctypes.byref(options))
+            handle = Handle(core, TEXT, location, ctypes.byref(struct))
         except errors.SphereEdgeError as error:
             if is_gguf(model) and (what := gguf.aside(model)) is not None:
                 message = f"`{model}` is {what}, not a model"
@@ -280,11 +260,15 @@ class TextManager(Manager):
     def embed(self, texts: Sequence[str], request: EmbedRequest | None = None) -> Embeddings:
         """A vector for each text. Raises UnsupportedError for models that make none (bundles
         compiled before there was `embed`), InvalidArgumentError for a text that is too long or has
-        no tokens.
+        no tokens, CancelledError after `cancel_call`.
         """  # noqa: D205  the first sentence is short enough
         with self._exclusive():
             size = self.info.embedding_size
             return embed(self._handle, size, texts, request or EmbedRequest())
+
+    def cancel_call(self, call_id: int) -> None:
+        """Ends the call of `embed` with this id soon, if it runs; from any thread."""
+        self._handle.cancel_call(arguments.count("call_id", call_id, MOST_CALL_IDS, least=1))
 
     def save(self, path: str | os.PathLike[str], *, sequence_key: str | None = None) -> int:
         """Writes a conversation to a file, to go on with `restore`; returns its number of tokens.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from sphere_edge import __version__, resources
+from sphere_edge.bundle.manifest import File
 from sphere_edge.console import Progress
-from sphere_edge.errors import UnsupportedError
 from sphere_edge.sdk import core, render
 from sphere_edge.sdk.app_bundle import AppBundle
 from sphere_edge.sdk.names import AppNames
@@ -37,7 +38,6 @@ def contents(
 ) -> dict[str, Content]:
     """Every file of the project. `weights` None: by their size. Raises UnsupportedError."""
     tasks = first_of_each_task(bundles)
-    _check_code(bundles)
     in_pack = _in_pack(bundles, weights, progress)
     made = core.for_android(bundles, progress)
     below = "weights/src/main/assets" if in_pack else "app/src/main/assets"
@@ -63,17 +63,14 @@ def contents(
     for bundle in bundles:
         files |= bundle.data(f"{below}/bundles/{bundle.name}")
         for file in bundle.code:
-            name = file.path.rsplit("/", 1)[-1]
-            files[f"app/src/main/jniLibs/{ABI}/lib{name}"] = bundle.file(file)
+            files[f"app/src/main/jniLibs/{ABI}/{_library_name(file)}"] = bundle.file(file)
     return files | _library() | _prebuilt(made)
 
 
-def _check_code(bundles: Sequence[AppBundle]) -> None:
-    """An app has all its libraries in one folder, where they need different names."""
-    compiled = [bundle.name for bundle in bundles if bundle.code]
-    if len(compiled) > 1:
-        message = f"`{compiled[0]}` and `{compiled[1]}` both have compiled code"
-        raise UnsupportedError(message, hint="package one of them with --format gguf")
+def _library_name(file: File) -> str:
+    """As the core looks for it: an app has the libraries of all its bundles in one folder."""
+    name = PurePosixPath(file.path)
+    return f"lib{name.stem}-{file.sha256[:12]}{name.suffix}"
 
 
 def _in_pack(bundles: Sequence[AppBundle], weights: Weights | None, progress: Progress) -> bool:

@@ -18,9 +18,11 @@ from sphere_edge.server import (
     embeddings,
     form,
     images,
+    left_out,
     metrics,
     openapi,
     page,
+    query,
     responses,
     status,
     stored_responses,
@@ -40,6 +42,7 @@ from sphere_edge.server.openapi import Operation
 from sphere_edge.server.response_types import ResponseBody
 from sphere_edge.server.settings import Settings
 from sphere_edge.server.store import Store
+from sphere_edge.server.stored_responses import ListQuery, RetrieveQuery
 
 _RESPONSE = "/v1/responses/{id}"
 _CONVERSATION = "/v1/conversations/{id}"
@@ -51,16 +54,15 @@ OPERATIONS = (
     Operation("GET", "/v1/models/{name:path}", status.model),
     Operation("POST", "/v1/responses", responses.answer, ResponseBody),
     Operation("POST", "/v1/responses/input_tokens", responses.input_tokens, ResponseBody),
-    Operation("POST", "/v1/responses/compact", stored_responses.compact),
-    Operation("GET", _RESPONSE, stored_responses.retrieve),
+    Operation("GET", _RESPONSE, stored_responses.retrieve, query=RetrieveQuery),
     Operation("DELETE", _RESPONSE, stored_responses.delete),
     Operation("POST", f"{_RESPONSE}/cancel", stored_responses.cancel),
-    Operation("GET", f"{_RESPONSE}/input_items", stored_responses.input_items),
+    Operation("GET", f"{_RESPONSE}/input_items", stored_responses.input_items, query=ListQuery),
     Operation("POST", "/v1/conversations", conversations.create, ConversationBody),
     Operation("GET", _CONVERSATION, conversations.retrieve),
     Operation("POST", _CONVERSATION, conversations.update, MetadataBody),
     Operation("DELETE", _CONVERSATION, conversations.delete),
-    Operation("GET", f"{_CONVERSATION}/items", conversations.items),
+    Operation("GET", f"{_CONVERSATION}/items", conversations.items, query=ListQuery),
     Operation("POST", f"{_CONVERSATION}/items", conversations.add_items, ItemsBody),
     Operation("GET", f"{_CONVERSATION}/items/{{item}}", conversations.item),
     Operation("DELETE", f"{_CONVERSATION}/items/{{item}}", conversations.delete_item),
@@ -76,7 +78,7 @@ OPERATIONS = (
 )
 # What is there for people, and describes itself.
 _PAGES = (
-    Operation("GET", "/openapi.json", openapi.served(OPERATIONS)),
+    Operation("GET", "/openapi.json", openapi.served),
     Operation("GET", "/", page.index),
     Operation("GET", "/page/{name}", page.file),
 )
@@ -84,17 +86,27 @@ _PAGES = (
 
 def make(served: Sequence[Served], settings: Settings) -> Any:
     """The ASGI application that serves `served`."""
-    routes = [_route(one) for one in (*OPERATIONS, *_PAGES)]
+    routes = [*left_out.routes(), *(_route(one) for one in (*OPERATIONS, *_PAGES))]
     app = Starlette(routes=routes, exception_handlers={404: _no_path, 405: _no_method})
     app.state.settings = settings
     app.state.store = None if settings.store is None else Store(settings.store, settings)
     app.state.kept = _kept(app.state.store, settings)
     app.state.models = Models(served, settings, app.state.kept)
     app.state.metrics = Metrics(app.state.models)
+    app.state.description = openapi.document(OPERATIONS, _names(served))
     # The jobs of responses, by their ids.
     app.state.running_responses = {}
     app.state.draining = False
     return app
+
+
+def _names(served: Sequence[Served]) -> dict[str, list[str]]:
+    """By path, the models that can do it."""
+    return {
+        path: [one.name for one in served if one.task == task]
+        for task, paths in status.ENDPOINTS.items()
+        for path in paths
+    }
 
 
 def _kept(store: Store | None, settings: Settings) -> KeptSequences | None:
@@ -111,6 +123,8 @@ def guarded(app: Any) -> Any:
 
 def _route(one: Operation) -> Any:
     async def read(request: Request) -> Any:
+        if one.query is not None:
+            return await query.read(request, one.query)
         if one.body is None:
             return await nothing(request)
         if one.files:

@@ -9,11 +9,13 @@ from typing import Any
 
 from starlette.requests import Request
 
+from sphere_edge.errors import InvalidArgumentError, SphereEdgeError
 from sphere_edge.runtime import sound, transcript
 from sphere_edge.runtime.audio import AudioManager
 from sphere_edge.runtime.segment import Segment
 from sphere_edge.runtime.transcription import Transcription, TranscriptionResult
 from sphere_edge.runtime.transcription_request import TranscriptionRequest
+from sphere_edge.server import http_error
 from sphere_edge.server.audio_types import TranscriptionForm, TranslationForm
 from sphere_edge.server.clients import client_of
 from sphere_edge.server.exchange import Events, Output, Reply, as_json, event
@@ -141,18 +143,37 @@ class _AudioJob:
     def run(self, emit: Callable[[Segment], None]) -> TranscriptionResult:
         """Raises HttpError for what is not audio, and what AudioManager raises."""
         call = self._call
-        with sound.opened(call.audio) as opened:
-            seconds = opened.seconds
-        if seconds is not None and seconds > call.most_seconds:
-            message = f"the audio is longer than `{call.most_seconds}` seconds"
-            raise HttpError(413, message, code="audio_too_long", param="file")
+        try:
+            self._check_length()
+        except SphereEdgeError as error:
+            raise http_error.of(error, "file") from error
         self._transcription = self._audio.transcribe(call.audio, call.request)
-        with self._transcription as transcription:
-            if self._cancelled:
-                transcription.cancel()
-            for segment in transcription:
-                emit(segment)
+        try:
+            with self._transcription as transcription:
+                if self._cancelled:
+                    transcription.cancel()
+                for segment in transcription:
+                    emit(segment)
+        except InvalidArgumentError as error:
+            # Only the engine knows the languages.
+            is_language = f"`{call.request.language}`" in error.message
+            raise http_error.of(error, "language" if is_language else None) from error
         return transcription.result
+
+    def _check_length(self) -> None:
+        """What does not say how long it is, is decoded once for it."""
+        most = self._call.most_seconds
+        with sound.opened(self._call.audio) as opened:
+            seconds = opened.seconds
+            if seconds is None:
+                seconds = 0.0
+                for block in opened:
+                    seconds += len(block) / sound.SAMPLE_RATE
+                    if self._cancelled or seconds > most:
+                        break
+        if seconds > most:
+            message = f"the audio is longer than `{most}` seconds"
+            raise HttpError(413, message, code="audio_too_long", param="file")
 
     def cancel(self) -> None:
         """From any thread."""

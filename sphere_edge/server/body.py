@@ -18,7 +18,6 @@ from sphere_edge.server.http_error import HttpError, invalid, unsupported
 from sphere_edge.server.settings import Settings
 
 _LEFT_OUT = "unsupported_parameter"
-_EXTENSION = "extension"
 
 
 class Part(BaseModel):
@@ -144,14 +143,36 @@ def refused(error: ValidationError, document: Any) -> HttpError:
         return invalid(f"`{param}` is missing", param, "missing_required_parameter")
     if kind == "extra_forbidden":
         return invalid(f"unknown field `{param}`", param, "unknown_parameter")
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return _unknown_kind(first, param)
     message = first["msg"][:1].lower() + first["msg"][1:]
     return invalid(f"invalid value for `{param}`: {message}" if param else message, param)
 
 
-def _how_far(error: ErrorDetails) -> tuple[bool, int, list[int]]:
-    """Deeper in the document, and at the same depth, later in its lists."""
+# Alternatives that only exist to be refused, or are chosen by a function of ours.
+_OUR_TAGS = ("other", "hosted")
+
+
+def _unknown_kind(error: ErrorDetails, param: str | None) -> HttpError:
+    """One of many kinds was meant, and it is not clear which: pydantic would name our functions."""
+    context = error.get("ctx", {})
+    # Those of functions stand for `type`.
+    field = context["discriminator"].strip("'")
+    name = field if field in ("type", "role") else "type"
+    param = f"{param}.{name}" if param else name
+    if error["type"] == "union_tag_not_found":
+        return invalid(f"`{param}` is missing", param, "missing_required_parameter")
+    known = re.findall(r"'([^']*)'", context["expected_tags"])
+    shown = ", ".join(tag for tag in known if tag not in _OUR_TAGS)
+    message = f"invalid value for `{param}`: `{context['tag'][:100]}` is none of {shown}"
+    return invalid(message, param)
+
+
+def _how_far(error: ErrorDetails) -> tuple[bool, int, bool, list[int]]:
+    """Deeper in the document, there of the type that was given, and later in its lists."""
     places = [step for step in error["loc"] if isinstance(step, int)]
-    return error["type"] == _LEFT_OUT, len(error["loc"]), places
+    is_of_type = not error["type"].endswith("_type")
+    return error["type"] == _LEFT_OUT, len(error["loc"]), is_of_type, places
 
 
 def _path(
@@ -168,9 +189,12 @@ def _path(
         if not isinstance(document, dict) or not (step in document or (is_last and is_missing)):
             continue
         # An alternative is named by its discriminator, which may be the name of a field, too.
-        if is_last or step not in (document.get("type"), document.get("role")):
-            path += f".{step}" if path else str(step)
-            document = document.get(step)
+        if not is_last and step in (document.get("type"), document.get("role")):
+            following = location[at + 1]
+            if following == step or following in document:
+                continue
+        path += f".{step}" if path else str(step)
+        document = document.get(step)
     return path or None
 
 

@@ -23,13 +23,14 @@ def of_bundle(name: str | None, path: Path, manifest: Manifest, settings: Settin
         context = settings.context_tokens or made_for
         caches = memory.kv_cache_bytes * context * settings.parallel // made_for
         peak += caches - memory.kv_cache_bytes
-    made = row(name or manifest.name, path, manifest.task, peak, context)
-    return replace(made, reads_images=any(file.role == "mmproj" for file in manifest.files))
+    return replace(
+        row(name or manifest.name, path, manifest.task, peak),
+        context_tokens=context,
+        reads_images=any(file.role == "mmproj" for file in manifest.files),
+    )
 
 
-def row(
-    name: str, path: Path, task: str, memory_bytes: int, context_tokens: int | None = None
-) -> Served:
+def row(name: str, path: Path, task: str, memory_bytes: int) -> Served:
     """A row of the table; `name` loses what no client can ask for."""
     return Served(
         name=_NOT_IN_NAMES.sub("-", name),
@@ -37,5 +38,4 @@ def row(
         task=task,  # type: ignore[arg-type]
         created=int(path.stat().st_mtime if path.exists() else time.time()),
         memory_bytes=memory_bytes,
-        context_tokens=context_tokens,
     )

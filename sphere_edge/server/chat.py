@@ -22,6 +22,7 @@ from sphere_edge.server.chat_types import (
     JsonObjectFormat,
     JsonSchemaFormat,
     Prediction,
+    Sampled,
 )
 from sphere_edge.server.conversation import messages_of
 from sphere_edge.server.exchange import Events, Output, as_json, event
@@ -85,9 +86,7 @@ class _Choice:
 
 async def answer(request: Request, body: ChatBody) -> Output:
     """The completion, or its chunks as events."""
-    if body.stream_options is not None and not body.stream:
-        message = "`stream_options` is for streamed answers"
-        raise invalid(message, "stream_options")
+    check_stream_options(body)
     call = await asyncio.to_thread(_call, body, request.app.state.settings)
     seeds = [sampling.later_seed(call.request.seed, index) for index in range(body.n or 1)]
     calls = [replace(call, request=replace(call.request, seed=seed)) for seed in seeds]
@@ -113,6 +112,13 @@ async def answer(request: Request, body: ChatBody) -> Output:
             "usage": usage(results),
         }
     )
+
+
+def check_stream_options(body: Sampled) -> None:
+    """Refuses options of a stream where there is none."""
+    if body.stream_options is not None and not body.stream:
+        message = "`stream_options` is for streamed answers"
+        raise invalid(message, "stream_options")
 
 
 async def _chunks(

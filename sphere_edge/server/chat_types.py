@@ -18,7 +18,7 @@ LogitBias = Annotated[
     Field(max_length=1024),
 ]
 Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-StopString = Annotated[str, Field(min_length=1, max_length=1024)]
+StopString = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00]+$")]
 Stop = StopString | Annotated[list[StopString], Field(max_length=16)]
 MaxTokens = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]

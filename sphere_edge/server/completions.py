@@ -15,7 +15,7 @@ from sphere_edge.runtime.generation import Result
 from sphere_edge.runtime.text_delta import TextDelta, TokenLogprob
 from sphere_edge.server import logprobs, sampling
 from sphere_edge.server.body import texts_of
-from sphere_edge.server.chat import DONE, FINGERPRINT, usage
+from sphere_edge.server.chat import DONE, FINGERPRINT, check_stream_options, usage
 from sphere_edge.server.chat_types import CompletionBody
 from sphere_edge.server.exchange import Events, Output, as_json, event
 from sphere_edge.server.generating import Piece, gather, generated, results_of
@@ -34,7 +34,12 @@ class _Choice:
     echoed: str
     text: list[str] = field(default_factory=list)
     tokens: list[TokenLogprob] = field(default_factory=list)
+    # Where the first of `tokens` begins.
+    offset: int = 0
     result: Result | None = None
+
+    def __post_init__(self) -> None:
+        self.offset = len(self.echoed)
 
     def add(self, delta: TextDelta) -> None:
         self.text.append(delta.text)
@@ -43,6 +48,7 @@ class _Choice:
 
 async def answer(request: Request, body: CompletionBody) -> Output:
     """The texts, or their pieces as events."""
+    check_stream_options(body)
     prompts = texts_of(body.prompt, "prompt", _MOST_PROMPTS)
     if body.echo and any(not isinstance(prompt, str) for prompt in prompts):
         message = "`echo` is for prompts that are texts"
@@ -91,6 +97,7 @@ async def _chunks(
             else:
                 choice.result, choice.tokens = piece, []
             yield event({**head, "choices": [_choice(index, text, choice, body)]})
+            choice.offset += sum(len(logprobs.text_of(token)) for token in choice.tokens)
     if body.stream_options is not None and body.stream_options.include_usage:
         yield event({**head, "choices": [], "usage": _usage(results_of(choices), body)})
     yield DONE
@@ -100,7 +107,7 @@ def _choice(index: int, text: str, choice: _Choice, body: CompletionBody) -> dic
     finish_reason = choice.result.finish_reason if choice.result is not None else None
     known = None
     if body.logprobs is not None:
-        known = logprobs.of_completion(choice.tokens, len(choice.echoed))
+        known = logprobs.of_completion(choice.tokens, choice.offset)
     return {"index": index, "text": text, "logprobs": known, "finish_reason": finish_reason}
 
 

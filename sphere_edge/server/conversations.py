@@ -18,7 +18,7 @@ from sphere_edge.server.response_events import Document, new_id
 from sphere_edge.server.response_store import item_of, no_conversation, resolved
 from sphere_edge.server.response_types import Item
 from sphere_edge.server.store import Store
-from sphere_edge.server.stored_responses import page
+from sphere_edge.server.stored_responses import ListQuery, page
 
 _MOST_ITEMS = 20
 
@@ -50,9 +50,7 @@ async def create(request: Request, body: ConversationBody) -> Output:
         "created_at": int(time.time()),
         "metadata": body.metadata or {},
     }
-    store = _store(request)
-    await asyncio.to_thread(store.put_conversation, document)
-    await asyncio.to_thread(_add, store, document["id"], body.items or [])
+    await asyncio.to_thread(_make, _store(request), document, body.items or [])
     return as_json(document)
 
 
@@ -76,18 +74,18 @@ async def delete(request: Request, _: None) -> Output:
     return as_json({"id": document["id"], "object": "conversation.deleted", "deleted": True})
 
 
-async def items(request: Request, _: None) -> Output:
+async def items(request: Request, query: ListQuery) -> Output:
     """Its items, the newest first."""
     document = await _found(request)
     listed = await asyncio.to_thread(_store(request).items, document["id"])
-    return as_json(page(listed, request, newest_first=True))
+    return as_json(page(listed, query))
 
 
 async def add_items(request: Request, body: ItemsBody) -> Output:
     """More items at its end."""
     document = await _found(request)
     added = await asyncio.to_thread(_add, _store(request), document["id"], body.items)
-    return as_json(page(added, request, newest_first=False))
+    return as_json(page(added, ListQuery(order="asc")))
 
 
 async def item(request: Request, _: None) -> Output:
@@ -116,10 +114,18 @@ async def _forget_sequence(request: Request, id: str) -> None:
         await asyncio.to_thread(request.app.state.kept.forget, id)
 
 
+def _make(store: Store, document: Document, typed: list[Any]) -> None:
+    store.put_conversation(document, _resolved(store, typed))
+
+
 def _add(store: Store, id: str, typed: list[Any]) -> list[Document]:
-    documents = resolved(store, [item_of(one) for one in typed])
+    documents = _resolved(store, typed)
     store.add_items(id, documents)
     return documents
+
+
+def _resolved(store: Store, typed: list[Any]) -> list[Document]:
+    return resolved(store, [item_of(one) for one in typed])
 
 
 def _store(request: Request) -> Store:

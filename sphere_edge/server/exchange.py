@@ -13,6 +13,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from pydantic_core import PydanticSerializationError, to_json
 from starlette.requests import ClientDisconnect, Request
 
 from sphere_edge.server import http_error
@@ -54,9 +55,13 @@ def as_json(document: Any, http: int = 200, headers: Mapping[str, str] | None = 
 
 def encode(document: Any) -> bytes:
     """Compact JSON in UTF-8."""
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
-        "utf-8", "replace"
-    )
+    try:
+        # A quarter of the time of `json`, in which the event loop does nothing else.
+        return to_json(document, inf_nan_mode="null")
+    except PydanticSerializationError:
+        # Half of a character that JSON writes as two, and UTF-8 has not.
+        whole = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return whole.encode("utf-8", "replace")
 
 
 def event(document: Any, name: str | None = None) -> bytes:

@@ -7,12 +7,13 @@ https://platform.openai.com/docs/guides/error-codes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sphere_edge.errors import SphereEdgeError, Status
 
 _NEVER_AGAIN = {"x-should-retry": "false"}
+_LATER = {"Retry-After": "2"}
 
 
 @dataclass(frozen=True)
@@ -44,28 +45,21 @@ _KINDS: Mapping[Status, _Kind] = {
 }
 
 
+@dataclass(eq=False)
 class HttpError(Exception):
     """An answer that is not 2xx."""
 
-    def __init__(
-        self,
-        http: int,
-        message: str,
-        *,
-        code: str,
-        param: str | None = None,
-        type: str = _REQUEST,
-        status: Status = Status.INVALID_ARGUMENT,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.http = http
-        self.message = message
-        self.code = code
-        self.param = param
-        self.type = type
-        self.status = status
-        self.headers = dict(headers or {})
+    http: int
+    message: str
+    code: str = field(kw_only=True)
+    param: str | None = field(default=None, kw_only=True)
+    type: str = field(default=_REQUEST, kw_only=True)
+    status: Status = field(default=Status.INVALID_ARGUMENT, kw_only=True)
+    headers: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """As an exception it says no more than its message."""
+        super().__init__(self.message)
 
     def body(self) -> dict[str, Any]:
         """The JSON that the client gets."""
@@ -92,6 +86,12 @@ def unsupported(message: str, param: str | None = None) -> HttpError:
     )
 
 
+def unsupported_endpoint(path: str, reason: str) -> HttpError:
+    """400 for a path of OpenAI's: a 404 would look like a wrong address."""
+    message = f"`{path}` is not supported: {reason}"
+    return HttpError(400, message, code="unsupported_endpoint", status=Status.UNSUPPORTED)
+
+
 def not_found(message: str, param: str | None = None, code: str = "not_found") -> HttpError:
     """404."""
     return HttpError(404, message, code=code, param=param, status=Status.NOT_FOUND)
@@ -109,8 +109,11 @@ def busy(message: str, retry_after_s: int) -> HttpError:
     )
 
 
-def of(error: BaseException) -> HttpError:
-    """`error` as the client gets it; what is not an error of ours is a bug, and says no more."""
+def of(error: BaseException, param: str | None = None) -> HttpError:
+    """`error` as the client gets it; what is not an error of ours is a bug, and says no more.
+
+    `param`: the field that it is about, if the caller knows.
+    """
     if isinstance(error, HttpError):
         return error
     if not isinstance(error, SphereEdgeError):
@@ -132,7 +135,8 @@ def of(error: BaseException) -> HttpError:
         kind.http,
         message,
         code="context_length_exceeded" if is_context else kind.code,
+        param=param,
         type=kind.type,
         status=error.code,
-        headers={} if kind.again or kind.http < 500 else _NEVER_AGAIN,
+        headers=_LATER if kind.again else _NEVER_AGAIN if kind.http >= 500 else {},
     )

@@ -14,10 +14,11 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 from starlette.requests import Request
 
-from sphere_edge.errors import CancelledError
+from sphere_edge.errors import CancelledError, InvalidArgumentError
 from sphere_edge.runtime.image import ImageManager
 from sphere_edge.runtime.image_generation import GeneratedImage, ImageProgress
 from sphere_edge.runtime.image_request import ImageRequest
+from sphere_edge.server import http_error
 from sphere_edge.server.clients import client_of
 from sphere_edge.server.exchange import Events, Output, as_json, event
 from sphere_edge.server.form import Form, file_of
@@ -224,7 +225,13 @@ class _ImageJob:
             emit(progress)
 
         call = self._call
-        return self._image.generate(call.body.prompt, call.request, on_progress=on_progress)
+        try:
+            return self._image.generate(call.body.prompt, call.request, on_progress=on_progress)
+        except InvalidArgumentError as error:
+            # Only the engine knows its model's sizes.
+            is_size = error.message.startswith(("the width", "the height"))
+            sized_by = "image" if call.body.size is None else "size"
+            raise http_error.of(error, sized_by if is_size else None) from error
 
     def cancel(self) -> None:
         """From any thread; the model has no other call."""

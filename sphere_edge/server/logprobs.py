@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from sphere_edge.runtime.text_delta import TokenLogprob
@@ -19,7 +20,7 @@ def of_tokens(tokens: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
 def of_completion(tokens: Sequence[TokenLogprob], text_offset: int) -> dict[str, Any]:
     """As in Completions: four lists; `text_offset` is where the first token begins."""
     texts = [text_of(token) for token in tokens]
-    offsets = [text_offset + sum(map(len, texts[:at])) for at in range(len(texts))]
+    offsets = list(accumulate(map(len, texts), initial=text_offset))[: len(texts)]
     return {
         "tokens": texts,
         "token_logprobs": [token.logprob for token in tokens],

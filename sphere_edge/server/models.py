@@ -72,6 +72,11 @@ class Models:
         """In the order in which they were named."""
         return list(self._models.values())
 
+    @property
+    def used_at(self) -> float:
+        """When a turn ended last, as `time.monotonic` has it."""
+        return max((model.used_at for model in self.all()), default=0.0)
+
     def find(self, name: str) -> Model:
         """The model `name`, never another one instead. Raises HttpError 404."""
         model = self._models.get(name)

@@ -6,7 +6,7 @@ https://spec.openapis.org/oas/v3.1.0.html
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from sphere_edge import __version__
 from sphere_edge.server.body import Body
 from sphere_edge.server.exchange import Output, as_json
+from sphere_edge.server.query import Query
 
 _REFERENCE = "#/components/schemas/{model}"
 _ERROR = {
@@ -39,17 +40,23 @@ _ERROR = {
 
 @dataclass(frozen=True)
 class Operation:
-    """A path, a method and what answers it; `files` of a form, the required ones first."""
+    """A path, a method and what answers it; `files` of a form, the required ones first.
+
+    What answers it gets the body, or the query of a path that has one.
+    """
 
     method: str
     path: str
     answer: Callable[[Request, Any], Awaitable[Output]]
     body: type[Body] | None = None
     files: tuple[str, ...] = ()
+    query: type[Query] | None = None
 
 
-def document(operations: Sequence[Operation]) -> dict[str, Any]:
-    """The description of `operations`."""
+def document(
+    operations: Sequence[Operation], models: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Any]:
+    """The description of `operations`; `models`: by path, what its body may have as `model`."""
     bodies = {one.body for one in operations if one.body is not None}
     ordered = sorted(bodies, key=lambda body: body.__name__)
     names, definitions = models_json_schema(
@@ -60,6 +67,8 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     forms = {body: schemas[references[body]["$ref"].rpartition("/")[2]] for body in ordered}
     paths: dict[str, Any] = {}
     for one in operations:
+        if one.body is not None and (found := (models or {}).get(one.path)):
+            forms[one.body]["properties"]["model"]["enum"] = list(found)
         path = paths.setdefault(re.sub(r":\w+}", "}", one.path), {})
         path[one.method.lower()] = _operation(one, forms if one.files else references)
     return {
@@ -74,15 +83,9 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     }
 
 
-def served(operations: Sequence[Operation]) -> Callable[[Request, None], Awaitable[Output]]:
-    """The endpoint."""
-    whole = document(operations)
-
-    async def answer(request: Request, _: None) -> Output:
-        """What every path takes."""
-        return as_json(whole)
-
-    return answer
+async def served(request: Request, _: None) -> Output:
+    """What every path takes."""
+    return as_json(request.app.state.description)
 
 
 def _operation(one: Operation, schemas: dict[type[Body], Any]) -> dict[str, Any]:
@@ -95,10 +98,16 @@ def _operation(one: Operation, schemas: dict[type[Body], Any]) -> dict[str, Any]
             "default": {"description": "refused or failed", **error},
         },
     }
+    text = {"in": "path", "required": True, "schema": {"type": "string"}}
     names = re.findall(r"{(\w+)(?::\w+)?}", one.path)
-    if names:
-        text = {"in": "path", "required": True, "schema": {"type": "string"}}
-        described["parameters"] = [{"name": name, **text} for name in names]
+    parameters: list[dict[str, Any]] = [{"name": name, **text} for name in names]
+    if one.query is not None:
+        fields = one.query.model_json_schema()["properties"]
+        parameters += [
+            {"name": name, "in": "query", "schema": schema} for name, schema in fields.items()
+        ]
+    if parameters:
+        described["parameters"] = parameters
     if one.body is not None:
         schema = schemas[one.body]
         kind = "application/json"

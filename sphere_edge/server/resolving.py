@@ -119,4 +119,4 @@ def _of_gguf(name: str | None, path: Path, settings: Settings) -> Served:
     context = settings.context_tokens or min(_GGUF_CONTEXT, spec.context_tokens)
     memory = predict(spec, Choice(file.quantization, context, "float16"))
     peak = memory.peak_bytes + memory.kv_cache_bytes * (settings.parallel - 1)
-    return row(name or path.stem, path, "text", peak, context)
+    return replace(row(name or path.stem, path, "text", peak), context_tokens=context)

@@ -120,6 +120,8 @@ def tools_of(tools: Sequence[Any]) -> Tools:
         else:
             parameters = tool.parameters or {"type": "object", "properties": {}}
         function = {"name": name, "description": tool.description or "", "parameters": parameters}
+        if getattr(tool, "strict", None):
+            function["strict"] = True
         functions.append({"type": "function", "function": function})
 
     for tool in tools:

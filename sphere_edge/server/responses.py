@@ -139,6 +139,7 @@ def _call(
             reasoning=sampling.reasoning_of(_effort(body)),
         ),
         shortened=body.truncation == "auto",
+        schema_param="text.format.schema",
     )
 
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
 
 from sphere_edge.errors import UnavailableError
-from sphere_edge.server import admission, app
+from sphere_edge.server import admission, allocator, app
 from sphere_edge.server.kept_sequences import KeptSequences
+from sphere_edge.server.models import Models
 from sphere_edge.server.settings import Settings
 
 _HEADER_BYTES = 64 * 1024
 # How long what is kept of a response may outlive it.
 _SWEEP_S = 600.0
+# How long freed memory may stay with the process.
+_TRIM_S = 2.0
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -48,9 +52,12 @@ def serve(
     `on_ready` is called before the first request is taken, after models were opened if the settings
     say so. `secret`: the line that each connection has to begin with.
     """
+    allocator.keep_little()
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     # It warns about each client that hangs up while it is written to.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
+    # It warns about each byte behind a form's end, and the client is told what is wrong.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app.guarded(application),
         http="auto" if secret is None else admission.protocol(secret),
@@ -83,7 +90,7 @@ async def _served(
     server: Any, application: Any, server_socket: socket.socket, on_ready: Callable[[], object]
 ) -> None:
     models = application.state.models
-    tasks = [asyncio.ensure_future(models.close_idle())]
+    tasks = [asyncio.ensure_future(models.close_idle()), asyncio.ensure_future(_trim(models))]
     if application.state.kept is not None:
         tasks.append(asyncio.ensure_future(_sweep(application.state.kept)))
     try:
@@ -103,3 +110,13 @@ async def _sweep(kept: KeptSequences) -> None:
     while True:
         await asyncio.sleep(_SWEEP_S)
         await asyncio.to_thread(kept.sweep)
+
+
+async def _trim(models: Models) -> None:
+    """After work that a model has done, not while nobody asks."""
+    trimmed_at = 0.0
+    while True:
+        await asyncio.sleep(_TRIM_S)
+        if models.used_at > trimmed_at:
+            trimmed_at = time.monotonic()
+            await asyncio.to_thread(allocator.give_back)

@@ -12,7 +12,7 @@ from sphere_edge.server.models import Model, Models
 _OWNER = "sphere-edge"
 # What is read besides the words of the request itself.
 _INPUT = {"text": "text", "audio": "audio", "image": "text"}
-_ENDPOINTS = {
+ENDPOINTS = {
     "text": ("/v1/responses", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"),
     "audio": ("/v1/audio/transcriptions", "/v1/audio/translations"),
     "image": ("/v1/images/generations", "/v1/images/edits"),
@@ -52,7 +52,7 @@ def _described(model: Model) -> dict[str, Any]:
         "created": served.created,
         "owned_by": _OWNER,
         "task": served.task,
-        "endpoints": _ENDPOINTS[served.task],
+        "endpoints": ENDPOINTS[served.task],
         "context_length": served.context_tokens,
         "memory_bytes": served.memory_bytes,
         "input_modalities": ["text", "image"] if served.reads_images else [_INPUT[served.task]],

@@ -33,7 +33,8 @@ CREATE TABLE IF NOT EXISTS owners (
   document TEXT NOT NULL,
   events BLOB
 );
-CREATE INDEX IF NOT EXISTS owners_used ON owners (used);
+DROP INDEX IF EXISTS owners_used;
+CREATE INDEX IF NOT EXISTS owners_bytes ON owners (used, bytes);
 CREATE TABLE IF NOT EXISTS items (
   number INTEGER PRIMARY KEY,
   owner TEXT NOT NULL REFERENCES owners (id) ON DELETE CASCADE,
@@ -120,11 +121,16 @@ class Store:
             ).fetchone()
             return None if row is None else _read(row[0])
 
-    def put_conversation(self, document: Document) -> None:
-        """Makes a conversation, or changes what it says of itself."""
+    def put_conversation(self, document: Document, items: Sequence[Document] = ()) -> None:
+        """Makes a conversation of `items`, or changes what it says of itself.
+
+        Raises StorageError for one that is larger than the whole store may be.
+        """
         with self._changing():
             self._put(document["id"], document, None)
+            self._append(document["id"], items, is_input=True)
             self._forget()
+            self._require(document["id"])
 
     def conversation(self, id: str) -> Document | None:
         """What a conversation says of itself."""
@@ -138,18 +144,25 @@ class Store:
             return self._items(conversation)
 
     def add_items(self, conversation: str, items: Sequence[Document]) -> None:
-        """Adds items at its end."""
+        """Adds items at its end, if it is still there. Raises StorageError as above."""
         with self._changing():
             if self._row(conversation) is not None:
                 self._append(conversation, items, is_input=True)
                 self._forget()
+                self._require(conversation)
 
     def delete_item(self, conversation: str, id: str) -> bool:
         """Forgets an item; False if there is none."""
         with self._changing():
-            given = (conversation, id)
-            found = self._database.execute("DELETE FROM items WHERE owner = ? AND id = ?", given)
-            return found.rowcount > 0
+            found = self._database.execute(
+                "DELETE FROM items WHERE owner = ? AND id = ? RETURNING LENGTH(item)",
+                (conversation, id),
+            ).fetchall()
+            self._database.execute(
+                "UPDATE owners SET bytes = bytes - ? WHERE id = ?",
+                (sum(row[0] for row in found), conversation),
+            )
+            return bool(found)
 
     def close(self) -> None:
         """Closes the file."""
@@ -170,7 +183,8 @@ class Store:
         size = len(text) + len(events or b"")
         self._database.execute(
             "INSERT INTO owners VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-            "used = excluded.used, document = excluded.document, events = excluded.events",
+            "used = excluded.used, document = excluded.document, events = excluded.events, "
+            "bytes = bytes - LENGTH(document) - COALESCE(LENGTH(events), 0) + excluded.bytes",
             (id, time.time(), size, text, events),
         )
 
@@ -215,11 +229,20 @@ class Store:
     def _forget(self) -> None:
         oldest = time.time() - self._settings.store_days * _DAY_S
         self._database.execute("DELETE FROM owners WHERE used < ?", (oldest,))
+        (total,) = self._database.execute("SELECT SUM(bytes) FROM owners").fetchone()
+        if (total or 0) <= self._settings.store_bytes:
+            return
         self._database.execute(
             "DELETE FROM owners WHERE id IN (SELECT id FROM (SELECT id, "
             "SUM(bytes) OVER (ORDER BY used DESC, rowid DESC) AS sum FROM owners) WHERE sum > ?)",
             (self._settings.store_bytes,),
         )
+
+    def _require(self, id: str) -> None:
+        """Refuses what was forgotten at once, and with it all that this call has changed."""
+        if self._row(id) is None:
+            message = f"`{id}` is larger than the `{self._settings.store_bytes}` bytes of the store"
+            raise StorageError(message, hint="serve with a larger --store-size")
 
 
 def _read(text: str) -> Document:

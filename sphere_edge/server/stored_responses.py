@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
+from pydantic import Field
 from starlette.requests import Request
 
 from sphere_edge.server.exchange import Events, Output, as_json, event
-from sphere_edge.server.http_error import HttpError, invalid, not_found, unsupported
+from sphere_edge.server.http_error import HttpError, invalid, not_found
+from sphere_edge.server.query import Query, Truth
 from sphere_edge.server.response_events import Document
 from sphere_edge.server.store import Stored
 
-_MOST_LISTED = 100
-# Digits; Python refuses to read thousands of them.
-_LONGEST_NUMBER = 18
+_ALL_SAVED = "all that is stored comes back"
 
 
-async def retrieve(request: Request, _: None) -> Output:
+class RetrieveQuery(Query):
+    """GET /v1/responses/{id}."""
+
+    left_out: ClassVar[Mapping[str, str]] = {"include": _ALL_SAVED}
+    stream: Truth = False
+    starting_after: Annotated[int, Field(ge=-1, le=2**53)] = -1
+
+
+class ListQuery(Query):
+    """Of lists of items: all after the item `after`, the newest first or last."""
+
+    left_out: ClassVar[Mapping[str, str]] = {"before": "use `after`", "include": _ALL_SAVED}
+    order: Literal["asc", "desc"] = "desc"
+    after: str = ""
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+
+
+async def retrieve(request: Request, query: RetrieveQuery) -> Output:
     """The response, or with `stream=true` its events after number `starting_after`."""
     stored = await _stored(request)
-    if request.query_params.get("stream") not in ("true", "1"):
-        return as_json(stored.document)
-    after = request.query_params.get("starting_after", "-1")
-    if not after.removeprefix("-").isdecimal() or len(after) > _LONGEST_NUMBER:
-        message = f"not a number: `{after[:40]}`"
+    if query.stream:
+        return Events(_again(stored.events, query.starting_after))
+    if query.starting_after != -1:
+        message = "`starting_after` needs `stream=true`"
         raise invalid(message, "starting_after")
-    return Events(_again(stored.events, int(after)))
+    return as_json(stored.document)
 
 
 async def delete(request: Request, _: None) -> Output:
@@ -54,38 +70,22 @@ async def cancel(request: Request, _: None) -> Output:
     return as_json({"id": id, "object": "response", "status": "cancelled"})
 
 
-async def compact(request: Request, _: None) -> Output:
-    """Refused: nobody here shortens a conversation but `truncation`."""
-    message = "`/v1/responses/compact` is not supported: use `truncation`"
-    raise unsupported(message)
-
-
-async def input_items(request: Request, _: None) -> Output:
+async def input_items(request: Request, query: ListQuery) -> Output:
     """What it was asked with."""
     stored = await _stored(request)
-    return as_json(page(stored.input, request, newest_first=True))
+    return as_json(page(stored.input, query))
 
 
-def page(items: list[Document], request: Request, *, newest_first: bool) -> Document:
-    """A list as OpenAI pages it: `order`, `after` and `limit`. Raises HttpError."""
-    query = request.query_params
-    order = query.get("order", "desc" if newest_first else "asc")
-    if order not in ("asc", "desc"):
-        message = f"invalid value `{order[:40]}`; expected asc or desc"
-        raise invalid(message, "order")
-    limit = query.get("limit", "20")
-    is_number = limit.isdecimal() and len(limit) <= _LONGEST_NUMBER
-    if not is_number or not 1 <= int(limit) <= _MOST_LISTED:
-        message = f"not a number from 1 to {_MOST_LISTED}: `{limit[:40]}`"
-        raise invalid(message, "limit")
-    listed = items if order == "asc" else items[::-1]
-    if (after := query.get("after")) is not None:
+def page(items: list[Document], query: ListQuery) -> Document:
+    """A list, the oldest first, as OpenAI pages it. Raises HttpError."""
+    listed = items if query.order == "asc" else items[::-1]
+    if query.after:
         ids = [item.get("id") for item in listed]
-        if after not in ids:
-            message = f"no item has the id `{after[:100]}`"
+        if query.after not in ids:
+            message = f"no item has the id `{query.after[:100]}`"
             raise invalid(message, "after")
-        listed = listed[ids.index(after) + 1 :]
-    shown: list[Any] = listed[: int(limit)]
+        listed = listed[ids.index(query.after) + 1 :]
+    shown: list[Any] = listed[: query.limit]
     return {
         "object": "list",
         "data": shown,

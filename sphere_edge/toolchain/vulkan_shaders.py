@@ -105,7 +105,11 @@ def _fill(made: Path, glslc: Path, glsl: Path, progress: console.Progress) -> No
     with cache.scratch("vulkan-shaders") as work:
         with progress.step("listing shaders"):
             shaders = _listed(made, work, glsl, macros)
-        _compile(shaders, glslc, glsl, work, progress)
+        calls: list[list[str | Path]] = [
+            [glslc, *options, "-I", glsl, "-c", *files]
+            for options, files in _batches(shaders, work)
+        ]
+        _run_all(calls, work, progress)
         for shader in shaders:
             # Not renamed: one of the two may be a mount of its own.
             shutil.move(work / f"{shader.name}.comp.spv", made / f"{shader.name}.spv")
@@ -159,12 +163,8 @@ def _read(path: Path) -> Shader:
     return Shader(path.name.removesuffix(".spv.words"), tuple(options), source, tuple(macros))
 
 
-def _compile(
-    shaders: list[Shader], glslc: Path, glsl: Path, work: Path, progress: console.Progress
-) -> None:
-    calls: list[list[str | Path]] = []
-    for options, files in _batches(shaders, work):
-        calls.append([glslc, *options, "-I", glsl, "-c", *files])
+def _run_all(calls: list[list[str | Path]], work: Path, progress: console.Progress) -> None:
+    """Runs the compiler as often as there are cores at a time."""
 
     def compile_some(call: list[str | Path]) -> None:
         run(call, timeout_s=_TIMEOUT_S, cwd=work)

@@ -111,7 +111,7 @@ def fetch(wheel: Wheel, progress: console.Progress = console.SILENT) -> Path:
             work.mkdir()
             arguments = ("--only-binary", wheel.distribution, "--platform", wheel.platform)
             python = ("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311")
-            fetched = pip.download(wheel, (*arguments, *python), work, progress)
+            fetched = pip.download(wheel, pip.Call((*arguments, *python)), work, progress)
             archive.unpack_wheel(fetched, made, keep=wheel.keep)
             shutil.rmtree(work)
     return target

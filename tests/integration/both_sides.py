@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sphere_edge.bundle.reference_plan import Plan
-from sphere_edge.compiler.reference import compute
+from sphere_edge.compiler.reference import ReferenceModel, compute
 from sphere_edge.compiler.reference_kernels import ReferenceKernels
 from sphere_edge.engines.tvm import rope_switch
 from sphere_edge.models.registry import Family
@@ -27,7 +27,7 @@ def reference_logits(
 
     `stored`: the arrays of a bundle's weights. Each text is computed as if it were the whole one.
     """
-    switch = rope_switch(made.model(made.config, ReferenceKernels(), fmt))
+    switch = rope_switch(made.build(ReferenceKernels(), fmt))
     most = len(token_ids) if switch is None else switch.tokens
     rows = []
     for kept, replaced in (
@@ -40,7 +40,7 @@ def reference_logits(
         if not kept:
             continue
         kernels = ReferenceKernels()
-        model = made.model(made.config, kernels, fmt)
+        model = made.build(kernels, fmt)
         columns = tuple(range(model.shape.vocab))
         # Traced at the last of them: nothing else is kept of a row that no logits belong to.
         plan = Plan(tuple(token_ids[: kept[-1]]), (), tuple(kept), columns, (), 0)
@@ -48,7 +48,7 @@ def reference_logits(
         def load(name: str, replaced: Mapping[str, str] = replaced) -> Any:
             return stored[replaced.get(name, name)]
 
-        reference, logits = compute(model, kernels, plan, model.shape.vocab, load)
+        reference, logits = compute(ReferenceModel(model, kernels), plan, model.shape.vocab, load)
         assert [row.token for row in reference.rows] == list(logits.argmax(axis=1))
         rows.append(logits)
     return np.concatenate(rows)

@@ -182,7 +182,7 @@ class Compiled(Machine):
         context = min(limits.context_tokens, config.take("max_position_embeddings", int))
         limits = replace(limits, context_tokens=context)
         made = family(config, context)
-        model = made.model(made.config, kernels.for_target(target), target.weight_format(fmt))
+        model = made.build(kernels.for_target(target), target.weight_format(fmt))
         self.has_batch = isinstance(target, CpuTarget) and rope_switch(model) is None
         if self.has_batch:
             limits = replace(limits, decode_sequences=8)

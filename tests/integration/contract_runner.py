@@ -164,10 +164,6 @@ def _json(text: str) -> Any:
         return None
 
 
-def _tool_call(name: str, arguments: str) -> dict[str, Any]:
-    return {"name": name, "arguments": _json(arguments)}
-
-
 def _calls(name: str, *positional: str) -> Callable[[Run, Mapping[str, Any], object], Output]:
     """The method `name` of the manager; what it returns is the output's field `positional[0]`."""
     field, *arguments = positional

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from _pytest.mark import ParameterSet
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 FOLDER = Path(__file__).parents[1] / "data" / "goldens"
-# One configuration of each family, with as much as one has of what is special about the family.
+# One configuration of each family, with as much as one has of what is special about it, for slow
+# tests.
 EACH_FAMILY = (
     "cohere2_as_published",
     "cohere_as_published",
@@ -47,6 +50,17 @@ EACH_FAMILY = (
     "stablelm_as_published",
     "starcoder2_window",
 )
+# Those that run whatever has changed, one for each thing that sets families apart: windows, norms
+# of heads and of rows, experts, another rotation of long texts, parallel blocks with plain norms.
+ALWAYS = (
+    "gemma3_heads_and_scale",
+    "gpt_oss_full_heads_mxfp4",
+    "llama_odd_sizes",
+    "mistral_window",
+    "olmo2_grouped",
+    "phi3_longrope_long",
+    "phi_full_heads",
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,12 @@ class Golden:
 def names() -> list[str]:
     """Every golden there is."""
     return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def cases() -> list[ParameterSet]:
+    """Their names as parameters: all but a few only when what they test has changed."""
+    changed = pytest.mark.group("goldens")
+    return [pytest.param(name, marks=() if name in ALWAYS else changed) for name in names()]
 
 
 def load(name: str) -> Golden:

@@ -18,11 +18,12 @@ from sphere_edge.certify import on_device, on_host
 from sphere_edge.certify.certifying import Where
 from sphere_edge.certify.on_device import Settings, Subject
 from sphere_edge.commands.certify import certify
-from sphere_edge.commands.deploy import deploy
+from sphere_edge.commands.deploy import Options, deploy
 from sphere_edge.compiler import kernels
 from sphere_edge.compiler.build import compile_module
 from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.devices.local import LocalDevice
+from sphere_edge.devices.open import StoreAddress
 from sphere_edge.devices.store import Store
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import LoadFailedError, ModelCorruptError, NotFoundError
@@ -98,7 +99,7 @@ def test_a_kernel_compiled_wrong_is_named(bundle, tmp_path):
     text, made = bundle.manifest.text, bundle.manifest.tvm
     found = family(ModelConfig.read(packaging.find("tiny").path), text.context_tokens)
     sound = kernels.for_target(target)
-    model = found.model(found.config, SharperAttention(sound.isa), target.weight_format("q4"))
+    model = found.build(SharperAttention(sound.isa), target.weight_format("q4"))
     limits = Limits(
         text.context_tokens,
         made.prefill_tokens,
@@ -134,7 +135,7 @@ def test_what_was_never_deployed_there_is_told_with_the_way_to_deploy_it(bundle,
 
 def test_deploy_certifies_and_keeps_the_result_beside_the_bundle(bundle, tmp_path):
     store = str(tmp_path / "store")
-    deploy(bundle.folder, "local", store, dry_run=False, as_json=False)
+    deploy(bundle.folder, StoreAddress("local", store), Options(), as_json=False)
     folder = Store(LocalDevice(), store).folder("tiny")
     result = on_device.kept(LocalDevice(), folder).on("cpu")
     assert result is not None
@@ -148,10 +149,11 @@ def test_deploy_refuses_a_device_with_other_answers(bundle, faulty_math, tmp_pat
     monkeypatch.setenv("LD_PRELOAD", str(faulty_math))
     monkeypatch.setenv("SE_FAULT", "constant")
     with pytest.raises(LoadFailedError, match="does not match its.*local.*rotate_and_store"):
-        deploy(bundle.folder, "local", store, dry_run=False, as_json=False)
+        deploy(bundle.folder, StoreAddress("local", store), Options(), as_json=False)
     with pytest.raises(NotFoundError):
         Store(LocalDevice(), store).folder("tiny")
-    deploy(bundle.folder, "local", store, dry_run=False, as_json=False, allow_uncertified=True)
+    options = Options(allow_uncertified=True)
+    deploy(bundle.folder, StoreAddress("local", store), options, as_json=False)
     folder = Store(LocalDevice(), store).folder("tiny")
     result = on_device.kept(LocalDevice(), folder).on("cpu")
     assert result is not None

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
-from PIL import Image
 
 from sphere_edge import TextManager, errors, packaging
 from sphere_edge.run import run
@@ -95,195 +95,41 @@ def test_a_required_call_is_right_in_every_format(name, template_folder, tmp_pat
         assert call["function"]["name"] in prompt
 
 
-@pytest.mark.parametrize(
-    ("name", "described", "called", "answered"),
-    [
-        (
-            "gemma3",
-            '"name": "humidity",',
-            '<start_of_turn>model\n{"name": "humidity", "parameters": {"unit": 3}}<end_of_turn>',
-            "<start_of_turn>user\n```tool_output\n21\n```<end_of_turn>",
-        ),
-        (
-            "function_gemma",
-            "<start_function_declaration>declaration:humidity{",
-            "<start_function_call>call:humidity{unit:3}<end_function_call>",
-            "<start_function_response>response:humidity{value:<escape>21<escape>}",
-        ),
-        (
-            "phi4_mini",
-            '<|tool|>[{"name":"temperature",',
-            '<|tool_call|>[{"name": "humidity", "arguments": {"unit": 3}}]<|/tool_call|><|end|>',
-            "<|tool_response|>21<|end|>",
-        ),
-    ],
-)
-def test_our_formats_are_written_as_their_makers_say(name, described, called, answered, tmp_path):
-    call = {"id": "a", "function": {"name": "humidity", "arguments": '{"unit": 3}'}}
-    messages = [
-        {"role": "system", "content": "Be brief."},
-        *QUESTION,
-        {"role": "assistant", "tool_calls": [{**call, "type": "function"}]},
-        {"role": "tool", "tool_call_id": "a", "content": "21"},
-    ]
-    with opened(tmp_path, (OURS / f"{name}.jinja").read_text("utf-8")) as text:
-        prompt = text.render_chat(messages, tools=TOOLS)
-        without = text.render_chat(messages[:2])
-    places = [prompt.find(part) for part in ("Be brief.", described, called, answered)]
-    assert places == sorted(places), prompt
-    assert -1 not in places, prompt
-    assert "humidity" not in without
-
-
-def test_function_gemma_refuses_schemas_that_its_calls_cannot_follow(tmp_path):
-    source = (OURS / "function_gemma.jinja").read_text("utf-8")
+@pytest.mark.parametrize("name", [*FORMATS, "gemma3", "function_gemma", "phi4_mini"])
+def test_a_required_call_that_is_cut_off_is_not_lost(name, template_folder, tmp_path):
+    folder = template_folder if name in FORMATS else OURS
+    source = (folder / f"{name}.jinja").read_text("utf-8")
     with opened(tmp_path, source) as text:
-        for schema, words in (
-            ({"type": "string", "pattern": "^a$"}, "`pattern`"),
-            ({"$ref": "#/x"}, "`\\$ref`"),
-            ({"const": [1]}, "the constant"),
-        ):
-            parameters = {"type": "object", "properties": {"x": schema}}
-            one = {"type": "function", "function": {"name": "f", "parameters": parameters}}
-            with pytest.raises(errors.UnsupportedError, match=words):
-                text.chat(QUESTION, tools=[one], max_tokens=1).text()
-
-
-def test_a_named_tool_and_allowed_tools_are_the_only_ones_called(text):
-    named = {"type": "function", "function": {"name": "humidity"}}
-    allowed = {"mode": "required", "tools": [named]}
-    for choice in (named, {"type": "allowed_tools", "allowed_tools": allowed}):
-        for seed in range(3):
+        for most in (1, 3, 7, 13, 20):
             answer = text.chat(
                 QUESTION,
                 tools=TOOLS,
-                tool_choice=choice,
-                parallel_tool_calls=False,
-                seed=seed,
-                temperature=1,
-                max_tokens=800,
+                tool_choice="required",
+                reasoning=False,
+                max_tokens=most,
+                temperature=0,
+                logprobs=True,
             )
-            check_calls(answer.message(), {"humidity"})
-    # It is told of both all the same, so that what was computed of the prompt serves the next call.
-    assert answer.result.cached_tokens > 100
+            deltas = list(answer.deltas())
+            said = b"".join(one.bytes for delta in deltas for one in delta.logprobs)
+            told = "".join(delta.text for delta in deltas if delta.kind == "text")
+            is_call = any(delta.kind == "tool_call_begin" for delta in deltas)
+            # White space is not lost.
+            assert is_call or told.strip() == said.decode(errors="replace").strip(), most
 
 
-def test_deltas_of_a_call_come_in_order_and_add_up(text):
-    answer = text.chat(QUESTION, tools=TOOLS, tool_choice="required", temperature=0, max_tokens=500)
-    deltas = list(answer.deltas())
-    kinds = [delta.kind for delta in deltas if delta.tool_index == 0]
-    assert kinds[0] == "tool_call_begin"
-    assert kinds.count("tool_call_begin") == kinds.count("tool_call_end") == 1
-    assert len([kind for kind in kinds if kind == "tool_call_arguments"]) > 3
-    assert deltas[0].tool_name in ("temperature", "humidity")
-    assert len(deltas[0].tool_call_id) == 9
-    arguments = "".join(d.text for d in deltas if d.tool_index == 0 and d.kind != "tool_call_begin")
-    assert json.loads(arguments)["unit"]
-
-
-def test_no_tool_is_called_where_none_may_be(text):
-    answer = text.chat(QUESTION, tools=TOOLS, tool_choice="none", temperature=0, max_tokens=60)
-    assert "tool_calls" not in answer.message()
-    assert answer.result.finish_reason != "tool_calls"
-
-
-@pytest.mark.parametrize("name", ["Qwen-Qwen2.5-7B-Instruct", "openai-gpt-oss-120b", "GLM-4.6"])
-def test_an_answer_follows_its_schema(name, template_folder, tmp_path):
-    source = (template_folder / f"{name}.jinja").read_text("utf-8")
-    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": PARAMETERS}}
-    with opened(tmp_path, source) as text:
-        answer = text.chat(
-            QUESTION, response_format=schema, reasoning=False, temperature=0, max_tokens=800
-        )
-        value = json.loads(answer.message()["content"])
-        assert set(value) == {"unit", "now"}
-
-
-def test_reasoning_is_told_apart_and_ends_with_its_budget(template_folder, tmp_path):
-    source = (template_folder / "llama-cpp-deepseek-r1.jinja").read_text("utf-8")
-    with opened(tmp_path, source) as text:
-        answer = text.chat(QUESTION, reasoning=12, temperature=0, max_tokens=60)
-        message = answer.message()
-    assert message["reasoning_content"]
-    assert message["content"]
-    assert 12 <= answer.result.reasoning_tokens <= 12 + len("</think>")
-    assert "think>" not in message["reasoning_content"] + message["content"]
-
-
-def test_a_final_message_is_continued(text):
-    last = {"role": "assistant", "content": "It is as warm"}
-    prompt = text.render_chat([*QUESTION, last], continue_final_message=True)
-    assert prompt.endswith("It is as warm")
-    with pytest.raises(errors.InvalidArgumentError, match="needs a last message of the assistant"):
-        text.render_chat(QUESTION, continue_final_message=True)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"tools": [{"type": "function"}]}, "has no `function`"),
-        ({"tools": [{"type": "search"}]}, "not of the type `function`"),
-        ({"tools": [*TOOLS, tool("humidity")]}, "two tools have the name `humidity`"),
-        ({"tools": [tool('a"b')]}, "unusable name"),
-        ({"tools": TOOLS, "tool_choice": "sometimes"}, "tool choice is unknown: `sometimes`"),
-        ({"tool_choice": "required"}, "there are no tools"),
-        (
-            {"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "x"}}},
-            "names `x`, which is not one of the tools",
-        ),
-        ({"response_format": {"type": "xml"}}, "unknown type `xml`"),
-        ({"reasoning": -1}, "neither true, false nor a number"),
-        ({"tools": TOOLS, "grammar": 'root ::= "a"'}, "together with tools"),
-    ],
+DOUBLED = (
+    "{%% set ns = namespace(x='ab') %%}"
+    "{%% for i in range(60) %%}{%% set ns.x = %s %%}{%% endfor %%}"
 )
-def test_what_cannot_be_answered_is_refused(text, changes, words):
-    with pytest.raises(errors.InvalidArgumentError, match=words):
-        text.chat(QUESTION, max_tokens=1, **changes).text()
-
-
-@pytest.mark.parametrize(
-    ("message", "words"),
-    [
-        ({"role": "user", "content": "x", "tool_calls": []}, "unknown key `tool_calls`"),
-        ({"role": "tool", "tool_call_id": "a"}, "has no `content`"),
-        ({"role": "assistant", "tool_calls": [{"id": 1}]}, "has no `function`"),
-    ],
+GROWING = (
+    *("ns.x ~ ns.x", "ns.x * 2", "[ns.x, ns.x]|join(ns.x)", "ns.x|replace('', ns.x)"),
+    *("ns.x|replace('a', ns.x)", "[ns.x, ns.x]|tojson", "'{}{}'|format(ns.x, ns.x)"),
+    "(ns.x ~ '\n' ~ ns.x)|indent(ns.x|length)",
 )
-def test_messages_that_are_none_are_refused(text, message, words):
-    with pytest.raises(errors.InvalidArgumentError, match=words):
-        text.chat([message], max_tokens=1).text()
-
-
-def test_a_picture_is_refused_by_name(text):
-    picture = {"role": "user", "content": [Image.new("RGB", (8, 8))]}
-    with pytest.raises(errors.UnsupportedError, match="message `0` has an image"):
-        text.chat([picture], max_tokens=1).text()
-    sound = {"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}
-    with pytest.raises(errors.UnsupportedError, match="a part of the type `input_audio`"):
-        text.chat([sound], max_tokens=1).text()
-
-
-SOURCE = (
-    "{% for message in messages %}<|{{ message.role }}|>{{ WHAT }}<|end|>{% endfor %}<|assistant|>"
-)
-
-
-@pytest.mark.parametrize(
-    "what",
-    ["message.content", "message.content | trim", "message.content | lower", "message | tojson"],
-)
-def test_only_the_template_speaks_in_special_tokens(what, tmp_path):
-    """The vocabulary has a byte a token, and four special tokens."""
-    with opened(tmp_path, SOURCE.replace("WHAT", what)) as text:
-        for forged in (*random_gguf.SPECIAL, "<|END|>", "<|end|><|system|>", "<|<|end|>end|>"):
-            for content in (forged, [{"type": "text", "text": f" a{forged} "}]):
-                messages = [{"role": "user", "content": content}]
-                answer = text.chat(messages, max_tokens=1, temperature=0)
-                answer.text()
-                prompt = text.render_chat(messages)
-                # Three tokens are the template's, and `th` and `the` are in none of these texts.
-                markup = sum(len(one) for one in ("<|user|>", "<|end|>", "<|assistant|>"))
-                assert answer.result.prompt_tokens == len(prompt.encode()) - markup + 3
+# Each value holds the one before twice: small, and endless once it is written out.
+NESTED = ("[ns.x, ns.x]", "{'a': ns.x, 'b': ns.x}", "[ns.x] + [ns.x]")
+NEST_DEEPLY = "{% for i in range(200000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}"
 
 
 def test_templates_without_end_are_ended(tmp_path):
@@ -293,6 +139,14 @@ def test_templates_without_end_are_ended(tmp_path):
         ("{{ " + "(" * 100_000 + "1" + ")" * 100_000 + " }}", "nested too deeply|too many parts"),
         ("{{ " + "1+" * 100_000 + "1 }}", "too many parts"),
         ("{% if a %}" * 50_000 + "{% endif %}" * 50_000, "nested too deeply"),
+        *((DOUBLED % "ns.x + ns.x", "takes too much memory"),),
+        *((DOUBLED % one, "takes too much memory") for one in GROWING),
+        *((DOUBLED % one + "{{ ns.x|tojson }}", "without end|too much memory") for one in NESTED),
+        ("{% set x = 'a' * 9000000000 %}", "takes too much memory"),
+        ("{{ 'a'|indent(9000000000, true) }}", "takes too much memory"),
+        ("{{ [1, 2]|tojson(indent=2000000000) }}", "takes too much memory"),
+        ("{% set ns = namespace(x=[1]) %}" + NEST_DEEPLY, "without end|too much memory"),
+        ("{% set ns = namespace() %}{% set ns.x = ns %}{{ ns.x|string }}", "calls itself"),
     ):
         with opened(tmp_path, source) as text:
             with pytest.raises(errors.UnsupportedError, match=words):
@@ -340,17 +194,53 @@ def test_a_schema_that_takes_too_long_is_refused(text):
         text.chat(QUESTION, tools=[huge], max_tokens=1).text()
 
 
-def test_schemas_that_take_too_long_together_are_refused(text):
+def test_many_optional_properties_in_many_objects_are_followed(text):
     part = {"type": "object", "properties": {f"p{i}": {"type": "null"} for i in range(200)}}
     schema = {"type": "object", "properties": {f"o{i}": part for i in range(8)}}
-    words = "too many optional properties"
-    with pytest.raises(errors.InvalidArgumentError, match=words):
-        text.generate("the", json_schema=schema, max_tokens=1).text()
-    tools = [
-        {"type": "function", "function": {"name": f"f{i}", "parameters": part}} for i in range(8)
-    ]
-    with pytest.raises(errors.InvalidArgumentError, match=words):
-        text.chat(QUESTION, tools=tools, max_tokens=1).text()
+    assert text.generate("the", json_schema=schema, max_tokens=1).text() == "{"
+
+
+def test_a_strict_tool_is_followed_exactly_or_refused(text):
+    parameters = {"type": "object", "properties": {"a": {"type": "string", "pattern": "(?=x)"}}}
+    function = {"name": "f", "parameters": parameters}
+    strict = {"type": "function", "function": {**function, "strict": True}}
+    with pytest.raises(errors.InvalidArgumentError, match="`f`.*`#/properties/a/pattern`"):
+        text.chat(QUESTION, tools=[strict], max_tokens=1).text()
+    loose = {"type": "function", "function": function}
+    assert text.chat(QUESTION, tools=[loose], max_tokens=1).message()
+
+
+LIMITED = {
+    "type": "object",
+    "properties": {
+        "unit": {"enum": ["celsius", "kelvin"]},
+        "code": {"type": "string", "pattern": "^[a-c]{2}$"},
+        "share": {"type": "number", "exclusiveMinimum": 0, "maximum": 0.5},
+        "note": {"type": "string", "maxLength": 3, "pattern": "^[ -~]*$"},
+    },
+    "required": ["unit", "code", "share", "note"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_calls_follow_all_of_a_schema_in_each_format(name, template_folder, tmp_path):
+    source = (template_folder / f"{name}.jinja").read_text("utf-8")
+    one = {"name": "f", "parameters": LIMITED, "strict": True}
+    with opened(tmp_path, source) as text:
+        for seed in range(3):
+            answer = text.chat(
+                QUESTION,
+                tools=[{"type": "function", "function": one}],
+                tool_choice="required",
+                parallel_tool_calls=False,
+                reasoning=False,
+                temperature=1.5,
+                seed=seed,
+                max_tokens=800,
+            )
+            for call in answer.message().get("tool_calls", []):
+                jsonschema.validate(json.loads(call["function"]["arguments"]), LIMITED)
 
 
 def test_time_runs_out_while_a_schema_is_read(text):

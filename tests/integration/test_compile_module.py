@@ -30,7 +30,7 @@ config = {
 (folder / "config.json").write_text(json.dumps(config))
 family = registry.family(ModelConfig.read(folder), 64)
 target = CpuTarget(triple, isa)
-model = family.model(family.config, kernels.for_target(target), target.weight_format("q4"))
+model = family.build(kernels.for_target(target), target.weight_format("q4"))
 compile_module(trace(model, Limits(64, 32, 8)).module, target, folder / "model.so")
 """
 

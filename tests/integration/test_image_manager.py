@@ -308,6 +308,9 @@ def test_a_lora_that_would_be_used_in_part_or_is_damaged_is_refused(
     save_file({**lora, f"{LAYER}.dora_scale": scale}, tmp_path / "dora.safetensors")
     with pytest.raises(errors.UnsupportedError, match="changes weights by DoRA"):
         pixels(image, loras=[Lora(tmp_path / "dora.safetensors")])
+    save_file({**lora, **lora_for(LAYER.replace("0", "9"), 128)}, tmp_path / "some.safetensors")
+    with pytest.raises(errors.FormatMismatchError, match="`2` of its `4` tensors belong to none"):
+        pixels(image, loras=[Lora(tmp_path / "some.safetensors")])
     next(iter(lora.values()))[0, 0] = np.nan
     save_file(lora, tmp_path / "nan.safetensors")
     with pytest.raises(errors.ModelCorruptError, match="holds NaN or infinity"):

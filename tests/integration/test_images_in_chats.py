@@ -310,23 +310,3 @@ def test_an_encoder_that_contradicts_itself_is_refused(
         return
     except errors.UnsupportedError:
         return
-
-
-@pytest.mark.parametrize(
-    ("projector", "name"),
-    [
-        ("mlp", "v.patch_embd.weight"),
-        ("mlp", "v.position_embd.weight"),
-        ("mlp", "v.blk.1.attn_q.weight"),
-        ("mlp", "mm.0.weight"),
-        ("qwen2vl_merger", "v.patch_embd.weight.1"),
-        ("qwen2vl_merger", "v.blk.2.attn_v.weight"),
-    ],
-)
-def test_an_encoder_that_lacks_a_tensor_is_refused(
-    tmp_path: Path, projector: str, name: str
-) -> None:
-    model = random_gguf.write(tmp_path / "model.gguf")
-    broken = random_mmproj.write(tmp_path / "broken.gguf", projector=projector, without=name)
-    with pytest.raises(errors.ModelCorruptError):
-        TextManager.open(model, mmproj=broken)

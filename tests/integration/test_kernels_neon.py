@@ -18,9 +18,12 @@ import test_kernels_linear as linear
 
 from tests.attention_reference import SPECS
 
-pytestmark = pytest.mark.skipif(
-    emulator.QEMU is None, reason="needs qemu-aarch64 (Debian: qemu-user-static)"
-)
+pytestmark = [
+    pytest.mark.group("kernels"),
+    pytest.mark.skipif(
+        emulator.QEMU is None, reason="needs qemu-aarch64 (Debian: qemu-user-static)"
+    ),
+]
 _ISA = "neon_dotprod"
 
 

@@ -52,7 +52,7 @@ def linked(gpu_bundle: Bundle, tmp_path: Path) -> Path:
     target = CpuTarget.of(manifest.target.triple, profiles.load(manifest.profile).cpu.features)
     found = family(ModelConfig.read(packaging.find("tiny").path), manifest.text.context_tokens)
     fmt = target.weight_format(manifest.quantization)
-    model = found.model(found.config, kernels.for_target(target), fmt)
+    model = found.build(kernels.for_target(target), fmt)
     limits = Limits(
         manifest.text.context_tokens,
         manifest.tvm.prefill_tokens,

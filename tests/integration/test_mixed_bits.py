@@ -52,7 +52,7 @@ def refined(folder: Path, bits: float) -> tuple[tuple[str, ...], float]:
     checkpoint = weights.opened(folder, config, None)
     tokens = [int(one) for one in np.random.default_rng(1).integers(0, 2048, 40)]
     better, chosen = mixed.refine(mixed.Weighed(made, checkpoint, tokens), bits, SILENT)
-    built = better.model(better.config, None, WeightFormat("q4", 16))
+    built = better.build(None, WeightFormat("q4", 16))
     sizes = [(one.rows * one.columns, one.fmt.bits_per_weight) for _, one in matrices(built)]
     used = sum(count * each for count, each in sizes) / sum(count for count, _ in sizes)
     return chosen, used

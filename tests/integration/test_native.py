@@ -48,6 +48,10 @@ def test_prompt_lookup_drafts_what_came_before(programs: Path) -> None:
     assert "passed" in program(programs, "prompt-lookup-test").stdout
 
 
+def test_the_number_of_threads_follows_the_load(programs: Path) -> None:
+    program(programs, "thread-count-test")
+
+
 def test_hashes_are_those_of_python(programs: Path) -> None:
     texts = [bytes((i * 37 + n) % 256 for i in range(n)) for n in range(300)]
     hashes = program(programs, "sha256-test").stdout.split()

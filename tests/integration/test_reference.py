@@ -21,7 +21,7 @@ def stored_weights(made, config, folder, fmt):
     """The arrays of a bundle made of the checkpoint in `folder`."""
     checkpoint = quantized.opened(Checkpoint.open(folder / "checkpoint"), config)
     (folder / "made").mkdir()
-    needed = list(weight_mappings(made.model(made.config, ReferenceKernels(), fmt)))
+    needed = list(weight_mappings(made.build(ReferenceKernels(), fmt)))
     weights.convert(checkpoint, needed, folder / "made", SILENT)
     stored = {}
     for path in (folder / "made").glob("*.safetensors"):
@@ -29,7 +29,7 @@ def stored_weights(made, config, folder, fmt):
     return stored
 
 
-@pytest.mark.parametrize("name", goldens.names())
+@pytest.mark.parametrize("name", goldens.cases())
 def test_the_reference_agrees_with_transformers(name, tmp_path):
     golden, fmt = goldens.load(name), WeightFormat("f32", 4)
     config = ModelConfig.read(goldens.write_checkpoint(golden, tmp_path / "checkpoint"))

@@ -106,6 +106,13 @@ def test_another_choice_of_files_is_another_folder(source: sources.Source) -> No
     assert (sources.fetch_source(other) / "docs" / "a.md").is_file()
 
 
+def test_a_part_of_the_same_archive_can_come_along(source: sources.Source, tmp_path: Path) -> None:
+    docs = replace(source, keep=("docs",))
+    sources.fetch_source(source, along=(docs,))
+    (tmp_path / "index" / "tiny_engine-1.2.3.tar.gz").unlink()
+    assert (sources.fetch_source(docs) / "docs" / "a.md").is_file()
+
+
 def test_two_fetches_at_once_fetch_once(source: sources.Source) -> None:
     found: list[Path] = []
     both = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -16,11 +17,14 @@ from tests.cli_process import sphere_edge
 FORMATS = Path(__file__).parents[1] / "data" / "chat_formats"
 
 
-@pytest.mark.parametrize("name", ["model.so", "libmodel.so"])
+@pytest.mark.parametrize("name", ["model.so", "libmodel.so", "libmodel-{}.so"])
 def test_compiled_code_may_lie_in_another_folder(name: str, tmp_path: Path) -> None:
     bundle, code = tmp_path / "bundle", tmp_path / "code"
     shutil.copytree(made_bundles.made(packaging.TINY).folder, bundle)
     code.mkdir()
+    if "{}" in name:
+        name = name.format(hashlib.sha256((bundle / "lib/model.so").read_bytes()).hexdigest()[:12])
+        (code / "libmodel.so").write_bytes(b"that of another bundle of the app")
     shutil.move(bundle / "lib" / "model.so", code / name)
     with pytest.raises(errors.ModelCorruptError):
         TextManager.open(bundle)
@@ -33,8 +37,12 @@ def test_compiled_code_may_lie_in_another_folder(name: str, tmp_path: Path) -> N
         file.write(bytes([last[0] ^ 1]))
     with pytest.raises(errors.ModelCorruptError, match="another hash"):
         TextManager.open(bundle, code_folder=code)
-    with pytest.raises(errors.ModelCorruptError, match="missing"):
+    with pytest.raises(errors.NotFoundError, match="no folder `.*nowhere` with compiled code"):
         TextManager.open(bundle, code_folder=tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(errors.ModelCorruptError, match="is missing in `.*empty`") as failure:
+        TextManager.open(bundle, code_folder=tmp_path / "empty")
+    assert "build the app" in str(failure.value.hint)
 
 
 @pytest.fixture(scope="module")

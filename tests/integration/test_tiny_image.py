@@ -58,3 +58,11 @@ def test_its_name_is_enough_to_use_it(
 def test_an_unknown_word_still_ends_with_an_image(image: ImageManager) -> None:
     generated = image.generate("a castle in the fog", seed=1)[0].image
     assert generated.size == (shapes.SIDE, shapes.SIDE)
+
+
+def test_a_prompt_may_have_any_characters(image: ImageManager) -> None:
+    # Of all planes: a table of 384 characters was asked about them, far behind its end.
+    prompt = "".join(chr(code) for code in range(0x2600, 0x110000, 0x400) if code >> 11 != 0x1B)
+    assert len(prompt) > 1000
+    images = [image.generate(prompt[:at], seed=1, steps=1) for at in (2000, 2000)]
+    assert np.array_equal(*(np.asarray(one[0].image) for one in images))

@@ -39,8 +39,19 @@ def test_damage_beside_the_orientation_does_not_matter(entry: bytes) -> None:
     exif = head + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + entry + b"\0\x01\0\0\0a" + bytes(7)
     out = io.BytesIO()
     _IMAGE.save(out, "JPEG", exif=exif)
+    # Warnings are errors here: what Pillow says of it goes to the log.
     made = opened(out.getvalue(), "it")
     assert (made.width, made.height) == (6, 9)
+
+
+def test_what_pillow_warns_of_goes_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    out = io.BytesIO()
+    # A list of more entries than there are bytes.
+    _IMAGE.save(out, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x09\0\x12\x01\x03\0")
+    with caplog.at_level("INFO", logger="sphere_edge"):
+        made = opened(out.getvalue(), "it")
+    assert (made.width, made.height) == _IMAGE.size
+    assert "Corrupt EXIF" in caplog.text
 
 
 def test_pil_images_that_cannot_be_read_are_refused(tmp_path: Path) -> None:

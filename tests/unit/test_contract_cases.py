@@ -19,15 +19,16 @@ def test_every_file_follows_the_schema() -> None:
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     schema = json.loads((contract_cases.FOLDER / "schema.json").read_text())
     validator = jsonschema.Draft202012Validator(schema)
-    for path in contract_cases.FOLDER.glob("*.json"):
+    for path in contract_cases.FOLDER.rglob("*.json"):
         if path.name != "schema.json":
             assert not list(validator.iter_errors(json.loads(path.read_text()))), path.name
 
 
 def test_names_are_unique_and_steps_refer_to_earlier_ones() -> None:
-    names = [case.name for case in contract_cases.cases()]
+    cases = contract_cases.cases() + contract_cases.app_cases()
+    names = [case.name for case in cases]
     assert len(names) == len(set(names)) > 20
-    for case in contract_cases.cases():
+    for case in cases:
         seen: set[str] = set()
         for step in case.document["steps"]:
             wanted = [one for one in step["expect"].values() if isinstance(one, dict)]

@@ -12,7 +12,12 @@ import pytest
 import sphere_edge
 from sphere_edge import errors
 from sphere_edge.run import run
-from sphere_edge.runtime import image_request, text_request, transcription_request
+from sphere_edge.runtime import (
+    image_request,
+    open_options,
+    text_request,
+    transcription_request,
+)
 from sphere_edge.runtime.request import requested
 from sphere_edge.runtime.text_request import TextRequest
 from sphere_edge.runtime.transcription_request import TranscriptionRequest
@@ -72,6 +77,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("request_type", "keywords"),
     [
+        (open_options.OpenOptions, open_options.OpenKeywords),
         (text_request.TextRequest, text_request.TextOptions),
         (transcription_request.TranscriptionRequest, transcription_request.TranscriptionOptions),
         (image_request.ImageRequest, image_request.ImageOptions),

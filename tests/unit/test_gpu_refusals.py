@@ -41,7 +41,7 @@ def test_a_model_that_needs_what_gpus_lack_is_refused_by_name(model_type, quanti
     config = ModelConfig({"model_type": model_type, **SIZES})
     made = family(config, 128)
     fmt = target.weight_format(quantization)
-    model = made.model(made.config, kernels.for_target(target), fmt)
+    model = made.build(kernels.for_target(target), fmt)
     with pytest.raises(UnsupportedError, match=f"no GPU kernels for .*{named}"):
         trace(model, Limits(128, 64, 32))
 

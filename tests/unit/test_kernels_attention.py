@@ -13,6 +13,8 @@ from sphere_edge.compiler.kernels.prefill_attention import prefill_attention
 from sphere_edge.compiler.kernels.rope import Rotary, rotate_and_store, rotate_and_store_batch
 from tests import attention_reference as reference
 
+pytestmark = pytest.mark.group("kernels")
+
 every_isa = pytest.mark.parametrize("isa", HERE)
 every_dtype = pytest.mark.parametrize("dtype", ["float32", "float16"])
 every_spec = pytest.mark.parametrize("spec", reference.SPECS.values(), ids=reference.SPECS)

@@ -11,6 +11,8 @@ from kernel_calls import HERE, ISAS, call, untouched
 from sphere_edge.compiler.kernels import arithmetic, generic, tir
 from sphere_edge.compiler.kernels.elementwise import Norm, gated, rms_norm
 
+pytestmark = pytest.mark.group("kernels")
+
 every_isa = pytest.mark.parametrize("isa", HERE)
 shapes = pytest.mark.parametrize(("n", "columns"), [(1, 70), (3, 896), (5, 13), (2, 64)])
 

@@ -11,6 +11,8 @@ from sphere_edge.compiler.kernels.elementwise import gated
 from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.models.kernels import ClampedSwiglu
 
+pytestmark = pytest.mark.group("kernels")
+
 every_isa = pytest.mark.parametrize("isa", HERE)
 COUNT, TOP_K, ROWS, COLUMNS = 5, 3, 32, 70
 

@@ -11,6 +11,8 @@ from sphere_edge.compiler.kernels.linear import Shape, linear
 from sphere_edge.compiler.target import CpuTarget
 from sphere_edge.quantization.weights import FORMATS
 
+pytestmark = pytest.mark.group("kernels")
+
 every_isa = pytest.mark.parametrize("isa", HERE)
 every_format = pytest.mark.parametrize("name", FORMATS)
 

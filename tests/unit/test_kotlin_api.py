@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests import kotlin_api
+from tests import groups, kotlin_api
 from tests.kotlin_compiler import ANDROID
 
 SOURCES = kotlin_api.SOURCES / "dev" / "sphereedge"
@@ -64,6 +64,18 @@ def test_options_are_fields_of_the_core() -> None:
             assert not unknown, (path.name, unknown)
 
 
+def test_the_library_and_apps_are_built_with_the_same_versions() -> None:
+    library, app = ANDROID.parent, groups.ROOT / "templates" / "android"
+    catalogues = [
+        dict(re.findall(r'^([a-z-]+) = "(.+)"$', (folder / CATALOGUE).read_text(), re.MULTILINE))
+        for folder in (library, app)
+    ]
+    assert catalogues[0].items() <= catalogues[1].items()
+    assert (library / WRAPPER).read_text() == (app / WRAPPER).read_text()
+
+
+CATALOGUE = "gradle/libs.versions.toml"
+WRAPPER = "gradle/wrapper/gradle-wrapper.properties"
 JSON_KEYS = {
     *("messages", "tools", "tool_choice", "response_format", "reasoning"),
     *("parallel_tool_calls", "continue_final_message", "chat_template_kwargs"),

@@ -39,7 +39,7 @@ def test_heads_are_rotated_as_transformers_rotates_them(name: str) -> None:
     target = CpuTarget(profiles.host().triple, "generic")
     context = min(_CONTEXT, config.take("max_position_embeddings", int))
     made = family(config, context)
-    model = made.model(made.config, kernels.for_target(target), target.weight_format("f32"))
+    model = made.build(kernels.for_target(target), target.weight_format("f32"))
     found = [rope.rotation for rope in ropes(model) if rope.rotation.inverse_frequencies.any()]
     # A family may hold one that no layer of this configuration uses, but it lacks none.
     for table in _TABLES[name]:

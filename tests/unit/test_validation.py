@@ -12,7 +12,7 @@ from sphere_edge.bundle.reference import KernelCall, KernelOutput, Reference, Ro
 from sphere_edge.certify import kernels
 from sphere_edge.certify.on_device import Installed, Settings, Subject, failed_to_run
 from sphere_edge.certify.tolerance import tolerance
-from sphere_edge.certify.validation import read_report, validate
+from sphere_edge.certify.validation import Expected, read_report, validate
 from sphere_edge.certify.validation_result import ValidationResults, as_text, read_results
 from sphere_edge.errors import InternalError, UnsupportedError
 
@@ -65,7 +65,8 @@ def result(**changes: object):
         "version": "0.1.0",
         "steps": [{**STEP, **changes}],
     }
-    return validate(read_report(json.dumps(report)), REFERENCE, ALLOWED, "b" * 64, short=False)
+    expected = Expected("b" * 64, REFERENCE, ALLOWED, short=False)
+    return validate(read_report(json.dumps(report)), expected)
 
 
 def test_what_is_within_the_tolerance_is_certified_and_can_be_kept():

@@ -87,32 +87,23 @@ public actor AudioManager {
   /// Samples are mono, full scale -1 to 1.
   public static let sampleRate = Int(SE_AUDIO_SAMPLE_RATE)
   public nonisolated let info: AudioInfo
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
-  private let executor: EngineExecutor
-  private nonisolated let handle: Handle
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { model.executor.asUnownedSerialExecutor() }
+  private nonisolated let model: Model<AudioInfo>
 
-  private init(_ executor: EngineExecutor, _ handle: Handle, _ info: AudioInfo) {
-    self.executor = executor
-    self.handle = handle
-    self.info = info
+  private init(_ model: Model<AudioInfo>) {
+    info = model.info
+    self.model = model
   }
 
   /// Opens a bundle folder or a whisper.cpp file. `threads` 0: one per performance core.
   public static func open(_ path: URL, threads: Int = 0) async throws -> AudioManager {
-    let executor = EngineExecutor()
-    let (handle, info) = try await executor.run {
-      let memory = Memory()
-      defer { memory.free() }
+    let model = try await Model<AudioInfo>.opened(.audio) { memory, opened in
       var options = se_audio_open_options()
       options.size = MemoryLayout<se_audio_open_options>.size
       options.threads = try fitted("threads", threads, Int32.self)
-      var opened: OpaquePointer?
-      try check(se_audio_open(try memory.string("the path", path.path), &options, &opened))
-      guard let opened else { throw SphereEdgeError(.internal, "the runtime opened nothing") }
-      let handle = Handle(.audio, opened)
-      return (handle, try decoded(AudioInfo.self, taken { se_audio_info(opened, $0) }))
+      return se_audio_open(try memory.string("the path", path.path), &options, &opened)
     }
-    return AudioManager(executor, handle, info)
+    return AudioManager(model)
   }
 
   /// Transcribes samples at 16 kHz, at most 4 hours.
@@ -145,10 +136,10 @@ public actor AudioManager {
           events.finish(throwing: error)
         }
       }
-      events.onTermination = { [handle] reason in
+      events.onTermination = { [model] reason in
         if case .cancelled = reason {
           task.cancel()
-          handle.stop(call)
+          model.handle.stop(call)
         }
       }
     }
@@ -156,66 +147,38 @@ public actor AudioManager {
 
   /// Ends the running call, which throws `cancelled`; any thread.
   public nonisolated func cancel() {
-    handle.cancel()
+    model.handle.cancel()
   }
 
   /// Ends the running call, waits for it, and frees the model; a second time it does nothing.
   public nonisolated func close() async {
-    handle.beginClosing()
-    await free()
-  }
-
-  private func free() {
-    handle.close()
+    await model.close()
   }
 
   /// `body` on the model, on its thread.
   func run<Value: Sendable>(_ call: Call, _ body: @Sendable (OpaquePointer) throws -> Value) throws -> Value {
-    try handle.run(call, body)
+    try model.handle.run(call, body)
   }
 
   private nonisolated func transcribe(
     _ samples: @escaping @Sendable () throws -> [Float], _ request: TranscriptionRequest
   ) -> AsyncThrowingStream<AudioEvent, any Error> {
-    let call = Call()
-    return AsyncThrowingStream { events in
-      events.onTermination = { [handle] reason in
-        if case .cancelled = reason { handle.stop(call) }
-      }
-      Task { await self.transcribe(call, samples, request, events) }
-    }
-  }
-
-  private func transcribe(
-    _ call: Call, _ samples: @Sendable () throws -> [Float], _ request: TranscriptionRequest,
-    _ events: AsyncThrowingStream<AudioEvent, any Error>.Continuation
-  ) {
-    do {
+    model.stream { model, memory, emitter in
       let samples = try samples()
-      try handle.run(call) { model in
-        let memory = Memory()
-        defer { memory.free() }
-        var options = try request.filled(memory)
-        options.on_progress = { done, receiver in
-          Emitter<AudioEvent>.of(receiver).emit(.progress(done))
-        }
-        var result = se_audio_result()
-        result.size = MemoryLayout<se_audio_result>.size
-        let emitter = Emitter(call, events)
-        let status = withExtendedLifetime(emitter) {
-          se_audio_transcribe(
-            model, samples, samples.count, &options,
-            { segment, receiver in
-              guard let segment else { return false }
-              return Emitter<AudioEvent>.of(receiver).emit(.segment(Segment(segment.pointee)))
-            }, emitter.pointer, &result)
-        }
-        try check(status)
-        events.yield(.finished(AudioResult(result)))
+      var options = try request.filled(memory)
+      options.on_progress = { done, receiver in
+        Emitter<AudioEvent>.of(receiver).emit(.progress(done))
       }
-      events.finish()
-    } catch {
-      events.finish(throwing: error)
+      var result = se_audio_result()
+      result.size = MemoryLayout<se_audio_result>.size
+      try check(
+        se_audio_transcribe(
+          model, samples, samples.count, &options,
+          { segment, receiver in
+            guard let segment else { return false }
+            return Emitter<AudioEvent>.of(receiver).emit(.segment(Segment(segment.pointee)))
+          }, emitter.pointer, &result))
+      emitter.end(with: .finished(AudioResult(result)))
     }
   }
 }

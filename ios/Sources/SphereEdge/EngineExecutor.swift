@@ -27,6 +27,11 @@ final class EngineExecutor: SerialExecutor {
     jobs.add { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
   }
 
+  /// Runs `job` after those that came before.
+  func add(_ job: @escaping @Sendable () -> Void) {
+    jobs.add(job)
+  }
+
   /// The value of `body`, computed on the thread.
   func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in

@@ -76,6 +76,10 @@ public struct TextResult: Sendable, Hashable {
   public let firstTokenSeconds: Double
   public let decodeSeconds: Double
   public let backend: String
+  /// Drafted tokens that the model checked.
+  public let draftTokens: Int
+  /// Of these, tokens of the answer.
+  public let acceptedTokens: Int
 
   init(_ filled: se_text_result) {
     finishReason = FinishReason(rawValue: filled.finish_reason) ?? .stop
@@ -89,11 +93,13 @@ public struct TextResult: Sendable, Hashable {
     firstTokenSeconds = filled.first_token_seconds
     decodeSeconds = filled.decode_seconds
     backend = SphereEdge.text(ofCharacters: filled.backend)
+    draftTokens = Int(filled.draft_tokens)
+    acceptedTokens = Int(filled.accepted_tokens)
   }
 }
 
-/// What a stream of text gives: its pieces, then how it went. Also a cancelled one, or one whose time was over,
-/// tells how it went before it throws.
+/// What a stream of text gives: its pieces, then how it went. A cancelled stream, or one that ran out of
+/// time, also reports how it went before it throws.
 public enum TextEvent: Sendable, Hashable {
   case delta(TextDelta)
   case finished(TextResult)
@@ -113,11 +119,26 @@ public struct ToolCall: Sendable, Hashable {
   }
 }
 
+/// A piece of a message: text, or an image in RGB for models that read images (`TextInfo.readsImages`).
+public enum Part: Sendable, Hashable {
+  case text(String)
+  case image(Pixels)
+
+  var json: JSONValue {
+    switch self {
+    case .text(let text): ["type": "text", "text": .string(text)]
+    case .image: ["type": "image"]
+    }
+  }
+}
+
 /// A message of a chat.
 public struct Message: Sendable, Hashable {
   /// `system`, `developer`, `user`, `assistant` or `tool`.
   public var role: String
   public var content: String?
+  /// Of a user or tool: text and images in any order, instead of `content`.
+  public var parts: [Part] = []
   public var reasoningContent: String?
   public var toolCalls: [ToolCall]
   /// The call that a message of the role `tool` answers.
@@ -138,8 +159,16 @@ public struct Message: Sendable, Hashable {
   public static func user(_ content: String) -> Message { Message(role: "user", content: content) }
   public static func assistant(_ content: String) -> Message { Message(role: "assistant", content: content) }
 
+  /// Text and images in any order.
+  public static func user(_ parts: Part...) -> Message {
+    var message = Message(role: "user", content: nil)
+    message.parts = parts
+    return message
+  }
+
   var json: JSONValue {
     var object: [String: JSONValue] = ["role": .string(role), "content": content.map { .string($0) } ?? .null]
+    if !parts.isEmpty { object["content"] = .array(parts.map(\.json)) }
     if let reasoningContent { object["reasoning_content"] = .string(reasoningContent) }
     if let toolCallId { object["tool_call_id"] = .string(toolCallId) }
     if !toolCalls.isEmpty {

@@ -12,6 +12,8 @@ public struct ImageInfo: Sendable, Hashable, Decodable {
   public let width: Int
   public let height: Int
   public let steps: Int
+  public let cfgScale: Double
+  public let guidance: Double
   public let sizeMultiple: Int
   public let readsImages: Bool
   public let inpaints: Bool
@@ -43,6 +45,16 @@ public struct ImageProgress: Sendable, Hashable {
   public let images: Int
   public let step: Int
   public let steps: Int
+  /// Small and approximate, if the request asks for it.
+  public let preview: GeneratedImage?
+
+  init(_ filled: se_image_progress) {
+    image = Int(filled.image)
+    images = Int(filled.images)
+    step = Int(filled.step)
+    steps = Int(filled.steps)
+    preview = filled.preview.map { GeneratedImage($0.pointee) }
+  }
 }
 
 /// How a generation went.
@@ -52,6 +64,13 @@ public struct ImageResult: Sendable, Hashable {
   public let images: Int
   public let totalSeconds: Double
   public let stepSeconds: Double
+
+  init(_ filled: se_image_result) {
+    seed = Int(filled.seed)
+    images = Int(filled.images)
+    totalSeconds = filled.total_seconds
+    stepSeconds = filled.step_seconds
+  }
 }
 
 /// What a generation gives.
@@ -64,101 +83,58 @@ public enum ImageEvent: Sendable, Hashable {
 /// An image model that is open. A process generates one image at a time. The rest is as with TextManager.
 public actor ImageManager {
   public nonisolated let info: ImageInfo
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
-  private let executor: EngineExecutor
-  private nonisolated let handle: Handle
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { model.executor.asUnownedSerialExecutor() }
+  private nonisolated let model: Model<ImageInfo>
 
-  private init(_ executor: EngineExecutor, _ handle: Handle, _ info: ImageInfo) {
-    self.executor = executor
-    self.handle = handle
-    self.info = info
+  private init(_ model: Model<ImageInfo>) {
+    info = model.info
+    self.model = model
   }
 
   /// Opens a bundle folder of the task image. `threads` 0: one per performance core.
   public static func open(_ path: URL, threads: Int = 0) async throws -> ImageManager {
-    let executor = EngineExecutor()
-    let (handle, info) = try await executor.run {
-      let memory = Memory()
-      defer { memory.free() }
+    let model = try await Model<ImageInfo>.opened(.image) { memory, opened in
       var options = se_image_open_options()
       options.size = MemoryLayout<se_image_open_options>.size
       options.threads = try fitted("threads", threads, Int32.self)
-      var opened: OpaquePointer?
-      try check(se_image_open(try memory.string("the path", path.path), &options, &opened))
-      guard let opened else { throw SphereEdgeError(.internal, "the runtime opened nothing") }
-      let handle = Handle(.image, opened)
-      return (handle, try decoded(ImageInfo.self, taken { se_image_info(opened, $0) }))
+      return se_image_open(try memory.string("the path", path.path), &options, &opened)
     }
-    return ImageManager(executor, handle, info)
+    return ImageManager(model)
   }
 
   /// Generates images, with progress after each step.
   public nonisolated func generate(
     _ prompt: String, _ request: ImageRequest = .init()
   ) -> AsyncThrowingStream<ImageEvent, any Error> {
-    let call = Call()
-    return AsyncThrowingStream { events in
-      events.onTermination = { [handle] reason in
-        if case .cancelled = reason { handle.stop(call) }
+    model.stream { model, memory, emitter in
+      let words = try memory.string("the prompt", prompt)
+      var options = se_image_generate_options()
+      try check(se_image_default_options(model, &options, MemoryLayout<se_image_generate_options>.size))
+      try request.fill(&options, memory)
+      options.on_progress = { progress, receiver in
+        guard let at = progress?.pointee else { return false }
+        return Emitter<ImageEvent>.of(receiver).emit(.progress(ImageProgress(at)))
       }
-      Task { await self.generate(call, prompt, request, events) }
+      var result = se_image_result()
+      result.size = MemoryLayout<se_image_result>.size
+      try check(
+        se_image_generate(
+          model, words, &options,
+          { bitmap, receiver in
+            guard let bitmap else { return false }
+            return Emitter<ImageEvent>.of(receiver).emit(.image(GeneratedImage(bitmap.pointee)))
+          }, emitter.pointer, &result))
+      emitter.end(with: .finished(ImageResult(result)))
     }
   }
 
   /// Ends the running call, which throws `cancelled`; any thread.
   public nonisolated func cancel() {
-    handle.cancel()
+    model.handle.cancel()
   }
 
   /// Ends the running call, waits for it, and frees the model; a second time it does nothing.
   public nonisolated func close() async {
-    handle.beginClosing()
-    await free()
-  }
-
-  private func free() {
-    handle.close()
-  }
-
-  private func generate(
-    _ call: Call, _ prompt: String, _ request: ImageRequest,
-    _ events: AsyncThrowingStream<ImageEvent, any Error>.Continuation
-  ) {
-    do {
-      try handle.run(call) { model in
-        let memory = Memory()
-        defer { memory.free() }
-        let words = try memory.string("the prompt", prompt)
-        var options = se_image_generate_options()
-        try check(se_image_default_options(model, &options, MemoryLayout<se_image_generate_options>.size))
-        try request.fill(&options, memory)
-        options.on_progress = { progress, receiver in
-          guard let at = progress?.pointee else { return false }
-          return Emitter<ImageEvent>.of(receiver).emit(
-            .progress(
-              ImageProgress(image: Int(at.image), images: Int(at.images), step: Int(at.step), steps: Int(at.steps))))
-        }
-        var result = se_image_result()
-        result.size = MemoryLayout<se_image_result>.size
-        let emitter = Emitter(call, events)
-        let status = withExtendedLifetime(emitter) {
-          se_image_generate(
-            model, words, &options,
-            { bitmap, receiver in
-              guard let bitmap else { return false }
-              return Emitter<ImageEvent>.of(receiver).emit(.image(GeneratedImage(bitmap.pointee)))
-            }, emitter.pointer, &result)
-        }
-        try check(status)
-        events.yield(
-          .finished(
-            ImageResult(
-              seed: Int(result.seed), images: Int(result.images), totalSeconds: result.total_seconds,
-              stepSeconds: result.step_seconds)))
-      }
-      events.finish()
-    } catch {
-      events.finish(throwing: error)
-    }
+    await model.close()
   }
 }

@@ -14,6 +14,12 @@ public struct TextOpenOptions: Sendable, Hashable, Codable {
   public var codeFolder: URL?
   /// For compiled GPU kernels; nil: the app's caches.
   public var cacheFolder: URL?
+  /// Conversations that keep their KV caches, each with memory for a whole context; their calls run one after the other.
+  public var sequences: Int = 1
+  /// A smaller bundle or .gguf file with the same tokenizer, whose drafts the model checks: its text comes sooner.
+  public var draftModel: URL?
+  /// The image encoder of a bare .gguf, a GGUF file; nil: it reads text only. A bundle has its own.
+  public var mmproj: URL?
 
   public init(
     threads: Int = 0, contextTokens: Int = 0, backend: String? = nil, codeFolder: URL? = nil, cacheFolder: URL? = nil
@@ -33,8 +39,18 @@ public struct TextOpenOptions: Sendable, Hashable, Codable {
     options.backend = try memory.string("backend", optional: backend)
     options.code_folder = try memory.string("codeFolder", optional: codeFolder?.path)
     options.cache_folder = try memory.string("cacheFolder", optional: cacheFolder?.path)
+    options.sequences = try fitted("sequences", sequences, UInt32.self)
+    options.draft_model = try memory.string("draftModel", optional: draftModel?.path)
+    options.mmproj = try memory.string("mmproj", optional: mmproj?.path)
     return options
   }
+}
+
+/// Where drafts come from: nowhere, the prompt and the answer so far, the draft model of the open options.
+public enum Draft: String, Sendable, Codable, CaseIterable {
+  case off
+  case promptLookup = "prompt_lookup"
+  case model
 }
 
 /// How tokens are chosen and when to stop; nil: the model's own default. docs/text.md tells each of them.
@@ -67,6 +83,14 @@ public struct TextRequest: Sendable, Hashable, Codable {
   public var logprobs: Bool?
   /// So many of the likeliest tokens at each place, at most 20.
   public var topLogprobs: Int?
+  /// Names a conversation, which keeps its KV cache among those of `sequences`.
+  public var sequenceKey: String?
+  /// Changes when the text comes and not what it is.
+  public var draft: Draft?
+  /// The most that are drafted at once, at most 31; nil: as long as they save time.
+  public var draftTokens: Int?
+  /// What the answer may repeat besides the prompt, such as a file to edit; with prompt lookup only.
+  public var prediction: String?
   public var timeoutSeconds: Double?
 
   public init(
@@ -107,7 +131,13 @@ public struct TextRequest: Sendable, Hashable, Codable {
     try set(&options.dry_base, "dryBase", dryBase)
     try set(&options.dry_allowed_length, "dryAllowedLength", dryAllowedLength)
     try set(&options.dry_last_n, "dryLastN", dryLastN)
+    // The greatest of its type stands for a random one.
+    guard seed != Int(UInt32.max) else { throw SphereEdgeError(.invalidArgument, "`\(UInt32.max)` is not a value of seed") }
     try set(&options.seed, "seed", seed)
+    try set(&options.draft_tokens, "draftTokens", draftTokens)
+    if let draft { options.draft = Int32(Draft.allCases.firstIndex(of: draft)!) }
+    options.prediction = try memory.string("prediction", optional: prediction)
+    options.sequence_key = try memory.string("sequenceKey", optional: sequenceKey)
     try set(&options.top_logprobs, "topLogprobs", topLogprobs)
     options.timeout_ms = try milliseconds(timeoutSeconds)
     options.ignore_end_of_text = ignoreEndOfText ?? false
@@ -212,47 +242,5 @@ public struct TranscriptionRequest: Sendable, Hashable, Codable {
     options.word_timestamps = wordTimestamps ?? false
     options.vad = vad ?? false
     return options
-  }
-}
-
-/// How images are generated; nil: the model's own default.
-public struct ImageRequest: Sendable, Hashable, Codable {
-  public var negativePrompt: String?
-  public var width: Int?
-  public var height: Int?
-  public var steps: Int?
-  public var sampler: String?
-  public var schedule: String?
-  public var cfgScale: Float?
-  public var guidance: Float?
-  public var seed: Int?
-  /// So many images, with seeds that follow each other.
-  public var batch: Int?
-  public var vaeTiling: Bool?
-  public var timeoutSeconds: Double?
-
-  public init(width: Int? = nil, height: Int? = nil, steps: Int? = nil, seed: Int? = nil, batch: Int? = nil) {
-    self.width = width
-    self.height = height
-    self.steps = steps
-    self.seed = seed
-    self.batch = batch
-  }
-
-  /// Over the model's defaults in `options`; what it points to is kept by `memory`.
-  func fill(_ options: inout se_image_generate_options, _ memory: Memory) throws {
-    options.negative_prompt = try memory.string("negativePrompt", optional: negativePrompt)
-    options.sampler = try memory.string("sampler", optional: sampler)
-    options.schedule = try memory.string("schedule", optional: schedule)
-    if let width { options.width = try fitted("width", width, UInt32.self) }
-    if let height { options.height = try fitted("height", height, UInt32.self) }
-    if let steps { options.steps = try fitted("steps", steps, UInt32.self) }
-    if let batch { options.batch = try fitted("batch", batch, UInt32.self) }
-    // The core's seeds are below 2^31.
-    if let seed { options.seed = UInt32(try fitted("seed", seed, Int32.self).magnitude) }
-    options.cfg_scale = cfgScale ?? options.cfg_scale
-    options.guidance = guidance ?? options.guidance
-    options.vae_tiling = vaeTiling ?? false
-    options.timeout_ms = try milliseconds(timeoutSeconds)
   }
 }

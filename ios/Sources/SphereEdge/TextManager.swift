@@ -14,11 +14,18 @@ public struct TextInfo: Sendable, Hashable, Decodable {
   public let quantization: String
   public let vocabSize: Int
   public let contextTokens: Int
+  public let sequences: Int
   public let threads: Int
   public let weightsBytes: Int
   public let kvCacheBytes: Int
   public let hasChatTemplate: Bool
   public let generates: Bool
+  /// Whether messages may have images.
+  public let readsImages: Bool
+  /// Whether calls may have drafts.
+  public let speculates: Bool
+  /// Weights and KV cache of the draft model.
+  public let draftModelBytes: Int
   /// 0: it makes no embeddings.
   public let embeddingSize: Int
   public let embedTokens: Int
@@ -41,14 +48,12 @@ public struct Embeddings: Sendable, Hashable {
 /// stops when the reader stops: when its loop ends, its task is cancelled, or the stream is dropped.
 public actor TextManager {
   public nonisolated let info: TextInfo
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
-  private let executor: EngineExecutor
-  private nonisolated let handle: Handle
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { model.executor.asUnownedSerialExecutor() }
+  private nonisolated let model: Model<TextInfo>
 
-  private init(_ executor: EngineExecutor, _ handle: Handle, _ info: TextInfo) {
-    self.executor = executor
-    self.handle = handle
-    self.info = info
+  private init(_ model: Model<TextInfo>) {
+    info = model.info
+    self.model = model
   }
 
   /// Opens a bundle folder or a .gguf file. Throws `notFound`, `modelCorrupt`, `formatMismatch` (another runtime or
@@ -59,24 +64,12 @@ public actor TextManager {
 
   /// `foreground` nil: the app's, for a model on Metal.
   static func open(_ path: URL, _ options: TextOpenOptions, foreground: Foreground?) async throws -> TextManager {
-    let executor = EngineExecutor()
-    let (handle, info) = try await executor.run {
-      let memory = Memory()
-      defer { memory.free() }
+    let rule = { @Sendable (info: TextInfo) in foreground ?? (info.backend == "metal" ? Foreground.shared : nil) }
+    let model = try await Model<TextInfo>.opened(.text, foreground: rule) { memory, opened in
       var filled = try options.filled(memory)
-      var opened: OpaquePointer?
-      try check(se_text_open(try memory.string("the path", path.path), &filled, &opened))
-      guard let opened else { throw SphereEdgeError(.internal, "the runtime opened nothing") }
-      do {
-        let info = try decoded(TextInfo.self, taken { se_text_info(opened, $0) })
-        let rule = foreground ?? (info.backend == "metal" ? Foreground.shared : nil)
-        return (Handle(.text, opened, foreground: rule), info)
-      } catch {
-        se_text_close(opened)
-        throw error
-      }
+      return se_text_open(try memory.string("the path", path.path), &filled, &opened)
     }
-    return TextManager(executor, handle, info)
+    return TextManager(model)
   }
 
   /// Continues `prompt`.
@@ -94,22 +87,38 @@ public actor TextManager {
   ) -> AsyncThrowingStream<TextEvent, any Error> {
     stream(request) { text, filled, memory, onDelta, receiver, result in
       let conversation = try memory.string("a message", try Self.conversation(messages, options))
+      try Self.fillImages(of: messages, &filled, memory)
       return se_text_chat(text, conversation, &filled, onDelta, receiver, &result)
     }
   }
 
-  /// The prompt that `chat` would compute.
+  /// How many tokens the prompt has that `chat` would compute, also of the images.
+  public func countChat(_ messages: [Message], options: ChatOptions = .init()) async throws -> Int {
+    let memory = Memory()
+    defer { memory.free() }
+    let conversation = try memory.string("a message", try Self.conversation(messages, options))
+    return try await model.handle.run { text in
+      var filled = se_text_generate_options()
+      try check(se_text_default_options(text, &filled, MemoryLayout<se_text_generate_options>.size))
+      try Self.fillImages(of: messages, &filled, memory)
+      var tokens = 0
+      try check(se_text_count_chat(text, conversation, &filled, &tokens))
+      return tokens
+    }
+  }
+
+  /// The prompt that `chat` would compute; where it has an image, `<__media__>`.
   public func renderChat(_ messages: [Message], options: ChatOptions = .init()) async throws -> String {
     let memory = Memory()
     defer { memory.free() }
     let conversation = try memory.string("a message", try Self.conversation(messages, options))
-    return try await handle.run { text in try taken { se_text_render_chat(text, conversation, $0) } }
+    return try await model.handle.run { text in try taken { se_text_render_chat(text, conversation, $0) } }
   }
 
   /// `addSpecial`: tokens at begin and end as the model expects; `parseSpecial`: `<|im_end|>` is that token.
   public func tokenize(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false) async throws -> [Int] {
     let bytes = text.utf8.map { CChar(bitPattern: $0) }
-    return try await handle.run { model in
+    return try await model.handle.run { model in
       var count = 0
       try check(se_text_tokenize(model, bytes, bytes.count, addSpecial, parseSpecial, nil, 0, &count))
       var ids = [Int32](repeating: 0, count: count)
@@ -121,7 +130,7 @@ public actor TextManager {
   /// Bytes that are not UTF-8 become U+FFFD.
   public func detokenize(_ tokenIds: [Int], keepSpecial: Bool = false) async throws -> String {
     let ids = try tokenIds.map { try fitted("a token", $0, Int32.self) }
-    return try await handle.run { model in
+    return try await model.handle.run { model in
       var out: UnsafeMutablePointer<CChar>?
       var bytes = 0
       try check(se_text_detokenize(model, ids, ids.count, keepSpecial, &out, &bytes))
@@ -142,7 +151,7 @@ public actor TextManager {
     options.truncate = request.truncate ?? false
     options.timeout_ms = try milliseconds(request.timeoutSeconds)
     let size = info.embeddingSize
-    return try await handle.run { model in
+    return try await model.handle.run { model in
       var vectors = [Float](repeating: 0, count: texts.count * size)
       var result = se_text_embed_result()
       result.size = MemoryLayout<se_text_embed_result>.size
@@ -159,7 +168,7 @@ public actor TextManager {
     defer { memory.free() }
     let path = try memory.string("the path", file.path)
     let key = try memory.string("sequenceKey", optional: sequenceKey)
-    return try await handle.run { model in
+    return try await model.handle.run { model in
       var tokens = 0
       try check(se_text_save(model, key, path, &tokens))
       return tokens
@@ -173,7 +182,7 @@ public actor TextManager {
     defer { memory.free() }
     let path = try memory.string("the path", file.path)
     let key = try memory.string("sequenceKey", optional: sequenceKey)
-    return try await handle.run { model in
+    return try await model.handle.run { model in
       var tokens = 0
       try check(se_text_restore(model, key, path, &tokens))
       return tokens
@@ -182,22 +191,17 @@ public actor TextManager {
 
   /// Forgets what was computed so far: the next call computes its whole prompt.
   public func reset() async throws {
-    try await handle.run { model in try check(se_text_reset(model)) }
+    try await model.handle.run { model in try check(se_text_reset(model)) }
   }
 
   /// Ends the running call, which throws `cancelled`; any thread.
   public nonisolated func cancel() {
-    handle.cancel()
+    model.handle.cancel()
   }
 
   /// Ends the running call, waits for it, and frees the model; a second time it does nothing.
   public nonisolated func close() async {
-    handle.beginClosing()
-    await free()
-  }
-
-  private func free() {
-    handle.close()
+    await model.close()
   }
 
   // A call of the core with everything that it needs; its status.
@@ -210,42 +214,31 @@ public actor TextManager {
   private nonisolated func stream(
     _ request: TextRequest, _ start: @escaping Start
   ) -> AsyncThrowingStream<TextEvent, any Error> {
-    let call = Call()
-    return AsyncThrowingStream { continuation in
-      continuation.onTermination = { [handle] reason in
-        if case .cancelled = reason { handle.stop(call) }
+    model.stream { text, memory, emitter in
+      var options = se_text_generate_options()
+      try check(se_text_default_options(text, &options, MemoryLayout<se_text_generate_options>.size))
+      try request.fill(&options, memory)
+      var result = se_text_result()
+      result.size = MemoryLayout<se_text_result>.size
+      let status = try start(text, &options, memory, onDelta, emitter.pointer, &result)
+      let failed = status == SE_OK.int32 ? nil : failure(status)
+      if failed == nil || [.cancelled, .timeout].contains(failed?.code) {
+        emitter.end(with: .finished(TextResult(result)))
       }
-      Task { await self.generate(call, request, continuation, start) }
+      if let failed { throw failed }
     }
   }
 
-  private func generate(
-    _ call: Call, _ request: TextRequest, _ events: AsyncThrowingStream<TextEvent, any Error>.Continuation,
-    _ start: Start
-  ) {
-    do {
-      try handle.run(call) { model in
-        let memory = Memory()
-        defer { memory.free() }
-        var options = se_text_generate_options()
-        try check(se_text_default_options(model, &options, MemoryLayout<se_text_generate_options>.size))
-        try request.fill(&options, memory)
-        var result = se_text_result()
-        result.size = MemoryLayout<se_text_result>.size
-        let emitter = Emitter(call, events)
-        let status = try withExtendedLifetime(emitter) {
-          try start(model, &options, memory, onDelta, emitter.pointer, &result)
-        }
-        let failed = status == SE_OK.int32 ? nil : failure(status)
-        if failed == nil || [.cancelled, .timeout].contains(failed?.code) {
-          events.yield(.finished(TextResult(result)))
-        }
-        if let failed { throw failed }
-      }
-      events.finish()
-    } catch {
-      events.finish(throwing: error)
+  private static func fillImages(
+    of messages: [Message], _ options: inout se_text_generate_options, _ memory: Memory
+  ) throws {
+    let images = try messages.flatMap(\.parts).compactMap { part -> se_chat_image? in
+      guard case .image(let image) = part else { return nil }
+      let pixels = try memory.pixels("an image of a message", image, channels: 3)
+      return se_chat_image(pixels: pixels, width: UInt32(image.width), height: UInt32(image.height))
     }
+    options.images = UnsafePointer(memory.array(images))
+    options.image_count = images.count
   }
 
   private static func conversation(_ messages: [Message], _ options: ChatOptions) throws -> String {

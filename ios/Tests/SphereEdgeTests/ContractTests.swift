@@ -42,7 +42,7 @@ final class Run {
   private let models: JSONValue
   private let folder: URL
   private var outputs: [String: Output] = [:]
-  private var text: TextManager?
+  var text: TextManager?
   var audio: AudioManager?
   var image: ImageManager?
 
@@ -75,7 +75,7 @@ final class Run {
     do {
       output = ["status": "OK"].merging(try await call(step["call"].text, step["with"], step["after"])) { $1 }
     } catch let error as SphereEdgeError {
-      output = ["status": .string(error.code.description), "message": .string(error.message)]
+      output = failed(error)
     }
     outputs[step["id"].text] = output
     for (field, expected) in step["expect"].fields {
@@ -114,6 +114,7 @@ final class Run {
       let options = try request(ChatOptions(), with["options"])
       return try await answer(
         text!.chat(messages(with), try request(TextRequest(), with["request"]), options: options), after)
+    case "text.run_tools": return try await toolsRun(with)
     case "text.render_chat": return ["text": .string(try await text!.renderChat(messages(with)))]
     case "text.tokenize":
       let special = with["add_special"] != .bool(false)
@@ -188,7 +189,7 @@ final class Run {
 
   func path(_ name: String) -> URL { URL(fileURLWithPath: models[name].text) }
 
-  private func messages(_ with: JSONValue) -> [Message] {
+  func messages(_ with: JSONValue) -> [Message] {
     with["messages"].list.map { Message(role: $0["role"].text, content: $0["content"].text) }
   }
 }

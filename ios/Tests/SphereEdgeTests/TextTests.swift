@@ -7,6 +7,12 @@ import Testing
 enum Given {
   static let text = path("SPHERE_EDGE_TEXT")
 
+  /// Of those in the document SPHERE_EDGE_MODELS.
+  static func model(_ name: String) -> URL {
+    let models = try? JSONDecoder().decode([String: String].self, from: Data(contentsOf: path("SPHERE_EDGE_MODELS")))
+    return URL(fileURLWithPath: models?[name] ?? "/no/\(name)")
+  }
+
   static func path(_ name: String) -> URL {
     URL(fileURLWithPath: ProcessInfo.processInfo.environment[name] ?? "/no/\(name)")
   }

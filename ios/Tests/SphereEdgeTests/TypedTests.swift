@@ -1,7 +1,8 @@
 // Typed answers, tools, what fits, and the log.
 import Foundation
-import SphereEdge
 import Testing
+
+@testable import SphereEdge
 
 struct Colour: Generable, Equatable {
   let name: String
@@ -22,7 +23,7 @@ struct Place: Generable {
     let cut = await #expect(throws: SphereEdgeError.self) {
       try await text.chat([.user("Hi")], as: Colour.self, TextRequest(maxTokens: 2))
     }
-    #expect(cut?.code == .formatMismatch)
+    #expect(cut?.code == .invalidArgument && cut?.message.contains("cut off") == true)
     await text.close()
   }
 
@@ -33,12 +34,27 @@ struct Place: Generable {
     options.toolChoice = "required"
     options.parallelToolCalls = false
     let error = await #expect(throws: SphereEdgeError.self) {
-      try await text.chat([.user("Rain?")], tools: [weather], mostRounds: 2, TextRequest(temperature: 0), options: options)
+      try await text.chat([.user("Rain?")], tools: [weather], mostRounds: 0, TextRequest(temperature: 0), options: options)
     }
-    #expect(error?.code == .unsupported && error?.message.contains("`2` rounds") == true)
+    #expect(error?.code == .unsupported && error?.message.contains("`0` rounds") == true)
+    let repeated = await #expect(throws: SphereEdgeError.self) {
+      try await text.chat([.user("Rain?")], tools: [weather, weather])
+    }
+    #expect(repeated?.code == .invalidArgument)
     let came = try await text.chat([.user("What colour is the sky?")], tools: [], TextRequest(maxTokens: 20, temperature: 0))
     #expect(came.count == 1 && came[0].role == "assistant")
     await text.close()
+  }
+
+  @Test func callsThatCannotBeRunAreToldOrRefused() async throws {
+    let weather = Tool(name: "weather", description: "The weather in a city") { (place: Place) in "rain in \(place.city)" }
+    func told(_ name: String, _ arguments: String) async throws -> String {
+      try await output(of: ToolCall(id: "1", name: name, arguments: arguments), by: [weather])
+    }
+    #expect(try await told("weather", #"{"city": "Paris"}"#) == "rain in Paris")
+    #expect(try await told("taxi", "{}") == "unknown tool: taxi")
+    let cut = await #expect(throws: SphereEdgeError.self) { try await told("weather", #"{"city": "Par"#) }
+    #expect(cut?.code == .invalidArgument && cut?.message == "the arguments of `weather` were cut off")
   }
 
   @Test func fitsIsKnownBeforeAModelIsOpened() throws {

@@ -8,13 +8,18 @@
 #include "base/utf8.h"
 #include "engines/gguf_engine.h"
 #include "formats/bundle.h"
-#include "formats/gguf.h"
+#include "formats/image_encoder_file.h"
 #include "formats/whisper_file.h"
 #include "tvm/opencl_device.h"
 
 namespace se {
 namespace fs = std::filesystem;
 namespace {
+
+// Names in files need not be UTF-8, as JSON is.
+std::string text_of(const OrderedJson &facts) {
+  return facts.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
 
 OrderedJson describe(const Bundle &bundle) {
   uint64_t bytes = 0;
@@ -38,12 +43,8 @@ OrderedJson describe(const Bundle &bundle) {
 }
 
 OrderedJson describe(const GgufHeader &header) {
-  const auto text = [&](const std::string &key) {
-    const auto found = header.strings.find(key);
-    return found == header.strings.end() ? std::string() : found->second;
-  };
   return {{"format", "gguf"},
-          {"name", text("general.name")},
+          {"name", header.string("general.name")},
           {"task", "text"},
           {"engine", "llama"},
           {"family", header.architecture},
@@ -149,11 +150,11 @@ std::string gpu_info_json() {
 std::string model_info_json(const fs::path &path) {
   // llama.cpp's tables of architectures and types log unknown names.
   adopt_engine_logs();
-  if (fs::is_directory(path)) return describe(read_bundle(path)).dump();
-  if (has_whisper_magic(path)) return describe(read_whisper(path)).dump();
+  if (fs::is_directory(path)) return text_of(describe(read_bundle(path)));
+  if (has_whisper_magic(path)) return text_of(describe(read_whisper(path)));
   const GgufHeader header = read_gguf(path);
-  if (header.architecture == kImageEncoder) return describe(header, image_encoder_facts(path)).dump();
-  return describe(header).dump();
+  if (header.architecture == kImageEncoder) return text_of(describe(header, image_encoder_facts(path)));
+  return text_of(describe(header));
 }
 
 }  // namespace se

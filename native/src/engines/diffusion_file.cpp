@@ -372,6 +372,12 @@ void convert_diffusion(const std::vector<DiffusionPart> &parts, const std::strin
                        const std::function<bool(uint64_t done, uint64_t total)> &on_progress) {
   std::optional<ggml_type> wanted;
   if (!type.empty()) wanted = type_named(type);
+  for (const DiffusionPart &part : parts) {
+    // It would be emptied before it is read.
+    std::error_code none;
+    require(!fs::equivalent(part.path, output, none), ticked(output.string()) + " is a file of the model itself",
+            "write to another file");
+  }
   Loader loader = load(parts, true);
   const std::string what = parts.size() == 1 ? ticked(parts.front().path.string()) : "the model";
   check_parts(loader, family_of(loader, what), what);

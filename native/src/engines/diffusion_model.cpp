@@ -225,7 +225,7 @@ sd_image_t image_of(const ImageView &view, uint32_t channels) {
   return {view.width, view.height, channels, const_cast<uint8_t *>(view.pixels)};
 }
 
-// A LoRA without a matching tensor would be ignored silently, and one of another width would fail an assertion.
+// What of a LoRA matches no tensor would be ignored silently, and one of another width would fail an assertion.
 void check_fits(StableDiffusionGGML &sd, const LoraFile &lora, const std::string &family) {
   ModelLoader loader;
   const std::string path = lora.path.string();
@@ -237,19 +237,29 @@ void check_fits(StableDiffusionGGML &sd, const LoraFile &lora, const std::string
                 "the LoRA " + ticked(path) + " is not for the family " + ticked(family) + ": " + why,
                 "take one that was made for this model");
   };
-  bool fits = false;
+  size_t all = 0, fitting = 0;
+  std::string strange;
   for (const auto &[name, tensor] : loader.get_tensor_storage_map()) {
     const size_t begin = std::string("lora.").size();
     const size_t end = name.find(".weight.");
     if (name.size() <= begin || end == std::string::npos || end < begin) continue;
+    ++all;
     const auto found = sd.tensors.find(name.substr(begin, end - begin) + ".weight");
-    if (found == sd.tensors.end()) continue;
-    fits = true;
+    if (found == sd.tensors.end()) {
+      strange = name.substr(begin);
+      continue;
+    }
+    ++fitting;
     const ggml_tensor &weight = *found->second;
     const bool is_input = name.ends_with(".lora_down") && tensor.n_dims == 2 && ggml_n_dims(&weight) == 2;
     if (is_input && tensor.ne[0] != weight.ne[0]) refuse(ticked(name.substr(begin)) + " has another width");
   }
-  if (!fits) refuse("none of its tensors belongs to a tensor of the model");
+  if (fitting == 0) refuse("none of its tensors belongs to a tensor of the model");
+  // stable-diffusion.cpp would use the others alone.
+  if (fitting < all) {
+    refuse(ticked(all - fitting) + " of its " + ticked(all) + " tensors belong to none of the model, such as " +
+           ticked(strange));
+  }
 }
 
 struct Results {

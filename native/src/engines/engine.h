@@ -17,10 +17,11 @@ namespace se {
 struct EngineOptions {
   uint32_t context_tokens = 0;  // 0: the model's default
   int threads = 0;
-  std::string backend;       // empty: the bundle's first choice, or the next one if that fails
-  std::string cache_folder;  // for compiled GPU kernels; empty: the user's cache folder
-  std::string code_folder;   // where compiled code lies; empty: in the bundle
-  std::string mmproj;        // the file of the model's image encoder; empty: it sees no images
+  bool adapts_threads = false;  // fewer while other programs use the cores
+  std::string backend;          // empty: the bundle's first choice, or the next one if that fails
+  std::string cache_folder;     // for compiled GPU kernels; empty: the user's cache folder
+  std::string code_folder;      // where compiled code lies; empty: in the bundle
+  std::string mmproj;           // the file of the model's image encoder; empty: it sees no images
   bool measure_kernels = false;
   uint32_t sequences = 1;  // texts whose keys and values are kept side by side, each with the whole context
 };

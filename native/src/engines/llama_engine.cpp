@@ -11,9 +11,11 @@
 #include <string>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "engines/ggml_cpu.h"
 #include "engines/ggml_device.h"
 #include "engines/gguf_engine.h"
 #include "engines/llama_state.h"
@@ -59,10 +61,15 @@ void check_memory(const GgufHeader &header, uint64_t context, ggml_backend_dev_t
               "open with a shorter context, use a smaller quantization or close other programs");
 }
 
+// Of the calling thread, which leads the graphs that it computes.
+double worked_seconds() { return thread_cpu_seconds() - static_cast<double>(se_ggml_spun_ns()) * 1e-9; }
+
 }  // namespace
 
 LlamaEngine::LlamaEngine(const std::filesystem::path &path, const EngineOptions &options)
     : gpu_(options.backend == "cpu" ? nullptr : ggml_gpu(options.backend)),
+      thread_count_(options.threads),
+      adapts_threads_(options.adapts_threads && gpu_ == nullptr),
       threads_(nullptr, ggml_threadpool_free),
       context_(nullptr, llama_free) {
   adopt_engine_logs();
@@ -204,6 +211,8 @@ void LlamaEngine::create_context(uint32_t context_tokens, const EngineOptions &o
 
 void LlamaEngine::start_threads(int threads) {
   ggml_threadpool_params pool = ggml_threadpool_params_default(threads);
+  // Between two steps they sleep: by default each would keep a core for 0.1 s, from those who choose the next token.
+  pool.poll = 0;
   threads_.reset(ggml_threadpool_new(&pool));
   if (!threads_) throw Error(SE_OOM_RAM, "cannot start " + ticked(static_cast<uint64_t>(threads)) + " threads");
   llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
@@ -241,7 +250,16 @@ void LlamaEngine::compute_by(const Interrupt &interrupt, Run &&run) {
   interrupt.check();
   interrupt_ = &interrupt;
   const EngineErrors errors;
+  const auto begin = Clock::now();
+  const double worked_begin = worked_seconds();
   const int32_t status = run();
+  if (adapts_threads_ && thread_count_.took(seconds_since(begin), worked_seconds() - worked_begin)) {
+    const int count = thread_count_.now();
+    llama_set_n_threads(context_.get(), count, count);
+    log(SE_LOG_INFO, "computing with " + ticked(static_cast<uint64_t>(count)) + " of " +
+                         ticked(static_cast<uint64_t>(facts_.threads)) + " threads" +
+                         (count < facts_.threads ? ", as other programs use the cores" : ""));
+  }
   interrupt_ = nullptr;
   if (status == 0) return;
   if (status == 2) interrupt.check();

@@ -11,6 +11,7 @@
 
 #include "engines/engine.h"
 #include "engines/image_encoder.h"
+#include "engines/thread_count.h"
 #include "formats/gguf.h"
 
 namespace se {
@@ -72,6 +73,8 @@ class LlamaEngine : public Engine {
   std::unique_ptr<ImageEncoder> image_encoder_;
   uint32_t batch_tokens_ = 0;
   std::vector<std::vector<Image>> images_;  // of each sequence, in order
+  ThreadCount thread_count_;
+  bool adapts_threads_;
   std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool *)> threads_;
   std::unique_ptr<llama_context, decltype(&llama_free)> context_;
   llama_batch batch_{};

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "engines/gguf_engine.h"
-#include "formats/gguf.h"
+#include "formats/image_encoder_file.h"
 
 namespace se {
 namespace {
@@ -20,6 +20,7 @@ namespace {
 constexpr double kLeastSeconds = 0.02;
 constexpr double kMostSeconds = 0.1;
 constexpr uint32_t kMostNodes = 1 << 12;
+constexpr const char *kAgain = "convert or download the mmproj file again";
 constexpr const char *kOneModel = "give the mmproj file that belongs to the model";
 
 void adopt_encoder_logs() {
@@ -39,9 +40,16 @@ void refuse_unknown_layout(const std::string &projector) {
 
 GgufHeader checked_header(const std::filesystem::path &path) {
   const GgufHeader header = read_gguf(path);
-  check_gguf_image_encoder(header, path);
+  check_image_encoder(header, path);
   refuse_unknown_layout(image_projector(header));
   return header;
+}
+
+// See fail_without_memory in vision_checks.cpp.
+void check_for_memory(const std::string &cause) {
+  if (cause.find("not enough memory") == std::string::npos) return;
+  throw Error(SE_OOM_RAM, "there is not enough memory for the image encoder",
+              "use a smaller quantization or close other programs");
 }
 
 [[noreturn]] void fail_to_load(const std::filesystem::path &path, const std::string &cause) {
@@ -49,8 +57,8 @@ GgufHeader checked_header(const std::filesystem::path &path) {
     throw Error(SE_FORMAT_MISMATCH, ticked(path.string()) + " encodes images for a text model of another width",
                 kOneModel);
   }
-  throw Error(SE_MODEL_CORRUPT, "cannot load " + ticked(path.string()) + ": " + cause,
-              "convert or download the mmproj file again");
+  check_for_memory(cause);
+  throw Error(SE_MODEL_CORRUPT, "cannot load " + ticked(path.string()) + ": " + cause, kAgain);
 }
 
 }  // namespace
@@ -134,11 +142,15 @@ ImageEmbeddings MtmdEncoder::encode(const ImagePart &part, const Interrupt &inte
   interrupt_ = &interrupt;
   looked_ = Clock::now();
   nodes_ = 0;
+  // Exceptions of vision_steps.h, about what this image is the first to use of the file, end in it, in the log.
   const int32_t status = mtmd_encode_chunk(context_.get(), chunk);
   interrupt_ = nullptr;
   // A stopped computation is reported as a finished one.
   interrupt.check();
-  if (status != 0) throw Error(SE_INTERNAL, "the image cannot be encoded: " + errors.first());
+  if (status != 0) {
+    check_for_memory(errors.first());
+    throw Error(SE_MODEL_CORRUPT, "the image encoder cannot be used: " + errors.first(), kAgain);
+  }
   ImageEmbeddings made;
   made.token_count = static_cast<uint32_t>(mtmd_input_chunk_get_n_tokens(chunk));
   made.position_count = static_cast<uint32_t>(mtmd_input_chunk_get_n_pos(chunk));

@@ -141,19 +141,25 @@ CompiledText read_compiled(JsonObject tvm) {
   return compiled;
 }
 
-// A library of the bundle in another folder, such as an app's, where names must begin with `lib`.
-fs::path code_outside(const fs::path &code_folder, const std::string &relative) {
-  const std::string name = fs::path(relative).filename().string();
+constexpr const char *kRightCode = "build the app with the lib/ of this very bundle";
+
+// A library of the bundle in another folder, such as an app's: there names begin with `lib`, and those of several
+// bundles differ by the beginnings of their hashes.
+fs::path code_outside(const fs::path &code_folder, const BundleFile &file) {
+  const fs::path name = fs::path(file.relative).filename();
+  const std::string own = "lib" + name.stem().string() + "-" + file.sha256.substr(0, 12) + name.extension().string();
   std::error_code error;
-  const fs::path plain = code_folder / name;
-  return fs::exists(plain, error) ? plain : code_folder / ("lib" + name);
+  for (const std::string &candidate : {own, name.string()}) {
+    if (fs::exists(code_folder / candidate, error)) return code_folder / candidate;
+  }
+  return code_folder / ("lib" + name.string());
 }
 
 void check_code(const BundleFile &file) {
   const MappedFile content(file.path);
   if (sha256(content.bytes()) == file.sha256) return;
   throw Error(SE_MODEL_CORRUPT, ticked(file.path.string()) + " is not the code of this bundle: it has another hash",
-              "build the app with the lib/ of this very bundle");
+              kRightCode);
 }
 
 BundleFile read_file_entry(const Json &value, size_t index, const fs::path &folder) {
@@ -202,7 +208,12 @@ void check_id(const Json &document, JsonObject &manifest) {
   }
 }
 
-void check_files(const Bundle &bundle) {
+void check_files(const Bundle &bundle, const fs::path &code_folder) {
+  std::error_code ignored;
+  if (!code_folder.empty() && !fs::is_directory(code_folder, ignored)) {
+    throw Error(SE_NOT_FOUND, "there is no folder " + ticked(code_folder.string()) + " with compiled code",
+                "give the folder that the bundle's lib/ was copied to");
+  }
   std::set<std::string> seen;
   for (const BundleFile &file : bundle.files) {
     const std::string name = "bundle file " + ticked(file.relative);
@@ -212,16 +223,17 @@ void check_files(const Bundle &bundle) {
     if (path == "bundle.json" || !seen.insert(path).second) {
       throw Error(SE_MODEL_CORRUPT, name + " is listed twice");
     }
+    const bool is_outside = file.role == "library" && !code_folder.empty();
+    const std::string where = is_outside ? " in " + ticked(code_folder.string()) : "";
+    const char *hint = is_outside ? kRightCode : "package or push the model again";
     std::error_code error;
     const uint64_t bytes = fs::is_regular_file(file.path, error) ? fs::file_size(file.path, error) : 0;
     if (error || !fs::is_regular_file(file.path)) {
-      throw Error(SE_MODEL_CORRUPT, name + " is missing", "package or push the model again");
+      throw Error(SE_MODEL_CORRUPT, name + " is missing" + where, hint);
     }
     if (bytes != file.bytes) {
-      throw Error(
-          SE_MODEL_CORRUPT,
-          name + " has " + ticked(std::to_string(bytes)) + " bytes instead of " + ticked(std::to_string(file.bytes)),
-          "package or push the model again");
+      throw Error(SE_MODEL_CORRUPT, name + where + " has " + ticked(bytes) + " bytes instead of " + ticked(file.bytes),
+                  hint);
     }
   }
 }
@@ -330,9 +342,9 @@ Bundle read_bundle(const fs::path &folder, const fs::path &code_folder) {
   if (bundle.task == "image" && !bundle.image) manifest.fail("has no `image`");
   for (BundleFile &file : bundle.files) {
     const bool is_outside = file.role == "library" && !code_folder.empty();
-    if (is_outside) file.path = code_outside(code_folder, file.relative);
+    if (is_outside) file.path = code_outside(code_folder, file);
   }
-  check_files(bundle);
+  check_files(bundle, code_folder);
   for (const BundleFile &file : bundle.files) {
     if (file.role == "library" && !code_folder.empty()) check_code(file);
   }

@@ -76,7 +76,11 @@ class GgufReader {
 
 template <typename T>
 void keep_count(GgufHeader &header, const std::string &key, T value) {
-  if (value >= 0) header.counts[key] = static_cast<uint64_t>(value);
+  if (value >= 0) {
+    header.counts[key] = static_cast<uint64_t>(value);
+  } else {
+    header.reals[key] = static_cast<double>(value);
+  }
 }
 
 void read_value(GgufReader &reader, GgufHeader &header, const std::string &key) {
@@ -100,6 +104,12 @@ void read_value(GgufReader &reader, GgufHeader &header, const std::string &key) 
       return keep_count(header, key, reader.number<uint64_t>("the metadata"));
     case I64:
       return keep_count(header, key, reader.number<int64_t>("the metadata"));
+    case F32:
+      header.reals[key] = static_cast<double>(reader.number<float>("the metadata"));
+      return;
+    case F64:
+      header.reals[key] = reader.number<double>("the metadata");
+      return;
     case STRING:
       header.strings[key] = reader.string("the metadata");
       return;
@@ -111,7 +121,7 @@ void read_value(GgufReader &reader, GgufHeader &header, const std::string &key) 
       return;
     }
     default:
-      reader.skip_value(type, 1);
+      reader.skip_value(type, 1);  // it fails
   }
 }
 
@@ -263,6 +273,17 @@ std::optional<uint64_t> GgufHeader::count(const std::string &key) const {
   return found->second;
 }
 
+std::optional<double> GgufHeader::number(const std::string &key) const {
+  const auto found = reals.find(key);
+  if (found != reals.end()) return found->second;
+  const std::optional<uint64_t> whole = count(key);
+  return whole ? std::optional(static_cast<double>(*whole)) : std::nullopt;
+}
+
+bool GgufHeader::has(const std::string &key) const {
+  return counts.contains(key) || reals.contains(key) || strings.contains(key) || arrays.contains(key);
+}
+
 std::optional<uint64_t> GgufHeader::hyperparameter(const std::string &key) const {
   return count(architecture + "." + key);
 }
@@ -326,95 +347,6 @@ void check_gguf_vocabulary(const GgufHeader &header, const fs::path &path) {
   }
 }
 
-namespace {
-
-// How many places the encoder looks up in its table of them. Others add all of the table, which is compared then.
-uint64_t positions_looked_up(const GgufHeader &header) {
-  constexpr uint64_t kResamplerSide = 70;
-  // The most tokens of Gemma 4, each of three patches a side, in one row.
-  constexpr uint64_t kGemmaSide = 1120 * 3;
-  const std::string projector = image_projector(header);
-  if (projector == "resampler" || projector == "minicpmv4_6") return kResamplerSide * kResamplerSide;
-  if (projector == "gemma4v" || projector == "gemma4uv") return kGemmaSide;
-  if (projector != "mlp" && projector != "ldp" && projector != "ldpv2" && projector != "adapter") return 0;
-  const uint64_t side = *header.count("clip.vision.image_size") / *header.count("clip.vision.patch_size");
-  return side * side + header.shapes.count("v.class_embd");
-}
-
-// What llama.cpp takes for granted where it builds the computation. Empty: nothing lacks.
-std::string lacking_tensor(const GgufHeader &header) {
-  const std::string projector = image_projector(header);
-  // Convolutions, in tensors of other names.
-  if (projector == "gemma3nv" || projector == "yasa2") return "";
-  const auto has = [&](const std::string &name) { return header.shapes.contains(name); };
-  if (!has("v.patch_embd.weight")) return "v.patch_embd.weight";
-  if (projector == "qwen2vl_merger" || projector == "qwen2.5vl_merger" || projector == "qwen3vl_merger") {
-    if (!has("v.patch_embd.weight.1")) return "v.patch_embd.weight.1";
-  }
-  if (projector == "mlp") {
-    for (const char *name : {"mm.0.weight", "mm.0.bias"}) {
-      if (!has(name)) return name;
-    }
-  }
-  for (uint64_t block = 0; block < *header.count("clip.vision.block_count"); ++block) {
-    const std::string prefix = "v.blk." + std::to_string(block) + ".";
-    if (has(prefix + "attn_qkv.weight")) continue;
-    for (const char *name : {"attn_q.weight", "attn_k.weight", "attn_v.weight"}) {
-      if (!has(prefix + name)) return prefix + name;
-    }
-  }
-  return "";
-}
-
-}  // namespace
-
-std::string image_projector(const GgufHeader &header) {
-  const std::string projector = header.string("clip.projector_type");
-  return projector.empty() ? header.string("clip.vision.projector_type") : projector;
-}
-
-void check_gguf_image_encoder(const GgufHeader &header, const fs::path &path) {
-  if (header.architecture != kImageEncoder || header.count("clip.has_vision_encoder") != 1U) {
-    throw Error(SE_UNSUPPORTED,
-                ticked(path.string()) + " is not an image encoder: its architecture is " + ticked(header.architecture),
-                "give the model's mmproj file");
-  }
-  const auto refuse = [&](const std::string &problem) {
-    throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is not a usable image encoder: " + problem);
-  };
-  if (header.parameters == 0) refuse("it holds no weights");
-  // The greatest that are not absurd. All are divided by somewhere.
-  const std::map<std::string, uint64_t> needed = {{"image_size", 1 << 13},
-                                                  {"patch_size", 1 << 10},
-                                                  {"embedding_length", 1 << 16},
-                                                  {"block_count", 1 << 10},
-                                                  {"attention.head_count", 1 << 10}};
-  const std::map<std::string, uint64_t> optional = {
-      {"attention.head_count_kv", 1 << 10}, {"attention.head_dim", 1 << 12},   {"projector.scale_factor", 1 << 6},
-      {"spatial_merge_size", 1 << 6},       {"preproc_image_size", 1 << 14},   {"preproc_max_tiles", 1 << 6},
-      {"preproc_min_tiles", 1 << 6},        {"projector.query_side", 1 << 10}, {"projector.window_side", 1 << 10},
-      {"image_max_pixels", 1 << 28},        {"image_min_pixels", 1 << 28},     {"window_size", 1 << 16}};
-  // Some encoders have no layers at all.
-  const bool has_layers = header.count("clip.vision.block_count") != 0U;
-  const auto check = [&](const std::string &key, uint64_t most, bool is_needed) {
-    const auto value = header.count("clip.vision." + key);
-    if (!has_layers && value == 0U && (key == "block_count" || key == "attention.head_count")) return;
-    if (!value && is_needed) refuse("it has no " + ticked(key));
-    if (value && (*value == 0 || *value > most)) refuse("its " + ticked(key) + " is impossible");
-  };
-  for (const auto &[key, most] : needed) check(key, most, true);
-  for (const auto &[key, most] : optional) check(key, most, false);
-  if (header.count("clip.vision.patch_size") > header.count("clip.vision.image_size")) {
-    refuse("its patches are larger than its images");
-  }
-  if (const std::string lacking = lacking_tensor(header); !lacking.empty())
-    refuse("it has no tensor " + ticked(lacking));
-  // Looked up while it computes, where a failure ends the process.
-  const auto table = header.shapes.find("v.position_embd.weight");
-  const uint64_t rows = table == header.shapes.end() || table->second.size() < 2 ? 0 : table->second[1];
-  if (rows < positions_looked_up(header)) refuse("it has " + ticked(rows) + " positions, too few for its images");
-}
-
 void check_gguf_model(const GgufHeader &header, const fs::path &path) {
   const auto refuse = [&](const std::string &problem) {
     throw Error(SE_MODEL_CORRUPT, ticked(path.string()) + " is not a usable model: " + problem);
@@ -425,7 +357,12 @@ void check_gguf_model(const GgufHeader &header, const fs::path &path) {
     if (!value) refuse("it has no " + ticked(key));
     if (*value == 0 || *value > (1U << 30)) refuse("its " + ticked(key) + " is impossible");
   }
-  if (header.hyperparameter("attention.head_count") == 0U) refuse("its `attention.head_count` is impossible");
+  // Recurrent layers have no heads of attention; which layers of a hybrid have some is in a list.
+  const llm_arch architecture = llm_arch_from_string(header.architecture);
+  const bool may_have_none = llm_arch_is_recurrent(architecture) || llm_arch_is_hybrid(architecture);
+  if (header.hyperparameter("attention.head_count") == 0U && !may_have_none) {
+    refuse("its `attention.head_count` is impossible");
+  }
 }
 
 }  // namespace se

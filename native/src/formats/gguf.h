@@ -20,6 +20,7 @@ struct GgufArray {
 struct GgufHeader {
   std::map<std::string, std::string> strings;
   std::map<std::string, uint64_t> counts;  // whole numbers, not negative; 1: true
+  std::map<std::string, double> reals;
   std::map<std::string, GgufArray> arrays;
   std::map<std::string, std::vector<uint64_t>> shapes;  // of tensors, the rows' length first
   std::string architecture;
@@ -31,6 +32,9 @@ struct GgufHeader {
   // Empty if there is none.
   std::string string(const std::string &key) const;
   std::optional<uint64_t> count(const std::string &key) const;
+  // Any number; none too where the key is of something else.
+  std::optional<double> number(const std::string &key) const;
+  bool has(const std::string &key) const;
   // A key of this architecture, e.g. hyperparameter("context_length") for "llama.context_length".
   std::optional<uint64_t> hyperparameter(const std::string &key) const;
   uint64_t vocabulary_size() const;
@@ -50,15 +54,6 @@ bool has_gguf_magic(const std::filesystem::path &path);
 // Checks what a tokenizer needs: tokens, and lists of the same length about them, which llama.cpp does not compare.
 // MODEL_CORRUPT.
 void check_gguf_vocabulary(const GgufHeader &header, const std::filesystem::path &path);
-
-// The architecture of the file of an image encoder.
-constexpr const char *kImageEncoder = "clip";
-
-// Checks what the file of an image encoder (a model's `mmproj`) needs. UNSUPPORTED for another file; MODEL_CORRUPT.
-void check_gguf_image_encoder(const GgufHeader &header, const std::filesystem::path &path);
-
-// How such an encoder fits its vectors to the text model, "mlp"; empty if the file does not say it.
-std::string image_projector(const GgufHeader &header);
 
 // Checks what a model needs as well: weights and valid dimensions. MODEL_CORRUPT.
 void check_gguf_model(const GgufHeader &header, const std::filesystem::path &path);

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "image/prompt_text.h"
 
 namespace se {
 namespace fs = std::filesystem;
@@ -237,6 +238,8 @@ void ImageManager::check_memory(const ImageRequest &request) const {
 void ImageManager::generate(ImageRequest request, const ImageCallbacks &callbacks, const Interrupt &interrupt,
                             ImageResult &result) {
   check_memory(request);
+  request.prompt = readable_prompt(request.prompt);
+  request.negative_prompt = readable_prompt(request.negative_prompt);
   if (request.seed == kRandomSeed) request.seed = std::random_device()();
   request.seed &= kGreatestSeed;
   result.seed = request.seed;

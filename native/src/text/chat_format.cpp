@@ -125,9 +125,11 @@ ChatPrompt prompt_of(common_chat_params made, ResponseStart start) {
   prompt.reasoning = {made.thinking_start_tag, made.thinking_end_tags};
   common_chat_parser_params parameters(made);
   parameters.generation_prompt = prompt.begun_response;
+  start.answer_text.reasoning_marks = prompt.reasoning.ends;
+  start.answer_text.reasoning_marks.insert(start.answer_text.reasoning_marks.begin(), prompt.reasoning.begin);
   parameters.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
   if (!made.parser.empty()) parameters.parser.load(InputMarks::without(made.parser));
-  prompt.parser = std::make_unique<ChatResponseParser>(std::move(parameters), start.answer_text);
+  prompt.parser = std::make_unique<ChatResponseParser>(std::move(parameters), std::move(start.answer_text));
   return prompt;
 }
 
@@ -292,8 +294,9 @@ ChatPrompt ChatFormat::prompt(const ChatRequest &request, const InputMarks &mark
     limits.check(SE_UNSUPPORTED);
     const bool thinks = inputs.enable_thinking && !made.thinking_start_tag.empty();
     const std::string opening = request.tool_choice == ToolChoice::required ? used.tool_call_start(inputs) : "";
+    const bool is_call = request.tool_choice == ToolChoice::required;
     const ResponseStart start{
-        opening, thinks, {request.json_schema.empty(), used.abilities.tools == ToolFormat::gemma}};
+        opening, thinks, {request.json_schema.empty(), used.abilities.tools == ToolFormat::gemma, is_call}};
     if (request.allowed_tools.size() == request.tools.size()) return prompt_of(std::move(made), start);
     // The model is told of all tools; its answer is read and constrained by those that it may call.
     OrderedJson allowed = request.allowed_tools;

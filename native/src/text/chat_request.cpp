@@ -7,8 +7,9 @@
 #include <string_view>
 #include <utility>
 
+#include "base/log.h"
 #include "base/status.h"
-#include "text/grammar.h"
+#include "text/schema_graph.h"
 
 namespace se {
 namespace {
@@ -164,15 +165,32 @@ OrderedJson tool_of(const OrderedJson &tool, size_t index) {
   return {{"type", "function"}, {"function", std::move(made)}};
 }
 
+// Clients send schemas with all kinds of keywords along, so only those of strict tools are refused.
+void check_parameters(const OrderedJson &tool, const OrderedJson &made) {
+  const std::string name = ticked(made["function"]["name"].get<std::string>());
+  const OrderedJson &function = tool["function"];
+  const bool is_strict = has(function, "strict") && function["strict"] == true;
+  require(!has(function, "strict") || function["strict"].is_boolean(),
+          "`strict` of tool " + name + " is not a boolean");
+  try {
+    const auto use = is_strict ? SchemaUse::strict : SchemaUse::lenient;
+    for (const schema::Dropped &dropped : read_schema(made["function"]["parameters"], use).dropped) {
+      log(SE_LOG_WARNING,
+          "tool " + name + " is not held to " + ticked(dropped.path) + " of its schema: it " + dropped.why);
+    }
+  } catch (const Error &error) {
+    throw Error(error.status, "tool " + name + ": " + error.message, error.hint);
+  }
+}
+
 OrderedJson tools_of(const OrderedJson &tools) {
   require(tools.is_array(), "`tools` is not a list");
   require(tools.size() <= kMostTools, "there are " + ticked(tools.size()) + " tools, more than " + ticked(kMostTools));
   OrderedJson made = OrderedJson::array();
   Names names;
-  size_t pairs = 0;
   for (size_t i = 0; i < tools.size(); ++i) {
     made.push_back(tool_of(tools[i], i));
-    check_schema(made.back()["function"]["parameters"], pairs);
+    check_parameters(tools[i], made.back());
     const auto name = made.back()["function"]["name"].get<std::string>();
     require(names.insert(name).second, "two tools have the name " + ticked(name));
   }
@@ -237,8 +255,7 @@ std::string schema_of(const OrderedJson &format) {
   const OrderedJson &named = format["json_schema"];
   require_keys(named, "the `json_schema` of `response_format`", {"name", "description", "schema", "strict"});
   require(has(named, "schema") && named["schema"].is_object(), "`response_format` has no `schema`");
-  size_t pairs = 0;
-  check_schema(named["schema"], pairs);
+  read_schema(named["schema"], SchemaUse::strict);
   return named["schema"].dump();
 }
 
@@ -265,7 +282,7 @@ Continuation continuation_of(const OrderedJson &value) {
 
 ChatRequest ChatRequest::parse(const std::string &text) {
   // Parsed once to check it, and once more because the order of a schema's properties is the order of the answer's.
-  parse_json(text, "the message list", SE_INVALID_ARGUMENT);
+  parse_unambiguous_json(text, "the message list", SE_INVALID_ARGUMENT);
   OrderedJson whole = OrderedJson::parse(text);
   if (!whole.is_object()) whole = {{"messages", std::move(whole)}};
   require_keys(whole, "the conversation",

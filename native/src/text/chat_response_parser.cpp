@@ -1,6 +1,8 @@
 // Compares what llama.cpp read so far with what the receiver knows, and passes on the difference.
 #include "text/chat_response_parser.h"
 
+#include <chat-peg-parser.h>
+
 #include <algorithm>
 #include <random>
 #include <set>
@@ -62,7 +64,9 @@ std::vector<std::string> markers_of(const common_peg_arena &arena) {
 }  // namespace
 
 ChatResponseParser::ChatResponseParser(common_chat_parser_params parameters, AnswerText answer_text)
-    : parameters_(std::move(parameters)), answer_text_(answer_text), markers_(markers_of(parameters_.parser)) {}
+    : parameters_(std::move(parameters)),
+      answer_text_(std::move(answer_text)),
+      markers_(markers_of(parameters_.parser)) {}
 
 bool ChatResponseParser::add(std::string_view text, const DeltaReceiver &receiver) {
   text_ += text;
@@ -95,14 +99,34 @@ bool ChatResponseParser::pass_on_unread(const common_chat_msg &message, const De
   const std::string &said = message.*last;
   const size_t at = text_.rfind(said);
   if (at == std::string::npos) return true;
-  const std::string_view rest = std::string_view(text_).substr(said.empty() ? 0 : at + said.size());
+  const std::string_view unread = std::string_view(text_).substr(said.empty() ? 0 : at + said.size());
+  const std::string_view rest = without_reasoning_marks(unread);
   const size_t first = rest.find_first_not_of(kSpace);
   if (first == std::string_view::npos) return true;
   const bool is_mark_cut_off = std::any_of(markers_.begin(), markers_.end(), [&](const std::string &marker) {
     return marker.size() > rest.size() - first && marker.starts_with(rest.substr(first));
   });
-  if (!is_mark_cut_off && !answer_text_.is_all_of_it) return true;
-  return say(said.empty() ? &common_chat_msg::content : last, rest, receiver);
+  const bool is_call_cut_off = answer_text_.is_call || is_call_begun();
+  if (!is_mark_cut_off && !is_call_cut_off && !answer_text_.is_all_of_it) return true;
+  return say(said.empty() || is_call_cut_off ? &common_chat_msg::content : last, rest, receiver);
+}
+
+// Whether the answer ends in a call of which not enough is there to tell of it.
+bool ChatResponseParser::is_call_begun() const {
+  common_peg_parse_context context(parameters_.generation_prompt + text_, COMMON_PEG_PARSE_FLAG_LENIENT);
+  bool is_begun = false;
+  context.ast.visit(parameters_.parser.parse(context), [&](const common_peg_ast_node &node) {
+    is_begun = is_begun || (node.tag == common_chat_peg_builder::TOOL && !node.text.empty());
+  });
+  return is_begun;
+}
+
+std::string_view ChatResponseParser::without_reasoning_marks(std::string_view text) const {
+  for (const std::string &mark : answer_text_.reasoning_marks) {
+    const std::string_view marked = text.substr(std::min(text.find_first_not_of(kSpace), text.size()));
+    if (!mark.empty() && marked.starts_with(mark)) text = marked.substr(mark.size());
+  }
+  return text;
 }
 
 bool ChatResponseParser::parse(bool is_partial, const DeltaReceiver &receiver) {

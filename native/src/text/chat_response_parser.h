@@ -19,6 +19,8 @@ class ChatResponseParser : public ResponseParser {
   struct AnswerText {
     bool is_free;       // it follows no schema, what the answer says beside calls
     bool is_all_of_it;  // there are no marks: what is no call is text
+    bool is_call;       // it can be nothing but calls, beside reasoning
+    std::vector<std::string> reasoning_marks = {};
   };
   ChatResponseParser(common_chat_parser_params parameters, AnswerText answer_text);
 
@@ -39,6 +41,8 @@ class ChatResponseParser : public ResponseParser {
   bool has_marker(std::string_view text) const;
   size_t held_back(std::string_view text) const;
   bool pass_on_unread(const common_chat_msg &message, const DeltaReceiver &receiver);
+  bool is_call_begun() const;
+  std::string_view without_reasoning_marks(std::string_view text) const;
   void find_open_field(const common_chat_msg &message);
 
   common_chat_parser_params parameters_;

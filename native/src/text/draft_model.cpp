@@ -62,12 +62,20 @@ void check_same_tokens(const Tokenizer &model, const Tokenizer &draft) {
 DraftModel::DraftModel(Scheduler &scheduler, const Engine &engine, Sequence &sequence, uint32_t vocabulary)
     : scheduler_(scheduler), engine_(engine), sequence_(sequence), vocabulary_(vocabulary) {}
 
+bool DraftModel::can_draft() const {
+  const auto is_unknown = [&](int32_t token) { return static_cast<uint32_t>(token) >= vocabulary_; };
+  return tokens_.size() < engine_.facts().context_tokens && std::none_of(tokens_.begin(), tokens_.end(), is_unknown);
+}
+
+void DraftModel::read(const Interrupt &interrupt) {
+  uint32_t cached_tokens = 0;
+  if (can_draft()) prefill({scheduler_, engine_, sequence_, interrupt}, tokens_, cached_tokens);
+}
+
 std::span<const int32_t> DraftModel::draft(size_t most, const Interrupt &interrupt) {
   drafted_.clear();
-  const size_t context = engine_.facts().context_tokens;
-  const auto is_unknown = [&](int32_t token) { return static_cast<uint32_t>(token) >= vocabulary_; };
-  if (most == 0 || tokens_.size() >= context || std::any_of(tokens_.begin(), tokens_.end(), is_unknown)) return {};
-  most = std::min(most, context - tokens_.size());
+  if (most == 0 || !can_draft()) return {};
+  most = std::min(most, engine_.facts().context_tokens - tokens_.size());
   uint32_t cached_tokens = 0;
   std::vector<float> logits = prefill({scheduler_, engine_, sequence_, interrupt}, tokens_, cached_tokens);
   Scheduler::Decoding decoding(scheduler_, interrupt, sequence_.index);

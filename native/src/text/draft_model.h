@@ -23,10 +23,13 @@ class DraftModel : public Drafter {
   DraftModel(Scheduler &scheduler, const Engine &engine, Sequence &sequence, uint32_t vocabulary);
 
   void add(int32_t token) override { tokens_.push_back(token); }
+  void read(const Interrupt &interrupt) override;
   std::span<const int32_t> draft(size_t most, const Interrupt &interrupt) override;
   bool takes_time() const override { return true; }
 
  private:
+  bool can_draft() const;
+
   Scheduler &scheduler_;
   const Engine &engine_;
   Sequence &sequence_;

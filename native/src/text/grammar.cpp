@@ -72,17 +72,6 @@ void check_brackets(const std::string &grammar) {
   }
 }
 
-void check_order(const OrderedJson &schema, const char *least, const char *most) {
-  const auto low = schema.find(least), high = schema.find(most);
-  if (low == schema.end() || high == schema.end() || !low->is_number() || !high->is_number()) return;
-  require(low->get<double>() <= high->get<double>(),
-          "in the JSON schema " + ticked(least) + " is greater than " + ticked(most) + ": nothing can follow it");
-}
-
-constexpr size_t kMostOptionalProperties = 256;
-// Of these properties in all objects together: about a second on a slow core.
-constexpr size_t kMostPairs = 2 * kMostOptionalProperties * kMostOptionalProperties;
-
 // llama_sampler_init_grammar reports syntax errors only on stderr; its parser, called rule by rule, throws them.
 void check_grammar(const std::string &grammar, const llama_vocab *vocabulary) {
   check_brackets(grammar);
@@ -112,30 +101,6 @@ std::string escaped(const std::string &text) {
 }
 
 }  // namespace
-
-void check_schema(const OrderedJson &schema, size_t &pairs) {
-  if (schema.is_object()) {
-    check_order(schema, "minItems", "maxItems");
-    check_order(schema, "minLength", "maxLength");
-    check_order(schema, "minimum", "maximum");
-  }
-  if (schema.is_object() && schema.contains("properties") && schema["properties"].is_object()) {
-    const bool names_required = schema.contains("required") && schema["required"].is_array();
-    const size_t required = names_required ? schema["required"].size() : 0;
-    const size_t all = schema["properties"].size();
-    const size_t optional = all - std::min(all, required);
-    require(optional <= kMostOptionalProperties,
-            "an object of the JSON schema has " + ticked(optional) + " optional properties, more than " +
-                ticked(kMostOptionalProperties),
-            "make them required, or the schema smaller");
-    pairs += optional * optional;
-    require(pairs <= kMostPairs, "the objects of the JSON schema have too many optional properties",
-            "make them required, or the schema smaller");
-  }
-  // Its depth is bounded: parse_json refuses deeper documents.
-  if (!schema.is_structured()) return;
-  for (const OrderedJson &part : schema) check_schema(part, pairs);
-}
 
 Grammar::Grammar(const GrammarOptions &options, const Tokenizer &tokenizer) : options_(options), tokenizer_(tokenizer) {
   check_grammar(options_.text, tokenizer_.vocabulary());

@@ -30,10 +30,6 @@ struct GrammarOptions {
   std::string begun = {};
 };
 
-// INVALID_ARGUMENT if nothing can follow this JSON schema, or if making a grammar of it would take seconds: what may be
-// left out of an object costs the square of its number. `pairs` counts that for all schemas of a call.
-void check_schema(const OrderedJson &schema, size_t &pairs);
-
 class Grammar {
  public:
   // INVALID_ARGUMENT if the text is not a valid grammar.

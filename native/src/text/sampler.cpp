@@ -1,13 +1,10 @@
 // Sampling with llama.cpp's llama_sampler_*; greedy choice, bias and penalties are done here in one pass.
 #include "text/sampler.h"
 
-#include <json-schema-to-grammar.h>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
 
-#include "base/json.h"
 #include "base/status.h"
 
 namespace se {
@@ -43,17 +40,6 @@ void SamplingOptions::check() const {
   require(dry.last_n >= 0, "dry_last_n is negative: " + ticked(std::to_string(dry.last_n)));
   for (const LogitBias &one : logit_bias) {
     require_range(!std::isnan(one.bias) && one.bias < INFINITY, "the bias of a token", one.bias);
-  }
-}
-
-std::string grammar_of_schema(const std::string &json_schema) {
-  parse_json(json_schema, "the JSON schema", SE_INVALID_ARGUMENT);
-  size_t pairs = 0;
-  check_schema(OrderedJson::parse(json_schema), pairs);
-  try {
-    return json_schema_to_grammar(common_json::parse(json_schema), true);
-  } catch (const std::exception &error) {
-    throw Error(SE_INVALID_ARGUMENT, std::string("the JSON schema is not supported: ") + error.what());
   }
 }
 

@@ -53,9 +53,6 @@ struct SamplingOptions {
   bool penalizes() const { return repeat_penalty != 1 || presence_penalty != 0 || frequency_penalty != 0; }
 };
 
-// The grammar of a JSON schema; INVALID_ARGUMENT if it is not one or uses what a grammar cannot express.
-std::string grammar_of_schema(const std::string &json_schema);
-
 class Sampler {
  public:
   Sampler(const SamplingOptions &options, const Tokenizer &tokenizer, uint32_t context_tokens);

@@ -49,13 +49,19 @@ size_t Speculation::wanted(size_t most_after) {
 }
 
 void Speculation::compute(int32_t token, size_t most_after) {
+  const size_t most = wanted(most_after);
+  if (most > 0 && !is_read_) {
+    // Once for each answer, as the prompt is: it says nothing about what a draft costs.
+    drafting_.drafter->read(decoder_.interrupt);
+    is_read_ = true;
+  }
   DraftCosts *costs = drafting_.costs;
   const double begin = costs == nullptr ? 0 : costs->now(drafting_.is_on_cpu);
   const bool goes_back = used_ < checked_.size();
   const bool is_alone = decoder_.scheduler.decoding_calls() == 1;
   std::vector<int32_t> tokens = {token};
   was_in_vain_ = false;
-  if (const size_t most = wanted(most_after); most > 0) {
+  if (most > 0) {
     const auto drafts = drafting_.drafter->draft(most, decoder_.interrupt);
     tokens.insert(tokens.end(), drafts.begin(), drafts.end());
     was_in_vain_ = drafts.empty() && drafting_.drafter->takes_time();

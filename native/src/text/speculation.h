@@ -52,6 +52,7 @@ class Speculation {
   std::vector<float> rows_;       // logits after a token and the drafts that follow it
   std::vector<int32_t> checked_;  // these drafts
   size_t used_ = 0;               // how many of them became text
+  bool is_read_ = false;          // the drafter has read the prompt
   bool was_in_vain_ = false;      // a drafter took time and had no draft
   uint32_t drafted_ = 0;
   uint32_t accepted_ = 0;

@@ -15,12 +15,14 @@
 #include "engines/backend_order.h"
 #include "engines/gguf_engine.h"
 #include "formats/gguf.h"
+#include "formats/gguf_sampling.h"
 #include "formats/whisper_file.h"
 #include "text/draft_model.h"
 #include "text/embedding.h"
 #include "text/logprobs.h"
 #include "text/prefill.h"
 #include "text/prompt_lookup.h"
+#include "text/schema_grammar.h"
 #include "tvm/tvm_engine.h"
 
 namespace se {
@@ -63,6 +65,7 @@ TextManager::TextManager(Tokenizer tokenizer, std::unique_ptr<Engine> engine, st
 std::unique_ptr<TextManager> TextManager::open(const fs::path &path, EngineOptions options) {
   const auto begin = Clock::now();
   adopt_engine_logs();
+  options.adapts_threads = options.threads == 0;
   options.threads = checked_threads(options.threads);
   require(options.context_tokens <= INT32_MAX, "context_tokens is out of range: " + ticked(options.context_tokens));
   options.sequences = std::max(options.sequences, 1U);
@@ -94,10 +97,12 @@ std::unique_ptr<TextManager> TextManager::open_gguf(const fs::path &path, const 
     image_encoder = std::move(made.image_encoder);
     return std::move(made.engine);
   });
-  Tokenizer tokenizer(std::move(vocabulary), read_gguf(path));
+  const GgufHeader header = read_gguf(path);
+  Tokenizer tokenizer(std::move(vocabulary), header);
   std::unique_ptr<TextManager> text(new TextManager(std::move(tokenizer), std::move(engine),
                                                     bundle != nullptr ? bundle->chat_template : std::nullopt));
   text->image_encoder_ = std::move(image_encoder);
+  if (bundle == nullptr) text->sampling_ = gguf_sampling(header);
   return text;
 }
 

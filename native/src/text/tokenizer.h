@@ -45,7 +45,6 @@ class Tokenizer {
   bool adds_end() const {
     return llama_vocab_get_add_eos(vocabulary_.get()) || llama_vocab_get_add_sep(vocabulary_.get());
   }
-  bool begins_with_bos() const { return llama_vocab_get_add_bos(vocabulary_.get()); }
   // Empty if the model has no such token, as in Qwen: llama.cpp then returns token 11.
   std::string bos_text() const { return has_bos_ ? text_of(llama_vocab_bos(vocabulary_.get())) : ""; }
   std::string eos_text() const { return text_of(llama_vocab_eos(vocabulary_.get())); }

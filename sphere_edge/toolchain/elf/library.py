@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from sphere_edge.toolchain.elf import objects
 from sphere_edge.toolchain.elf.objects import LinkError, ObjectFile, Section, Symbol
@@ -379,14 +380,15 @@ class _Library:
             if segment.is_relro:
                 # Whole pages, which the loader then makes read-only.
                 end = _aligned(end, self._page_bytes)
-                yield _part(_RELRO, _READ, offset, address, file_end - offset, end - address, 1)
-            sizes = file_end - offset, end - address
-            yield _part(_LOAD, segment.flags, offset, address, *sizes, self._page_bytes)
+            where = _Extent(offset, address, file_end - offset, end - address)
+            if segment.is_relro:
+                yield _part(_RELRO, _READ, where, 1)
+            yield _part(_LOAD, segment.flags, where, self._page_bytes)
         table = self._tables[".dynamic"]
-        where = table.offset, table.address, table.size, table.size
-        yield _part(_DYNAMIC, _READ_WRITE, *where, 8)
+        where = _Extent(table.offset, table.address, table.size, table.size)
+        yield _part(_DYNAMIC, _READ_WRITE, where, 8)
         # Neither this library nor any other with it makes the stack executable.
-        yield _part(_STACK, _READ_WRITE, 0, 0, 0, 0, 16)
+        yield _part(_STACK, _READ_WRITE, _Extent(0, 0, 0, 0), 16)
 
 
 def _definitions(files: list[ObjectFile]) -> dict[str, Symbol]:
@@ -422,10 +424,19 @@ def _hash(name: str) -> int:
     return value
 
 
-def _part(
-    kind: int, flags: int, offset: int, address: int, in_file: int, in_memory: int, alignment: int
-) -> bytes:
+class _Extent(NamedTuple):
+    """Where a part of the library is, and how many bytes it takes."""
+
+    offset: int
+    address: int
+    in_file: int
+    in_memory: int
+
+
+def _part(kind: int, flags: int, where: _Extent, alignment: int) -> bytes:
     """A program header."""
+    offset, address, in_file, in_memory = where
+    # The physical address is the same; nothing reads it.
     return struct.pack(
         "<IIQQQQQQ", kind, flags, offset, address, address, in_file, in_memory, alignment
     )

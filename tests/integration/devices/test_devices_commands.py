@@ -159,3 +159,10 @@ def test_what_cannot_be_done_has_its_code(
     store = ["--store", str(tmp_path / "store")] if words[0] not in ("devices",) else []
     assert __main__.main([*words, *store]) == code
     assert "error: " in capsys.readouterr().err
+
+
+def test_a_built_in_model_is_packaged_before_it_is_deployed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert __main__.main(["deploy", "tiny", "-d", "local"]) == errors.Status.NOT_FOUND
+    assert "`sphere-edge package tiny --profile PROFILE`" in capsys.readouterr().err

@@ -24,7 +24,7 @@ from sphere_edge.devices.open import open_device
 from sphere_edge.simulate import environment
 from sphere_edge.simulate.adb_daemon import AdbDaemon
 from sphere_edge.simulate.environment import RootEnvironment
-from sphere_edge.simulate.link import Link
+from sphere_edge.simulate.link import Link, Quality
 from sphere_edge.simulate.sshd import Sshd
 
 Start = Callable[..., "Simulated"]
@@ -284,7 +284,7 @@ def test_packets_that_are_sent_again_hold_up_those_behind_them_and_nothing_is_mi
 
     sent = os.urandom(2_000_000)
     with socket.create_server(("127.0.0.1", 0)) as sink:
-        link = Link(sink.getsockname()[1], delay_s=0.01, loss=0.01)
+        link = Link(sink.getsockname()[1], quality=Quality(delay_s=0.01, loss=0.01))
         started = time.monotonic()
         with socket.create_connection(("127.0.0.1", link.port)) as near:
             far, _ = sink.accept()
@@ -304,7 +304,7 @@ def test_a_link_has_the_latency_and_speed_it_was_given() -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as echo:
-        link = Link(echo.getsockname()[1], delay_s=0.05, bytes_per_s=4e6)
+        link = Link(echo.getsockname()[1], quality=Quality(4e6, delay_s=0.05))
         with socket.create_connection(("127.0.0.1", link.port)) as near:
             far, _ = echo.accept()
             with far:

@@ -126,6 +126,11 @@ def test_wrong_paths_and_methods_are_told_in_the_same_body(server: Served) -> No
         ("/v1/nothing", "GET", 404),
         ("/v1//models", "GET", 404),
         ("/v1/responses/compact", "POST", 400),
+        ("/v1/responses/compact", "GET", 400),
+        ("/v1/files", "POST", 400),
+        ("/v1/files/file-1/content", "GET", 400),
+        ("/v1/audio/speech", "POST", 400),
+        ("/v1/chat/completions/chatcmpl-1/messages", "GET", 400),
         ("/page/../app.py", "GET", 404),
         ("/page/%2e%2e%2fapp.py", "GET", 404),
         ("/v1/chat/completions", "GET", 405),
@@ -133,8 +138,32 @@ def test_wrong_paths_and_methods_are_told_in_the_same_body(server: Served) -> No
     ):
         found, _, body = asked(server, path, method=method)
         assert (found, body["error"]["type"]) == (http_status, "invalid_request_error")
+        assert (body["error"]["code"] == "unsupported_endpoint") is (found == 400)
     form = asked(server, "/v1/audio/transcriptions", b"{}", Content_Type="application/json")
     assert (form[0], form[2]["error"]["code"]) == (400, "invalid_form")
+
+
+def test_bytes_behind_a_form_are_not_worth_a_line_in_the_log_each(server: Served) -> None:
+    part = '--b\r\ncontent-disposition: form-data; name="model"\r\n\r\ntiny-whisper\r\n--b--\r\n'
+    lines = len(server.log)
+    for behind in (b"", b"my secret" * 50):
+        kind = "multipart/form-data; boundary=b"
+        found = asked(server, "/v1/audio/transcriptions", part.encode() + behind, Content_Type=kind)
+        assert (found[0], found[2]["error"]["param"]) == (400, "file")
+    assert server.log[lines:] == []
+
+
+def test_more_text_than_any_context_holds_is_refused_unread(server: Served) -> None:
+    endless = "z" * 15_000_000
+    for path, fields in (
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": endless}]}),
+        ("/v1/responses", {"input": endless}),
+        ("/v1/responses", {"input": endless, "truncation": "auto"}),
+        ("/v1/responses/input_tokens", {"input": endless}),
+        ("/v1/embeddings", {"input": ["short", endless]}),
+    ):
+        found = asked(server, path, json.dumps({"model": "random", **fields}).encode())
+        assert (found[0], found[2]["error"]["code"]) == (400, "context_length_exceeded")
 
 
 def test_unknown_fields_pass_where_they_may(bundles: list[str]) -> None:
@@ -153,6 +182,8 @@ def test_the_description_names_what_is_checked(server: Served) -> None:
     form = described["paths"]["/v1/audio/transcriptions"]["post"]["requestBody"]["content"]
     assert form["multipart/form-data"]["schema"]["required"] == ["model", "file"]
     assert "/v1/models/{name}" in described["paths"]
+    assert schema["properties"]["model"]["enum"] == ["tiny", "random"]
+    assert form["multipart/form-data"]["schema"]["properties"]["model"]["enum"] == ["tiny-whisper"]
 
 
 def test_figures_are_counted_by_model(bundles: list[str]) -> None:

@@ -16,7 +16,7 @@ from openai import OpenAI
 from PIL import Image
 
 from sphere_edge import resources
-from tests import image_calls, made_bundles, random_diffusion
+from tests import image_calls, made_bundles, random_diffusion, random_whisper
 from tests.server_process import Served, serving
 from training import shapes
 
@@ -62,11 +62,11 @@ def test_speech_is_transcribed_as_a_stream(openai: OpenAI) -> None:
     ("fields", "param"),
     [
         ({"file": b""}, "file"),
-        ({"file": b"not audio"}, None),
+        ({"file": b"not audio"}, "file"),
         ({"temperature": 2}, "temperature"),
         ({"timestamp_granularities": ["word"]}, "timestamp_granularities"),
         ({"known_speaker_names": ["a"]}, "known_speaker_names"),
-        ({"language": "xx"}, None),
+        ({"language": "xx"}, "language"),
         ({"response_format": "diarized_json"}, "response_format"),
     ],
 )
@@ -95,6 +95,46 @@ def test_a_file_that_would_be_ignored_is_refused(
         files=[(name, ("a.flac", content)) for name in names],
     )
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+def translated(served: Served, sound: bytes) -> httpx2.Response:
+    """Without openai-python, which calls the endpoint deprecated."""
+    return httpx2.post(
+        f"{served.url}/v1/audio/translations",
+        data={"model": "random", "response_format": "verbose_json"},
+        files={"file": ("a.flac", sound)},
+        timeout=600,
+    )
+
+
+def test_speech_is_translated_or_takes_no_longer_than_allowed(tmp_path: Path) -> None:
+    # It is sure of nothing it says, so every window is tried again at each temperature.
+    model = random_whisper.write(tmp_path / "random.bin")
+    samples, rate = soundfile.read(recording()[1], dtype="float32")
+    minutes = io.BytesIO()
+    soundfile.write(minutes, np.tile(samples, 180), rate, format="FLAC")
+    with serving(f"random={model}", "--threads", "1", "--timeout", "2") as served:
+        answer = translated(served, minutes.getvalue())
+        assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
+        assert answer.headers["x-should-retry"] == "false"
+    with serving(f"random={model}", "--threads", "1") as served:
+        made = translated(served, recording()[1].read_bytes()).json()
+        assert (made["task"], len(made["language"])) == ("translate", 2)
+
+
+def test_audio_that_does_not_say_its_length_is_counted(openai: OpenAI) -> None:
+    import openai as package
+
+    sound = io.BytesIO()
+    hours = np.zeros(1000 * 5 * 3600, dtype=np.int16)
+    soundfile.write(sound, hours, 1000, format="FLAC")
+    content = bytearray(sound.getvalue())
+    # The last 36 bits of STREAMINFO before its checksum: 0 samples, which means unknown.
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    with pytest.raises(package.APIStatusError) as caught:
+        openai.audio.transcriptions.create(model="tiny-whisper", file=bytes(content))
+    assert (caught.value.code, caught.value.param) == ("audio_too_long", "file")
 
 
 def test_too_much_audio_is_refused_before_it_is_transcribed(openai: OpenAI) -> None:

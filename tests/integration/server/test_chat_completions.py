@@ -107,7 +107,9 @@ def test_what_is_wrong_is_named(openai: OpenAI) -> None:
     assert (error["code"], error["status"]) == ("invalid_value", "INVALID_ARGUMENT")
     assert refused(openai, messages=[])["param"] == "messages"
     assert refused(openai, messages=[{"role": "user"}])["param"] == "messages[0].content"
-    assert refused(openai, messages=[{"role": "you", "content": ""}])["param"] == "messages[0]"
+    assert refused(openai, messages=[{"role": "you", "content": ""}])["param"] == (
+        "messages[0].role"
+    )
     assert refused(openai, n=9)["param"] == "n"
     assert refused(openai, stop=[""])["param"] == "stop[0]"
     assert refused(openai, stream_options={"include_usage": True})["param"] == "stream_options"
@@ -171,7 +173,20 @@ def test_a_bias_forbids_a_token(openai: OpenAI) -> None:
     answer = openai.chat.completions.create(**GREEDY, logit_bias=biases)
     assert answer.choices[0].message.content != "The sky is blue."
     assert refused(openai, logit_bias={"blue": 1})["param"] == "logit_bias.blue"
+    assert refused(openai, logit_bias={"2048": 1})["param"] == "logit_bias"
     assert refused(openai, presence_penalty=3)["param"] == "presence_penalty"
+
+
+def test_what_the_engine_refuses_is_named_too(openai: OpenAI) -> None:
+    strange = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "strange"}}}
+    assert refused(openai, response_format=strange)["param"] == "response_format"
+    function = {"name": "x", "parameters": {"type": "strange"}}
+    assert refused(openai, tools=[{"type": "function", "function": function}])["param"] == "tools"
+    import openai as package
+
+    with pytest.raises(package.BadRequestError) as caught:
+        openai.completions.create(model="tiny", prompt=[1, 2, 2048])
+    assert caught.value.param == "prompt"
 
 
 def test_texts_and_tokens_are_continued(openai: OpenAI) -> None:
@@ -188,6 +203,13 @@ def test_texts_and_tokens_are_continued(openai: OpenAI) -> None:
     assert known is not None
     assert len(known.tokens or []) == 6
     assert all(len(top) == 2 for top in known.top_logprobs or [])
+    more = {"echo": True, "logprobs": 2, "stream": True}
+    offsets, said = [], ""
+    for chunk in openai.completions.create(**fields, prompt="the", **more):
+        found = chunk.choices[0].logprobs
+        offsets += found.text_offset
+        said += "".join(found.tokens)
+    assert offsets == list(range(3, 3 + len(said)))
     chunks = list(openai.completions.create(**fields, prompt="the", stream=True))
     assert "".join(chunk.choices[0].text for chunk in chunks) == made.choices[0].text
     assert [chunk.choices[0].finish_reason for chunk in chunks][-1] == "length"

@@ -122,9 +122,12 @@ def test_each_of_several_sequences_is_kept_when_a_model_makes_room(
     started: Callable[..., Any], file: Path
 ) -> None:
     with started("--parallel", "2", "--keep-alive", "0") as served:
-        ones = [first(served.openai, "tiny", metadata={"n": str(n)}) for n in range(2)]
-        while served.openai.models.retrieve("tiny").model_extra["loaded"]:  # type: ignore[index]
-            continue
+        ones: list[Response] = []
+        for _ in range(2):
+            ones.append(first(served.openai, "tiny"))
+            # Both prompts are the same: an open model would use one sequence for both.
+            while served.openai.models.retrieve("tiny").model_extra["loaded"]:  # type: ignore[index]
+                continue
         assert kept(file)
         assert cached(then(served.openai, "tiny", ones[-1])) > 0
     with started("--parallel", "2") as served:

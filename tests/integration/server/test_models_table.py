@@ -75,6 +75,23 @@ def test_a_client_that_hangs_up_frees_the_model(
     assert not model(openai, "random")["waiting"]
 
 
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/v1/embeddings", {"input": ["the sky is blue " * 200] * 8}),
+        ("/v1/embeddings", {"input": ["the sky is blue " * 200] * 2000}),
+    ],
+)
+def test_embeddings_end_with_their_client(
+    server: Served, openai: OpenAI, path: str, fields: dict[str, Any]
+) -> None:
+    openai.embeddings.create(model="random", input="the sky")
+    hang_up_after_the_first_byte(server, path, {"model": "random", **fields})
+    began = time.monotonic()
+    wait_until(lambda: model(openai, "random")["running"] == 0)
+    assert time.monotonic() - began < 5
+
+
 def test_too_many_waiting_requests_are_refused_with_when_to_come_again(openai: OpenAI) -> None:
     import openai as package
 

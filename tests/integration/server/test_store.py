@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +94,21 @@ def test_a_conversation_grows(openai: OpenAI) -> None:
     openai.conversations.delete(conversation.id)
     with pytest.raises(package.NotFoundError):
         openai.responses.create(**SKY, conversation=conversation.id)
+
+
+def test_what_is_refused_leaves_no_conversation(openai: OpenAI, file: Path) -> None:
+    def conversations() -> int:
+        with sqlite3.connect(file) as database:
+            return int(
+                database.execute("SELECT COUNT(*) FROM owners WHERE id LIKE 'conv%'").fetchone()[0]
+            )
+
+    before = conversations()
+    reference: Any = {"type": "item_reference", "id": "msg_of_nobody"}
+    with pytest.raises(package.BadRequestError) as caught:
+        openai.conversations.create(items=[{"role": "user", "content": "Hello"}, reference])
+    assert caught.value.code == "item_not_found"
+    assert conversations() == before
 
 
 def test_an_item_is_referred_to_by_its_id(openai: OpenAI) -> None:

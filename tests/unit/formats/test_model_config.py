@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sphere_edge.errors import ModelCorruptError, NotFoundError, UnsupportedError
-from sphere_edge.formats.config import ModelConfig
+from sphere_edge.formats.config import ModelConfig, RopeDefaults
 
 
 def config(**values: Any) -> ModelConfig:
@@ -94,7 +94,7 @@ def test_both_transformers_styles_give_the_same_rope() -> None:
 
 
 def test_plain_rope_needs_no_keys_at_all() -> None:
-    rope = config(max_position_embeddings=2048).rope(default_theta=150000.0)
+    rope = config(max_position_embeddings=2048).rope(defaults=RopeDefaults(theta=150000.0))
     assert (rope.kind, rope.theta, rope.factor, rope.original_context) == (
         "default",
         150000.0,

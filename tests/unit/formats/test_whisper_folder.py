@@ -22,7 +22,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def converted(folder: Path, path: Path, quantization: str = "f16") -> Path:
     found = whisper_folder.read(folder)
     tensors = found.tensors()
-    whisper_write.write(path, found.dimensions, found.words, tensors, quantization)
+    header = whisper_write.Header(found.dimensions, found.words)
+    whisper_write.write(path, header, tensors, quantization)
     return path
 
 

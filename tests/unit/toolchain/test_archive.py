@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from sphere_edge import errors
-from sphere_edge.toolchain.archive import unpack, unpack_wheel
+from sphere_edge.toolchain.archive import Selection, unpack, unpack_wheel
 
 INSIDE = PurePosixPath("engine-1.0/vendor/engine")
 
@@ -56,7 +56,7 @@ def test_only_the_wanted_part_is_written(tmp_path: Path) -> None:
     )
     out = tmp_path / "out"
     out.mkdir()
-    unpack(archive, INSIDE, out, keep=("CMakeLists.txt", "src"), leave_out=("src/cuda",))
+    unpack(archive, Selection(INSIDE, ("CMakeLists.txt", "src"), ("src/cuda",)), out)
     assert files(out) == {"CMakeLists.txt": b"project(engine)", "src/a.c": b"int a;"}
 
 
@@ -68,7 +68,7 @@ def test_a_name_that_leaves_the_archive_is_refused(tmp_path: Path, name: str) ->
     out = tmp_path / "deep" / "er" / "out"
     out.mkdir(parents=True)
     with pytest.raises(errors.ModelCorruptError, match="names a path outside itself"):
-        unpack(archive, INSIDE, out, keep=("src",))
+        unpack(archive, Selection(INSIDE, ("src",)), out)
     assert not list(tmp_path.rglob("e*scaped"))
 
 
@@ -85,7 +85,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     )
     out = tmp_path / "out"
     out.mkdir()
-    unpack(archive, INSIDE, out, keep=("src",))
+    unpack(archive, Selection(INSIDE, ("src",)), out)
     assert files(out) == {"src/a.c": b"int a;"}
     assert not any(path.is_symlink() for path in out.rglob("*"))
     assert not list(outside.iterdir())
@@ -97,7 +97,7 @@ def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
     for size in (0, 1, 20, len(content) // 2):
         whole.write_bytes(content[:size])
         with pytest.raises(errors.ModelCorruptError, match=r"`a\.tar\.gz` "):
-            unpack(whole, INSIDE, tmp_path, keep=("src",))
+            unpack(whole, Selection(INSIDE, ("src",)), tmp_path)
 
 
 def test_a_flipped_bit_is_refused(tmp_path: Path) -> None:
@@ -106,13 +106,13 @@ def test_a_flipped_bit_is_refused(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     archive.write_bytes(content)
     with pytest.raises(errors.ModelCorruptError, match="is damaged"):
-        unpack(archive, INSIDE, tmp_path, keep=("src",))
+        unpack(archive, Selection(INSIDE, ("src",)), tmp_path)
 
 
 def test_an_archive_without_the_wanted_part_is_refused(tmp_path: Path) -> None:
     archive = make_archive(tmp_path / "a.tar.gz", {f"{INSIDE}/src/a.c": b""})
     with pytest.raises(errors.ModelCorruptError, match=r"holds no `.*engine/include`"):
-        unpack(archive, INSIDE, tmp_path, keep=("src", "include"))
+        unpack(archive, Selection(INSIDE, ("src", "include")), tmp_path)
 
 
 def test_an_archive_that_would_fill_the_disk_is_refused(
@@ -121,7 +121,7 @@ def test_an_archive_that_would_fill_the_disk_is_refused(
     monkeypatch.setattr("sphere_edge.toolchain.archive.MAXIMUM_BYTES", 1000)
     archive = make_archive(tmp_path / "a.tar.gz", {f"{INSIDE}/src/a.c": b"0" * 1001})
     with pytest.raises(errors.ModelCorruptError, match="holds more than 1000 bytes"):
-        unpack(archive, INSIDE, tmp_path / "out", keep=("src",))
+        unpack(archive, Selection(INSIDE, ("src",)), tmp_path / "out")
 
 
 def make_wheel(path: Path, files: dict[str, bytes]) -> Path:

@@ -24,4 +24,9 @@ final class Emitter<Value: Sendable>: Sendable {
     if case .terminated = events.yield(value) { return false }
     return true
   }
+
+  /// The figures at the end, which come also of a call that was stopped.
+  func end(with value: Value) {
+    events.yield(value)
+  }
 }

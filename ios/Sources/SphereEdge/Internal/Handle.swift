@@ -4,12 +4,16 @@ import Foundation
 
 /// What the three managers of the core have in common.
 struct Kind: Sendable {
+  let info: @Sendable (OpaquePointer, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> se_status
   let cancel: @Sendable (OpaquePointer) -> Void
   let close: @Sendable (OpaquePointer) -> Void
 
-  static let text = Kind(cancel: { se_text_cancel($0) }, close: { se_text_close($0) })
-  static let audio = Kind(cancel: { se_audio_cancel($0) }, close: { se_audio_close($0) })
-  static let image = Kind(cancel: { se_image_cancel($0) }, close: { se_image_close($0) })
+  static let text = Kind(
+    info: { se_text_info($0, $1) }, cancel: { se_text_cancel($0) }, close: { se_text_close($0) })
+  static let audio = Kind(
+    info: { se_audio_info($0, $1) }, cancel: { se_audio_cancel($0) }, close: { se_audio_close($0) })
+  static let image = Kind(
+    info: { se_image_info($0, $1) }, cancel: { se_image_cancel($0) }, close: { se_image_close($0) })
 }
 
 /// A call that may be stopped before and while it runs.

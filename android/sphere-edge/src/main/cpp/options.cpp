@@ -13,7 +13,8 @@ namespace sphere_edge_jni {
 namespace {
 
 bool refuse(JNIEnv *env, const std::string &name, const std::string &value) {
-  fail(env, SE_INVALID_ARGUMENT, "`" + value + "` is not a value of `" + name + "`", "");
+  // Not all of an image.
+  fail(env, SE_INVALID_ARGUMENT, "`" + value.substr(0, 100) + "` is not a value of `" + name + "`", "");
   return false;
 }
 
@@ -55,6 +56,21 @@ bool lora(const std::string &value, Storage &storage) {
   if (colon == std::string::npos || !number(value.substr(0, colon), &one.strength)) return false;
   one.path = storage.strings.emplace_back(value.substr(colon + 1)).c_str();
   storage.loras.push_back(one);
+  return true;
+}
+
+// "width:height:pixels"
+bool image(const std::string &value, Storage &storage) {
+  constexpr unsigned long long LONGEST_SIDE = 1ULL << 24;
+  const size_t first = value.find(':');
+  const size_t second = first == std::string::npos ? first : value.find(':', first + 1);
+  se_chat_image one{};
+  if (second == std::string::npos || !whole<uint32_t>(value.substr(0, first), 0, LONGEST_SIDE, &one.width) ||
+      !whole<uint32_t>(value.substr(first + 1, second - first - 1), 0, LONGEST_SIDE, &one.height) ||
+      value.size() - second - 1 != uint64_t{3} * one.width * one.height)
+    return false;
+  one.pixels = reinterpret_cast<const uint8_t *>(storage.strings.emplace_back(value).data()) + second + 1;
+  storage.images.push_back(one);
   return true;
 }
 
@@ -108,6 +124,10 @@ bool set(const Field &field, const std::string &value, char *target, Storage &st
       if (!lora(value, storage)) return false;
       list(target, field, storage.loras);
       return true;
+    case Kind::IMAGES:
+      if (!image(value, storage)) return false;
+      list(target, field, storage.images);
+      return true;
   }
   return false;
 }
@@ -135,9 +155,9 @@ bool fill(JNIEnv *env, jobjectArray pairs, const std::vector<Field> &fields, voi
 #define LIST(kind, field, count) {#field, Kind::kind, offsetof(S, field), offsetof(S, count)}
 
 #define S se_text_open_options
-const std::vector<Field> TEXT_OPEN = {AT(TEXT, backend),     AT(TEXT, cache_folder), AT(TEXT, code_folder),
-                                      AT(TEXT, draft_model), AT(I32, threads),       AT(U32, context_tokens),
-                                      AT(U32, sequences)};
+const std::vector<Field> TEXT_OPEN = {AT(TEXT, backend),       AT(TEXT, cache_folder), AT(TEXT, code_folder),
+                                      AT(TEXT, draft_model),   AT(TEXT, mmproj),       AT(I32, threads),
+                                      AT(U32, context_tokens), AT(U32, sequences)};
 #undef S
 #define S se_text_generate_options
 const std::vector<Field> TEXT_GENERATE = {AT(U32, max_tokens),
@@ -170,6 +190,7 @@ const std::vector<Field> TEXT_GENERATE = {AT(U32, max_tokens),
                                           AT(I32, draft),
                                           AT(U32, draft_tokens),
                                           AT(TEXT, prediction),
+                                          LIST(IMAGES, images, image_count),
                                           AT(U64, call_id)};
 #undef S
 #define S se_text_embed_options

@@ -15,8 +15,8 @@
 
 namespace sphere_edge_jni {
 
-// TEXTS, IDS, BIASES and LORAS grow by one for each pair; the others are one value.
-enum class Kind { I32, U32, U8, U64, F32, BOOL, TEXT, BYTES, TEXTS, IDS, BIASES, LORAS };
+// TEXTS, IDS, BIASES, LORAS and IMAGES grow by one for each pair; the others are one value.
+enum class Kind { I32, U32, U8, U64, F32, BOOL, TEXT, BYTES, TEXTS, IDS, BIASES, LORAS, IMAGES };
 
 struct Field {
   const char *name;
@@ -32,6 +32,7 @@ struct Storage {
   std::vector<int32_t> ids;
   std::vector<se_logit_bias> biases;
   std::vector<se_image_lora> loras;
+  std::vector<se_chat_image> images;
 };
 
 // Throws a SphereEdgeException and returns false for an unknown name or a value that the field cannot hold.

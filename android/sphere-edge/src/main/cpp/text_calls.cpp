@@ -93,6 +93,16 @@ jint chat(JNIEnv *env, jobject, jlong pointer, jbyteArray messages, jobjectArray
   });
 }
 
+jlong count_chat(JNIEnv *env, jobject, jlong pointer, jbyteArray messages, jobjectArray pairs) {
+  se_text_generate_options options{};
+  if (!succeeded(env, se_text_default_options(handle(pointer), &options, sizeof options))) return 0;
+  Storage storage;
+  if (!fill(env, pairs, TEXT_GENERATE, &options, storage)) return 0;
+  size_t tokens = 0;
+  succeeded(env, se_text_count_chat(handle(pointer), text(env, messages).c_str(), &options, &tokens));
+  return static_cast<jlong>(tokens);
+}
+
 jbyteArray render_chat(JNIEnv *env, jobject, jlong pointer, jbyteArray messages) {
   char *prompt = nullptr;
   const se_status status = se_text_render_chat(handle(pointer), text(env, messages).c_str(), &prompt);
@@ -193,6 +203,7 @@ std::vector<JNINativeMethod> text_functions() {
       method<generate_text>("textGenerate", "(J[B[[BLdev/sphereedge/internal/Receiver;)I"),
       method<generate_tokens>("textGenerateTokens", "(J[I[[BLdev/sphereedge/internal/Receiver;)I"),
       method<chat>("textChat", "(J[B[[BLdev/sphereedge/internal/Receiver;)I"),
+      method<count_chat>("textCountChat", "(J[B[[B)J"),
       method<render_chat>("textRenderChat", "(J[B)[B"),
       method<tokenize>("textTokenize", "(J[BZZ)[I"),
       method<detokenize>("textDetokenize", "(J[IZ)[B"),

@@ -6,7 +6,6 @@ import kotlinx.serialization.KSerializer
 import kotlinx.serialization.SerializationException
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonObject
-import kotlinx.serialization.json.JsonPrimitive
 import kotlinx.serialization.json.buildJsonObject
 import kotlinx.serialization.json.put
 
@@ -73,9 +72,11 @@ public class Tool(
 public class ToolAnswer internal constructor(public val answer: TextAnswer, public val messages: List<Message>)
 
 /**
- * Answers [messages], calling [tools] as the model wants, at most [rounds] times; then it has to answer without.
+ * Answers [messages], calling [tools] as the model wants, in at most [rounds] rounds. Throws UNSUPPORTED where it wants
+ * more of them, which are not called.
  *
- * Calls of one round are made one after the other. A call of an unknown tool is answered with an error that the model reads.
+ * Calls of one round are made one after the other. [ChatOptions.toolChoice] holds for the first round: a model that must
+ * call a tool would do so forever. A call of an unknown tool is answered with an error that the model reads.
  */
 public suspend fun TextManager.chat(
     messages: List<Message>,
@@ -88,17 +89,15 @@ public suspend fun TextManager.chat(
     val byName = tools.associateBy { it.name }
     if (byName.size < tools.size) throw invalid("two tools have the same name")
     val all = ArrayList(messages)
-    repeat(rounds) { round ->
+    for (round in 0..rounds) {
         val choice = options.toolChoice.takeIf { round == 0 }
         val answer = chat(all, request, options.copy(tools = tools.map { it.json }, toolChoice = choice)).answer()
         all += answer.message
         if (answer.result.finishReason == FinishReason.CANCELLED) throw cancelled()
         if (answer.toolCalls.isEmpty()) return ToolAnswer(answer, all)
-        for (call in answer.toolCalls) all += Message.tool(call.id, called(byName[call.name], call))
+        if (round < rounds) for (call in answer.toolCalls) all += Message.tool(call.id, called(byName[call.name], call))
     }
-    val last = chat(all, request, options.copy(tools = tools.map { it.json }, toolChoice = JsonPrimitive("none"))).answer()
-    if (last.result.finishReason == FinishReason.CANCELLED) throw cancelled()
-    return ToolAnswer(last, all + last.message)
+    throw SphereEdgeException(Status.UNSUPPORTED, "the model still calls tools after `$rounds` rounds", "allow more rounds, or fewer tools")
 }
 
 private suspend fun called(tool: Tool?, call: ToolCall): String {

@@ -156,6 +156,7 @@ public class AudioManager private constructor(pointer: Long, name: String) : Aut
     /** Ends what runs soon; its flow ends with a result. Any thread; does nothing where nothing runs. */
     public fun cancel(): Unit = handle.cancel()
 
+    /** Waits for what runs: not for the main thread while a call may run. */
     override fun close(): Unit = handle.close()
 
     public companion object {

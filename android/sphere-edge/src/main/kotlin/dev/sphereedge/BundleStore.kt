@@ -1,11 +1,15 @@
 // Bundles in a folder of the app: fetched file by file, gone on with where it stopped, and there only when whole.
 package dev.sphereedge
 
+import dev.sphereedge.internal.BundleManifest
 import dev.sphereedge.internal.invalid
 import java.io.File
+import java.io.FileOutputStream
 import java.io.IOException
 import java.io.InputStream
+import java.io.OutputStream
 import java.security.MessageDigest
+import java.util.concurrent.ConcurrentHashMap
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.channels.ProducerScope
 import kotlinx.coroutines.ensureActive
@@ -13,82 +17,112 @@ import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.channelFlow
 import kotlinx.coroutines.flow.conflate
 import kotlinx.coroutines.flow.flowOn
+import kotlinx.coroutines.sync.Mutex
+import kotlinx.coroutines.sync.withLock
 import kotlinx.coroutines.withContext
-import kotlinx.serialization.json.Json
-import kotlinx.serialization.json.JsonObject
-import kotlinx.serialization.json.jsonArray
-import kotlinx.serialization.json.jsonObject
-import kotlinx.serialization.json.jsonPrimitive
-import kotlinx.serialization.json.long
-
-/** Where the files of a bundle come from: the app's assets, an AI pack, or a server that the app asks. */
-public fun interface BundleSource {
-    /** The bytes of the bundle's file [path] from byte [offset] on; closed by who asked. */
-    public fun open(path: String, offset: Long): InputStream
-}
 
 /** How far an installation is. */
 public data class BundleProgress(val doneBytes: Long, val totalBytes: Long)
 
 /**
- * Bundles in [folder], each in a folder of its name.
+ * Bundles in [folder], each in a folder of its name; for one process.
  *
  * Compiled code never comes from a store: files of the role `library` are left out, because Android runs none that was
  * downloaded. It lies in the app, and is opened with [TextOpenOptions.codeFolder].
  */
 public class BundleStore(private val folder: File) {
     /** The bundle of this name, or null while it is not there whole. */
-    public fun bundle(name: String): File? = place(name).takeIf { File(it, MANIFEST).isFile }
+    public fun bundle(name: String): File? = synchronized(renaming) {
+        val target = target(name)
+        // The app ended between the two renames of a replacement.
+        if (!target.exists() && former(name).exists()) former(name).renameTo(target)
+        target.takeIf { File(it, BundleManifest.NAME).isFile }
+    }
 
     /** The names of the bundles that are there. */
-    public fun names(): List<String> = folder.list().orEmpty().filter { NAME.matches(it) && bundle(it) != null }.sorted()
+    public fun names(): List<String> = folder.list().orEmpty()
+        .map { it.removePrefix(".").removeSuffix(FORMER) }
+        .filter { NAME.matches(it) && bundle(it) != null }.distinct().sorted()
 
-    /** Removes a bundle, and what is there of it. It must not be open. */
+    /** Removes a bundle, and what is there of it. A model that is open goes on with the files that it has. */
     public suspend fun remove(name: String): Unit = withContext(Dispatchers.IO) {
-        for (gone in listOf(place(name), beside(name))) {
-            if (gone.exists() && !gone.deleteRecursively()) throw storage("cannot remove `$gone`")
+        installing(name).withLock {
+            // The bundle last: the one before it must not come back.
+            for (gone in listOf(former(name), partial(name), target(name))) removeAll(gone)
         }
     }
 
     /**
-     * Installs the bundle [name] from [source]. A former attempt is gone on with; every file is compared with its hash in
-     * the manifest, and the bundle appears when it is whole. [id], if given, is the id that it must have.
+     * Installs the bundle [name] from [source]. A former attempt is gone on with; the manifest has to give its id, every
+     * file its hash in the manifest, and the bundle appears when it is whole.
+     *
+     * A bundle of this name that is there stays if it has the same id, and is replaced otherwise: the new one is there in
+     * one step, when it is whole; until then the old one is. With [id], the id that it must have, [source] is not even
+     * asked where this bundle is there already. Two installations of one name wait for each other.
      *
      * Throws MODEL_CORRUPT for a file that is not the manifest's, STORAGE, and UNAVAILABLE with what [source] threw.
      */
     public fun install(name: String, source: BundleSource, id: String? = null): Flow<BundleProgress> = channelFlow {
-        val target = place(name)
-        val work = beside(name)
-        if (bundle(name) != null) return@channelFlow
+        installing(name).withLock {
+            val present = bundle(name)?.let(::idOf)
+            if (id != null && present == id) return@channelFlow
+            // Read once: another answer of the source must not get past the checks of this one.
+            val manifest = BundleManifest(text(source))
+            manifest.checkId()
+            if (id != null && manifest.id != id) throw corrupt("the bundle is `${manifest.id}`, not `$id`")
+            if (manifest.id == present) return@channelFlow
+            put(name, fetched(name, source, manifest))
+        }
+    }.conflate().flowOn(Dispatchers.IO)
+
+    /** Null for a bundle that is damaged, and is replaced as any other. */
+    private fun idOf(bundle: File): String? = try {
+        BundleManifest.of(bundle).id
+    } catch (_: SphereEdgeException) {
+        null
+    }
+
+    /** The folder with all of the bundle, at another name. */
+    private suspend fun ProducerScope<BundleProgress>.fetched(name: String, source: BundleSource, manifest: BundleManifest): File {
+        val work = partial(name)
         if (!work.isDirectory && !work.mkdirs()) throw storage("cannot make `$work`")
-        // Read once: another answer of the source must not get past the checks of this one.
-        val written = text(source)
-        val manifest = parsed(written)
-        val found = manifest["id"]?.jsonPrimitive?.content
-        if (id != null && found != id) throw corrupt("the bundle is `$found`, not `$id`")
-        // Of another bundle: what is there of it is of no use.
         val mark = File(work, MARK)
-        if (mark.isFile && mark.readText() != found) work.listFiles().orEmpty().forEach { it.deleteRecursively() }
-        mark.writeText(found ?: throw corrupt("the manifest has no id"))
-        val files = files(manifest)
+        // Of another bundle: what is there of it is of no use.
+        if (!mark.isFile || mark.readText() != manifest.id) work.listFiles().orEmpty().forEach(::removeAll)
+        mark.writeText(manifest.id)
+        val files = manifest.data
         val total = files.sumOf { it.bytes }
         if (work.usableSpace < total - files.sumOf { minOf(it.bytes, File(work, it.path).length()) }) {
             throw storage("`$total` bytes do not fit on the disk")
         }
         var done = 0L
         for (file in files) {
-            fetch(source, file, File(work, file.path), done, total)
+            fetch(source, file, File(work, file.path), BundleProgress(done, total))
             done += file.bytes
             send(BundleProgress(done, total))
         }
-        File(work, MANIFEST).writeText(written)
-        mark.delete()
-        if (!work.renameTo(target)) throw storage("cannot rename `$work` to `$target`")
-    }.conflate().flowOn(Dispatchers.IO)
+        val written = File(work, BundleManifest.NAME)
+        removeAll(written)
+        written.appendingTo { it.write(manifest.text.encodeToByteArray()) }
+        return work
+    }
 
-    private class Listed(val path: String, val bytes: Long, val sha256: String)
+    private fun put(name: String, work: File) {
+        val target = target(name)
+        val former = former(name)
+        synchronized(renaming) {
+            removeAll(former)
+            if (target.exists() && !target.renameTo(former)) throw storage("cannot rename `$target` to `$former`")
+            if (!work.renameTo(target)) {
+                former.renameTo(target)
+                throw storage("cannot rename `$work` to `$target`")
+            }
+        }
+        File(target, MARK).delete()
+        removeAll(former)
+    }
 
-    private suspend fun ProducerScope<BundleProgress>.fetch(source: BundleSource, file: Listed, into: File, before: Long, total: Long) {
+    private suspend fun ProducerScope<BundleProgress>.fetch(source: BundleSource, file: BundleManifest.Entry, into: File, before: BundleProgress) {
         into.parentFile?.mkdirs()
         if (into.length() > file.bytes) into.delete()
         var written = into.length()
@@ -103,7 +137,7 @@ public class BundleStore(private val folder: File) {
                         written += count
                         if (written > file.bytes) throw corrupt("`${file.path}` is longer than `${file.bytes}` bytes")
                         output.write(block, 0, count)
-                        trySend(BundleProgress(before + written, total))
+                        trySend(before.copy(doneBytes = before.doneBytes + written))
                     }
                 }
             }
@@ -115,22 +149,8 @@ public class BundleStore(private val folder: File) {
         }
     }
 
-    private fun files(manifest: JsonObject): List<Listed> = try {
-        manifest.getValue("files").jsonArray.map { it.jsonObject }
-            .filter { it.text("role") != "library" }
-            .map { Listed(it.text("path"), it.getValue("bytes").jsonPrimitive.long, it.text("sha256")) }
-    } catch (error: RuntimeException) {
-        throw SphereEdgeException(Status.MODEL_CORRUPT, "the manifest lists no files", cause = error)
-    }.onEach { if (!PATH.matches(it.path) || it.bytes < 0 || it.path == MANIFEST) throw corrupt("`${it.path}` is not a file of a bundle") }
-
-    private fun parsed(manifest: String): JsonObject = try {
-        Json.parseToJsonElement(manifest).jsonObject
-    } catch (error: RuntimeException) {
-        throw SphereEdgeException(Status.MODEL_CORRUPT, "the manifest is not a JSON object", cause = error)
-    }
-
-    private fun text(source: BundleSource): String = reading(MANIFEST) {
-        source.open(MANIFEST, 0).use { input ->
+    private fun text(source: BundleSource): String = reading(BundleManifest.NAME) {
+        source.open(BundleManifest.NAME, 0).use { input ->
             val all = ByteArray(MOST_MANIFEST_BYTES + 1)
             var count = 0
             while (count < all.size) {
@@ -146,11 +166,11 @@ public class BundleStore(private val folder: File) {
     private fun <T> reading(path: String, read: () -> T): T = try {
         read()
     } catch (error: IOException) {
-        throw SphereEdgeException(Status.UNAVAILABLE, "`$path` cannot be read: ${error.message}", "try again", error)
+        throw SphereEdgeException(Status.UNAVAILABLE, "`$path` cannot be read: ${error.message}", "try again: it goes on from there", error)
     }
 
-    private suspend fun File.appendingTo(write: suspend (java.io.OutputStream) -> Unit) = try {
-        java.io.FileOutputStream(this, true).use { output ->
+    private suspend fun File.appendingTo(write: suspend (OutputStream) -> Unit) = try {
+        FileOutputStream(this, true).use { output ->
             write(output)
             output.fd.sync()
         }
@@ -160,7 +180,7 @@ public class BundleStore(private val folder: File) {
 
     private fun sha256(file: File): String {
         val digest = MessageDigest.getInstance("SHA-256")
-        file.inputStream().use { input ->
+        file.inputStream().use { input: InputStream ->
             val block = ByteArray(BLOCK_BYTES)
             while (true) {
                 val count = input.read(block)
@@ -171,22 +191,29 @@ public class BundleStore(private val folder: File) {
         return digest.digest().joinToString("") { "%02x".format(it) }
     }
 
-    private fun place(name: String): File {
+    private fun removeAll(gone: File) {
+        if (gone.exists() && !gone.deleteRecursively()) throw storage("cannot remove `$gone`")
+    }
+
+    private fun target(name: String): File {
         if (!NAME.matches(name)) throw invalid("`$name` is not a bundle's name")
         return File(folder, name)
     }
 
-    private fun beside(name: String) = File(folder, ".${place(name).name}.part")
+    private fun partial(name: String) = File(folder, ".${target(name).name}.part")
 
-    private fun JsonObject.text(name: String): String = getValue(name).jsonPrimitive.also { require(it.isString) }.content
+    private fun former(name: String) = File(folder, ".${target(name).name}$FORMER")
+
+    private fun installing(name: String): Mutex = installations.computeIfAbsent(target(name).canonicalPath) { Mutex() }
 
     private companion object {
-        const val MANIFEST = "bundle.json"
+        const val FORMER = ".former"
         const val MARK = ".id"
         const val BLOCK_BYTES = 1 shl 16
         const val MOST_MANIFEST_BYTES = 16 shl 20
         val NAME = Regex("[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-        val PATH = Regex("[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,7}")
+        val installations = ConcurrentHashMap<String, Mutex>()
+        val renaming = Any()
 
         fun corrupt(message: String) = SphereEdgeException(Status.MODEL_CORRUPT, message)
         fun storage(message: String) = SphereEdgeException(Status.STORAGE, message)

@@ -39,21 +39,6 @@ public data class ImageInfo(
     val loadSeconds: Double,
 )
 
-/** Rows from the top, without gaps: [channels] bytes per pixel, 3 for RGB, 1 for a mask. */
-public class Pixels(public val width: Int, public val height: Int, public val channels: Int, public val bytes: ByteArray) {
-    init {
-        if (width < 1 || height < 1 || channels !in 1..4 || bytes.size.toLong() != width.toLong() * height * channels) {
-            throw invalid("`${bytes.size}` bytes are not $width x $height pixels of $channels")
-        }
-    }
-
-    /** One number per pixel, opaque: what `Bitmap.createBitmap` takes. */
-    public fun argb(): IntArray = IntArray(width * height) { at ->
-        fun part(channel: Int) = bytes[at * channels + minOf(channel, channels - 1)].toInt() and 0xFF
-        0xFF shl 24 or (part(0) shl 16) or (part(1) shl 8) or part(2)
-    }
-}
-
 /** A small change of a model, a safetensors or GGUF file, and how strongly it is applied. */
 public data class Lora(val path: File, val strength: Float = 1f)
 
@@ -163,6 +148,7 @@ public class ImageManager private constructor(pointer: Long, name: String) : Aut
     /** Ends what runs soon. Any thread; does nothing where nothing runs. */
     public fun cancel(): Unit = handle.cancel()
 
+    /** Waits for what runs: not for the main thread while a call may run. */
     override fun close(): Unit = handle.close()
 
     public companion object {

@@ -25,7 +25,8 @@ import kotlinx.coroutines.flow.flow
  * next one where that does not work. [sequences]: conversations at once, each with memory for a whole context.
  * [codeFolder]: where the compiled code lies if not in the bundle; on Android `applicationInfo.nativeLibraryDir`.
  * [cacheFolder]: for compiled GPU kernels; on Android a folder in `cacheDir`. [draftModel]: a smaller bundle or .gguf file
- * with the same tokenizer, whose drafts the model checks.
+ * with the same tokenizer, whose drafts the model checks. [mmproj]: the image encoder of a bare .gguf, a GGUF file; null:
+ * it reads text only. A bundle has its own.
  */
 public data class TextOpenOptions(
     val threads: Int = 0,
@@ -35,9 +36,13 @@ public data class TextOpenOptions(
     val codeFolder: File? = null,
     val cacheFolder: File? = null,
     val draftModel: File? = null,
+    val mmproj: File? = null,
 )
 
-/** What was opened; sizes in bytes. [backendReason]: why [backend] is not the bundle's first choice, empty if it is. */
+/**
+ * What was opened; sizes in bytes. [backendReason]: why [backend] is not the bundle's first choice, empty if it is.
+ * [readsImages]: whether messages may have images.
+ */
 public data class TextInfo(
     val name: String,
     val engine: String,
@@ -53,6 +58,7 @@ public data class TextInfo(
     val weightsBytes: Long,
     val kvCacheBytes: Long,
     val hasChatTemplate: Boolean,
+    val readsImages: Boolean,
     val generates: Boolean,
     val embeddingSize: Int,
     val embedTokens: Int,
@@ -113,17 +119,27 @@ public class TextManager private constructor(pointer: Long, name: String) : Auto
 
     /**
      * Answers [messages] with the model's own chat template. What an earlier call has computed of the same beginning is
-     * not computed again.
+     * not computed again, images included.
      */
     public fun chat(
         messages: List<Message>,
         request: TextRequest = TextRequest(),
         options: ChatOptions = ChatOptions(),
-    ): Flow<TextEvent> = generated(request) { text, pairs, receiver ->
+    ): Flow<TextEvent> = generated(request, images(messages)) { text, pairs, receiver ->
         Native.textChat(text, utf8("the message list", conversation(messages, request, options)), pairs, receiver)
     }
 
-    /** The prompt that [chat] would compute for the same arguments. */
+    /** How many tokens the prompt has that [chat] would compute for the same arguments, also those of images. */
+    public suspend fun countChat(
+        messages: List<Message>,
+        request: TextRequest = TextRequest(),
+        options: ChatOptions = ChatOptions(),
+    ): Int = handle.call {
+        val pairs = options { putAll("images", images(messages)) }
+        Native.textCountChat(it, utf8("the message list", conversation(messages, request, options)), pairs).toInt()
+    }
+
+    /** The prompt that [chat] would compute for the same arguments; where it has an image, `<__media__>`. */
     public suspend fun renderChat(
         messages: List<Message>,
         request: TextRequest = TextRequest(),
@@ -180,14 +196,22 @@ public class TextManager private constructor(pointer: Long, name: String) : Auto
     /** Ends what runs soon; its flow ends with [FinishReason.CANCELLED]. Any thread; does nothing where nothing runs. */
     public fun cancel(): Unit = handle.cancel()
 
+    /** Waits for what runs: not for the main thread while a call may run. */
     override fun close(): Unit = handle.close()
 
-    private fun generated(request: TextRequest, call: (Long, Array<ByteArray>, Receiver) -> Int): Flow<TextEvent> = flow {
+    private fun images(messages: List<Message>): List<Pixels> = messages.flatMap { it.images }
+
+    private fun generated(
+        request: TextRequest,
+        images: List<Pixels> = emptyList(),
+        call: (Long, Array<ByteArray>, Receiver) -> Int,
+    ): Flow<TextEvent> = flow {
         // One for each time that it is collected.
         val callId = callIds.incrementAndGet()
         val events = handle.stream({ Native.textCancel(it, callId) }, { it is TextResult }, ::textEvent) { text, receiver ->
             val pairs = options {
                 request.put(this)
+                putAll("images", images)
                 put("call_id", callId)
             }
             call(text, pairs, receiver)
@@ -211,6 +235,7 @@ public class TextManager private constructor(pointer: Long, name: String) : Auto
                 put("code_folder", options.codeFolder?.path)
                 put("cache_folder", options.cacheFolder?.path)
                 put("draft_model", options.draftModel?.path)
+                put("mmproj", options.mmproj?.path)
             }
             TextManager(Native.textOpen(utf8("the path", path.path), pairs), modelName(path, "gguf"))
         }
@@ -236,6 +261,7 @@ private fun textInfo(name: String, from: Info) = TextInfo(
     weightsBytes = from.long("weights_bytes"),
     kvCacheBytes = from.long("kv_cache_bytes"),
     hasChatTemplate = from.boolean("has_chat_template"),
+    readsImages = from.boolean("reads_images"),
     generates = from.boolean("generates"),
     embeddingSize = from.int("embedding_size"),
     embedTokens = from.int("embed_tokens"),

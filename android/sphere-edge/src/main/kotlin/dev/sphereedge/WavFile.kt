@@ -1,6 +1,9 @@
-// Wav files as samples for AudioManager; other formats are decoded by Android itself.
+// Wav files as samples for AudioManager; on Android `readAudio` reads others as well.
 package dev.sphereedge
 
+import dev.sphereedge.internal.Resampler
+import dev.sphereedge.internal.SoundFormat
+import dev.sphereedge.internal.mono
 import java.io.DataInputStream
 import java.io.EOFException
 import java.io.File
@@ -61,21 +64,15 @@ public object WavFile {
 
     private fun mono(input: DataInputStream, size: Long, format: Format, file: File): FloatArray {
         val isFloat = format.code == FLOAT && format.bits == 32
-        if (!(isFloat || format.code == PCM && format.bits == 16) || format.channels !in 1..64 || format.rate !in 1000..768_000) {
+        val sound = SoundFormat(format.rate, format.channels, isFloat)
+        if (!(isFloat || format.code == PCM && format.bits == 16) || !sound.isKnown) {
             throw unsupported(file, "format ${format.code} of ${format.bits} bits, ${format.channels} channels at ${format.rate} Hz")
         }
         // Before the memory is taken.
         if (size > file.length()) throw EOFException()
         if (size > MOST_BYTES) throw unsupported(file, "its samples have `$size` bytes")
-        val frame = format.channels * format.bits / 8
-        val data = block(input, size.toInt())
-        val read: (Int) -> Float = if (isFloat) data::getFloat else { at -> data.getShort(at) / 32768f }
-        val samples = FloatArray(data.capacity() / frame) { at ->
-            var sum = 0f
-            for (channel in 0 until format.channels) sum += read(at * frame + channel * format.bits / 8)
-            sum / format.channels
-        }
-        return resampled(samples, format.rate)
+        val resampler = Resampler(format.rate)
+        return resampler.push(mono(block(input, size.toInt()), sound)) + resampler.finish()
     }
 
     private fun tag(input: DataInputStream) = ByteArray(4).also(input::readFully).toString(Charsets.ISO_8859_1)
@@ -96,27 +93,4 @@ public object WavFile {
 
     private fun unsupported(file: File, why: String) =
         SphereEdgeException(Status.UNSUPPORTED, "`${file.path}` is not a readable wav file: $why")
-}
-
-/** [samples] of [rate] at 16 kHz: each is the mean of what it covers, or lies on the line between its neighbours. */
-internal fun resampled(samples: FloatArray, rate: Int): FloatArray {
-    if (rate == AudioManager.SAMPLE_RATE) return samples
-    val step = rate.toDouble() / AudioManager.SAMPLE_RATE
-    val count = (samples.size / step).toInt()
-    if (step <= 1) {
-        return FloatArray(count) { at ->
-            val place = at * step
-            val before = place.toInt()
-            val after = minOf(before + 1, samples.size - 1)
-            val part = (place - before).toFloat()
-            samples[before] * (1 - part) + samples[after] * part
-        }
-    }
-    return FloatArray(count) { at ->
-        val from = (at * step).toInt()
-        val to = minOf(maxOf(((at + 1) * step).toInt(), from + 1), samples.size)
-        var sum = 0f
-        for (place in from until to) sum += samples[place]
-        sum / (to - from)
-    }
 }

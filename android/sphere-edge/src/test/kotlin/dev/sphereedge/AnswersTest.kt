@@ -79,9 +79,19 @@ class AnswersTest {
     fun `a tool is called, and the chat goes on with what it said`(): Unit = withModel { text ->
         val asked = ArrayList<String>()
         val weather = Tool.of("weather", "the weather in a city", Weather.serializer()) { asked += it.city; "sunny" }
-        val done = text.chat(hi, listOf(weather), rounds = 1, request = greedy, options = ChatOptions(toolChoice = JsonPrimitive("required"), parallelToolCalls = false))
+        val must = ChatOptions(toolChoice = JsonPrimitive("required"), parallelToolCalls = false)
+        val done = text.chat(hi, listOf(weather), rounds = 1, request = greedy, options = must)
         assertEquals(listOf("Paris"), asked)
         assertEquals(listOf("user", "assistant", "tool", "assistant"), done.messages.map { it.json.getValue("role").string })
         assertTrue(done.answer.toolCalls.isEmpty())
+    }
+
+    @Test
+    fun `what a tool throws ends the chat`(): Unit = withModel { text ->
+        val broken = Tool.of("weather", "the weather in a city", Weather.serializer()) { error("no forecast") }
+        val must = ChatOptions(toolChoice = JsonPrimitive("required"))
+        val thrown = runCatching { text.chat(hi, listOf(broken), request = greedy, options = must) }.exceptionOrNull()
+        assertEquals("no forecast", thrown?.message)
+        assertEquals(2, text.generate("Hi", greedy.copy(maxTokens = 2, ignoreEndOfText = true)).answer().result.completionTokens)
     }
 }

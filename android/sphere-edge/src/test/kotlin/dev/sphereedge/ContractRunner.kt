@@ -65,8 +65,11 @@ internal class ContractRunner(private val case: JsonObject, private val folder: 
         val wanted = step["with"]?.jsonObject ?: JsonObject(emptyMap())
         mapOf("status" to JsonPrimitive("OK")) + call(step.getValue("call").string, wanted, step["after"]?.jsonObject)
     } catch (error: SphereEdgeException) {
-        mapOf("status" to JsonPrimitive(error.status.name), "message" to JsonPrimitive(error.message))
+        failed(error)
     }
+
+    private fun failed(error: SphereEdgeException): Output =
+        output("status" to error.status.name, "message" to error.message!!)
 
     private suspend fun call(name: String, wanted: JsonObject, after: JsonObject?): Output {
         when (name) {
@@ -74,6 +77,7 @@ internal class ContractRunner(private val case: JsonObject, private val folder: 
                 open(name.substringBefore('.'), wanted.getValue("model").string, wanted["options"]?.jsonObject ?: JsonObject(emptyMap())).close()
             "close" -> manager!!.close()
             "text.generate", "text.chat" -> return generate(wanted, after)
+            "text.run_tools" -> return runTools(wanted)
             "text.render_chat" -> return output("text" to text.renderChat(messages(wanted)))
             "text.tokenize" -> return mapOf("ids" to ints(text.tokenize(wanted.getValue("text").string, wanted["add_special"]?.jsonPrimitive?.boolean ?: true).asList()))
             "text.detokenize" -> return output("text" to text.detokenize(wanted.getValue("ids").jsonArray.map { it.jsonPrimitive.int }.toIntArray()))
@@ -101,7 +105,7 @@ internal class ContractRunner(private val case: JsonObject, private val folder: 
     }
 
     private suspend fun generate(wanted: JsonObject, after: JsonObject?): Output {
-        val request = textRequest(wanted["request"]?.jsonObject ?: JsonObject(emptyMap()))
+        val request = textRequest(wanted)
         val flow = wanted["prompt"]?.let { text.generate(it.string, request) } ?: text.chat(messages(wanted), request, chatOptions(wanted))
         var pieces = 0
         var isReading = true
@@ -129,6 +133,23 @@ internal class ContractRunner(private val case: JsonObject, private val folder: 
             "json" to json(answer.text), "stop_index" to JsonPrimitive(result.stopIndex),
             "tool_calls" to JsonArray(answer.toolCalls.map { JsonObject(mapOf("name" to JsonPrimitive(it.name), "arguments" to json(it.arguments))) }),
         )
+    }
+
+    private suspend fun runTools(wanted: JsonObject): Output {
+        val ran = ArrayList<JsonElement>()
+        val tools = wanted.getValue("tools").jsonArray.map { it.jsonObject }.map { one ->
+            Tool(one.getValue("name").string, one.getValue("description").string, one.getValue("parameters").jsonObject) { given ->
+                ran += JsonObject(mapOf("name" to one.getValue("name"), "arguments" to given))
+                one.getValue("returns").string
+            }
+        }
+        val output = try {
+            val done = text.chat(messages(wanted), tools, wanted.getValue("rounds").jsonPrimitive.int, textRequest(wanted), chatOptions(wanted))
+            output("text" to done.answer.text) + ("roles" to JsonArray(done.messages.map { it.json.getValue("role") }))
+        } catch (error: SphereEdgeException) {
+            failed(error)
+        }
+        return output + ("ran" to JsonArray(ran))
     }
 
     private suspend fun embed(wanted: JsonObject): Output {

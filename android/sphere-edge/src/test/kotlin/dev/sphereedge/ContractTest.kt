@@ -26,9 +26,9 @@ class ContractTest(@Suppress("unused") private val name: String, private val cas
     companion object {
         @JvmStatic
         @Parameterized.Parameters(name = "{0}")
-        fun cases(): List<Array<Any>> = File(System.getProperty("sphereedge.contract"))
-            .listFiles { file -> file.extension == "json" && file.name != "schema.json" }!!
-            .sorted()
+        fun cases(): List<Array<Any>> = File(System.getProperty("sphereedge.contract")).walk()
+            .filter { it.extension == "json" && it.name != "schema.json" }
+            .sorted().toList()
             .flatMap { Json.parseToJsonElement(it.readText()).jsonObject.getValue("cases").jsonArray }
             .map { arrayOf(it.jsonObject.getValue("name").string, it.jsonObject) }
     }

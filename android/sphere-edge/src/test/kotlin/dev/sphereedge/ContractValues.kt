@@ -35,7 +35,7 @@ internal suspend fun Flow<TextEvent>.onEachPiece(onPiece: () -> Unit): List<Text
 private fun <T> folded(from: JsonObject, start: T, next: (T, String, JsonElement) -> T): T =
     from.entries.fold(start) { made, (name, value) -> next(made, name, value) }
 
-internal fun textRequest(from: JsonObject): TextRequest = folded(from, TextRequest()) { made, name, value ->
+internal fun textRequest(wanted: JsonObject): TextRequest = folded(wanted["request"]?.jsonObject ?: JsonObject(emptyMap()), TextRequest()) { made, name, value ->
     when (name) {
         "max_tokens" -> made.copy(maxTokens = value.jsonPrimitive.int)
         "temperature" -> made.copy(temperature = value.jsonPrimitive.float)

@@ -1,4 +1,5 @@
-// The app's bundles: copied from its assets at the first start, opened when their screen is.
+// The app's bundles, and what every screen does with its model: copied from the assets at the first start, opened when
+// it is needed, given back when memory is short.
 package {{ package }}
 
 import android.app.Application
@@ -6,14 +7,22 @@ import androidx.compose.runtime.getValue
 import androidx.compose.runtime.mutableStateOf
 import androidx.compose.runtime.setValue
 import androidx.lifecycle.AndroidViewModel
+import androidx.lifecycle.viewModelScope
 import dev.sphereedge.BundleStore
-import java.io.EOFException
+import dev.sphereedge.SphereEdgeException
+import dev.sphereedge.android.AssetSource
+import dev.sphereedge.android.ReleaseInBackground
 import java.io.File
-import java.io.InputStream
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.Job
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.sync.Mutex
+import kotlinx.coroutines.sync.withLock
 
 /** A bundle of this app; [id] changes with every byte of it. */
 class AppBundle(val name: String, val id: String, val hasCode: Boolean) {
-    /** Of another version of the bundle, another name. */
+    /** Of another version of the bundle, another name: its code is another one, too. */
     val installedName: String = "${name.take(80)}.${id.take(12)}"
 }
 
@@ -23,39 +32,93 @@ val BUNDLES: List<AppBundle> = listOf(
 {% endfor %}
 )
 
-open class Models(application: Application) : AndroidViewModel(application) {
-    private val store = BundleStore(File(application.filesDir, "bundles"))
-    private val assets = application.assets
-    private val nativeLibraries = File(application.applicationInfo.nativeLibraryDir)
+/** Where a model is opened from: its [bundle], its compiled [code] if it has any, and a [cache] for kernels of GPUs. */
+class Folders(val bundle: File, val code: File?, val cache: File)
 
-    /** What the screen shows while it waits; null: the model can be used. */
+/** The model of the bundle [name], which [open] opens; lives on when the screen is turned. */
+abstract class OpenedModel<M : AutoCloseable>(
+    application: Application,
+    name: String,
+    private val open: suspend (Folders) -> M,
+) : AndroidViewModel(application) {
+    private val bundle = BUNDLES.first { it.name == name }
+    private val store = BundleStore(File(application.filesDir, "bundles"))
+    private val assets = AssetSource(application.assets, "bundles/$name")
+    private val code = File(application.applicationInfo.nativeLibraryDir).takeIf { bundle.hasCode }
+    private val cache = File(application.cacheDir, "kernels")
+    private val opening = Mutex()
+    private val memory = ReleaseInBackground { release() }
+    private var manager: M? = null
+
+    @Volatile
+    private var running: Job? = null
+
+    /** What the screen shows while it waits, and what went wrong; null: neither. */
     var waiting: String? by mutableStateOf("…")
         protected set
+    var isRunning by mutableStateOf(false)
+        private set
 
-    protected fun described(name: String): AppBundle = BUNDLES.first { it.name == name }
+    init {
+        application.registerComponentCallbacks(memory)
+        viewModelScope.launch { guarded { opened() } }
+    }
 
-    /** Where the code of a compiled model lies. */
-    protected fun codeFolder(name: String): File? = nativeLibraries.takeIf { described(name).hasCode }
+    /** Ends what runs; what has come of it stays. */
+    fun stop() {
+        running?.cancel()
+    }
 
-    /** The folder of the bundle [name], which is copied there first if need be. */
-    protected suspend fun installed(name: String): File {
-        val bundle = described(name)
+    /** Runs [task] with the open model unless something runs. */
+    protected fun start(task: suspend (M) -> Unit) {
+        if (isRunning) return
+        isRunning = true
+        waiting = null
+        running = viewModelScope.launch {
+            try {
+                guarded { task(opened()) }
+            } finally {
+                isRunning = false
+            }
+        }
+    }
+
+    private suspend fun guarded(task: suspend () -> Unit) {
+        try {
+            task()
+        } catch (error: SphereEdgeException) {
+            waiting = listOfNotNull(error.message, error.hint).joinToString("\n")
+        }
+    }
+
+    private suspend fun opened(): M = opening.withLock {
+        manager ?: open(Folders(installed(), code, cache)).also {
+            manager = it
+            waiting = null
+        }
+    }
+
+    /** The folder of the bundle, which is copied there first if need be. */
+    private suspend fun installed(): File {
         val current = BUNDLES.map { it.installedName }
         store.names().filter { it !in current }.forEach { store.remove(it) }
-        store.install(bundle.installedName, { path, offset -> asset("bundles/$name/$path", offset) }, bundle.id)
+        store.install(bundle.installedName, assets, bundle.id)
             .collect { waiting = "copying the model: ${it.doneBytes * 100 / maxOf(it.totalBytes, 1)} %" }
         waiting = "opening the model"
         return checkNotNull(store.bundle(bundle.installedName))
     }
 
-    private fun asset(path: String, offset: Long): InputStream {
-        val stream = assets.open(path)
-        var left = offset
-        while (left > 0) {
-            val skipped = stream.skip(left)
-            if (skipped <= 0) throw EOFException(path)
-            left -= skipped
+    /** Frees the memory, away from the main thread; what is started next opens the model again. */
+    private suspend fun release() {
+        stop()
+        opening.withLock {
+            manager?.close()
+            manager = null
         }
-        return stream
+    }
+
+    override fun onCleared() {
+        getApplication<Application>().unregisterComponentCallbacks(memory)
+        CoroutineScope(Dispatchers.IO).launch { release() }
     }
 }

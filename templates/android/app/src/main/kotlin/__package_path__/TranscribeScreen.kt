@@ -29,7 +29,7 @@ fun TranscribeScreen(model: TranscribeModel) {
             if (model.isRunning) {
                 Button(onClick = { model.stop() }) { Text("Stop") }
             } else {
-                Button(onClick = { file.launch("audio/*") }) { Text("Wav file") }
+                Button(onClick = { file.launch("audio/*") }) { Text("Sound file") }
                 Button(onClick = { permission.launch(Manifest.permission.RECORD_AUDIO) }) { Text("Microphone") }
             }
         }

@@ -1,6 +1,7 @@
 // Values of callers as native code takes them.
 package dev.sphereedge.internal
 
+import dev.sphereedge.Pixels
 import dev.sphereedge.SphereEdgeException
 import dev.sphereedge.Status
 import kotlin.time.Duration
@@ -31,6 +32,7 @@ internal class Options {
             is String -> add(name, utf8("`$name`", value))
             is Float -> if (value.isFinite()) add(name, value.toString().encodeToByteArray()) else throw invalid("`$value` is not a value of `$name`")
             is Duration -> add(name, milliseconds(name, value).toString().encodeToByteArray())
+            is Pixels -> add(name, image(value))
             is Boolean, is Int, is Long -> add(name, value.toString().encodeToByteArray())
             else -> error("no such option: $value")
         }
@@ -45,6 +47,12 @@ internal class Options {
     private fun add(name: String, value: ByteArray) {
         pairs += name.encodeToByteArray()
         pairs += value
+    }
+
+    /** Its size in front, as options.cpp reads it. */
+    private fun image(value: Pixels): ByteArray {
+        if (value.channels != 3) throw invalid("an image of a chat has 3 bytes per pixel, not `${value.channels}`")
+        return "${value.width}:${value.height}:".encodeToByteArray() + value.bytes
     }
 
     private fun milliseconds(name: String, value: Duration): Long {

@@ -33,6 +33,7 @@ internal object Native {
     external fun textGenerate(text: Long, prompt: ByteArray, options: Array<ByteArray>, receiver: Receiver): Int
     external fun textGenerateTokens(text: Long, ids: IntArray, options: Array<ByteArray>, receiver: Receiver): Int
     external fun textChat(text: Long, messages: ByteArray, options: Array<ByteArray>, receiver: Receiver): Int
+    external fun textCountChat(text: Long, messages: ByteArray, options: Array<ByteArray>): Long
     external fun textRenderChat(text: Long, messages: ByteArray): ByteArray
     external fun textTokenize(text: Long, utf8: ByteArray, addSpecial: Boolean, parseSpecial: Boolean): IntArray
     external fun textDetokenize(text: Long, ids: IntArray, keepSpecial: Boolean): ByteArray
