@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Python compiles a module when it is first imported; most of them never are.
 INSTALL := $(PIP) install -qq --no-compile --constraint constraints.txt
+# Where the user's environment forbids it, each of hundreds of programs would compile all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
 # A file's tests stay together, for what they share; the slow files come first, as collected.
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
@@ -72,5 +74,5 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(PIP) install -qq --constraint constraints.txt --group dev --editable '.[cuda]'
+	$(INSTALL) --group dev --editable '.[cuda]'
 	@touch $@

@@ -131,7 +131,9 @@ set(absent_managers "")
 if("llama" IN_LIST SE_PARTS)
   target_sources(sphere_edge PRIVATE src/engines/llama_engine.cpp src/engines/llama_state.cpp src/engines/ggml_device.cpp
                                      src/engines/mtmd_encoder.cpp src/engines/thread_count.cpp)
-  target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_LLAMA_CPP_VISION_DIR}/tools/mtmd")
+  # For these files alone, so that all others are compiled once for builds with llama.cpp and without it.
+  set_source_files_properties(src/engines/llama_engine.cpp src/engines/mtmd_encoder.cpp PROPERTIES COMPILE_OPTIONS
+                              "-isystem;${SE_LLAMA_CPP_VISION_DIR}/tools/mtmd")
   set(ggml_gpu SE_GGML_GPU="${SE_GGML_GPU}")
   if(SE_GGML_GPU STREQUAL "cuda")
     list(APPEND ggml_gpu SE_WITH_GGML_CUDA)

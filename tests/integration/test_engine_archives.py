@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import subprocess
 import sys
 import wave
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,36 @@ def test_the_first_library_answers_without_a_runner(tmp_path: Path) -> None:
     environment = {cache.FOLDER_VARIABLE: str(first)}
     assert run([sys.executable, "-c", script], timeout_s=1800, env=environment).stdout.strip()
     assert not list((first / "native").glob("*/bin"))
+
+
+def commands(engines: Collection[str], work: Path) -> dict[str, str]:
+    """How each file of the library is compiled in a build with these engines."""
+    host = targets.host()
+    native.prepare(host, engines=engines)
+    project = native.core_project(host, engines)
+    work.mkdir()
+    words = [compilers.cmake(), "-S", project.folder, "-B", work, "-DCMAKE_BUILD_TYPE=Release"]
+    words += compilers.cmake_arguments(host, work)
+    settings = {**project.definitions, **project.folders, "CMAKE_EXPORT_COMPILE_COMMANDS": "ON"}
+    words += [f"-D{name}={value}" for name, value in settings.items()]
+    run(words, timeout_s=600, env=compilers.environment())
+    listed = json.loads((work / "compile_commands.json").read_text())
+    ours = (one for one in listed if "sphere_edge.dir" in one["output"])
+    return {one["file"]: one["command"] for one in ours}
+
+
+@pytest.mark.parametrize("engines", [("tvm",), native.DEFAULT_ENGINES], ids=["tvm", "more"])
+def test_what_the_first_answer_needed_is_not_compiled_again(
+    engines: tuple[str, ...], tmp_path: Path
+) -> None:
+    """zig finds what it has compiled only under the same words, at the same place."""
+    first = commands(native.STARTER, work := tmp_path / "work")
+    shutil.rmtree(work)
+    more = commands(engines, work)
+    assert len(first.keys() & more.keys()) > 6
+    assert {file: more[file] for file in first.keys() & more.keys()} == {
+        file: first[file] for file in first.keys() & more.keys()
+    }
 
 
 @pytest.mark.parametrize("static", [False, True], ids=["shared", "static"])
