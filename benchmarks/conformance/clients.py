@@ -1,6 +1,6 @@
 """Other people's clients, unchanged, against our server: agents, chains, routers, a command line.
 
-    pip install openai-agents langchain-openai litellm llm
+    pip install openai-agents langchain-openai litellm llm instructor 'pydantic-ai-slim[openai]'
     python benchmarks/conformance/clients.py [MODEL] [EMBEDDING_MODEL]
 
 MODEL, `tiny` without one, answers; EMBEDDING_MODEL is a GGUF. Each client streams and does not, and
@@ -10,6 +10,7 @@ has a tool called where it knows tools. Clients that are not installed are said 
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import importlib.util
 import os
 import subprocess
@@ -120,12 +121,65 @@ def llm(url: str) -> None:
             assert ended.stdout.strip()
 
 
+def instructor(url: str) -> None:
+    """Typed answers by tools, by schemas of Chat Completions, and by Responses."""
+    import instructor as package
+    from openai import OpenAI
+    from pydantic import BaseModel, Field
+
+    class Colour(BaseModel):
+        """A colour."""
+
+        name: str = Field(max_length=20)
+
+    messages = [{"role": "user", "content": QUESTION}]
+    modes = (package.Mode.TOOLS, package.Mode.JSON_SCHEMA, package.Mode.RESPONSES_TOOLS)
+    for mode in modes:
+        client = package.from_openai(OpenAI(base_url=url, api_key="none"), mode=mode)
+        made = client.create(response_model=Colour, messages=messages, model="model", max_retries=0)
+        assert isinstance(made, Colour), mode
+    client = package.from_openai(
+        OpenAI(base_url=url, api_key="none"), mode=package.Mode.JSON_SCHEMA
+    )
+    assert list(client.create_partial(response_model=Colour, messages=messages, model="model"))
+
+
+def pydantic_ai(url: str) -> None:
+    """Both of its interfaces: plain, streamed, a tool, and an answer that follows a schema."""
+    from pydantic import BaseModel, Field
+    from pydantic_ai import Agent, NativeOutput, ToolOutput
+    from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    class Colour(BaseModel):
+        """A colour."""
+
+        name: str = Field(max_length=20)
+
+    async def used(kind: type) -> None:
+        model = kind("model", provider=OpenAIProvider(base_url=url, api_key="none"))
+        settings = {"max_tokens": 64}
+        plain = Agent(model, instructions="Answer.", model_settings=settings)
+        assert (await plain.run(QUESTION)).output
+        async with plain.run_stream(QUESTION) as streamed:
+            assert [piece async for piece in streamed.stream_text()]
+        for output in (NativeOutput(Colour), ToolOutput(Colour)):
+            typed = Agent(model, output_type=output, model_settings=settings)
+            assert isinstance((await typed.run(QUESTION)).output, Colour)
+
+    for kind in (OpenAIChatModel, OpenAIResponsesModel):
+        asyncio.run(used(kind))
+
+
 CLIENTS: dict[str, Callable[[str], None]] = {
     "agents": openai_agents,
     "langchain_openai": langchain_openai,
     "litellm": litellm,
     "llm": llm,
+    "instructor": instructor,
+    "pydantic_ai": pydantic_ai,
 }
+_PACKAGES = {"agents": "openai-agents", "pydantic_ai": "pydantic-ai-slim"}
 
 
 def main() -> None:
@@ -147,7 +201,8 @@ def main() -> None:
                     failed = True
                     console.write(f"{name}: {type(error).__name__}: {error}")
                 else:
-                    console.write(f"{name}: works")
+                    version = importlib.metadata.version(_PACKAGES.get(name, name))
+                    console.write(f"{name} {version}: works")
     sys.exit(failed)
 
 

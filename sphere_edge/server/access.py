@@ -21,6 +21,7 @@ from sphere_edge.server.settings import Settings
 # of every installation, and what they show comes from other paths.
 _OPEN_PATHS = ("/health", "/")
 _OPEN_FOLDER = "/page/"
+_ONCE = (b"host", b"origin", b"authorization")
 
 
 class Access:
@@ -40,6 +41,7 @@ class Access:
         }
         origin = headers.get("origin")
         try:
+            _check_once(scope["headers"])
             self._check_host(headers.get("host", ""))
             self._check_origin(origin, headers.get("host", ""))
             if scope["method"] == "OPTIONS" and origin is not None:
@@ -53,8 +55,9 @@ class Access:
         await self._app(scope, receive, send if origin is None else _with_origin(send, origin))
 
     def _check_host(self, host: str) -> None:
-        name = _host_name(host)
-        if name in self._settings.hosts or _is_address(name) or name == "localhost":
+        name = _host_name(host.lower())
+        allowed = {"localhost", *map(str.lower, self._settings.hosts)}
+        if name in allowed or _is_address(name):
             return
         message = f"the host `{name[:100]}` is not one of this server (--allow-host adds one)"
         raise HttpError(403, message, code="host_not_allowed")
@@ -88,6 +91,15 @@ class Access:
         )
 
 
+def _check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuses two of what decides: whatever stands before this server may have read the other."""
+    names = [name for name, _ in headers]
+    for name in _ONCE:
+        if names.count(name) > 1:
+            message = f"the header `{name.decode()}` comes twice"
+            raise HttpError(400, message, code="invalid_http")
+
+
 def _is_open(path: str) -> bool:
     return path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER)
 
@@ -108,7 +120,8 @@ def _is_at(origin: str, host: str) -> bool:
 def _host_name(host: str) -> str:
     if host.startswith("["):
         return host[1 : host.find("]")]
-    return host.rpartition(":")[0] if ":" in host else host
+    # A full name may end with the root's dot.
+    return (host.rpartition(":")[0] if ":" in host else host).removesuffix(".")
 
 
 def _is_address(name: str) -> bool:

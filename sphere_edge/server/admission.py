@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from sphere_edge.server.connection import Connection
 
 # How long a connection may take to say the secret.
 _PATIENCE_S = 10.0
@@ -19,7 +19,7 @@ def protocol(secret: str) -> Any:
     """The HTTP protocol for connections that begin with the line `secret`."""
     expected = f"{secret}\n".encode("ascii")
 
-    class Admitting(H11Protocol):  # type: ignore[misc]
+    class Admitting(Connection):
         """Speaks HTTP after the secret; hangs up on whoever says something else."""
 
         def connection_made(self, transport: Any) -> None:

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from sphere_edge.server import http_error
 from sphere_edge.server.http_error import HttpError
+from sphere_edge.server.settings import Limits
 
 # A failure within that time gets its own status; later ones are an event.
 _HEADERS_WITHIN_S = 1.0
@@ -99,15 +100,15 @@ class Endpoint(Generic[Read]):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """As ASGI has it."""
-        request = Request(scope, receive)
+        request = Request(scope, _patient(receive, scope["app"].state.settings.limits))
         sender = _Sender(send)
         try:
-            await self._exchange(request, sender)
+            await self._exchange(request, receive, sender)
         finally:
             if sender.http is not None:
                 request.app.state.metrics.count_request(self._path, sender.http)
 
-    async def _exchange(self, request: Request, sender: _Sender) -> None:
+    async def _exchange(self, request: Request, receive: Any, sender: _Sender) -> None:
         try:
             read = await self._read(request)
         except ClientDisconnect:
@@ -116,7 +117,7 @@ class Endpoint(Generic[Read]):
             await sender.reply(refused(_failure_of(error)))
             return
         work = asyncio.ensure_future(self._work(request, read, sender))
-        watch = asyncio.ensure_future(_disconnected(request.receive))
+        watch = asyncio.ensure_future(_disconnected(receive))
         try:
             await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -139,6 +140,24 @@ class Endpoint(Generic[Read]):
                 await sender.last(event(failure.body()))
             else:
                 await sender.reply(refused(failure))
+
+
+def _patient(receive: Any, limits: Limits) -> Any:
+    """`receive` for a body, which raises HttpError 408 where it does not go on."""
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + limits.body_patience_s
+
+    async def received() -> Any:
+        nonlocal ends_at
+        try:
+            message = await asyncio.wait_for(receive(), max(0.0, ends_at - loop.time()))
+        except asyncio.TimeoutError as error:
+            text = f"the body comes slower than `{limits.body_bytes_per_s}` bytes a second"
+            raise HttpError(408, text, code="request_timeout") from error
+        ends_at += len(message.get("body", b"")) / limits.body_bytes_per_s
+        return message
+
+    return received
 
 
 async def _disconnected(receive: Any) -> None:

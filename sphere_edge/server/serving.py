@@ -13,6 +13,7 @@ import uvicorn
 
 from sphere_edge.errors import UnavailableError
 from sphere_edge.server import admission, allocator, app
+from sphere_edge.server.connection import Connection
 from sphere_edge.server.kept_sequences import KeptSequences
 from sphere_edge.server.models import Models
 from sphere_edge.server.settings import Settings
@@ -53,21 +54,22 @@ def serve(
     say so. `secret`: the line that each connection has to begin with.
     """
     allocator.keep_little()
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # Its warnings are about what clients send, each time.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     # It warns about each client that hangs up while it is written to.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     # It warns about each byte behind a form's end, and the client is told what is wrong.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app.guarded(application),
-        http="auto" if secret is None else admission.protocol(secret),
+        http=Connection if secret is None else admission.protocol(secret),
         log_config=None,
         access_log=False,
         lifespan="off",
         ws="none",
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=30,
+        timeout_keep_alive=int(Connection.idle_s),
         h11_max_incomplete_event_size=_HEADER_BYTES,
     )
     server = uvicorn.Server(config)

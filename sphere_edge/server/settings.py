@@ -19,6 +19,9 @@ class Limits:
     schema_bytes: int = 64 * 1024
     audio_seconds: int = 4 * 3600
     image_pixels: int = 2048 * 2048
+    # A body that comes slower than `body_bytes_per_s`, after that time, is given up.
+    body_patience_s: float = 60.0
+    body_bytes_per_s: int = 8 * 1024
     # Of the images in a request, together: what a phone's camera makes.
     chat_image_pixels: int = 8192 * 6144
     chat_images: int = 32

@@ -1,0 +1,262 @@
+"""Connections that hold on to the server: how each of them ends, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from sphere_edge.server import app
+from sphere_edge.server.connection import MOST_CONNECTIONS, Connection
+from sphere_edge.server.settings import Limits, Settings
+
+HEAD = b"Host: localhost\r\n"
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Hasty(Connection):
+    """With less patience."""
+
+    idle_s = 0.3
+    stalled_s = 0.3
+
+
+@asynccontextmanager
+async def listening(
+    application: Any = None, protocol: type[Connection] = Connection, **limits: Any
+) -> AsyncIterator[Callable[[], Awaitable[Streams]]]:
+    """A server without models, or of `application`; gives what connects to it."""
+    settings = Settings(limits=Limits(**limits))
+    served = application or app.guarded(app.make((), settings))
+    config = uvicorn.Config(served, lifespan="off", log_config=None, access_log=False)
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: protocol(config, state, {}), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    opened: list[asyncio.StreamWriter] = []
+
+    async def connect() -> Streams:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        opened.append(writer)
+        return reader, writer
+
+    try:
+        yield connect
+    finally:
+        for writer in opened:
+            writer.close()
+        server.close()
+        await server.wait_closed()
+        while state.connections:
+            await asyncio.sleep(0.01)
+
+
+async def rest(reader: asyncio.StreamReader) -> bytes:
+    """All until the server ends the connection, which it must do soon."""
+    try:
+        return await asyncio.wait_for(reader.read(), 20)
+    except ConnectionError:
+        return b""
+
+
+def status_and_code(answer: bytes) -> tuple[int, str]:
+    """Of a refusal."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)["error"]["code"]
+
+
+def test_a_connection_without_a_request_is_closed_however_slowly_bytes_come() -> None:
+    async def tried() -> None:
+        async with listening(protocol=Hasty) as connect:
+            silent, _ = await connect()
+            slow, writer = await connect()
+            answered, asking = await connect()
+            asking.write(b"GET /health HTTP/1.1\r\n" + HEAD + b"\r\n")
+
+            async def drip() -> None:
+                for byte in b"GET /health HTTP/1.1\r\n" + HEAD * 100:
+                    writer.write(bytes([byte]))
+                    await asyncio.sleep(0.02)
+
+            dripping = asyncio.ensure_future(drip())
+            assert await rest(silent) == b""
+            assert await rest(slow) == b""
+            assert (await rest(answered)).endswith(b'{"status":"ok"}')
+            assert not dripping.done()
+            dripping.cancel()
+
+    asyncio.run(tried())
+
+
+def test_a_body_without_end_is_read_no_further_than_some_seconds_after_the_answer() -> None:
+    async def tried() -> None:
+        async with listening(protocol=Hasty) as connect:
+            reader, writer = await connect()
+            chunk = b"8\r\n12345678\r\n"
+            writer.write(b"GET /health HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+
+            async def endless() -> None:
+                while True:
+                    writer.write(chunk)
+                    await asyncio.sleep(0.01)
+
+            sending = asyncio.ensure_future(endless())
+            assert b'{"status":"ok"}' in await rest(reader)
+            sending.cancel()
+
+    asyncio.run(tried())
+
+
+def test_a_body_that_does_not_go_on_is_given_up() -> None:
+    async def tried() -> None:
+        patience = {"body_patience_s": 0.3, "body_bytes_per_s": 1000}
+        async with listening(protocol=Hasty, **patience) as connect:
+            for path in (b"/v1/responses", b"/v1/audio/transcriptions"):
+                reader, writer = await connect()
+                kind = b"Content-Type: multipart/form-data; boundary=b\r\n"
+                head = b"POST " + path + b" HTTP/1.1\r\n" + HEAD + kind
+                writer.write(head + b"Content-Length: 100000\r\n\r\n--b\r\n")
+                assert status_and_code(await rest(reader)) == (408, "request_timeout")
+
+    asyncio.run(tried())
+
+
+def test_a_client_that_reads_nothing_is_let_go() -> None:
+    ended = asyncio.Event()
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        part = {"type": "http.response.body", "body": b"x" * 2**20, "more_body": True}
+        gone = asyncio.ensure_future(disconnected(receive))
+        while not gone.done():
+            await send(part)
+            await asyncio.sleep(0)
+        ended.set()
+
+    async def disconnected(receive: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            continue
+
+    async def tried() -> None:
+        async with listening(endless, Hasty) as connect:
+            _, writer = await connect()
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(b"GET / HTTP/1.1\r\n" + HEAD + b"\r\n")
+            await asyncio.wait_for(ended.wait(), 20)
+
+    asyncio.run(tried())
+
+
+def test_a_client_that_hangs_up_is_noticed_also_where_it_has_sent_more() -> None:
+    noticed = asyncio.Event()
+
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            continue
+        noticed.set()
+
+    async def tried() -> None:
+        for ahead in (b"", b"\r\n", b"GET / HTTP/1.1\r\n" + HEAD + b"\r\n", b"x" * 2**20):
+            noticed.clear()
+            async with listening(waits) as connect:
+                _, writer = await connect()
+                writer.write(b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 2\r\n\r\n{}")
+                await asyncio.sleep(0.1)
+                writer.write(ahead)
+                await asyncio.sleep(0.1)
+                writer.close()
+                await asyncio.wait_for(noticed.wait(), 20)
+
+    asyncio.run(tried())
+
+
+def test_the_connection_that_was_idle_for_longest_makes_room() -> None:
+    async def tried() -> None:
+        async with listening() as connect:
+            many = [await connect() for _ in range(MOST_CONNECTIONS)]
+            reader, writer = await connect()
+            writer.write(b"GET /health HTTP/1.1\r\n" + HEAD + b"Connection: close\r\n\r\n")
+            assert (await rest(reader)).endswith(b'{"status":"ok"}')
+            assert await rest(many[0][0]) == b""
+            many[-1][1].write(b"GET /health HTTP/1.1\r\n" + HEAD + b"Connection: close\r\n\r\n")
+            assert (await rest(many[-1][0])).endswith(b'{"status":"ok"}')
+
+    asyncio.run(tried())
+
+
+def test_bytes_that_are_not_http_are_refused_in_the_same_body_or_ends_the_connection(
+    caplog: Any,
+) -> None:
+    async def tried() -> None:
+        async with listening() as connect:
+            for sent in (
+                b"\x16\x03\x01\x02\x00\x01\x00",
+                b"GET /health HTTP/1.1\r\n\r\n",
+                b"GET /health HTTP/1.1\r\n" + HEAD + HEAD + b"\r\n",
+                b"GET /health HTTP/1.1\r\n" + HEAD + b"Content-Length: -5\r\n\r\n",
+            ):
+                reader, writer = await connect()
+                writer.write(sent)
+                assert status_and_code(await rest(reader)) == (400, "invalid_http")
+            reader, writer = await connect()
+            writer.write(b"GET /health HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+            assert (await reader.readuntil(b'"ok"}')).startswith(b"HTTP/1.1 200")
+            writer.write(b"zz\r\n")
+            assert await rest(reader) == b""
+
+    asyncio.run(tried())
+    assert [one.message for one in caplog.records if one.levelname == "ERROR"] == []
+
+
+def test_who_asks_for_another_protocol_is_answered_in_this_one(caplog: Any) -> None:
+    async def tried() -> None:
+        async with listening() as connect:
+            for name in (b"websocket", b"h2c"):
+                reader, writer = await connect()
+                ask = b"Connection: Upgrade, close\r\nUpgrade: " + name + b"\r\n\r\n"
+                writer.write(b"GET /health HTTP/1.1\r\n" + HEAD + ask)
+                assert (await rest(reader)).endswith(b'{"status":"ok"}')
+
+    asyncio.run(tried())
+    assert "upgrade" not in caplog.text.lower()
+
+
+def test_of_headers_that_decide_there_is_one() -> None:
+    async def tried() -> None:
+        async with listening() as connect:
+            for name, first, second in (
+                (b"Origin", b"http://evil.example", b"http://localhost"),
+                (b"Authorization", b"Bearer x", b"Bearer y"),
+            ):
+                reader, writer = await connect()
+                both = b"".join(name + b": " + value + b"\r\n" for value in (first, second))
+                writer.write(
+                    b"GET /ready HTTP/1.1\r\n" + HEAD + both + b"Connection: close\r\n\r\n"
+                )
+                assert status_and_code(await rest(reader)) == (400, "invalid_http")
+
+    asyncio.run(tried())
+
+
+def test_names_of_hosts_are_the_same_in_capitals_and_with_the_last_dot() -> None:
+    async def tried() -> None:
+        async with listening() as connect:
+            for host, http_status in (
+                (b"LOCALHOST:1", b"200"),
+                (b"localhost.", b"200"),
+                (b"localhost..", b"403"),
+                (b"localhost@evil.example", b"403"),
+                (b"2130706433", b"403"),
+            ):
+                reader, writer = await connect()
+                writer.write(
+                    b"GET /ready HTTP/1.1\r\nConnection: close\r\nHost: " + host + b"\r\n\r\n"
+                )
+                assert (await rest(reader)).split()[1] == http_status
+
+    asyncio.run(tried())
