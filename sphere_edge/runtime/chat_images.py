@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError, UnsupportedError
+from sphere_edge.runtime import as_seen
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 # The most that the core takes, and the most bytes of a file.
@@ -28,16 +29,6 @@ _DATA_URL = "data:"
 _log = logging.getLogger("sphere_edge")
 # Python's list of what to do with warnings is one for all threads.
 _one_at_a_time = threading.Lock()
-# Of EXIF's orientations; 1 is upright.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True)
@@ -171,26 +162,5 @@ def _pixels(image: Image.Image, name: str) -> ChatImage:
         message = f"{name} has {width}x{height} pixels"
         hint = f"at most {MOST_PIXELS}, and {_LONGEST_SIDE} on a side"
         raise InvalidArgumentError(message, hint=hint)
-    rgb = _rgb(_turned(image))
+    rgb = as_seen.rgb(as_seen.upright(image))
     return ChatImage(*rgb.size, rgb.tobytes())
-
-
-def _turned(image: Image.Image) -> Image.Image:
-    """As its EXIF data say: ImageOps writes them anew, and fails where something else in them is
-    damaged.
-    """  # noqa: D205  the first sentence needs more than a line
-    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    return image if turn is None else image.transpose(turn)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """On white where it is transparent, as people see images."""
-    if image.mode.startswith("I;16"):
-        # Pillow would cut values off at 255.
-        high = image.tobytes()[1 if image.mode != "I;16B" else 0 :: 2]
-        image = Image.frombytes("L", image.size, high)
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    layer = image.convert("RGBA")
-    white = Image.new("RGBA", layer.size, "white")
-    return Image.alpha_composite(white, layer).convert("RGB")

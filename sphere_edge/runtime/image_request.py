@@ -10,7 +10,7 @@ from typing import TypedDict
 from PIL import Image
 
 from sphere_edge.errors import InvalidArgumentError
-from sphere_edge.runtime import arguments, binding_image
+from sphere_edge.runtime import arguments, as_seen, binding_image
 from sphere_edge.runtime.binding import SEED_RANDOM
 
 _GREATEST_SEED = 0x7FFFFFFF
@@ -29,9 +29,10 @@ class ImageRequest:
     """How images are generated; None: the model's own default. The core checks the ranges.
 
     `init`: an image to start from, of which `strength` (0 to 1, default 0.75) is changed; only
-    where `mask` is white, if there is one. Both must have the size that is asked for (default: that
-    of `init`). `preview`: small previews come with the progress if the family has them. `seed`: the
-    same one gives the same image; of a batch, the next image has the next one.
+    where `mask` is white, if there is one. Both are turned as their EXIF data say, and must have
+    the size that is asked for (default: that of `init`). `preview`: small previews come with the
+    progress if the family has them. `seed`: the same one gives the same image; of a batch, the next
+    image has the next one.
     """
 
     negative_prompt: str = ""
@@ -79,9 +80,10 @@ def fill(options: binding_image.ImageGenerateOptions, request: ImageRequest) -> 
     """Writes what `request` names over the defaults in `options`. Raises InvalidArgumentError."""
     options.negative_prompt = arguments.string("the negative prompt", request.negative_prompt)
     if request.init is not None:
-        options.init = request.init.convert("RGB").tobytes()
-        options.init_width, options.init_height = request.init.size
-        options.width, options.height = request.init.size
+        init = as_seen.upright(request.init)
+        options.init = as_seen.rgb(init).tobytes()
+        options.init_width, options.init_height = init.size
+        options.width, options.height = init.size
     for name in ("width", "height", "steps", "batch"):
         if (value := getattr(request, name)) is not None:
             setattr(options, name, arguments.count(name, value, arguments.UINT32))
@@ -98,8 +100,9 @@ def fill(options: binding_image.ImageGenerateOptions, request: ImageRequest) -> 
     if request.seed is not None:
         options.seed = arguments.count("seed", request.seed, _GREATEST_SEED)
     if request.mask is not None:
-        options.mask = request.mask.convert("L").tobytes()
-        options.mask_width, options.mask_height = request.mask.size
+        mask = as_seen.upright(request.mask)
+        options.mask = as_seen.grey(mask).tobytes()
+        options.mask_width, options.mask_height = mask.size
     for lora in request.loras:
         # Reading checkpoints takes packages that a server on a board does not have.
         from sphere_edge.formats import image_lora

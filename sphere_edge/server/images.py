@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from starlette.requests import Request
 
 from sphere_edge.errors import CancelledError, InvalidArgumentError
+from sphere_edge.runtime import as_seen
 from sphere_edge.runtime.image import ImageManager
 from sphere_edge.runtime.image_generation import GeneratedImage, ImageProgress
 from sphere_edge.runtime.image_request import ImageRequest
@@ -163,10 +164,11 @@ def _decoded(form: Form[ImageBody], most_pixels: int) -> tuple[Image.Image, Imag
 
 def _opened(content: bytes, name: str, most_pixels: int) -> Image.Image:
     try:
-        image = Image.open(BytesIO(content), formats=_FORMATS)
-        if image.width * image.height > most_pixels:
+        file = Image.open(BytesIO(content), formats=_FORMATS)
+        if file.width * file.height > most_pixels:
             raise _too_large(name, most_pixels)
-        image.load()
+        file.load()
+        image = as_seen.upright(file)
     except Image.DecompressionBombError as error:
         raise _too_large(name, most_pixels) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
