@@ -8,12 +8,12 @@ import pytest
 
 from sphere_edge import TextManager, errors
 from sphere_edge.runtime.library import model_info
-from tests import random_gguf, random_mamba
+from tests import random_gguf, random_recurrent
 
 
 @pytest.mark.parametrize("heads", [0, 1])
 def test_a_model_without_attention_opens(tmp_path: Path, heads: int) -> None:
-    with TextManager.open(random_mamba.write(tmp_path / "mamba.gguf", heads=heads)) as text:
+    with TextManager.open(random_recurrent.write(tmp_path / "mamba.gguf", heads=heads)) as text:
         assert text.generate("the", max_tokens=3, ignore_end_of_text=True).text()
 
 

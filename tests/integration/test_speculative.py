@@ -15,7 +15,7 @@ from sphere_edge import errors, packaging
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.runtime.generation import Result
 from sphere_edge.runtime.text import TextManager
-from tests import made_bundles, manifest_corpus, random_gguf, random_mamba
+from tests import made_bundles, manifest_corpus, random_gguf, random_recurrent
 
 LIST = "\n".join(f"item {number}: the cat sat on the mat" for number in range(12))
 PROMPTS = (
@@ -287,7 +287,7 @@ def test_what_cannot_be_is_refused_by_name(text: TextManager, tmp_path: Path) ->
 
 
 def test_a_model_that_cannot_go_back_says_so(tmp_path: Path) -> None:
-    mamba = random_mamba.write(tmp_path / "mamba.gguf")
+    mamba = random_recurrent.write(tmp_path / "mamba.gguf")
     with open_with(mamba) as text:
         assert not text.info.speculates
         assert said(text, "the ", **GREEDY)[1].completion_tokens == 60
