@@ -65,11 +65,29 @@ public enum JSONValue: Sendable, Hashable, Codable, ExpressibleByStringLiteral, 
     }
   }
 
-  /// As text, the keys of objects sorted.
+  /// As text, the keys of objects sorted; the properties of a schema in the order that its `x-order` names.
   public var json: String {
-    get throws {
+    get throws { try written() }
+  }
+
+  private func written(order: JSONValue? = nil) throws -> String {
+    switch self {
+    case .array(let array):
+      return "[\(try array.map { try $0.written() }.joined(separator: ","))]"
+    case .object(let object):
+      var first: [String] = []
+      if case .array(let names) = order {
+        for case .string(let name) in names where object[name] != nil && !first.contains(name) { first.append(name) }
+      }
+      let keys = first + object.keys.filter { !first.contains($0) }.sorted()
+      let members = try keys.map { key in
+        let value = try object[key]!.written(order: key == "properties" ? object["x-order"] : nil)
+        return "\(try JSONValue.string(key).written()):\(value)"
+      }
+      return "{\(members.joined(separator: ","))}"
+    default:
       let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      encoder.outputFormatting = .withoutEscapingSlashes
       do {
         return String(decoding: try encoder.encode(self), as: UTF8.self)
       } catch {
@@ -114,13 +132,17 @@ public struct JSONSchema: Sendable, Hashable {
     return JSONSchema(.object(schema))
   }
 
-  /// All properties are required, unless they are in `optional`.
-  public static func object(_ properties: [String: JSONSchema], optional: Set<String> = []) -> JSONSchema {
-    JSONSchema([
+  /// All properties are required, unless they are in `optional`; the model writes them in this order.
+  public static func object(
+    _ properties: KeyValuePairs<String, JSONSchema>, optional: Set<String> = []
+  ) -> JSONSchema {
+    let names = properties.map(\.key)
+    return JSONSchema([
       "type": "object",
-      "properties": .object(properties.mapValues(\.value)),
-      "required": .array(properties.keys.filter { !optional.contains($0) }.sorted().map { .string($0) }),
+      "properties": .object(Dictionary(properties.map { ($0.key, $0.value.value) }) { _, last in last }),
+      "required": .array(names.filter { !optional.contains($0) }.map { .string($0) }),
       "additionalProperties": false,
+      "x-order": .array(names.map { .string($0) }),
     ])
   }
 

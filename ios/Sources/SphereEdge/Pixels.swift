@@ -52,7 +52,7 @@ extension Memory {
     guard pixels.channels == channels else {
       throw SphereEdgeError(.invalidArgument, "\(what) has \(channels) bytes per pixel, not `\(pixels.channels)`")
     }
-    return UnsafePointer(array(Array(pixels.bytes)))
+    return bytes(pixels.bytes)
   }
 }
 

@@ -60,6 +60,16 @@ final class Memory {
     first.initialize(from: elements, count: elements.count)
     return first
   }
+
+  /// The one copy of an image; nil of nothing.
+  func bytes(_ data: Data) -> UnsafePointer<UInt8>? {
+    guard !data.isEmpty else { return nil }
+    let block = malloc(data.count)!
+    blocks.append(block)
+    let first = block.bindMemory(to: UInt8.self, capacity: data.count)
+    data.copyBytes(to: first, count: data.count)
+    return UnsafePointer(first)
+  }
 }
 
 /// The string that a function of the core allocates, which is freed.
