@@ -6,17 +6,22 @@ import PackageDescription
   // A library that the linker finds: swift build -Xlinker -LFOLDER.
   let core = Target.systemLibrary(name: "CSphereEdge")
 #else
-  // A build of native/ that nothing here makes yet: docs/ios.md.
+  // Made on a Mac by ios/build-xcframework.sh: docs/ios.md.
   let core = Target.binaryTarget(name: "CSphereEdge", path: "CSphereEdge.xcframework")
 #endif
 
 let package = Package(
   name: "SphereEdge",
   platforms: [.iOS(.v17), .macOS(.v14)],
-  products: [.library(name: "SphereEdge", targets: ["SphereEdge"])],
+  products: [
+    .library(name: "SphereEdge", targets: ["SphereEdge"]),
+    .library(name: "SphereEdgeFoundationModels", targets: ["SphereEdgeFoundationModels"]),
+  ],
   targets: [
     core,
     .target(name: "SphereEdge", dependencies: ["CSphereEdge"]),
+    // Empty before the SDK of iOS 27, so that apps for older systems have nothing to do with it.
+    .target(name: "SphereEdgeFoundationModels", dependencies: ["SphereEdge"]),
     .testTarget(name: "SphereEdgeTests", dependencies: ["SphereEdge"]),
   ],
   swiftLanguageModes: [.v6]

@@ -48,6 +48,11 @@ def _read(files: Iterable[Path]) -> tuple[Case, ...]:
     return tuple(Case(one["name"], frozenset(one["needs"]), one) for one in listed)
 
 
+def text_model() -> str:
+    """Where the text model of the cases lies."""
+    return str(made_bundles.made(packaging.TINY).folder)
+
+
 @cache
 def models() -> dict[str, str]:
     """Where each model and file lies that cases name; `missing` is nowhere.
@@ -63,7 +68,7 @@ def models() -> dict[str, str]:
                 samples = np.concatenate(list(speech))
             (making / "speech.wav").write_bytes(wav.wav_of(samples))
     return {
-        "text": str(made_bundles.made(packaging.TINY).folder),
+        "text": text_model(),
         "audio": str(made_bundles.made(packaging.TINY_WHISPER).folder),
         "image": str(made_bundles.made(packaging.TINY_IMAGE).folder),
         "gguf": str(made / "random.gguf"),

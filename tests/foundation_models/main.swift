@@ -1,0 +1,160 @@
+// Plays a session of FoundationModels: each scenario asks the executor and prints what it said as a line of JSON.
+import Foundation
+import FoundationModels
+import SphereEdge
+import SphereEdgeFoundationModels
+
+typealias Events = [LanguageModelExecutorGenerationChannel.Event]
+typealias Request = LanguageModelExecutorGenerationRequest
+
+let bundle = URL(fileURLWithPath: CommandLine.arguments[1])
+
+/// An executor as the framework makes one, with its model.
+struct Session {
+  let model: SphereEdgeLanguageModel
+  let executor: SphereEdgeLanguageModel.Executor
+
+  init(_ text: TextManager, reasons: Bool = false) throws {
+    model = SphereEdgeLanguageModel(text, reasons: reasons)
+    executor = try .init(configuration: model.executorConfiguration)
+  }
+
+  func events(_ request: Request) async throws -> Events {
+    let channel = LanguageModelExecutorGenerationChannel()
+    try await executor.respond(to: request, model: model, streamingInto: channel)
+    return channel.events
+  }
+}
+
+func said(_ text: String) -> [Transcript.Segment] { [.text(.init(content: text))] }
+
+func transcript(_ question: String, instructions: String = "Answer in one sentence.") -> [Transcript.Entry] {
+  [.instructions(.init(segments: said(instructions))), .prompt(.init(segments: said(question)))]
+}
+
+func schema(_ json: String) throws -> GenerationSchema { GenerationSchema(try JSONValue(json: json)) }
+
+func greedy(_ most: Int? = nil, tools: GenerationOptions.ToolCallingMode? = nil) -> GenerationOptions {
+  GenerationOptions(samplingMode: .greedy, maximumResponseTokens: most, toolCallingMode: tools)
+}
+
+func tell(_ scenario: String, _ facts: [String: Any]) throws {
+  let data = try JSONSerialization.data(withJSONObject: facts.merging(["scenario": scenario]) { $1 }, options: .sortedKeys)
+  print(String(decoding: data, as: UTF8.self))
+}
+
+/// The texts of each kind of entry, the usage and everything else, as they came.
+func facts(_ events: Events) -> [String: Any] {
+  var facts: [String: Any] = ["entries": Set(events.map { "\($0.kind) \($0.entryID ?? "")" }).count]
+  var texts: [String: String] = [:]
+  for event in events {
+    switch event.what {
+    case .text(let text): texts[event.kind, default: ""] += text
+    case .arguments(let id, let name, let arguments): texts["call \(name) \(id)", default: ""] += arguments
+    case .removed(let id): facts["removed"] = id
+    case .metadata(let keys): facts["metadata"] = keys
+    case .usage(let input, let output):
+      facts["usage"] = [input.totalTokenCount, input.cachedTokenCount, output.totalTokenCount, output.reasoningTokenCount]
+      facts["usage of"] = event.kind
+    }
+  }
+  facts["texts"] = texts
+  facts["pieces"] = events.count
+  return facts
+}
+
+let weather = Transcript.ToolDefinition(
+  name: "weather", description: "The weather in a city",
+  parameters: try schema(#"{"type": "object", "properties": {"city": {"type": "string", "enum": ["Paris"]}}, "required": ["city"]}"#))
+
+let text = try await TextManager.open(bundle)
+let session = try Session(text)
+
+let sky = transcript("What colour is the sky?")
+try tell("text", facts(try await session.events(Request(transcript: .init(entries: sky), generationOptions: greedy(30)))))
+try tell("cut off", facts(try await session.events(Request(transcript: .init(entries: sky), generationOptions: greedy(2)))))
+
+let ordered = try schema(
+  #"{"title": "Colour", "type": "object", "x-order": ["sure", "name"], "required": ["name", "sure"], "additionalProperties": false, "#
+    + #""properties": {"name": {"enum": ["green"]}, "sure": {"type": "boolean"}}}"#)
+try tell(
+  "type",
+  facts(try await session.events(Request(transcript: .init(entries: sky), schema: ordered, generationOptions: greedy()))))
+
+let rain = transcript("Will it rain?")
+let calling = try await session.events(
+  Request(
+    transcript: .init(entries: rain), enabledTools: [weather], schema: ordered,
+    generationOptions: greedy(600, tools: .required)))
+try tell("tools", facts(calling))
+let called = Transcript.ToolCall(id: "call-1", toolName: "weather", arguments: try GeneratedContent(json: #"{"city": "Paris"}"#))
+let round: [Transcript.Entry] = [
+  .reasoning(.init(segments: said("I should ask."))), .toolCalls(.init([called])),
+  .toolOutput(.init(id: "call-1", toolName: "weather", segments: said("No rain."))),
+]
+try tell(
+  "answer after tools",
+  facts(
+    try await session.events(
+      Request(
+        transcript: .init(entries: rain + round), enabledTools: [weather], generationOptions: greedy(20, tools: .disallowed)))))
+try tell(
+  "tool call cut off",
+  facts(
+    try await session.events(
+      Request(transcript: .init(entries: rain), enabledTools: [weather], generationOptions: greedy(150, tools: .required)))))
+
+let channel = LanguageModelExecutorGenerationChannel()
+let endless = Task { [session] in
+  try await session.executor.respond(
+    to: Request(transcript: .init(entries: transcript("Count."))), model: session.model, streamingInto: channel)
+}
+endless.cancel()
+do {
+  try await endless.value
+} catch is CancellationError {
+  try tell("cancelled", [:])
+}
+
+for (scenario, request) in [
+  ("too long", Request(transcript: .init(entries: transcript(String(repeating: "sky ", count: text.info.contextTokens))))),
+  ("guide", Request(transcript: .init(entries: sky), schema: try schema(#"{"type": "array", "contains": {"type": "null"}}"#))),
+  ("attachment", Request(transcript: .init(entries: [.prompt(.init(segments: [.attachment(.init(id: "photo"))]))]))),
+] {
+  do {
+    _ = try await session.events(request)
+  } catch LanguageModelError.contextSizeExceeded(let why) {
+    try tell(scenario, ["context": why.contextSize, "tokens": why.tokenCount])
+  } catch LanguageModelError.unsupportedGenerationGuide(let why) {
+    try tell(scenario, ["why": why.debugDescription])
+  } catch LanguageModelError.unsupportedTranscriptContent(let why) {
+    try tell(scenario, ["why": why.debugDescription, "entries": why.unsupportedContent.count])
+  }
+}
+
+let other = try await TextManager.open(bundle)
+let same = SphereEdgeLanguageModel(text).executorConfiguration == session.model.executorConfiguration
+let another = SphereEdgeLanguageModel(other).executorConfiguration == session.model.executorConfiguration
+let reasoner = SphereEdgeLanguageModel(text, reasons: true).capabilities
+try tell(
+  "model",
+  [
+    "same": same, "another": another, "vision": reasoner.contains(.vision),
+    "reasoning": [reasoner.contains(.reasoning), session.model.capabilities.contains(.reasoning)],
+  ])
+
+// What was computed ahead can be saved as soon as it was.
+let warm = try Session(other)
+warm.executor.prewarm(model: warm.model, transcript: .init(entries: sky.dropLast()))
+let saved = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+while (try? await other.save(saved)) ?? 0 == 0 { try await Task.sleep(nanoseconds: 5_000_000) }
+try FileManager.default.removeItem(at: saved)
+try tell("prewarmed", facts(try await warm.events(Request(transcript: .init(entries: sky), generationOptions: greedy(3)))))
+
+await text.close()
+do {
+  _ = try await session.events(Request(transcript: .init(entries: sky)))
+} catch let error as SphereEdgeError {
+  try tell("closed", ["message": error.message])
+}
+await other.close()
