@@ -18,6 +18,13 @@ def listed(modules: Path, folder: Path) -> str:
 
     A later version may add lines, and takes none away before it says so for one release.
     """
+    graph = json.loads(symbols(modules, folder).read_text(encoding="utf-8"))
+    lines = {f"{'.'.join(one['pathComponents'])}: {_declared(one)}" for one in graph["symbols"]}
+    return "".join(f"{line}\n" for line in sorted(lines))
+
+
+def symbols(modules: Path, folder: Path) -> Path:
+    """The symbol graph of the module's public part, as the compiler writes it into `folder`."""
     header = IOS / "Sources" / "CSphereEdge" / "module.modulemap"
     where = ["-I", modules, "-Xcc", f"-fmodule-map-file={header}", "-output-dir", folder]
     what = ["-minimum-access-level", "public", "-skip-synthesized-members"]
@@ -27,9 +34,22 @@ def listed(modules: Path, folder: Path) -> str:
         + [*what, *where],
         timeout_s=300,
     )
-    graph = json.loads((folder / "SphereEdge.symbols.json").read_text(encoding="utf-8"))
-    lines = {f"{'.'.join(one['pathComponents'])}: {_declared(one)}" for one in graph["symbols"]}
-    return "".join(f"{line}\n" for line in sorted(lines))
+    return folder / "SphereEdge.symbols.json"
+
+
+def documented(graph: Path, catalogue: Path, into: Path) -> Path:
+    """The documentation of `catalogue` and of the symbols in `graph`, as Xcode shows it.
+
+    Raises ProgramFailedError for every warning, such as a link to a symbol that is not there.
+    """
+    named = ["--fallback-display-name", "SphereEdge"]
+    named += ["--fallback-bundle-identifier", "dev.sphereedge.SphereEdge"]
+    inputs = [catalogue, "--additional-symbol-graph-dir", graph.parent]
+    run(
+        ["docc", "convert", *inputs, *named, "--warnings-as-errors", "--output-dir", into],
+        timeout_s=300,
+    )
+    return into
 
 
 def _declared(symbol: dict[str, list[dict[str, str]]]) -> str:
