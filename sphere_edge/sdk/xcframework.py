@@ -24,12 +24,11 @@ from sphere_edge.toolchain import compilers
 
 NAME = "ModelCode"
 _SLICE = "ios-arm64"
-_LIBRARY = f"lib{NAME}.a"
 _TRIPLE = "aarch64-ios.15.0"
 _TIMEOUT_S = 300.0
 # What the compiler makes; anything else would get into the source below.
 _SYMBOL = re.compile(r"_[A-Za-z0-9_]{1,300}")
-_HEADER = """\
+_KEEPER = """\
 // Keeps the compiled models in the app that calls it; made by `sphere-edge sdk ios`.
 #pragma once
 #ifdef __cplusplus
@@ -37,7 +36,6 @@ extern "C"
 #endif
 void sphere_edge_keep_model_code(void);
 """
-_MODULE = f'module {NAME} {{\n  header "{NAME}.h"\n  export *\n}}\n'
 
 
 def contents(bundles: Sequence[AppBundle], below: str) -> dict[str, Content]:
@@ -54,13 +52,21 @@ def contents(bundles: Sequence[AppBundle], below: str) -> dict[str, Content]:
     }
     if not objects:
         return {}
-    headers = f"{below}/{NAME}.xcframework/{_SLICE}/Headers/{NAME}"
+    headers = {f"{NAME}.h": _KEEPER.encode()}
+    made = framework(NAME, _archive(objects), headers)
+    return {f"{below}/{path}": content for path, content in made.items()}
+
+
+def framework(name: str, library: bytes, headers: Mapping[str, bytes]) -> dict[str, Content]:
+    """`NAME.xcframework` for iPhones: a static library and its `headers`, the first for all."""
+    folder = f"{name}.xcframework/{_SLICE}"
+    module = f'module {name} {{\n  header "{next(iter(headers))}"\n  export *\n}}\n'
+    listed = {**headers, "module.modulemap": module.encode()}
     return {
-        f"{below}/{NAME}.xcframework/Info.plist": Plain(_description()),
-        f"{below}/{NAME}.xcframework/{_SLICE}/{_LIBRARY}": Plain(_archive(objects)),
+        f"{name}.xcframework/Info.plist": Plain(_description(f"lib{name}.a")),
+        f"{folder}/lib{name}.a": Plain(library),
         # In a folder of its own: Xcode puts the headers of all frameworks into one.
-        f"{headers}/{NAME}.h": Plain(_HEADER.encode()),
-        f"{headers}/module.modulemap": Plain(_MODULE.encode()),
+        **{f"{folder}/Headers/{name}/{path}": Plain(text) for path, text in listed.items()},
     }
 
 
@@ -73,12 +79,12 @@ def _read(bundle: AppBundle, path: str, sha256: str) -> bytes:
     return content
 
 
-def _description() -> bytes:
+def _description(name: str) -> bytes:
     library = {
-        "BinaryPath": _LIBRARY,
+        "BinaryPath": name,
         "HeadersPath": "Headers",
         "LibraryIdentifier": _SLICE,
-        "LibraryPath": _LIBRARY,
+        "LibraryPath": name,
         "SupportedArchitectures": ["arm64"],
         "SupportedPlatform": "ios",
     }
@@ -95,14 +101,22 @@ def _archive(objects: Mapping[str, bytes]) -> bytes:
     """The static library with the objects and the function that keeps them."""
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
-        for name, content in objects.items():
-            (folder / name).write_bytes(content)
         (folder / "keep.c").write_text(_keeping(objects), encoding="ascii")
         compiled = ["-target", _TRIPLE, "-c", "keep.c", "-o", "keep.o", "-O1", "-g0"]
         _zig(folder, "cc", *compiled)
-        # No times and no owners: the same bundle gives the same library.
-        _zig(folder, "ar", "--format=darwin", "rcsD", _LIBRARY, "keep.o", *sorted(objects))
-        return (folder / _LIBRARY).read_bytes()
+        content = (folder / "keep.o").read_bytes()
+    return archive({"keep.o": content, **dict(sorted(objects.items()))})
+
+
+def archive(objects: Mapping[str, bytes]) -> bytes:
+    """A static library of objects for Apple's systems, by their names. NotFoundError: no zig."""
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work)
+        for name, content in objects.items():
+            (folder / name).write_bytes(content)
+        # No times and no owners: the same objects give the same library.
+        _zig(folder, "ar", "--format=darwin", "rcsD", "library.a", *objects)
+        return (folder / "library.a").read_bytes()
 
 
 def _keeping(objects: Mapping[str, bytes]) -> str:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from sphere_edge import resources
 from sphere_edge.bundle.read import Bundle, read_manifest
 from sphere_edge.errors import ModelCorruptError, Status
 from sphere_edge.run import ProgramFailedError, run
-from sphere_edge.sdk import mach_o, xcframework
+from sphere_edge.sdk import core_framework, mach_o, xcframework
 from sphere_edge.sdk.app_bundle import AppBundle
-from tests import app_stubs_compiled, sdk_projects
+from sphere_edge.toolchain import compilers
+from tests import app_stubs_compiled, c_interface, sdk_projects
 from tests.cli_process import in_process, refused
 
 pytestmark = pytest.mark.group("sdk")
@@ -56,7 +58,8 @@ def test_a_project_is_complete_and_keeps_no_mark(project: Path) -> None:
             assert (project / "Bundles" / manifest.name / file.path).stat().st_size == file.bytes
     with (project / "App.entitlements").open("rb") as file:
         assert plistlib.load(file) == {"com.apple.developer.kernel.increased-memory-limit": True}
-    run(["sh", "-n", project / "SphereEdge" / "build-core.sh"], timeout_s=60)
+    for script in ("build-core.sh", "ios/build-xcframework.sh"):
+        run(["sh", "-n", project / "SphereEdge" / script], timeout_s=60)
 
 
 def test_the_xcode_project_refers_to_what_is_there(project: Path) -> None:
@@ -127,6 +130,56 @@ def test_the_framework_has_every_object_and_what_keeps_it(project: Path) -> None
             assert any(symbol.encode() + b"\0" in found["keep.o"] for symbol in own), name
     header = folder / library["HeadersPath"] / "ModelCode" / "ModelCode.h"
     assert "sphere_edge_keep_model_code(void)" in header.read_text()
+
+
+def compiled(text: str, target: str, into: Path) -> Path:
+    (into / "core.c").write_text(text)
+    words = ["cc", "-target", target, "-c", "core.c", "-o", "core.o", "-O1"]
+    environment = compilers.environment()
+    run([compilers.zig(), *words], timeout_s=300, cwd=into, env=environment)
+    return into / "core.o"
+
+
+def test_the_core_becomes_the_framework_that_the_package_links(tmp_path: Path) -> None:
+    header = resources.folder("native") / "include" / "sphere_edge.h"
+    functions = re.findall(r"^function .*?\b(se_\w+)\(", c_interface.DUMP.read_text(), re.MULTILINE)
+    assert len(functions) > 40
+    everything = "".join(f"void {function}(void) {{}}\n" for function in functions)
+    core = compiled(everything, "aarch64-ios.17.0", tmp_path)
+    (tmp_path / "ios").mkdir()
+    made = core_framework.write(core, header, tmp_path / "ios")
+    # Again, in place of the one before.
+    assert core_framework.write(core, header, tmp_path / "ios") == made
+    assert [path.name for path in (tmp_path / "ios").iterdir()] == ["CSphereEdge.xcframework"]
+    manifest = (resources.folder("ios") / "Package.swift").read_text()
+    assert f'binaryTarget(name: "CSphereEdge", path: "{made.name}")' in manifest
+
+    (library,) = plistlib.loads((made / "Info.plist").read_bytes())["AvailableLibraries"]
+    folder = made / library["LibraryIdentifier"]
+    ((name, content),) = members((folder / library["LibraryPath"]).read_bytes())
+    found = mach_o.read(content, name)
+    assert found.platform == mach_o.IOS and "_se_text_chat" in found.symbols
+    headers = folder / library["HeadersPath"] / "CSphereEdge"
+    assert (headers / "sphere_edge.h").read_bytes() == header.read_bytes()
+    assert 'header "sphere_edge.h"' in (headers / "module.modulemap").read_text()
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("aarch64-ios.17.0", "lacks [0-9]+ functions of the core, among them `se_"),
+        ("aarch64-macos", "is for another system than iOS"),
+        ("aarch64-linux-musl", "is not a 64-bit ARM object file"),
+    ],
+)
+def test_a_core_that_is_not_one_for_iphones_is_refused(
+    target: str, message: str, tmp_path: Path
+) -> None:
+    core = compiled("void se_version(void) {}\n", target, tmp_path)
+    header = resources.folder("native") / "include" / "sphere_edge.h"
+    with pytest.raises(ModelCorruptError, match=message):
+        core_framework.write(core, header, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["core.c", "core.o"]
 
 
 def test_the_same_bundle_gives_the_same_project(project: Path) -> None:
