@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sphere_edge.run import Completed, run
+from sphere_edge.run import Completed, ProgramFailedError, run
 from sphere_edge.toolchain import cache, native
 from tests import (
     bundle_server,
@@ -21,6 +21,7 @@ from tests import (
     random_diffusion,
     random_mmproj,
     swift_interface,
+    swift_session,
 )
 
 SWIFT = shutil.which("swift")
@@ -116,6 +117,44 @@ def test_cancel_and_close_at_any_moment(package: list[str | Path], tmp_path: Pat
     assert re.search(r"Test run with [1-9]\d* tests? .*passed", output.stdout + output.stderr)
 
 
+def test_sessions_of_foundation_models_are_answered(
+    package: list[str | Path], tmp_path: Path
+) -> None:
+    run([str(SWIFT), "build", *package, "--target", "SphereEdge"], timeout_s=2400)
+    built = Path(package[package.index("--scratch-path") + 1]) / "debug"
+    library = Path(str(package[-1]))
+    session = swift_session.built(built, library, tmp_path)
+    done = run([session, contract_cases.text_model()], timeout_s=600)
+    told = {one["scenario"]: one for one in map(json.loads, done.stdout.splitlines())}
+
+    text = told["text"]
+    assert text["texts"] == {"response": "The sky is blue."}
+    assert (text["entries"], text["usage"][0] > 10, text["usage"][2:]) == (1, True, [5, 0])
+    assert told["cut off"]["metadata"] == ["incompleteOutput"]
+    # In the order of its schema, which is not that of the alphabet.
+    assert list(json.loads(told["type"]["texts"]["response"])) == ["sure", "name"]
+
+    tools = told["tools"]
+    calls = [call for call in tools["texts"] if call != f"call weather {tools.get('removed')}"]
+    assert calls and all(call.startswith("call weather ") for call in calls)
+    assert all(json.loads(tools["texts"][call]) == {"city": "Paris"} for call in calls)
+    assert tools["usage of"] == "toolCalls"
+    assert set(told["answer after tools"]["texts"]) == {"response"}
+    cut = told["tool call cut off"]
+    assert cut["metadata"] == ["incompleteOutput"] and "removed" in cut
+
+    assert "cancelled" in told
+    assert told["too long"]["tokens"] > told["too long"]["context"] > 0
+    assert "`#/contains` cannot be followed" in told["guide"]["why"]
+    assert told["attachment"]["why"] == "the model reads text only"
+    model = told["model"]
+    assert (model["same"], model["another"], model["vision"]) == (True, False, False)
+    assert model["reasoning"] == [True, False]
+    # Of the instructions.
+    assert told["prewarmed"]["usage"][1] > 5
+    assert told["closed"]["message"] == "the model has been closed"
+
+
 def test_the_public_interface_is_the_recorded_one(
     package: list[str | Path], tmp_path: Path
 ) -> None:
@@ -126,8 +165,28 @@ def test_the_public_interface_is_the_recorded_one(
     assert found == swift_interface.RECORDED.read_text(encoding="utf-8")
 
 
+def test_the_guides_link_to_what_is_there(package: list[str | Path], tmp_path: Path) -> None:
+    if shutil.which("docc") is None:
+        pytest.skip("needs docc, which comes with swift")
+    run([str(SWIFT), "build", *package], timeout_s=2400)
+    scratch = Path(package[package.index("--scratch-path") + 1])
+    (tmp_path / "graph").mkdir()
+    graph = swift_interface.symbols(scratch / "debug" / "Modules", tmp_path / "graph")
+    guides = Path(
+        shutil.copytree(IOS / "Sources" / "SphereEdge" / "SphereEdge.docc", tmp_path / "a.docc")
+    )
+    made = swift_interface.documented(graph, guides, tmp_path / "made")
+    pages = {page.stem for page in (made / "data" / "documentation" / "sphereedge").iterdir()}
+    assert pages >= {page.stem.lower() for page in guides.glob("*.md")} - {"sphereedge"}
+    guide = guides / "ThreadsAndMemory.md"
+    guide.write_text(guide.read_text().replace("TextManager/cancel()", "TextManager/halt()"))
+    with pytest.raises(ProgramFailedError) as refused:
+        swift_interface.documented(graph, guides, tmp_path / "again")
+    assert "'halt()' doesn't exist" in refused.value.completed.stdout
+
+
 def test_the_package_is_formatted_and_has_no_lint() -> None:
+    lint = [str(SWIFT), "format", "lint", "--strict", "--configuration", IOS / ".swift-format"]
     run(
-        [str(SWIFT), "format", "lint", "--strict", "--recursive", IOS / "Sources", IOS / "Tests"],
-        timeout_s=300,
+        [*lint, "--recursive", IOS / "Sources", IOS / "Tests", swift_session.SESSION], timeout_s=300
     )
