@@ -33,12 +33,14 @@ def write(
     name: str = "random",
     only_ascii: bool = False,
     sampling: dict[str, float] | None = None,
+    weights: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
 ) -> Path:
     """Writes the file; the same arguments give the same bytes.
 
     `tensors_a_part`: splits the model, whose first part is returned.
     `only_ascii`: each token is whole characters, so that all text it makes is.
     `sampling`: what it advises, by the names below `general.sampling`.
+    `weights`: the type of all matrices but the tokens' embeddings.
     """
     characters = byte_characters()[: 128 if only_ascii else 256]
     tokens = [*characters, "th", "the", *SPECIAL]
@@ -71,7 +73,8 @@ def write(
 
     def matrix(name: str, rows: int, columns: int) -> None:
         numbers = random.standard_normal((rows, columns), np.float32) * np.float32(2 / columns**0.5)
-        writer.add_tensor(f"{name}.weight", numbers)
+        kind = gguf.GGMLQuantizationType.F32 if name == "token_embd" else weights
+        writer.add_tensor(f"{name}.weight", gguf.quantize(numbers, kind), raw_dtype=kind)
 
     def norm(name: str) -> None:
         writer.add_tensor(f"{name}.weight", np.ones(_HIDDEN, np.float32))

@@ -33,7 +33,7 @@ PARTS = {
         ("llama_cpp",),
         own=("engines/common_strings.cpp", "engines/jinja_steps.h", "engines/split_names.cpp"),
     ),
-    "ggml": Part(("llama_cpp",), own=("engines/ggml_cpu.*",)),
+    "ggml": Part(("llama_cpp",), own=("engines/ggml_cpu.*", "engines/ggml_rows.*")),
     "llama": Part(("llama_cpp",)),
     "chat": Part(("llama_cpp",), own=("engines/chat_support.cpp",)),
     "vision": Part(("llama_cpp", "llama_cpp_vision"), own=("engines/vision_*",)),

@@ -2,7 +2,7 @@
 //
 // Its barrier spins until the last thread arrives, some 600 times a token. On busy cores that thread may be without a
 // core for milliseconds, and the spinning ones keep theirs from whoever has work. Here a wait gives its core away after
-// a while. The file is compiled as it is; only its name for a pause is another one.
+// a while. The file is compiled as it is; only its names for a pause and for one kind of matrix product are others.
 #include "engines/ggml_cpu.h"
 
 #include <sched.h>
@@ -26,6 +26,9 @@ static inline void give_way(int barrier);
 #define SE_RELAX_void ggml_pause(void)
 #define SE_RELAX_ give_way(n_passed)
 static const int n_passed = -1;
+
+// Our matrix products are asked first.
+#define ggml_compute_forward_mul_mat_tiled se_ggml_mul_mat_rows
 
 #include "ggml-cpu/ggml-cpu.c"
 
