@@ -4,9 +4,11 @@
 
 Both serve the same GGUF with the same threads and context, one at a time, in turn within each
 round. Each client sends chats one after the other and streams 64 tokens of each, whatever the model
-wants to say. Figures are medians over the rounds. With one client, the same chats are also
-generated in this process, without HTTP: `overhead` is what the server takes more, in seconds of
-processor time of all its threads, which other work on this machine changes little.
+wants to say. No chat is sent twice to a server, so that every prompt is read, but for the beginning
+that the model's chat template gives all of them. Figures are medians over the rounds. With one
+client, the same chats are also generated in this process, without HTTP: `overhead` is what the
+server takes more, in seconds of processor time of all its threads, which other work on this machine
+changes little.
 """
 
 from __future__ import annotations
@@ -47,6 +49,14 @@ class Round:
     cpu_s: float
 
 
+@dataclass(frozen=True)
+class _Load:
+    """Clients at once; `name` makes their chats other ones than those of any other load."""
+
+    name: str
+    clients: int
+
+
 def main() -> None:
     """Measures round by round, prints the table."""
     options = _options()
@@ -60,9 +70,10 @@ def main() -> None:
     for number in range(options.rounds):
         for name, command in servers.items():
             with _running(command) as (port, process):
-                _round(port, process, 1)
+                _round(port, process, _Load("warm-up", 1))
                 for clients in _CLIENTS:
-                    samples[name][clients].append(_round(port, process, clients))
+                    load = _Load(f"{clients} at once", clients)
+                    samples[name][clients].append(_round(port, process, load))
         alone.append(_without_http(options))
         console.say(f"round {number + 1} of {options.rounds}")
     report = _report(samples, alone)
@@ -129,10 +140,11 @@ def _is_healthy(port: int) -> bool:
         connection.close()
 
 
-def _round(port: int, process: psutil.Process, clients: int) -> Round:
+def _round(port: int, process: psutil.Process, load: _Load) -> Round:
     before, began = _cpu_s(process), time.monotonic()
-    with ThreadPoolExecutor(clients) as pool:
-        done = list(pool.map(lambda number: _client(port, number), range(clients)))
+    with ThreadPoolExecutor(load.clients) as pool:
+        names = [f"{load.name}, client {client}" for client in range(load.clients)]
+        done = list(pool.map(lambda name: _client(port, name), names))
     seconds = time.monotonic() - began
     tokens = sum(count for count, _ in done)
     firsts = [first for _, times in done for first in times]
@@ -144,15 +156,15 @@ def _cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _message(client: int, chat: int) -> list[dict[str, str]]:
+def _message(name: str, chat: int) -> list[dict[str, str]]:
     """Nobody's prompt is the beginning of another's."""
-    return [{"role": "user", "content": f"{client} {chat} " + "tell me about the sky " * 8}]
+    return [{"role": "user", "content": f"{name} {chat}: " + "tell me about the sky " * 8}]
 
 
-def _client(port: int, client: int) -> tuple[int, list[float]]:
+def _client(port: int, name: str) -> tuple[int, list[float]]:
     tokens, firsts = 0, []
     for chat in range(_CHATS):
-        body = {"model": "model", "messages": _message(client, chat), "stream": True}
+        body = {"model": "model", "messages": _message(name, chat), "stream": True}
         body |= {"max_tokens": _TOKENS, "temperature": 0.0, "ignore_eos": True}
         body |= {"stream_options": {"include_usage": True}}
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
@@ -179,10 +191,10 @@ def _without_http(options: argparse.Namespace) -> float:
     fields: dict[str, Any] = {"max_tokens": _TOKENS, "temperature": 0.0}
     fields |= {"ignore_end_of_text": True}
     with TextManager.open(options.model, threads=options.threads, context_tokens=_CONTEXT) as text:
-        text.chat(_message(9, 9), **fields).text()
+        text.chat(_message("warm-up", 0), **fields).text()
         before = time.process_time()
         for chat in range(_CHATS):
-            text.chat(_message(0, chat), **fields).text()
+            text.chat(_message("1 at once, client 0", chat), **fields).text()
         return time.process_time() - before
 
 
