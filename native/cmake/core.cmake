@@ -89,7 +89,7 @@ set(schema_sources
   src/text/schema_reader.cpp
   src/text/schema_values.cpp
   src/text/string_formats.cpp)
-se_add_batch(sphere_edge ${schema_sources})
+se_add_cold_batch(sphere_edge ${schema_sources})
 se_add_batch(sphere_edge
   src/text/chat_messages.cpp
   src/text/chat_request.cpp

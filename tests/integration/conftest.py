@@ -12,7 +12,17 @@ from sphere_edge import errors, packaging, profiles
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.simulate import arm_root as arm
+from sphere_edge.toolchain import native, targets
 from tests import made_bundles, random_diffusion
+
+
+@pytest.fixture(scope="session", autouse=True)
+def whole_library() -> None:
+    """Builds the library before a test loads it: a process keeps the first that it has loaded.
+
+    In an empty cache that would be the one that is built for the first answer, without tools.
+    """
+    native.build(targets.host())
 
 
 @pytest.fixture(scope="session")

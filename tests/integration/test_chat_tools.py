@@ -251,8 +251,6 @@ def test_time_runs_out_while_a_schema_is_read(text):
 
 def test_a_compiled_model_calls_tools_and_answers_schemas_too():
     schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": PARAMETERS}}
-    # Else the library that is made first would do, which has no tools.
-    native.build(targets.host())
     with TextManager.open(made_bundles.made(packaging.TINY).folder) as text:
         assert text.info.engine == "tvm"
         answer = text.chat(
