@@ -140,7 +140,13 @@ GROUPS: Mapping[str, Group] = {
     ),
     "musl": Group(
         "the static runner for 64-bit ARM, on boards and phones without an NDK",
-        (*_RUNTIMES, "tests/integration/test_runtime_static.py", "tests/integration/devices"),
+        (
+            *_RUNTIMES,
+            "tests/integration/cxx_library_main.cpp",
+            "tests/integration/devices",
+            "tests/integration/test_engine_archives.py",
+            "tests/integration/test_runtime_static.py",
+        ),
     ),
     "vulkan": Group(
         "GGUF models on ggml's Vulkan backend",

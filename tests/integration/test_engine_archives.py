@@ -119,7 +119,13 @@ def test_what_the_first_answer_needed_is_not_compiled_again(
     }
 
 
-@pytest.mark.parametrize("static", [False, True], ids=["shared", "static"])
+@pytest.mark.parametrize(
+    "static",
+    [
+        pytest.param(False, id="shared"),
+        pytest.param(True, id="static", marks=pytest.mark.group("musl")),
+    ],
+)
 def test_our_archive_of_the_c_plus_plus_library_does_what_zigs_does(
     static: bool, tmp_path: Path
 ) -> None:
