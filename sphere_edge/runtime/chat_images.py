@@ -25,6 +25,8 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS = 1 << 26
 _LONGEST_SIDE = 1 << 14
 MOST_BYTES = 1 << 27
+# Converted at once: other threads of Python stand still meanwhile.
+_BAND_PIXELS = 1 << 20
 _DATA_URL = "data:"
 _log = logging.getLogger("sphere_edge")
 # Python's list of what to do with warnings is one for all threads.
@@ -98,8 +100,7 @@ def opened(given: Any, name: str) -> ChatImage:
     """Pixels of a PIL image, of a file's bytes, or of the file at a path."""
     if isinstance(given, Image.Image):
         try:
-            with _warnings_logged():
-                return _pixels(given, name)
+            return _pixels(given, name)
         except (OSError, ValueError) as error:
             # Only now it is read: its file is cut off or closed, or its mode has no way to RGB.
             message = f"{name} cannot be read: {error}"
@@ -110,7 +111,9 @@ def opened(given: Any, name: str) -> ChatImage:
         message = f"{name} is a `{type(given).__name__}`"
         raise InvalidArgumentError(message, hint="give an image, the bytes or the path of one")
     try:
-        with _warnings_logged(), Image.open(io.BytesIO(given), formats=FORMATS) as image:
+        with _warnings_logged():
+            image = Image.open(io.BytesIO(given), formats=FORMATS)
+        with image:
             return _pixels(image, name)
     except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
         # Of a cut-off file the rest would be grey.
@@ -128,7 +131,10 @@ def size_of(content: bytes, name: str) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _warnings_logged() -> Iterator[None]:
-    """What Pillow says of damaged EXIF data belongs into the log, not on the user's terminal."""
+    """What Pillow says of damaged EXIF data belongs into the log, not on the user's terminal.
+
+    For milliseconds only: other threads wait.
+    """
     with _one_at_a_time, warnings.catch_warnings(record=True) as caught:
         # The first of a kind only would be told, in whichever thread comes first.
         warnings.simplefilter("always")
@@ -162,5 +168,14 @@ def _pixels(image: Image.Image, name: str) -> ChatImage:
         message = f"{name} has {width}x{height} pixels"
         hint = f"at most {MOST_PIXELS}, and {_LONGEST_SIDE} on a side"
         raise InvalidArgumentError(message, hint=hint)
-    rgb = as_seen.rgb(as_seen.upright(image))
-    return ChatImage(*rgb.size, rgb.tobytes())
+    image.load()
+    with _warnings_logged():
+        # Read only once.
+        image.getexif()
+    turned = as_seen.upright(image)
+    # Of 16 bits it depends on the greatest of all how they become 8.
+    rows = turned.height if turned.mode == "I" else max(1, _BAND_PIXELS // turned.width)
+    tops = range(0, turned.height, rows)
+    bands = [(0, top, turned.width, min(top + rows, turned.height)) for top in tops]
+    pixels = b"".join([as_seen.rgb(turned.crop(band)).tobytes() for band in bands])
+    return ChatImage(*turned.size, pixels)

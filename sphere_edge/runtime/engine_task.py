@@ -1,8 +1,9 @@
-"""EngineTask: a call of the engine on a thread of its own, and the queue of what it produces."""
+"""EngineTask: a call of the engine on a thread beside, and the queue of what it produces."""
 
 from __future__ import annotations
 
 import atexit
+import functools
 import queue
 import threading
 import weakref
@@ -11,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from sphere_edge.errors import SphereEdgeError, Status
+from sphere_edge.runtime import worker_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,24 +39,22 @@ class EngineTask(Generic[Item, Result]):
         self._cancel = cancel
         self._cancelled = threading.Event()
         self._abandoned = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._started = False
+        self._ended = threading.Event()
 
     def start(self, call: Callable[[EngineTask[Item, Result]], SphereEdgeError | None]) -> None:
-        """Runs the engine's `call` on a thread of its own.
+        """Runs the engine's `call` on another thread.
 
         It passes its items to `put`, sets `result` and returns its failure.
         """
-        # A daemon: whether a process stays alive is up to the program, not to an engine.
-        self._thread = threading.Thread(
-            target=self._run, args=(call,), name="sphere-edge-task", daemon=True
-        )
+        self._started = True
         _running.add(self)
-        self._thread.start()
+        worker_threads.start(functools.partial(self._run, call))
 
     @property
     def is_running(self) -> bool:
         """Whether the engine is still at work."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._started and not self._ended.is_set()
 
     @property
     def is_cancelled(self) -> bool:
@@ -85,8 +85,8 @@ class EngineTask(Generic[Item, Result]):
 
     def join(self, timeout_s: float | None = None) -> None:
         """Waits for the end."""
-        if self._thread is not None:
-            self._thread.join(timeout_s)
+        if self._started:
+            self._ended.wait(timeout_s)
 
     def put(self, item: Item) -> bool:
         """For the engine: passes an item on, waiting for room; False when it has to end."""
@@ -103,6 +103,7 @@ class EngineTask(Generic[Item, Result]):
         finally:
             if not self._put(None):
                 self._end_abandoned()
+            self._ended.set()
 
     def _put(self, item: Item | None) -> bool:
         while not self.is_abandoned:

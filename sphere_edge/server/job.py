@@ -1,4 +1,4 @@
-"""A job of an engine, read on the event loop while it runs on a thread of its own.
+"""A job of an engine, read on the event loop while it runs on another thread.
 
 Nothing of an engine runs on the event loop. When the reader goes away, the job is cancelled until
 it has ended, so that the model is free when the reader's turn ends.
@@ -7,10 +7,11 @@ it has ended, so that the model is free when the reader's turn ends.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Generic, Protocol, TypeVar
+
+from sphere_edge.runtime import worker_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,7 +44,7 @@ class Running(Generic[Item, Result]):
         self._result: list[Result] = []
         self._failure: BaseException | None = None
         self._ended = asyncio.Event()
-        threading.Thread(target=self._work, name="sphere-edge-job", daemon=True).start()
+        worker_threads.start(self._work)
 
     async def __aiter__(self) -> AsyncIterator[Item]:
         while (item := await self._items.get()) is not None:

@@ -185,7 +185,7 @@ class Store:
             "INSERT INTO owners VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
             "used = excluded.used, document = excluded.document, events = excluded.events, "
             "bytes = bytes - LENGTH(document) - COALESCE(LENGTH(events), 0) + excluded.bytes",
-            (id, time.time(), size, text, events),
+            (id, self._now(), size, text, events),
         )
 
     def _append(self, owner: str, items: Sequence[Document], *, is_input: bool) -> None:
@@ -195,8 +195,15 @@ class Store:
         )
         self._database.execute(
             "UPDATE owners SET used = ?, bytes = bytes + ? WHERE id = ?",
-            (time.time(), sum(len(row[3]) for row in rows), owner),
+            (self._now(), sum(len(row[3]) for row in rows), owner),
         )
+
+    def _now(self) -> float:
+        """The time; nothing is from later."""
+        now = time.time()
+        # From before the clock was set back: as the newest they would push out all that comes.
+        self._database.execute("UPDATE owners SET used = ? WHERE used > ?", (now, now))
+        return now
 
     def _row(self, id: str) -> tuple[str, bytes | None] | None:
         oldest = time.time() - self._settings.store_days * _DAY_S

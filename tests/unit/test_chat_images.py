@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +73,30 @@ def test_pil_images_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 def test_a_name_that_is_too_long_is_refused() -> None:
     with pytest.raises(StorageError, match="cannot be read"):
         opened("x" * 5_000, "an image")
+
+
+def test_who_waits_for_a_slow_image_keeps_nobody_else_waiting() -> None:
+    class Slow(io.BytesIO):
+        """Gives the pixels only when it may."""
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() > 8192:
+                reading.set()
+                assert may_go_on.wait(20)
+            return super().read(size)
+
+    def encoded(image: Image.Image) -> bytes:
+        out = io.BytesIO()
+        image.save(out, "PNG")
+        return out.getvalue()
+
+    reading, may_go_on = threading.Event(), threading.Event()
+    noise = Image.effect_noise((400, 300), 50)
+    slow = Image.open(Slow(encoded(noise)))
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(opened, slow, "the slow one")
+        assert reading.wait(20)
+        second = pool.submit(opened, encoded(Image.new("RGB", (2, 1))), "another one")
+        assert second.result(20).pixels == bytes(6)
+        may_go_on.set()
+        assert first.result(20).pixels == noise.convert("RGB").tobytes()

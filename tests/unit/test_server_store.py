@@ -75,3 +75,14 @@ def test_a_conversation_that_is_too_large_is_refused_and_the_others_stay(store: 
     with pytest.raises(StorageError, match="larger than"):
         store.add_items("conv_0", [LONG] * 4)
     assert store.items("conv_0") == [LONG]
+
+
+def test_what_comes_after_a_clock_was_set_back_is_kept(file: Path, store: Store) -> None:
+    for number in range(3):
+        store.save(Stored({"id": f"resp_{number}", "output": []}, [LONG], []))
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE owners SET used = used + 1e6")
+    for number in range(3, 6):
+        store.save(Stored({"id": f"resp_{number}", "output": []}, [LONG], []))
+        assert store.response(f"resp_{number}") is not None
+    assert store.response("resp_0") is None
