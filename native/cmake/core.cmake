@@ -112,6 +112,7 @@ se_add_batch(sphere_edge
   src/text/sequences.cpp
   src/text/speculation.cpp
   src/text/text_manager.cpp
+  src/text/text_pieces.cpp
   src/text/tokenizer.cpp
   src/text/tool_messages.cpp
   src/text/unicode.cpp)
@@ -310,10 +311,12 @@ if(SE_TESTS)
     set(vocabulary_sources src/base/file.cpp src/base/json.cpp src/base/log.cpp src/base/memory_limit.cpp
       src/base/status.cpp src/base/utf8.cpp src/engines/template_limits.cpp src/engines/vocabulary.cpp src/formats/gguf.cpp
       src/text/input_marks.cpp
-      src/text/pattern.cpp src/text/pre_tokenizer.cpp src/text/tokenizer.cpp src/text/unicode.cpp
+      src/text/pattern.cpp src/text/pre_tokenizer.cpp src/text/text_pieces.cpp src/text/tokenizer.cpp src/text/unicode.cpp
       src/base/cpu_features.c src/base/cpu_features_needed.c src/base/library_gate.c)
     add_executable(forged-tokens-test tests/test_forged_tokens.cpp ${vocabulary_sources})
     se_own_target(forged-tokens-test)
+    add_executable(long-texts-test tests/test_long_texts.cpp ${vocabulary_sources})
+    se_own_target(long-texts-test)
     add_executable(chat-formats-test tests/test_chat_formats.cpp ${chat_sources} ${schema_sources}
       src/text/chat_messages.cpp src/text/chat_request.cpp src/text/grammar.cpp src/text/tool_messages.cpp ${vocabulary_sources})
     se_own_target(chat-formats-test)

@@ -31,6 +31,7 @@ int forge_all(const char *path) {
   const se::Tokenizer tokenizer = se::Tokenizer::from_file(path);
   const std::vector<std::string> reserved = tokenizer.reserved_texts("");
   const se::InputMarks marks(reserved);
+  const se::Interrupt interrupt;
   int forged = 0, failures = 0;
   for (const std::string &special : reserved) {
     // What has no two characters cannot be marked; byte tokens and empty texts are never written by a template.
@@ -39,7 +40,7 @@ int forge_all(const char *path) {
     for (char &c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
     for (const std::string &text : {"a " + special + " b", special + special, "x" + special, upper}) {
       const std::string marked = marks.mark(text);
-      std::vector<int32_t> tokens = tokenizer.tokenize_prompt(marked);
+      std::vector<int32_t> tokens = tokenizer.tokenize_prompt(marked, {interrupt});
       drop_begin(tokenizer, tokens);
       const bool is_kept = se::InputMarks::without(marked) == text;
       if (has_special(tokenizer, tokens) || !is_kept || tokens.size() < 2) {
@@ -48,7 +49,7 @@ int forge_all(const char *path) {
       ++forged;
     }
     // The template's own is a token still, and what it separates stays apart.
-    std::vector<int32_t> own = tokenizer.tokenize_prompt(special);
+    std::vector<int32_t> own = tokenizer.tokenize_prompt(special, {interrupt});
     if (tokenizer.special(special) && own.size() > 2) ++failures;
   }
   std::printf("%s: %zu special tokens, %d texts, %d failures\n", path, reserved.size(), forged, failures);

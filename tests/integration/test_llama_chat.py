@@ -1,4 +1,4 @@
-"""llama.cpp's tests of chats pass with our build of it, and ours of formats and forged tokens."""
+"""llama.cpp's tests of chats pass with our build; ours of formats, forged tokens and long texts."""
 
 from __future__ import annotations
 
@@ -38,3 +38,11 @@ def test_special_tokens_of_real_vocabularies_cannot_be_forged(programs: Path) ->
     paths = [models / f"ggml-vocab-{name}.gguf" for name in VOCABULARIES]
     done = sanitized.program(programs, "forged-tokens-test", *paths)
     assert done.stdout.count("0 failures") == len(VOCABULARIES)
+
+
+def test_long_texts_have_the_same_tokens_in_pieces(programs: Path) -> None:
+    models = sources.fetch("llama_cpp_tests") / "models"
+    names = (*VOCABULARIES, "bert-bge", "mpt", "refact", "baichuan", "aquila", "gpt-neox")
+    paths = [models / f"ggml-vocab-{name}.gguf" for name in names]
+    done = sanitized.program(programs, "long-texts-test", *paths)
+    assert done.stdout.count(" 0 failures") == len(names)

@@ -145,34 +145,35 @@ TextManager::Prepared TextManager::prepare(const TextRequest &request, const Int
     return {.tokens = {tokens->begin(), tokens->end()}};
   }
   if (const auto *text = std::get_if<std::string>(&request.prompt)) {
-    return {.tokens = tokenizer_.tokenize(*text, true, true)};
+    return {.tokens = tokenizer_.tokenize(*text, true, true, {interrupt, facts().context_tokens})};
   }
-  return prepare_chat(request, interrupt);
+  return prepare_chat(request, {interrupt, facts().context_tokens});
 }
 
-TextManager::Prepared TextManager::prepare_chat(const TextRequest &request, const Interrupt &interrupt) const {
+TextManager::Prepared TextManager::prepare_chat(const TextRequest &request, const TokenizeLimits &limits) const {
   const auto &messages = std::get<ChatMessages>(request.prompt);
   ChatRequest chat = ChatRequest::parse(messages.json);
   check_images(chat, messages.images);
   const bool has_grammar = request.json_schema || !request.sampling.grammar.text.empty();
   require(!has_grammar || (!chat.may_call_tools() && chat.json_schema.empty()),
           "a grammar is given together with tools or `response_format`", "give one of them");
-  ChatPrompt prompt = chat_format_.prompt(chat, marks(), interrupt);
+  ChatPrompt prompt = chat_format_.prompt(chat, marks(), limits.interrupt);
   prompt.reasoning_budget = chat.reasoning_budget;
   // An answer that follows the caller's own grammar is in no format of the model's.
   if (has_grammar) prompt.parser = nullptr;
-  Prepared prepared = with_images(prompt.text, messages.images, interrupt);
+  Prepared prepared = with_images(prompt.text, messages.images, limits);
   prepared.chat = std::move(prompt);
   return prepared;
 }
 
 TextManager::Prepared TextManager::with_images(std::string_view prompt, std::span<const ChatImage> images,
-                                               const Interrupt &interrupt) const {
+                                               const TokenizeLimits &limits) const {
   Prepared prepared;
   std::set<size_t> shown;
   bool is_begin = true;
   for (const InputMarks::Piece &piece : InputMarks::pieces(prompt)) {
-    const auto more = is_begin ? tokenizer_.tokenize_prompt(piece.text) : tokenizer_.tokenize_after_image(piece.text);
+    const auto more =
+        is_begin ? tokenizer_.tokenize_prompt(piece.text, limits) : tokenizer_.tokenize_after_image(piece.text, limits);
     prepared.tokens.insert(prepared.tokens.end(), more.begin(), more.end());
     is_begin = false;
     if (!piece.image) continue;
@@ -180,7 +181,7 @@ TextManager::Prepared TextManager::with_images(std::string_view prompt, std::spa
     if (*piece.image >= images.size() || !shown.insert(*piece.image).second) {
       throw Error(SE_UNSUPPORTED, "the model's chat template shows an image twice, or one that is not in the messages");
     }
-    place(images[*piece.image], prepared, interrupt);
+    place(images[*piece.image], prepared, limits.interrupt);
   }
   if (shown.size() < images.size()) {
     log(SE_LOG_WARNING, "the model's chat template leaves out " + ticked(images.size() - shown.size()) + " images");
@@ -256,7 +257,8 @@ void TextManager::check_fits(size_t token_count) const {
   }
   require(token_count > 0, "the prompt has no tokens");
   require(token_count <= context,
-          "the prompt has " + ticked(token_count) + " tokens and the context holds " + ticked(context),
+          // Of a long text no more are counted.
+          "the prompt has at least " + ticked(token_count) + " tokens and the context holds " + ticked(context),
           "shorten the prompt or open with a longer context");
 }
 
@@ -292,7 +294,7 @@ void TextManager::check_draft(DraftSource source) const {
   require(source != DraftSource::model || has_draft(), "there is no draft model", "open with a draft model");
 }
 
-Drafting TextManager::drafting(const TextRequest &request, const Sequence &sequence, std::span<const int32_t> prompt) {
+Drafting TextManager::drafting(const TextRequest &request, const Decoder &decoder, std::span<const int32_t> prompt) {
   // Where the clock decides: with the token before them four times the least number of rows.
   constexpr uint32_t kMostByClock = 15;
   if (request.draft == DraftSource::off) return {};
@@ -300,11 +302,12 @@ Drafting TextManager::drafting(const TextRequest &request, const Sequence &seque
   std::unique_ptr<Drafter> drafter;
   if (is_model) {
     const uint32_t vocabulary = std::min(tokenizer_.size(), draft_->tokenizer_.size());
-    drafter = std::make_unique<DraftModel>(*draft_->scheduler_, *draft_->engine_, draft_sequences_[sequence.index],
-                                           vocabulary);
+    drafter = std::make_unique<DraftModel>(*draft_->scheduler_, *draft_->engine_,
+                                           draft_sequences_[decoder.sequence.index], vocabulary);
   } else {
     drafter = std::make_unique<PromptLookup>();
-    for (const int32_t token : tokenizer_.tokenize(request.prediction, false, false)) drafter->add(token);
+    const TokenizeLimits limits{decoder.interrupt};
+    for (const int32_t token : tokenizer_.tokenize(request.prediction, false, false, limits)) drafter->add(token);
   }
   for (const int32_t token : prompt) {
     // Not the places of images: nothing can repeat them.
@@ -345,7 +348,7 @@ void TextManager::generate(const TextRequest &request, const DeltaReceiver &rece
   const Decoder decoder{*scheduler_, *engine_, *sequence, interrupt};
   std::vector<float> logits = prefill(decoder, prompt, result.cached_tokens, images_of(prepared, interrupt));
   result.prefill_seconds = seconds_since(prefill_begin);
-  Speculation speculation(decoder, std::move(logits), drafting(request, *sequence, prompt));
+  Speculation speculation(decoder, std::move(logits), drafting(request, decoder, prompt));
   Clock::time_point first;
   while (true) {
     interrupt.check();
@@ -410,10 +413,11 @@ std::vector<float> TextManager::next_logits(std::span<const int32_t> tokens, con
   return prefill({*scheduler_, *engine_, *sequence, interrupt}, tokens, cached_tokens);
 }
 
-std::vector<int32_t> TextManager::embedding_tokens(const std::string &text, bool truncates, EmbedResult &result) const {
-  std::vector<int32_t> tokens = tokenizer_.tokenize(text, true, false);
-  require(!tokens.empty(), "a text to embed is empty");
+std::vector<int32_t> TextManager::embedding_tokens(const std::string &text, bool truncates, const Interrupt &interrupt,
+                                                   EmbedResult &result) const {
   const size_t most = facts().embed_tokens;
+  std::vector<int32_t> tokens = tokenizer_.tokenize(text, true, false, {interrupt, most});
+  require(!tokens.empty(), "a text to embed is empty");
   if (tokens.size() > most) {
     require(truncates, "a text has " + ticked(tokens.size()) + " tokens, and the model embeds " + ticked(most),
             "shorten it, or let it be truncated");
@@ -436,7 +440,7 @@ void TextManager::embed(std::span<const std::string> texts, const EmbedRequest &
   const Sequences::Lease sequence = sequences_->take({}, "", interrupt);
   sequence->computed.clear();
   for (size_t i = 0; i < texts.size(); ++i) {
-    const auto tokens = embedding_tokens(texts[i], request.truncates, result);
+    const auto tokens = embedding_tokens(texts[i], request.truncates, interrupt, result);
     Pooling pooled(pooling, model.embedding_size);
     scheduler_->alone(interrupt, [&](Engine &engine) {
       engine.rewind(sequence->index, 0);
@@ -509,7 +513,7 @@ std::string TextManager::render_chat(const std::string &conversation, const Inte
 size_t TextManager::count_chat(const ChatMessages &messages, const Interrupt &interrupt) const {
   TextRequest request;
   request.prompt = messages;
-  return prepare_chat(request, interrupt).tokens.size();
+  return prepare_chat(request, {interrupt}).tokens.size();
 }
 
 void TextManager::set_trace(TraceCallback callback) {

@@ -154,10 +154,10 @@ class TextManager {
     ChatPrompt chat = {};
   };
   Prepared prepare(const TextRequest &request, const Interrupt &interrupt) const;
-  Prepared prepare_chat(const TextRequest &request, const Interrupt &interrupt) const;
+  Prepared prepare_chat(const TextRequest &request, const TokenizeLimits &limits) const;
   void check_images(const ChatRequest &chat, std::span<const ChatImage> images) const;
   // The tokens of a prompt with marks.
-  Prepared with_images(std::string_view prompt, std::span<const ChatImage> images, const Interrupt &interrupt) const;
+  Prepared with_images(std::string_view prompt, std::span<const ChatImage> images, const TokenizeLimits &limits) const;
   void place(const ChatImage &image, Prepared &prepared, const Interrupt &interrupt) const;
   // Runs `work`, and nothing else uses the image encoder meanwhile. On a GPU nothing else uses that either.
   void with_image_encoder(const Interrupt &interrupt, const std::function<void(ImageEncoder &)> &work) const;
@@ -165,10 +165,11 @@ class TextManager {
   // With those special tokens that a stop string names: they have no text in the output.
   void check_fits(size_t token_count) const;
   SavedModel saved_model() const;
-  std::vector<int32_t> embedding_tokens(const std::string &text, bool truncates, EmbedResult &result) const;
+  std::vector<int32_t> embedding_tokens(const std::string &text, bool truncates, const Interrupt &interrupt,
+                                        EmbedResult &result) const;
   PromptImages images_of(const Prepared &prepared, const Interrupt &interrupt) const;
   void check_draft(DraftSource source) const;
-  Drafting drafting(const TextRequest &request, const Sequence &sequence, std::span<const int32_t> prompt);
+  Drafting drafting(const TextRequest &request, const Decoder &decoder, std::span<const int32_t> prompt);
 
   Tokenizer tokenizer_;
   std::unique_ptr<Engine> engine_;

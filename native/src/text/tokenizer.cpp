@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "engines/vocabulary.h"
 #include "text/input_marks.h"
+#include "text/text_pieces.h"
 
 namespace se {
 namespace {
@@ -156,35 +157,101 @@ std::string Tokenizer::detokenize(std::span<const int32_t> tokens, bool keep_spe
   return text;
 }
 
-std::vector<int32_t> Tokenizer::tokenize_prompt(std::string_view marked) const {
+std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special, bool parse_special,
+                                         const TokenizeLimits &limits) const {
+  limits.interrupt.check();
+  const size_t end = piece_end(text, 0, parse_special);
+  if (auto some = too_many(text.substr(0, end), parse_special, limits, limits.most)) return *std::move(some);
+  std::vector<int32_t> tokens = tokenize(text.substr(0, end), add_special, parse_special);
+  if (end == text.size()) return tokens;
+  std::optional<int32_t> last;
+  if (add_special && adds_end() && !tokens.empty()) {
+    last = tokens.back();
+    tokens.pop_back();
+  }
+  append_pieces(tokens, text.substr(end), parse_special, limits);
+  if (last) tokens.push_back(*last);
+  return tokens;
+}
+
+size_t Tokenizer::piece_end(std::string_view text, size_t begin, bool parse_special) const {
+  return se::piece_end(text, begin, [&](std::string_view left, std::string_view right) {
+    std::vector<int32_t> apart = tokenize(left, false, parse_special);
+    const std::vector<int32_t> more = tokenize_inside(right, parse_special);
+    apart.insert(apart.end(), more.begin(), more.end());
+    return apart == tokenize(std::string(left).append(right), false, parse_special);
+  });
+}
+
+std::optional<std::vector<int32_t>> Tokenizer::too_many(std::string_view text, bool parse_special,
+                                                        const TokenizeLimits &limits, size_t room) const {
+  // What tokens at both ends of a slice may join.
+  constexpr size_t kJoined = 16;
+  if (text.size() <= 4 * kPieceBytes) return std::nullopt;
+  std::vector<int32_t> tokens;
+  size_t joined = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    limits.interrupt.check();
+    size_t end = std::min(begin + kPieceBytes, text.size());
+    while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
+    const std::vector<int32_t> more = tokenize_inside(text.substr(begin, end - begin), parse_special);
+    tokens.insert(tokens.end(), more.begin(), more.end());
+    joined += kJoined;
+    if (tokens.size() > joined && tokens.size() - joined > room) return tokens;
+    begin = end;
+  }
+  return std::nullopt;
+}
+
+void Tokenizer::append_pieces(std::vector<int32_t> &tokens, std::string_view text, bool parse_special,
+                              const TokenizeLimits &limits) const {
+  for (size_t begin = 0; begin < text.size() && tokens.size() <= limits.most;) {
+    limits.interrupt.check();
+    const size_t end = piece_end(text, begin, parse_special);
+    const std::string_view piece = text.substr(begin, end - begin);
+    const auto some = too_many(piece, parse_special, limits, limits.most - tokens.size());
+    const std::vector<int32_t> more = some ? *some : tokenize_inside(piece, parse_special);
+    tokens.insert(tokens.end(), more.begin(), more.end());
+    begin = end;
+  }
+}
+
+std::vector<int32_t> Tokenizer::tokenize_prompt(std::string_view marked, const TokenizeLimits &limits) const {
   const std::string bos = bos_text();
   const bool has_bos = !bos.empty() && marked.starts_with(bos);
-  return tokenize_marked(marked, tokenize(marked.substr(0, marked.find(InputMarks::kMark)), !has_bos, true));
+  const std::string_view begin = marked.substr(0, marked.find(InputMarks::kMark));
+  return tokenize_marked(marked, tokenize(begin, !has_bos, true, limits), limits);
 }
 
 // As llama.cpp does it: for SentencePiece a text begins here.
-std::vector<int32_t> Tokenizer::tokenize_after_image(std::string_view marked) const {
-  const std::string begin(marked.substr(0, marked.find(InputMarks::kMark)));
-  return tokenize_marked(marked, space_first_ ? tokenize_inside(begin) : tokenize(begin, false, true));
+std::vector<int32_t> Tokenizer::tokenize_after_image(std::string_view marked, const TokenizeLimits &limits) const {
+  const std::string_view begin = marked.substr(0, marked.find(InputMarks::kMark));
+  std::vector<int32_t> tokens;
+  if (space_first_) {
+    append_pieces(tokens, begin, true, limits);
+  } else {
+    tokens = tokenize(begin, false, true, limits);
+  }
+  return tokenize_marked(marked, std::move(tokens), limits);
 }
 
-std::vector<int32_t> Tokenizer::tokenize_marked(std::string_view marked, std::vector<int32_t> begun) const {
+std::vector<int32_t> Tokenizer::tokenize_marked(std::string_view marked, std::vector<int32_t> begun,
+                                                const TokenizeLimits &limits) const {
   for (size_t at = 0; (at = marked.find(InputMarks::kMark, at)) != std::string_view::npos;) {
     at += InputMarks::kMark.size();
     const size_t end = std::min(marked.find(InputMarks::kMark, at), marked.size());
-    const std::vector<int32_t> more = tokenize_inside(std::string(marked.substr(at, end - at)));
-    begun.insert(begun.end(), more.begin(), more.end());
+    append_pieces(begun, marked.substr(at, end - at), true, limits);
   }
   return begun;
 }
 
 // SentencePiece vocabularies begin a text with a space. Behind a newline, which they never join with anything, there is
 // none.
-std::vector<int32_t> Tokenizer::tokenize_inside(const std::string &text) const {
-  const std::vector<int32_t> newline = tokenize("\n", false, true);
-  const std::vector<int32_t> both = tokenize("\n" + text, false, true);
+std::vector<int32_t> Tokenizer::tokenize_inside(std::string_view text, bool parse_special) const {
+  const std::vector<int32_t> newline = tokenize("\n", false, parse_special);
+  const std::vector<int32_t> both = tokenize("\n" + std::string(text), false, parse_special);
   if (both.size() < newline.size() || !std::equal(newline.begin(), newline.end(), both.begin())) {
-    return tokenize(text, false, true);
+    return tokenize(text, false, parse_special);
   }
   return {both.begin() + static_cast<ptrdiff_t>(newline.size()), both.end()};
 }

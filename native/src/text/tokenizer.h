@@ -13,10 +13,18 @@
 #include <string_view>
 #include <vector>
 
+#include "base/interrupt.h"
 #include "formats/gguf.h"
 #include "text/pre_tokenizer.h"
 
 namespace se {
+
+// When to stop dividing a long text: `interrupt` is checked every few hundredths of a second, and nobody needs more
+// tokens than `most`; there may be some more.
+struct TokenizeLimits {
+  const Interrupt &interrupt;
+  size_t most = SIZE_MAX;
+};
 
 class Tokenizer {
  public:
@@ -25,11 +33,14 @@ class Tokenizer {
   static Tokenizer from_file(const std::filesystem::path &vocabulary);
 
   std::vector<int32_t> tokenize(std::string_view text, bool add_special, bool parse_special) const;
+  // The same in pieces. The token that a model expects at the end is there also where the rest is left out.
+  std::vector<int32_t> tokenize(std::string_view text, bool add_special, bool parse_special,
+                                const TokenizeLimits &limits) const;
   // A prompt that a template made: only what is not cut by a mark of InputMarks is a special token. A begin token comes
   // first if the model wants one and the text does not begin with it.
-  std::vector<int32_t> tokenize_prompt(std::string_view marked) const;
+  std::vector<int32_t> tokenize_prompt(std::string_view marked, const TokenizeLimits &limits) const;
   // What follows an image in it.
-  std::vector<int32_t> tokenize_after_image(std::string_view marked) const;
+  std::vector<int32_t> tokenize_after_image(std::string_view marked, const TokenizeLimits &limits) const;
   // The texts of the tokens that only a template may use: control tokens, and those of its other tokens that it names.
   std::vector<std::string> reserved_texts(const std::string &chat_template) const;
   // The bytes of these tokens; not necessarily UTF-8.
@@ -62,9 +73,18 @@ class Tokenizer {
     bool always;  // recognized even if special tokens are not parsed
   };
 
-  std::vector<int32_t> tokenize_inside(const std::string &text) const;
+  // Of a text behind another one.
+  std::vector<int32_t> tokenize_inside(std::string_view text, bool parse_special) const;
   // `begun`: the tokens of what stands before the first mark.
-  std::vector<int32_t> tokenize_marked(std::string_view marked, std::vector<int32_t> begun) const;
+  std::vector<int32_t> tokenize_marked(std::string_view marked, std::vector<int32_t> begun,
+                                       const TokenizeLimits &limits) const;
+  // Appends those of a text behind another one, in pieces.
+  void append_pieces(std::vector<int32_t> &tokens, std::string_view text, bool parse_special,
+                     const TokenizeLimits &limits) const;
+  size_t piece_end(std::string_view text, size_t begin, bool parse_special) const;
+  // About the first tokens of a long text that can be cut nowhere, if it has certainly more than `room`.
+  std::optional<std::vector<int32_t>> too_many(std::string_view text, bool parse_special, const TokenizeLimits &limits,
+                                               size_t room) const;
   std::string text_of(int32_t token) const;
   // Of a token that is one.
   std::string_view token_text(int32_t token) const;

@@ -143,6 +143,16 @@ def test_wrong_paths_and_methods_are_told_in_the_same_body(server: Served) -> No
     assert (form[0], form[2]["error"]["code"]) == (400, "invalid_form")
 
 
+def test_an_upload_may_be_longer_than_openai_takes(server: Served) -> None:
+    head = b"--b\r\nContent-Disposition: form-data; name="
+    text = head + b'"model"\r\n\r\ntiny-whisper\r\n' + head + b'"file"; filename="a.wav"\r\n\r\n'
+    content = text + bytes(40 * 2**20) + b"\r\n--b--\r\n"
+    kind = "multipart/form-data; boundary=b"
+    found = asked(server, "/v1/audio/transcriptions", content, Content_Type=kind)
+    # All of it was read: that it is no sound is said.
+    assert (found[0], found[2]["error"]["param"]) == (400, "file")
+
+
 def test_bytes_behind_a_form_are_not_worth_a_line_in_the_log_each(server: Served) -> None:
     part = '--b\r\ncontent-disposition: form-data; name="model"\r\n\r\ntiny-whisper\r\n--b--\r\n'
     lines = len(server.log)

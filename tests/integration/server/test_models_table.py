@@ -120,6 +120,18 @@ def test_health_and_the_table_answer_while_a_model_works(openai: OpenAI) -> None
         assert answer.choices[0].message.content == "The sky is blue."
 
 
+def test_the_list_has_what_clients_look_for(openai: OpenAI) -> None:
+    listed = openai.models.list().model_dump()
+    assert listed["models"] == listed["data"]
+    assert [one["id"] for one in listed["data"]] == ["tiny", "tiny-whisper", "tiny-image", "random"]
+    for one in listed["data"]:
+        assert one["object"] == "model"
+        assert isinstance(one["created"], int)
+        assert one["slug"] == one["display_name"] == one["id"]
+        assert one["context_window"] == one["context_length"]
+        assert model(openai, one["id"])["created"] == one["created"]
+
+
 def test_models_that_do_not_fit_together_take_turns(bundles: list[str]) -> None:
     with (
         serving(*bundles, "--memory", "60", "--context", "1024") as served,
