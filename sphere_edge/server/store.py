@@ -70,7 +70,9 @@ class Store:
             path.chmod(0o600)
             self._database = sqlite3.connect(path, timeout=30, check_same_thread=False)
             self._database.executescript(
-                f"PRAGMA journal_mode = WAL; PRAGMA secure_delete = ON; {_SCHEMA}"
+                # Its cache would be 2 MB; the system keeps the file, too.
+                "PRAGMA journal_mode = WAL; PRAGMA secure_delete = ON; "
+                f"PRAGMA cache_size = -256; {_SCHEMA}"
             )
             self._database.execute("PRAGMA foreign_keys = ON")
         except (OSError, sqlite3.Error) as error:
