@@ -3,8 +3,10 @@
     pip install openai-agents langchain-openai litellm llm instructor 'pydantic-ai-slim[openai]'
     python benchmarks/conformance/clients.py [MODEL] [EMBEDDING_MODEL]
 
-MODEL, `tiny` without one, answers; EMBEDDING_MODEL is a GGUF. Each client streams and does not, and
-has a tool called where it knows tools. Clients that are not installed are said to be left out.
+MODEL, `tiny` without one, answers; it must have learned to call tools, as SmolLM2-135M-Instruct has
+(benchmarks/smollm2_folder.py says where it is), or clients rightly complain of arguments that never
+end. EMBEDDING_MODEL is a GGUF. Each client streams and does not, and has a tool called where it
+knows tools. Clients that are not installed are said to be left out.
 """
 
 from __future__ import annotations
@@ -110,6 +112,7 @@ def llm(url: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "extra-openai-models.yaml").write_text(
             f"- model_id: here\n  model_name: model\n  api_base: {url}\n  supports_tools: true\n"
+            "  supports_schema: true\n"
         )
         environment = {**os.environ, "LLM_USER_PATH": folder}
         for words in (["--no-stream"], [], ["--schema", "name, age int"]):
