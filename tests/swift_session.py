@@ -14,6 +14,8 @@ from tests import groups
 
 ADAPTER = groups.ROOT / "ios" / "Sources" / "SphereEdgeFoundationModels"
 SESSION = groups.ROOT / "tests" / "foundation_models"
+# Of a model that reasons where it is not told to leave that.
+REASONING = SESSION / "reasoning.jinja"
 _HEADER = groups.ROOT / "ios" / "Sources" / "CSphereEdge"
 _TIMEOUT_S = 1200.0
 

@@ -151,6 +151,19 @@ while (try? await other.save(saved)) ?? 0 == 0 { try await Task.sleep(nanosecond
 try FileManager.default.removeItem(at: saved)
 try tell("prewarmed", facts(try await warm.events(Request(transcript: .init(entries: sky), generationOptions: greedy(3)))))
 
+let thinker = try await TextManager.open(URL(fileURLWithPath: CommandLine.arguments[2]))
+let hi: [Transcript.Entry] = [
+  .prompt(.init(segments: said("Hi"))), .reasoning(.init(segments: said("Politely."))), .response(.init(segments: said("Hello!"))),
+  .prompt(.init(segments: said("How are you?"))),
+]
+for (scenario, reasons) in [("reasoning", true), ("no reasoning", false)] {
+  let request = Request(
+    transcript: .init(entries: hi), generationOptions: greedy(600),
+    contextOptions: ContextOptions(reasoningLevel: reasons ? .light : nil))
+  try tell(scenario, facts(try await Session(thinker, reasons: reasons).events(request)))
+}
+await thinker.close()
+
 await text.close()
 do {
   _ = try await session.events(Request(transcript: .init(entries: sky)))

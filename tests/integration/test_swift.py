@@ -19,6 +19,7 @@ from tests import (
     groups,
     image_calls,
     random_diffusion,
+    random_gguf,
     random_mmproj,
     swift_interface,
     swift_session,
@@ -124,7 +125,9 @@ def test_sessions_of_foundation_models_are_answered(
     built = Path(package[package.index("--scratch-path") + 1]) / "debug"
     library = Path(str(package[-1]))
     session = swift_session.built(built, library, tmp_path)
-    done = run([session, contract_cases.text_model()], timeout_s=600)
+    template = swift_session.REASONING.read_text()
+    thinker = random_gguf.write(tmp_path / "thinker.gguf", chat_template=template, only_ascii=True)
+    done = run([session, contract_cases.text_model(), thinker], timeout_s=600)
     told = {one["scenario"]: one for one in map(json.loads, done.stdout.splitlines())}
 
     text = told["text"]
@@ -150,9 +153,16 @@ def test_sessions_of_foundation_models_are_answered(
     model = told["model"]
     assert (model["same"], model["another"], model["vision"]) == (True, False, False)
     assert model["reasoning"] == [True, False]
+    reasoning, plain = told["reasoning"], told["no reasoning"]
+    assert reasoning["texts"]["reasoning"] and reasoning["usage"][3] > 0
+    assert set(plain["texts"]) == {"response"} and plain["usage"][3] == 0
     # Of the instructions.
     assert told["prewarmed"]["usage"][1] > 5
     assert told["closed"]["message"] == "the model has been closed"
+
+    name = "SphereEdgeFoundationModels"
+    listed = swift_interface.listed([tmp_path, built / "Modules"], tmp_path, name)
+    assert listed == swift_interface.recorded(name)
 
 
 def test_the_public_interface_is_the_recorded_one(
@@ -160,9 +170,8 @@ def test_the_public_interface_is_the_recorded_one(
 ) -> None:
     run([str(SWIFT), "build", *package], timeout_s=2400)
     scratch = Path(package[package.index("--scratch-path") + 1])
-    found = swift_interface.listed(scratch / "debug" / "Modules", tmp_path)
-    # A change that is meant: write `found` to that file.
-    assert found == swift_interface.RECORDED.read_text(encoding="utf-8")
+    found = swift_interface.listed([scratch / "debug" / "Modules"], tmp_path)
+    assert found == swift_interface.recorded()
 
 
 def test_the_guides_link_to_what_is_there(package: list[str | Path], tmp_path: Path) -> None:
@@ -171,7 +180,7 @@ def test_the_guides_link_to_what_is_there(package: list[str | Path], tmp_path: P
     run([str(SWIFT), "build", *package], timeout_s=2400)
     scratch = Path(package[package.index("--scratch-path") + 1])
     (tmp_path / "graph").mkdir()
-    graph = swift_interface.symbols(scratch / "debug" / "Modules", tmp_path / "graph")
+    graph = swift_interface.symbols([scratch / "debug" / "Modules"], tmp_path / "graph")
     guides = Path(
         shutil.copytree(IOS / "Sources" / "SphereEdge" / "SphereEdge.docc", tmp_path / "a.docc")
     )

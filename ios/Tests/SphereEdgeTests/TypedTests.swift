@@ -27,6 +27,21 @@ struct Place: Generable {
     await text.close()
   }
 
+  @Test func propertiesComeInTheOrderOfTheSchema() throws {
+    let schema = JSONSchema.object(["why": .string(), "answer": .object(["z": .integer(), "a": .integer()])], optional: ["why"])
+    let written = try schema.value.json
+    let places = try ["\"why\":", "\"answer\":", "\"z\":", "\"a\":"].map { try #require(written.range(of: $0)).lowerBound }
+    #expect(places == places.sorted())
+    #expect(try JSONValue(json: written) == schema.value)
+    // Names that are no properties, twice or not there, and no names at all.
+    let odd: JSONValue = ["properties": ["b": 1, "a": "\n\u{1F98A}/"], "x-order": ["b", "c", "b", 3]]
+    #expect(try odd.json == #"{"properties":{"b":1,"a":"\n🦊/"},"x-order":["b","c","b",3]}"#)
+    #expect(
+      try JSONValue.object(["properties": ["b": nil, "a": [1.5, true]], "x-order": 1]).json
+        == #"{"properties":{"a":[1.5,true],"b":null},"x-order":1}"#)
+    #expect(throws: SphereEdgeError.self) { try JSONValue.array([.number(.nan)]).json }
+  }
+
   @Test func toolsAreRunAndTheirRoundsAreCounted() async throws {
     let text = try await TextManager.open(Given.text)
     let weather = Tool(name: "weather", description: "The weather in a city") { (place: Place) in "rain in \(place.city)" }
