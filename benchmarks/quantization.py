@@ -2,7 +2,9 @@
 
     python benchmarks/quantization.py [--model FOLDER] [--bits 5 6.5] [--gguf q4_0 …] [--json FILE]
 
-Every row is compared with the same reference, the model in float32 through our compiled code. The
+Every row is compared with the same reference, the model in float32 through our compiled code; the
+first is what packaging makes without flags. Speeds are medians of rounds in which all rows take
+turns: tokens decoded per second of CPU time, on one thread, so that other work hardly matters. The
 text: the questions in the model's held_out.json (as training/ writes it) with their right answers,
 of which the answers count; without that file the built-in page. Sizes are those of the files that
 hold weights. Round-to-nearest, scale = largest / 7 in groups of 32, is written as a GPTQ
@@ -14,7 +16,9 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import statistics
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -32,6 +36,7 @@ from sphere_edge.formats.source import CONFIG_FILES, open_source
 from sphere_edge.runtime.text import TextManager
 
 _GROUP = 32
+_ROUNDS, _DECODED = 5, 32
 
 
 def main() -> None:
@@ -44,7 +49,18 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sphere-edge-quantization-") as scratch:
         table = _measure(options, Path(scratch))
-    columns = ("WEIGHTS", "MIB →", "BITS →", "KL →", "95 %", "KL P99 →", "PERPLEXITY →", "TOP-1 →")
+    columns = (
+        "WEIGHTS",
+        "MIB →",
+        "BITS →",
+        "KL →",
+        "95 %",
+        "KL P99 →",
+        "PERPLEXITY →",
+        "TOP-1 →",
+        "TOK/CPU S →",
+        "PACKAGING CPU S →",
+    )
     console.write_table(columns, [_cells(row) for row in table])
     if options.json is not None:
         options.json.write_text(json.dumps(table, indent=1) + "\n")
@@ -53,6 +69,7 @@ def main() -> None:
 def _measure(options: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]:
     plain = _round_to_nearest(options.model, scratch / "plain")
     wanted = {
+        "without flags": (options.model, PackageOptions()),
         "q8": (options.model, PackageOptions(quantization="q8")),
         "round to nearest": (plain, PackageOptions(quantization="q4")),
         "q4": (options.model, PackageOptions(quantization="q4")),
@@ -71,20 +88,43 @@ def _measure(options: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]
             for name in options.gguf
         },
     }
-    table = []
+    table: list[dict[str, Any]] = []
+    bundles: dict[str, Path] = {}
     with ExitStack() as stack:
         exact = _package(options.model, PackageOptions(quantization="f32"), scratch / "exact")
         reference = _open(stack, exact, "float32")
         read: list[windows.Window] = []
         for number, (label, (model, options)) in enumerate(wanted.items()):
-            bundle = _package(model, options, scratch / str(number))
+            started = time.process_time()
+            bundle = bundles[label] = _package(model, options, scratch / str(number))
+            packaging_s = time.process_time() - started
             with ExitStack() as own:
                 candidate = _open(own, bundle, label)
                 read = read or _windows(options.model, reference, candidate)
                 compared = compare(reference, candidate, read)
-            table.append(_row(label, bundle, compared))
+            table.append({**_row(label, bundle, compared), "packaging_cpu_s": packaging_s})
             console.say(f"{label}: KL {compared.divergence.value:.6f}")
+    for row, speed in zip(table, _decode_speeds(list(bundles.values())), strict=True):
+        row["decoded_per_cpu_s"] = speed
     return table
+
+
+def _decode_speeds(bundles: list[Path]) -> list[float]:
+    """Tokens per second of CPU time of each, after a short prompt."""
+    prompt = resources.evaluation_text()[:200]
+    with ExitStack() as stack:
+        opened = [stack.enter_context(TextManager.open(one, threads=1)) for one in bundles]
+        speeds: list[list[float]] = [[] for _ in bundles]
+        for _ in range(_ROUNDS):
+            for text, found in zip(opened, speeds, strict=True):
+                ids = text.tokenize(prompt)
+                text.next_logits(ids)
+                started = time.process_time()
+                for token in range(_DECODED):
+                    ids.append(ids[token])
+                    text.next_logits(ids)
+                found.append(_DECODED / (time.process_time() - started))
+    return [statistics.median(found) for found in speeds]
 
 
 def _windows(folder: Path, reference: Subject, candidate: Subject) -> list[windows.Window]:
@@ -176,6 +216,8 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{divergence['p99']:.5f}",
         f"{row['candidate_perplexity']['value']:.4f}",
         f"{100 * row['top1_agreement']['value']:.2f} %",
+        f"{row['decoded_per_cpu_s']:.1f}",
+        f"{row['packaging_cpu_s']:.1f}",
     )
 
 

@@ -47,6 +47,15 @@ def evaluation_text() -> str:
     return path.read_text(encoding="utf-8")
 
 
+def calibration_text() -> str:
+    """The text that weights are rounded for: chats, prose, code, tables, twelve languages."""
+    path = _PACKAGE / "data" / "calibration.txt"
+    if not path.is_file():
+        message = "the installation lacks its calibration text"
+        raise InternalError(message, hint="install sphere-edge again")
+    return path.read_text(encoding="utf-8")
+
+
 def tiny_whisper() -> Path:
     """The built-in speech model, a whisper.cpp file that knows digits and a few commands."""
     path = _PACKAGE / "data" / "tiny_whisper" / "model.bin"

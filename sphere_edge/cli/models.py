@@ -47,15 +47,17 @@ def package(
     quant: Annotated[
         str | None,
         typer.Option(
-            help="Weight format: q4, q8, f16 or f32; for GGUF q4_0, q4_k_m, q5_k_m, q6_k or q8_0. "
-            "Default: the profile's; GGUF files stay as they are."
+            help="Weight format: q4, q8, f16 or f32; for GGUF q3_k_m, q4_0, q4_k_m, q5_k_m, q6_k "
+            "or q8_0. Default: the profile's, with q8 for the matrices that q4 hurts too much; "
+            "GGUF files stay as they are."
         ),
     ] = None,
     bits: Annotated[
         float | None,
         typer.Option(
             metavar="BITS",
-            help="Average bits per weight: q4 (4.5), with q8 for the most sensitive matrices.",
+            help="Average bits per weight: q4 (4.5), with q8 for the most sensitive matrices. "
+            "Default: what the model needs.",
         ),
     ] = None,
     context: ContextTokens = None,

@@ -60,14 +60,15 @@ def compute(
 
 
 def every_logit(
-    model: ReferenceModel, tokens: list[int]
+    model: ReferenceModel, tokens: list[int], rows: list[int] | None = None
 ) -> Callable[[Callable[[str], Any]], Floats]:
-    """A function from weights to logits: after each of `tokens`, float64 [tokens, vocab].
+    """A function from weights to logits: after each of `tokens`, [tokens, vocab].
 
-    It takes what gives the stored array of a parameter's name.
+    `rows`: after those of them only. It takes what gives the stored array of a parameter's name.
     """
     count, shape = len(tokens), model.decoder.shape
-    function, names = _traced(model, count, np.arange(count))
+    wanted = np.arange(count) if rows is None else np.array(rows)
+    function, names = _traced(model, count, wanted)
     empty = np.zeros((shape.kv_heads, count, shape.head_dim))
     ids = np.array(tokens, np.int32)
 

@@ -50,17 +50,20 @@ class ReferenceKernels:
     """Kernels whose calls are kept in `calls` and come out of the graph by name."""
 
     calls: dict[str, HostCall] = field(default_factory=dict)
+    # What multiplies [n, columns] with a matrix, given its arrays.
+    product: Callable[[Floats, Matrix, tuple[Any, ...]], Floats] = field(
+        default=lambda x, matrix, arrays: _multiply(x, matrix.fmt, arrays, matrix.rows)
+    )
 
     def linear(self, x: Tensor, matrix: Matrix) -> Tensor:
         """`x` [n, columns] times the transpose of `matrix`."""
         arrays, has_bias = len(matrix.arrays), matrix.bias is not None
-        fmt, rows = matrix.fmt, matrix.rows
 
         def multiply(x: Floats, *given: Any) -> Floats:
-            y = _multiply(x, fmt, given[:arrays], rows)
+            y = self.product(x, matrix, given[:arrays])
             return y + given[-1] if has_bias else y
 
-        out = _placeholder(x.shape[0], rows)
+        out = _placeholder(x.shape[0], matrix.rows)
         return self.call("linear", multiply, [x, *matrix.parameters], out)
 
     def take(self, token_ids: Tensor, matrix: Matrix) -> Tensor:

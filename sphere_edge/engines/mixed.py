@@ -1,46 +1,65 @@
-"""Mixed bits: where 4 bits hurt a model most it gets 8, as far as a budget reaches.
+"""Mixed bits: q4 that makes up for its own errors, and q8 where that is not enough.
 
-The model's parts are rounded to q4 one at a time, with all else as it is, and the model reads a
-calibration text: the mean KL divergence of its predictions says what that part's rounding costs.
-The most costly per weight come first. Parts are single matrices; of large models the embedding, the
-head and whole layers.
+Matrices are rounded to q4 for the inputs that a calibration text gives them (see calibration.py).
+What each of them costs is measured on another text, as the mean KL divergence of the predictions
+from those of the exact model. The most costly per weight become q8: until a budget of bits is used
+up, or until the whole costs no more than TARGET, as far as the device has memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sphere_edge.compiler.reference import ReferenceModel, every_logit
-from sphere_edge.compiler.reference_kernels import ReferenceKernels
 from sphere_edge.console import Progress
-from sphere_edge.engines import weights
+from sphere_edge.engines.calibration import Reader, Rounded, Source
 from sphere_edge.errors import InvalidArgumentError
-from sphere_edge.formats.tensors import Tensors
 from sphere_edge.models.decoder import Decoder
-from sphere_edge.models.layers import Numerics, matrices, store_as, weight_mappings
+from sphere_edge.models.layers import Numerics, matrices, store_as
 from sphere_edge.models.registry import Family
 from sphere_edge.quantization.weights import FORMATS, WeightFormat
 
 NAME = "q4+q8"
+# A mean KL divergence that is hard to notice, in nats: that of good 5-bit formats.
+TARGET = 0.045
 _LEAST, _MOST = FORMATS["q4"], FORMATS["q8"]
-# How many tokens are read, and multiplications that all of it may cost: some minutes.
-_TOKENS, _FEWEST_TOKENS = 96, 16
-_BUDGET = 2e12
-_PLAIN = WeightFormat("f32", 1)
+# Larger models lose less by 4 bits, and measuring them would take long.
+_MOST_PARAMETERS = 7e8
+# Tokens of the calibration text, and multiplications of one token with all weights.
+_TOKENS, _FEWEST_TOKENS, _BUDGET = 1536, 512, 2.5e11
+# Tokens on which costs are measured.
+_MEASURED = 64
+# So many matrices are measured one by one. Of more, those of one kind in each of some ten spans of
+# layers are measured together, and one by one only where they cost the most.
+_ONE_BY_ONE, _SPANS, _SPLIT = 24, 10, 6
+# How often the whole is measured again and more of it raised.
+_ROUNDS = 4
 
 
 @dataclass(frozen=True)
-class _Part:
-    """A part of the model: its weights, and the divergence that q4 causes there."""
+class Texts:
+    """Token ids of the text that matrices are rounded for, and of the one that judges them."""
 
-    name: str
-    elements: int
-    divergence: float
+    calibration: list[int]
+    measured: list[int]
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A model whose matrices at the paths `in_q8` are q8, and the weights it is made of."""
+
+    family: Family
+    checkpoint: Rounded
+    in_q8: tuple[str, ...]
+
+    @property
+    def quantization(self) -> str:
+        """What the manifest calls it."""
+        return NAME if self.in_q8 else "q4"
 
 
 def check(bits: float, quantization: str) -> None:
@@ -53,117 +72,198 @@ def check(bits: float, quantization: str) -> None:
         raise InvalidArgumentError(message, hint=f"choose between {_LEAST} (q4) and {_MOST} (q8)")
 
 
-def format_of(quantization: str) -> str:
-    """The weight format that most matrices of a bundle are in."""
-    return "q4" if quantization == NAME else quantization
-
-
-@dataclass(frozen=True)
-class Weighed:
-    """A model whose weights are in `checkpoint`, and the calibration text that it reads."""
-
-    family: Family
-    checkpoint: Tensors
-    tokens: list[int]
-
-
-def refine(weighed: Weighed, bits: float, progress: Progress) -> tuple[Family, tuple[str, ...]]:
-    """The family with parts in q8 until `bits` a weight are used, and the names of those parts.
+def to_bits(source: Source, texts: Texts, bits: float, progress: Progress) -> Refined:
+    """The model with matrices in q8 until `bits` a weight are used.
 
     `bits` counts the scales and is an average over all matrices.
     """
-    made = weighed.family
-    model = made.build(None, _PLAIN)
-    part_of = _division(model)
-    parts = _measured(weighed, model, part_of, progress)
-    room = sum(part.elements for part in parts) * (bits - _LEAST) / (_MOST - _LEAST)
+    measured = _Measured.of(source, texts, progress)
+    room = sum(measured.sizes.values()) * (bits - _LEAST) / (_MOST - _LEAST)
     in_q8 = []
-    # The name decides between equals.
-    for part in sorted(parts, key=lambda one: (-one.divergence / one.elements, one.name)):
-        if part.elements <= room:
-            room -= part.elements
-            in_q8.append(part.name)
-    return raised(made, lambda path: part_of(path) in in_q8), tuple(sorted(in_q8))
+    for path in measured.ranked():
+        if measured.sizes[path] <= room:
+            room -= measured.sizes[path]
+            in_q8.append(path)
+    return measured.refined(in_q8)
 
 
-def raised(made: Family, is_raised: Callable[[str], bool]) -> Family:
-    """The family whose models have the matrices at paths that `is_raised` names in q8."""
+def to_target(
+    source: Source, texts: Texts, fits: Callable[[Family], bool], progress: Progress
+) -> Refined | None:
+    """The model with as many matrices in q8 as it takes to cost no more than TARGET.
+
+    As far as it `fits` the device. None: plain q4 costs no more, or the model is too large to tell.
+    """
+    sizes = _sizes(source)
+    if sum(sizes.values()) > _MOST_PARAMETERS:
+        return None
+    reader = Reader(source, texts.measured[:_MEASURED])
+    exact = reader.logits(lambda _: None)
+    # Numbers that are not finite are for the conversion to name.
+    if not divergence(exact, reader.logits(lambda _: "q4")) > TARGET:
+        return None
+    measured = _Measured.of(source, texts, progress)
+    ranked = measured.ranked()
+    most = _longest(ranked, lambda paths: fits(raised(source.family, paths)))
+    count = 0
+    for _ in range(_ROUNDS):
+        found = measured.cost(ranked[:count])
+        if found <= TARGET or count == most:
+            break
+        count = min(most, measured.needed(ranked, count, found))
+    return measured.refined(ranked[:count])
+
+
+def raised(family: Family, paths: Iterable[str]) -> Family:
+    """The family whose models have the matrices at `paths` in q8."""
+    chosen = frozenset(paths)
 
     def build(config: Any, numerics: Numerics) -> Decoder:
-        model: Decoder = made.model(config, numerics)
+        model: Decoder = family.model(config, numerics)
         for path, matrix in matrices(model):
-            if is_raised(path):
+            if path in chosen:
                 store_as(matrix, WeightFormat("q8", matrix.fmt.row_block))
         return model
 
-    return replace(made, model=build)
+    return replace(family, model=build)
 
 
-Division = Callable[[str], str]
+@dataclass(frozen=True)
+class _Measured:
+    """A model with all that is known of it: the rounded weights, and what each matrix costs."""
+
+    source: Source
+    reader: Reader
+    exact: npt.NDArray[Any]
+    rounded: Rounded
+    sizes: dict[str, int]
+    costs: dict[str, float]
+
+    @classmethod
+    def of(cls, source: Source, texts: Texts, progress: Progress) -> _Measured:
+        """Reads both texts."""
+        sizes = _sizes(source)
+        tokens = max(_FEWEST_TOKENS, min(_TOKENS, int(_BUDGET / sum(sizes.values()))))
+        text = texts.calibration[:tokens]
+        reader = Reader(source, texts.measured[:_MEASURED])
+        exact = reader.logits(lambda _: None)
+        with progress.step("rounding what a text needs"):
+            looked_up = {"embed_tokens", "lm_head"}
+            rounded = Reader(source, text, last_only=True).rounded(
+                lambda path: path not in looked_up
+            )
+        costs = _Costs(reader, exact, rounded, sizes).measured(progress)
+        return cls(source, reader, exact, rounded, sizes, costs)
+
+    def ranked(self) -> list[str]:
+        """All matrices, the most costly per weight first; the name decides between equals."""
+        return sorted(self.sizes, key=lambda path: (-self.costs[path] / self.sizes[path], path))
+
+    def cost(self, in_q8: list[str]) -> float:
+        """What the model costs with some matrices in q8."""
+        left = self._without(in_q8)
+
+        def formats(path: str) -> str | None:
+            if path in in_q8:
+                return "q8"
+            return None if set(self.reader.names(path)) <= left.packed.keys() else "q4"
+
+        return divergence(self.exact, self.reader.logits(formats, left))
+
+    def needed(self, ranked: list[str], count: int, found: float) -> int:
+        """How many of `ranked` have to be q8 where `count` of them leave a cost of `found`."""
+        left = sum(self.costs[path] for path in ranked[count:])
+        wanted = left * TARGET / found
+        while count < len(ranked):
+            left -= self.costs[ranked[count]]
+            count += 1
+            if left <= wanted:
+                break
+        return count
+
+    def refined(self, in_q8: list[str]) -> Refined:
+        """The model with those matrices in q8."""
+        made = raised(self.source.family, in_q8)
+        return Refined(made, self._without(in_q8), tuple(sorted(in_q8)))
+
+    def _without(self, in_q8: list[str]) -> Rounded:
+        return _only(self.rounded, self.reader, [path for path in self.sizes if path not in in_q8])
 
 
-def _division(model: Decoder) -> Division:
-    """Which part of the model the matrix at a path belongs to."""
-    sizes = [matrix.rows * matrix.columns for _, matrix in matrices(model)]
-    if len(sizes) * sum(sizes) * _TOKENS <= _BUDGET:
-        return lambda path: path
-    return lambda path: ".".join(path.split(".")[:2]) if path.startswith("layers.") else path
+@dataclass(frozen=True)
+class _Costs:
+    """Measures the divergence that rounding some matrices causes, all others left as they are."""
+
+    reader: Reader
+    exact: npt.NDArray[Any]
+    rounded: Rounded
+    sizes: dict[str, int]
+
+    def measured(self, progress: Progress) -> dict[str, float]:
+        """What each matrix costs; of some measured together, each the same per weight."""
+        with progress.step("measuring what 4 bits cost"):
+            together = {tuple(part): self._of(part) for part in _parts(list(self.sizes))}
+            for part in sorted(together, key=lambda part: -together[part])[:_SPLIT]:
+                if len(part) > 1:
+                    del together[part]
+                    together |= {(path,): self._of([path]) for path in part}
+        costs: dict[str, float] = {}
+        for part, cost in together.items():
+            size = sum(self.sizes[path] for path in part)
+            costs |= {path: cost * self.sizes[path] / size for path in part}
+        return costs
+
+    def _of(self, paths: list[str]) -> float:
+        left = _only(self.rounded, self.reader, paths)
+
+        def formats(path: str) -> str | None:
+            by_itself = path in paths and not set(self.reader.names(path)) <= left.packed.keys()
+            return "q4" if by_itself else None
+
+        return divergence(self.exact, self.reader.logits(formats, left))
 
 
-def _measured(
-    weighed: Weighed, model: Decoder, part_of: Division, progress: Progress
-) -> list[_Part]:
-    made, checkpoint = weighed.family, weighed.checkpoint
-    sizes: dict[str, int] = {}
-    for path, matrix in matrices(model):
-        sizes[part_of(path)] = sizes.get(part_of(path), 0) + matrix.rows * matrix.columns
-    affordable = int(_BUDGET / (len(sizes) * sum(sizes.values())))
-    tokens = weighed.tokens[: max(_FEWEST_TOKENS, min(_TOKENS, affordable))]
-    kernels = ReferenceKernels()
-    logits_with = every_logit(ReferenceModel(made.build(kernels, _PLAIN), kernels), tokens)
-    with progress.step("measuring what 4 bits cost", len(sizes) + 1) as step:
-        exact = logits_with(_rounded(made, checkpoint, lambda _: False))
-        step.advance()
-        parts = []
-        for name, elements in sizes.items():
-
-            def is_rounded(path: str, wanted: str = name) -> bool:
-                return part_of(path) == wanted
-
-            logits = logits_with(_rounded(made, checkpoint, is_rounded))
-            # Rounded, so that another machine's last bits do not choose otherwise.
-            divergence = float(f"{_divergence(exact, logits):.3g}")
-            parts.append(_Part(name, elements, divergence))
-            step.advance()
-    return parts
+def _only(rounded: Rounded, reader: Reader, paths: list[str]) -> Rounded:
+    """With the matrices at `paths` alone rounded."""
+    names = {name for path in paths for name in reader.names(path)}
+    packed = {name: one for name, one in rounded.packed.items() if name in names}
+    return Rounded(rounded.exact, packed)
 
 
-def _rounded(
-    made: Family, checkpoint: Tensors, is_rounded: Callable[[str], bool]
-) -> Callable[[str], Any]:
-    """Gives the parameters in float32; matrices at paths that `is_rounded` as q4 leaves them."""
-    model = made.build(None, _PLAIN)
-    by_name = {name: mapping for mapping in weight_mappings(model) for name in mapping.stored}
-    q4 = WeightFormat("q4", 1)
-
-    def load(name: str) -> npt.NDArray[np.generic]:
-        mapping = by_name[name]
-        array = weights.packed(checkpoint, mapping)[name]
-        if (
-            mapping.fmt is None
-            or mapping.columns is None
-            or not is_rounded(name.split(".weight")[0])
-        ):
-            return array
-        values = _PLAIN.unpack({"data": array}, mapping.rows, mapping.columns)
-        return _PLAIN.pack(q4.unpack(q4.pack(values), *values.shape))["data"]
-
-    return load
+def _sizes(source: Source) -> dict[str, int]:
+    """How many weights each matrix has, by its path."""
+    model = source.family.build(None, WeightFormat("f32", 1))
+    return {path: one.rows * one.columns for path, one in matrices(model)}
 
 
-def _divergence(exact: npt.NDArray[np.float64], logits: npt.NDArray[np.float64]) -> float:
-    """Mean KL(exact || other) of the rows' distributions, in nats."""
+def _parts(paths: list[str]) -> list[list[str]]:
+    """The matrices that are measured together."""
+    if len(paths) <= _ONE_BY_ONE:
+        return [[path] for path in paths]
+    layers = [int(path.split(".")[1]) for path in paths if path.startswith("layers.")]
+    length = -(-(max(layers, default=0) + 1) // _SPANS)
+    parts: dict[tuple[int, str], list[str]] = {}
+    for path in paths:
+        _, layer, kind = path.split(".", 2) if path.startswith("layers.") else ("", "-1", path)
+        parts.setdefault((int(layer) // length, kind), []).append(path)
+    return list(parts.values())
+
+
+def _longest(ranked: list[str], fits: Callable[[list[str]], bool]) -> int:
+    """The length of the longest beginning of `ranked` that fits; more never fits better."""
+    fitting, beyond = 0, len(ranked) + 1
+    while beyond - fitting > 1:
+        middle = (fitting + beyond) // 2
+        fitting, beyond = (middle, beyond) if fits(ranked[:middle]) else (fitting, middle)
+    return fitting
+
+
+def divergence(exact: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
+    """Mean KL(exact || other) of the rows' distributions, in nats.
+
+    Rounded, so that another machine's last bits do not choose otherwise.
+    """
     p, q = (rows - rows.max(axis=1, keepdims=True) for rows in (exact, logits))
     p -= np.log(np.exp(p).sum(axis=1, keepdims=True))
     q -= np.log(np.exp(q).sum(axis=1, keepdims=True))
-    return float((np.exp(p) * (p - q)).sum(axis=1).mean())
+    return float(f"{float((np.exp(p) * (p - q)).sum(axis=1).mean()):.3g}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from sphere_edge import resources
 from sphere_edge.bundle import reference as references
 from sphere_edge.bundle.manifest import ManifestDraft, Memory, RopeSwitch, Target, Text, Tvm
 from sphere_edge.bundle.reference_plan import REFERENCE_TEXT
@@ -23,6 +24,7 @@ from sphere_edge.engines import (
     tokenizer_check,
     weights,
 )
+from sphere_edge.engines.calibration import Source
 from sphere_edge.engines.engine import BuildRequest, Built
 from sphere_edge.engines.options import context_tokens
 from sphere_edge.engines.provenance import provenance
@@ -31,6 +33,7 @@ from sphere_edge.fit import memory
 from sphere_edge.formats import quantized, tokenizer
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.generation import sampling_defaults
+from sphere_edge.formats.source import ModelSource
 from sphere_edge.formats.tensors import Tensors
 from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.graph import Limits
@@ -71,9 +74,9 @@ def fit(request: BuildRequest) -> Callable[[], Built]:
     quantization = fmt.name
     if options.bits is not None:
         mixed.check(options.bits, fmt.name)
-        text = tokenizer.encode(source.path, REFERENCE_TEXT)
-        made, in_q8 = mixed.refine(mixed.Weighed(made, checkpoint, text), options.bits, progress)
-        quantization = mixed.NAME if in_q8 else quantization
+        texts = _texts(source, context)
+        refined = mixed.to_bits(Source(made, checkpoint), texts, options.bits, progress)
+        made, checkpoint, quantization = refined.family, refined.checkpoint, refined.quantization
     model = made.build(kernels.for_target(target), fmt)
     mappings = list(weight_mappings(model))
     family_of_weights.warn(made, weights.check(checkpoint, mappings), progress)
@@ -120,19 +123,50 @@ class _Fitted:
 
     def build(self) -> Built:
         """Fills the bundle's folder with code, weights and vocabulary."""
+        request, vocab = self.request, self.model.shape.vocab
+        request.writer.require_space(self.needed.weights_bytes)
+        vocabulary = tokenizer.write_vocabulary(
+            request.source.path,
+            request.writer.folder / _VOCABULARY,
+            request.options.chat_template,
+        )
+        if vocabulary.size > vocab:
+            message = f"the tokenizer has `{vocabulary.size}` tokens, the model only `{vocab}`"
+            raise ModelCorruptError(message, hint="tokenizer and weights do not belong together")
+        return self._refined()._filled(vocabulary.size)
+
+    def _refined(self) -> _Fitted:
+        """Where nobody asked for a format, the same with matrices in q8 that q4 costs too much."""
+        options = self.request.options
+        asked = options.quantization is not None or options.bits is not None
+        if asked or self.fmt.name != "q4" or self.model.mixture is not None:
+            return self
+        refined = mixed.to_target(
+            Source(self.family, self.checkpoint),
+            _texts(self.request.source, self.limits.context_tokens),
+            lambda made: self._of(made, mixed.NAME)[1].fits,
+            self.request.progress,
+        )
+        if refined is None:
+            return self
+        made, found = self._of(refined.family, refined.quantization)
+        return replace(made, checkpoint=refined.checkpoint, needed=found.memory)
+
+    def _of(self, made: Family, quantization: str) -> tuple[_Fitted, memory.Fit]:
+        """The same with another family's model, and how that sits in the device's memory."""
+        profile = self.request.profile
+        model = made.build(kernels.for_target(self.target), self.fmt)
+        mappings = list(weight_mappings(model))
+        choice = replace(self.choice, quantization=quantization)
+        spec = _spec(self.request.source.name, model, mappings, quantization)
+        changed = replace(self, family=made, model=model, mappings=mappings, choice=choice)
+        return changed, memory.fit(spec, choice, profile, profile.backends[0])
+
+    def _filled(self, vocabulary: int) -> Built:
         request, model, limits = self.request, self.model, self.limits
         source, profile, progress = request.source, request.profile, request.progress
         folder = request.writer.folder
         request.writer.require_space(self.needed.weights_bytes)
-        vocabulary = tokenizer.write_vocabulary(
-            source.path, folder / _VOCABULARY, request.options.chat_template
-        )
-        if vocabulary.size > model.shape.vocab:
-            message = (
-                f"the tokenizer has `{vocabulary.size}` tokens, the model only "
-                f"`{model.shape.vocab}`"
-            )
-            raise ModelCorruptError(message, hint="tokenizer and weights do not belong together")
         code = compiled_code.CodeRequest(limits, source.name, folder / "lib", progress)
         graph = compiled_code.for_cpu(model, self.target, code)
         gpu = compiled_code.for_gpu(self.family, self.fmt, profile, code)
@@ -170,7 +204,7 @@ class _Fitted:
             memory=self.needed,
             provenance=provenance(source, _TOOLS, progress, request.options),
         )
-        return Built(draft, self._check, partial(self._keep_reference, draft, vocabulary.size))
+        return Built(draft, self._check, partial(self._keep_reference, draft, vocabulary))
 
     def _check(self) -> None:
         tokenizer_check.compare(self.request, self.request.writer.folder / _VOCABULARY)
@@ -190,6 +224,16 @@ class _Fitted:
                 folder / _WEIGHTS,
                 folder / references.FOLDER,
             )
+
+
+def _texts(source: ModelSource, context_tokens: int) -> mixed.Texts:
+    """What weights are rounded for and judged by, as far as the context goes."""
+    return mixed.Texts(
+        *(
+            tokenizer.encode(source.path, text)[:context_tokens]
+            for text in (resources.calibration_text(), REFERENCE_TEXT)
+        )
+    )
 
 
 def _kv_dtype(fmt: WeightFormat) -> Any:

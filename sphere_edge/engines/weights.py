@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -128,6 +128,13 @@ def convert(
 def packed(checkpoint: Tensors, mapping: WeightMapping) -> dict[str, Array]:
     """All arrays of one mapping by their stored names; raises as convert."""
     return _pack(checkpoint, _Slice(mapping, 0, mapping.rows)).arrays
+
+
+def exact(checkpoint: Tensors, mapping: WeightMapping) -> Floats:
+    """All numbers of one mapping as they are, [rows, columns] or [rows]; raises as convert."""
+    (values,) = packed(checkpoint, replace(mapping, fmt=None)).values()
+    numbers: Floats = values.astype(np.float32, copy=False)
+    return numbers
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,14 @@ from sphere_edge.run import ProgramFailedError, run
 from sphere_edge.toolchain import native, project, targets
 
 # `enum llama_ftype` of llama.cpp's include/llama.h.
-TYPES: Mapping[str, int] = {"q4_0": 2, "q4_k_m": 15, "q5_k_m": 17, "q6_k": 18, "q8_0": 7}
+TYPES: Mapping[str, int] = {
+    "q3_k_m": 12,
+    "q4_0": 2,
+    "q4_k_m": 15,
+    "q5_k_m": 17,
+    "q6_k": 18,
+    "q8_0": 7,
+}
 _TIMEOUT_S = 6 * 3600.0
 
 

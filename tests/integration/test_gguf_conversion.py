@@ -127,7 +127,7 @@ def test_a_converted_model_answers_as_the_compiled_one(tiny_f16: Path, tmp_path:
     assert "Paris" in answers[0]
 
 
-@pytest.mark.parametrize("name", ["q4_0", "q4_k_m", "q5_k_m", "q6_k", "q8_0"])
+@pytest.mark.parametrize("name", ["q3_k_m", "q4_0", "q4_k_m", "q5_k_m", "q6_k", "q8_0"])
 def test_llama_cpp_quantizes_what_it_is_given(tiny_f16: Path, tmp_path: Path, name: str) -> None:
     source = open_source(str(tiny_f16 / "model.gguf"))
     options = PackageOptions(quantization=name)

@@ -1,4 +1,4 @@
-"""`--bits`: 8 bits go where 4 hurt most, within the budget, and the bundle is the better for it."""
+"""8 bits go where 4 hurt most: within `--bits`, or without it until a model is good enough."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 
 from sphere_edge import packaging, profiles, resources
+from sphere_edge.bundle.reference_plan import REFERENCE_TEXT
 from sphere_edge.console import SILENT
 from sphere_edge.engines import mixed, weights
+from sphere_edge.engines.calibration import Reader, Source
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.formats import tokenizer
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.source import open_source
-from sphere_edge.models.layers import matrices
-from sphere_edge.models.registry import family
+from sphere_edge.models.layers import matrices, weight_mappings
+from sphere_edge.models.registry import Family, family
 from sphere_edge.quantization.weights import WeightFormat
 from sphere_edge.runtime.text import TextManager
 
@@ -45,17 +48,74 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def source_of(folder: Path) -> Source:
+    config = ModelConfig.read(folder)
+    return Source(family(config, 256), weights.opened(folder, config, None))
+
+
+def some_texts() -> mixed.Texts:
+    random = np.random.default_rng(1)
+    return mixed.Texts(
+        *([int(one) for one in random.integers(0, 2048, count)] for count in (200, 40))
+    )
+
+
 def refined(folder: Path, bits: float) -> tuple[tuple[str, ...], float]:
     """What becomes q8, and the bits per weight that are used in the end."""
-    config = ModelConfig.read(folder)
-    made = family(config, 256)
-    checkpoint = weights.opened(folder, config, None)
-    tokens = [int(one) for one in np.random.default_rng(1).integers(0, 2048, 40)]
-    better, chosen = mixed.refine(mixed.Weighed(made, checkpoint, tokens), bits, SILENT)
-    built = better.build(None, WeightFormat("q4", 16))
+    found = mixed.to_bits(source_of(folder), some_texts(), bits, SILENT)
+    built = found.family.build(None, WeightFormat("q4", 16))
     sizes = [(one.rows * one.columns, one.fmt.bits_per_weight) for _, one in matrices(built)]
     used = sum(count * each for count, each in sizes) / sum(count for count, _ in sizes)
-    return chosen, used
+    return found.in_q8, used
+
+
+def divergence(folder: Path, found: mixed.Refined | None) -> float:
+    """Of a random text's predictions, by the model as it will be stored."""
+    tokens = [int(one) for one in np.random.default_rng(3).integers(0, 2048, 64)]
+    reader = Reader(source_of(folder), tokens)
+    exact = reader.logits(lambda _: None)
+    if found is None:
+        return mixed.divergence(exact, reader.logits(lambda _: "q4"))
+    logits = reader.logits(
+        lambda path: "q8" if path in found.in_q8 else "q4", checkpoint=found.checkpoint
+    )
+    return mixed.divergence(exact, logits)
+
+
+def test_without_flags_a_model_that_4_bits_hurt_gets_what_it_needs(model: Path) -> None:
+    assert divergence(model, None) > mixed.TARGET
+    found = mixed.to_target(source_of(model), some_texts(), lambda _: True, SILENT)
+    assert found is not None
+    assert DAMAGED in found.in_q8
+    assert len(found.in_q8) < len(list(matrices(found.family.build(None, WeightFormat("q4", 1)))))
+    assert divergence(model, found) < 1.5 * mixed.TARGET
+
+
+def test_what_the_device_has_no_memory_for_is_not_raised(model: Path) -> None:
+    def fits(made: Family) -> bool:
+        stored = [one.fmt.name for _, one in matrices(made.build(None, WeightFormat("q4", 1)))]
+        return stored.count("q8") <= 1
+
+    found = mixed.to_target(source_of(model), some_texts(), fits, SILENT)
+    assert found is not None
+    assert len(found.in_q8) == 1
+    nothing = mixed.to_target(source_of(model), some_texts(), lambda _: False, SILENT)
+    assert nothing is not None
+    assert not nothing.in_q8
+
+
+def test_a_model_that_4_bits_do_not_hurt_stays_as_it_is() -> None:
+    folder = resources.tiny_model()
+    text = tokenizer.encode(folder, REFERENCE_TEXT)
+    texts = mixed.Texts(text, text)
+    config = ModelConfig.read(folder)
+    source = Source(family(config, 512), weights.opened(folder, config, None))
+    assert mixed.to_target(source, texts, lambda _: True, SILENT) is None
+
+
+def test_q4_that_makes_up_for_its_errors_is_nearer_than_q4_alone(model: Path) -> None:
+    alone = divergence(model, None)
+    assert divergence(model, mixed.to_bits(source_of(model), some_texts(), 4.5, SILENT)) < alone
 
 
 def test_the_budget_is_kept_and_the_worst_comes_first(model: Path) -> None:
@@ -63,7 +123,7 @@ def test_the_budget_is_kept_and_the_worst_comes_first(model: Path) -> None:
         chosen, used = refined(model, bits)
         assert used <= bits
         assert (not chosen) == (bits == 4.5)
-        assert DAMAGED in chosen or bits == 4.5
+        assert DAMAGED in chosen or bits < 6
     assert used == 8.5
 
 
@@ -88,3 +148,23 @@ def test_a_mixed_bundle_is_nearer_to_the_model_than_four_bits(model: Path, tmp_p
     assert made.bundle.manifest.quantization == "q4+q8"
     error = {name: np.square(logits[name] - logits["exact"]).mean() for name in ("q4", "mixed")}
     assert error["mixed"] < 0.5 * error["q4"]
+
+
+def test_rounded_matrices_are_stored_as_they_were_judged(model: Path) -> None:
+    source = source_of(model)
+    rounded = Reader(source, some_texts().calibration).rounded(lambda path: "mlp" in path)
+    assert rounded.packed.keys() == {
+        f"model.layers.{layer}.mlp.{part}_proj.weight"
+        for layer in (0, 1)
+        for part in ("gate", "up", "down")
+    }
+    built = source.family.build(None, WeightFormat("q4", 8))
+    for mapping in weight_mappings(built):
+        if mapping.sources and mapping.sources[0].name in rounded.packed:
+            assert mapping.fmt is not None
+            assert mapping.columns is not None
+            stored = weights.packed(rounded, mapping)
+            arrays = {name.rpartition(".")[2]: array for name, array in stored.items()}
+            values = mapping.fmt.unpack(arrays, mapping.rows, mapping.columns)
+            wanted = np.concatenate([rounded.read(one.name) for one in mapping.sources])
+            np.testing.assert_array_equal(values, wanted)
