@@ -3,7 +3,6 @@ package dev.sphereedge
 
 import dev.sphereedge.internal.invalid
 import kotlinx.serialization.KSerializer
-import kotlinx.serialization.SerializationException
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.buildJsonObject
@@ -12,7 +11,8 @@ import kotlinx.serialization.json.put
 /**
  * Answers [messages] with a value of [output]'s class: the answer follows its schema (see [Schema] and [Guide]).
  *
- * Throws INVALID_ARGUMENT where `maxTokens` or the context cut the answer off, CANCELLED after [TextManager.cancel].
+ * Throws INVALID_ARGUMENT where `maxTokens` or the context cut the answer off, and where the class does not take what its
+ * schema allows; CANCELLED after [TextManager.cancel].
  */
 public suspend fun <T> TextManager.chat(
     messages: List<Message>,
@@ -27,11 +27,11 @@ public suspend fun <T> TextManager.chat(
     }
     val answer = chat(messages, request, options.copy(responseFormat = format)).answer()
     if (answer.result.finishReason == FinishReason.CANCELLED) throw cancelled()
-    return decoded(output, answer.text) {
+    return decoded({ Json.decodeFromString(output, answer.text) }) {
         if (answer.result.finishReason == FinishReason.LENGTH) {
             invalid("the answer was cut off after `${answer.result.completionTokens}` tokens", "a greater `maxTokens`")
         } else {
-            SphereEdgeException(Status.INTERNAL, "the answer is not a `${output.descriptor.serialName}`", cause = it)
+            notTaken("the answer", output, it)
         }
     }
 }
@@ -64,7 +64,9 @@ public class Tool(
     public companion object {
         /** A tool whose arguments are a class. */
         public fun <T> of(name: String, description: String, arguments: KSerializer<T>, call: suspend (T) -> String): Tool =
-            Tool(name, description, Schema.of(arguments.descriptor)) { given -> call(Json.decodeFromJsonElement(arguments, given)) }
+            Tool(name, description, Schema.of(arguments.descriptor)) { given ->
+                call(decoded({ Json.decodeFromJsonElement(arguments, given) }) { notTaken("the call of `$name`", arguments, it) })
+            }
     }
 }
 
@@ -102,16 +104,22 @@ public suspend fun TextManager.chat(
 
 private suspend fun called(tool: Tool?, call: ToolCall): String {
     if (tool == null) return "unknown tool: ${call.name}"
-    val arguments = decoded(JsonObject.serializer(), call.arguments) {
+    val arguments = decoded({ Json.decodeFromString(JsonObject.serializer(), call.arguments) }) {
         invalid("the arguments of `${call.name}` were cut off", "a greater `maxTokens`")
     }
     return tool.call(arguments)
 }
 
-private fun <T> decoded(output: KSerializer<T>, text: String, failure: (Throwable) -> SphereEdgeException): T = try {
-    Json.decodeFromString(output, text)
-} catch (error: SerializationException) {
+private fun <T> decoded(read: () -> T, failure: (Throwable) -> SphereEdgeException): T = try {
+    read()
+} catch (error: IllegalArgumentException) {
+    // Of kotlinx.serialization, or what the class itself requires.
     throw failure(error)
+}
+
+private fun notTaken(what: String, type: KSerializer<*>, cause: Throwable): SphereEdgeException {
+    val hint = "its schema allows what the class does not take"
+    return SphereEdgeException(Status.INVALID_ARGUMENT, "$what is not a `${type.descriptor.serialName}`", hint, cause)
 }
 
 private fun cancelled() = SphereEdgeException(Status.CANCELLED, "the call was cancelled")

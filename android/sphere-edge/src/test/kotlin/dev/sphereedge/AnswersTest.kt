@@ -39,6 +39,13 @@ internal data class Node(val next: Node? = null)
 @Serializable
 internal data class Weather(@Guide(choices = ["Paris"]) val city: String)
 
+@Serializable
+internal data class Village(@Guide(choices = ["Paris"]) val name: String) {
+    init {
+        require(name != "Paris") { "a town" }
+    }
+}
+
 class AnswersTest {
     private val greedy = TextRequest(temperature = 0f)
     private val hi = listOf(Message.user("Hi"))
@@ -60,6 +67,13 @@ class AnswersTest {
         val thrown = runCatching { text.chat(hi, Fox.serializer(), greedy.copy(maxTokens = 3)) }.exceptionOrNull()
         assertEquals(Status.INVALID_ARGUMENT, (thrown as SphereEdgeException).status)
         assertTrue(thrown.message!!, "cut off" in thrown.message!!)
+    }
+
+    @Test
+    fun `an answer that the class does not take is the caller's`(): Unit = withModel { text ->
+        val thrown = runCatching { text.chat(hi, Village.serializer(), greedy) }.exceptionOrNull() as SphereEdgeException
+        assertEquals(Status.INVALID_ARGUMENT, thrown.status)
+        assertEquals("a town", thrown.cause?.message)
     }
 
     @Test

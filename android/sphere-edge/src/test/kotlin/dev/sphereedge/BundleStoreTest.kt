@@ -174,7 +174,7 @@ class BundleStoreTest {
         assertEquals(Status.UNAVAILABLE, thrown.status)
         assertTrue(thrown.message!!, "only on Wi-Fi" in thrown.message!!)
         var megabytes = 0
-        val long = BundleSource { _, _ -> InfiniteZeros }.onlyWhile("for three megabytes") { megabytes++ < 4 }
+        val long = BundleSource { _, _ -> ByteArrayInputStream(ByteArray(8 shl 20)) }.onlyWhile("for three megabytes") { megabytes++ < 4 }
         val read = long.open("", 0).run { assertThrows(IOException::class.java) { while (read(ByteArray(65_536)) > 0) Unit } }
         assertTrue(read.message!!, "three megabytes" in read.message!!)
         isMet = true
@@ -193,11 +193,6 @@ class BundleStoreTest {
         bundle.copyRecursively(File(pack, "tiny"))
         assertNull(packs.bundle("others", "tiny"))
         runBlocking { TextManager.open(packs.bundle("weights", "tiny")!!) }.close()
-    }
-
-    private object InfiniteZeros : InputStream() {
-        override fun read() = 0
-        override fun read(into: ByteArray, offset: Int, length: Int) = length
     }
 
     private fun install(source: BundleSource) = runBlocking { store.install("tiny", source).collect() }
