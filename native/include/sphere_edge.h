@@ -492,7 +492,7 @@ typedef struct se_audio_transcribe_options {
   bool translate;                   /* into English */
   bool word_timestamps;             /* segments have words */
   bool vad;                         /* transcribe only detected speech; needs a VAD model */
-  uint8_t reserved[1];
+  bool ignore_previous_text; /* each 30 s are transcribed without the text before them, which may lead to loops */
 } se_audio_transcribe_options;
 
 /* The defaults: language auto-detected, greedy, temperature 0 with steps of 0.2. Sets `size` to sizeof(the caller's

@@ -94,6 +94,7 @@ void run_transcribe(const Arguments &arguments) {
   options.timeout_ms = static_cast<uint32_t>(arguments.number("--timeout-ms", 0, 0, UINT32_MAX));
   options.max_segment_characters = static_cast<uint32_t>(arguments.number("--max-length", 0, 0, 10000));
   options.vad = arguments.has("--vad") || !vad_model.empty();
+  options.ignore_previous_text = arguments.has("--no-previous-text");
   const auto repeat = arguments.number("--repeat", 1, 1, 10000);
   Transcript transcript{arguments.has("--json")};
   se_audio_result result = {};

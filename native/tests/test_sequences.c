@@ -1,11 +1,14 @@
 /* Many calls at once on one model: each answers as it does alone, whatever happens to the others.
  *
- *   sequences-test MODEL
+ *   sequences-test MODEL [THREADS [DRAFT-MODEL]]
  *
+ * 0 threads: as many as there are cores, and fewer while others use them.
  * Made for the sanitizers, ThreadSanitizer among them. */
 #include <pthread.h>
 #include <sphere_edge.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -109,23 +112,100 @@ static void *stop_early(void *text) {
   return NULL;
 }
 
+#define MOST_NUMBERS 4096
+
+static size_t embedding_of(se_text *text, const char *words, float *numbers) {
+  char *json = NULL;
+  CHECK_OK(se_text_info(text, &json));
+  const char *key = "\"embedding_size\":";
+  const char *found = strstr(json, key);
+  const size_t size = found == NULL ? 0 : strtoul(found + strlen(key), NULL, 10);
+  se_string_free(json);
+  CHECK(size > 0 && size <= MOST_NUMBERS);
+  CHECK_OK(se_text_embed(text, &words, 1, NULL, numbers, size, NULL));
+  return size;
+}
+
+static void *embed(void *text) {
+  float first[MOST_NUMBERS], again[MOST_NUMBERS];
+  for (int i = 0; i < ROUNDS; i++) {
+    const size_t size = embedding_of(text, "words to embed", first);
+    CHECK(embedding_of(text, "words to embed", again) == size);
+    CHECK(memcmp(first, again, size * sizeof(*first)) == 0);
+  }
+  return NULL;
+}
+
+static bool keep(const se_text_delta *delta, void *user_data) {
+  char *kept = user_data;
+  const size_t length = strlen(kept);
+  CHECK(length + delta->text_bytes < 64);
+  memcpy(kept + length, delta->text, delta->text_bytes);
+  kept[length + delta->text_bytes] = 0;
+  return true;
+}
+
+static void *follow_schemas(void *text) {
+  const char *chat =
+      "{\"messages\": [{\"role\": \"user\", \"content\": \"the\"}], \"response_format\": {\"type\": "
+      "\"json_schema\", \"json_schema\": {\"name\": \"x\", \"schema\": {\"enum\": [17, true]}}}}";
+  for (int i = 0; i < ROUNDS; i++) {
+    se_text_generate_options options = options_of(text);
+    options.ignore_end_of_text = false;
+    options.draft = i % 2 == 0 ? SE_DRAFT_PROMPT_LOOKUP : SE_DRAFT_OFF;
+    char said[64] = "";
+    if (i % 4 < 2) {
+      options.json_schema = "{\"enum\": [17, true]}";
+      CHECK_OK(se_text_generate(text, "the", &options, keep, said, NULL));
+    } else {
+      CHECK_OK(se_text_chat(text, chat, &options, keep, said, NULL));
+    }
+    CHECK(strcmp(said, "17") == 0 || strcmp(said, "true") == 0);
+  }
+  return NULL;
+}
+
+/* Saved while the others go on, and gone on with. */
+static void *save_and_restore(void *text) {
+  char path[64];
+  snprintf(path, sizeof(path), "/tmp/sphere-edge-sequence-%ld", (long)getpid());
+  for (int i = 0; i < ROUNDS / 2; i++) {
+    se_text_generate_options options = options_of(text);
+    options.sequence_key = "saved";
+    CHECK_OK(se_text_generate(text, "a conversation that is saved", &options, NULL, NULL, NULL));
+    size_t saved = 0, restored = 0;
+    /* Another call may have taken its sequence meanwhile. */
+    const se_status status = se_text_save(text, "saved", path, &saved);
+    CHECK(status == SE_OK || status == SE_NOT_FOUND);
+    if (status != SE_OK) continue;
+    CHECK_OK(se_text_restore(text, "saved", path, &restored));
+    CHECK(saved == restored);
+  }
+  remove(path);
+  return NULL;
+}
+
 int main(int count, char **words) {
-  CHECK(count == 2);
-  const se_text_open_options open_options = {
-      .size = sizeof(open_options), .threads = 2, .context_tokens = 256, .sequences = SEQUENCES};
+  CHECK(count >= 2 && count <= 4);
+  const se_text_open_options open_options = {.size = sizeof(open_options),
+                                             .threads = count > 2 ? atoi(words[2]) : 2,
+                                             .context_tokens = 256,
+                                             .draft_model = count > 3 ? words[3] : NULL,
+                                             .sequences = SEQUENCES};
   se_text *text = NULL;
   CHECK_OK(se_text_open(words[1], &open_options, &text));
   talker talkers[TALKERS];
   for (int i = 0; i < TALKERS; i++) {
     talkers[i].text = text;
     /* Some guess ahead, which the others do not notice. */
-    talkers[i].draft = i % 2 == 0 ? SE_DRAFT_PROMPT_LOOKUP : SE_DRAFT_OFF;
+    talkers[i].draft = i % 2 == 0 ? SE_DRAFT_PROMPT_LOOKUP : count > 3 ? SE_DRAFT_MODEL : SE_DRAFT_OFF;
     snprintf(talkers[i].prompt, sizeof(talkers[i].prompt), "the secret of number %d is %d; the secret of number %d is",
              i, 1000 + 137 * i, i);
     talkers[i].alone = answer(&talkers[i], SE_DRAFT_OFF);
     CHECK(talkers[i].alone.bytes > 0);
   }
-  void *(*const disturbers[])(void *) = {run_out_of_time, fail, be_cancelled, stop_early};
+  void *(*const disturbers[])(void *) = {run_out_of_time, fail,           be_cancelled,    stop_early,
+                                         embed,           follow_schemas, save_and_restore};
   enum { DISTURBERS = sizeof(disturbers) / sizeof(disturbers[0]) };
   pthread_t threads[TALKERS + DISTURBERS];
   for (int i = 0; i < TALKERS; i++) CHECK(pthread_create(&threads[i], NULL, talk, &talkers[i]) == 0);

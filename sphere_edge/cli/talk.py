@@ -224,6 +224,13 @@ def transcribe(
     vad: Annotated[
         bool, typer.Option("--vad", help="Transcribe only speech (voice activity detection).")
     ] = False,
+    no_previous_text: Annotated[
+        bool,
+        typer.Option(
+            "--no-previous-text",
+            help="Transcribe each 30 s without the text before, from which a loop may come.",
+        ),
+    ] = False,
     threads: Threads = 0,
 ) -> Action:
     """Transcribe an audio file."""
@@ -241,6 +248,7 @@ def transcribe(
             word_timestamps=words,
             max_segment_characters=max_length,
             vad=vad,
+            condition_on_previous_text=not no_previous_text,
         )
         command.transcribe(Opening(bundle, threads), file, request, format=format)
 

@@ -253,7 +253,7 @@ class TranscribeOptions(ctypes.Structure):
         ("translate", c_bool),
         ("word_timestamps", c_bool),
         ("vad", c_bool),
-        ("reserved", c_uint8),
+        ("ignore_previous_text", c_bool),
     ]
 
 

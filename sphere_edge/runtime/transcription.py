@@ -177,7 +177,8 @@ class _Run:
     def _put(self, segment: Segment) -> bool:
         if self._first_segment_seconds is None:
             self._first_segment_seconds = time.monotonic() - self._began
-        self._prompt = (self._prompt + segment.text)[-_PROMPT_CHARACTERS:]
+        if self._job.request.condition_on_previous_text:
+            self._prompt = (self._prompt + segment.text)[-_PROMPT_CHARACTERS:]
         return self._task.put(segment)
 
     def _options(self, on_progress: Any) -> binding.TranscribeOptions | SphereEdgeError:

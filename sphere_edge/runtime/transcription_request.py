@@ -20,7 +20,8 @@ class TranscriptionRequest:
     words and names that may occur. `temperature_step` is added after each attempt that failed; 0:
     one attempt only. `beam_size` 0: greedy. `max_segment_characters` ends segments at the end of a
     word before they get longer; 0: no limit. `vad` transcribes only where there is speech, and
-    needs a bundle with a VAD model.
+    needs a bundle with a VAD model. `condition_on_previous_text`: what was said before helps with
+    the next 30 s; without it nothing can be repeated from there.
     """
 
     language: str | None = None
@@ -32,6 +33,7 @@ class TranscriptionRequest:
     word_timestamps: bool = False
     max_segment_characters: int = 0
     vad: bool = False
+    condition_on_previous_text: bool = True
     timeout_s: float | None = None
 
 
@@ -47,6 +49,7 @@ class TranscriptionOptions(TypedDict, total=False):
     word_timestamps: bool
     max_segment_characters: int
     vad: bool
+    condition_on_previous_text: bool
     timeout_s: float | None
 
 
@@ -66,6 +69,7 @@ def filled(request: TranscriptionRequest) -> binding.TranscribeOptions:
             "max_segment_characters", request.max_segment_characters, _MAX_SEGMENT_CHARACTERS
         ),
         vad=bool(request.vad),
+        ignore_previous_text=not request.condition_on_previous_text,
     )
     if request.timeout_s is not None:
         options.timeout_ms = arguments.milliseconds("timeout_s", request.timeout_s)

@@ -218,6 +218,8 @@ public struct TranscriptionRequest: Sendable, Hashable, Codable {
   public var maxSegmentCharacters: Int?
   /// Only where there is speech; needs a bundle with a VAD model.
   public var vad: Bool?
+  /// What was said before helps with the next 30 s; without it nothing is repeated from there.
+  public var conditionOnPreviousText: Bool?
   public var timeoutSeconds: Double?
 
   public init(language: String? = nil, translate: Bool = false, wordTimestamps: Bool = false) {
@@ -241,6 +243,7 @@ public struct TranscriptionRequest: Sendable, Hashable, Codable {
     options.translate = translate ?? false
     options.word_timestamps = wordTimestamps ?? false
     options.vad = vad ?? false
+    options.ignore_previous_text = !(conditionOnPreviousText ?? true)
     return options
   }
 }

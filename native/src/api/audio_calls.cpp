@@ -61,6 +61,7 @@ TranscriptionRequest request_of(const se_audio_transcribe_options &options) {
   request.word_timestamps = options.word_timestamps;
   request.max_segment_characters = options.max_segment_characters;
   request.vad = options.vad;
+  request.condition_on_previous_text = !options.ignore_previous_text;
   return request;
 }
 

@@ -211,6 +211,7 @@ void AudioManager::run_whisper(std::span<const float> samples, const Transcripti
   if (detects) compute_spectrogram(samples, with_loudness, run);
   run.result.language = detect_language(request, run);
   whisper_full_params parameters = parameters_for(request, run);
+  const WhisperWindows windows(parameters, request.condition_on_previous_text);
   parameters.n_threads = threads_;
   parameters.language = run.result.language.c_str();
   parameters.token_timestamps = with_loudness;

@@ -58,7 +58,7 @@ void AudioStream::finish() {
 std::vector<Segment> AudioStream::transcribe_pending() {
   std::vector<Segment> segments;
   TranscriptionRequest request = options_.request;
-  request.prompt = to_utf8(request.prompt + context_);
+  if (request.condition_on_previous_text) request.prompt = to_utf8(request.prompt + context_);
   transcribe_(pending_, request, [&](const Segment &segment) {
     segments.push_back(segment);
     return true;

@@ -20,6 +20,7 @@ struct TranscriptionRequest {
   bool word_timestamps = false;
   uint32_t max_segment_characters = 0;
   bool vad = false;
+  bool condition_on_previous_text = true;  // the text of a window helps to read the next one
 };
 
 struct Word {

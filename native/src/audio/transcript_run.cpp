@@ -3,7 +3,10 @@
 
 #include <whisper.h>
 
+#include <algorithm>
+#include <cmath>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -17,22 +20,17 @@ constexpr int64_t kMsPerTick = 10;
 
 // A word is the tokens from one that begins with a space up to the next such token; its text is still bytes.
 struct WordTokens {
-  Word word;
+  WhisperTimes ticks;
+  std::string text = {};
   double probability = 0;
   int tokens = 0;
 };
 
-int64_t milliseconds(whisper_context *context, int64_t ticks) {
-  return whisper_original_time(context, ticks) * kMsPerTick;
-}
-
-void add_to_words(std::vector<WordTokens> &words, const std::string &piece, whisper_context *context,
-                  const whisper_token_data &token) {
-  const int64_t start_ms = milliseconds(context, token.t0), end_ms = milliseconds(context, token.t1);
-  if (words.empty() || piece.starts_with(' ')) words.push_back({{start_ms, end_ms, "", 0}});
+void add_to_words(std::vector<WordTokens> &words, const std::string &piece, const whisper_token_data &token) {
+  if (words.empty() || piece.starts_with(' ')) words.push_back({.ticks = {token.t0, token.t1}});
   WordTokens &last = words.back();
-  last.word.text += piece;
-  last.word.end_ms = end_ms;
+  last.text += piece;
+  last.ticks.end = token.t1;
   last.probability += static_cast<double>(token.p);
   ++last.tokens;
 }
@@ -49,10 +47,14 @@ void TranscriptRun::segments(whisper_context *context, int count) {
 }
 
 Segment TranscriptRun::segment_at(whisper_context *context, int index) const {
+  // whisper.cpp fills windows of 30 s with silence, and the model may hear an end in it.
+  const auto length_ms = static_cast<int64_t>(std::llround(result.audio_seconds * 1000));
+  const auto in_audio = [length_ms](WhisperTimes ticks) {
+    const int64_t start_ms = std::clamp<int64_t>(ticks.start * kMsPerTick, 0, length_ms);
+    return std::pair(start_ms, std::clamp(ticks.end * kMsPerTick, start_ms, length_ms));
+  };
   Segment segment;
-  // whisper.cpp has mapped these times itself.
-  segment.start_ms = whisper_full_get_segment_t0(context, index) * kMsPerTick;
-  segment.end_ms = whisper_full_get_segment_t1(context, index) * kMsPerTick;
+  std::tie(segment.start_ms, segment.end_ms) = in_audio(whisper_segment_times(context, index));
   segment.text = to_utf8(whisper_full_get_segment_text(context, index));
   segment.language = result.language;
   segment.no_speech_probability = whisper_full_get_segment_no_speech_prob(context, index);
@@ -64,14 +66,14 @@ Segment TranscriptRun::segment_at(whisper_context *context, int index) const {
     const std::string piece = whisper_full_get_token_text(context, index, i);
     segment.tokens.push_back({token.id, token.p, to_utf8(piece)});
     sum += static_cast<double>(token.p);
-    if (with_words_) add_to_words(words, piece, context, token);
+    if (with_words_) add_to_words(words, piece, token);
   }
   if (!segment.tokens.empty())
     segment.probability = static_cast<float>(sum / static_cast<double>(segment.tokens.size()));
-  for (WordTokens &each : words) {
-    each.word.text = to_utf8(each.word.text);
-    each.word.probability = static_cast<float>(each.probability / each.tokens);
-    segment.words.push_back(std::move(each.word));
+  for (const WordTokens &each : words) {
+    const auto [start_ms, end_ms] = in_audio(whisper_original_times(context, each.ticks));
+    const auto probability = static_cast<float>(each.probability / each.tokens);
+    segment.words.push_back({start_ms, end_ms, to_utf8(each.text), probability});
   }
   return segment;
 }

@@ -46,18 +46,22 @@ GgufHeader checked_header(const std::filesystem::path &path) {
 }
 
 // See fail_without_memory in vision_checks.cpp.
-void check_for_memory(const std::string &cause) {
+void check_for_memory(const std::string &cause, bool is_on_gpu) {
   if (cause.find("not enough memory") == std::string::npos) return;
+  if (is_on_gpu) {
+    throw Error(SE_OOM_VRAM, "there is not enough memory on the GPU for the image encoder",
+                "use a smaller quantization, or open with the backend cpu");
+  }
   throw Error(SE_OOM_RAM, "there is not enough memory for the image encoder",
               "use a smaller quantization or close other programs");
 }
 
-[[noreturn]] void fail_to_load(const std::filesystem::path &path, const std::string &cause) {
+[[noreturn]] void fail_to_load(const std::filesystem::path &path, const std::string &cause, bool is_on_gpu = false) {
   if (cause.find("mismatch between text model") != std::string::npos) {
     throw Error(SE_FORMAT_MISMATCH, ticked(path.string()) + " encodes images for a text model of another width",
                 kOneModel);
   }
-  check_for_memory(cause);
+  check_for_memory(cause, is_on_gpu);
   throw Error(SE_MODEL_CORRUPT, "cannot load " + ticked(path.string()) + ": " + cause, kAgain);
 }
 
@@ -73,7 +77,7 @@ struct MtmdEncoder::Part : ImagePart {
 
 MtmdEncoder::MtmdEncoder(const std::filesystem::path &path, std::shared_ptr<const llama_model> model,
                          ggml_backend_dev_t gpu, int threads)
-    : model_(std::move(model)), context_(nullptr, mtmd_free) {
+    : model_(std::move(model)), context_(nullptr, mtmd_free), is_on_gpu_(gpu != nullptr) {
   adopt_encoder_logs();
   const GgufHeader header = checked_header(path);
   const uint64_t available = memory_available_bytes();
@@ -92,7 +96,7 @@ MtmdEncoder::MtmdEncoder(const std::filesystem::path &path, std::shared_ptr<cons
   parameters.cb_eval_user_data = this;
   const EngineErrors errors;
   context_.reset(mtmd_init_from_file(path.c_str(), model_.get(), parameters));
-  if (!context_) fail_to_load(path, errors.first());
+  if (!context_) fail_to_load(path, errors.first(), is_on_gpu_);
   if (!mtmd_support_vision(context_.get())) fail_to_load(path, "it encodes no images");
 }
 
@@ -148,7 +152,7 @@ ImageEmbeddings MtmdEncoder::encode(const ImagePart &part, const Interrupt &inte
   // A stopped computation is reported as a finished one.
   interrupt.check();
   if (status != 0) {
-    check_for_memory(errors.first());
+    check_for_memory(errors.first(), is_on_gpu_);
     throw Error(SE_MODEL_CORRUPT, "the image encoder cannot be used: " + errors.first(), kAgain);
   }
   ImageEmbeddings made;

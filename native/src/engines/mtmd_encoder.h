@@ -17,7 +17,8 @@ namespace se {
 
 class MtmdEncoder : public ImageEncoder {
  public:
-  // `gpu` null: the CPU. MODEL_CORRUPT, UNSUPPORTED, OOM_RAM; FORMAT_MISMATCH for the encoder of another model.
+  // `gpu` null: the CPU. MODEL_CORRUPT, UNSUPPORTED, OOM_RAM, OOM_VRAM; FORMAT_MISMATCH for the encoder of another
+  // model.
   MtmdEncoder(const std::filesystem::path &path, std::shared_ptr<const llama_model> model, ggml_backend_dev_t gpu,
               int threads);
 
@@ -32,6 +33,7 @@ class MtmdEncoder : public ImageEncoder {
 
   std::shared_ptr<const llama_model> model_;
   std::unique_ptr<mtmd_context, decltype(&mtmd_free)> context_;
+  bool is_on_gpu_;
   const Interrupt *interrupt_ = nullptr;
   // Operations since the last look at the interrupt, and how many there are between two.
   uint32_t nodes_ = 0;

@@ -4,8 +4,19 @@
 
 #include <ggml-cpu.h>
 
+#include <array>
 #include <atomic>
+#include <set>
 #include <thread>
+
+// A better overload for the prompt of a window. whisper.cpp would compute the logits after its last token only, and
+// take the probability that nobody speaks from what an earlier call left in the first row. It belongs after the start
+// token (openai/whisper, decoding.py), which at most three tokens follow.
+template <typename Batch>
+void whisper_batch_prep_legacy(Batch &batch, whisper_token *tokens, size_t count, int past, int sequence) {
+  whisper_batch_prep_legacy(batch, static_cast<const whisper_token *>(tokens), static_cast<int>(count), past, sequence);
+  for (size_t i = count - std::min<size_t>(count, 4); i < count; ++i) batch.logits[i] = 1;
+}
 
 #include "whisper.cpp"
 
@@ -25,6 +36,13 @@ constexpr int64_t kWindow = 30 * WHISPER_SAMPLE_RATE;
 constexpr int kFramesOfPiece = 256;
 constexpr size_t kSamplesOfPiece = 160000;
 constexpr int kLoudnessReach = 32;
+// Text that was chosen at a higher temperature is no context for what follows.
+constexpr float kWarmest = 0.5F;
+// OpenAI's program takes text that compresses better than this for a loop.
+constexpr double kLoopRatio = 2.4;
+constexpr size_t kFewestTriples = 32;
+// Whisper's times may be wrong by this much, in hundredths of a second.
+constexpr int64_t kTimeError = 10;
 
 // Runs work(0) to work(count - 1) on `threads` threads, in any order. False: `stopped` returned true, and some were
 // skipped.
@@ -74,7 +92,58 @@ bool measure_loudness(whisper_state &state, std::span<const float> samples, int 
   });
 }
 
+// Most of its triples of words, or parts of words, occurred before.
+bool repeats_itself(const std::vector<whisper_token> &tokens, whisper_token end_of_text) {
+  std::vector<whisper_token> text;
+  std::copy_if(tokens.begin(), tokens.end(), std::back_inserter(text), [&](auto token) { return token < end_of_text; });
+  if (text.size() < kFewestTriples + 2) return false;
+  std::set<std::array<whisper_token, 3>> different;
+  for (size_t i = 2; i < text.size(); ++i) different.insert({text[i - 2], text[i - 1], text[i]});
+  return static_cast<double>(different.size()) * kLoopRatio < static_cast<double>(text.size() - 2);
+}
+
+// After the start token of the prompt that was just computed.
+float no_speech_probability(const whisper_context &context, const whisper_state &state) {
+  const whisper_batch &batch = state.batch;
+  int row = batch.n_tokens - 1;
+  while (row > 0 && batch.token[row] != context.vocab.token_sot) --row;
+  const auto count = static_cast<std::ptrdiff_t>(context.vocab.id_to_token.size());
+  const float *logits = state.logits.data() + static_cast<std::ptrdiff_t>(row) * context.model.hparams.n_vocab;
+  const float greatest = *std::max_element(logits, logits + count);
+  double sum = 0;
+  for (std::ptrdiff_t i = 0; i < count; ++i) sum += std::exp(static_cast<double>(logits[i] - greatest));
+  return static_cast<float>(std::exp(static_cast<double>(logits[context.vocab.token_nosp] - greatest)) / sum);
+}
+
 }  // namespace
+
+WhisperWindows::WhisperWindows(whisper_full_params &parameters, bool conditions_on_previous_text)
+    : temperature_(parameters.temperature),
+      temperature_step_(parameters.temperature_inc),
+      conditions_on_previous_text_(conditions_on_previous_text) {
+  parameters.encoder_begin_callback = [](whisper_context *context, whisper_state *state, void *self) {
+    static_cast<WhisperWindows *>(self)->begin(*context, *state);
+    return true;
+  };
+  parameters.encoder_begin_callback_user_data = this;
+  parameters.logits_filter_callback = [](whisper_context *context, whisper_state *state, const whisper_token_data *,
+                                         int count, float *, void *self) {
+    // Before the first token of an attempt; the other calls may come from several threads.
+    if (count > 0) return;
+    ++static_cast<WhisperWindows *>(self)->attempts_;
+    state->no_speech_prob = no_speech_probability(*context, *state);
+  };
+  parameters.logits_filter_callback_user_data = this;
+}
+
+void WhisperWindows::begin(const whisper_context &context, whisper_state &state) {
+  const float temperature = temperature_ + temperature_step_ * static_cast<float>(attempts_ - 1);
+  const bool forgets = !conditions_on_previous_text_ || temperature > kWarmest ||
+                       repeats_itself(state.prompt_past1, context.vocab.token_eot);
+  // The first window has the caller's prompt.
+  if (attempts_ > 0 && forgets) state.prompt_past1.clear();
+  attempts_ = 0;
+}
 
 void set_whisper_abort(whisper_context *context, ggml_abort_callback abort, void *data) {
   set_abort(context->state->backends, abort, data);
@@ -128,9 +197,26 @@ bool load_whisper_vad(whisper_context *context, const char *path) {
   return context->state->vad_context != nullptr;
 }
 
-int64_t whisper_original_time(whisper_context *context, int64_t time) {
+WhisperTimes whisper_original_times(whisper_context *context, WhisperTimes times) {
   const whisper_state &state = *context->state;
-  return state.has_vad_segments ? map_processed_to_original_time(time, state.vad_mapping_table) : time;
+  if (!state.has_vad_segments) return times;
+  // A phrase begins where it is more than the end of what was said before the silence, and ends likewise.
+  const auto &speech = state.vad_segments;
+  size_t first = 0, last = speech.size() - 1;
+  while (first < last && times.start >= speech[first].vad_end - kTimeError &&
+         times.end > speech[first + 1].vad_start + kTimeError) {
+    ++first;
+  }
+  while (last > first && times.end <= speech[last].vad_start + kTimeError) --last;
+  const auto original = [](const whisper_state::vad_segment_info &in, int64_t time) {
+    return std::clamp(in.orig_start + time - in.vad_start, in.orig_start, in.orig_end);
+  };
+  return {original(speech[first], times.start), original(speech[last], times.end)};
+}
+
+WhisperTimes whisper_segment_times(whisper_context *context, int index) {
+  const whisper_segment &segment = context->state->result_all[static_cast<size_t>(index)];
+  return whisper_original_times(context, {segment.t0, segment.t1});
 }
 
 WhisperTimings whisper_timings_of(whisper_context *context) {

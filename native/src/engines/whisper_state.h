@@ -15,6 +15,25 @@ struct WhisperTimings {
   double decode_seconds;
 };
 
+// What whisper_full does from window to window, by the callbacks that the constructor sets in `parameters`: it takes
+// the probability that nobody speaks from the right place, and forgets the text before a window where that is no help:
+// if the caller says so, after text that was chosen at a high temperature, and after a loop.
+class WhisperWindows {
+ public:
+  // Outlives the call.
+  WhisperWindows(whisper_full_params &parameters, bool conditions_on_previous_text);
+  WhisperWindows(const WhisperWindows &) = delete;
+  WhisperWindows &operator=(const WhisperWindows &) = delete;
+
+ private:
+  void begin(const whisper_context &context, whisper_state &state);
+
+  float temperature_;
+  float temperature_step_;
+  bool conditions_on_previous_text_;
+  int attempts_ = 0;  // of the window, at rising temperatures
+};
+
 // Calls `abort` between the steps of every computation, not only before each: an encoder may run for seconds.
 void set_whisper_abort(whisper_context *context, ggml_abort_callback abort, void *data);
 
@@ -34,8 +53,17 @@ bool extract_whisper_speech(whisper_context *context, const whisper_full_params 
 // Loads the VAD model, so that whisper.cpp does not load it during a call. False: it cannot.
 bool load_whisper_vad(whisper_context *context, const char *path);
 
-// Maps a time in the detected speech to the time in the whole audio, both in hundredths of a second.
-int64_t whisper_original_time(whisper_context *context, int64_t time);
+// In hundredths of a second.
+struct WhisperTimes {
+  int64_t start;
+  int64_t end;
+};
+
+// Maps the times of a word or phrase in the detected speech to those in the whole audio. whisper.cpp's own mapping lets
+// a phrase after a silence begin where the one before it ended.
+WhisperTimes whisper_original_times(whisper_context *context, WhisperTimes times);
+// Of a segment, in the whole audio.
+WhisperTimes whisper_segment_times(whisper_context *context, int index);
 
 // Since the last whisper_reset_timings.
 WhisperTimings whisper_timings_of(whisper_context *context);

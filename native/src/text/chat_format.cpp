@@ -7,11 +7,13 @@
 #include <mutex>
 #include <utility>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "engines/template_limits.h"
 #include "text/call_formats.h"
 #include "text/chat_messages.h"
 #include "text/chat_response_parser.h"
+#include "text/function_gemma_grammar.h"
 
 namespace se {
 namespace {
@@ -253,6 +255,25 @@ struct ChatFormat::Template {
   }
 };
 
+namespace {
+
+// The notation of these calls has no grammar for some keywords: strict tools are refused for them.
+void check_function_gemma_tools(const ChatRequest &request) {
+  for (const OrderedJson &tool : request.allowed_tools) {
+    const auto name = tool["function"]["name"].get<std::string>();
+    for (const std::string &path : not_held_to(tool["function"]["parameters"])) {
+      const std::string what = "tool " + ticked(name) + " ";
+      if (request.strict_tools.contains(name)) {
+        throw Error(SE_UNSUPPORTED, what + "is strict, and this model's calls cannot follow " + ticked(path),
+                    "leave it out and say it in the description");
+      }
+      log(SE_LOG_WARNING, what + "is not held to " + ticked(path) + " of its schema by this model's calls");
+    }
+  }
+}
+
+}  // namespace
+
 struct ChatFormat::Once {
   std::mutex mutex;
   std::unique_ptr<const Template> found;
@@ -288,6 +309,9 @@ ChatPrompt ChatFormat::prompt(const ChatRequest &request, const InputMarks &mark
   }
   const TemplateLimits limits(interrupt, kMostValues + kMostValuesPerMessage * request.messages.size());
   const Template &used = found(limits);
+  if (used.abilities.tools == ToolFormat::function_gemma && request.may_call_tools()) {
+    check_function_gemma_tools(request);
+  }
   try {
     Inputs inputs = used.inputs_of(request, marks);
     common_chat_params made = used.apply(inputs);

@@ -166,12 +166,8 @@ OrderedJson tool_of(const OrderedJson &tool, size_t index) {
 }
 
 // Clients send schemas with all kinds of keywords along, so only those of strict tools are refused.
-void check_parameters(const OrderedJson &tool, const OrderedJson &made) {
+void check_parameters(const OrderedJson &made, bool is_strict) {
   const std::string name = ticked(made["function"]["name"].get<std::string>());
-  const OrderedJson &function = tool["function"];
-  const bool is_strict = has(function, "strict") && function["strict"] == true;
-  require(!has(function, "strict") || function["strict"].is_boolean(),
-          "`strict` of tool " + name + " is not a boolean");
   try {
     const auto use = is_strict ? SchemaUse::strict : SchemaUse::lenient;
     for (const schema::Dropped &dropped : read_schema(made["function"]["parameters"], use).dropped) {
@@ -183,18 +179,27 @@ void check_parameters(const OrderedJson &tool, const OrderedJson &made) {
   }
 }
 
-OrderedJson tools_of(const OrderedJson &tools) {
+bool is_strict_tool(const OrderedJson &tool, const std::string &name) {
+  const OrderedJson &function = tool["function"];
+  if (!has(function, "strict")) return false;
+  require(function["strict"].is_boolean(), "`strict` of tool " + ticked(name) + " is not a boolean");
+  return function["strict"].get<bool>();
+}
+
+void read_tools(const OrderedJson &tools, ChatRequest &request) {
   require(tools.is_array(), "`tools` is not a list");
   require(tools.size() <= kMostTools, "there are " + ticked(tools.size()) + " tools, more than " + ticked(kMostTools));
-  OrderedJson made = OrderedJson::array();
   Names names;
   for (size_t i = 0; i < tools.size(); ++i) {
-    made.push_back(tool_of(tools[i], i));
-    check_parameters(tools[i], made.back());
-    const auto name = made.back()["function"]["name"].get<std::string>();
+    const OrderedJson made = tool_of(tools[i], i);
+    const auto name = made["function"]["name"].get<std::string>();
+    const bool is_strict = is_strict_tool(tools[i], name);
+    if (is_strict) request.strict_tools.insert(name);
+    check_parameters(made, is_strict);
+    request.tools.push_back(made);
     require(names.insert(name).second, "two tools have the name " + ticked(name));
   }
-  return made;
+  request.allowed_tools = request.tools;
 }
 
 ToolChoice mode_of(const OrderedJson &mode) {
@@ -291,7 +296,7 @@ ChatRequest ChatRequest::parse(const std::string &text) {
   ChatRequest request;
   request.messages = messages_of(whole.value("messages", OrderedJson()));
   count_images(request);
-  if (has(whole, "tools")) request.tools = request.allowed_tools = tools_of(whole["tools"]);
+  if (has(whole, "tools")) read_tools(whole["tools"], request);
   if (has(whole, "tool_choice")) read_tool_choice(whole["tool_choice"], request);
   require(request.tool_choice != ToolChoice::required || !request.allowed_tools.empty(),
           "a tool call is required, and there are no tools");

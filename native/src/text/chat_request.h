@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct ChatRequest {
   OrderedJson tools = OrderedJson::array();
   // Those that it may call now; all of `tools` unless the caller named some.
   OrderedJson allowed_tools = OrderedJson::array();
+  // The names of those with `strict`.
+  std::set<std::string> strict_tools;
   ToolChoice tool_choice = ToolChoice::automatic;
   bool parallel_tool_calls = true;
   // Images in the messages, in order; and the message of the first one.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "text/string_formats.h"
 
 namespace se {
 namespace {
@@ -60,7 +61,42 @@ struct GrammarMember {
   bool is_required;
 };
 
+// Whether `keyword` of this schema limits a value, and its grammar does not.
+bool is_left_out(const std::string &keyword, const OrderedJson &limit, const OrderedJson &schema) {
+  if (keyword == "uniqueItems") return limit == true;
+  if (keyword == "minProperties") return limit != 0;
+  if (keyword == "maxProperties") return true;
+  if (keyword == "format") return limit.is_string() && pattern_of_format(limit.get<std::string>()).has_value();
+  if (keyword != "required" || !limit.is_array()) return false;
+  const OrderedJson properties = schema.value("properties", OrderedJson::object());
+  return std::any_of(limit.begin(), limit.end(), [&](const OrderedJson &name) {
+    return name.is_string() && !properties.contains(name.get<std::string>());
+  });
+}
+
+void append_paths(std::vector<std::string> &paths, const OrderedJson &schema, const std::string &path) {
+  const auto more = not_held_to(schema, path);
+  paths.insert(paths.end(), more.begin(), more.end());
+}
+
 }  // namespace
+
+std::vector<std::string> not_held_to(const OrderedJson &schema, const std::string &path) {
+  std::vector<std::string> paths;
+  if (!schema.is_object() || schema.contains("const") || schema.contains("enum")) return paths;
+  for (const auto &[keyword, limit] : schema.items()) {
+    const std::string below = path + "/" + keyword;
+    if (is_left_out(keyword, limit, schema)) paths.push_back(below);
+    if (keyword == "items") append_paths(paths, limit, below);
+    if (keyword == "properties" && limit.is_object()) {
+      for (const auto &[name, property] : limit.items()) append_paths(paths, property, below + "/" + name);
+    }
+    if ((keyword == "anyOf" || keyword == "oneOf") && limit.is_array()) {
+      for (size_t i = 0; i < limit.size(); ++i) append_paths(paths, limit[i], below + "/" + std::to_string(i));
+    }
+  }
+  return paths;
+}
 
 std::string FunctionGemmaGrammar::added(const std::string &text) {
   return builder_.add_rule("function-gemma-" + std::to_string(count_++), text);

@@ -4,10 +4,14 @@
 #include <json-schema-to-grammar.h>
 
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 
 namespace se {
+
+// The paths of the keywords of a schema that its calls are not held to.
+std::vector<std::string> not_held_to(const OrderedJson &schema, const std::string &path = "#");
 
 class FunctionGemmaGrammar {
  public:

@@ -85,6 +85,20 @@ class GrammarWriter {
 
   std::string rule(NodeNumber number) {
     const std::string first = name_of(number);
+    finish();
+    return first;
+  }
+
+  // Of one of a node's alternatives.
+  std::string rule(const Alternative &one) {
+    const std::string first = rules_.fresh();
+    rules_.set(first, alternative(one).value_or(""));
+    finish();
+    return first;
+  }
+
+ private:
+  void finish() {
     while (!left_.empty()) {
       const NodeNumber next = left_.back();
       left_.pop_back();
@@ -95,14 +109,12 @@ class GrammarWriter {
       }
       rules_.set(names_.at(next), text);
     }
-    return first;
   }
 
   std::optional<std::string> alternative(const Alternative &one) {
     return std::visit([&](const auto &kind) { return text_of(kind); }, one);
   }
 
- private:
   // Its rule is written later, so that a schema may contain itself.
   std::string name_of(NodeNumber number) {
     const auto [found, is_new] = names_.try_emplace(number);
@@ -365,9 +377,7 @@ std::string rule_of_schema(GrammarRules &rules, const Graph &graph, NodeNumber n
 }
 
 std::string rule_of_alternative(GrammarRules &rules, const Graph &graph, const Alternative &one) {
-  Graph single = graph;
-  single.nodes.push_back({{one}, true});
-  return GrammarWriter(rules, single).rule(single.nodes.size() - 1);
+  return GrammarWriter(rules, graph).rule(one);
 }
 
 std::string grammar_of_schema(const std::string &json_schema) {

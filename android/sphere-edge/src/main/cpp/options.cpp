@@ -201,11 +201,17 @@ const std::vector<Field> TEXT_EMBED = {AT(I32, pooling), AT(U32, timeout_ms), AT
 const std::vector<Field> AUDIO_OPEN = {AT(TEXT, vad_model), AT(I32, threads)};
 #undef S
 #define S se_audio_transcribe_options
-const std::vector<Field> AUDIO_TRANSCRIBE = {AT(TEXT, language),        AT(TEXT, prompt),
-                                             AT(F32, temperature),      AT(F32, temperature_step),
-                                             AT(I32, beam_size),        AT(U32, max_segment_characters),
-                                             AT(U32, timeout_ms),       AT(BOOL, translate),
-                                             AT(BOOL, word_timestamps), AT(BOOL, vad)};
+const std::vector<Field> AUDIO_TRANSCRIBE = {AT(TEXT, language),
+                                             AT(TEXT, prompt),
+                                             AT(F32, temperature),
+                                             AT(F32, temperature_step),
+                                             AT(I32, beam_size),
+                                             AT(U32, max_segment_characters),
+                                             AT(U32, timeout_ms),
+                                             AT(BOOL, translate),
+                                             AT(BOOL, word_timestamps),
+                                             AT(BOOL, vad),
+                                             AT(BOOL, ignore_previous_text)};
 #undef S
 #define S se_audio_stream_options
 const std::vector<Field> AUDIO_STREAM = {AT(U32, step_ms), AT(U32, silence_ms), AT(U32, longest_ms)};

@@ -43,6 +43,7 @@ public data class AudioInfo(
  * How speech is transcribed. [language]: a code such as `de`; null: detected. [translate]: into English. [prompt]: words
  * and names that may occur. [temperatureStep] is added after each attempt that failed, 0: one only; null: 0.2, and 0
  * for live audio. [beamSize] 0: greedy. [vad]: only where there is speech; needs a VAD model.
+ * [conditionOnPreviousText]: what was said before helps with the next 30 s; without it nothing is repeated from there.
  */
 public data class TranscriptionRequest(
     val language: String? = null,
@@ -54,6 +55,7 @@ public data class TranscriptionRequest(
     val wordTimestamps: Boolean = false,
     val maxSegmentCharacters: Int = 0,
     val vad: Boolean = false,
+    val conditionOnPreviousText: Boolean = true,
     val timeout: Duration? = null,
 ) {
     internal fun put(options: Options): Unit = with(options) {
@@ -66,6 +68,7 @@ public data class TranscriptionRequest(
         put("word_timestamps", wordTimestamps)
         put("max_segment_characters", maxSegmentCharacters)
         put("vad", vad)
+        put("ignore_previous_text", !conditionOnPreviousText)
         put("timeout_ms", timeout)
     }
 }
