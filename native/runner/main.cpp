@@ -95,6 +95,7 @@ const std::vector<Command> &commands() {
         {"--max-length", "N", "characters per segment; 0: no limit"},
         {"--vad", "", "transcribe only detected speech, with the bundle's VAD model"},
         {"--vad-model", "FILE", "the same with a Silero VAD in whisper.cpp's format"},
+        {"--no-previous-text", "", "each 30 s without the text before, from which a loop may come"},
         {"--repeat", "N", "number of runs, for the timings in --json; default 1"},
         {"--timeout-ms", "N", "0: none"},
         {"--threads", "N", "threads; default: one per performance core"},

@@ -86,6 +86,39 @@ def test_words_lie_inside_their_segment_and_make_up_its_text(
         assert 0 <= segment.probability <= 1
 
 
+@pytest.mark.parametrize("seconds", [1.0, 2.5, 5.0])
+def test_no_time_is_after_the_end_of_the_audio(audio: AudioManager, seconds: float) -> None:
+    # A model of random weights hears ends anywhere in its 30 s.
+    noise = (np.random.default_rng(1).standard_normal(int(seconds * RATE)) * 0.1).astype(np.float32)
+    options = {"language": "en", "temperature_step": 0.0, "word_timestamps": True}
+    segments = list(audio.transcribe(noise, **options))
+    assert segments
+    times = [(one.start_ms, one.end_ms) for one in segments]
+    times += [(word.start_ms, word.end_ms) for one in segments for word in one.words]
+    assert all(0 <= start <= end <= seconds * 1000 for start, end in times)
+
+
+def heard_in_silence(audio: AudioManager, **options: object) -> list[str]:
+    """The texts of two windows and a little; silence is the same in each."""
+    request = {"language": "en", "temperature_step": 0.0, **options}
+    return [one.text for one in audio.transcribe(np.zeros(65 * RATE, np.float32), **request)]
+
+
+def test_a_loop_is_not_gone_on_with_in_the_next_window(audio: AudioManager) -> None:
+    """Greedily, random weights say the same again and again; so both windows begin anew."""
+    texts = heard_in_silence(audio)
+    periods = [at for at in range(20, len(texts) // 2 + 1) if texts[at : 2 * at] == texts[:at]]
+    assert periods != []
+
+
+def test_the_text_before_a_window_can_be_left_out(audio: AudioManager) -> None:
+    # Sampled, so that there is no loop; the first windows are sampled alike.
+    usual = heard_in_silence(audio, temperature=0.3)
+    without = heard_in_silence(audio, temperature=0.3, condition_on_previous_text=False)
+    assert without[0] == usual[0]
+    assert without != usual
+
+
 def test_a_wav_an_array_and_bytes_give_the_same_transcript(
     audio: AudioManager, noise: np.ndarray, tmp_path: Path
 ) -> None:

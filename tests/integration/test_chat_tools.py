@@ -210,6 +210,41 @@ def test_a_strict_tool_is_followed_exactly_or_refused(text):
     assert text.chat(QUESTION, tools=[loose], max_tokens=1).message()
 
 
+@pytest.mark.parametrize(
+    ("parameters", "path"),
+    [
+        (
+            {"properties": {"on": {"type": "string", "format": "date"}}},
+            "#/properties/on/format",
+        ),
+        (
+            {
+                "properties": {
+                    "a": {"type": "array", "items": {"enum": [1, 2]}, "uniqueItems": True}
+                }
+            },
+            "#/properties/a/uniqueItems",
+        ),
+        ({"properties": {"a": {"type": "null"}}, "minProperties": 1}, "#/minProperties"),
+        ({"properties": {"a": {"type": "null"}}, "maxProperties": 1}, "#/maxProperties"),
+    ],
+)
+def test_function_gemma_refuses_strict_tools_that_its_calls_cannot_follow(
+    tmp_path, parameters, path
+):
+    source = (OURS / "function_gemma.jinja").read_text("utf-8")
+    closed = {"type": "object", "additionalProperties": False, **parameters}
+    function = {"name": "f", "parameters": closed}
+    with opened(tmp_path, source) as text:
+        strict = {"type": "function", "function": {**function, "strict": True}}
+        with pytest.raises(errors.UnsupportedError, match=f"`f`.*`{path}`"):
+            text.chat(QUESTION, tools=[strict], max_tokens=1).text()
+        # It does not matter where no tool may be called.
+        assert text.chat(QUESTION, tools=[strict], tool_choice="none", max_tokens=1).message()
+        loose = {"type": "function", "function": function}
+        assert text.chat(QUESTION, tools=[loose], max_tokens=1).message()
+
+
 LIMITED = {
     "type": "object",
     "properties": {

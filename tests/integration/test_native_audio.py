@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sanitized import program
 
-from sphere_edge import console, packaging, profiles
+from sphere_edge import AudioManager, console, packaging, profiles
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.toolchain import sources
 from tests import random_hf_whisper, random_whisper
@@ -66,6 +66,29 @@ def test_no_damaged_model_or_detector_brings_the_process_down(
     assert len(said.splitlines()) >= 2 * len(files)
     assert "INTERNAL" not in said
     assert "MODEL_CORRUPT" in said
+
+
+def test_the_probability_of_silence_is_that_after_the_start_token(
+    programs: Path, model: Path, tmp_path: Path
+) -> None:
+    """In every window: without the text before, windows of silence are all the same."""
+    start, nobody_speaks = 50258, 50362
+    silence = np.zeros(65 * 16000, np.float32)
+    samples, found = tmp_path / "samples.f32", tmp_path / "logits.f32"
+    samples.write_bytes(silence.tobytes())
+    program(programs, "whisper-logits", model, samples, found, str(start))
+    logits = np.fromfile(found, np.float32).astype(np.float64)
+    expected = np.exp(logits[nobody_speaks] - np.logaddexp.reduce(logits))
+    with AudioManager.open(model) as audio:
+        segments = list(
+            audio.transcribe(
+                silence, language="en", temperature_step=0.0, condition_on_previous_text=False
+            )
+        )
+    assert segments[-1].start_ms >= 30000
+    assert [one.no_speech_probability for one in segments] == pytest.approx(
+        [expected] * len(segments), rel=1e-3
+    )
 
 
 def test_a_converted_checkpoint_gives_the_logits_and_tokens_of_transformers(

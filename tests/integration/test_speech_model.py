@@ -64,6 +64,23 @@ def test_vad_finds_speech_late_in_silence(audio: AudioManager) -> None:
     assert "".join(segment.text for segment in segments).strip() == text
 
 
+@pytest.mark.parametrize("pair", range(5))
+def test_vad_lets_no_word_lie_in_the_silence_between_two_phrases(
+    audio: AudioManager, pair: int
+) -> None:
+    """Words are written as if there were no silence: one may begin before it and end behind it."""
+    first, second = list(samples().values())[2 * pair : 2 * pair + 2]
+    quiet = np.zeros(45 * RATE, dtype=np.float32)
+    both = np.concatenate([first, quiet, second])
+    ends, begins = 1000 * len(first) / RATE, 1000 * (len(first) + len(quiet)) / RATE
+    found = audio.transcribe(both, language="en", vad=True, word_timestamps=True)
+    words = [word for segment in found for word in segment.words]
+    assert any(word.start_ms > begins for word in words)
+    for word in words:
+        assert word.start_ms <= word.end_ms
+        assert word.end_ms < ends + 300 or word.start_ms > begins - 300, word
+
+
 def test_live_audio_is_transcribed_while_it_comes(audio: AudioManager) -> None:
     text, sound = ("close the door", samples()["close the door"])
     with audio.stream(language="en", silence_ms=400) as stream:

@@ -71,7 +71,7 @@ Segment TranscriptRun::segment_at(whisper_context *context, int index) const {
   if (!segment.tokens.empty())
     segment.probability = static_cast<float>(sum / static_cast<double>(segment.tokens.size()));
   for (const WordTokens &each : words) {
-    const auto [start_ms, end_ms] = in_audio(whisper_original_times(context, each.ticks));
+    const auto [start_ms, end_ms] = in_audio(whisper_word_times(context, each.ticks));
     const auto probability = static_cast<float>(each.probability / each.tokens);
     segment.words.push_back({start_ms, end_ms, to_utf8(each.text), probability});
   }

@@ -92,6 +92,17 @@ bool measure_loudness(whisper_state &state, std::span<const float> samples, int 
   });
 }
 
+using Speech = whisper_state::vad_segment_info;
+
+// Of a time with what was detected as speech; negative: how far it is away.
+int64_t overlap(const Speech &speech, WhisperTimes times) {
+  return std::min(times.end, speech.vad_end) - std::max(times.start, speech.vad_start);
+}
+
+int64_t original_time(const Speech &speech, int64_t time) {
+  return std::clamp(speech.orig_start + time - speech.vad_start, speech.orig_start, speech.orig_end);
+}
+
 // Most of its triples of words, or parts of words, occurred before.
 bool repeats_itself(const std::vector<whisper_token> &tokens, whisper_token end_of_text) {
   std::vector<whisper_token> text;
@@ -197,26 +208,34 @@ bool load_whisper_vad(whisper_context *context, const char *path) {
   return context->state->vad_context != nullptr;
 }
 
-WhisperTimes whisper_original_times(whisper_context *context, WhisperTimes times) {
+WhisperTimes whisper_word_times(whisper_context *context, WhisperTimes times) {
   const whisper_state &state = *context->state;
   if (!state.has_vad_segments) return times;
-  // A phrase begins where it is more than the end of what was said before the silence, and ends likewise.
+  // Nobody goes on with a word after a silence.
   const auto &speech = state.vad_segments;
-  size_t first = 0, last = speech.size() - 1;
-  while (first < last && times.start >= speech[first].vad_end - kTimeError &&
-         times.end > speech[first + 1].vad_start + kTimeError) {
-    ++first;
-  }
-  while (last > first && times.end <= speech[last].vad_start + kTimeError) --last;
-  const auto original = [](const whisper_state::vad_segment_info &in, int64_t time) {
-    return std::clamp(in.orig_start + time - in.vad_start, in.orig_start, in.orig_end);
-  };
-  return {original(speech[first], times.start), original(speech[last], times.end)};
+  const auto most = std::max_element(speech.begin(), speech.end(), [&](const Speech &one, const Speech &other) {
+    return overlap(one, times) < overlap(other, times);
+  });
+  return {original_time(*most, times.start), original_time(*most, times.end)};
 }
 
 WhisperTimes whisper_segment_times(whisper_context *context, int index) {
-  const whisper_segment &segment = context->state->result_all[static_cast<size_t>(index)];
-  return whisper_original_times(context, {segment.t0, segment.t1});
+  const whisper_state &state = *context->state;
+  const whisper_segment &segment = state.result_all[static_cast<size_t>(index)];
+  const WhisperTimes times = {segment.t0, segment.t1};
+  if (!state.has_vad_segments) return times;
+  // It begins where it is more than the end of what was said before a silence, and ends likewise.
+  const auto &speech = state.vad_segments;
+  const auto is_touched = [&](const Speech &one) { return overlap(one, times) > 0; };
+  auto first = std::find_if(speech.begin(), speech.end(), is_touched);
+  if (first == speech.end()) return whisper_word_times(context, times);
+  auto last = std::find_if(speech.rbegin(), speech.rend(), is_touched).base() - 1;
+  const auto is_error = [&](auto one, auto other) {
+    return overlap(*one, times) <= kTimeError && overlap(*one, times) < overlap(*other, times);
+  };
+  while (first != last && is_error(first, last)) ++first;
+  while (first != last && is_error(last, first)) --last;
+  return {original_time(*first, times.start), original_time(*last, times.end)};
 }
 
 WhisperTimings whisper_timings_of(whisper_context *context) {

@@ -59,10 +59,9 @@ struct WhisperTimes {
   int64_t end;
 };
 
-// Maps the times of a word or phrase in the detected speech to those in the whole audio. whisper.cpp's own mapping lets
-// a phrase after a silence begin where the one before it ended.
-WhisperTimes whisper_original_times(whisper_context *context, WhisperTimes times);
-// Of a segment, in the whole audio.
+// Both map times in the detected speech to those in the whole audio. whisper.cpp's own mapping lets what is said after
+// a silence begin where that before it ended.
+WhisperTimes whisper_word_times(whisper_context *context, WhisperTimes times);
 WhisperTimes whisper_segment_times(whisper_context *context, int index);
 
 // Since the last whisper_reset_timings.
