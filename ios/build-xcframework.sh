@@ -17,9 +17,12 @@ while IFS= read -r definition; do set -- "$@" "$definition"; done <"$build/defin
 
 cmake -S "$native" -B "$build" -G 'Unix Makefiles' -DCMAKE_SYSTEM_NAME=iOS -DCMAKE_OSX_ARCHITECTURES=arm64 \
   -DCMAKE_OSX_DEPLOYMENT_TARGET=17.0 -DCMAKE_BUILD_TYPE=Release -DSE_STATIC=ON -DSE_STARTER=ON "$@"
+# Everything of these kinds is linked, and so nothing of an earlier build may be left.
+outputs() { find "$build" \( -name '*.a' -o -path '*se_tvm_runtime.dir*' -name '*.o' \) "$@"; }
+outputs -delete
 cmake --build "$build" -j "$(sysctl -n hw.ncpu)"
 
-find "$build" -name '*.a' -o -path '*se_tvm_runtime.dir*' -name '*.o' | while IFS= read -r file; do printf '"%s"\n' "$file"; done >"$build/inputs"
+outputs | while IFS= read -r file; do printf '"%s"\n' "$file"; done >"$build/inputs"
 xargs xcrun --sdk iphoneos ld -r -arch arm64 -all_load -o "$build/core.o" <"$build/inputs"
 
 "$python" -c 'import sys; from pathlib import Path; from sphere_edge.sdk import core_framework; print(core_framework.write(*map(Path, sys.argv[1:])))' \

@@ -15,6 +15,7 @@ SPECIAL = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 # Byte-level BPE needs at least one merge to be accepted.
 MERGES = ("t h", "th e")
 
+_LINE_END = "\u010a"
 _HIDDEN = 64
 _HEADS = 4
 _KV_HEADS = 2
@@ -33,6 +34,7 @@ def write(
     name: str = "random",
     only_ascii: bool = False,
     sampling: dict[str, float] | None = None,
+    begins_lines: str = "",
     weights: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
 ) -> Path:
     """Writes the file; the same arguments give the same bytes.
@@ -40,10 +42,13 @@ def write(
     `tensors_a_part`: splits the model, whose first part is returned.
     `only_ascii`: each token is whole characters, so that all text it makes is.
     `sampling`: what it advises, by the names below `general.sampling`.
+    `begins_lines`: a token more, which it says after each end of a line, and again after itself.
     `weights`: the type of all matrices but the tokens' embeddings.
     """
     characters = byte_characters()[: 128 if only_ascii else 256]
     tokens = [*characters, "th", "the", *SPECIAL]
+    if begins_lines:
+        tokens.append(begins_lines.replace("\n", _LINE_END))
     writer = gguf.GGUFWriter(path, architecture, split_max_tensors=tensors_a_part)
     writer.add_name(name)
     for key, value in (sampling or {}).items():
@@ -73,6 +78,13 @@ def write(
 
     def matrix(name: str, rows: int, columns: int) -> None:
         numbers = random.standard_normal((rows, columns), np.float32) * np.float32(2 / columns**0.5)
+        if begins_lines and rows == len(tokens):
+            line_end = np.sin(np.arange(columns, dtype=np.float32))
+            # So much that what the layers add changes nothing.
+            if name == "token_embd":
+                numbers[[tokens.index(_LINE_END), -1]] = 100 * line_end
+            else:
+                numbers[-1] = line_end
         kind = gguf.GGMLQuantizationType.F32 if name == "token_embd" else weights
         writer.add_tensor(f"{name}.weight", gguf.quantize(numbers, kind), raw_dtype=kind)
 

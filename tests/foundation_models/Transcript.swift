@@ -18,7 +18,11 @@ public struct Transcript: Sendable, RandomAccessCollection {
 
   public struct Instructions: Sendable {
     public var segments: [Segment]
-    public init(segments: [Segment]) { self.segments = segments }
+    public var toolDefinitions: [ToolDefinition]
+    public init(segments: [Segment], toolDefinitions: [ToolDefinition]) {
+      self.segments = segments
+      self.toolDefinitions = toolDefinitions
+    }
   }
 
   public struct Prompt: Sendable {

@@ -28,8 +28,9 @@ struct Session {
 
 func said(_ text: String) -> [Transcript.Segment] { [.text(.init(content: text))] }
 
-func transcript(_ question: String, instructions: String = "Answer in one sentence.") -> [Transcript.Entry] {
-  [.instructions(.init(segments: said(instructions))), .prompt(.init(segments: said(question)))]
+func transcript(_ question: String, tools: [Transcript.ToolDefinition] = []) -> [Transcript.Entry] {
+  let instructions = Transcript.Instructions(segments: said("Answer in one sentence."), toolDefinitions: tools)
+  return [.instructions(instructions), .prompt(.init(segments: said(question)))]
 }
 
 func schema(_ json: String) throws -> GenerationSchema { GenerationSchema(try JSONValue(json: json)) }
@@ -104,18 +105,6 @@ try tell(
     try await session.events(
       Request(transcript: .init(entries: rain), enabledTools: [weather], generationOptions: greedy(150, tools: .required)))))
 
-let channel = LanguageModelExecutorGenerationChannel()
-let endless = Task { [session] in
-  try await session.executor.respond(
-    to: Request(transcript: .init(entries: transcript("Count."))), model: session.model, streamingInto: channel)
-}
-endless.cancel()
-do {
-  try await endless.value
-} catch is CancellationError {
-  try tell("cancelled", [:])
-}
-
 for (scenario, request) in [
   ("too long", Request(transcript: .init(entries: transcript(String(repeating: "sky ", count: text.info.contextTokens))))),
   ("guide", Request(transcript: .init(entries: sky), schema: try schema(#"{"type": "array", "contains": {"type": "null"}}"#))),
@@ -143,13 +132,21 @@ try tell(
     "reasoning": [reasoner.contains(.reasoning), session.model.capabilities.contains(.reasoning)],
   ])
 
-// What was computed ahead can be saved as soon as it was.
+/// How many tokens the KV cache has once all calls before have ended.
+func kept(_ text: TextManager) async throws -> Int {
+  let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+  defer { try? FileManager.default.removeItem(at: file) }
+  return try await text.save(file)
+}
+
+// The request is made at once, and so it has to wait for what is computed ahead.
 let warm = try Session(other)
-warm.executor.prewarm(model: warm.model, transcript: .init(entries: sky.dropLast()))
-let saved = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-while (try? await other.save(saved)) ?? 0 == 0 { try await Task.sleep(nanoseconds: 5_000_000) }
-try FileManager.default.removeItem(at: saved)
-try tell("prewarmed", facts(try await warm.events(Request(transcript: .init(entries: sky), generationOptions: greedy(3)))))
+let offered = transcript("What colour is the sky?", tools: [weather])
+warm.executor.prewarm(model: warm.model, transcript: .init(entries: offered.dropLast()))
+let asked = Request(transcript: .init(entries: offered), enabledTools: [weather], generationOptions: greedy(3))
+let ahead = facts(try await warm.events(asked))
+let answered = try await kept(other)
+try tell("prewarmed", ahead.merging(["kept": answered]) { $1 })
 
 let thinker = try await TextManager.open(URL(fileURLWithPath: CommandLine.arguments[2]))
 let hi: [Transcript.Entry] = [
@@ -162,6 +159,39 @@ for (scenario, reasons) in [("reasoning", true), ("no reasoning", false)] {
     contextOptions: ContextOptions(reasoningLevel: reasons ? .light : nil))
   try tell(scenario, facts(try await Session(thinker, reasons: reasons).events(request)))
 }
+
+// Without tools, its answer ends with the context. Computing ahead meanwhile would take it out of the cache.
+let caller = try await TextManager.open(URL(fileURLWithPath: CommandLine.arguments[3]))
+let talking = try Session(caller)
+let channel = LanguageModelExecutorGenerationChannel()
+let endless = Task {
+  try await talking.executor.respond(
+    to: Request(transcript: .init(entries: sky), generationOptions: greedy()), model: talking.model, streamingInto: channel)
+}
+while channel.events.isEmpty { try await Task.sleep(nanoseconds: 1_000_000) }
+talking.executor.prewarm(model: talking.model, transcript: .init(entries: sky.dropLast()))
+endless.cancel()
+do {
+  try await endless.value
+} catch is CancellationError {
+  let tokens = try await caller.countChat([.system("Answer in one sentence.")])
+  try tell(
+    "cancelled", ["kept": try await kept(caller), "instructions": tokens, "context": caller.info.contextTokens])
+}
+
+// Whether they may call a tool or answer with a type is theirs.
+for (name, text, reasons) in [("calls", caller, false), ("answers", thinker, false), ("reasons", thinker, true)] {
+  let request = Request(
+    transcript: .init(entries: rain), enabledTools: [weather], schema: ordered, generationOptions: greedy(600),
+    contextOptions: ContextOptions(reasoningLevel: reasons ? .light : nil))
+  try tell("type or tools: \(name)", facts(try await Session(text, reasons: reasons).events(request)))
+}
+try tell(
+  "type or tools: built in",
+  facts(
+    try await session.events(
+      Request(transcript: .init(entries: rain), enabledTools: [weather], schema: ordered, generationOptions: greedy()))))
+await caller.close()
 await thinker.close()
 
 await text.close()

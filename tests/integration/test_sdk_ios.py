@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import plistlib
 import re
 import shutil
@@ -130,6 +131,34 @@ def test_the_framework_has_every_object_and_what_keeps_it(project: Path) -> None
             assert any(symbol.encode() + b"\0" in found["keep.o"] for symbol in own), name
     header = folder / library["HeadersPath"] / "ModelCode" / "ModelCode.h"
     assert "sphere_edge_keep_model_code(void)" in header.read_text()
+
+
+def test_the_core_is_linked_without_what_an_earlier_build_left(tmp_path: Path) -> None:
+    build, programs = tmp_path / "a build", tmp_path / "programs"
+    objects = "CMakeFiles/se_tvm_runtime.dir"
+    left = [build / "engines" / "libgone.a", build / objects / "gone.cc.o"]
+    made = [build / "libnew.a", build / objects / "new.cc.o"]
+    others = [build / "CMakeFiles" / "sphere_edge.dir" / "kept.cpp.o"]
+    for path in (*left, *others):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    # What a Mac has: its cmake makes two files, and its linker is given the names.
+    words = {
+        "cmake": f"""[ "$1" != --build ] || touch '{made[0]}' '{made[1]}'""",
+        "xcrun": f"""for one; do echo "$one"; done >'{tmp_path / "linked"}'""",
+        "sysctl": "echo 2",
+        "python3": "echo -DSE_PARTS=",
+    }
+    programs.mkdir()
+    for name, text in words.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "BUILD_FOLDER": str(build)}
+    script = resources.folder("ios") / "build-xcframework.sh"
+    run(["sh", script], timeout_s=60, env=environment)
+    linked = (tmp_path / "linked").read_text().splitlines()
+    assert {Path(one) for one in linked if one.endswith((".a", ".cc.o"))} == set(made)
+    assert not any(path.exists() for path in left) and others[0].exists()
 
 
 def compiled(text: str, target: str, into: Path) -> Path:

@@ -127,7 +127,13 @@ def test_sessions_of_foundation_models_are_answered(
     session = swift_session.built(built, library, tmp_path)
     template = swift_session.REASONING.read_text()
     thinker = random_gguf.write(tmp_path / "thinker.gguf", chat_template=template, only_ascii=True)
-    done = run([session, contract_cases.text_model(), thinker], timeout_s=600)
+    caller = random_gguf.write(
+        tmp_path / "caller.gguf",
+        chat_template=template,
+        only_ascii=True,
+        begins_lines="<tool_call>\n",
+    )
+    done = run([session, contract_cases.text_model(), thinker, caller], timeout_s=600)
     told = {one["scenario"]: one for one in map(json.loads, done.stdout.splitlines())}
 
     text = told["text"]
@@ -146,7 +152,17 @@ def test_sessions_of_foundation_models_are_answered(
     cut = told["tool call cut off"]
     assert cut["metadata"] == ["incompleteOutput"] and "removed" in cut
 
-    assert "cancelled" in told
+    called = told["type or tools: calls"]
+    assert any(text.startswith("call weather ") for text in called["texts"])
+    assert "response" not in called["texts"] and called["usage of"] == "toolCalls"
+    for name in ("answers", "reasons", "built in"):
+        typed = told[f"type or tools: {name}"]
+        assert list(json.loads(typed["texts"]["response"])) == ["sure", "name"]
+        assert set(typed["texts"]) == {"response", *(["reasoning"] if name == "reasons" else [])}
+
+    cancelled = told["cancelled"]
+    # An engine that ran on would have filled the context.
+    assert cancelled["instructions"] < cancelled["kept"] < 0.9 * cancelled["context"]
     assert told["too long"]["tokens"] > told["too long"]["context"] > 0
     assert "`#/contains` cannot be followed" in told["guide"]["why"]
     assert told["attachment"]["why"] == "the model reads text only"
@@ -156,8 +172,9 @@ def test_sessions_of_foundation_models_are_answered(
     reasoning, plain = told["reasoning"], told["no reasoning"]
     assert reasoning["texts"]["reasoning"] and reasoning["usage"][3] > 0
     assert set(plain["texts"]) == {"response"} and plain["usage"][3] == 0
-    # Of the instructions.
-    assert told["prewarmed"]["usage"][1] > 5
+    # The instructions and the tools, and all but the last of the answer's tokens after it.
+    warm = told["prewarmed"]
+    assert warm["usage"][0] - warm["usage"][1] < 20 and warm["kept"] > warm["usage"][0]
     assert told["closed"]["message"] == "the model has been closed"
 
     name = "SphereEdgeFoundationModels"

@@ -136,10 +136,21 @@ public struct JSONSchema: Sendable, Hashable {
   public static func object(
     _ properties: KeyValuePairs<String, JSONSchema>, optional: Set<String> = []
   ) -> JSONSchema {
-    let names = properties.map(\.key)
+    ordered(properties.map { ($0.key, $0.value) }, optional)
+  }
+
+  /// The properties of a dictionary have no order: they come in that of the alphabet.
+  @_disfavoredOverload
+  @available(*, deprecated, message: "write the properties as a literal, whose order the model keeps")
+  public static func object(_ properties: [String: JSONSchema], optional: Set<String> = []) -> JSONSchema {
+    ordered(properties.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }, optional)
+  }
+
+  private static func ordered(_ properties: [(String, JSONSchema)], _ optional: Set<String>) -> JSONSchema {
+    let names = properties.map(\.0)
     return JSONSchema([
       "type": "object",
-      "properties": .object(Dictionary(properties.map { ($0.key, $0.value.value) }) { _, last in last }),
+      "properties": .object(Dictionary(properties.map { ($0.0, $0.1.value) }) { _, last in last }),
       "required": .array(names.filter { !optional.contains($0) }.map { .string($0) }),
       "additionalProperties": false,
       "x-order": .array(names.map { .string($0) }),

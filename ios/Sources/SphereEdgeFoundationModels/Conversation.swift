@@ -15,29 +15,37 @@
     private(set) var messages: [Message] = []
     private(set) var request = TextRequest()
     private(set) var options = ChatOptions()
+    /// The tools without the type of the answer, where the model may call them or answer: a grammar holds it to one of both.
+    private(set) var callOptions: ChatOptions?
     private let readsImages: Bool
     // Belongs to the assistant's next message.
     private var reasoning = ""
 
-    /// The messages of a transcript only.
-    init(of transcript: Transcript, readsImages: Bool) throws {
+    /// What the prompts of a session begin with that has `transcript`, and the tools of its instructions.
+    init(of transcript: Transcript, readsImages: Bool, reasons: Bool) throws {
       self.readsImages = readsImages
-      for entry in transcript { try add(entry) }
+      for entry in transcript {
+        try add(entry)
+        if case .instructions(let instructions) = entry { try offer(instructions.toolDefinitions, nil) }
+      }
+      if !reasons { options.reasoning = false }
     }
 
     /// Throws `LanguageModelError.unsupportedTranscriptContent` for attachments that the model does not read.
     init(of asked: LanguageModelExecutorGenerationRequest, readsImages: Bool, reasons: Bool) throws {
-      try self.init(of: asked.transcript, readsImages: readsImages)
+      try self.init(of: asked.transcript, readsImages: readsImages, reasons: reasons)
       choose(asked.generationOptions)
       try offer(asked.enabledToolDefinitions, asked.generationOptions.toolCallingMode)
       // A round that must call a tool gives no answer yet.
       if let schema = asked.schema, options.toolChoice != "required" {
         try follow(schema, inPrompt: asked.contextOptions.includeSchemaInPrompt ?? true)
       }
-      if !reasons {
-        options.reasoning = false
-      } else if let level = asked.contextOptions.reasoningLevel {
+      if reasons, let level = asked.contextOptions.reasoningLevel {
         if case .light = level { options.reasoning = .integer(Self.lightReasoningTokens) } else { options.reasoning = true }
+      }
+      if options.responseFormat != nil, options.tools != nil, options.toolChoice == nil {
+        callOptions = options
+        callOptions?.responseFormat = nil
       }
     }
 
@@ -58,6 +66,7 @@
     private mutating func offer(
       _ tools: [Transcript.ToolDefinition], _ mode: GenerationOptions.ToolCallingMode?
     ) throws {
+      options.tools = nil
       guard !tools.isEmpty else { return }
       options.tools = try tools.map { tool in
         [

@@ -24,8 +24,15 @@
       self.reasons = reasons
     }
 
+    nonisolated(nonsending) mutating func send(_ event: TextEvent) async {
+      switch event {
+      case .delta(let delta): await send(delta)
+      case .finished(let result): await finish(result)
+      }
+    }
+
     /// The counts of the pieces are provisional, those of `finish` replace them.
-    nonisolated(nonsending) mutating func send(_ delta: TextDelta) async {
+    private nonisolated(nonsending) mutating func send(_ delta: TextDelta) async {
       switch delta.kind {
       case .text:
         hasText = true
@@ -44,7 +51,7 @@
       }
     }
 
-    nonisolated(nonsending) mutating func finish(_ result: TextResult) async {
+    private nonisolated(nonsending) mutating func finish(_ result: TextResult) async {
       // A session would decode arguments that were cut off.
       if result.finishReason == .length, let last = calls.last, (try? JSONValue(json: arguments)) == nil {
         calls.removeLast()

@@ -51,39 +51,72 @@
       }
 
       private let text: TextManager
+      private let answering = Answering()
 
       public init(configuration: Configuration) throws {
         text = configuration.text
       }
 
-      /// Computes `transcript`, so that a prompt that goes on with it waits for less.
+      /// Computes `transcript` and the tools of its instructions, so that a prompt that goes on with it waits for less.
+      ///
+      /// A request that is made later waits for it; while one is answered, it does nothing.
       public func prewarm(model: SphereEdgeLanguageModel, transcript: Transcript) {
-        Task {
-          let conversation = try Conversation(of: transcript, readsImages: text.info.readsImages)
-          // Only a hint: where a template takes no conversation without a question, the first answer comes later.
-          _ = try await text.chat(conversation.messages, TextRequest(maxTokens: 1)).text()
-        }
+        // After the answer, `transcript` would take it out of the KV cache.
+        guard !answering.isUnderWay else { return }
+        let conversation = try? Conversation(of: transcript, readsImages: text.info.readsImages, reasons: model.reasons)
+        guard let conversation else { return }
+        // Its turn is taken here, before that of any later request.
+        let events = text.chat(conversation.messages, TextRequest(maxTokens: 1), options: conversation.options)
+        // Only a hint: where a template takes no conversation without a question, the first answer comes later.
+        Task { _ = try await events.text() }
       }
 
       public nonisolated(nonsending) func respond(
         to request: LanguageModelExecutorGenerationRequest, model: SphereEdgeLanguageModel,
         streamingInto channel: LanguageModelExecutorGenerationChannel
       ) async throws {
+        answering.begin()
+        defer { answering.end() }
         let conversation = try Conversation(of: request, readsImages: text.info.readsImages, reasons: model.reasons)
         var reply = Reply(channel, reasons: model.reasons)
         do {
+          if let options = conversation.callOptions, try await calls(conversation, options, &reply) { return }
+          try Task.checkCancellation()
           let events = text.chat(conversation.messages, conversation.request, options: conversation.options)
-          for try await event in events {
-            switch event {
-            case .delta(let delta): await reply.send(delta)
-            case .finished(let result): await reply.finish(result)
-            }
-          }
+          for try await event in events { await reply.send(event) }
         } catch let error as SphereEdgeError {
           throw await described(error, conversation)
         }
         // The stream just ends where the session's task was cancelled.
         try Task.checkCancellation()
+      }
+
+      /// Lets the model begin without the type of the answer: true where it called tools, or was cut off before it did.
+      ///
+      /// Where its first words are an answer, nothing was sent, and it has to be asked again.
+      private nonisolated(nonsending) func calls(
+        _ conversation: Conversation, _ options: ChatOptions, _ reply: inout Reply
+      ) async throws -> Bool {
+        var held: [TextEvent] = []
+        var isCall = false
+        for try await event in text.chat(conversation.messages, conversation.request, options: options) {
+          switch event {
+          case .delta(let delta) where delta.kind == .toolCallBegin: isCall = true
+          case .delta(let delta) where delta.kind == .text && !isCall:
+            // White space may come before a call.
+            guard delta.text.allSatisfy(\.isWhitespace) else { return false }
+            continue
+          case .finished(let result) where !isCall && result.finishReason == .stop: return false
+          default: break
+          }
+          held.append(event)
+          if isCall || event.isLast {
+            for one in held { await reply.send(one) }
+            held = []
+          }
+        }
+        try Task.checkCancellation()
+        return true
       }
 
       /// In the framework's words, where it has them.
@@ -104,5 +137,18 @@
         return error
       }
     }
+  }
+
+  extension TextEvent {
+    fileprivate var isLast: Bool { if case .finished = self { true } else { false } }
+  }
+
+  /// Counts the requests that an executor and its copies answer now.
+  private final class Answering: @unchecked Sendable {
+    private let lock = NSLock()
+    private var count = 0
+    var isUnderWay: Bool { lock.withLock { count > 0 } }
+    func begin() { lock.withLock { count += 1 } }
+    func end() { lock.withLock { count -= 1 } }
   }
 #endif

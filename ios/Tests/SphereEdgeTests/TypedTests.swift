@@ -42,6 +42,13 @@ struct Place: Generable {
     #expect(throws: SphereEdgeError.self) { try JSONValue.array([.number(.nan)]).json }
   }
 
+  @available(*, deprecated)
+  @Test func aDictionaryOfPropertiesComesInTheOrderOfTheAlphabet() {
+    let properties: [String: JSONSchema] = ["b": .integer(), "c": .string(), "a": .boolean()]
+    let schema = JSONSchema.object(properties, optional: ["a"])
+    #expect(schema == JSONSchema.object(["a": .boolean(), "b": .integer(), "c": .string()], optional: ["a"]))
+  }
+
   @Test func toolsAreRunAndTheirRoundsAreCounted() async throws {
     let text = try await TextManager.open(Given.text)
     let weather = Tool(name: "weather", description: "The weather in a city") { (place: Place) in "rain in \(place.city)" }
