@@ -30,8 +30,11 @@ Floats = npt.NDArray[np.float32]
 # The format of the matrix at a path: a name of FORMATS, or None to leave it as it is.
 Formats = Callable[[str], str | None]
 
-# Weights that fit are kept in float32 between two readings.
-_KEPT_BYTES = 1 << 30
+# Weights that fit are kept in float32 between two readings: those of 150 million parameters.
+_KEPT_BYTES = 600_000_000
+# A wider matrix is left to plain rounding: decomposing what its inputs have in common takes the
+# cube of its columns, and memory for three float64 matrices of their square.
+_MOST_COLUMNS = 8192
 _PLAIN = WeightFormat("f32", 1)
 _Q4 = WeightFormat("q4", 1)
 
@@ -109,7 +112,9 @@ class Reader:
         """
         before, self._checkpoint = self._checkpoint, checkpoint or self._checkpoint
         try:
-            return self._logits(lambda name: self._load(name, formats))
+            # Activations may be too large for float32; what then is not finite is told from logits.
+            with np.errstate(over="ignore", invalid="ignore"):
+                return self._logits(lambda name: self._load(name, formats))
         finally:
             self._checkpoint = before
 
@@ -118,11 +123,15 @@ class Reader:
         packed: dict[str, dict[str, npt.NDArray[Any]]] = {}
 
         def change(path: str, weight: Floats, inputs: Floats) -> Floats:
-            if not is_rounded(path) or weight.shape[1] % GROUP or self._is_rounded_already(path):
+            columns, mapping = weight.shape[1], self._mappings[f"{path}.weight.data"]
+            if not is_rounded(path) or columns % GROUP or columns > _MOST_COLUMNS:
                 return weight
-            found, scales = feedback.for_inputs(weight, inputs)
-            arrays, start = _Q4.pack(found, scales), 0
-            for source in self._mappings[f"{path}.weight.data"].sources:
+            if self._is_rounded_already(path):
+                return weight
+            with weights.naming(mapping):
+                found, scales = feedback.for_inputs(weight, inputs)
+                arrays, start = _Q4.pack(found, scales), 0
+            for source in mapping.sources:
                 rows = slice(start, start + source.rows)
                 packed[source.name] = {suffix: one[rows] for suffix, one in arrays.items()}
                 start = rows.stop
@@ -155,7 +164,9 @@ class Reader:
         wanted = formats(path)
         if wanted is not None and not (wanted == "q4" and self._is_rounded_already(path)):
             fmt = WeightFormat(wanted, 1)
-            values = fmt.unpack(fmt.pack(values), *values.shape)
+            with weights.naming(mapping):
+                packed = fmt.pack(values)
+            values = fmt.unpack(packed, *values.shape)
         return values[:, :, None]
 
     def _values(self, name: str, mapping: WeightMapping) -> Floats:

@@ -91,6 +91,21 @@ def for_gpu(
     )
 
 
+def fits_buffers(made: Family, fmt: WeightFormat, profile: DeviceProfile, limits: Limits) -> bool:
+    """Whether the tensors do not keep the GPU of `profile` from running the model."""
+    if all(backend == "cpu" for backend in profile.backends):
+        return True
+    try:
+        target = GpuTarget.of(profile)
+    except UnsupportedError:
+        return True
+    try:
+        check_buffers(made.build(kernels.for_target(target), fmt), limits, target)
+    except UnsupportedError:
+        return False
+    return True
+
+
 def check_buffers(model: Decoder, limits: Limits, target: GpuTarget) -> None:
     """Raises UnsupportedError for a tensor that one buffer of the GPU cannot hold.
 

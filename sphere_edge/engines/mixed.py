@@ -3,11 +3,13 @@
 Matrices are rounded to q4 for the inputs that a calibration text gives them (see calibration.py).
 What each of them costs is measured on another text, as the mean KL divergence of the predictions
 from those of the exact model. The most costly per weight become q8: until a budget of bits is used
-up, or until the whole costs no more than TARGET, as far as the device has memory.
+up, or until the whole costs no more than TARGET, as far as the device has memory. Without a budget
+the whole is measured once more, and dropped where plain q4 costs less.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sphere_edge.console import Progress
-from sphere_edge.engines.calibration import Reader, Rounded, Source
+from sphere_edge.engines import weights
+from sphere_edge.engines.calibration import Formats, Reader, Rounded, Source
 from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.formats.tensors import Tensors
 from sphere_edge.models.decoder import Decoder
-from sphere_edge.models.layers import Numerics, matrices, store_as
+from sphere_edge.models.layers import Numerics, matrices, store_as, weight_mappings
 from sphere_edge.models.registry import Family
 from sphere_edge.quantization.weights import FORMATS, WeightFormat
 
@@ -27,17 +31,21 @@ NAME = "q4+q8"
 # A mean KL divergence that is hard to notice, in nats: about that of llama.cpp's Q4_K_M.
 TARGET = 0.055
 _LEAST, _MOST = FORMATS["q4"], FORMATS["q8"]
-# Larger models lose less by 4 bits, and measuring them would take long.
-_MOST_PARAMETERS = 7e8
+_PLAIN = WeightFormat("f32", 1)
+# Smaller models stay plain q4 where nobody asks for more. They are packaged within seconds, which
+# measuring would multiply, and a bundle of a few megabytes can as well be packaged with --quant q8.
+# Larger ones lose less by 4 bits, and each reading takes a minute and more: for a budget of bits
+# they are measured in fewer parts and are rounded without error feedback.
+_FEWEST_PARAMETERS, _MOST_PARAMETERS = 2e7, 7e8
 # Tokens of the calibration text, and multiplications of one token with all weights.
 _TOKENS, _FEWEST_TOKENS, _BUDGET = 1200, 512, 2.5e11
-# Tokens on which costs are measured.
-_MEASURED = 64
+# Tokens on which costs are measured, and those of large models.
+_MEASURED, _MEASURED_OF_LARGE = 64, 16
 # So many matrices are measured one by one. Of more, those of one kind in each of some ten spans of
 # layers are measured together, and one by one only where they cost the most.
 _ONE_BY_ONE, _SPANS, _SPLIT = 24, 10, 6
-# How often the whole is measured again and more of it raised.
-_ROUNDS = 4
+# How often the whole is measured, and more of it raised between.
+_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -72,12 +80,28 @@ def check(bits: float, quantization: str) -> None:
         raise InvalidArgumentError(message, hint=f"choose between {_LEAST} (q4) and {_MOST} (q8)")
 
 
+def is_measured(parameters: int) -> bool:
+    """Whether a model with this number of parameters is measured where nobody asks for a format."""
+    return _FEWEST_PARAMETERS <= parameters <= _MOST_PARAMETERS
+
+
+def bytes_of(bits: float, in_q4: int, in_q8: int) -> int:
+    """What `bits` a weight take of a model that has these bytes with all matrices in q4 or q8."""
+    return in_q4 + math.ceil((in_q8 - in_q4) * (bits - _LEAST) / (_MOST - _LEAST))
+
+
+def all_in_q8(family: Family) -> Family:
+    """The family whose models have every matrix in q8 that can be."""
+    return raised(family, (path for path, _ in matrices(family.build(None, _PLAIN))))
+
+
 def to_bits(source: Source, texts: Texts, bits: float, progress: Progress) -> Refined:
     """The model with matrices in q8 until `bits` a weight are used.
 
-    `bits` counts the scales and is an average over all matrices.
+    `bits` counts the scales and is an average over all matrices. Raises ModelCorruptError for a
+    weight that q4 cannot store.
     """
-    measured = _Measured.of(source, texts, progress)
+    measured = _Measured.of(_Judge.of(source, texts), texts, progress)
     room = sum(measured.sizes.values()) * (bits - _LEAST) / (_MOST - _LEAST)
     in_q8 = []
     for path in measured.ranked():
@@ -92,26 +116,25 @@ def to_target(
 ) -> Refined | None:
     """The model with as many matrices in q8 as it takes to cost no more than TARGET.
 
-    As far as it `fits` the device. None: plain q4 costs no more, or the model is too large to tell.
+    As far as it `fits` the device. None where plain q4 costs no more than TARGET, or no more than
+    what was found, or where float32 cannot tell. Raises as to_bits.
     """
-    sizes = _sizes(source)
-    if sum(sizes.values()) > _MOST_PARAMETERS:
+    judge = _Judge.of(source, texts)
+    plain = judge.cost(lambda _: "q4")
+    if plain <= TARGET or not np.isfinite(judge.exact).all():
         return None
-    reader = Reader(source, texts.measured[:_MEASURED])
-    exact = reader.logits(lambda _: None)
-    # Numbers that are not finite are for the conversion to name.
-    if not divergence(exact, reader.logits(lambda _: "q4")) > TARGET:
-        return None
-    measured = _Measured.of(source, texts, progress)
+    measured = _Measured.of(judge, texts, progress)
     ranked = measured.ranked()
     most = _longest(ranked, lambda paths: fits(raised(source.family, paths)))
-    count = 0
+    count, best = 0, (math.inf, 0)
     for _ in range(_ROUNDS):
         found = measured.cost(ranked[:count])
+        best = min(best, (found, count))
         if found <= TARGET or count == most:
             break
         count = min(most, measured.needed(ranked, count, found))
-    return measured.refined(ranked[:count])
+    cost, count = best
+    return measured.refined(ranked[:count]) if cost < plain else None
 
 
 def raised(family: Family, paths: Iterable[str]) -> Family:
@@ -129,31 +152,50 @@ def raised(family: Family, paths: Iterable[str]) -> Family:
 
 
 @dataclass(frozen=True)
+class _Judge:
+    """A model that reads the text which judges, and its logits with exact weights."""
+
+    source: Source
+    parameters: int
+    reader: Reader
+    exact: npt.NDArray[Any]
+
+    @classmethod
+    def of(cls, source: Source, texts: Texts) -> _Judge:
+        """Reads the text once."""
+        parameters = weights.parameters(list(weight_mappings(source.family.build(None, _PLAIN))))
+        tokens = _MEASURED if parameters <= _MOST_PARAMETERS else _MEASURED_OF_LARGE
+        reader = Reader(source, texts.measured[:tokens])
+        return cls(source, parameters, reader, reader.logits(lambda _: None))
+
+    @property
+    def is_large(self) -> bool:
+        """Whether only a few readings of the model can be waited for."""
+        return self.parameters > _MOST_PARAMETERS
+
+    def cost(self, formats: Formats, checkpoint: Tensors | None = None) -> float:
+        """The divergence of the same with its matrices rounded."""
+        return divergence(self.exact, self.reader.logits(formats, checkpoint))
+
+
+@dataclass(frozen=True)
 class _Measured:
     """A model with all that is known of it: the rounded weights, and what each matrix costs."""
 
-    source: Source
-    reader: Reader
-    exact: npt.NDArray[Any]
+    judge: _Judge
     rounded: Rounded
     sizes: dict[str, int]
     costs: dict[str, float]
 
     @classmethod
-    def of(cls, source: Source, texts: Texts, progress: Progress) -> _Measured:
-        """Reads both texts."""
-        sizes = _sizes(source)
-        tokens = max(_FEWEST_TOKENS, min(_TOKENS, int(_BUDGET / sum(sizes.values()))))
-        text = texts.calibration[:tokens]
-        reader = Reader(source, texts.measured[:_MEASURED])
-        exact = reader.logits(lambda _: None)
-        with progress.step("rounding what a text needs"):
-            looked_up = {"embed_tokens", "lm_head"}
-            rounded = Reader(source, text, last_only=True).rounded(
-                lambda path: path not in looked_up
-            )
-        costs = _Costs(reader, exact, rounded, sizes).measured(progress)
-        return cls(source, reader, exact, rounded, sizes, costs)
+    def of(cls, judge: _Judge, texts: Texts, progress: Progress) -> _Measured:
+        """Reads the calibration text once, the other one for each part of the model."""
+        sizes = _sizes(judge.source)
+        rounded = Rounded(judge.source.checkpoint)
+        if not judge.is_large:
+            with progress.step("rounding what a text needs"):
+                rounded = _for_inputs(judge, texts)
+        return cls(judge, rounded, sizes, _Costs(judge, rounded, sizes).measured(progress))
 
     def ranked(self) -> list[str]:
         """All matrices, the most costly per weight first; the name decides between equals."""
@@ -166,9 +208,9 @@ class _Measured:
         def formats(path: str) -> str | None:
             if path in in_q8:
                 return "q8"
-            return None if set(self.reader.names(path)) <= left.packed.keys() else "q4"
+            return None if set(self.judge.reader.names(path)) <= left.packed.keys() else "q4"
 
-        return divergence(self.exact, self.reader.logits(formats, left))
+        return self.judge.cost(formats, left)
 
     def needed(self, ranked: list[str], count: int, found: float) -> int:
         """How many of `ranked` have to be q8 where `count` of them leave a cost of `found`."""
@@ -183,27 +225,30 @@ class _Measured:
 
     def refined(self, in_q8: list[str]) -> Refined:
         """The model with those matrices in q8."""
-        made = raised(self.source.family, in_q8)
+        made = raised(self.judge.source.family, in_q8)
         return Refined(made, self._without(in_q8), tuple(sorted(in_q8)))
 
     def _without(self, in_q8: list[str]) -> Rounded:
-        return _only(self.rounded, self.reader, [path for path in self.sizes if path not in in_q8])
+        left = [path for path in self.sizes if path not in in_q8]
+        return _only(self.rounded, self.judge.reader, left)
 
 
 @dataclass(frozen=True)
 class _Costs:
     """Measures the divergence that rounding some matrices causes, all others left as they are."""
 
-    reader: Reader
-    exact: npt.NDArray[Any]
+    judge: _Judge
     rounded: Rounded
     sizes: dict[str, int]
 
     def measured(self, progress: Progress) -> dict[str, float]:
         """What each matrix costs; of some measured together, each the same per weight."""
         with progress.step("measuring what 4 bits cost"):
-            together = {tuple(part): self._of(part) for part in _parts(list(self.sizes))}
-            for part in sorted(together, key=lambda part: -together[part])[:_SPLIT]:
+            paths, is_large = list(self.sizes), self.judge.is_large
+            parts = _layers(paths) if is_large else _parts(paths)
+            together = {tuple(part): self._of(part) for part in parts}
+            worst = sorted(together, key=lambda part: -together[part])
+            for part in [] if is_large else worst[:_SPLIT]:
                 if len(part) > 1:
                     del together[part]
                     together |= {(path,): self._of([path]) for path in part}
@@ -214,13 +259,21 @@ class _Costs:
         return costs
 
     def _of(self, paths: list[str]) -> float:
-        left = _only(self.rounded, self.reader, paths)
+        left = _only(self.rounded, self.judge.reader, paths)
 
         def formats(path: str) -> str | None:
-            by_itself = path in paths and not set(self.reader.names(path)) <= left.packed.keys()
-            return "q4" if by_itself else None
+            is_rounded = set(self.judge.reader.names(path)) <= left.packed.keys()
+            return "q4" if path in paths and not is_rounded else None
 
-        return divergence(self.exact, self.reader.logits(formats, left))
+        return self.judge.cost(formats, left)
+
+
+def _for_inputs(judge: _Judge, texts: Texts) -> Rounded:
+    """The model's matrices rounded for what the calibration text puts into them."""
+    tokens = max(_FEWEST_TOKENS, min(_TOKENS, int(_BUDGET / judge.parameters)))
+    reader = Reader(judge.source, texts.calibration[:tokens], last_only=True)
+    looked_up = {"embed_tokens", "lm_head"}
+    return reader.rounded(lambda path: path not in looked_up)
 
 
 def _only(rounded: Rounded, reader: Reader, paths: list[str]) -> Rounded:
@@ -232,7 +285,7 @@ def _only(rounded: Rounded, reader: Reader, paths: list[str]) -> Rounded:
 
 def _sizes(source: Source) -> dict[str, int]:
     """How many weights each matrix has, by its path."""
-    model = source.family.build(None, WeightFormat("f32", 1))
+    model = source.family.build(None, _PLAIN)
     return {path: one.rows * one.columns for path, one in matrices(model)}
 
 
@@ -249,6 +302,15 @@ def _parts(paths: list[str]) -> list[list[str]]:
     return list(parts.values())
 
 
+def _layers(paths: list[str]) -> list[list[str]]:
+    """Those of each layer together: the fewest parts."""
+    parts: dict[str, list[str]] = {}
+    for path in paths:
+        part = ".".join(path.split(".")[:2]) if path.startswith("layers.") else path
+        parts.setdefault(part, []).append(path)
+    return list(parts.values())
+
+
 def _longest(ranked: list[str], fits: Callable[[list[str]], bool]) -> int:
     """The length of the longest beginning of `ranked` that fits; more never fits better."""
     fitting, beyond = 0, len(ranked) + 1
@@ -259,10 +321,12 @@ def _longest(ranked: list[str], fits: Callable[[list[str]], bool]) -> int:
 
 
 def divergence(exact: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
-    """Mean KL(exact || other) of the rows' distributions, in nats.
+    """Mean KL(exact || other) of the rows' distributions, in nats; infinite for what is not finite.
 
     Rounded, so that another machine's last bits do not choose otherwise.
     """
+    if not (np.isfinite(exact).all() and np.isfinite(logits).all()):
+        return math.inf
     p, q = (rows - rows.max(axis=1, keepdims=True) for rows in (exact, logits))
     p -= np.log(np.exp(p).sum(axis=1, keepdims=True))
     q -= np.log(np.exp(q).sum(axis=1, keepdims=True))

@@ -33,7 +33,6 @@ from sphere_edge.fit import memory
 from sphere_edge.formats import quantized, tokenizer
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.generation import sampling_defaults
-from sphere_edge.formats.source import ModelSource
 from sphere_edge.formats.tensors import Tensors
 from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.graph import Limits
@@ -48,7 +47,9 @@ _SCORE_TOKENS = 32
 # Sequences whose next tokens share one reading of the weights; more of them take several.
 _DECODE_SEQUENCES = 8
 # Distributions whose version decides what the bundle's bytes are.
-_TOOLS = ("apache-tvm", "apache-tvm-ffi")
+_TOOLS = ("apache-tvm", "apache-tvm-ffi", "numpy")
+# Of the memory that a model may take, what matrices in q8 leave: room for other parts of an app.
+_LEFT_FREE = 0.1
 _VOCABULARY, _WEIGHTS = "tokenizer.gguf", "weights"
 
 
@@ -71,16 +72,12 @@ def fit(request: BuildRequest) -> Callable[[], Built]:
     checkpoint = weights.opened(source.path, config, options.adapter, progress)
     quantized.check_format(checkpoint, fmt.name)
     made = family_of_weights.untied(family(config, context), checkpoint, progress)
-    quantization = fmt.name
     if options.bits is not None:
         mixed.check(options.bits, fmt.name)
-        texts = _texts(source, context)
-        refined = mixed.to_bits(Source(made, checkpoint), texts, options.bits, progress)
-        made, checkpoint, quantization = refined.family, refined.checkpoint, refined.quantization
     model = made.build(kernels.for_target(target), fmt)
     mappings = list(weight_mappings(model))
     family_of_weights.warn(made, weights.check(checkpoint, mappings), progress)
-    choice = memory.Choice(quantization, context, options.kv_dtype or _kv_dtype(fmt))
+    choice = memory.Choice(fmt.name, context, options.kv_dtype or _kv_dtype(fmt))
     limits = Limits(
         context_tokens=context,
         prefill_tokens=min(_PREFILL_TOKENS, context),
@@ -89,8 +86,8 @@ def fit(request: BuildRequest) -> Callable[[], Built]:
         # With LongRoPE sequences of different lengths need different parameters.
         decode_sequences=_DECODE_SEQUENCES if rope_switch(model) is None else 0,
     )
-    spec = _spec(source.name, model, mappings, quantization)
-    return _Fitted(
+    spec = _spec(source.name, model, mappings, fmt.name)
+    fitted = _Fitted(
         request=request,
         target=target,
         fmt=fmt,
@@ -102,7 +99,9 @@ def fit(request: BuildRequest) -> Callable[[], Built]:
         choice=choice,
         limits=limits,
         needed=memory.check(spec, choice, profile, profile.backends[0]),
-    ).build
+    )
+    fitted.check_bits(spec)
+    return fitted.build
 
 
 @dataclass(frozen=True)
@@ -121,6 +120,17 @@ class _Fitted:
     limits: Limits
     needed: Memory
 
+    def check_bits(self, spec: memory.ModelSpec) -> None:
+        """Memory for `--bits`, of which `spec` has what q4 takes; raises as memory.check."""
+        bits, profile = self.request.options.bits, self.request.profile
+        if bits is None:
+            return
+        in_q8 = self._with(mixed.all_in_q8(self.family), mixed.NAME)[1].weights_bytes[mixed.NAME]
+        size = mixed.bytes_of(bits, spec.weights_bytes[self.fmt.name], in_q8)
+        asked = replace(spec, weights_bytes={**spec.weights_bytes, mixed.NAME: size})
+        choice = replace(self.choice, quantization=mixed.NAME)
+        memory.check(asked, choice, profile, profile.backends[0])
+
     def build(self) -> Built:
         """Fills the bundle's folder with code, weights and vocabulary."""
         request, vocab = self.request, self.model.shape.vocab
@@ -136,31 +146,63 @@ class _Fitted:
         return self._refined()._filled(vocabulary.size)
 
     def _refined(self) -> _Fitted:
-        """Where nobody asked for a format, the same with matrices in q8 that q4 costs too much."""
-        options = self.request.options
-        asked = options.quantization is not None or options.bits is not None
-        if asked or self.fmt.name != "q4" or self.model.mixture is not None:
+        """The same as `--bits` asks for, or without a flag as the model needs."""
+        request = self.request
+        source = Source(self.family, self.checkpoint)
+        if request.options.bits is not None:
+            bits = request.options.bits
+            refined = mixed.to_bits(source, self._texts(), bits, request.progress)
+        elif self._is_measured():
+            found = mixed.to_target(source, self._texts(), self._leaves_room, request.progress)
+            if found is None:
+                return self
+            refined = found
+        else:
             return self
-        refined = mixed.to_target(
-            Source(self.family, self.checkpoint),
-            _texts(self.request.source, self.limits.context_tokens),
-            lambda made: self._of(made, mixed.NAME)[1].fits,
-            self.request.progress,
-        )
-        if refined is None:
-            return self
-        made, found = self._of(refined.family, refined.quantization)
-        return replace(made, checkpoint=refined.checkpoint, needed=found.memory)
+        made, spec = self._with(refined.family, refined.quantization)
+        profile = request.profile
+        needed = memory.check(spec, made.choice, profile, profile.backends[0])
+        return replace(made, checkpoint=refined.checkpoint, needed=needed)
 
-    def _of(self, made: Family, quantization: str) -> tuple[_Fitted, memory.Fit]:
-        """The same with another family's model, and how that sits in the device's memory."""
+    def _is_measured(self) -> bool:
+        """Where nobody asked for a format, and what a user gains is worth the time."""
+        if self.request.options.quantization is not None or self.fmt.name != "q4":
+            return False
+        # Every reading would unpack all experts.
+        if self.model.mixture is not None:
+            return False
+        return mixed.is_measured(weights.parameters(self.mappings))
+
+    def _leaves_room(self, family: Family) -> bool:
         profile = self.request.profile
+        made, spec = self._with(family, mixed.NAME)
+        found = memory.fit(spec, made.choice, profile, profile.backends[0])
+        return found.leaves(_LEFT_FREE) and compiled_code.fits_buffers(
+            family, self.fmt, profile, self.limits
+        )
+
+    def _texts(self) -> mixed.Texts:
+        """What weights are rounded for and judged by, as far as the model's own context goes.
+
+        That of the bundle would have `--context` decide what the weights are.
+        """
+        shape, folder = self.model.shape, self.request.source.path
+        longest = self.config.take("max_position_embeddings", int)
+        # The model's own tokenizer may have more tokens than ours, if it may differ.
+        encoded = (
+            [one for one in tokenizer.encode(folder, text)[:longest] if one < shape.vocab] or [0]
+            for text in (resources.calibration_text(), REFERENCE_TEXT)
+        )
+        return mixed.Texts(*encoded)
+
+    def _with(self, made: Family, quantization: str) -> tuple[_Fitted, memory.ModelSpec]:
+        """The same with another family's model, and the sizes of that."""
         model = made.build(kernels.for_target(self.target), self.fmt)
         mappings = list(weight_mappings(model))
         choice = replace(self.choice, quantization=quantization)
         spec = _spec(self.request.source.name, model, mappings, quantization)
         changed = replace(self, family=made, model=model, mappings=mappings, choice=choice)
-        return changed, memory.fit(spec, choice, profile, profile.backends[0])
+        return changed, spec
 
     def _filled(self, vocabulary: int) -> Built:
         request, model, limits = self.request, self.model, self.limits
@@ -224,16 +266,6 @@ class _Fitted:
                 folder / _WEIGHTS,
                 folder / references.FOLDER,
             )
-
-
-def _texts(source: ModelSource, context_tokens: int) -> mixed.Texts:
-    """What weights are rounded for and judged by, as far as the context goes."""
-    return mixed.Texts(
-        *(
-            tokenizer.encode(source.path, text)[:context_tokens]
-            for text in (resources.calibration_text(), REFERENCE_TEXT)
-        )
-    )
 
 
 def _kv_dtype(fmt: WeightFormat) -> Any:

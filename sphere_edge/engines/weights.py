@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import prod
@@ -137,6 +137,17 @@ def exact(checkpoint: Tensors, mapping: WeightMapping) -> Floats:
     return numbers
 
 
+@contextmanager
+def naming(mapping: WeightMapping) -> Iterator[None]:
+    """Has a ModelCorruptError say which of the checkpoint's tensors it is about."""
+    try:
+        yield
+    except ModelCorruptError as error:
+        names = ", ".join(source.name for source in mapping.sources)
+        message = f"tensor `{names}`: {error.message}"
+        raise ModelCorruptError(message, hint="download the model again") from error
+
+
 @dataclass(frozen=True)
 class _Slice:
     mapping: WeightMapping
@@ -204,7 +215,7 @@ def _pack(checkpoint: Tensors, piece: _Slice) -> _PackedSlice:
     values = _rows(checkpoint, mapping.sources, piece.start, piece.stop)
     if mapping.offset:
         values += np.float32(mapping.offset)
-    try:
+    with naming(mapping):
         if not np.isfinite(values).all():
             message = "not every number is finite"
             raise ModelCorruptError(message)
@@ -212,10 +223,6 @@ def _pack(checkpoint: Tensors, piece: _Slice) -> _PackedSlice:
             return _PackedSlice({mapping.stored[0]: values}, values.size)
         scales = _scales_of(checkpoint, mapping, piece)
         packed = mapping.fmt.pack(values, scales).values()
-    except ModelCorruptError as error:
-        names = ", ".join(source.name for source in mapping.sources)
-        message = f"tensor `{names}`: {error.message}"
-        raise ModelCorruptError(message, hint="download the model again") from error
     return _PackedSlice(dict(zip(mapping.stored, packed, strict=True)), values.size)
 
 

@@ -123,6 +123,13 @@ class Fit:
         lacks = self.memory.peak_bytes - self.profile.memory.usable_bytes
         return max(0, lacks, self._lacks_on_gpu())
 
+    def leaves(self, share: float) -> bool:
+        """Whether `share` of what one app may use there stays free, in RAM and on the GPU."""
+        peak, usable = self.memory.peak_bytes, self.profile.memory.usable_bytes
+        room = self.gpu_room_bytes
+        in_gpu = room is None or self.memory.gpu_bytes <= (1 - share) * room
+        return peak <= (1 - share) * usable and in_gpu
+
     @property
     def gpu_is_too_small(self) -> bool:
         """Whether it is the GPU's own memory that it does not fit."""

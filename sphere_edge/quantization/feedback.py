@@ -67,21 +67,21 @@ def for_inputs(weight: Floats, inputs: Floats) -> tuple[Floats, Floats]:
     """As `quantize`, for `inputs` [tokens, columns]; or by itself, where that is better.
 
     Better is what loses less of the outputs for inputs that were held back; few inputs, or inputs
-    without much in common, are better not relied on.
+    without much in common, are better not relied on, and those that are not finite say nothing.
     """
+    plain = _Q4.pack(weight)
+    alone = _Q4.unpack(plain, *weight.shape), plain["scale"][:, :, 0].astype(np.float32)
+    if not np.isfinite(inputs).all():
+        return alone
     norms = np.linalg.norm(inputs, axis=1, keepdims=True)
     # What comes after a layer is normalized for each token, so each token counts the same.
     unit = np.divide(inputs, norms, out=np.zeros_like(inputs), where=norms > 0)
     held = max(1, int(_SHARE_OF_JUDGES * len(unit)))
     judging, used = unit[-held:], unit[:-held]
     gram = used.T @ used + _SHARE_OF_FIRST * len(used) * (unit[:1].T @ unit[:1])
-    plain = _Q4.pack(weight)
-    alone = _Q4.unpack(plain, *weight.shape)
-    found, scales = quantize(weight, gram)
-    lost, lost_alone = (np.square(judging @ (weight - one).T).sum() for one in (found, alone))
-    if lost < lost_alone:
-        return found, scales
-    return alone, plain["scale"][:, :, 0].astype(np.float32)
+    found = quantize(weight, gram)
+    lost, lost_alone = (np.square(judging @ (weight - one[0]).T).sum() for one in (found, alone))
+    return found if lost < lost_alone else alone
 
 
 def _decomposed(gram: NDArray[np.floating]) -> tuple[Floats, Floats]:
@@ -112,5 +112,6 @@ def _scale(wanted: Floats, importance: Floats) -> Floats:
         better = products * fitted > explained
         explained = np.where(better, products * fitted, explained)
         best = np.where(better, fitted, best)
-    kept: Floats = best.astype(np.float16).astype(np.float32)
+    most = np.finfo(np.float16).max
+    kept: Floats = np.clip(best, -most, most).astype(np.float16).astype(np.float32)
     return kept

@@ -174,14 +174,16 @@ DOWN = "model.layers.1.mlp.down_proj.weight"
     ],
     ids=["missing", "wrong shape", "not a number", "a bias too many"],
 )
-def test_a_damaged_checkpoint_is_named_and_leaves_nothing(model, tmp_path, change, names):
+@pytest.mark.parametrize("bits", [None, 6])
+def test_a_damaged_checkpoint_is_named_and_leaves_nothing(model, tmp_path, bits, change, names):
     change_tensors(model, change)
     with pytest.raises(ModelCorruptError, match=names):
-        build(model, tmp_path / "made")
+        build(model, tmp_path / "made", bits=bits)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
 
 
-def test_a_vocabulary_larger_than_the_model_is_refused(model, tmp_path):
+@pytest.mark.parametrize("bits", [None, 6])
+def test_a_vocabulary_larger_than_the_model_is_refused(model, tmp_path, bits):
     tokenizer = json.loads((model / "tokenizer.json").read_text())
     vocabulary = tokenizer["model"]["vocab"]
     size = max(vocabulary.values()) + 1 + len(tokenizer.get("added_tokens", []))
@@ -189,7 +191,7 @@ def test_a_vocabulary_larger_than_the_model_is_refused(model, tmp_path):
         vocabulary[f"beyond{number}"] = size + number
     (model / "tokenizer.json").write_text(json.dumps(tokenizer))
     with pytest.raises((ModelCorruptError, UnsupportedError), match="tok"):
-        build(model, tmp_path / "made")
+        build(model, tmp_path / "made", bits=bits)
 
 
 @pytest.mark.parametrize("tokens", [0, 1 << 20])
@@ -213,6 +215,15 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_compiled(tmp_path):
             HOST.model_copy(update={"memory": memory}),
         )
     assert not (tmp_path / "made").exists()
+
+
+def test_bits_that_do_not_fit_are_refused_before_anything_is_measured(bundle, tmp_path):
+    usable = bundle.manifest.memory.peak_bytes + 1024
+    memory = HOST.memory.model_copy(update={"usable_bytes": usable})
+    smaller, progress = HOST.model_copy(update={"memory": memory}), RecordedProgress()
+    with pytest.raises(OutOfMemoryError):
+        build(resources.tiny_model(), tmp_path / "made", smaller, progress, bits=8.5)
+    assert progress.steps == []
 
 
 def test_quantized_weights_are_kept_and_an_adapter_is_merged_where_it_belongs(model, tmp_path):

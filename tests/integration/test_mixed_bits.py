@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import goldens
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from sphere_edge import packaging, profiles, resources
 from sphere_edge.bundle.reference_plan import REFERENCE_TEXT
@@ -16,7 +20,7 @@ from sphere_edge.console import SILENT
 from sphere_edge.engines import mixed, weights
 from sphere_edge.engines.calibration import Reader, Source
 from sphere_edge.engines.options import PackageOptions
-from sphere_edge.errors import InvalidArgumentError
+from sphere_edge.errors import InvalidArgumentError, ModelCorruptError
 from sphere_edge.formats import tokenizer
 from sphere_edge.formats.config import ModelConfig
 from sphere_edge.formats.source import open_source
@@ -91,6 +95,67 @@ def test_without_flags_a_model_that_4_bits_hurt_gets_what_it_needs(model: Path) 
     assert divergence(model, found) < 1.5 * mixed.TARGET
 
 
+def test_what_is_no_better_than_plain_q4_is_dropped(model: Path) -> None:
+    """Two tokens say nothing, so that all is rounded as plain q4 rounds it."""
+    texts = mixed.Texts([5, 6], some_texts().measured)
+    assert mixed.to_target(source_of(model), texts, lambda _: False, SILENT) is None
+
+
+@pytest.mark.parametrize(("parameters", "expected"), [(19e6, False), (135e6, True), (8e8, False)])
+def test_small_models_and_large_ones_stay_plain(parameters: int, expected: bool) -> None:
+    assert mixed.is_measured(parameters) == expected
+
+
+def test_activations_beyond_float32_leave_plain_rounding(model: Path, tmp_path: Path) -> None:
+    """In layer 1, of a token that only the calibration text has."""
+    folder = shutil.copytree(model, tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.embed_tokens.weight"][:, 7] = 0
+    tensors["model.embed_tokens.weight"][9, 7] = 1
+    for layer in (0, 1):
+        for name in ("self_attn.o_proj", "mlp.down_proj"):
+            tensors[f"model.layers.{layer}.{name}.weight"][7] = 0
+    tensors["model.layers.1.post_attention_layernorm.weight"][7] = 1e30
+    save_file(tensors, folder / "model.safetensors")
+    usual = some_texts()
+    texts = mixed.Texts([9, *usual.calibration], [one for one in usual.measured if one != 9])
+    plain = Reader(source_of(folder), texts.measured).logits(lambda _: "q4")
+    assert np.isfinite(plain).all()
+    found = mixed.to_target(source_of(folder), texts, lambda _: True, SILENT)
+    assert found is not None
+    rounded = Reader(source_of(folder), texts.calibration).rounded(lambda path: "mlp" in path)
+    wanted = weights.opened(folder, ModelConfig.read(folder), None).read(f"model.{DAMAGED}.weight")
+    fmt = WeightFormat("q4", 1)
+    alone = fmt.unpack(fmt.pack(wanted), *wanted.shape)
+    np.testing.assert_array_equal(rounded.read(f"model.{DAMAGED}.weight"), alone)
+
+
+def test_a_weight_that_cannot_be_stored_is_named(model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model, tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    tensors[f"model.{DAMAGED}.weight"][3, 3] = 1e6
+    save_file(tensors, folder / "model.safetensors")
+    for refine in (
+        lambda source: mixed.to_target(source, some_texts(), lambda _: True, SILENT),
+        lambda source: mixed.to_bits(source, some_texts(), 5, SILENT),
+        lambda source: Reader(source, [1, 2, 3]).rounded(lambda _: True),
+    ):
+        with pytest.raises(ModelCorruptError, match=f"{DAMAGED}.*1000000") as caught:
+            refine(source_of(folder))
+        assert caught.value.hint == "download the model again"
+
+
+def test_matrices_too_wide_to_decompose_are_left_to_plain_rounding(tmp_path: Path) -> None:
+    golden = goldens.load("llama_grouped_tied_llama3")
+    config, wide = {**golden.config, "intermediate_size": 8224}, {}
+    for name, shape in golden.tensors.items():
+        wide[name] = goldens.weight(3, name, [8224 if one == 96 else one for one in shape])
+    goldens.write_checkpoint(dataclasses.replace(golden, config=config), tmp_path, wide)
+    rounded = Reader(source_of(tmp_path), [1, 2, 3, 4]).rounded(lambda path: "mlp" in path)
+    names = {name.split("mlp.")[1] for name in rounded.packed}
+    assert names == {"gate_proj.weight", "up_proj.weight"}
+
+
 def test_what_the_device_has_no_memory_for_is_not_raised(model: Path) -> None:
     def fits(made: Family) -> bool:
         stored = [one.fmt.name for _, one in matrices(made.build(None, WeightFormat("q4", 1)))]
@@ -146,10 +211,31 @@ def test_a_mixed_bundle_is_nearer_to_the_model_than_four_bits(model: Path, tmp_p
         made = packaging.package(source, profiles.host(), options, tmp_path / name)
         with TextManager.open(made.output) as text:
             logits[name] = text.logits(tokens)
-        assert made.bundle.manifest.quantization == {"exact": "f32", "q4": "q4"}.get(name, "q4+q8")
+        expected = {"exact": "f32", "mixed": "q4+q8"}.get(name, "q4")
+        assert made.bundle.manifest.quantization == expected
     error = {name: np.square(logits[name] - logits["exact"]).mean() for name in list(logits)[1:]}
     assert error["mixed"] < 0.5 * error["q4"]
-    assert error["usual"] < 0.5 * error["q4"]
+    # A small model is packaged without being measured.
+    assert stored(tmp_path / "usual") == stored(tmp_path / "q4")
+
+
+def stored(bundle: Path) -> bytes:
+    """The bundle's weights."""
+    return (bundle / "weights" / "weights-00001.safetensors").read_bytes()
+
+
+def test_the_same_model_gives_the_same_bytes_in_another_process_and_for_another_context(
+    model: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "sphere_edge", "package", str(model), "--bits", "6"]
+    for name, context in (("one", 256), ("two", 256), ("short", 64)):
+        more = ["--context", str(context), "--output", str(tmp_path / name)]
+        subprocess.run([*command, *more], check=True, timeout=600, capture_output=True)
+    manifests = [(tmp_path / name / "bundle.json").read_bytes() for name in ("one", "two")]
+    assert manifests[0] == manifests[1]
+    assert json.loads(manifests[0])["quantization"] == "q4+q8"
+    assert "numpy" in json.loads(manifests[0])["provenance"]["tools"]
+    assert stored(tmp_path / "one") == stored(tmp_path / "two") == stored(tmp_path / "short")
 
 
 def test_rounded_matrices_are_stored_as_they_were_judged(model: Path) -> None:

@@ -80,6 +80,22 @@ def test_a_few_huge_inputs_do_not_decide_for_all() -> None:
     assert lost(weight, rounded, others) < 0.6 * lost(weight, alone, others)
 
 
+def test_scales_beyond_float16_are_not_made() -> None:
+    """The largest weights that q4 stores, which what is made up for would push beyond."""
+    weight, inputs = layer(11)
+    weight *= np.float32(65504 * 7 / np.abs(weight).max())
+    rounded, scales = feedback.for_inputs(weight, inputs)
+    assert np.isfinite(rounded).all()
+    np.testing.assert_array_equal(Q4.unpack(Q4.pack(rounded, scales), *weight.shape), rounded)
+
+
+def test_inputs_that_are_not_finite_say_nothing() -> None:
+    weight, inputs = layer(12)
+    inputs[5, 5] = np.inf
+    rounded, _ = feedback.for_inputs(weight, inputs)
+    np.testing.assert_array_equal(rounded, Q4.unpack(Q4.pack(weight), *weight.shape))
+
+
 def test_inputs_that_are_not_finite_are_refused() -> None:
     weight, _ = layer(7)
     with pytest.raises(ModelCorruptError):
