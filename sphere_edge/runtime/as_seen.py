@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from PIL import ExifTags, Image
 
 # Of EXIF's orientations; 1 is upright.
@@ -16,12 +18,36 @@ _TURNS = {
 }
 
 
+# Where Pillow finds an orientation: EXIF data, and XMP where they say nothing.
+_METADATA = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
+
+
 def upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF data say: ImageOps writes them anew, and fails where something else in
-    them is damaged.
-    """  # noqa: D205  the first sentence needs more than a line
-    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    return image if turn is None else image.transpose(turn)
+    """Turned as its EXIF data say, once: the result says nothing of it any more.
+
+    ImageOps writes the data anew, and fails where something else in them is damaged.
+    """
+    return turned(image, orientation(image))
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF's number, 1 to 8; 1, upright, also where the data are damaged."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except (SyntaxError, struct.error, OSError, TypeError, ValueError):
+        return 1
+    return found if isinstance(found, int) and found in _TURNS else 1
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """As `orientation` says."""
+    if orientation not in _TURNS:
+        return image
+    upright = image.transpose(_TURNS[orientation])
+    # Pillow copies them.
+    for name in _METADATA:
+        upright.info.pop(name, None)
+    return upright
 
 
 def rgb(image: Image.Image) -> Image.Image:
@@ -37,6 +63,12 @@ def rgb(image: Image.Image) -> Image.Image:
 def grey(image: Image.Image) -> Image.Image:
     """In the mode L, whatever its transparency."""
     return _of_8_bits(image).convert("L")
+
+
+def alpha(image: Image.Image) -> Image.Image | None:
+    """How opaque it is, in the mode L; None if it has no transparency, of whatever kind."""
+    image = _of_8_bits(image)
+    return image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
 
 
 def _of_8_bits(image: Image.Image) -> Image.Image:

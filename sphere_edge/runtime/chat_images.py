@@ -170,9 +170,8 @@ def _pixels(image: Image.Image, name: str) -> ChatImage:
         raise InvalidArgumentError(message, hint=hint)
     image.load()
     with _warnings_logged():
-        # Read only once.
-        image.getexif()
-    turned = as_seen.upright(image)
+        orientation = as_seen.orientation(image)
+    turned = as_seen.turned(image, orientation)
     # Of 16 bits it depends on the greatest of all how they become 8.
     rows = turned.height if turned.mode == "I" else max(1, _BAND_PIXELS // turned.width)
     tops = range(0, turned.height, rows)

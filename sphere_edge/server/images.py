@@ -51,7 +51,7 @@ async def generations(request: Request, body: ImageBody) -> Output:
 async def edits(request: Request, form: Form[ImageBody]) -> Output:
     """An image changed by a prompt, only where its mask is transparent if there is one."""
     most = request.app.state.settings.limits.image_pixels
-    init, mask = await asyncio.to_thread(_decoded, form, most)
+    init, mask = await asyncio.to_thread(decoded, form, most)
     wanted = replace(_request(form.fields, request), init=init, mask=mask)
     return await _answer(request, _Call(form.fields, wanted, "image_edit"))
 
@@ -144,22 +144,29 @@ def _request(body: ImageBody, request: Request) -> ImageRequest:
     )
 
 
-def _decoded(form: Form[ImageBody], most_pixels: int) -> tuple[Image.Image, Image.Image | None]:
-    """The image, and the mask as the engine has it: white where it is changed."""
+def decoded(form: Form[ImageBody], most_pixels: int) -> tuple[Image.Image, Image.Image | None]:
+    """The image, and the mask as the engine has it: white where it is changed.
+
+    OpenAI's masks are transparent there; a mask without transparency is taken as it is, and an
+    image with some is its own mask.
+    """
     image = _opened(file_of(form, "image"), "image", most_pixels)
-    if "mask" in form.files:
-        mask = _opened(file_of(form, "mask"), "mask", most_pixels)
-    elif "A" in image.getbands():
-        mask = image
-    else:
-        return image, None
+    if "mask" not in form.files:
+        return image, _transparent(image)
+    mask = _opened(file_of(form, "mask"), "mask", most_pixels)
     if mask.size != image.size:
         message = f"the mask is {_size(mask)} and the image {_size(image)}"
         raise invalid(message, "mask")
-    if "A" in mask.getbands():
-        # OpenAI's masks are transparent there.
-        return image, mask.getchannel("A").point(lambda alpha: 255 if alpha < 128 else 0)
-    return image, mask.convert("L")
+    return image, _transparent(mask) or as_seen.grey(mask)
+
+
+def _transparent(image: Image.Image) -> Image.Image | None:
+    """White where it is transparent; None if it is so nowhere."""
+    alpha = as_seen.alpha(image)
+    if alpha is None:
+        return None
+    white = alpha.point(lambda value: 255 if value < 128 else 0)
+    return white if white.getbbox() is not None else None
 
 
 def _opened(content: bytes, name: str, most_pixels: int) -> Image.Image:
@@ -168,13 +175,12 @@ def _opened(content: bytes, name: str, most_pixels: int) -> Image.Image:
         if file.width * file.height > most_pixels:
             raise _too_large(name, most_pixels)
         file.load()
-        image = as_seen.upright(file)
+        return as_seen.upright(file)
     except Image.DecompressionBombError as error:
         raise _too_large(name, most_pixels) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         message = f"`{name}` is not a sound PNG, JPEG or WebP image"
         raise invalid(message, name, "invalid_image") from error
-    return image.convert("RGBA") if image.mode == "P" else image
 
 
 def _too_large(name: str, most_pixels: int) -> HttpError:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sphere_edge.runtime import as_seen, binding_image, image_request
+from sphere_edge.runtime import as_seen, binding_image, chat_images, image_request
 from sphere_edge.runtime.image_request import ImageRequest
 
 _ORIENTATION = 0x112
@@ -61,3 +61,30 @@ def test_16_bit_grey_is_not_taken_as_white(dtype: str) -> None:
 def test_what_is_transparent_is_white() -> None:
     image = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
     assert as_seen.rgb(image).getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+def test_an_image_is_turned_once_however_often_it_is_asked(turns: int) -> None:
+    pixels = Image.new("RGB", (64, 32))
+    exif = pixels.getexif()
+    exif[_ORIENTATION] = 6
+    xmp = b'<x:xmpmeta tiff:Orientation="6"/>'
+    for name, metadata in (("PNG", {"exif": exif}), ("JPEG", {"exif": exif, "xmp": xmp})):
+        out = io.BytesIO()
+        pixels.save(out, name, **metadata)
+        image: Image.Image = Image.open(out)
+        for _ in range(turns):
+            image = as_seen.upright(image)
+        assert image.size == (32, 64)
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0damaged!", b"Exif\0\0II*\0", b"", b"Exif\0\0II"])
+def test_an_image_whose_exif_data_are_damaged_is_upright(exif: bytes) -> None:
+    image = Image.new("RGB", (64, 32))
+    image.info["exif"] = exif
+    out = io.BytesIO()
+    image.save(out, "JPEG", exif=exif)
+    for one in (image, Image.open(out)):
+        assert as_seen.upright(one).size == (64, 32)
+        chat = chat_images.opened(out.getvalue(), "an image")
+        assert (chat.width, chat.height) == (64, 32)

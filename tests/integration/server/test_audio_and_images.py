@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 from openai import OpenAI
-from PIL import Image
+from PIL import ExifTags, Image
 
 from sphere_edge import resources
 from tests import image_calls, made_bundles, random_diffusion, random_whisper
@@ -199,6 +199,15 @@ def test_an_edit_changes_only_what_its_mask_leaves_open(tmp_path: Path) -> None:
         closed, opened = edited((0, 0, 0, 255)), edited((0, 0, 0, 0))
         assert closed.shape == opened.shape == (side, side, 3)
         assert np.abs(closed - opened).max() > 10
+
+        photo = Image.new("RGB", (2 * side, side))
+        exif = photo.getexif()
+        exif[ExifTags.Base.Orientation] = 6
+        out = io.BytesIO()
+        photo.save(out, "JPEG", exif=exif)
+        turned = client.images.edit(**fields, image=out.getvalue())
+        assert turned.data is not None
+        assert image_of(str(turned.data[0].b64_json)).size == (side, 2 * side)
 
 
 def test_a_model_that_reads_no_images_says_so(openai: OpenAI) -> None:
