@@ -3,9 +3,9 @@
     pip install openai-agents langchain-openai litellm llm instructor 'pydantic-ai-slim[openai]'
     python benchmarks/conformance/clients.py [MODEL] [EMBEDDING_MODEL]
 
-MODEL, `tiny` without one, answers. Some clients were seen to fail with `tiny`, why was not looked into;
-SmolLM2-135M-Instruct (benchmarks/smollm2_folder.py says where it is) has learned to call tools.
-EMBEDDING_MODEL is a GGUF. Each client streams and does not, and has a tool called where it
+MODEL, `tiny` without one, answers. With `tiny` some clients were seen to fail; why was not looked
+into. SmolLM2-135M-Instruct (benchmarks/smollm2_folder.py says where it is) has learned to call
+tools. EMBEDDING_MODEL is a GGUF. Each client streams and does not, and has a tool called where it
 knows tools. Clients that are not installed are said to be left out.
 """
 

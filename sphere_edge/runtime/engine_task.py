@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import queue
 import threading
 import weakref
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from sphere_edge.errors import SphereEdgeError, Status
+from sphere_edge.errors import InvalidArgumentError, SphereEdgeError, Status
 from sphere_edge.runtime import worker_threads
 
 Item = TypeVar("Item")
@@ -49,7 +50,13 @@ class EngineTask(Generic[Item, Result]):
         """
         self._started = True
         _running.add(self)
-        worker_threads.start(functools.partial(self._run, call))
+        try:
+            worker_threads.start(functools.partial(self._run, call))
+        except BaseException:
+            # No thread could be started, and nobody else would say that it has ended.
+            _running.discard(self)
+            self._ended.set()
+            raise
 
     @property
     def is_running(self) -> bool:
@@ -114,6 +121,18 @@ class EngineTask(Generic[Item, Result]):
             return True
         return False
 
+    def _end_without_thread(self) -> None:
+        """In a child process, which has the task, but not its thread, nor who held its locks."""
+        if not self.is_running:
+            return
+        self._cancelled, self._abandoned = threading.Event(), threading.Event()
+        self._ended = threading.Event()
+        self._ended.set()
+        message = "the output is produced in the process that was forked, not in its child"
+        self.failure = InvalidArgumentError(message, hint="read it there")
+        self.items = queue.Queue(_ITEMS_WAITING)
+        self.items.put_nowait(None)
+
     def _end_abandoned(self) -> None:
         """Drops what was not read, so that whoever still waits for an item gets the end."""
         with suppress(queue.Empty):
@@ -124,6 +143,15 @@ class EngineTask(Generic[Item, Result]):
 
 # A thread inside the engine must not outlive the interpreter: its next item would crash it.
 _running: weakref.WeakSet[EngineTask[Any, Any]] = weakref.WeakSet()
+
+
+def _end_in_child() -> None:
+    for task in list(_running):
+        task._end_without_thread()
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_end_in_child)
 
 
 @atexit.register
