@@ -143,18 +143,23 @@ class Endpoint(Generic[Read]):
 
 
 def _patient(receive: Any, limits: Limits) -> Any:
-    """`receive` for a body, which raises HttpError 408 where it does not go on."""
+    """`receive` for a body, which raises HttpError 408 where it does not go on.
+
+    What comes faster than it must buys time, but never more than `body_patience_s` of silence.
+    """
     loop = asyncio.get_running_loop()
-    ends_at = loop.time() + limits.body_patience_s
+    left = limits.body_patience_s
 
     async def received() -> Any:
-        nonlocal ends_at
+        nonlocal left
+        began = loop.time()
         try:
-            message = await asyncio.wait_for(receive(), max(0.0, ends_at - loop.time()))
+            message = await asyncio.wait_for(receive(), max(0.0, left))
         except asyncio.TimeoutError as error:
             text = f"the body comes slower than `{limits.body_bytes_per_s}` bytes a second"
             raise HttpError(408, text, code="request_timeout") from error
-        ends_at += len(message.get("body", b"")) / limits.body_bytes_per_s
+        bought = len(message.get("body", b"")) / limits.body_bytes_per_s
+        left = min(left - (loop.time() - began) + bought, limits.body_patience_s)
         return message
 
     return received

@@ -19,9 +19,10 @@ class Limits:
     schema_bytes: int = 64 * 1024
     audio_seconds: int = 4 * 3600
     image_pixels: int = 2048 * 2048
-    # A body that comes slower than `body_bytes_per_s`, after that time, is given up.
+    # A body that is silent for that long, or as much behind that rate, is given up. Speech that is
+    # recorded while it is sent comes as 2 (Opus) to 32 KiB a second.
     body_patience_s: float = 60.0
-    body_bytes_per_s: int = 8 * 1024
+    body_bytes_per_s: int = 1024
     # Of the images in a request, together: what a phone's camera makes.
     chat_image_pixels: int = 8192 * 6144
     chat_images: int = 32

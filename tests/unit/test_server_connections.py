@@ -126,6 +126,33 @@ def test_a_body_that_does_not_go_on_is_given_up() -> None:
     asyncio.run(tried())
 
 
+def test_much_of_a_body_sent_fast_buys_no_long_silence() -> None:
+    async def tried() -> None:
+        patience = {"body_patience_s": 0.3, "body_bytes_per_s": 1000}
+        async with listening(protocol=Hasty, **patience) as connect:
+            reader, writer = await connect()
+            head = b"POST /v1/responses HTTP/1.1\r\n" + HEAD
+            writer.write(head + b"Content-Length: 2000000\r\n\r\n" + b" " * 2**20)
+            assert status_and_code(await rest(reader)) == (408, "request_timeout")
+
+    asyncio.run(tried())
+
+
+def test_a_body_that_comes_slowly_but_fast_enough_is_read() -> None:
+    async def tried() -> None:
+        patience = {"body_patience_s": 0.5, "body_bytes_per_s": 1000}
+        async with listening(protocol=Hasty, **patience) as connect:
+            reader, writer = await connect()
+            head = b"POST /v1/responses HTTP/1.1\r\n" + HEAD + b"Connection: close\r\n"
+            writer.write(head + b"Content-Length: 2000\r\n\r\n")
+            for _ in range(10):
+                await asyncio.sleep(0.1)
+                writer.write(b" " * 200)
+            assert status_and_code(await rest(reader))[0] == 400
+
+    asyncio.run(tried())
+
+
 def test_a_client_that_reads_nothing_is_let_go() -> None:
     ended = asyncio.Event()
 
