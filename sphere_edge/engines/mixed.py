@@ -4,7 +4,8 @@ Matrices are rounded to q4 for the inputs that a calibration text gives them (se
 What each of them costs is measured on another text, as the mean KL divergence of the predictions
 from those of the exact model. The most costly per weight become q8: until a budget of bits is used
 up, or until the whole costs no more than TARGET, as far as the device has memory. Without a budget
-the whole is measured once more, and dropped where plain q4 costs less.
+the whole is measured once more, and dropped where plain q4 costs no more. Models above
+MOST_PARAMETERS are measured in fewer parts, and rounded without error feedback.
 """
 
 from __future__ import annotations
@@ -25,18 +26,13 @@ from sphere_edge.formats.tensors import Tensors
 from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.layers import Numerics, matrices, store_as, weight_mappings
 from sphere_edge.models.registry import Family
+from sphere_edge.quantization.mixed_bits import MOST_PARAMETERS, NAME
 from sphere_edge.quantization.weights import FORMATS, WeightFormat
 
-NAME = "q4+q8"
 # A mean KL divergence that is hard to notice, in nats: about that of llama.cpp's Q4_K_M.
 TARGET = 0.055
 _LEAST, _MOST = FORMATS["q4"], FORMATS["q8"]
 _PLAIN = WeightFormat("f32", 1)
-# Smaller models stay plain q4 where nobody asks for more. They are packaged within seconds, which
-# measuring would multiply, and a bundle of a few megabytes can as well be packaged with --quant q8.
-# Larger ones lose less by 4 bits, and each reading takes a minute and more: for a budget of bits
-# they are measured in fewer parts and are rounded without error feedback.
-_FEWEST_PARAMETERS, _MOST_PARAMETERS = 2e7, 7e8
 # Tokens of the calibration text, and multiplications of one token with all weights.
 _TOKENS, _FEWEST_TOKENS, _BUDGET = 1200, 512, 2.5e11
 # Tokens on which costs are measured, and those of large models.
@@ -78,11 +74,6 @@ def check(bits: float, quantization: str) -> None:
     if not _LEAST <= bits <= _MOST:
         message = f"`{bits:g}` bits per weight cannot be reached by mixing q4 and q8"
         raise InvalidArgumentError(message, hint=f"choose between {_LEAST} (q4) and {_MOST} (q8)")
-
-
-def is_measured(parameters: int) -> bool:
-    """Whether a model with this number of parameters is measured where nobody asks for a format."""
-    return _FEWEST_PARAMETERS <= parameters <= _MOST_PARAMETERS
 
 
 def bytes_of(bits: float, in_q4: int, in_q8: int) -> int:
@@ -164,14 +155,14 @@ class _Judge:
     def of(cls, source: Source, texts: Texts) -> _Judge:
         """Reads the text once."""
         parameters = weights.parameters(list(weight_mappings(source.family.build(None, _PLAIN))))
-        tokens = _MEASURED if parameters <= _MOST_PARAMETERS else _MEASURED_OF_LARGE
+        tokens = _MEASURED if parameters <= MOST_PARAMETERS else _MEASURED_OF_LARGE
         reader = Reader(source, texts.measured[:tokens])
         return cls(source, parameters, reader, reader.logits(lambda _: None))
 
     @property
     def is_large(self) -> bool:
         """Whether only a few readings of the model can be waited for."""
-        return self.parameters > _MOST_PARAMETERS
+        return self.parameters > MOST_PARAMETERS
 
     def cost(self, formats: Formats, checkpoint: Tensors | None = None) -> float:
         """The divergence of the same with its matrices rounded."""

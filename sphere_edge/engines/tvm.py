@@ -39,6 +39,7 @@ from sphere_edge.models.graph import Limits
 from sphere_edge.models.layers import BEYOND, weight_mappings
 from sphere_edge.models.registry import Family, family
 from sphere_edge.models.weight_mapping import WeightMapping
+from sphere_edge.quantization import mixed_bits
 from sphere_edge.quantization.weights import FORMATS, WeightFormat
 
 # More tokens a call gain nothing on CPUs and cost workspace; score returns logits of every token.
@@ -125,10 +126,12 @@ class _Fitted:
         bits, profile = self.request.options.bits, self.request.profile
         if bits is None:
             return
-        in_q8 = self._with(mixed.all_in_q8(self.family), mixed.NAME)[1].weights_bytes[mixed.NAME]
+        in_q8 = self._with(mixed.all_in_q8(self.family), mixed_bits.NAME)[1].weights_bytes[
+            mixed_bits.NAME
+        ]
         size = mixed.bytes_of(bits, spec.weights_bytes[self.fmt.name], in_q8)
-        asked = replace(spec, weights_bytes={**spec.weights_bytes, mixed.NAME: size})
-        choice = replace(self.choice, quantization=mixed.NAME)
+        asked = replace(spec, weights_bytes={**spec.weights_bytes, mixed_bits.NAME: size})
+        choice = replace(self.choice, quantization=mixed_bits.NAME)
         memory.check(asked, choice, profile, profile.backends[0])
 
     def build(self) -> Built:
@@ -168,14 +171,12 @@ class _Fitted:
         """Where nobody asked for a format, and what a user gains is worth the time."""
         if self.request.options.quantization is not None or self.fmt.name != "q4":
             return False
-        # Every reading would unpack all experts.
-        if self.model.mixture is not None:
-            return False
-        return mixed.is_measured(weights.parameters(self.mappings))
+        parameters = weights.parameters(self.mappings)
+        return mixed_bits.is_measured(parameters, has_experts=self.model.mixture is not None)
 
     def _leaves_room(self, family: Family) -> bool:
         profile = self.request.profile
-        made, spec = self._with(family, mixed.NAME)
+        made, spec = self._with(family, mixed_bits.NAME)
         found = memory.fit(spec, made.choice, profile, profile.backends[0])
         return found.leaves(_LEFT_FREE) and compiled_code.fits_buffers(
             family, self.fmt, profile, self.limits

@@ -20,7 +20,10 @@ from sphere_edge.inspection import gguf_header
 from sphere_edge.inspection.description import Description, Table, facts
 from sphere_edge.models.registry import check_known
 from sphere_edge.models.shape import Shape
+from sphere_edge.quantization import mixed_bits
 from sphere_edge.quantization.weights import FORMATS
+
+_MAY_MIX = "q4 as below, or some of it as q8, where packaging measures that q4 costs too much"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +137,14 @@ def _spec(source: ModelSource) -> ModelSpec:
     return _safetensors(source)[1]
 
 
+def _may_mix(kind: Kind, spec: ModelSpec) -> bool:
+    """Whether packaging may give some matrices more bits than the table assumes."""
+    has_experts = spec.experts_per_token > 0
+    return kind == "safetensors" and mixed_bits.is_measured(
+        spec.parameters, has_experts=has_experts
+    )
+
+
 def _facts(source: ModelSource, family: str, spec: ModelSpec, left_out: str | None) -> Table:
     attention = f"{spec.query_heads} query and {spec.kv_heads} key heads of {spec.key_dim}"
     return facts(
@@ -147,6 +158,7 @@ def _facts(source: ModelSource, family: str, spec: ModelSpec, left_out: str | No
             ("vocabulary", f"{spec.vocab:,}"),
             ("context", f"{spec.context_tokens:,} tokens"),
             *((f"as {name}", human_bytes(size)) for name, size in spec.weights_bytes.items()),
+            *([("without --quant", _MAY_MIX)] if _may_mix(source.kind, spec) else []),
         ]
     )
 
@@ -215,6 +227,7 @@ def _as_json(source: ModelSource, family: str, spec: ModelSpec, fits: list[Fit])
         "vocab_size": spec.vocab,
         "context_tokens": spec.context_tokens,
         "weights_bytes": dict(spec.weights_bytes),
+        "may_mix": _may_mix(source.kind, spec),
         "fit": [
             {
                 "profile": one.profile.name,

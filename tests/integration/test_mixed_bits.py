@@ -101,11 +101,6 @@ def test_what_is_no_better_than_plain_q4_is_dropped(model: Path) -> None:
     assert mixed.to_target(source_of(model), texts, lambda _: False, SILENT) is None
 
 
-@pytest.mark.parametrize(("parameters", "expected"), [(19e6, False), (135e6, True), (8e8, False)])
-def test_small_models_and_large_ones_stay_plain(parameters: int, expected: bool) -> None:
-    assert mixed.is_measured(parameters) == expected
-
-
 def test_activations_beyond_float32_leave_plain_rounding(model: Path, tmp_path: Path) -> None:
     """In layer 1, of a token that only the calibration text has."""
     folder = shutil.copytree(model, tmp_path / "model")

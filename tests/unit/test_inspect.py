@@ -44,6 +44,18 @@ def test_a_packed_checkpoint_is_counted_in_weights(tmp_path: Path) -> None:
     assert inspected(tmp_path)["parameters"] == 100 * 64 + 24 * 64
 
 
+def test_a_model_that_packaging_measures_is_said_to_need_more_perhaps(tmp_path: Path) -> None:
+    for name, rows, expected in (("small", 100, False), ("measured", 330_000, True)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps({**CONFIG, "vocab_size": rows}))
+        embedding = np.zeros((rows, 64), np.float16)
+        made.write(folder / "model.safetensors", {"model.embed_tokens.weight": ("f16", embedding)})
+        assert inspected(folder)["may_mix"] == expected
+        shown = " ".join(in_process("inspect", folder).stdout.split())
+        assert ("some of it as q8" in shown) == expected
+
+
 def test_memory_is_counted_for_all_conversations_at_once(tmp_path: Path) -> None:
     model = str(random_gguf.write(tmp_path / "model.gguf"))
     needs = []
