@@ -7,7 +7,7 @@ without a request for longest. https://h11.readthedocs.io/en/latest/api.html
 
 from __future__ import annotations
 
-import asyncio
+import resource
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,8 +19,14 @@ from sphere_edge.server.http_error import HttpError
 
 # Of what comes before the answer to the request before it.
 _MOST_AHEAD_BYTES = 64 * 1024
-# A process may have 1,024 files open by default.
-MOST_CONNECTIONS = 512
+# So often is looked whether a client takes its answer, until it is let go.
+_LOOKS = 4
+
+
+def most_connections() -> int:
+    """Half of the files that this process may have open, and at most 512."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 512 if files == resource.RLIM_INFINITY else max(1, min(512, files // 2))
 
 
 class Connection(H11Protocol):  # type: ignore[misc]
@@ -28,24 +34,28 @@ class Connection(H11Protocol):  # type: ignore[misc]
 
     `idle_s`: how long it may be without a whole head of a request, and how long what is left of a
     body is read after the answer. `stalled_s`: how long its client may take nothing of the answer.
+    `most`: so many may there be.
     """
 
     idle_s = 30.0
     stalled_s = 60.0
+    most = most_connections()
 
     def connection_made(self, transport: Any) -> None:
         """As asyncio has it."""
         super().connection_made(transport)
         self._idle_since = self.loop.time()
         self._ends_idle = self.loop.call_later(self.idle_s, self._end_idle)
-        self._stalled: asyncio.TimerHandle | None = None
-        if len(self.connections) > MOST_CONNECTIONS:
+        self._unsent = 0
+        self._looks_in_vain = 0
+        self._next_look = self.loop.call_later(self.stalled_s / _LOOKS, self._look_at_client)
+        if len(self.connections) > self.most:
             _longest_idle(self.connections).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As asyncio has it."""
         self._ends_idle.cancel()
-        self.resume_writing()
+        self._next_look.cancel()
         super().connection_lost(exc)
 
     @property
@@ -55,6 +65,9 @@ class Connection(H11Protocol):  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:
         """As asyncio has it."""
+        if self.conn.their_state is h11.MUST_CLOSE:
+            # Behind the last request, a late newline perhaps; read on, to see the client hang up.
+            return
         super().data_received(data)
         if self.is_idle:
             return
@@ -83,16 +96,9 @@ class Connection(H11Protocol):  # type: ignore[misc]
             self._ends_idle.cancel()
             self._ends_idle = self.loop.call_later(self.idle_s, self._end_idle)
 
-    def pause_writing(self) -> None:
-        """As asyncio has it: much waits to be sent."""
-        super().pause_writing()
-        self._await_progress()
-
     def resume_writing(self) -> None:
         """As asyncio has it: little waits to be sent."""
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
+        self._looks_in_vain = 0
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
@@ -114,19 +120,20 @@ class Connection(H11Protocol):  # type: ignore[misc]
     def _end_idle(self) -> None:
         # Once all is sent, which may never be.
         self.transport.close()
-        self._await_progress()
 
-    def _await_progress(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-        size = self.transport.get_write_buffer_size()
-        self._stalled = self.loop.call_later(self.stalled_s, self._end_stalled, size)
-
-    def _end_stalled(self, size: int) -> None:
-        if self.transport.get_write_buffer_size() >= size:
+    def _look_at_client(self) -> None:
+        """Ends a connection that waits for nothing but its client to take what was sent."""
+        unsent = self.transport.get_write_buffer_size()
+        if not self.transport.is_closing() and not self.flow.write_paused:
+            unsent = 0
+        # Looks are counted, not seconds: the event loop itself may have been late.
+        in_vain = 0 < self._unsent <= unsent
+        self._looks_in_vain = self._looks_in_vain + 1 if in_vain else 0
+        if self._looks_in_vain == _LOOKS:
             self.transport.abort()
-        else:
-            self._await_progress()
+            return
+        self._unsent = unsent
+        self._next_look = self.loop.call_later(self.stalled_s / _LOOKS, self._look_at_client)
 
 
 def _longest_idle(connections: Iterable[Connection]) -> Connection:

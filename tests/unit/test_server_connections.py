@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
 from sphere_edge.server import app
-from sphere_edge.server.connection import MOST_CONNECTIONS, Connection
+from sphere_edge.server.connection import Connection
 from sphere_edge.server.settings import Limits, Settings
 
 HEAD = b"Host: localhost\r\n"
@@ -24,6 +29,12 @@ class Hasty(Connection):
 
     idle_s = 0.3
     stalled_s = 0.3
+
+
+class Few(Connection):
+    """With room for few."""
+
+    most = 4
 
 
 @asynccontextmanager
@@ -179,6 +190,94 @@ def test_a_client_that_reads_nothing_is_let_go() -> None:
     asyncio.run(tried())
 
 
+@pytest.mark.parametrize("read", [0, 44])
+@pytest.mark.parametrize("how", ["close", "HTTP/1.0", "half", "shutdown"])
+def test_a_client_that_does_not_read_the_end_of_its_answer_is_let_go(how: str, read: int) -> None:
+    mib = 2**20
+    lost = asyncio.Event()
+    served: list[Connection] = []
+
+    class Large(Hasty):
+        """What a small answer is to a usual connection, 64 MiB are to it."""
+
+        idle_s = 30.0
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            # Only who reads some is waited for: a pause, and later its end.
+            transport.set_write_buffer_limits((32 if read else 128) * mib, 24 * mib)
+            served.append(self)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.set()
+
+    async def answers(scope: Any, receive: Any, send: Any) -> None:
+        head = [(b"content-length", str(64 * mib).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": b"x" * 64 * mib, "more_body": False})
+
+    async def tried() -> None:
+        async with listening(answers, Large) as connect:
+            reader, writer = await connect()
+            connected = writer.get_extra_info("socket")
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, mib)
+            version = b"1.0" if how == "HTTP/1.0" else b"1.1"
+            more = b"Connection: close\r\n" if how == "close" else b""
+            writer.write(b"GET / HTTP/" + version + b"\r\n" + HEAD + more + b"\r\n")
+            await reader.readexactly(read * mib + 1)
+            if how == "half":
+                writer.write_eof()
+            if how == "shutdown":
+                served[0].shutdown()
+            assert not lost.is_set()
+            await asyncio.wait_for(lost.wait(), 10)
+
+    asyncio.run(tried())
+
+
+def test_a_client_that_reads_slowly_gets_its_whole_answer() -> None:
+    size = 2**24
+
+    async def answers(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(16):
+            part = {"type": "http.response.body", "body": b"x" * (size // 16), "more_body": True}
+            await send(part)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def tried() -> None:
+        async with listening(answers, Hasty) as connect:
+            reader, writer = await connect()
+            writer.write(b"GET / HTTP/1.0\r\n" + HEAD + b"\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            for _ in range(32):
+                await reader.readexactly(size // 32)
+                await asyncio.sleep(0.05)
+            assert await rest(reader) == b""
+
+    asyncio.run(tried())
+
+
+def test_what_comes_behind_the_last_request_does_not_cost_its_answer() -> None:
+    async def answers(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.3)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"answer", "more_body": False})
+
+    async def tried() -> None:
+        async with listening(answers) as connect:
+            for version, more in ((b"1.0", b""), (b"1.1", b"Connection: close\r\n")):
+                for ahead in (b"\r\n", b"x" * 2**20):
+                    reader, writer = await connect()
+                    writer.write(b"GET / HTTP/" + version + b"\r\n" + HEAD + more + b"\r\n")
+                    await asyncio.sleep(0.1)
+                    writer.write(ahead)
+                    assert b"answer" in await rest(reader)
+
+    asyncio.run(tried())
+
+
 def test_a_client_that_hangs_up_is_noticed_also_where_it_has_sent_more() -> None:
     noticed = asyncio.Event()
 
@@ -188,11 +287,13 @@ def test_a_client_that_hangs_up_is_noticed_also_where_it_has_sent_more() -> None
         noticed.set()
 
     async def tried() -> None:
-        for ahead in (b"", b"\r\n", b"GET / HTTP/1.1\r\n" + HEAD + b"\r\n", b"x" * 2**20):
+        aheads = (b"", b"\r\n", b"GET / HTTP/1.1\r\n" + HEAD + b"\r\n", b"x" * 2**20)
+        for ahead, more in itertools.product(aheads, (b"", b"Connection: close\r\n")):
             noticed.clear()
             async with listening(waits) as connect:
                 _, writer = await connect()
-                writer.write(b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 2\r\n\r\n{}")
+                head = b"POST / HTTP/1.1\r\n" + HEAD + more
+                writer.write(head + b"Content-Length: 2\r\n\r\n{}")
                 await asyncio.sleep(0.1)
                 writer.write(ahead)
                 await asyncio.sleep(0.1)
@@ -204,8 +305,8 @@ def test_a_client_that_hangs_up_is_noticed_also_where_it_has_sent_more() -> None
 
 def test_the_connection_that_was_idle_for_longest_makes_room() -> None:
     async def tried() -> None:
-        async with listening() as connect:
-            many = [await connect() for _ in range(MOST_CONNECTIONS)]
+        async with listening(protocol=Few) as connect:
+            many = [await connect() for _ in range(Few.most)]
             reader, writer = await connect()
             writer.write(b"GET /health HTTP/1.1\r\n" + HEAD + b"Connection: close\r\n\r\n")
             assert (await rest(reader)).endswith(b'{"status":"ok"}')
@@ -214,6 +315,16 @@ def test_the_connection_that_was_idle_for_longest_makes_room() -> None:
             assert (await rest(many[-1][0])).endswith(b'{"status":"ok"}')
 
     asyncio.run(tried())
+
+
+def test_as_many_connections_as_half_of_the_files_have_room() -> None:
+    script = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+from sphere_edge.server.connection import Connection
+assert Connection.most == 50, Connection.most
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_bytes_that_are_not_http_are_refused_in_the_same_body_or_ends_the_connection(
