@@ -34,7 +34,7 @@ class Connection(H11Protocol):  # type: ignore[misc]
 
     `idle_s`: how long it may be without a whole head of a request, and how long what is left of a
     body is read after the answer. `stalled_s`: how long its client may take nothing of the answer.
-    `most`: so many may there be.
+    `most`: how many there may be.
     """
 
     idle_s = 30.0
