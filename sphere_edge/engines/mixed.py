@@ -5,7 +5,7 @@ What each of them costs is measured on another text, as the mean KL divergence o
 from those of the exact model. The most costly per weight become q8: until a budget of bits is used
 up, or until the whole costs no more than TARGET, as far as the device has memory. Without a budget
 the whole is measured once more, and dropped where plain q4 costs no more. Models above
-MOST_PARAMETERS are measured in fewer parts, and rounded without error feedback.
+MOST_BIT_BY_BIT are measured in fewer parts, and rounded without error feedback.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sphere_edge.formats.tensors import Tensors
 from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.layers import Numerics, matrices, store_as, weight_mappings
 from sphere_edge.models.registry import Family
-from sphere_edge.quantization.mixed_bits import MOST_PARAMETERS, NAME
+from sphere_edge.quantization.mixed_bits import MOST_BIT_BY_BIT, NAME
 from sphere_edge.quantization.weights import FORMATS, WeightFormat
 
 # A mean KL divergence, in nats. Chosen on SmolLM2-135M alone, where 87 % of the predictions then
@@ -156,14 +156,14 @@ class _Judge:
     def of(cls, source: Source, texts: Texts) -> _Judge:
         """Reads the text once."""
         parameters = weights.parameters(list(weight_mappings(source.family.build(None, _PLAIN))))
-        tokens = _MEASURED if parameters <= MOST_PARAMETERS else _MEASURED_OF_LARGE
+        tokens = _MEASURED if parameters <= MOST_BIT_BY_BIT else _MEASURED_OF_LARGE
         reader = Reader(source, texts.measured[:tokens])
         return cls(source, parameters, reader, reader.logits(lambda _: None))
 
     @property
     def is_large(self) -> bool:
         """Whether only a few readings of the model can be waited for."""
-        return self.parameters > MOST_PARAMETERS
+        return self.parameters > MOST_BIT_BY_BIT
 
     def cost(self, formats: Formats, checkpoint: Tensors | None = None) -> float:
         """The divergence of the same with its matrices rounded."""
