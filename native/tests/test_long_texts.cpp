@@ -1,6 +1,7 @@
 // Long texts have the same tokens in pieces as at once, by real vocabularies, and can be stopped between them.
 //
 //   long-texts-test VOCABULARY.gguf …
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -53,6 +54,14 @@ int compare_all(const char *path) {
   if (tokenizer.tokenize(unbroken, true, true, {interrupt}) != tokenizer.tokenize(unbroken, true, true)) ++failures;
   const size_t some = tokenizer.tokenize(unbroken, true, true, {interrupt, 100}).size();
   if (some <= 100 || some > se::kPieceBytes) ++failures;
+  const std::string marks = text_of({"!", "?", "x"}, 7) + text_of({"!", "?", "x"}, 8);
+  for (const std::string &text : {unbroken, marks}) {
+    const auto all = tokenizer.tokenize(text, true, false);
+    const auto first = tokenizer.tokenize(text, true, false, {interrupt, 100, true});
+    const size_t count = std::min<size_t>(100, all.size());
+    if (first.size() < count || !std::equal(all.begin(), all.begin() + count, first.begin())) ++failures;
+    if (first.back() != all.back()) ++failures;
+  }
   std::printf("%s: %d texts, %d failures\n", path, texts, failures);
   return failures;
 }

@@ -89,6 +89,21 @@ def test_a_long_text_is_refused_or_cut_off_before_its_end_token(text: TextManage
     assert float(length_one(made.vectors[1]) @ length_one(expected)) > 0.9995
 
 
+def test_a_long_text_that_can_be_cut_nowhere_keeps_its_first_and_its_last_token(
+    text: TextManager,
+) -> None:
+    long = "!?" * 2**17
+    with pytest.raises(
+        errors.InvalidArgumentError, match="more than `64` tokens, and the model embeds `64`"
+    ):
+        text.embed([long])
+    made = text.embed([long], EmbedRequest(truncate=True, normalize=False))
+    assert (made.truncated, made.tokens) == (1, 64)
+    ids = [*text.tokenize(long)[:63], text.tokenize(long)[-1]]
+    expected = bert.hidden_states(bert.random(), ids).mean(0)
+    assert float(length_one(made.vectors[0]) @ length_one(expected)) > 0.9995
+
+
 def test_what_a_model_cannot_do_is_refused_by_name(text: TextManager) -> None:
     assert not text.info.generates
     assert (text.info.embedding_size, text.info.embed_tokens, text.info.pooling) == (64, 64, "mean")

@@ -23,6 +23,7 @@
 #include "text/prefill.h"
 #include "text/prompt_lookup.h"
 #include "text/schema_grammar.h"
+#include "text/text_pieces.h"
 #include "tvm/tvm_engine.h"
 
 namespace se {
@@ -416,10 +417,12 @@ std::vector<float> TextManager::next_logits(std::span<const int32_t> tokens, con
 std::vector<int32_t> TextManager::embedding_tokens(const std::string &text, bool truncates, const Interrupt &interrupt,
                                                    EmbedResult &result) const {
   const size_t most = facts().embed_tokens;
-  std::vector<int32_t> tokens = tokenizer_.tokenize(text, true, false, {interrupt, most});
+  std::vector<int32_t> tokens = tokenizer_.tokenize(text, true, false, {interrupt, most, truncates});
   require(!tokens.empty(), "a text to embed is empty");
   if (tokens.size() > most) {
-    require(truncates, "a text has " + ticked(tokens.size()) + " tokens, and the model embeds " + ticked(most),
+    // Of a longer text not all tokens are known.
+    const std::string count = text.size() > kPieceBytes ? "more than " + ticked(most) : ticked(tokens.size());
+    require(truncates, "a text has " + count + " tokens, and the model embeds " + ticked(most),
             "shorten it, or let it be truncated");
     // The token that the model expects at the end stays there.
     const int32_t last = tokens.back();

@@ -187,7 +187,7 @@ std::optional<std::vector<int32_t>> Tokenizer::too_many(std::string_view text, b
                                                         const TokenizeLimits &limits, size_t room) const {
   // What tokens at both ends of a slice may join.
   constexpr size_t kJoined = 16;
-  if (text.size() <= 4 * kPieceBytes) return std::nullopt;
+  if (limits.exact || text.size() <= 4 * kPieceBytes) return std::nullopt;
   std::vector<int32_t> tokens;
   size_t joined = 0;
   for (size_t begin = 0; begin < text.size();) {

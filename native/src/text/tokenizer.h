@@ -20,10 +20,13 @@
 namespace se {
 
 // When to stop dividing a long text: `interrupt` is checked every few hundredths of a second, and nobody needs more
-// tokens than `most`; there may be some more.
+// tokens than `most`; there may be some more. `exact`: the first `most` are used, so that a text which can be cut
+// nowhere is divided as a whole; otherwise they only tell that there are too many, and the tokens at both ends may be
+// missing.
 struct TokenizeLimits {
   const Interrupt &interrupt;
   size_t most = SIZE_MAX;
+  bool exact = false;
 };
 
 class Tokenizer {
