@@ -103,7 +103,10 @@ def test_languages_and_translation_are_those_of_whisper_cli(
     with AudioManager.open(multilingual, threads=2) as audio:
         found = ours(audio, recordings[1], temperature_step=0.0, **options)
     assert found
-    assert found == theirs(programs, multilingual, recordings[1], "-bs", "1", "-nf", *words)
+    # Random weights speak of times behind the end, which are not passed on.
+    end = time(round(soundfile.info(recordings[1]).duration * 1000))
+    said = theirs(programs, multilingual, recordings[1], "-bs", "1", "-nf", *words)
+    assert found == [(min(first, end), min(last, end), text) for first, last, text in said]
 
 
 @pytest.mark.parametrize("quantization", ["q5_0", "q8_0"])
