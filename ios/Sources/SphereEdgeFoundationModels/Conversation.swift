@@ -87,11 +87,11 @@
       let value = try Self.json(schema)
       options.responseFormat = ["type": "json_schema", "json_schema": ["schema": value]]
       guard inPrompt, let last = messages.lastIndex(where: { $0.role == "user" }) else { return }
-      let wish = "\n\nAnswer with JSON that follows this schema:\n\(try value.json)"
+      let asked = "\n\nAnswer with JSON that follows this schema:\n\(try value.json)"
       if messages[last].parts.isEmpty {
-        messages[last].content = (messages[last].content ?? "") + wish
+        messages[last].content = (messages[last].content ?? "") + asked
       } else {
-        messages[last].parts.append(.text(wish))
+        messages[last].parts.append(.text(asked))
       }
     }
 
@@ -120,7 +120,7 @@
         messages.append(
           Message(role: "tool", content: try text(of: output.segments, in: entry), toolCallId: output.id))
       default:
-        // Data that is no part of a conversation.
+        // Data outside the conversation.
         break
       }
     }
