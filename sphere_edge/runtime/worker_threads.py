@@ -1,7 +1,7 @@
 """Threads for calls of engines, used again and again: each new one would cost memory for good.
 
 TVM keeps scratch memory for every thread that ever called it, and the C library the memory that a
-thread's arena holds; a server with a new thread for each request would grow by some hundred bytes.
+thread's arena holds; a server with a new thread for each request would grow.
 """
 
 from __future__ import annotations

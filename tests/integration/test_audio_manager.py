@@ -112,7 +112,7 @@ def test_a_loop_is_not_gone_on_with_in_the_next_window(audio: AudioManager) -> N
 
 
 def test_the_text_before_a_window_can_be_left_out(audio: AudioManager) -> None:
-    # Sampled, so that there is no loop; the first windows are sampled alike.
+    # Sampled, which avoids loops; the first windows are sampled alike.
     usual = heard_in_silence(audio, temperature=0.3)
     without = heard_in_silence(audio, temperature=0.3, condition_on_previous_text=False)
     assert without[0] == usual[0]

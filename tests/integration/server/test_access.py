@@ -149,7 +149,7 @@ def test_an_upload_may_be_longer_than_openai_takes(server: Served) -> None:
     content = text + bytes(40 * 2**20) + b"\r\n--b--\r\n"
     kind = "multipart/form-data; boundary=b"
     found = asked(server, "/v1/audio/transcriptions", content, Content_Type=kind)
-    # All of it was read: that it is no sound is said.
+    # All of it was read: the answer says that it is not audio.
     assert (found[0], found[2]["error"]["param"]) == (400, "file")
 
 
