@@ -246,11 +246,11 @@ def test_a_cancelled_call_leaves_the_next_one_right(text: TextManager) -> None:
     text.reset()
     many = [{"role": "user", "content": [picture(seed) for seed in range(20)]}]
     stream = text.chat(many)
-    threading.Timer(0.02, stream.cancel).start()
+    threading.Timer(0.001, stream.cancel).start()
     "".join(stream)
     assert stream.result.finish_reason == "cancelled"
     with pytest.raises(errors.TimeoutError):
-        text.chat(many, timeout_s=0.02).text()
+        text.chat(many, timeout_s=0.001).text()
     assert answer(text, shown(picture(13)))[0] == expected
 
 
