@@ -3,6 +3,7 @@
 SphereEdgeError
 ├── OutOfMemoryError       1 OOM_VRAM, 2 OOM_RAM
 ├── ModelCorruptError      3 MODEL_CORRUPT      a file is damaged, truncated or contradicts itself
+│   └── UntrustedError     3 MODEL_CORRUPT      no signature of a trusted key
 ├── TimeoutError           4 TIMEOUT
 ├── CancelledError         5 CANCELLED
 ├── UnsupportedError       6 UNSUPPORTED        understood, but we do not do it
@@ -64,6 +65,10 @@ class ModelCorruptError(SphereEdgeError):
     """A model or bundle file is damaged, truncated or contradicts itself."""
 
     status = Status.MODEL_CORRUPT
+
+
+class UntrustedError(ModelCorruptError):
+    """A bundle without a signature that counts, where one is required."""
 
 
 class TimeoutError(SphereEdgeError):  # noqa: A001  the status code's own name; always used as errors.TimeoutError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from sphere_edge.bundle.files import SIGNATURES
 from sphere_edge.bundle.manifest import Manifest, Quality, bundle_id, document_of, render
 from sphere_edge.bundle.read import MANIFEST, manifest_bytes, parse
 from sphere_edge.errors import InvalidArgumentError
@@ -14,8 +15,9 @@ from sphere_edge.files import atomic_write
 def record_quality(folder: Path, quality: Quality) -> Manifest:
     """Writes `quality` into bundle.json of the bundle folder, which gives it a new id.
 
-    No other file changes: what is deployed of it already is not sent again. Raises
-    InvalidArgumentError for a `.sphere` file, StorageError where bundle.json cannot be written.
+    No other file changes: what is deployed of it already is not sent again. Signatures, which are
+    for the former id, are removed. Raises InvalidArgumentError for a `.sphere` file, StorageError
+    where bundle.json cannot be written.
     """
     if not folder.is_dir():
         message = f"nothing can be recorded in `{folder}`"
@@ -29,4 +31,5 @@ def record_quality(folder: Path, quality: Quality) -> Manifest:
         out.write(render(document))
         out.flush()
         os.fsync(out.fileno())
+    (folder / SIGNATURES).unlink(missing_ok=True)
     return amended

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import shutil
 import stat
@@ -10,8 +11,9 @@ import struct
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn
@@ -21,6 +23,7 @@ from sphere_edge.bundle import files
 from sphere_edge.bundle.manifest import File, Manifest
 from sphere_edge.console import Progress
 from sphere_edge.errors import ModelCorruptError, NotFoundError
+from sphere_edge.files import atomic_write
 
 SUFFIX = ".sphere"
 _MANIFEST = "bundle.json"
@@ -52,7 +55,20 @@ def is_archive(path: Path) -> bool:
 
 def pack(folder: Path, out: Path, advance: Callable[[int], None]) -> None:
     """Writes the bundle in `folder` as the zip file `out`, bundle.json first."""
-    names = [_MANIFEST, *(name for name in files.walk(folder) if name != _MANIFEST)]
+    sizes = {name: (folder / name).stat().st_size for name in files.walk(folder)}
+    _write(_Content(sizes, lambda name: files.open_inside(folder, name)), out, advance)
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What goes into a zip: the size of each file, and how it is opened."""
+
+    sizes: Mapping[str, int]
+    opened: Callable[[str], AbstractContextManager[IO[bytes]]]
+
+
+def _write(content: _Content, out: Path, advance: Callable[[int], None]) -> None:
+    names = [_MANIFEST, *sorted(name for name in content.sizes if name != _MANIFEST)]
     with out.open("wb") as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as packed:
             for name in names:
@@ -60,8 +76,8 @@ def pack(folder: Path, out: Path, advance: Callable[[int], None]) -> None:
                 entry.external_attr = (stat.S_IFREG | 0o644) << 16
                 # Unix on every system: the default differs between systems, and so would the bytes.
                 entry.create_system = 3
-                entry.file_size = (folder / name).stat().st_size
-                with files.open_inside(folder, name) as source, packed.open(entry, "w") as target:
+                entry.file_size = content.sizes[name]
+                with content.opened(name) as source, packed.open(entry, "w") as target:
                     for chunk in iter(functools.partial(source.read, 4 * 2**20), b""):
                         target.write(chunk)
                         advance(len(chunk))
@@ -113,11 +129,34 @@ class Archive:
         with self._opened(_MANIFEST) as file:
             return file.read()
 
+    def signature_bytes(self) -> bytes | None:
+        """The bytes of bundle.sig.json, None when the zip has none."""
+        entry = self._entries.get(files.SIGNATURES)
+        if entry is None:
+            return None
+        limit_bytes = files.SIGNATURES_LIMIT_BYTES
+        if entry.file_size > limit_bytes:
+            self._refuse(f"`{files.SIGNATURES}` is more than {limit_bytes} bytes long")
+        self._check_stored(entry)
+        with self._opened(files.SIGNATURES) as file:
+            return file.read()
+
+    def with_signatures(self, signatures: bytes, out: Path, progress: Progress) -> None:
+        """Writes this zip again as the file `out`, with `signatures` as its bundle.sig.json."""
+        sizes = {name: entry.file_size for name, entry in self._entries.items()}
+        sizes[files.SIGNATURES] = len(signatures)
+
+        def opened(name: str) -> AbstractContextManager[IO[bytes]]:
+            return io.BytesIO(signatures) if name == files.SIGNATURES else self._opened(name)
+
+        with progress.step(f"packing {self.path.name}", sum(sizes.values()), "bytes") as step:
+            _write(_Content(sizes, opened), out, step.advance)
+
     def check_entries(self, manifest: Manifest) -> None:
         """ModelCorruptError unless the zip holds exactly the manifest's files, plainly stored."""
         expected = {file.path: file for file in manifest.files}
         for name, entry in self._entries.items():
-            if name == _MANIFEST:
+            if name in (_MANIFEST, files.SIGNATURES):
                 continue
             if name not in expected:
                 self._refuse(f"`{name}` is not in its manifest")
@@ -141,7 +180,9 @@ class Archive:
         self.check_entries(manifest)
         cache = resources.cache_folder() / "bundles"
         folder = cache / manifest.id
+        signatures = self.signature_bytes()
         if folder.is_dir():
+            _sign_again(folder, signatures)
             return folder
         cache.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=cache, prefix=".unpacking-"))
@@ -158,6 +199,7 @@ class Archive:
                         self._refuse(f"`{file.path}` does not match its manifest")
             with self._opened(_MANIFEST) as packed, (staging / _MANIFEST).open("wb") as out:
                 shutil.copyfileobj(packed, out)
+            _sign_again(staging, signatures)
             try:
                 staging.rename(folder)
             except OSError:
@@ -187,3 +229,11 @@ class Archive:
     def _refuse(self, why: str) -> NoReturn:
         message = f"`{self.path}` is damaged: {why}"
         raise ModelCorruptError(message, hint=_AGAIN)
+
+
+def _sign_again(folder: Path, signatures: bytes | None) -> None:
+    """Makes `signatures` those of the unpacked bundle, which has the same id whoever signed it."""
+    path = folder / files.SIGNATURES
+    if signatures is not None and not (path.is_file() and path.read_bytes() == signatures):
+        with atomic_write(path) as partial:
+            partial.write_bytes(signatures)

@@ -15,6 +15,10 @@ from sphere_edge.errors import InternalError, ModelCorruptError
 
 _CHUNK_BYTES = 4 * 2**20
 
+# Lies beside the manifest, which does not name it: signing a bundle does not change its id.
+SIGNATURES = "bundle.sig.json"
+SIGNATURES_LIMIT_BYTES = 2**20
+
 # The role of a file follows from its path.
 _ROLES: dict[str, Role] = {"weights": "weights", "lib": "library", "tokenizer.gguf": "tokenizer"}
 _ROLES |= {

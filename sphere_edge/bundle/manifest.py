@@ -245,7 +245,7 @@ class Manifest(ManifestDraft):
 
     @model_validator(mode="after")
     def _each_path_is_there_once(self) -> Manifest:
-        seen: set[str] = {"bundle.json"}
+        seen: set[str] = {"bundle.json", "bundle.sig.json"}
         for file in self.files:
             # Phones' shared storage and macOS ignore case.
             path = file.path.lower()

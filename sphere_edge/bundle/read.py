@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from sphere_edge.bundle import archive, files
+from sphere_edge.bundle import archive, files, strict_json
+from sphere_edge.bundle.files import SIGNATURES, SIGNATURES_LIMIT_BYTES
 from sphere_edge.bundle.manifest import (
     RUNTIME_ABI,
     SCHEMA_VERSION,
@@ -59,9 +60,6 @@ class Bundle:
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest of the bundle at `path`, a folder or a `.sphere` file, without its files."""
-    if path.is_file():
-        with archive.Archive(path) as packed:
-            return parse(packed.manifest_bytes(MANIFEST_LIMIT_BYTES), path)
     return parse(manifest_bytes(path), path)
 
 
@@ -86,23 +84,43 @@ def is_gguf(path: Path) -> bool:
         return False
 
 
-def manifest_bytes(folder: Path) -> bytes:
-    """The bytes of bundle.json in `folder`."""
-    if not folder.is_dir():
-        message = f"there is no bundle at `{folder}`"
+def manifest_bytes(path: Path) -> bytes:
+    """The bytes of bundle.json of the bundle at `path`, a folder or a `.sphere` file."""
+    if path.is_file():
+        with archive.Archive(path) as packed:
+            return packed.manifest_bytes(MANIFEST_LIMIT_BYTES)
+    if not path.is_dir():
+        message = f"there is no bundle at `{path}`"
         raise NotFoundError(message, hint="`sphere-edge package` makes one")
-    if not (folder / MANIFEST).exists():
-        message = f"`{folder}` is not a bundle: it has no {MANIFEST}"
+    if not (path / MANIFEST).exists():
+        message = f"`{path}` is not a bundle: it has no {MANIFEST}"
         raise NotFoundError(message, hint="`sphere-edge package` makes a bundle from a model")
+    return _small_file(path, MANIFEST, MANIFEST_LIMIT_BYTES)
+
+
+def signature_bytes(path: Path) -> bytes | None:
+    """The bytes of bundle.sig.json of the bundle at `path`, a folder or a `.sphere` file.
+
+    None where there is none. They are not checked here: see sphere_edge.bundle.signatures.
+    """
+    if path.is_file():
+        with archive.Archive(path) as packed:
+            return packed.signature_bytes()
+    if not os.path.lexists(path / SIGNATURES):
+        return None
+    return _small_file(path, SIGNATURES, SIGNATURES_LIMIT_BYTES)
+
+
+def _small_file(folder: Path, name: str, limit_bytes: int) -> bytes:
     # In a device's store it may be a link to a blob, whose name proves it.
-    blob = (folder / MANIFEST).resolve().name
-    with files.open_inside(folder, MANIFEST, blob) as file:
-        content = file.read(MANIFEST_LIMIT_BYTES + 1)
-    is_blob = (folder / MANIFEST).is_symlink() and len(blob) == _SHA256_DIGITS
+    blob = (folder / name).resolve().name
+    with files.open_inside(folder, name, blob) as file:
+        content = file.read(limit_bytes + 1)
+    is_blob = (folder / name).is_symlink() and len(blob) == _SHA256_DIGITS
     if is_blob and hashlib.sha256(content).hexdigest() != blob:
-        raise _damaged(folder, "it does not match its name in the store")
-    if len(content) > MANIFEST_LIMIT_BYTES:
-        raise _damaged(folder, f"more than {MANIFEST_LIMIT_BYTES} bytes long")
+        raise _damaged(folder, "it does not match its name in the store", name)
+    if len(content) > limit_bytes:
+        raise _damaged(folder, f"more than {limit_bytes} bytes long", name)
     return content
 
 
@@ -134,12 +152,9 @@ def parse(content: bytes, path: Path) -> Manifest:
 def parse_document(content: bytes, path: Path) -> dict[str, Any]:
     """`content` as one JSON object without duplicate keys."""
     try:
-        document = json.loads(content, object_pairs_hook=_once, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        return strict_json.parse(content)
+    except ValueError as error:
         raise _damaged(path, str(error)) from error
-    if not isinstance(document, dict):
-        raise _damaged(path, "no JSON object")
-    return document
 
 
 def check_runs_on(manifest: Manifest, profile: DeviceProfile) -> None:
@@ -188,18 +203,5 @@ def _newer_or_older(found: object, ours: int) -> str:
     return "package the model again with this sphere-edge"
 
 
-def _damaged(path: Path, why: str) -> ModelCorruptError:
-    return ModelCorruptError(f"`{MANIFEST}` of `{path}` is damaged: {why}", hint=_AGAIN)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        message = "duplicate key"
-        raise ValueError(message)
-    return document
-
-
-def _no_constant(name: str) -> Any:
-    message = f"`{name}` is not a number"
-    raise ValueError(message)
+def _damaged(path: Path, why: str, name: str = MANIFEST) -> ModelCorruptError:
+    return ModelCorruptError(f"`{name}` of `{path}` is damaged: {why}", hint=_AGAIN)

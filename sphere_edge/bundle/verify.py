@@ -7,25 +7,30 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from sphere_edge.bundle import archive, files, read
+from sphere_edge.bundle import archive, files, read, signatures
 from sphere_edge.bundle.manifest import File, Manifest, render
+from sphere_edge.bundle.signatures import Signed
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.errors import ModelCorruptError
 
 
 @dataclass(frozen=True)
 class Verification:
-    """A bundle that was proven; `extra` are files in its folder that do not belong to it."""
+    """A bundle that was proven; `extra` are files in its folder that do not belong to it.
+
+    `signed`: its signatures, which nobody has checked yet; None where it has none.
+    """
 
     manifest: Manifest
     extra: tuple[str, ...]
+    signed: Signed | None = None
 
 
 def verify(path: Path, progress: Progress = SILENT) -> Verification:
     """Hashes every file of the bundle at `path`, a folder or a `.sphere` file.
 
-    Raises ModelCorruptError naming all damaged and missing files, FormatMismatchError and
-    NotFoundError as Bundle.open does.
+    Whose signatures count is TrustedKeys' to say. Raises ModelCorruptError naming all damaged and
+    missing files, FormatMismatchError and NotFoundError as Bundle.open does.
     """
     with ExitStack() as stack:
         if path.is_file():
@@ -41,7 +46,7 @@ def verify(path: Path, progress: Progress = SILENT) -> Verification:
         else:
             content = read.manifest_bytes(path)
             manifest = read.parse(content, path)
-            known = {read.MANIFEST, *(file.path for file in manifest.files)}
+            known = {read.MANIFEST, files.SIGNATURES, *(file.path for file in manifest.files)}
             extra = tuple(name for name in files.walk(path) if name not in known)
 
             def sha256(file: File, advance: Callable[[int], None]) -> str:
@@ -62,4 +67,6 @@ def verify(path: Path, progress: Progress = SILENT) -> Verification:
     if bad:
         message = f"`{path}` is damaged: {'; '.join(bad)}"
         raise ModelCorruptError(message, hint="copy or package the bundle again")
-    return Verification(manifest, extra)
+    signature = read.signature_bytes(path)
+    signed = None if signature is None else signatures.parse(signature, str(path))
+    return Verification(manifest, extra, signed)

@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from sphere_edge.bundle import archive, files
+from sphere_edge.bundle import archive, files, signatures
+from sphere_edge.bundle.ed25519 import PrivateKey
 from sphere_edge.bundle.manifest import (
     File,
     Manifest,
@@ -34,12 +35,20 @@ class BundleWriter:
     `output` ending in `.sphere` becomes one zip file, anything else a folder. Leaving the context
     without `commit` (an error, Ctrl-C) removes everything. What a killed process left is removed by
     the next writer of the same output. Raises StorageError: output exists, is being written, cannot
-    be written, disk full.
+    be written, disk full. `key` signs it.
     """
 
-    def __init__(self, output: Path, *, force: bool = False, progress: Progress = SILENT) -> None:
+    def __init__(
+        self,
+        output: Path,
+        *,
+        force: bool = False,
+        key: PrivateKey | None = None,
+        progress: Progress = SILENT,
+    ) -> None:
         self.output = output
         self._force = force
+        self._key = key
         self.progress = progress
         target = output.absolute()
         if target.name in ("", ".."):
@@ -104,10 +113,10 @@ class BundleWriter:
         }
         document["id"] = bundle_id(document)
         manifest = Manifest.model_validate(document)
-        with (self.folder / MANIFEST).open("wb") as out:
-            out.write(render(document))
-            out.flush()
-            os.fsync(out.fileno())
+        content = render(document)
+        self._write(MANIFEST, content)
+        if self._key is not None:
+            self._write(files.SIGNATURES, signatures.sign(manifest, content, self._key))
         check(Bundle(self.folder, manifest))
         if self.output.suffix != archive.SUFFIX:
             self._put_in_place(self.folder)
@@ -116,6 +125,12 @@ class BundleWriter:
             archive.pack(self.folder, self._packed, step.advance)
         self._put_in_place(self._packed)
         return Bundle.open(self.output)
+
+    def _write(self, name: str, content: bytes) -> None:
+        with (self.folder / name).open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
 
     def _hashed(self) -> list[File]:
         names = list(files.walk(self.folder))

@@ -22,7 +22,7 @@ _ClickUsageError: Any = typer.BadParameter.__base__
 _QUOTED = re.compile(r"'([^']+)'")
 # The module of each group, in the order of `--help`, and its commands.
 GROUPS = {
-    "models": ("package", "inspect", "verify"),
+    "models": ("package", "inspect", "sign", "verify"),
     "talk": ("run", "chat", "embed", "transcribe", "imagine", "generate-image"),
     "serve": ("serve",),
     "measure": ("certify", "eval"),

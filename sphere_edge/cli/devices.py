@@ -13,6 +13,7 @@ from sphere_edge.cli.flags import (
     InstalledName,
     Json,
     StoreFolder,
+    TrustedFile,
     example,
     help_unless_invoked,
 )
@@ -57,6 +58,7 @@ def devices(
         "sphere-edge deploy dist/tiny.host --device local",
         "sphere-edge deploy dist/tiny.host --device ssh://me@board --dry-run",
         "sphere-edge deploy dist/qwen.jetson --device ssh://me@orin --service",
+        "sphere-edge deploy dist/qwen.jetson --device ssh://me@orin --trusted key.pub.pem",
     )
 )
 def deploy(
@@ -83,6 +85,7 @@ def deploy(
         int | None,
         typer.Option(min=1, max=65535, help="Port there of --service. Default: 8080."),
     ] = None,
+    trusted: TrustedFile = None,
     store: StoreFolder = None,
     json: Json = False,
 ) -> Action:
@@ -100,7 +103,7 @@ def deploy(
         from sphere_edge.devices.service import Address
 
         service_at = Address(host or "127.0.0.1", port or 8080) if service else None
-        options = command.Options(dry_run, allow_uncertified, service_at)
+        options = command.Options(dry_run, allow_uncertified, service_at, trusted)
         command.deploy(bundle, StoreAddress(device, store), options, as_json=json)
 
     return action

@@ -90,6 +90,15 @@ Json = Annotated[bool, typer.Option("--json", help="Write one JSON document to s
 BundlePath = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="Bundle folder or .sphere file.")
 ]
+TrustedFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--trusted",
+        metavar="FILE",
+        help="Require a signature by a key in this file: a public key (PEM), or JSON as in "
+        "docs/signing.md.",
+    ),
+]
 ModelPath = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="Bundle folder, .sphere file or .gguf file.")
 ]

@@ -1,4 +1,4 @@
-"""Commands that make and check bundles: package, inspect, verify."""
+"""Commands that make and check bundles: package, inspect, sign, verify."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sphere_edge.cli.flags import Action, BundlePath, ContextTokens, Json, example
+from sphere_edge.cli.flags import Action, BundlePath, ContextTokens, Json, TrustedFile, example
 
 app = typer.Typer()
 
@@ -22,6 +22,7 @@ app = typer.Typer()
         "sphere-edge package ./my-model --format gguf --quant q4_k_m",
         "sphere-edge package ./my-model --adapter ./my-lora -o dist/mine",
         "sphere-edge package ./my-model --profile auto --device ssh://me@board",
+        "sphere-edge package ./my-model --sign key.pem",
     )
 )
 def package(
@@ -101,6 +102,10 @@ def package(
     zip: Annotated[
         bool, typer.Option("--zip", help="Write one .sphere file instead of a folder.")
     ] = False,
+    sign: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY", help="Sign it with this Ed25519 private key, a PEM file."),
+    ] = None,
     json: Json = False,
 ) -> Action:
     """Package a model as a bundle for a device."""
@@ -119,6 +124,7 @@ def package(
             output=output,
             as_zip=zip,
             force=force,
+            sign=sign,
         )
         options = PackageOptions(
             quantization=quant,
@@ -171,13 +177,45 @@ def inspect(
     return action
 
 
-@app.command(epilog=example("sphere-edge verify dist/tiny.host"))
-def verify(bundle: BundlePath, json: Json = False) -> Action:
-    """Verify the checksum of every file in a bundle."""
+@app.command(
+    epilog=example(
+        "openssl genpkey -algorithm ed25519 -out key.pem && chmod 600 key.pem",
+        "sphere-edge sign dist/tiny.host --key key.pem",
+    )
+)
+def sign(
+    bundle: BundlePath,
+    key: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="Ed25519 private key, a PEM file that only you can read."
+        ),
+    ],
+    json: Json = False,
+) -> Action:
+    """Sign a bundle, beside the signatures that it has."""
+
+    def action() -> None:
+        from sphere_edge.commands import sign as command
+
+        command.sign(bundle, key, as_json=json)
+
+    return action
+
+
+@app.command(
+    epilog=example(
+        "sphere-edge verify dist/tiny.host",
+        "openssl pkey -in key.pem -pubout -out key.pub.pem",
+        "sphere-edge verify dist/tiny.host --trusted key.pub.pem",
+    )
+)
+def verify(bundle: BundlePath, trusted: TrustedFile = None, json: Json = False) -> Action:
+    """Verify the checksum of every file in a bundle, and who signed it."""
 
     def action() -> None:
         from sphere_edge.commands import verify as command
 
-        command.verify(bundle, as_json=json)
+        command.verify(bundle, trusted, as_json=json)
 
     return action

@@ -10,6 +10,7 @@ from sphere_edge import console, errors
 from sphere_edge.boards import python_there, server_deployment
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import Bundle
+from sphere_edge.bundle.trust import TrustedKeys, signed_bundle
 from sphere_edge.certify import deployment
 from sphere_edge.certify.prove import Proof
 from sphere_edge.devices import service
@@ -28,12 +29,14 @@ class Options:
     """How to deploy. `dry_run`: only say what would be sent.
 
     `allow_uncertified`: a bundle that does not match its reference is used, with a warning.
-    `service_at`: a service of the device serves it there.
+    `service_at`: a service of the device serves it there. `trusted`: a file of keys, one of which
+    must have signed the bundle.
     """
 
     dry_run: bool = False
     allow_uncertified: bool = False
     service_at: Address | None = None
+    trusted: Path | None = None
 
 
 def deploy(bundle: Path, to: StoreAddress, options: Options, *, as_json: bool) -> None:
@@ -42,7 +45,12 @@ def deploy(bundle: Path, to: StoreAddress, options: Options, *, as_json: bool) -
         message = f"`{bundle}` is a built-in model, and what is deployed is a bundle"
         hint = f"make one for the device first: `sphere-edge package {bundle} --profile PROFILE`"
         raise errors.NotFoundError(message, hint=hint)
+    keys = None if options.trusted is None else TrustedKeys.read(options.trusted)
     found = Bundle.open(bundle)
+    if keys is not None:
+        # The files are proven on the device, by the hashes that the signed manifest names.
+        for signer in keys.check(signed_bundle(bundle)):
+            console.say(f"signed by {signer}, which is trusted")
     name, service_at = found.manifest.name, options.service_at
     if service_at is not None:
         server_deployment.require_board(to.uri)

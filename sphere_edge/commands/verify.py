@@ -6,11 +6,17 @@ from pathlib import Path
 
 from sphere_edge import console
 from sphere_edge.bundle import verify as bundle_verify
+from sphere_edge.bundle.trust import TrustedKeys, signed_bundle
 
 
-def verify(path: Path, *, as_json: bool) -> None:
-    """Prints the bundle's id when it is sound; raises ModelCorruptError when it is not."""
+def verify(path: Path, trusted: Path | None, *, as_json: bool) -> None:
+    """Prints the bundle's id when it is sound; raises ModelCorruptError when it is not.
+
+    `trusted`: a file of keys, one of which must have signed it; UntrustedError otherwise.
+    """
+    keys = None if trusted is None else TrustedKeys.read(trusted)
     found = bundle_verify.verify(path, console.progress())
+    signers = () if keys is None else keys.check(signed_bundle(path))
     manifest = found.manifest
     if as_json:
         console.write_json(
@@ -20,6 +26,9 @@ def verify(path: Path, *, as_json: bool) -> None:
                 "files": len(manifest.files),
                 "bytes": manifest.total_bytes,
                 "extra_files": list(found.extra),
+                "signed_by": [] if found.signed is None else found.signed.key_ids,
+                "trusted_signers": list(signers),
+                "statement": None if found.signed is None else found.signed.document(),
             }
         )
         return
@@ -27,4 +36,8 @@ def verify(path: Path, *, as_json: bool) -> None:
         console.warn(f"`{name}` does not belong to the bundle")
     size = console.human_bytes(manifest.total_bytes)
     console.say(f"{len(manifest.files)} files, {size}: all as they were made")
+    for key_id in signers:
+        console.say(f"signed by {key_id}, which is trusted")
+    if found.signed is not None and not signers:
+        console.say(f"signed by {', '.join(found.signed.key_ids)}; --trusted FILE checks it")
     console.write(manifest.id)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sphere_edge import errors
+from sphere_edge.bundle.files import SIGNATURES
 from sphere_edge.bundle.read import MANIFEST, Bundle
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices import suitability
@@ -22,10 +23,10 @@ _OUTPUT_LIMIT = 1000
 
 
 def bundle_items(bundle: Bundle) -> list[Item]:
-    """The bundle's own files, below `bundle/` on the device."""
-    manifest = bundle.folder / MANIFEST
+    """The bundle's own files and its signatures, below `bundle/` on the device."""
+    beside = [name for name in (MANIFEST, SIGNATURES) if (bundle.folder / name).is_file()]
     return [
-        item(f"bundle/{MANIFEST}", manifest),
+        *(item(f"bundle/{name}", bundle.folder / name) for name in beside),
         *(
             Item(f"bundle/{file.path}", bundle.folder / file.path, file.bytes, file.sha256)
             for file in bundle.manifest.files

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sphere_edge import profiles
 from sphere_edge.bundle import archive
+from sphere_edge.bundle.ed25519 import PrivateKey
 from sphere_edge.bundle.write import BundleWriter
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines.options import PackageOptions, check_context
@@ -27,6 +28,7 @@ class PackageRequest:
 
     `profile`: its name, a .toml file, or `auto`, which probes `device` (a URI).
     `format`: the one to take where the model offers both. `output` None: dist/MODEL.PROFILE.
+    `sign`: the file of the private key that signs it.
     """
 
     model: str
@@ -40,6 +42,7 @@ class PackageRequest:
     output: Path | None = None
     as_zip: bool = False
     force: bool = False
+    sign: Path | None = None
 
 
 def package_model(
@@ -50,13 +53,15 @@ def package_model(
     Raises what these raise: ProfileError, InvalidArgumentError, NotFoundError, ….
     """
     check_context(options.context_tokens)
+    # First of all: what cannot be signed is not packaged for minutes.
+    key = PrivateKey.read(request.sign) if request.sign is not None else None
     profile = profile_of(request.profile, request.device, progress)
     wanted = Wanted(request.format, request.revision, is_convertible=True)
     source = find(request.model, wanted, progress=progress)
     options = replace(options, mmproj=_image_encoder(request, source, options, progress))
     _check_source(options, source)
     output = output_for(source, profile, request.output, as_zip=request.as_zip)
-    writer = BundleWriter(output, force=request.force, progress=progress)
+    writer = BundleWriter(output, force=request.force, key=key, progress=progress)
     made = package(source, profile, options, writer)
     return made, profile
 

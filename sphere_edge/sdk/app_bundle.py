@@ -9,7 +9,7 @@ from typing import Literal
 
 from sphere_edge.bundle import files
 from sphere_edge.bundle.manifest import File, Manifest
-from sphere_edge.bundle.read import MANIFEST, Bundle
+from sphere_edge.bundle.read import MANIFEST, Bundle, manifest_bytes, signature_bytes
 from sphere_edge.console import Progress
 from sphere_edge.errors import FormatMismatchError, InvalidArgumentError
 from sphere_edge.sdk.project import BundleFile, Content, Plain
@@ -40,9 +40,10 @@ class AppBundle:
         return self.manifest.total_bytes - sum(file.bytes for file in self.code)
 
     def data(self, below: str, *, with_code: bool = False) -> dict[str, Content]:
-        """The manifest and every file, without `with_code` but the code, each below `below`."""
-        with files.open_inside(self.folder, MANIFEST) as opened:
-            contents: dict[str, Content] = {f"{below}/{MANIFEST}": Plain(opened.read())}
+        """The manifest, signatures and every file, each below `below`; `with_code` the code too."""
+        contents: dict[str, Content] = {f"{below}/{MANIFEST}": Plain(manifest_bytes(self.folder))}
+        if (signatures := signature_bytes(self.folder)) is not None:
+            contents[f"{below}/{files.SIGNATURES}"] = Plain(signatures)
         for file in self.manifest.files:
             if with_code or file.role != "library":
                 contents[f"{below}/{file.path}"] = self.file(file)

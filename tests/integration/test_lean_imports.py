@@ -14,8 +14,18 @@ from tests import random_gguf
 # What is slow to import, or what only some commands, devices or models need.
 HEAVY = frozenset(
     {
-        *("PIL", "adbutils", "av", "gguf", "huggingface_hub", "jinja2", "matplotlib", "numpy"),
-        *("paramiko", "requests", "rich", "safetensors", "soundfile", "soxr", "tokenizers"),
+        *("PIL", "adbutils", "av", "cryptography", "gguf", "huggingface_hub", "jinja2"),
+        *(
+            "matplotlib",
+            "numpy",
+            "paramiko",
+            "requests",
+            "rich",
+            "safetensors",
+            "soundfile",
+            "soxr",
+            "tokenizers",
+        ),
         *("torch", "transformers", "tvm", "tvm_ffi"),
     }
 )

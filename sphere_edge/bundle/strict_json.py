@@ -1,0 +1,32 @@
+"""JSON that has one meaning only: one object, no duplicate keys, only finite numbers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """The object in `content`. Raises ValueError with the reason."""
+    try:
+        document = json.loads(content, object_pairs_hook=_once, parse_constant=_no_constant)
+    except RecursionError as error:
+        message = "it is nested too deeply"
+        raise ValueError(message) from error
+    if not isinstance(document, dict):
+        message = "no JSON object"
+        raise ValueError(message)
+    return document
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        message = "duplicate key"
+        raise ValueError(message)
+    return document
+
+
+def _no_constant(name: str) -> Any:
+    message = f"`{name}` is not a number"
+    raise ValueError(message)
