@@ -20,7 +20,6 @@ from sphere_edge.devices.adb_host import (
     server,
 )
 from sphere_edge.devices.device import (
-    BLOCK_BYTES,
     DEFAULT_TIMEOUT_S,
     OUTPUT_LIMIT_BYTES,
     FilePart,
@@ -29,8 +28,11 @@ from sphere_edge.devices.device import (
     Stream,
     exit_code_of_shell,
     failed_write,
+    longer,
+    pieces_of,
     remote_line,
     storage_error,
+    writer_of,
 )
 from sphere_edge.run import Completed
 
@@ -93,16 +95,19 @@ class AdbDevice:
     ) -> None:
         """See Device.push."""
         if part is None:
-            self._send(source, remote, source.stat().st_size, sent)
+            self._send(source, remote, sent)
             return
         # The sync protocol writes whole files only, and deletes what a cut left of one. `dd` keeps
         # it, writes each byte once, and reports what goes wrong with its exit code.
-        seek = part.offset_bytes // BLOCK_BYTES
-        words = [f"of={remote}", f"bs={BLOCK_BYTES}", f"seek={seek}", "conv=notrunc"]
-        output = bytearray()
-        with self._translated(finite=False), self._shell(["dd", *words]) as connection:
-            pieces = _pieces(source, part.offset_bytes, part.length_bytes, sent)
-            code = adb_wire.Shell(connection).feed(pieces, output.extend)
+        output = b""
+
+        def take(piece: bytes) -> None:
+            nonlocal output
+            output = longer(output, piece, self.uri)
+
+        pieces = pieces_of(source, part, adb_wire.SYNC_DATA_BYTES, sent)
+        with self._translated(finite=False), self._shell(writer_of(remote, part)) as connection:
+            code = adb_wire.Shell(connection).feed(pieces, take)
         if code != 0:
             raise failed_write(self.uri, remote, code, output.decode(errors="replace"))
 
@@ -202,8 +207,8 @@ class AdbDevice:
         with self._connected(f"host:transport:{self._serial}", "sync:") as connection:
             yield connection.conn
 
-    def _send(self, source: Path, remote: str, length_bytes: int, sent: Sent | None) -> None:
-        pieces = _pieces(source, 0, length_bytes, sent)
+    def _send(self, source: Path, remote: str, sent: Sent | None) -> None:
+        pieces = pieces_of(source, None, adb_wire.SYNC_DATA_BYTES, sent)
         with self._translated(finite=False), self._sync() as connection:
             try:
                 adb_wire.push(connection, remote, 0o600, pieces)
@@ -230,25 +235,12 @@ class AdbDevice:
             raise errors.UnavailableError(message) from error
 
 
-def _pieces(
-    source: Path, offset_bytes: int, length_bytes: int, sent: Sent | None
-) -> Iterator[bytes]:
-    left = length_bytes
-    with source.open("rb") as file:
-        file.seek(offset_bytes)
-        while left and (piece := file.read(min(left, adb_wire.SYNC_DATA_BYTES))):
-            yield piece
-            left -= len(piece)
-            if sent is not None:
-                sent(len(piece))
-
-
 class _AdbProcess:
     def __init__(self, connection: adbutils.AdbConnection, uri: str) -> None:
         self._connection = connection
         self._shell = adb_wire.Shell(connection.conn)
         self._uri = uri
-        self._stdout = bytearray()
+        self._stdout = b""
         self._ended = False
 
     @property
@@ -263,7 +255,7 @@ class _AdbProcess:
             if self._ended:
                 return ""
             try:
-                code = self._shell.receive(self._stdout.extend, lambda _: None, deadline)
+                code = self._shell.receive(self._take, lambda _: None, deadline)
             except TimeoutError as error:
                 message = f"no answer within {timeout_s:g} s on {self._uri}"
                 raise errors.TimeoutError(message) from error
@@ -272,6 +264,9 @@ class _AdbProcess:
             self._ended = code is not None
         line, _, self._stdout = self._stdout.partition(b"\n")
         return line.decode(errors="replace")
+
+    def _take(self, piece: bytes) -> None:
+        self._stdout = longer(self._stdout, piece, self._uri)
 
     def write_line(self, text: str) -> None:
         """See Process.write_line."""

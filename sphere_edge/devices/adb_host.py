@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from dataclasses import dataclass
 
@@ -100,21 +101,37 @@ def server() -> adbutils.AdbClient:
 
 def listed(client: adbutils.AdbClient | None = None) -> list[AdbState]:
     """Every device the server knows of, in whatever state. Raises UnavailableError."""
-    # Not device_list(): it leaves out those that are unauthorized or offline.
+    # Not adbutils' list(): it cuts serials and states at their first blank, and the numbered names
+    # that a network gives to phones of one name have blanks. Only the short form ends the serial
+    # with a tab; only the long one has the model.
+    client = client or server()
     try:
-        infos = (client or server()).list(extended=True)
+        short, long = (_listing(client, request) for request in ("host:devices", "host:devices-l"))
     except (adbutils.AdbError, OSError, EOFError, ValueError) as error:
         message = f"the adb server does not answer: {error}"
         raise errors.UnavailableError(message) from error
-    # adbutils cuts "no permissions (…)" at its first blank.
-    return [
-        AdbState(
-            info.serial,
-            "no permissions" if info.state == "no" else info.state,
-            info.tags.get("model"),
-        )
-        for info in infos
-    ]
+    found = []
+    for line in short:
+        serial, _, state = line.partition("\t")
+        # Behind it adb says in brackets which permissions.
+        state = "no permissions" if state.startswith("no permissions") else state.strip()
+        found.append(AdbState(serial, state, _model(serial, long)))
+    return found
+
+
+def _listing(client: adbutils.AdbClient, request: str) -> list[str]:
+    with client.make_connection(timeout=CONNECT_TIMEOUT_S) as connection:
+        connection.send_command(request)
+        connection.check_okay()
+        text: str = connection.read_string_block()
+    return [line for line in text.splitlines() if line]
+
+
+def _model(serial: str, lines: list[str]) -> str | None:
+    for line in lines:
+        if line.startswith(f"{serial} ") and (model := re.search(r" model:(\S+)", line)):
+            return model[1]
+    return None
 
 
 def connect_network(address: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -161,6 +161,26 @@ def longer(line: bytes, piece: bytes, device_uri: str) -> bytes:
         message = f"a program on {device_uri} prints a line without end"
         raise errors.UnavailableError(message)
     return line + piece
+
+
+def pieces_of(
+    source: Path, part: FilePart | None, piece_bytes: int, sent: Sent | None
+) -> Iterator[bytes]:
+    """What a push sends of `source`, in pieces of at most `piece_bytes`, each counted by `sent`."""
+    left = part.length_bytes if part else source.stat().st_size
+    with source.open("rb") as file:
+        file.seek(part.offset_bytes if part else 0)
+        while left and (piece := file.read(min(left, piece_bytes))):
+            yield piece
+            left -= len(piece)
+            if sent is not None:
+                sent(len(piece))
+
+
+def writer_of(remote: str, part: FilePart | None) -> list[str]:
+    """The program that writes its stdin to `remote`, each byte once; its exit code says if."""
+    seek = (f"seek={part.offset_bytes // BLOCK_BYTES}", "conv=notrunc") if part else ()
+    return ["env", "LC_ALL=C", "dd", f"of={remote}", f"bs={BLOCK_BYTES}", *seek]
 
 
 def connection_refused(device_uri: str, port: int) -> errors.UnavailableError:

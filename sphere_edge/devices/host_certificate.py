@@ -6,7 +6,6 @@ Format: OpenSSH, PROTOCOL.certkeys. paramiko proves only that the host owns the 
 from __future__ import annotations
 
 import base64
-import fnmatch
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ class HostCertificate:
         elif not self.valid_after <= time.time() < self.valid_before:
             reason = f"it is valid {_span(self.valid_after, self.valid_before)}"
         # A certificate without names would be one for every host.
-        elif not any(_matches(host, name) for name in self.names):
+        elif host.lower() not in {name.lower() for name in self.names}:
             reason = f"it is for {', '.join(self.names) or 'no host'}, not for `{host}`"
         else:
             return
@@ -113,11 +112,6 @@ def _strings(packed: bytes) -> tuple[str, ...]:
         if len(found) > len(packed):
             break
     return tuple(name for name in found if name)
-
-
-def _matches(host: str, pattern: str) -> bool:
-    # Only `*` and `?` are special.
-    return fnmatch.fnmatchcase(host.lower(), pattern.lower().replace("[", "[[]"))
 
 
 def _span(after: int, before: int) -> str:

@@ -10,7 +10,10 @@ from sphere_edge.console import SILENT, Progress
 
 @dataclass(frozen=True)
 class KnownDevice:
-    """`state`: `ready`, `in ssh config` or adb's own word; `advice`: what to do if not ready."""
+    """`state`: `ready`, `in ssh config` or adb's own word, of which `device` means ready.
+
+    `advice`: what to do if it is not ready.
+    """
 
     uri: str
     state: str
@@ -32,12 +35,7 @@ def _adb(progress: Progress) -> list[KnownDevice]:
     except errors.SphereEdgeError as error:
         progress.warn(error.message)
         return []
-    return [
-        KnownDevice(
-            f"adb:{one.serial}", "ready" if one.is_ready else one.state, one.model, one.advice
-        )
-        for one in states
-    ]
+    return [KnownDevice(f"adb:{one.serial}", one.state, one.model, one.advice) for one in states]
 
 
 def _ssh() -> list[KnownDevice]:

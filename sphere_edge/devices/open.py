@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from sphere_edge import console, errors
 from sphere_edge.devices.device import Ask, Device
@@ -23,6 +23,15 @@ class DeviceUri:
     host: str | None = None
     port: int | None = None
 
+    @property
+    def text(self) -> str:
+        """The name itself, in a form that `parse_uri` takes."""
+        if self.kind != "ssh":
+            return self.kind if self.serial is None else f"{self.kind}:{self.serial}"
+        user = "" if self.user is None else f"{quote(self.user, safe='')}@"
+        host = f"[{self.host}]" if ":" in (self.host or "") else self.host
+        return f"ssh://{user}{host}{'' if self.port is None else f':{self.port}'}"
+
 
 @dataclass(frozen=True)
 class StoreAddress:
@@ -33,9 +42,10 @@ class StoreAddress:
 
 
 # No leading `-`: these words also reach the command lines of other programs.
-_SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}")
+_SERIAL = re.compile(r"(?![-\s]).{0,127}\S")
 _HOST = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9._:%\-]{0,254}")
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._\-]{0,63}")
+# What OpenSSH refuses in a user's name (valid_ruser in ssh.c), a ProxyCommand might execute.
+_USER = re.compile(r"(?!-)(?!.*\s-)(?!.*\\$)[^'`\";&<>|(){}]{1,255}")
 _FORMS = "use `local`, `adb:SERIAL` or `ssh://user@host:port`"
 
 
@@ -45,7 +55,7 @@ def parse_uri(uri: str) -> DeviceUri:
         return DeviceUri("local")
     if uri == "adb":
         return DeviceUri("adb")
-    if uri.startswith("adb:") and _SERIAL.fullmatch(uri[4:]):
+    if uri.startswith("adb:") and uri.isprintable() and _SERIAL.fullmatch(uri[4:]):
         return DeviceUri("adb", serial=uri[4:])
     # urlsplit would drop line ends.
     if uri.startswith("ssh://") and uri.isprintable():
@@ -69,11 +79,12 @@ def _parse_ssh(uri: str) -> DeviceUri:
     host = parts.hostname and parts.netloc.rpartition("@")[2]
     # urlsplit lowers the case; ssh_config's Host patterns are case-sensitive.
     host = re.sub(r":\d*$", "", host or "").strip("[]")
-    user_is_odd = parts.username is not None and not _USER.fullmatch(parts.username)
+    user = None if parts.username is None else unquote(parts.username)
+    user_is_odd = user is not None and not (user.isprintable() and _USER.fullmatch(user))
     if extra or user_is_odd or not _HOST.fullmatch(host):
         message = f"`{uri}` does not name a device"
         raise errors.InvalidArgumentError(message, hint=_FORMS)
-    return DeviceUri("ssh", user=parts.username, host=host, port=port)
+    return DeviceUri("ssh", user=user, host=host, port=port)
 
 
 # A transport is imported only when it is used: paramiko and adbutils each take 0.2 s to import.
@@ -84,9 +95,18 @@ def _open_local(uri: DeviceUri, ask: Ask | None) -> Device:
 
 
 def _open_ssh(uri: DeviceUri, ask: Ask | None) -> Device:
+    from sphere_edge.devices import ssh_config
+
+    host = ssh_config.resolve(uri.host or "", user=uri.user, port=uri.port)
+    ssh_config.require_end_of_jumps(host)
+    # Who gets in with `ssh` gets in here; paramiko is for machines without it.
+    if ssh_config.has_client():
+        from sphere_edge.devices.openssh import OpenSshDevice
+
+        return OpenSshDevice(uri.text, host, ask)
     from sphere_edge.devices.ssh import SshDevice
 
-    return SshDevice(uri.host or "", user=uri.user, port=uri.port, ask=ask)
+    return SshDevice(uri.text, host, ask)
 
 
 def _open_adb(uri: DeviceUri, ask: Ask | None) -> Device:

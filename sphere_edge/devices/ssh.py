@@ -1,21 +1,18 @@
-"""A device reached over SSH: programs, files by `dd` and `cat`, a connection that can come back."""
+"""A device reached over SSH by paramiko, for machines without OpenSSH's client."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import paramiko
 
 from sphere_edge import errors
-from sphere_edge.devices import ssh_config
 from sphere_edge.devices.device import (
-    BLOCK_BYTES,
     DEFAULT_TIMEOUT_S,
-    OUTPUT_LIMIT_BYTES,
     Ask,
     FilePart,
     Process,
@@ -24,9 +21,11 @@ from sphere_edge.devices.device import (
     connection_refused,
     exit_code_of_shell,
     failed_write,
-    longer,
-    remote_line,
+    pieces_of,
+    writer_of,
 )
+from sphere_edge.devices.remote_shell import ProgramOutput, RemoteLine, no_program
+from sphere_edge.devices.ssh_config import SshHost
 from sphere_edge.devices.ssh_connect import Connection, connect
 from sphere_edge.run import Completed
 
@@ -42,8 +41,6 @@ _PROHIBITED = 1
 # All that paramiko raises, on whichever thread meets it first, when a connection breaks.
 _LOST = (OSError, EOFError, paramiko.SSHException)
 
-Sink = Callable[[bytes], object]
-
 
 class SshDevice:
     """Files go through `dd` and `cat` in a plain session rather than through SFTP.
@@ -53,11 +50,9 @@ class SshDevice:
 
     default_store = "~/.sphere-edge"
 
-    def __init__(
-        self, host: str, *, user: str | None = None, port: int | None = None, ask: Ask | None = None
-    ) -> None:
-        self.uri = f"ssh://{f'{user}@' if user else ''}{host}{f':{port}' if port else ''}"
-        self._host = ssh_config.resolve(host, user=user, port=port)
+    def __init__(self, uri: str, host: SshHost, ask: Ask | None = None) -> None:
+        self.uri = uri
+        self._host = host
         self._ask = ask
         self._connection: Connection | None = connect(self._host, self.uri, ask)
 
@@ -65,20 +60,17 @@ class SshDevice:
         self, argv: Sequence[str], *, timeout_s: float = DEFAULT_TIMEOUT_S, stdin: bytes = b""
     ) -> Completed:
         """See Device.run. After a timeout the program may live on there until it writes."""
-        stdout = _Collected(self.uri)
         started = time.monotonic()
-        code, stderr = self._exchange(
-            argv, iter((stdin,)), stdout.add, deadline=started + timeout_s
-        )
-        seconds = time.monotonic() - started
-        return Completed(tuple(argv), code, stdout.text, stderr, seconds)
+        code, stdout, stderr = self._exchange(argv, iter((stdin,)), started + timeout_s)
+        return Completed(tuple(argv), code, stdout, stderr, time.monotonic() - started)
 
     def start(self, argv: Sequence[str]) -> Process:
         """See Device.start."""
+        line = RemoteLine(argv)
         with self._translated():
             channel = self._session()
-            channel.exec_command(remote_line(argv))
-        return _SshProcess(channel, self.uri)
+            channel.exec_command(line.text)
+        return _SshProcess(channel, line, self.uri)
 
     def push(
         self,
@@ -88,27 +80,8 @@ class SshDevice:
         sent: Sent | None = None,
     ) -> None:
         """See Device.push."""
-        offset = part.offset_bytes if part else 0
-        left = part.length_bytes if part else source.stat().st_size
-
-        def pieces() -> Iterator[bytes]:
-            nonlocal left
-            with source.open("rb") as file:
-                file.seek(offset)
-                while left and (piece := file.read(min(left, _CHUNK_BYTES))):
-                    yield piece
-                    left -= len(piece)
-                    if sent is not None:
-                        sent(len(piece))
-
-        code, output = self._exchange(
-            [
-                *("env", "LC_ALL=C", "dd", f"of={remote}", f"bs={BLOCK_BYTES}"),
-                *((f"seek={offset // BLOCK_BYTES}", "conv=notrunc") if part else ()),
-            ],
-            pieces(),
-            lambda _: None,
-        )
+        pieces = pieces_of(source, part, _CHUNK_BYTES, sent)
+        code, _, output = self._exchange(writer_of(remote, part), pieces)
         if code != 0:
             raise failed_write(self.uri, remote, code, output)
 
@@ -153,14 +126,9 @@ class SshDevice:
         return self._connection.transport.open_session(timeout=self._host.connect_timeout_s)
 
     def _exchange(
-        self,
-        argv: Sequence[str],
-        stdin: Iterator[bytes],
-        stdout: Sink,
-        *,
-        deadline: float | None = None,
-    ) -> tuple[int, str]:
-        """Runs `argv`, feeds it, drains it; its exit code and what it output on stderr.
+        self, argv: Sequence[str], stdin: Iterator[bytes], deadline: float | None = None
+    ) -> tuple[int, str, str]:
+        """Runs `argv`, feeds it, drains it; its exit code, stdout and stderr.
 
         Without a deadline it goes on as long as bytes move.
         """
@@ -168,11 +136,12 @@ class SshDevice:
         def left() -> float:
             return _STALL_S if deadline is None else max(0.001, deadline - time.monotonic())
 
+        line = RemoteLine(argv)
+        stdout, stderr = ProgramOutput(line, self.uri), ProgramOutput(line, self.uri)
         with self._translated(finite=deadline is not None), self._session() as channel:
             channel.settimeout(left())
-            channel.exec_command(remote_line(argv))
+            channel.exec_command(line.text)
             # Both streams are read at once: one left full would stop the program.
-            stderr = _Collected(self.uri)
             failures: list[Exception] = []
             threads = [
                 threading.Thread(target=_drain, args=(channel, stderr, failures), daemon=True),
@@ -184,7 +153,7 @@ class SshDevice:
                 # While a file goes up nothing comes down: the sender's own timeout watches it.
                 threads[1].join()
             while piece := self._receive(channel, left()):
-                stdout(piece)
+                stdout.add(piece)
             if not channel.status_event.wait(left()):
                 raise TimeoutError
             threads[0].join(left())
@@ -194,7 +163,9 @@ class SshDevice:
         if code < 0:
             message = f"lost the connection to {self.uri}"
             raise errors.UnavailableError(message)
-        return exit_code_of_shell(code), stderr.text
+        if not stdout.has_begun:
+            raise no_program(self.uri, stderr.text or stdout.text)
+        return exit_code_of_shell(code), stdout.text, stderr.text
 
     @staticmethod
     def _receive(channel: paramiko.Channel, timeout_s: float) -> bytes:
@@ -218,7 +189,7 @@ class SshDevice:
             raise errors.UnavailableError(message) from error
 
 
-def _drain(channel: paramiko.Channel, stderr: _Collected, failures: list[Exception]) -> None:
+def _drain(channel: paramiko.Channel, stderr: ProgramOutput, failures: list[Exception]) -> None:
     try:
         while piece := channel.recv_stderr(_CHUNK_BYTES):
             stderr.add(piece)
@@ -256,33 +227,17 @@ def _is_sent(channel: paramiko.Channel, piece: bytes) -> bool:
     return True
 
 
-class _Collected:
-    def __init__(self, uri: str) -> None:
-        self._bytes = bytearray()
-        self._uri = uri
-
-    def add(self, piece: bytes) -> None:
-        if len(self._bytes) + len(piece) > OUTPUT_LIMIT_BYTES:
-            message = f"a program on {self._uri} prints too much output"
-            raise errors.UnavailableError(message)
-        self._bytes += piece
-
-    @property
-    def text(self) -> str:
-        return self._bytes.decode(errors="replace")
-
-
 class _SshProcess:
-    def __init__(self, channel: paramiko.Channel, uri: str) -> None:
+    def __init__(self, channel: paramiko.Channel, line: RemoteLine, uri: str) -> None:
         self._channel = channel
+        self._stdout = ProgramOutput(line, uri)
         self._uri = uri
-        self._rest = b""
         self.has_ended = False
 
     def read_line(self, timeout_s: float) -> str:
         """See Process.read_line."""
         self._channel.settimeout(timeout_s)
-        while b"\n" not in self._rest:
+        while (line := self._stdout.take_line()) is None:
             try:
                 piece = self._channel.recv(4096)
             except TimeoutError as error:
@@ -295,9 +250,8 @@ class _SshProcess:
                 self.has_ended = True
                 self._require_exit()
                 return ""
-            self._rest = longer(self._rest, piece, self._uri)
-        line, _, self._rest = self._rest.partition(b"\n")
-        return line.decode(errors="replace")
+            self._stdout.add_to_line(piece)
+        return line
 
     def _require_exit(self) -> None:
         """Raises UnavailableError where no exit code says that the program has ended."""

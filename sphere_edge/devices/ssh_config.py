@@ -17,13 +17,22 @@ from sphere_edge.run import run
 CONFIG_VARIABLE = "SPHERE_EDGE_SSH_CONFIG"
 _KEEPALIVE_S = 15
 _TIMEOUT_S = 20
+# More hosts behind each other than this are a loop of another kind.
+_MOST_JUMPS = 16
+_JUMP = re.compile(
+    r"(?:ssh://)?(?:(?P<user>[^\s]+)@)?(?P<host>\[[^\]]+\]|[^:\s@]+)(?::(?P<port>\d+))?"
+)
 
 
 @dataclass(frozen=True)
 class SshHost:
-    """The parts of ssh_config that matter here, for one host."""
+    """The parts of ssh_config that matter here, for one host.
+
+    `client_words`: what tells the program `ssh` the same before the alias.
+    """
 
     alias: str
+    client_words: tuple[str, ...]
     hostname: str
     port: int
     user: str
@@ -38,6 +47,10 @@ class SshHost:
     proxy_jumps: tuple[str, ...]
     keepalive_s: int
     connect_timeout_s: int
+    # The socket of an `ssh` to this host that the user may have running.
+    control_path: str | None
+    # Whether this OpenSSH can be told to go to the background by its config.
+    may_fork: bool
 
 
 def resolve(alias: str, *, user: str | None = None, port: int | None = None) -> SshHost:
@@ -47,10 +60,11 @@ def resolve(alias: str, *, user: str | None = None, port: int | None = None) -> 
     """
     # OpenSSH is its config's only complete reader (Include, Match exec, token expansion,
     # canonical names); paramiko's is for machines without it.
-    read = _read_with_openssh if shutil.which("ssh") else _read_with_paramiko
+    read = _read_with_openssh if has_client() else _read_with_paramiko
     settings = read(alias, user, port)
     return SshHost(
         alias=alias,
+        client_words=_client_words(user, port),
         hostname=_one(settings, "hostname") or alias,
         port=_number(settings, "port", 22),
         user=_one(settings, "user") or getpass.getuser(),
@@ -72,7 +86,56 @@ def resolve(alias: str, *, user: str | None = None, port: int | None = None) -> 
         else (),
         keepalive_s=_number(settings, "serveraliveinterval", 0) or _KEEPALIVE_S,
         connect_timeout_s=_number(settings, "connecttimeout", 0) or _TIMEOUT_S,
+        control_path=_unless_none(_one(settings, "controlpath")),
+        may_fork="forkafterauthentication" in settings,
     )
+
+
+def has_client() -> bool:
+    """Whether OpenSSH's `ssh` is installed."""
+    return shutil.which("ssh") is not None
+
+
+def first_jump(host: SshHost) -> SshHost | None:
+    """The host through which `host` is reached first, by its own config. None: there is none.
+
+    Raises InvalidArgumentError.
+    """
+    return jump_host(host, host.proxy_jumps[0]) if host.proxy_jumps else None
+
+
+def jump_host(host: SshHost, jump: str) -> SshHost:
+    """What the config says about `jump`, one word of the ProxyJump of `host`.
+
+    Raises InvalidArgumentError.
+    """
+    tokens = {"%%": "%", "%h": host.hostname, "%n": host.alias, "%p": str(host.port)}
+    tokens["%r"] = host.user
+    text = re.sub("%[%hnpr]", lambda found: tokens[found[0]], jump.strip())
+    found = _JUMP.fullmatch(text)
+    if found is None or text.startswith("-") or found["host"].startswith("-"):
+        message = f"cannot read ProxyJump `{jump}`"
+        raise errors.InvalidArgumentError(message)
+    port = int(found["port"]) if found["port"] else None
+    return resolve(found["host"].strip("[]"), user=found["user"], port=port)
+
+
+def require_end_of_jumps(host: SshHost) -> None:
+    """Raises InvalidArgumentError if the jump hosts of `host` lead back to one of them.
+
+    OpenSSH itself sees only a host that jumps to itself, and starts programs without end.
+    """
+    # By name, not by address: two names of one machine may have different settings.
+    seen = {(host.alias, host.client_words)}
+    jump = first_jump(host)
+    while jump is not None:
+        name = (jump.alias, jump.client_words)
+        if name in seen or len(seen) > _MOST_JUMPS:
+            message = f"the ProxyJump of `{host.alias}` comes back to `{jump.alias}` without end"
+            hint = "see the ProxyJump lines of both in ~/.ssh/config"
+            raise errors.InvalidArgumentError(message, hint=hint)
+        seen.add(name)
+        jump = first_jump(jump)
 
 
 def named_hosts() -> list[str]:
@@ -91,12 +154,8 @@ def named_hosts() -> list[str]:
 
 
 def _read_with_openssh(alias: str, user: str | None, port: int | None) -> dict[str, list[str]]:
-    argv = ["ssh", "-G"]
-    if path := os.environ.get(CONFIG_VARIABLE):
-        argv += ["-F", path]
-    argv += ["-l", user] if user else []
-    argv += ["-p", str(port)] if port else []
-    completed = run([*argv, "--", alias], timeout_s=20, check=False)
+    argv = ["ssh", "-G", *_client_words(user, port), "--", alias]
+    completed = run(argv, timeout_s=20, check=False)
     if completed.exit_code != 0:
         message = f"cannot read the SSH configuration for `{alias}`: {completed.last_lines}"
         raise errors.InvalidArgumentError(message)
@@ -105,6 +164,15 @@ def _read_with_openssh(alias: str, user: str | None, port: int | None) -> dict[s
         key, _, value = line.partition(" ")
         settings.setdefault(key.lower(), []).append(value.strip())
     return settings
+
+
+def _client_words(user: str | None, port: int | None) -> tuple[str, ...]:
+    path = os.environ.get(CONFIG_VARIABLE)
+    return (
+        *(("-F", path) if path else ()),
+        *(("-l", user) if user else ()),
+        *(("-p", str(port)) if port else ()),
+    )
 
 
 def _read_with_paramiko(alias: str, user: str | None, port: int | None) -> dict[str, list[str]]:

@@ -27,9 +27,6 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 _CIPHERS_FIRST = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 # A peer that stops acknowledging what was sent is gone after this long (the keepalive sends).
 _GONE_AFTER_MS = 30_000
-_JUMP = re.compile(
-    r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]]+\]|[^:\s]+)(?::(?P<port>\d+))?"
-)
 
 
 @dataclass
@@ -58,7 +55,7 @@ def connect(host: SshHost, uri: str, ask: Ask | None) -> Connection:
     below: Connection | None = None
     for jump in host.proxy_jumps:
         try:
-            below = _jump(jump, below, ask)
+            below = _jump(host, jump, below, ask)
         except BaseException:
             if below is not None:
                 below.close()
@@ -66,15 +63,9 @@ def connect(host: SshHost, uri: str, ask: Ask | None) -> Connection:
     return _connect_over(below, host, uri, ask)
 
 
-def _jump(jump: str, below: Connection | None, ask: Ask | None) -> Connection:
-    found = _JUMP.fullmatch(jump.strip())
-    if found is None or found["host"].startswith("-"):
-        message = f"cannot read ProxyJump `{jump}`"
-        raise errors.InvalidArgumentError(message)
-    port = int(found["port"]) if found["port"] else None
-    alias = found["host"].strip("[]")
-    jump_host = ssh_config.resolve(alias, user=found["user"], port=port)
-    uri = f"ssh://{jump.strip()}"
+def _jump(host: SshHost, jump: str, below: Connection | None, ask: Ask | None) -> Connection:
+    jump_host = ssh_config.jump_host(host, jump)
+    uri = f"ssh://{jump_host.user}@{jump_host.alias}"
     # Only the first jump is reached by its own config; the next ones through the one before.
     return (
         connect(jump_host, uri, ask) if below is None else _connect_over(below, jump_host, uri, ask)

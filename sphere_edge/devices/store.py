@@ -361,7 +361,11 @@ class _Arrival:
 def _absolute(device: Device, root: str) -> str:
     if root == "~" or root.startswith("~/"):
         output = device.run(["sh", "-c", 'printf "== home\n%s\n" "$HOME"']).stdout
-        root = "".join(parse_sections(output).get("home", [])[:1]) + root[1:]
+        home = "".join(parse_sections(output).get("home", [])[:1])
+        if not home.startswith("/"):
+            message = f"the user on {device.uri} has no home folder"
+            raise errors.StorageError(message, hint="name a folder with --store")
+        root = home + root[1:]
     if not root.startswith("/") or not root.isprintable():
         message = f"the store `{root}` on {device.uri} is not an absolute path"
         raise errors.InvalidArgumentError(message)

@@ -22,7 +22,12 @@ BLOB = "ab" * 32
         ("adb", DeviceUri("adb")),
         ("adb:39A1", DeviceUri("adb", serial="39A1")),
         ("adb:192.168.1.7:5555", DeviceUri("adb", serial="192.168.1.7:5555")),
+        # mDNS numbers phones of the same name.
+        ("adb:adb-2A-x (2)._adb._tcp", DeviceUri("adb", serial="adb-2A-x (2)._adb._tcp")),
         ("ssh://orin", DeviceUri("ssh", host="orin")),
+        ("ssh://me%40corp.example@board", DeviceUri("ssh", user="me@corp.example", host="board")),
+        ("ssh://me@corp.example@board", DeviceUri("ssh", user="me@corp.example", host="board")),
+        ("ssh://CORP%5Cme@board", DeviceUri("ssh", user="CORP\\me", host="board")),
         ("ssh://nvidia@Orin.lan:2222", DeviceUri("ssh", user="nvidia", host="Orin.lan", port=2222)),
         ("ssh://me@[fe80::1%eth0]:22/", DeviceUri("ssh", user="me", host="fe80::1%eth0", port=22)),
     ],
@@ -30,6 +35,7 @@ BLOB = "ab" * 32
 def test_a_device_is_named_by_its_uri(uri: str, parsed: DeviceUri) -> None:
     assert parse_uri(uri) == parsed
     assert parsed.kind in KINDS
+    assert parse_uri(parsed.text) == parsed
 
 
 @pytest.mark.parametrize(
@@ -40,13 +46,14 @@ def test_a_device_is_named_by_its_uri(uri: str, parsed: DeviceUri) -> None:
             "usb:1",
             "adb:",
             "adb:-s",
-            "adb:a b",
+            "adb: a",
+            "adb:a\nb",
             "ssh://",
             "ssh://-oProxyCommand=x",
             "ssh://a b",
         ),
         *("ssh://host:99999", "ssh://host/path", "ssh://-x@host", "ssh://host?x", "http://host"),
-        *("ssh://ho\nst", "local/", "LOCAL", "ssh://a@b@c"),
+        *("ssh://ho\nst", "local/", "LOCAL", "ssh://a;b@c", "ssh://%2dx@c", "ssh://a%0ab@c"),
     ],
 )
 def test_what_names_no_device_is_refused_with_the_forms(uri: str) -> None:

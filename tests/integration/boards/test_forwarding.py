@@ -13,9 +13,11 @@ import pytest
 
 from sphere_edge import errors
 from sphere_edge.boards.forwarding import Forwarding
+from sphere_edge.devices import ssh_config
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.local import LocalDevice
 from sphere_edge.devices.open import open_device
+from sphere_edge.devices.ssh import SshDevice
 from sphere_edge.simulate.sshd import Sshd
 
 SECRET = "5" * 64
@@ -58,7 +60,7 @@ def started(folder: Path, *settings: str) -> Sshd:
     return server
 
 
-@pytest.fixture(params=["local", "ssh"])
+@pytest.fixture(params=["local", "ssh", "paramiko"])
 def device(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Device]:
@@ -67,7 +69,11 @@ def device(
         return
     server = started(tmp_path / "sshd")
     monkeypatch.setenv("SPHERE_EDGE_SSH_CONFIG", str(server.config(server.port)))
-    with closing(open_device("ssh://board")) as opened:
+    if request.param == "paramiko":
+        opened: Device = SshDevice("ssh://board", ssh_config.resolve("board"))
+    else:
+        opened = open_device("ssh://board")
+    with closing(opened):
         yield opened
     server.stop()
 

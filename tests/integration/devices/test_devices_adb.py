@@ -70,8 +70,13 @@ def test_an_unauthorized_device_says_what_to_do_on_its_screen(phone: Phone) -> N
 
 @contextmanager
 def listing(*lines: str) -> Iterator[int]:
-    """The port of an adb server that lists these devices: no daemon of ours plays all states."""
-    text = "".join(f"{line}\n" for line in lines).encode()
+    """The port of an adb server that lists these devices: no daemon of ours plays all states.
+
+    `lines`: serial, tab, state, tab, what the long list says behind them.
+    """
+    split = [line.split("\t") for line in lines]
+    short = "".join(f"{serial}\t{state}\n" for serial, state, _ in split).encode()
+    long = "".join(f"{serial:22} {state} {tags}\n" for serial, state, tags in split).encode()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -81,7 +86,7 @@ def listing(*lines: str) -> Iterator[int]:
                     with near:
                         # The first connection only asks whether there is a server.
                         if asked := near.recv(4):
-                            near.recv(int(asked, 16))
+                            text = long if near.recv(int(asked, 16)).endswith(b"-l") else short
                             near.sendall(b"OKAY%04x%s" % (len(text), text))
 
         thread = threading.Thread(target=answer)
@@ -97,24 +102,28 @@ def test_every_state_of_a_phone_is_listed_with_what_to_do(
     monkeypatch.setenv("SPHERE_EDGE_SSH_CONFIG", str(tmp_path / "none"))
     why = "(user in plugdev group; are your udev rules wrong?); see [http://developer.android.com]"
     with listing(
-        "39A1 device usb:1-1 product:shiba model:Pixel_8 device:shiba transport_id:1",
-        "39A2 unauthorized usb:1-2 transport_id:2",
-        "39A3 offline usb:1-3 transport_id:3",
-        f"39A4 no permissions {why} usb:1-4",
-        "39A5 recovery usb:1-5 product:a model:b transport_id:5",
-        "39A6 sideload usb:1-6",
-        "39A7 bootloader usb:1-7",
-        "39A8 something-new usb:1-8",
+        "39A1\tdevice\tusb:1-1 product:shiba model:Pixel_8 device:shiba transport_id:1",
+        "39A2\tunauthorized\tusb:1-2 transport_id:2",
+        "39A3\toffline\tusb:1-3 transport_id:3",
+        f"39A4\tno permissions {why}\tusb:1-4",
+        "39A5\trecovery\tusb:1-5 product:a model:b transport_id:5",
+        "39A6\tsideload\tusb:1-6",
+        "39A7\tbootloader\tusb:1-7",
+        "39A8\tsomething-new\tusb:1-8",
+        "adb-2A-x (2)._adb-tls-connect._tcp\tdevice\tproduct:a model:Pixel_6 transport_id:9",
     ) as port:
         monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(port))
         assert __main__.main(["devices", "--json"]) == 0
         found = {one["uri"]: one for one in json.loads(capsys.readouterr().out)["devices"]}
         assert found["adb:39A1"] == {
             "uri": "adb:39A1",
-            "state": "ready",
+            "state": "device",
             "description": "Pixel_8",
             "advice": None,
         }
+        # mDNS numbers phones of the same name: the serial has a blank.
+        blank = found["adb:adb-2A-x (2)._adb-tls-connect._tcp"]
+        assert (blank["state"], blank["description"]) == ("device", "Pixel_6")
         for serial, state, advice in (
             ("39A2", "unauthorized", "Allow USB debugging"),
             ("39A3", "offline", "plug it in again"),

@@ -255,7 +255,7 @@ def test_a_clock_that_jumps_changes_nothing(
     try:
         store.deploy("demo", second)
     except (errors.UnavailableError, errors.TimeoutError):
-        assert transport.name == "ssh"
+        assert transport.name == "paramiko"
     monkeypatch.undo()
     store.device.reconnect()
     assert is_whole(store, first) or is_whole(store, second)

@@ -17,10 +17,12 @@ import adbutils
 import pytest
 
 from sphere_edge import errors
-from sphere_edge.devices.device import Device
+from sphere_edge.devices import ssh_config
+from sphere_edge.devices.device import Ask, Device
 from sphere_edge.devices.items import Item
 from sphere_edge.devices.local import LocalDevice
-from sphere_edge.devices.open import open_device
+from sphere_edge.devices.open import open_device, parse_uri
+from sphere_edge.devices.ssh import SshDevice
 from sphere_edge.simulate.adb_daemon import AdbDaemon
 from sphere_edge.simulate.environment import HostEnvironment
 from sphere_edge.simulate.link import Link
@@ -34,6 +36,21 @@ case $1 in -s*) exec toybox ln "$@" ;; esac
 echo "ln: cannot create hard link: Permission denied" >&2
 exit 1
 """
+
+
+def open_with_paramiko(uri: str, ask: Ask | None) -> Device:
+    """What machines without OpenSSH's client do."""
+    parsed = parse_uri(uri)
+    host = ssh_config.resolve(parsed.host or "", user=parsed.user, port=parsed.port)
+    ssh_config.require_end_of_jumps(host)
+    return SshDevice(uri, host, ask)
+
+
+# The two ways over SSH, each from a URI and who can be asked to the device.
+SSH_CARRIERS: dict[str, Callable[[str, Ask | None], Device]] = {
+    "ssh": lambda uri, ask: open_device(uri, ask=ask),
+    "paramiko": open_with_paramiko,
+}
 
 
 @dataclass
@@ -127,14 +144,14 @@ def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     os.environ.update(before)
 
 
-@pytest.fixture(params=["local", "local-busybox", "ssh", "adb", "adb-toybox"])
+@pytest.fixture(params=["local", "local-busybox", "ssh", "paramiko", "adb", "adb-toybox"])
 def transport(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Transport]:
     yield from open_transport(request, request.param, tmp_path, monkeypatch)
 
 
-@pytest.fixture(params=["ssh", "adb"])
+@pytest.fixture(params=["ssh", "paramiko", "adb"])
 def cuttable_transport(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Transport]:
@@ -151,11 +168,11 @@ def open_transport(
     if kind == "local":
         transport = Transport(name, lambda: LocalDevice({"PATH": path}), root)
         yield transport
-    elif kind == "ssh":
+    elif kind in SSH_CARRIERS:
         server: Sshd = request.getfixturevalue("sshd")
         link = Link(server.port)
         monkeypatch.setenv("SPHERE_EDGE_SSH_CONFIG", str(server.config(link.port)))
-        transport = Transport(name, lambda: open_device("ssh://board"), root, link)
+        transport = Transport(name, lambda: SSH_CARRIERS[kind]("ssh://board", None), root, link)
         yield transport
         transport.close()
         link.take_down()
