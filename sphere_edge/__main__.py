@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import signal
@@ -11,13 +10,19 @@ import traceback
 from collections.abc import Sequence
 
 from sphere_edge import cli, console
-from sphere_edge.errors import CancelledError, InternalError, SphereEdgeError, Status, StorageError
+from sphere_edge.errors import (
+    NO_ROOM,
+    CancelledError,
+    InternalError,
+    SphereEdgeError,
+    Status,
+    StorageError,
+)
 
 # BSD sysexits.h EX_USAGE: the command line itself is wrong; above every status code.
 USAGE = 64
 # What a shell reports for a program that died of SIGPIPE.
 PIPE_CLOSED = 141
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

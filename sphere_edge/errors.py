@@ -18,8 +18,12 @@ SphereEdgeError
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 from typing import ClassVar
+
+# What the system calls a file that cannot grow.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Status(IntEnum):

@@ -33,8 +33,12 @@ def serve(
     # Before models are packaged: a port that is taken is found at once.
     with serving.bind(settings) as server_socket:
         served = resolve(words, settings, console.progress())
-        _say_serving([one.name for one in served], settings.host, server_socket)
-        serving.serve(app.make(served, settings), server_socket)
+        names = [one.name for one in served]
+        serving.serve(
+            app.make(served, settings),
+            server_socket,
+            lambda: _say_serving(names, settings.host, server_socket),
+        )
 
 
 def _serve_there(words: Sequence[str], settings: Settings, uri: str) -> None:

@@ -6,11 +6,12 @@ https://platform.openai.com/docs/guides/error-codes
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sphere_edge.errors import SphereEdgeError, Status
+from sphere_edge.errors import NO_ROOM, SphereEdgeError, Status, StorageError
 
 _NEVER_AGAIN = {"x-should-retry": "false"}
 _LATER = {"Retry-After": "2"}
@@ -116,6 +117,9 @@ def of(error: BaseException, param: str | None = None) -> HttpError:
     """
     if isinstance(error, HttpError):
         return error
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        # Of the folder for temporary files, where long uploads wait.
+        error = StorageError(f"the server cannot write: {os.strerror(error.errno).lower()}")
     if not isinstance(error, SphereEdgeError):
         message = "this is a bug in sphere-edge; the server's log has more"
         kind = _KINDS[Status.INTERNAL]

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Generic, Protocol, TypeVar
 
 from sphere_edge.runtime import worker_threads
+from sphere_edge.server.to_its_end import to_its_end
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -92,10 +93,5 @@ async def running(job: Job[Item, Result]) -> AsyncIterator[Running[Item, Result]
     try:
         yield started
     finally:
-        # Shielded: the client's disconnect cancels this task while it waits.
-        ending = asyncio.ensure_future(started.end())
-        try:
-            await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            await ending
-            raise
+        # The client's disconnect may cancel this task while it waits.
+        await to_its_end(started.end())

@@ -87,15 +87,15 @@ class KeptSequences:
                 if not (chain := self._chain(owner)):
                     continue
                 text.save(self._path(model, owner), sequence_key=owner)
+                # It begins with theirs.
+                for older in chain[1:]:
+                    self._path(model, older).unlink(missing_ok=True)
             except (errors.NotFoundError, errors.UnsupportedError):
                 # Another conversation has taken its sequence since, or it has images.
                 continue
-            except SphereEdgeError as error:
+            except (OSError, SphereEdgeError) as error:
                 _log.error("the sequence of a stored response was not kept: %s", error)
                 return
-            # It begins with theirs.
-            for older in chain[1:]:
-                self._path(model, older).unlink(missing_ok=True)
         self.sweep()
 
     def sweep(self) -> None:

@@ -19,6 +19,7 @@ from sphere_edge.server.fair_queue import FairQueue
 from sphere_edge.server.http_error import invalid, not_found
 from sphere_edge.server.kept_sequences import KeptSequences
 from sphere_edge.server.settings import Settings
+from sphere_edge.server.to_its_end import to_its_end
 
 _IDLE_STEP_S = 5.0
 
@@ -66,7 +67,8 @@ class Models:
         self._budget_bytes = settings.memory_bytes or profiles.host().memory.usable_bytes
         # Held by whoever waits for memory: nobody may begin in the meantime, or it never comes.
         self._entry = asyncio.Lock()
-        self._changed = asyncio.Condition()
+        # Set when a turn ends.
+        self._ended = asyncio.Event()
 
     def all(self) -> list[Model]:
         """In the order in which they were named."""
@@ -104,8 +106,8 @@ class Models:
             finally:
                 model.users -= 1
                 model.used_at = time.monotonic()
-                async with self._changed:
-                    self._changed.notify_all()
+                # Nothing is waited for here: a second cancel would keep it from whoever waits.
+                self._ended.set()
 
     async def open_all(self) -> None:
         """Opens the models in their order, as far as they fit beside each other."""
@@ -123,24 +125,21 @@ class Models:
                     if time.monotonic() - model.used_at >= keep_alive_s:
                         await self._close(model)
 
-    async def close(self, *, at_once: bool = False) -> None:
-        """Closes all that are open; `at_once`: without writing what can be computed again."""
-        if at_once:
-            self._kept = None
+    async def close(self) -> None:
+        """Closes all that are open."""
         for model in self.all():
             await self._close(model)
 
     async def _opened(self, model: Model) -> Any:
         if model.manager is None:
             await self._make_room(model)
-            # To its end even where the client hangs up: what a thread opens must not be lost.
-            opening = asyncio.ensure_future(asyncio.to_thread(_open, model.served, self._settings))
-            try:
-                await asyncio.shield(opening)
-            finally:
-                model.manager = await opening
-                model.used_at = time.monotonic()
+            # What a thread opens must not be lost.
+            await to_its_end(self._open_now(model))
         return model.manager
+
+    async def _open_now(self, model: Model) -> None:
+        model.manager = await asyncio.to_thread(_open, model.served, self._settings)
+        model.used_at = time.monotonic()
 
     async def _make_room(self, model: Model) -> None:
         """Closes what was used longest ago until `model` fits; waits for what is in use."""
@@ -157,8 +156,8 @@ class Models:
             if unused:
                 await self._close(unused[0])
                 continue
-            async with self._changed:
-                await self._changed.wait_for(self._unused)
+            self._ended.clear()
+            await self._ended.wait()
 
     def _open(self) -> list[Model]:
         return [model for model in self.all() if model.manager is not None]
@@ -168,8 +167,12 @@ class Models:
 
     async def _close(self, model: Model) -> None:
         manager, model.manager = model.manager, None
-        if manager is None:
-            return
+        if manager is not None:
+            # A client that hangs up while room is made for it would have others' conversations
+            # computed again, and its memory counted as free too early.
+            await to_its_end(self._close_now(model, manager))
+
+    async def _close_now(self, model: Model, manager: Any) -> None:
         try:
             if self._kept is not None and model.served.task == "text":
                 await asyncio.to_thread(self._kept.keep, model.served.name, manager)

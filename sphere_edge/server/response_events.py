@@ -80,9 +80,15 @@ class GrowingResponse:
         self.document["usage"] = usage(result)
         return [*events, self._end(status)]
 
-    def fail(self, error: HttpError) -> list[Document]:
-        """The last events of one that failed after it had begun."""
+    def fail(self, error: HttpError, *, instead_of: Document | None = None) -> list[Document]:
+        """The last events of one that failed after it had begun.
+
+        `instead_of`: the event that would have been the last one, which nobody has seen.
+        """
+        if instead_of is not None:
+            self._sequence_number = instead_of["sequence_number"]
         self._item = None
+        self.document["completed_at"] = None
         code = "server_error" if error.http >= 500 else "invalid_prompt"
         self.document["error"] = {"code": code, "message": error.message}
         # OpenAI's error event is flat, Open Responses' is nested: this is both.

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from sphere_edge.errors import StorageError
+from sphere_edge.server import http_error
 from sphere_edge.server.http_error import HttpError, invalid, not_found, unsupported
 from sphere_edge.server.kept_sequences import Lineage
 from sphere_edge.server.response_events import Document, GrowingResponse, new_id
 from sphere_edge.server.response_types import Item, MessageItem, ReferenceItem, ResponseBody
 from sphere_edge.server.store import Store, Stored
 
+_log = logging.getLogger("sphere_edge")
 _ITEMS: TypeAdapter[list[Any]] = TypeAdapter(list[Item])
 _PREFIXES = {
     "message": "msg",
@@ -126,21 +130,39 @@ def no_conversation(id: str) -> HttpError:
 async def keeping(
     events: AsyncGenerator[Document, None],
     response: GrowingResponse,
-    given: list[Document],
-    store: Store,
+    keep: Callable[[list[Document]], None],
+    *,
+    is_streamed: bool,
 ) -> AsyncGenerator[Document, None]:
-    """The same events; before the last one is seen, the response is stored."""
+    """The same events; before the last one is seen, `keep` stores the response with all of them.
+
+    Where that fails, a streamed response fails, too; of another one StorageError is raised.
+    """
     seen: list[Document] = []
     async with aclosing(events):
         async for event in events:
             seen.append(event)
             if "response" in event and event["response"]["status"] != "in_progress":
-                await asyncio.to_thread(_keep, response.document, given, seen, store)
+                try:
+                    await asyncio.to_thread(keep, seen)
+                except StorageError as error:
+                    if not is_streamed:
+                        raise
+                    _log.error("%s", error)
+                    for one in response.fail(http_error.of(error), instead_of=event):
+                        yield one
+                    return
             yield event
 
 
-def _keep(document: Document, given: list[Document], events: list[Document], store: Store) -> None:
-    if document["store"]:
-        store.save(Stored(document, given, events))
-    if document["conversation"] is not None:
-        store.add_items(document["conversation"]["id"], [*given, *document["output"]])
+def keep(
+    store: Store, response: GrowingResponse, given: list[Document], events: list[Document]
+) -> None:
+    """Stores what is to be stored of a response that has ended. Raises StorageError."""
+    document = response.document
+    conversation = document["conversation"]
+    store.save(
+        Stored(document, given, events),
+        is_kept=document["store"],
+        conversation=None if conversation is None else conversation["id"],
+    )

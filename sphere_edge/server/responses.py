@@ -46,7 +46,8 @@ async def answer(request: Request, body: ResponseBody) -> Output:
             call = _resumed(call, lineage, body.model, state.kept)
     events = _events(request, body, call, response)
     if response.document["store"] or body.conversation is not None:
-        events = response_store.keeping(events, response, given, state.store)
+        keep = partial(response_store.keep, state.store, response, given)
+        events = response_store.keeping(events, response, keep, is_streamed=bool(body.stream))
     if body.stream:
         return Events(_encoded(events))
     async with aclosing(events):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -48,8 +51,9 @@ def serve(
     *,
     secret: str | None = None,
 ) -> None:
-    """Until SIGTERM or SIGINT, which lets running answers end; a second one does not.
+    """Until SIGTERM or SIGINT, which lets running answers end, up to their time limit.
 
+    A second one ends the process at once, and so does one that comes before the first request.
     `on_ready` is called before the first request is taken, after models were opened if the settings
     say so. `secret`: the line that each connection has to begin with.
     """
@@ -70,22 +74,32 @@ def serve(
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=int(Connection.idle_s),
+        # No answer takes longer, but its body may still be coming, or wait for its turn.
+        timeout_graceful_shutdown=math.ceil(application.state.settings.timeout_s),
         h11_max_incomplete_event_size=_HEADER_BYTES,
     )
     server = uvicorn.Server(config)
 
     def on_signal(number: int, _: Any) -> None:
         # A signal comes between two instructions of the loop, which these are fit for.
-        server.force_exit = server.should_exit
-        if server.force_exit:
-            # It would show where each request was when it was ended.
-            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
+        if server.should_exit or not server.started:
+            # Threads would be waited for, one that opens a model for minutes. Files are written
+            # beside and renamed, and SQLite's are whole at any moment.
+            os._exit(0)
+        # It would show where each request was that is ended because it takes too long.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
         server.should_exit = True
         application.state.draining = True
 
     # Uvicorn's own would raise the signal again at its end, and so end with an error.
     server.handle_exit = on_signal
-    asyncio.run(_served(server, application, server_socket, on_ready))
+    # It has them while it serves; models are opened before and closed after that.
+    before = {one: signal.signal(one, on_signal) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        asyncio.run(_served(server, application, server_socket, on_ready))
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 async def _served(
@@ -103,7 +117,7 @@ async def _served(
     finally:
         for task in tasks:
             task.cancel()
-        await models.close(at_once=server.force_exit)
+        await models.close()
         if application.state.store is not None:
             application.state.store.close()
 

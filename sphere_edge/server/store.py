@@ -80,15 +80,23 @@ class Store:
             hint = "choose another --store FILE, or --no-store"
             raise StorageError(message, hint=hint) from error
 
-    def save(self, stored: Stored) -> None:
-        """Keeps a response."""
+    def save(
+        self, stored: Stored, *, is_kept: bool = True, conversation: str | None = None
+    ) -> None:
+        """Keeps a response if `is_kept`, and its items at the end of `conversation`.
+
+        All or nothing. Raises StorageError, as `put_conversation` does.
+        """
         document = stored.document
         events = zlib.compress(json.dumps(stored.events).encode())
         with self._changing():
-            self._put(document["id"], document, events)
-            self._append(document["id"], stored.input, is_input=True)
-            self._append(document["id"], document["output"], is_input=False)
-            self._forget()
+            if is_kept:
+                self._put(document["id"], document, events)
+                self._append(document["id"], stored.input, is_input=True)
+                self._append(document["id"], document["output"], is_input=False)
+                self._forget()
+            if conversation is not None:
+                self._add(conversation, [*stored.input, *document["output"]])
 
     def response(self, id: str) -> Stored | None:
         """The response `id`."""
@@ -148,10 +156,7 @@ class Store:
     def add_items(self, conversation: str, items: Sequence[Document]) -> None:
         """Adds items at its end, if it is still there. Raises StorageError as above."""
         with self._changing():
-            if self._row(conversation) is not None:
-                self._append(conversation, items, is_input=True)
-                self._forget()
-                self._require(conversation)
+            self._add(conversation, items)
 
     def delete_item(self, conversation: str, id: str) -> bool:
         """Forgets an item; False if there is none."""
@@ -199,6 +204,12 @@ class Store:
             "UPDATE owners SET used = ?, bytes = bytes + ? WHERE id = ?",
             (self._now(), sum(len(row[3]) for row in rows), owner),
         )
+
+    def _add(self, conversation: str, items: Sequence[Document]) -> None:
+        if self._row(conversation) is not None:
+            self._append(conversation, items, is_input=True)
+            self._forget()
+            self._require(conversation)
 
     def _now(self) -> float:
         """The time; nothing is from later."""

@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -30,16 +29,10 @@ from sphere_edge.toolchain import native, targets
 from tests import made_bundles
 from tests.cli_process import in_process, refused
 from tests.server_process import serving
+from tests.waiting import wait_until
 
 # For what never ends; how long something takes is not tested.
 _PATIENCE_S = 300
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
 
 
 def servers(place: Path | str) -> list[psutil.Process]:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import adbutils
 import pytest
-from transports import wait_until
 
 from sphere_edge import __main__, errors
 from sphere_edge.devices import adb, adb_host
 from sphere_edge.devices.device import FilePart
 from sphere_edge.simulate.adb_daemon import AdbDaemon
+from tests.waiting import wait_until
 
 Phone = Callable[..., AdbDaemon]
 

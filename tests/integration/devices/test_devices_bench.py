@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from transports import Sshd, Transport, open_transport, wait_until
+from transports import Sshd, Transport, open_transport
 
 from sphere_edge import __main__, errors, packaging
 from sphere_edge.bench import cooling, recording
@@ -25,6 +25,7 @@ from sphere_edge.devices.open import open_device
 from sphere_edge.devices.probe import probe
 from sphere_edge.devices.store import Store
 from tests import made_bundles
+from tests.waiting import wait_until
 
 SHORT = Plan(prompt_tokens=(16,), new_tokens=8, repeat=2, threads=1, loads=2)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from openai import AuthenticationError, OpenAI
-from transports import start_sshd, wait_until
+from transports import start_sshd
 
 from sphere_edge import errors
 from sphere_edge.boards import installing, server_deployment
@@ -27,6 +27,7 @@ from sphere_edge.devices.open import open_device
 from sphere_edge.devices.service import Address, Service
 from sphere_edge.devices.store import Store
 from tests import made_bundles
+from tests.waiting import wait_until
 
 _SYSTEMD = Path("/usr/lib/systemd/systemd")
 # A systemd of a user wants a cgroup of its own and a machine that was booted by one.

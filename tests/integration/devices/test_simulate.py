@@ -15,7 +15,6 @@ from typing import Any
 
 import adbutils
 import pytest
-from transports import wait_until
 
 from sphere_edge import errors
 from sphere_edge.devices.adb import AdbDevice
@@ -26,6 +25,7 @@ from sphere_edge.simulate.adb_daemon import AdbDaemon
 from sphere_edge.simulate.environment import RootEnvironment
 from sphere_edge.simulate.link import Link, Quality
 from sphere_edge.simulate.sshd import Sshd
+from tests.waiting import wait_until
 
 Start = Callable[..., "Simulated"]
 

@@ -8,7 +8,6 @@ import random
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,18 +103,6 @@ def start_sshd(folder: Path, *settings: str) -> Sshd:
     except (errors.NotFoundError, errors.UnavailableError) as error:
         pytest.skip(f"{error.message} ({error.hint})")
     return server
-
-
-# For what never ends; how long something takes is not tested.
-_PATIENCE_S = 300
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while not is_so():
-        if time.monotonic() > deadline:
-            pytest.fail("waited in vain")
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ import pytest
 from openai import OpenAI
 
 from tests.server_process import Served, serving
+from tests.waiting import wait_until
 
 SKY = [{"role": "user", "content": "What colour is the sky?"}]
 # Runs until the context of a random model is full.
@@ -38,13 +39,6 @@ def server(bundles: list[str]) -> Iterator[Served]:
 def model(client: OpenAI, name: str) -> dict[str, Any]:
     found = client.models.retrieve(name)
     return found.model_dump()
-
-
-def wait_until(condition: Any, within_s: float = 60) -> None:
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def hang_up_after_the_first_byte(server: Served, path: str, body: dict[str, Any]) -> None:
