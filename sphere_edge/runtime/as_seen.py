@@ -71,14 +71,17 @@ def alpha(image: Image.Image) -> Image.Image | None:
     return image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
 
 
+# A value of 8 bits becomes 257 times that in 16, so that white is white in both.
+_OF_16_BITS = [value // 257 for value in range(1 << 16)]
+
+
 def _of_8_bits(image: Image.Image) -> Image.Image:
     """Pillow would cut values of 16 bits off at 255."""
     if image.mode.startswith("I;16"):
-        high = image.tobytes()[1 if image.mode != "I;16B" else 0 :: 2]
-        return Image.frombytes("L", image.size, high)
+        return image.convert("I").point(_OF_16_BITS, "L")
     if image.mode == "I":
         # So older versions of Pillow open PNGs of 16 bits.
         greatest = image.getextrema()[1]
         is_wide = isinstance(greatest, int) and greatest > 255
-        return (image.point(lambda value: value * (1 / 256)) if is_wide else image).convert("L")
+        return image.point(_OF_16_BITS, "L") if is_wide else image.convert("L")
     return image

@@ -8,9 +8,10 @@ memory than a second.
 from __future__ import annotations
 
 import io
+import itertools
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sphere_edge.errors import InvalidArgumentError, NotFoundError, StorageError, UnsupportedError
-from sphere_edge.runtime import sound_container
+from sphere_edge.runtime import sound_container, sound_parts
 
 SAMPLE_RATE = 16000
 
@@ -108,13 +109,28 @@ def _of_file(stream: IO[bytes], name: str) -> Iterator[Sound]:
     import soundfile
 
     try:
-        with soundfile.SoundFile(stream) as file:
-            step = _BLOCK_SECONDS * file.samplerate
-            # A live recording has no length yet.
-            seconds = file.frames / file.samplerate if file.frames < 2**62 else None
-            yield Sound(_blocks(file, step, name), file.samplerate, seconds)
+        with ExitStack() as opened:
+            files = [
+                opened.enter_context(soundfile.SoundFile(part))
+                for part in sound_parts.parts(stream)
+            ]
+            sounds = [_of_sound_file(file, name) for file in files]
+            yield sounds[0] if len(sounds) == 1 else _joined(sounds)
     except soundfile.LibsndfileError as error:
         raise _unknown(name, error) from error
+
+
+def _of_sound_file(file: Any, name: str) -> Sound:
+    # A live recording has no length yet.
+    seconds = file.frames / file.samplerate if file.frames < 2**62 else None
+    return Sound(_blocks(file, _BLOCK_SECONDS * file.samplerate, name), file.samplerate, seconds)
+
+
+def _joined(sounds: Sequence[Sound]) -> Sound:
+    """One after the other; each may have a sample rate of its own."""
+    known = [sound.seconds for sound in sounds if sound.seconds is not None]
+    seconds = sum(known) if len(known) == len(sounds) else None
+    return Sound(itertools.chain.from_iterable(sounds), SAMPLE_RATE, seconds)
 
 
 def _of_container(stream: IO[bytes], container: str, name: str) -> Iterator[Sound]:

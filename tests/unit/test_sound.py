@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,69 @@ def test_lossless_files_come_back_as_they_were(
     path = tmp_path / "sine"
     soundfile.write(path, sine(440, RATE), RATE, format=format, subtype=subtype)
     assert np.abs(read(path) - sine(440, RATE)).max() < error
+
+
+@pytest.mark.parametrize(
+    ("format", "subtype"),
+    [
+        *(("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("MP3", "MPEG_LAYER_III")),
+        *(("OGG", "VORBIS"), ("OGG", "OPUS")),
+    ],
+)
+def test_joined_files_are_read_to_the_end_of_the_last(format: str, subtype: str) -> None:
+    joined = b""
+    for hertz, seconds, rate in ((220, 2.0, 48000), (440, 3.0, 16000), (330, 1.0, 48000)):
+        file = io.BytesIO()
+        soundfile.write(file, sine(hertz, rate, seconds), rate, format=format, subtype=subtype)
+        joined += file.getvalue()
+    with sound.opened(joined) as opened:
+        samples = np.concatenate(list(opened))
+        assert opened.seconds == pytest.approx(6.0, abs=0.2)
+    assert len(samples) == pytest.approx(6 * RATE, abs=0.2 * RATE)
+    # The middle of the second one is its own sine.
+    middle = samples[int(2.5 * RATE) : int(4.5 * RATE)]
+    assert np.abs(np.fft.rfft(middle)).argmax() / 2.0 == pytest.approx(440, abs=1)
+    if format == "MP3":
+        assert len(read(joined + b"TAG" + bytes(125))) == len(samples)
+
+
+@pytest.mark.parametrize(
+    ("riff", "data"),
+    [(0, 0), (4088, 0), (0xFFFFFFFF, 0xFFFFFFFF), (1000, 964), (64036, 64000), (64036, 96000)],
+)
+@pytest.mark.parametrize("junk", [b"", b"JUNK\x1c\0\0\0" + bytes(28)])
+def test_a_wav_whose_recorder_was_ended_is_read_to_its_end(
+    riff: int, data: int, junk: bytes
+) -> None:
+    pcm = (sine(440, RATE, 2.0) * 32767).astype("<i2").tobytes()
+    form = struct.pack("<IHHIIHH", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+    head = b"RIFF" + struct.pack("<I", riff) + b"WAVE" + junk + b"fmt " + form
+    audio = head + b"data" + struct.pack("<I", data) + pcm
+    assert len(read(audio)) == 2 * RATE
+
+
+def test_chunks_behind_the_samples_of_a_wav_are_no_samples() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, sine(440, RATE), RATE, format="WAV", subtype="PCM_16")
+    tagged = file.getvalue() + b"LIST\x04\0\0\0INFO"
+    assert len(read(tagged)) == RATE
+
+
+@pytest.mark.parametrize("format", ["WAV", "FLAC", "OGG", "MP3"])
+def test_any_beginning_of_joined_files_is_read_or_refused(format: str) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, sine(440, RATE, 0.2), RATE, format=format)
+    joined = file.getvalue() * 3
+    for end in range(0, len(joined), max(1, len(joined) // 60)):
+        with suppress(errors.SphereEdgeError):
+            read(joined[:end])
+
+
+def test_thousands_of_joined_files_are_refused() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, sine(440, RATE, 0.001), RATE, format="WAV", subtype="PCM_16")
+    with pytest.raises(errors.UnsupportedError, match="2000 joined recordings"):
+        read(file.getvalue() * 2000)
 
 
 @pytest.mark.parametrize(("format", "subtype"), [("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")])
