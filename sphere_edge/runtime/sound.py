@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ Samples = npt.NDArray[np.float32]
 Audio = str | os.PathLike[str] | bytes | npt.NDArray[Any]
 
 _BLOCK_SECONDS = 10
+_PIPE_BYTES = 4 << 30
 _RATES = (1000, 768_000)
 _CONVERT = "convert it: ffmpeg -i FILE -ar 16000 -ac 1 out.wav"
 
@@ -102,7 +104,26 @@ def _stream(audio: str | os.PathLike[str] | bytes) -> Iterator[tuple[IO[bytes], 
         message = f"`{path}` cannot be read: {error.strerror}"
         raise StorageError(message) from error
     with file:
-        yield file, f"`{path}`"
+        if file.seekable():
+            yield file, f"`{path}`"
+            return
+        with _whole(file, path) as copy:
+            yield copy, f"`{path}`"
+
+
+@contextmanager
+def _whole(pipe: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
+    """All that comes out of a pipe, in a file that is deleted at the end."""
+    left = _PIPE_BYTES
+    with TemporaryFile() as copy:
+        while piece := pipe.read(1 << 20):
+            left -= len(piece)
+            if left < 0:
+                message = f"more than {_PIPE_BYTES >> 30} GiB came out of `{path}`"
+                raise InvalidArgumentError(message, hint="save the recording to a file first")
+            copy.write(piece)
+        copy.seek(0)
+        yield copy
 
 
 def _of_file(stream: IO[bytes], name: str) -> Iterator[Sound]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -92,6 +94,27 @@ def test_a_wav_whose_recorder_was_ended_is_read_to_its_end(
     head = b"RIFF" + struct.pack("<I", riff) + b"WAVE" + junk + b"fmt " + form
     audio = head + b"data" + struct.pack("<I", data) + pcm
     assert len(read(audio)) == 2 * RATE
+
+
+def test_audio_comes_out_of_a_pipe_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, sine(440, RATE), RATE, format="FLAC")
+    os.mkfifo(tmp_path / "pipe")
+    for limit, is_read in ((1 << 20, True), (1000, False)):
+        monkeypatch.setattr(sound, "_PIPE_BYTES", limit)
+
+        def write() -> None:
+            with suppress(BrokenPipeError):
+                (tmp_path / "pipe").write_bytes(file.getvalue())
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        if is_read:
+            assert len(read(tmp_path / "pipe")) == RATE
+        else:
+            with pytest.raises(errors.InvalidArgumentError, match="came out of"):
+                read(tmp_path / "pipe")
+        writer.join()
 
 
 def test_chunks_behind_the_samples_of_a_wav_are_no_samples() -> None:
