@@ -44,6 +44,37 @@ function say(id, text, isBad = false) {
   $(id).classList.toggle("bad", isBad);
 }
 
+// What a form has asked for, by its name: one thing at a time, which its Stop ends.
+const running = new Map();
+
+async function run(name, work) {
+  if (running.has(name)) return;
+  const stopping = new AbortController();
+  const [send, stop] = [$(`${name}-send`), $(`${name}-stop`)];
+  running.set(name, stopping);
+  swap(stop, send);
+  try {
+    await work(stopping.signal);
+  } catch (error) {
+    const isOurs = error.name === "AbortError";
+    say(`${name}-status`, isOurs ? "stopped" : error.message, !isOurs);
+  }
+  running.delete(name);
+  swap(send, stop);
+}
+
+function swap(on, off) {
+  // A button that is off loses the focus, and the keyboard its place.
+  const hasFocus = document.activeElement === off;
+  on.disabled = false;
+  if (hasFocus) on.focus();
+  off.disabled = true;
+}
+
+for (const name of ["chat", "speech", "image"]) {
+  $(`${name}-stop`).addEventListener("click", () => running.get(name)?.abort());
+}
+
 $("key-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   sessionStorage.setItem(KEY, $("key").value);
@@ -80,8 +111,10 @@ function show(tab) {
 tabs.forEach((tab, at) => {
   tab.addEventListener("click", () => show(tab));
   tab.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (step) show(tabs[(at + step + tabs.length) % tabs.length]);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    show(tabs.at(to % tabs.length));
   });
 });
 
@@ -105,39 +138,42 @@ setInterval(() => { if (!$("models").hidden && $("key-form").hidden) start(); },
 
 // Chat: the whole conversation is sent each time, nothing is stored.
 let items = [];
-let stopped = null;
 $("chat-new").addEventListener("click", () => {
+  running.get("chat")?.abort();
   items = [];
   $("conversation").replaceChildren();
   say("chat-status", "");
   $("message").focus();
 });
-$("stop").addEventListener("click", () => stopped?.abort());
 $("message").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
     event.preventDefault();
     $("chat-form").requestSubmit();
   }
 });
-$("chat-form").addEventListener("submit", async (event) => {
+$("chat-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (stopped) return;
+  run("chat", chat);
+});
+
+async function chat(signal) {
+  const turns = items;
   const message = { role: "user", content: $("message").value };
-  stopped = new AbortController();
-  $("stop").disabled = false;
-  $("send").disabled = true;
+  // When the context is full, the oldest turns are left out.
+  const body = { model: $("chat-model").value, input: [...turns, message], stream: true, store: false, truncation: "auto" };
+  if ($("instructions").value) body.instructions = $("instructions").value;
+  if ($("tools").value.trim()) body.tools = JSON.parse($("tools").value);
+  card("turn user", "You").textContent = message.content;
+  turns.push(message);
+  $("message").value = "";
   say("chat-status", "thinking …");
-  let shown = null;
-  let said = "";
+  $("conversation").ariaBusy = "true";
   const began = performance.now();
+  let said = "";
   try {
-    const body = { model: $("chat-model").value, input: [...items, message], stream: true, store: false };
-    if ($("instructions").value) body.instructions = $("instructions").value;
-    if ($("tools").value.trim()) body.tools = JSON.parse($("tools").value);
-    card("turn user", "You").textContent = message.content;
-    items.push(message);
-    $("message").value = "";
-    for await (const one of events(await postJson("/v1/responses", body, stopped.signal))) {
+    let shown = null;
+    let last = null;
+    for await (const one of events(await postJson("/v1/responses", body, signal))) {
       if (one.type === "response.output_item.added") {
         const title = { message: body.model, reasoning: "Reasoning" }[one.item.type] ?? `Tool call: ${one.item.name}`;
         shown = card(one.item.type === "message" ? "turn" : `card ${one.item.type}`, title);
@@ -146,46 +182,42 @@ $("chat-form").addEventListener("submit", async (event) => {
         if (one.type === "response.output_text.delta") said += one.delta;
       } else if (one.type === "error") {
         throw new Error(one.message);
-      } else if (one.response && one.response.status !== "in_progress") {
-        items.push(...one.response.output);
-        said = "";
-        const seconds = (performance.now() - began) / 1000;
-        say("chat-status", `${one.response.usage.output_tokens} tokens in ${seconds.toFixed(1)} s`);
+      } else if (one.response) {
+        last = one.response;
       }
     }
-  } catch (error) {
+    if (!last?.usage) throw new Error("the server ended before the answer did");
+    said = "";
+    turns.push(...last.output);
+    const seconds = (performance.now() - began) / 1000;
+    const end = last.status === "completed" ? "" : ", cut off";
+    say("chat-status", `${last.usage.output_tokens} tokens in ${seconds.toFixed(1)} s${end}`);
+  } finally {
     // What was said until then is a part of the conversation.
-    if (said) items.push({ role: "assistant", content: said });
-    const isOurs = error.name === "AbortError";
-    say("chat-status", isOurs ? "stopped" : error.message, !isOurs);
+    if (said) turns.push({ role: "assistant", content: said });
+    $("conversation").ariaBusy = "false";
   }
-  stopped = null;
-  $("stop").disabled = true;
-  $("send").disabled = false;
-});
+}
 
 // Speech: a file, or what the microphone records as WAV.
-async function transcribe(file) {
+async function transcribe(file, signal) {
   $("transcript").textContent = "";
   say("speech-status", "transcribing …");
   const form = new FormData();
   form.set("model", $("speech-model").value);
   form.set("file", file, "sound");
   form.set("stream", "true");
-  try {
-    for await (const one of events(await ask("/v1/audio/transcriptions", { method: "POST", body: form }))) {
-      if (one.error) throw new Error(one.error.message);
-      if (one.delta) $("transcript").append(one.delta);
-    }
-    say("speech-status", "done");
-  } catch (error) {
-    say("speech-status", error.message, true);
+  const options = { method: "POST", body: form, signal };
+  for await (const one of events(await ask("/v1/audio/transcriptions", options))) {
+    if (one.error) throw new Error(one.error.message);
+    if (one.delta) $("transcript").append(one.delta);
   }
+  say("speech-status", "done");
 }
 $("speech-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const [file] = $("sound").files;
-  if (file) transcribe(file);
+  if (file) run("speech", (signal) => transcribe(file, signal));
   else say("speech-status", "choose a file, or record", true);
 });
 
@@ -218,7 +250,11 @@ $("record").addEventListener("click", async () => {
     stream.getTracks().forEach((track) => track.stop());
     const { sampleRate } = context;
     await context.close();
-    transcribe(wav(blocks, sampleRate));
+    run("speech", (signal) => transcribe(wav(blocks, sampleRate), signal));
+    return;
+  }
+  if (!window.isSecureContext) {
+    say("speech-status", "browsers give pages a microphone at localhost and over https only", true);
     return;
   }
   try {
@@ -238,15 +274,19 @@ $("record").addEventListener("click", async () => {
 });
 
 // Images, with their steps.
-$("image-form").addEventListener("submit", async (event) => {
+$("image-form").addEventListener("submit", (event) => {
   event.preventDefault();
+  run("image", generate);
+});
+
+async function generate(signal) {
   const body = { model: $("image-model").value, prompt: $("prompt").value, stream: true };
   if ($("seed").value) body.seed = Number($("seed").value);
   say("image-status", "generating …");
   $("image-progress").hidden = false;
   $("image-progress").value = 0;
   try {
-    for await (const one of events(await postJson("/v1/images/generations", body))) {
+    for await (const one of events(await postJson("/v1/images/generations", body, signal))) {
       if (one.error) throw new Error(one.error.message);
       if (one.steps) $("image-progress").value = one.step / one.steps;
       if (!one.b64_json) continue;
@@ -255,11 +295,10 @@ $("image-form").addEventListener("submit", async (event) => {
       $("generated").hidden = false;
       if (one.seed !== undefined) say("image-status", `seed ${one.seed}`);
     }
-  } catch (error) {
-    say("image-status", error.message, true);
+  } finally {
+    $("image-progress").hidden = true;
   }
-  $("image-progress").hidden = true;
-});
+}
 
 const start = () => listModels().catch((error) => say("chat-status", error.message, true));
 start();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -60,6 +61,14 @@ def run(command: list[str], folder: Path, given: str | None = None) -> str:
     return ended.stdout
 
 
+def playwrights_node() -> str | None:
+    """The one that playwright brings."""
+    found = importlib.util.find_spec("playwright")
+    if found is None or found.origin is None:
+        return None
+    return str(Path(found.origin).parent / "driver" / "node")
+
+
 def test_every_kind_of_example_is_there() -> None:
     assert len(commands()) >= 3
     assert blocks("python")
@@ -79,8 +88,8 @@ def test_python(server: Served, folder: Path, program: str) -> None:
 
 @pytest.mark.parametrize("program", blocks("javascript"), ids=first_words)
 def test_javascript(server: Served, folder: Path, program: str) -> None:
-    node = shutil.which("node")
+    node = shutil.which("node") or playwrights_node()
     if node is None:
-        pytest.skip("node is not installed")
+        pytest.skip("neither node nor playwright is installed")
     program = program.replace(WRITTEN, server.url)
     assert run([node, "--input-type=module", "-"], folder, program).strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,14 +19,18 @@ PATIENCE_MS = 900_000
 CHROMIUM = shutil.which("chromium")
 
 
-@pytest.fixture(scope="module", params=["light", "dark"])
+# Colours and width in pixels: as on a desk, and as on a phone at night.
+@pytest.fixture(scope="module", params=[("light", 1280), ("dark", 390)], ids=["light", "dark"])
 def page(request: pytest.FixtureRequest, server: Served) -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     complaints: list[str] = []
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(color_scheme=request.param)
+        colours, width = request.param
+        page = browser.new_page(
+            color_scheme=colours, viewport={"width": width, "height": 844}, reduced_motion="reduce"
+        )
         page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -33,6 +38,13 @@ def page(request: pytest.FixtureRequest, server: Served) -> Iterator[Any]:
         yield page
         browser.close()
     assert complaints == []
+
+
+def recording() -> Path:
+    """Of "close the door"."""
+    folder = resources.speech_samples()
+    texts = json.loads((folder / "samples.json").read_text())
+    return folder / next(name for name, text in texts.items() if text == "close the door")
 
 
 def test_a_chat_is_streamed_and_ends(page: Any) -> None:
@@ -44,19 +56,74 @@ def test_a_chat_is_streamed_and_ends(page: Any) -> None:
     assert page.locator(".turn").nth(1).inner_text().splitlines() == ["tiny", "The sky is blue."]
 
 
-def test_arrow_keys_go_from_tab_to_tab(page: Any) -> None:
+def test_keys_go_from_tab_to_tab_and_through_the_chat(page: Any) -> None:
     page.get_by_role("tab", name="Chat").focus()
     for name in ("Transcribe", "Image", "Models", "Chat"):
         page.keyboard.press("ArrowRight")
         assert page.get_by_role("tab", selected=True).inner_text() == name
+    page.keyboard.press("End")
+    assert page.get_by_role("tab", selected=True).inner_text() == "Models"
+    page.keyboard.press("Home")
+    reached = []
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+    assert reached == ["chat-model", "chat-new", "message", "SUMMARY", "chat-send"]
+
+
+@pytest.mark.parametrize("name", ["Chat", "Transcribe", "Image", "Models"])
+def test_no_tab_is_wider_than_the_screen(page: Any, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= page.viewport_size["width"]
+
+
+def test_a_chat_is_stopped_and_what_was_said_stays(page: Any) -> None:
+    page.get_by_role("tab", name="Chat").click()
+    page.get_by_role("button", name="New chat").click()
+    page.locator("#chat-model").select_option("random")
+    page.get_by_label("Message").fill("Hello")
+    # At the first piece: the whole answer would be many times what is read at once.
+    page.evaluate(
+        """new MutationObserver((_, observer) => {
+            if (!document.querySelector(".turn:nth-child(2) div")?.textContent) return;
+            observer.disconnect();
+            document.getElementById("chat-stop").click();
+        }).observe(document.getElementById("conversation"), {childList: true, subtree: true})"""
+    )
+    page.keyboard.press("Enter")
+    page.locator("#chat-status", has_text="stopped").wait_for()
+    assert page.locator(".turn").nth(1).locator("div").text_content()
+    assert page.locator("#chat-stop").is_disabled()
+    page.get_by_role("button", name="New chat").click()
+
+
+@pytest.mark.parametrize("name", ["speech", "image"])
+def test_a_job_is_stopped_from_the_keyboard_and_can_be_started_again(page: Any, name: str) -> None:
+    page.locator(f"[aria-controls={name}]").click()
+    if name == "speech":
+        page.set_input_files("#sound", recording())
+    else:
+        page.get_by_label("Prompt").fill("a red circle")
+    page.locator(f"#{name}-send").focus()
+    # In one go, so that no machine is fast enough to be done before.
+    focused = page.evaluate(
+        """(name) => {
+            document.getElementById(`${name}-send`).click();
+            const focused = document.activeElement.id;
+            document.getElementById(`${name}-stop`).click();
+            return focused;
+        }""",
+        name,
+    )
+    assert focused == f"{name}-stop"
+    page.locator(f"#{name}-status", has_text="stopped").wait_for()
+    assert page.evaluate("document.activeElement.id") == f"{name}-send"
 
 
 def test_a_file_is_transcribed(page: Any) -> None:
-    folder = resources.speech_samples()
-    texts = json.loads((folder / "samples.json").read_text())
-    name = next(name for name, text in texts.items() if text == "close the door")
     page.get_by_role("tab", name="Transcribe").click()
-    page.set_input_files("#sound", folder / name)
+    page.set_input_files("#sound", recording())
     page.get_by_role("button", name="Transcribe").click()
     page.locator("#speech-status", has_text="done").wait_for()
     assert page.locator("#transcript").inner_text() == "close the door"
