@@ -5,7 +5,7 @@ set(tvm "${CMAKE_BINARY_DIR}/tvm/src")
 file(COPY "${SE_TVM_DIR}/src/runtime" "${CMAKE_CURRENT_SOURCE_DIR}/src/tvm/runtime/support" DESTINATION "${tvm}")
 set(ffi "${SE_TVM_FFI_DIR}/src/ffi")
 
-# Without TVM's thread pool: tvm_loops.cpp has the one function that models call.
+# Without TVM's thread pool: loops.cpp has what models call.
 add_library(se_tvm_runtime OBJECT
   "${ffi}/backtrace.cc"
   "${ffi}/container.cc"
@@ -44,6 +44,9 @@ target_compile_features(se_tvm_runtime PRIVATE cxx_std_20)
 # TVM's headers ask the C library for the byte order in a way that musl does not know.
 target_compile_definitions(se_tvm_runtime PRIVATE TVM_FFI_USE_LIBBACKTRACE=0 TVM_FFI_CMAKE_LITTLE_ENDIAN=1)
 target_compile_options(se_tvm_runtime PRIVATE -w)
+# Models call the functions of these names in loops.cpp, which call TVM's.
+set_source_files_properties("${tvm}/runtime/device_api.cc" PROPERTIES COMPILE_DEFINITIONS
+  "TVMBackendAllocWorkspace=TVMBackendAllocWorkspaceOfPool;TVMBackendFreeWorkspace=TVMBackendFreeWorkspaceOfPool")
 
 # Puts the runtime and our way to load models into it into a program or library.
 function(se_link_tvm_runtime target)

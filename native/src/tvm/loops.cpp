@@ -1,4 +1,4 @@
-// Replaces TVM's launcher of parallel loops.
+// Replaces TVM's launcher of parallel loops, and notes the scratch memory of the code that runs them.
 #include "tvm/loops.h"
 
 #if !defined(SE_TVM_FROM_SOURCE)
@@ -12,6 +12,13 @@
 
 #include "base/status.h"
 
+#if defined(SE_TVM_FROM_SOURCE)
+// TVM's own, under another name (cmake/tvm_runtime.cmake).
+extern "C" void *TVMBackendAllocWorkspaceOfPool(int device_type, int device_id, uint64_t bytes, int dtype_code,
+                                                int dtype_bits);
+extern "C" int TVMBackendFreeWorkspaceOfPool(int device_type, int device_id, void *memory);
+#endif
+
 namespace se {
 namespace {
 
@@ -19,7 +26,16 @@ namespace {
 constexpr int kPiecesPerThread = 4;
 
 // The library's hook has no argument for what a loop needs.
-thread_local const LoopScope *running = nullptr;
+thread_local LoopScope *running = nullptr;
+
+// TVM's own functions for scratch memory, which it pools for each thread.
+#if defined(SE_TVM_FROM_SOURCE)
+constexpr auto *kAllocate = &TVMBackendAllocWorkspaceOfPool;
+constexpr auto *kFree = &TVMBackendFreeWorkspaceOfPool;
+#else
+constexpr auto *kAllocate = &TVMBackendAllocWorkspace;
+constexpr auto *kFree = &TVMBackendFreeWorkspace;
+#endif
 
 // One parallel loop of the compiled code that runs on the pool.
 struct Loop {
@@ -65,6 +81,20 @@ int launch(FTVMParallelLambda body, void *data, int task_count) {
   return -1;
 }
 
+// Compiled code returns at once when a loop of it fails, and frees none of this then.
+void *allocate_workspace(int device_type, int device_id, uint64_t bytes, int dtype_code, int dtype_bits) {
+  void *memory = kAllocate(device_type, device_id, bytes, dtype_code, dtype_bits);
+  if (running != nullptr && memory != nullptr) running->workspaces.push_back({device_type, device_id, memory});
+  return memory;
+}
+
+int free_workspace(int device_type, int device_id, void *memory) {
+  if (running != nullptr) {
+    std::erase_if(running->workspaces, [&](const Workspace &one) { return one.memory == memory; });
+  }
+  return kFree(device_type, device_id, memory);
+}
+
 // Pieces may run one after the other, so code that waits for all of them cannot run.
 int refuse_barrier(int, TVMParallelGroupEnv *) {
   TVMFFIErrorSetRaisedFromCStr("RuntimeError", "the compiled model uses barriers, which this runtime does not offer");
@@ -85,7 +115,10 @@ void replace_symbol(void *library, const char *name, void *function) {
 LoopScope::LoopScope(ThreadPool &threads, const Interrupt &raised)
     : pool(threads), interrupt(raised), outer_(std::exchange(running, this)) {}
 
-LoopScope::~LoopScope() { running = outer_; }
+LoopScope::~LoopScope() {
+  running = outer_;
+  for (const Workspace &left : workspaces) kFree(left.device_type, left.device_id, left.memory);
+}
 
 #if !defined(SE_TVM_FROM_SOURCE)
 
@@ -97,6 +130,8 @@ void take_over_loops(const std::filesystem::path &path) {
   }
   replace_symbol(library, "__TVMBackendParallelLaunch", reinterpret_cast<void *>(&launch));
   replace_symbol(library, "__TVMBackendParallelBarrier", reinterpret_cast<void *>(&refuse_barrier));
+  replace_symbol(library, "__TVMBackendAllocWorkspace", reinterpret_cast<void *>(&allocate_workspace));
+  replace_symbol(library, "__TVMBackendFreeWorkspace", reinterpret_cast<void *>(&free_workspace));
 }
 
 #endif
@@ -105,13 +140,22 @@ void take_over_loops(const std::filesystem::path &path) {
 
 #if defined(SE_TVM_FROM_SOURCE)
 
-// A runtime of our own build has these two functions from here, instead of its own thread pool.
+// A runtime of our own build has these functions from here: the first two instead of its own thread pool, the others
+// before those of its pool (cmake/tvm_runtime.cmake).
 int TVMBackendParallelLaunch(FTVMParallelLambda body, void *data, int task_count) {
   return se::launch(body, data, task_count);
 }
 
 int TVMBackendParallelBarrier(int task_id, TVMParallelGroupEnv *environment) {
   return se::refuse_barrier(task_id, environment);
+}
+
+void *TVMBackendAllocWorkspace(int device_type, int device_id, uint64_t bytes, int dtype_code, int dtype_bits) {
+  return se::allocate_workspace(device_type, device_id, bytes, dtype_code, dtype_bits);
+}
+
+int TVMBackendFreeWorkspace(int device_type, int device_id, void *memory) {
+  return se::free_workspace(device_type, device_id, memory);
 }
 
 #endif
