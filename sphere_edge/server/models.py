@@ -51,8 +51,15 @@ class Model:
         self.queue = FairQueue(parallel, settings.waiting)
         self.manager: Any = None
         self.used_at = 0.0
-        # Turns that use the manager now.
+        # Turns that use the manager now, or will once it is open: from then on its memory counts.
         self.users = 0
+        # Held by the turn that opens it.
+        self.opening = asyncio.Lock()
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it has memory, or will have it."""
+        return self.manager is not None or self.users > 0
 
 
 class Models:
@@ -99,10 +106,12 @@ class Models:
             raise invalid(message, "model", "wrong_model_task")
         async with model.queue.turn(client):
             async with self._entry:
-                manager = await self._opened(model)
+                if not model.is_counted:
+                    await self._make_room(model)
                 model.users += 1
             try:
-                yield manager
+                # Not while others wait to enter: they may want a model that is open.
+                yield await self._opened(model)
             finally:
                 model.users -= 1
                 model.used_at = time.monotonic()
@@ -131,11 +140,11 @@ class Models:
             await self._close(model)
 
     async def _opened(self, model: Model) -> Any:
-        if model.manager is None:
-            await self._make_room(model)
-            # What a thread opens must not be lost.
-            await to_its_end(self._open_now(model))
-        return model.manager
+        async with model.opening:
+            if model.manager is None:
+                # What a thread opens must not be lost.
+                await to_its_end(self._open_now(model))
+            return model.manager
 
     async def _open_now(self, model: Model) -> None:
         model.manager = await asyncio.to_thread(_open, model.served, self._settings)
@@ -151,7 +160,7 @@ class Models:
             )
             hint = "serve it with a smaller --context, or raise --memory"
             raise OutOfMemoryError(message, hint=hint)
-        while needed + sum(one.served.memory_bytes for one in self._open()) > budget:
+        while needed + self._counted_bytes() > budget:
             unused = sorted(self._unused(), key=lambda one: one.used_at)
             if unused:
                 await self._close(unused[0])
@@ -159,11 +168,12 @@ class Models:
             self._ended.clear()
             await self._ended.wait()
 
-    def _open(self) -> list[Model]:
-        return [model for model in self.all() if model.manager is not None]
+    def _counted_bytes(self) -> int:
+        return sum(one.served.memory_bytes for one in self.all() if one.is_counted)
 
     def _unused(self) -> list[Model]:
-        return [model for model in self._open() if model.users == 0]
+        """Those that are open for nobody."""
+        return [one for one in self.all() if one.manager is not None and one.users == 0]
 
     async def _close(self, model: Model) -> None:
         manager, model.manager = model.manager, None

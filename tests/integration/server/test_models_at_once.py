@@ -1,8 +1,10 @@
-"""A request that ends at any moment leaves the table of models as it should be."""
+"""Requests for several models: the table is as it should be, whichever ends or waits when."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,37 @@ def test_a_client_that_hangs_up_while_room_is_made_costs_nobody_a_conversation(
         assert random.manager is not None
         assert tiny.manager is None
         assert sorted(path.name.partition(".")[0] for path in folder.iterdir()) == OWNERS
+        await models.close()
+
+    asyncio.run(tried())
+
+
+def test_a_model_that_is_opened_keeps_no_other_one_waiting(bundles: list[str]) -> None:
+    settings = Settings(context_tokens=512)
+    models = Models(resolve([bundles[0], bundles[3]], settings), settings)
+    tiny, random = models.find("tiny"), models.find("random")
+    gate = threading.Event()
+
+    async def asked(name: str) -> None:
+        async with models.turn(name, "text", "client"):
+            pass
+
+    async def tried() -> None:
+        await asked("tiny")
+        # Models are opened on its threads, and now there is only one, which does something else.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        busy = asyncio.ensure_future(asyncio.to_thread(gate.wait))
+        opening = asyncio.ensure_future(asked("random"))
+        while not random.users:
+            await asyncio.sleep(0)
+        try:
+            await asyncio.wait_for(asked("tiny"), 60)
+            assert random.manager is None
+        finally:
+            gate.set()
+        await asyncio.gather(busy, opening)
+        assert tiny.manager
+        assert random.manager
         await models.close()
 
     asyncio.run(tried())
