@@ -147,12 +147,16 @@ endif()
 
 if("chat" IN_LIST SE_PARTS)
   set(chat_sources
+    src/text/call_or_text_parser.cpp
     src/text/chat_format.cpp
     src/text/chat_response_parser.cpp
     src/text/chat_schemas.cpp
     src/text/function_gemma_calls.cpp
     src/text/function_gemma_grammar.cpp
-    src/text/gemma_calls.cpp)
+    src/text/gemma_calls.cpp
+    src/text/grammar_match.cpp
+    src/text/grammar_text.cpp
+    src/text/json_texts.cpp)
   se_add_batch(sphere_edge ${chat_sources})
 else()
   list(APPEND absent src/text/chat_format_absent.cpp)
@@ -318,7 +322,8 @@ if(SE_TESTS)
     add_executable(long-texts-test tests/test_long_texts.cpp ${vocabulary_sources})
     se_own_target(long-texts-test)
     add_executable(chat-formats-test tests/test_chat_formats.cpp ${chat_sources} ${schema_sources}
-      src/text/chat_messages.cpp src/text/chat_request.cpp src/text/grammar.cpp src/text/tool_messages.cpp ${vocabulary_sources})
+      src/text/chat_messages.cpp src/text/chat_request.cpp src/text/grammar.cpp src/text/reasoning.cpp src/text/tool_messages.cpp
+      ${vocabulary_sources})
     se_own_target(chat-formats-test)
     # llama.cpp's own tests of its chat code, and the parts of its server that they call.
     add_executable(llama-test-chat "${SE_LLAMA_TESTS_DIR}/tests/test-chat.cpp"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from sphere_edge import TextManager, errors, packaging
 from sphere_edge.run import run
+from sphere_edge.runtime.generation import Generation
 from sphere_edge.toolchain import native, sources, targets
 from tests import made_bundles, random_gguf
 
@@ -34,6 +36,20 @@ FORMATS = (
 )
 # llama.cpp knows none of these formats.
 OURS = Path(__file__).parents[1] / "data" / "chat_formats"
+REASONING = Path(__file__).parents[1] / "foundation_models" / "reasoning.jinja"
+ANSWER = {
+    "type": "object",
+    "properties": {"warm": {"type": "boolean"}, "level": {"enum": [1, 2]}},
+    "required": ["warm", "level"],
+}
+ANSWER_FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": ANSWER}}
+# How calls begin, as far as to tell them from an answer of `ANSWER_FORMAT`, which begins `{"w`.
+CALL_BEGINS = {
+    "meta-llama-Llama-3.3-70B-Instruct": '{"n',
+    "mistralai-Mistral-Nemo-Instruct-2407": "[",
+    "google-gemma-2-2b-it": '{"n',
+    "gemma3": '{"n',
+}
 
 
 def tool(name: str) -> dict[str, Any]:
@@ -70,52 +86,177 @@ def check_calls(message: dict[str, Any], names: set[str]) -> None:
         assert isinstance(arguments["now"], bool)
 
 
-@pytest.mark.parametrize("name", [*FORMATS, "gemma3", "function_gemma", "phi4_mini"])
-def test_a_required_call_is_right_in_every_format(name, template_folder, tmp_path):
-    folder = template_folder if name in FORMATS else OURS
-    source = (folder / f"{name}.jinja").read_text("utf-8")
-    with opened(tmp_path, source) as text:
-        answer = text.chat(
+@pytest.fixture(params=[*FORMATS, "gemma3", "function_gemma", "phi4_mini"])
+def format_name(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def in_format(format_name, template_folder, tmp_path):
+    folder = template_folder if format_name in FORMATS else OURS
+    with opened(tmp_path, (folder / f"{format_name}.jinja").read_text("utf-8")) as manager:
+        yield manager
+
+
+def test_a_required_call_is_right_in_every_format(in_format):
+    answer = in_format.chat(
+        QUESTION,
+        tools=TOOLS,
+        tool_choice="required",
+        parallel_tool_calls=False,
+        reasoning=False,
+        max_tokens=1500,
+        temperature=0,
+    )
+    message = answer.message()
+    assert answer.result.finish_reason == "tool_calls", message
+    check_calls(message, {"temperature", "humidity"})
+    # And the conversation goes on with it.
+    call = message["tool_calls"][0]
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "21"}
+    prompt = in_format.render_chat([*QUESTION, message, result])
+    assert "21" in prompt
+    assert call["function"]["name"] in prompt
+
+
+def test_a_required_call_that_is_cut_off_is_not_lost(in_format):
+    for most in (1, 3, 7, 13, 20):
+        answer = in_format.chat(
             QUESTION,
             tools=TOOLS,
             tool_choice="required",
-            parallel_tool_calls=False,
             reasoning=False,
-            max_tokens=1500,
+            max_tokens=most,
             temperature=0,
+            logprobs=True,
         )
-        message = answer.message()
-        assert answer.result.finish_reason == "tool_calls", message
-        check_calls(message, {"temperature", "humidity"})
-        # And the conversation goes on with it.
-        call = message["tool_calls"][0]
-        result = {"role": "tool", "tool_call_id": call["id"], "content": "21"}
-        prompt = text.render_chat([*QUESTION, message, result])
-        assert "21" in prompt
-        assert call["function"]["name"] in prompt
+        deltas = list(answer.deltas())
+        said = b"".join(one.bytes for delta in deltas for one in delta.logprobs)
+        told = "".join(delta.text for delta in deltas if delta.kind == "text")
+        is_call = any(delta.kind == "tool_call_begin" for delta in deltas)
+        # White space is not lost.
+        assert is_call or told.strip() == said.decode(errors="replace").strip(), most
 
 
-@pytest.mark.parametrize("name", [*FORMATS, "gemma3", "function_gemma", "phi4_mini"])
-def test_a_required_call_that_is_cut_off_is_not_lost(name, template_folder, tmp_path):
-    folder = template_folder if name in FORMATS else OURS
-    source = (folder / f"{name}.jinja").read_text("utf-8")
+def likely(text: TextManager, begin: str) -> dict[int, float]:
+    """Makes these characters the likeliest wherever a grammar leaves a choice."""
+    return {token: 60.0 for one in begin for token in text.tokenize(one)}
+
+
+def asked(text: TextManager, begin: str, **more: Any) -> Generation:
+    options = {"tools": TOOLS, "response_format": ANSWER_FORMAT, "reasoning": False, **more}
+    return text.chat(
+        QUESTION,
+        parallel_tool_calls=False,
+        max_tokens=1500,
+        temperature=0,
+        logit_bias=likely(text, begin),
+        **options,
+    )
+
+
+def test_an_answer_beside_tools_is_a_call_or_follows_the_schema(in_format, format_name):
+    answer = asked(in_format, CALL_BEGINS.get(format_name, "<"))
+    kinds = [delta.kind for delta in answer.deltas()]
+    assert [kinds[0], kinds[-1]] == ["tool_call_begin", "tool_call_end"]
+    assert set(kinds[1:-1]) == {"tool_call_arguments"}
+    check_calls(answer.message(), {"temperature", "humidity"})
+    assert answer.result.finish_reason == "tool_calls"
+
+    answer = asked(in_format, '{"w')
+    assert {delta.kind for delta in answer.deltas()} == {"text"}
+    jsonschema.validate(json.loads(answer.message()["content"]), ANSWER)
+    assert answer.result.finish_reason == "stop"
+
+
+def test_the_tool_choice_decides_between_calls_and_a_schema(in_format, format_name):
+    named = {"type": "function", "function": {"name": "humidity"}}
+    for choice, names in (("required", {"temperature", "humidity"}), (named, {"humidity"})):
+        answer = asked(in_format, '{"w', tool_choice=choice)
+        check_calls(answer.message(), names)
+    call = CALL_BEGINS.get(format_name, "<")
+    answer = asked(in_format, call, tool_choice="none")
+    jsonschema.validate(json.loads(answer.message()["content"]), ANSWER)
+    assert "tool_calls" not in answer.message()
+    only = {"mode": "auto", "tools": [named]}
+    allowed = {"type": "allowed_tools", "allowed_tools": only}
+    check_calls(asked(in_format, call + "t", tool_choice=allowed).message(), {"humidity"})
+    answer = asked(in_format, "{}", response_format={"type": "json_object"})
+    assert json.loads(answer.message()["content"]) == {}
+
+
+def test_reasoning_comes_before_a_call_and_before_an_answer(tmp_path):
+    with opened(tmp_path, REASONING.read_text("utf-8")) as text:
+        for begin, kind in (("<", "tool_call_begin"), ('{"w', "text")):
+            answer = asked(text, begin, reasoning=9)
+            kinds = [delta.kind for delta in answer.deltas()]
+            behind = kinds.index(kind)
+            assert set(kinds[:behind]) == {"reasoning"}
+            assert "reasoning" not in kinds[behind:]
+            assert answer.result.reasoning_tokens >= 9
+            if kind == "text":
+                jsonschema.validate(json.loads(answer.message()["content"]), ANSWER)
+            else:
+                check_calls(answer.message(), {"temperature", "humidity"})
+
+
+@pytest.mark.parametrize("name", ["Kimi-K2-Instruct", "meetkai-functionary-medium-v3.2"])
+def test_schemas_hold_in_formats_for_which_llama_cpp_knows_none(name, template_folder, tmp_path):
+    source = (template_folder / f"{name}.jinja").read_text("utf-8")
     with opened(tmp_path, source) as text:
-        for most in (1, 3, 7, 13, 20):
-            answer = text.chat(
-                QUESTION,
-                tools=TOOLS,
-                tool_choice="required",
-                reasoning=False,
-                max_tokens=most,
-                temperature=0,
-                logprobs=True,
-            )
-            deltas = list(answer.deltas())
-            said = b"".join(one.bytes for delta in deltas for one in delta.logprobs)
-            told = "".join(delta.text for delta in deltas if delta.kind == "text")
-            is_call = any(delta.kind == "tool_call_begin" for delta in deltas)
-            # White space is not lost.
-            assert is_call or told.strip() == said.decode(errors="replace").strip(), most
+        answer = asked(text, "The sky", tools=None)
+        jsonschema.validate(json.loads(answer.message()["content"]), ANSWER)
+
+
+def test_a_format_in_which_any_text_may_be_reasoning_is_refused_by_name(template_folder, tmp_path):
+    source = (template_folder / "inclusionai-ling-3.0-flash.jinja").read_text("utf-8")
+    # Without it, llama.cpp's parser takes any text before a call for reasoning.
+    unmarked = source.replace("{{- '\\n<think></think>' }}", "")
+    assert unmarked != source
+    with opened(tmp_path, unmarked) as text:
+        with pytest.raises(errors.UnsupportedError, match="may come before a tool call"):
+            asked(text, "{").text()
+        assert json.loads(asked(text, "{", tools=None).text())
+    with opened(tmp_path, source) as text:
+        check_calls(asked(text, "<").message(), {"temperature", "humidity"})
+
+
+def test_a_second_call_that_is_cut_before_its_name_leaves_the_first_one_whole(
+    in_format, format_name
+):
+    # Only another call can follow the first one, in Gemma's formats if both are in a list.
+    bias = likely(in_format, "[") if format_name in ("google-gemma-2-2b-it", "gemma3") else {}
+    bias |= {token: -math.inf for token in in_format.tokenize("<|end|>", parse_special=True)}
+
+    def cut(most: int) -> Generation:
+        return in_format.chat(
+            QUESTION,
+            tools=TOOLS,
+            tool_choice="required",
+            reasoning=False,
+            temperature=0,
+            logit_bias=bias,
+            max_tokens=most,
+            logprobs=True,
+        )
+
+    tokens, begins, end = 0, [], 0
+    for delta in cut(600).deltas():
+        tokens += len(delta.logprobs)
+        if delta.kind == "tool_call_begin":
+            begins.append(tokens)
+        if delta.kind == "tool_call_arguments" and len(begins) == 1:
+            end = tokens
+    # Its arguments must have begun, or its name could be longer.
+    assert 0 < end < begins[1] - len("humidity")
+    for most in range(end, begins[1]):
+        answer = cut(most)
+        kinds = [delta.kind for delta in answer.deltas()]
+        assert (kinds.count("tool_call_begin"), kinds.count("tool_call_end")) == (1, 1), most
+        assert "text" not in kinds, most
+        check_calls(answer.message(), {"temperature", "humidity"})
+        assert answer.result.finish_reason == "length"
+        assert answer.result.completion_tokens == most
 
 
 DOUBLED = (
@@ -278,6 +419,28 @@ def test_calls_follow_all_of_a_schema_in_each_format(name, template_folder, tmp_
                 jsonschema.validate(json.loads(call["function"]["arguments"]), LIMITED)
 
 
+# Overlong forms, surrogates, and beyond the last character: llama.cpp's grammars take them for one.
+NOT_UTF8 = (b"\xe0\x85", b"\xf0\x85", b"\xed\xa5", b"\xf4\x95", b"\xf6\x85", b"\xc1\x81")
+
+
+@pytest.mark.parametrize("likely_bytes", NOT_UTF8)
+def test_text_under_a_grammar_is_utf8_and_no_longer_than_its_schema_says(text, likely_bytes):
+    schema = {"type": "string", "minLength": 5, "maxLength": 5}
+    for limit in ({"json_schema": schema}, {"grammar": 'root ::= "\\"" [^"]{5} "\\""'}):
+        answer = text.generate(
+            "the",
+            temperature=0,
+            logit_bias=dict.fromkeys(likely_bytes, 60.0),
+            logprobs=True,
+            max_tokens=60,
+            **limit,
+        )
+        said = b"".join(one.bytes for delta in answer.deltas() for one in delta.logprobs)
+        # Strictly: it fails for what is not UTF-8.
+        assert len(said.decode()) == 7
+        assert said.decode()[0] == said.decode()[-1] == '"'
+
+
 def test_time_runs_out_while_a_schema_is_read(text):
     schema = {"type": "object", "properties": {f"p{i}": {"type": "null"} for i in range(250)}}
     with pytest.raises(errors.TimeoutError):
@@ -299,6 +462,12 @@ def test_a_compiled_model_calls_tools_and_answers_schemas_too():
         check_calls(answer.message(), {"temperature"})
         answer = text.chat(QUESTION, response_format=schema, temperature=0, max_tokens=800)
         assert set(json.loads(answer.message()["content"])) == {"unit", "now"}
+        for begin in ("<", "{"):
+            answer = asked(text, begin)
+            if begin == "<":
+                check_calls(answer.message(), {"temperature", "humidity"})
+            else:
+                jsonschema.validate(json.loads(answer.message()["content"]), ANSWER)
 
 
 def test_the_runner_prints_deltas_as_lines_of_json(template_folder, tmp_path):

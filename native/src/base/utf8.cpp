@@ -1,6 +1,8 @@
 // Splits a byte stream into whole UTF-8 characters.
 #include "base/utf8.h"
 
+#include <algorithm>
+
 namespace se {
 namespace {
 
@@ -56,6 +58,18 @@ std::string take_characters(std::string &bytes, bool at_end) {
   }
   bytes.erase(0, begin);
   return text;
+}
+
+bool is_utf8_so_far(std::string_view begun, std::string_view bytes) {
+  const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+  if (begun.empty() && std::all_of(bytes.begin(), bytes.end(), is_ascii)) return true;
+  const std::string all = std::string(begun).append(bytes);
+  for (size_t at = 0; at < all.size();) {
+    const Utf8Sequence sequence = sequence_at(all, at);
+    if (!sequence.complete && !sequence.may_grow) return false;
+    at += sequence.bytes;
+  }
+  return true;
 }
 
 std::string to_utf8(std::string_view bytes) {

@@ -11,6 +11,9 @@ namespace se {
 // becomes one U+FFFD, as in Python and browsers.
 std::string take_characters(std::string &bytes, bool at_end);
 
+// Whether `begun`, an unfinished character or nothing, and then `bytes` are well-formed as far as they go.
+bool is_utf8_so_far(std::string_view begun, std::string_view bytes);
+
 // All of `bytes` as valid UTF-8.
 std::string to_utf8(std::string_view bytes);
 

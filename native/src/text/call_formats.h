@@ -1,4 +1,4 @@
-// Formats of tool calls that llama.cpp has no code for: how an answer in them is read and constrained.
+// What llama.cpp has no code for: formats of tool calls, and texts that follow a schema, in some formats.
 #pragma once
 
 #include <chat.h>
@@ -21,5 +21,11 @@ void use_gemma_calls(common_chat_params &made, const CallFormat &format);
 // FunctionGemma: <start_function_call>call:NAME{KEY:VALUE,…}<end_function_call>, strings between two <escape>.
 // UNSUPPORTED for schemas that cannot be enforced in it.
 void use_function_gemma_calls(common_chat_params &made, const CallFormat &format);
+
+// Makes an answer without calls follow `schema`. `text_mark`: what the format puts before a text; may be empty.
+void use_schema(common_chat_params &made, const common_json &schema, const std::string &text_mark);
+
+// Takes away the text that may come before calls that are required.
+void leave_out_text(common_chat_params &made);
 
 }  // namespace se

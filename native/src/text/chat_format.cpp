@@ -11,9 +11,12 @@
 #include "base/status.h"
 #include "engines/template_limits.h"
 #include "text/call_formats.h"
+#include "text/call_or_text_parser.h"
 #include "text/chat_messages.h"
 #include "text/chat_response_parser.h"
 #include "text/function_gemma_grammar.h"
+#include "text/grammar_match.h"
+#include "text/grammar_text.h"
 
 namespace se {
 namespace {
@@ -135,6 +138,40 @@ ChatPrompt prompt_of(common_chat_params made, ResponseStart start) {
   return prompt;
 }
 
+// With what the prompt begins the answer with.
+GrammarMatch match_of(const ChatPrompt &prompt) {
+  GrammarMatch match(prompt.grammar.text);
+  match.add(prompt.begun_response);
+  return match;
+}
+
+// In some formats the reasoning needs no marks, so that any text may be some.
+void check_calls_begin_with_a_mark(const ChatPrompt &calls) {
+  GrammarMatch match = match_of(calls);
+  const Reasoning reasoning(calls.reasoning, calls.begun_response, std::nullopt);
+  if (reasoning.is_on()) match.add(reasoning.end());
+  match.add("Yes");
+  if (!match.holds()) return;
+  throw Error(
+      SE_UNSUPPORTED,
+      "in this model's format any text may come before a tool call: none can be held to `response_format` beside tools",
+      "give either tools or `response_format`, or require a call");
+}
+
+// Of an answer that is read as either of both.
+ChatPrompt either_of(ChatPrompt calls, ChatPrompt text) {
+  check_calls_begin_with_a_mark(calls);
+  ChatPrompt prompt = std::move(text);
+  CallOrTextParser::Reading call_reading{std::move(calls.parser), match_of(calls)};
+  CallOrTextParser::Reading text_reading{std::move(prompt.parser), match_of(prompt)};
+  prompt.parser = std::make_unique<CallOrTextParser>(std::move(call_reading), std::move(text_reading));
+  prompt.grammar.text = either_grammar(calls.grammar.text, prompt.grammar.text);
+  prompt.preserved_tokens.insert(prompt.preserved_tokens.end(), calls.preserved_tokens.begin(),
+                                 calls.preserved_tokens.end());
+  prompt.stops.insert(prompt.stops.end(), calls.stops.begin(), calls.stops.end());
+  return prompt;
+}
+
 }  // namespace
 
 // What is found out about a template once.
@@ -237,6 +274,31 @@ struct ChatFormat::Template {
     return made;
   }
 
+  // What this format puts before a text that follows its reasoning, in formats for which llama.cpp knows no schemas.
+  std::string text_mark() const {
+    if (contains(parsed.source(), ">>>all")) return "all\n";
+    if (contains(parsed.source(), "<|end_of_msg|>")) return "<|open|>response<|sep|>";
+    return "";
+  }
+
+  // Of an answer that follows the schema and calls no tools.
+  common_chat_params apply_schema(Inputs inputs) const {
+    inputs.tools = common_json();
+    inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
+    common_chat_params made = apply(inputs);
+    if (made.grammar.empty()) use_schema(made, inputs.json_schema, text_mark());
+    return made;
+  }
+
+  // Of an answer that calls tools and says nothing else.
+  common_chat_params apply_calls(Inputs inputs) const {
+    inputs.json_schema = common_json();
+    inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
+    common_chat_params made = apply(std::move(inputs));
+    leave_out_text(made);
+    return made;
+  }
+
   common_chat_params apply(Inputs inputs) const {
     if (is_known) return *common_chat_try_specialized_template(parsed, parsed.source(), inputs);
     if (has_own_calls()) return apply_own_calls(std::move(inputs));
@@ -253,6 +315,23 @@ struct ChatFormat::Template {
     if (!analysis.reasoning.end.empty()) made.thinking_end_tags = {analysis.reasoning.end};
     return made;
   }
+
+  // How an answer is read and constrained whose text follows no schema. `made`: by `inputs`.
+  ChatPrompt free_answer(common_chat_params made, const Inputs &inputs) const {
+    const bool is_call = inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED;
+    const bool thinks = inputs.enable_thinking && !made.thinking_start_tag.empty();
+    return prompt_of(std::move(made),
+                     {is_call ? tool_call_start(inputs) : "", thinks, {true, has_bare_calls(), is_call}});
+  }
+
+  // The same where it does unless it calls tools.
+  ChatPrompt schema_answer(const ChatRequest &request, const Inputs &inputs) const {
+    ChatPrompt text = prompt_of(apply_schema(inputs), {"", false, {false, has_bare_calls(), false}});
+    if (!request.may_call_tools()) return text;
+    return either_of(prompt_of(apply_calls(inputs), {"", false, {true, has_bare_calls(), true}}), std::move(text));
+  }
+
+  bool has_bare_calls() const { return abilities.tools == ToolFormat::gemma; }
 };
 
 namespace {
@@ -314,23 +393,22 @@ ChatPrompt ChatFormat::prompt(const ChatRequest &request, const InputMarks &mark
   }
   try {
     Inputs inputs = used.inputs_of(request, marks);
-    common_chat_params made = used.apply(inputs);
+    common_chat_params told = used.apply(inputs);
     limits.check(SE_UNSUPPORTED);
-    const bool thinks = inputs.enable_thinking && !made.thinking_start_tag.empty();
-    const std::string opening = request.tool_choice == ToolChoice::required ? used.tool_call_start(inputs) : "";
-    const bool is_call = request.tool_choice == ToolChoice::required;
-    const ResponseStart start{
-        opening, thinks, {request.json_schema.empty(), used.abilities.tools == ToolFormat::gemma, is_call}};
-    if (request.allowed_tools.size() == request.tools.size()) return prompt_of(std::move(made), start);
+    std::string text = told.prompt;
     // The model is told of all tools; its answer is read and constrained by those that it may call.
-    OrderedJson allowed = request.allowed_tools;
-    marks.mark(allowed);
-    inputs.tools = converted(allowed);
-    std::string text = std::move(made.prompt);
-    made = used.apply(std::move(inputs));
+    const bool is_all = request.allowed_tools.size() == request.tools.size();
+    if (!is_all) {
+      OrderedJson allowed = request.allowed_tools;
+      marks.mark(allowed);
+      inputs.tools = converted(allowed);
+    }
+    ChatPrompt prompt = !request.json_schema.empty()
+                            ? used.schema_answer(request, inputs)
+                            : used.free_answer(is_all ? std::move(told) : used.apply(inputs), inputs);
     limits.check(SE_UNSUPPORTED);
-    made.prompt = std::move(text);
-    return prompt_of(std::move(made), start);
+    prompt.text = std::move(text);
+    return prompt;
   } catch (const Error &) {
     throw;
   } catch (const std::exception &error) {

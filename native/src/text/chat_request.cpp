@@ -305,8 +305,8 @@ ChatRequest ChatRequest::parse(const std::string &text) {
     request.parallel_tool_calls = whole["parallel_tool_calls"].get<bool>();
   }
   if (has(whole, "response_format")) request.json_schema = schema_of(whole["response_format"]);
-  require(request.json_schema.empty() || request.tool_choice != ToolChoice::required,
-          "a tool call is required, and `response_format` asks for an answer");
+  // Calls have no text that could follow it.
+  if (request.tool_choice == ToolChoice::required) request.json_schema.clear();
   if (has(whole, "reasoning")) read_reasoning(whole["reasoning"], request);
   if (has(whole, "continue_final_message")) request.continuation = continuation_of(whole["continue_final_message"]);
   require(request.continuation == Continuation::none || request.messages.back()["role"] == "assistant",

@@ -29,7 +29,7 @@ struct ChatRequest {
   // Images in the messages, in order; and the message of the first one.
   size_t images = 0;
   size_t first_with_image = 0;
-  // The schema that the answer follows; empty: any text.
+  // The schema that the answer follows where it calls no tools; empty: any text.
   std::string json_schema;
   // Unset: as the template has it.
   std::optional<bool> reasoning;

@@ -5,10 +5,12 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <optional>
 #include <system_error>
 
 #include "base/status.h"
+#include "base/utf8.h"
 #include "llama-grammar.h"
 
 namespace se {
@@ -123,6 +125,16 @@ Grammar::Grammar(const GrammarOptions &options, const Tokenizer &tokenizer) : op
   }
 }
 
+void Grammar::apply(llama_token_data_array &candidates) const {
+  llama_sampler_apply(sampler_.get(), &candidates);
+  // llama.cpp also takes overlong forms and what lies beyond U+10FFFF for a character.
+  for (size_t i = 0; i < candidates.size; ++i) {
+    llama_token_data &one = candidates.data[i];
+    if (std::isinf(one.logit) || is_utf8_so_far(unfinished_, tokenizer_.piece(one.id, true))) continue;
+    one.logit = -INFINITY;
+  }
+}
+
 void Grammar::begin() {
   const llama_vocab *vocabulary = tokenizer_.vocabulary();
   std::vector<const char *> patterns;
@@ -137,6 +149,8 @@ void Grammar::begin() {
 }
 
 void Grammar::accept(int32_t token) {
+  unfinished_ += tokenizer_.piece(token, true);
+  take_characters(unfinished_, false);
   if (holds_) {
     llama_sampler_accept(sampler_.get(), token);
     return;

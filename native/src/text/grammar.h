@@ -38,7 +38,7 @@ class Grammar {
   // Whether it holds for the next token.
   bool holds() const { return holds_; }
   // Gives all tokens that cannot come next the logit minus infinity.
-  void apply(llama_token_data_array &candidates) const { llama_sampler_apply(sampler_.get(), &candidates); }
+  void apply(llama_token_data_array &candidates) const;
   void accept(int32_t token);
   // A lazy one takes no notice of what is said meanwhile.
   void pause(bool is_paused) { is_paused_ = is_paused; }
@@ -54,6 +54,8 @@ class Grammar {
   Handle sampler_{nullptr, llama_sampler_free};
   bool holds_ = true;
   bool is_paused_ = false;
+  // The bytes of a character that is not complete.
+  std::string unfinished_;
   // Of a lazy one that does not hold yet: its triggers, and the latest tokens in which to look for them.
   std::vector<std::string> words_;
   std::vector<std::string> expressions_;

@@ -9,6 +9,8 @@ import openai as package
 import pytest
 from openai import OpenAI
 
+from tests import random_gguf
+
 PARAMETERS = {
     "type": "object",
     "properties": {"city": {"enum": ["Rome", "Oslo"]}},
@@ -18,6 +20,7 @@ PARAMETERS = {
 WEATHER = {"name": "weather", "description": "The weather in a city.", "parameters": PARAMETERS}
 CHAT_TOOL: Any = {"type": "function", "function": WEATHER}
 TOOL: Any = {"type": "function", **WEATHER, "strict": True}
+ANSWER = {"type": "object", "properties": {"warm": {"type": "boolean"}}, "required": ["warm"]}
 QUESTION = "What is the weather in Rome?"
 CHAT: dict[str, Any] = {
     "model": "tiny",
@@ -63,6 +66,39 @@ def test_a_streamed_call_is_put_together(openai: OpenAI) -> None:
     arguments = "".join(delta.function.arguments or "" for delta in deltas if delta.function)
     assert json.loads(arguments) == json.loads(whole[0].function.arguments)  # type: ignore[union-attr]
     assert chunks[-1].choices[0].finish_reason == "tool_calls"
+
+
+def test_a_chat_with_tools_and_a_schema_calls_or_answers(openai: OpenAI) -> None:
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": ANSWER}}
+    fields = {**CHAT, "model": "random", "tool_choice": "auto", "response_format": schema}
+    # Calls in this format begin with `<tool_call>`; ids of the model's tokens are those of bytes.
+    for begin in "<{":
+        likely = {str(random_gguf.byte_characters().index(begin)): 100}
+        chunks = list(openai.chat.completions.create(**fields, logit_bias=likely, stream=True))
+        deltas = [chunk.choices[0].delta for chunk in chunks]
+        calls = [call.function for delta in deltas for call in delta.tool_calls or []]
+        text = "".join(delta.content or "" for delta in deltas)
+        if begin == "<":
+            assert json.loads("".join(call.arguments for call in calls))["city"] in ("Rome", "Oslo")
+            assert (text, chunks[-1].choices[0].finish_reason) == ("", "tool_calls")
+        else:
+            assert isinstance(json.loads(text)["warm"], bool)
+            assert (calls, chunks[-1].choices[0].finish_reason) == ([], "stop")
+
+
+def test_a_response_with_tools_and_a_schema_calls_or_answers(openai: OpenAI) -> None:
+    schema = {"type": "json_schema", "name": "x", "schema": ANSWER}
+    fields = {**RESPONSE, "text": {"format": schema}}
+    for choice in ("required", "none", "auto"):
+        made = openai.responses.create(**{**fields, "tool_choice": choice})
+        assert made.status == "completed"
+        calls = [item for item in made.output if item.type == "function_call"]
+        assert choice == "auto" or bool(calls) == (choice == "required")
+        if calls:
+            assert made.output_text == ""
+            assert json.loads(calls[0].arguments)["city"] in ("Rome", "Oslo")
+        else:
+            assert isinstance(json.loads(made.output_text)["warm"], bool)
 
 
 def test_a_response_calls_a_tool_and_follows_its_output(openai: OpenAI) -> None:

@@ -1,0 +1,51 @@
+// ResponseParser of an answer that is tool calls or a text that follows a schema.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/grammar_match.h"
+#include "text/response_parser.h"
+
+namespace se {
+
+// Both are read until the answer follows only one of the two grammars. Reasoning, which comes before both, is passed on
+// meanwhile; the rest is held back. An answer that follows both to its end is a call.
+class CallOrTextParser : public ResponseParser {
+ public:
+  struct Reading {
+    std::unique_ptr<ResponseParser> parser;
+    // Has read what the prompt begins the answer with.
+    GrammarMatch match;
+  };
+  CallOrTextParser(Reading calls, Reading text);
+
+  bool add(std::string_view text, const DeltaReceiver &receiver) override;
+  bool finish(const DeltaReceiver &receiver) override;
+  bool has_tool_calls() const override { return chosen_ != nullptr && chosen_->has_tool_calls(); }
+
+ private:
+  struct HeldDelta {
+    DeltaKind kind;
+    uint32_t tool_index;
+    std::string text, tool_call_id, tool_name;
+  };
+  struct Alternative {
+    Reading reading;
+    std::vector<HeldDelta> held = {};
+  };
+
+  static void read(Alternative &one, std::string_view text);
+  bool choose(Alternative &one, const DeltaReceiver &receiver);
+  bool pass_on_reasoning(const DeltaReceiver &receiver);
+  bool pass_on(TextDelta delta, const DeltaReceiver &receiver);
+
+  Alternative calls_, text_;
+  ResponseParser *chosen_ = nullptr;
+  // How much of the chosen one's reasoning the receiver has from the other one.
+  size_t said_before_ = 0;
+};
+
+}  // namespace se
