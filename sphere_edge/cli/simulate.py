@@ -61,7 +61,7 @@ def simulate(
         typer.Option(
             help="nobody, willing or unwilling: who answers the phone's USB debugging prompt."
         ),
-    ] = Owner.nobody,
+    ] = Owner.willing,
     cut_after: Annotated[
         float | None,
         typer.Option("--cut-after-mib", min=0, help="Cut the connection after this many MiB."),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
-import re
 import secrets
 import socket
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,9 +27,7 @@ class Lock:
         self._device = device
         self._root = root
         self._process: Process | None = None
-        here = re.sub(r"[^A-Za-z0-9.]", "", socket.gethostname())[:60] or "here"
-        self._here = here
-        self.token = f"{here}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.token = f"{_machine()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.take()
 
     def take(self) -> None:
@@ -54,7 +53,7 @@ class Lock:
 
     def _ask(self, *, dead: str) -> str:
         self.close()
-        who = f"{getpass.getuser()}@{self._here} (process {os.getpid()})"
+        who = f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"
         words = ["sh", "-c", _SCRIPT, "sh", self._root, self.token, who, dead]
         self._process = self._device.start(words)
         # What a start-up file of the user's shell prints comes first.
@@ -68,8 +67,9 @@ class Lock:
 
         When a link was cut without a word, the device may not know for hours that we are gone.
         """
-        host, _, rest = token.rpartition("-")[0].rpartition("-")
-        return host == self._here and rest.isdecimal() and not psutil.pid_exists(int(rest))
+        machine, _, number = token.rpartition("-")[0].rpartition("-")
+        is_here = machine == _machine() and number.isdecimal()
+        return is_here and not psutil.pid_exists(int(number))
 
     def _explain(self) -> None:
         """Raises why the store cannot be written, after the lock's process ended silently."""
@@ -78,6 +78,19 @@ class Lock:
             raise storage_error(self._device.uri, self._root, tried.last_lines)
         message = f"cannot lock the store `{self._root}` on {self._device.uri}"
         raise errors.StorageError(message, hint="does its file system have symbolic links?")
+
+
+def _machine() -> str:
+    """Where process numbers are ours: this start of this machine, and this container of it.
+
+    Machines of one name are not one, and copies of an image have one machine-id.
+    """
+    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    try:
+        names = [boot.read_text("ascii").strip(), str(namespace.readlink())]
+    except OSError:
+        names = [socket.gethostname(), str(uuid.getnode()), str(psutil.boot_time())]
+    return hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]
 
 
 def release(lock: Lock) -> None:

@@ -132,7 +132,8 @@ class Store:
     ) -> Iterator[str]:
         """A folder with `items`, under no name; at the end what was not there before is deleted.
 
-        Raises what deploy raises.
+        Until then the store is locked: another block, or gc, would delete it. Raises what deploy
+        raises.
         """
         check(items)
         with self._locked() as lock:
@@ -142,12 +143,12 @@ class Store:
             self.script.call("executable")
             self._send(plan, lock, progress)
             self._link(plan.bundle, items, lock)
-        try:
-            yield f"{self.root}/bundles/{plan.bundle}"
-        finally:
-            # What cannot be deleted now, gc deletes; it must not hide why we end.
-            with suppress(errors.SphereEdgeError):
-                self._unstage(plan)
+            try:
+                yield f"{self.root}/bundles/{plan.bundle}"
+            finally:
+                # What cannot be deleted now, gc deletes; it must not hide why we end.
+                with suppress(errors.SphereEdgeError):
+                    self._unstage(plan, lock)
 
     def rollback(self, name: str) -> Installed:
         """Makes the bundle before the current one; a second rollback undoes the first.
@@ -296,17 +297,16 @@ class Store:
             found |= inventory.blobs_by_bundle(self.script.call("listings", *some).stdout)
         return {bundle: found.get(bundle, set()) for bundle in bundles}
 
-    def _unstage(self, plan: Plan) -> None:
+    def _unstage(self, plan: Plan, lock: Lock) -> None:
         found = self._inventory()
         if any(plan.bundle in pair for pair in found.current.values()):
             return
         others = self._blobs_of([bundle for bundle in found.bundles if bundle != plan.bundle])
         needed = {blob for blobs in others.values() for blob in blobs}
         sent = [item.sha256 for item in plan.missing if item.sha256 not in needed]
-        with self._locked() as lock:
-            self.script.call("delete", "bundles", plan.bundle, lock=lock)
-            for words in _chunks(sent):
-                self.script.call("delete", "blobs", *words, lock=lock)
+        self.script.call("delete", "bundles", plan.bundle, lock=lock)
+        for words in _chunks(sent):
+            self.script.call("delete", "blobs", *words, lock=lock)
 
     def _collect(self, lock: Lock) -> int:
         found = self._inventory()

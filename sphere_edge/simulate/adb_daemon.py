@@ -39,8 +39,8 @@ FEATURES = "shell_v2,cmd,stat_v2,ls_v2,fixed_push_mkdir,sendrecv_v2"
 class AdbDaemon:
     """Listens on a loopback port from `start` to `stop`; `port` 0 becomes a free one.
 
-    `owner`: "nobody" has authorization switched off, "willing" accepts the first key, "unwilling"
-    does not answer the question.
+    `owner`: "nobody" has authorization switched off, which lets every user of this machine in;
+    "willing" accepts the first key and no other, "unwilling" does not answer the question.
     """
 
     environment: Environment = field(default_factory=HostEnvironment)
@@ -143,7 +143,7 @@ class AdbDaemon:
 
     def accepts(self, offered: bytes) -> bool:
         """Whether the owner accepts the host with this key, from now on."""
-        if self.owner != "willing":
+        if self.owner != "willing" or self.keys:
             return False
         # Android's own layout: word count, n0inv, modulus and r² (little-endian), exponent.
         raw = base64.b64decode(offered.split(b" ")[0].rstrip(b"\0"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import adbutils
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sphere_edge import __main__, errors
 from sphere_edge.devices import adb, adb_host
@@ -56,6 +59,20 @@ def test_a_key_the_owner_accepts_opens_the_device(phone: Phone) -> None:
     daemon = phone(owner="willing")
     assert adb.AdbDevice(serial(daemon)).run(["true"]).exit_code == 0
     assert len(daemon.keys) == 1
+
+
+def test_only_the_first_key_is_accepted() -> None:
+    daemon = AdbDaemon(owner="willing")
+    keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2)]
+    offered = [base64.b64encode(_android_key(key.public_key().public_numbers())) for key in keys]
+    assert daemon.accepts(offered[0] + b" me@here\0")
+    assert not daemon.accepts(offered[1] + b" other@here\0")
+
+
+def _android_key(numbers: rsa.RSAPublicNumbers) -> bytes:
+    """Word count, n0inv, modulus, r² and exponent, as Android writes a key of 2048 bits."""
+    modulus = numbers.n.to_bytes(256, "little")
+    return struct.pack("<II", 64, 0) + modulus + bytes(256) + struct.pack("<I", numbers.e)
 
 
 def test_an_unauthorized_device_says_what_to_do_on_its_screen(phone: Phone) -> None:

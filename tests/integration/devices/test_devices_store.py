@@ -15,7 +15,7 @@ import pytest
 from transports import Transport
 
 from sphere_edge import errors
-from sphere_edge.devices import adb_wire, ssh
+from sphere_edge.devices import adb_wire, lock, ssh
 from sphere_edge.devices.adb import AdbDevice
 from sphere_edge.devices.device import PART_BYTES
 from sphere_edge.devices.items import Item, bundle_id
@@ -223,6 +223,36 @@ def test_the_lock_of_a_dead_deploy_is_taken_over(
     (transport.root / "lock").symlink_to(f"{holder}:someone@elsewhere")
     store.deploy("demo", bundle(make_item, 1))
     assert not (transport.root / "lock").is_symlink()
+
+
+def test_a_deploy_of_another_machine_of_the_same_name_is_not_taken_for_dead(
+    store: Store, transport: Transport, make_item: MakeItem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.deploy("demo", bundle(make_item, 1))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(lock, "_machine", lambda: "0123456789abcdef")
+        # A number that no process has here.
+        elsewhere.setattr(os, "getpid", lambda: 999_999_999)
+        theirs = lock.Lock(store.device, store.root)
+    try:
+        with pytest.raises(errors.UnavailableError, match="another deploy"):
+            store.gc()
+    finally:
+        theirs.close()
+
+
+def test_what_is_staged_stays_until_its_block_ends(
+    store: Store, transport: Transport, make_item: MakeItem
+) -> None:
+    items = bundle(make_item, 1)
+    second = Store(transport.device(), str(transport.root))
+    with store.staged(items) as folder:
+        with pytest.raises(errors.UnavailableError, match="another deploy"), second.staged(items):
+            pytest.fail("two at once")
+        assert all((Path(folder) / item.path).is_file() for item in items)
+    assert not list((transport.root / "bundles").iterdir())
+    with second.staged(items) as folder:
+        assert all((Path(folder) / item.path).is_file() for item in items)
 
 
 def test_a_deploy_whose_lock_was_taken_over_does_not_switch(
