@@ -198,7 +198,7 @@ def _call(body: ChatBody, settings: Settings) -> Chat:
             tools=[tool.model_dump(mode="json", exclude_none=True) for tool in body.tools or []],
             tool_choice=choice,
             parallel_tool_calls=body.parallel_tool_calls if body.tools else None,
-            response_format=sampling.format_beside(choice, response_format),
+            response_format=response_format,
             reasoning=sampling.reasoning_of(body.reasoning_effort),
         ),
     )

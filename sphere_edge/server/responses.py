@@ -136,7 +136,7 @@ def _call(
             tools=tools.functions,
             tool_choice=choice,
             parallel_tool_calls=body.parallel_tool_calls if tools.functions else None,
-            response_format=sampling.format_beside(choice, _format(body, settings)),
+            response_format=_format(body, settings),
             reasoning=sampling.reasoning_of(_effort(body)),
         ),
         shortened=body.truncation == "auto",

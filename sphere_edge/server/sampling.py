@@ -63,18 +63,6 @@ def json_format(schema: dict[str, Any] | None = None) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
 
 
-def format_beside(
-    choice: str | dict[str, Any] | None, form: dict[str, Any] | None
-) -> dict[str, Any] | None:
-    """`form`, or None where a tool must be called: a format is for text, and a call is none.
-
-    instructor's Mode.RESPONSES_TOOLS sends both.
-    """
-    if isinstance(choice, dict):
-        choice = choice.get("allowed_tools", {}).get("mode", "required")
-    return None if choice == "required" else form
-
-
 def check_tool_choice(choice: str | dict[str, Any] | None, names: Sequence[str]) -> None:
     """Refuses a choice among tools that are not there."""
     if isinstance(choice, dict):

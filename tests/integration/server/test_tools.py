@@ -115,19 +115,6 @@ def test_a_response_calls_a_tool_and_follows_its_output(openai: OpenAI) -> None:
     assert after.status == "completed"
 
 
-def test_a_forced_call_comes_also_where_an_answer_would_follow_a_schema(openai: OpenAI) -> None:
-    # As instructor's Mode.RESPONSES_TOOLS sends it.
-    schema = {"type": "json_schema", "name": "weather", "schema": PARAMETERS, "strict": True}
-    forced: Any = {"type": "function", "name": "weather"}
-    fields = {**RESPONSE, "tool_choice": forced, "text": {"format": schema}}
-    assert {item.type for item in openai.responses.create(**fields).output} == {"function_call"}
-    form = {"type": "json_schema", "json_schema": {"name": "weather", "schema": PARAMETERS}}
-    answer = openai.chat.completions.create(**CHAT, response_format=form)
-    assert answer.choices[0].finish_reason == "tool_calls"
-    free = {**fields, "tool_choice": "auto"}
-    assert {item.type for item in openai.responses.create(**free).output} == {"message"}
-
-
 def test_one_named_tool_is_called(openai: OpenAI) -> None:
     other = {**TOOL, "name": "clock", "parameters": {"type": "object", "properties": {}}}
     fields = {**RESPONSE, "tools": [TOOL, other]}
