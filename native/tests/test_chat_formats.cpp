@@ -1,5 +1,5 @@
-// Formats of tool calls of our own: forged answers, cut at every character, become the right deltas, and the grammar
-// lets right calls through and stops wrong ones.
+// Formats of tool calls of our own, and answers that are calls or follow a schema in these and others: forged answers,
+// cut at every character, become the right deltas, and the grammar lets right ones through and stops wrong ones.
 //
 //   chat-formats-test VOCABULARY.gguf CASES.json FORMAT TEMPLATE.jinja
 #include <cmath>
@@ -30,7 +30,7 @@ std::string content_of(const char *path) {
 }
 
 struct Read {
-  std::string text;
+  std::string text, reasoning;
   OrderedJson calls = OrderedJson::array();  // [[name, arguments as text], …]
   size_t ended = 0;
 };
@@ -41,6 +41,10 @@ void take(const se::TextDelta &delta, Read &read) {
       // All text comes before calls.
       CHECK(read.calls.empty());
       read.text += delta.text;
+      return;
+    case se::DeltaKind::reasoning:
+      CHECK(read.calls.empty() && read.text.empty());
+      read.reasoning += delta.text;
       return;
     case se::DeltaKind::tool_call_begin:
       CHECK(delta.tool_index == read.calls.size() && read.ended == read.calls.size());
@@ -86,9 +90,14 @@ class Format {
   Format(const char *vocabulary, OrderedJson tools, const std::string &source)
       : tokenizer_(se::Tokenizer::from_file(vocabulary)), tools_(std::move(tools)), format_(source, "", "") {}
 
+  // Null: text is free.
+  void follow(const OrderedJson &response_format) { response_format_ = response_format; }
+
   se::ChatPrompt prompt(const std::string &choice) const {
-    const OrderedJson chat = {
-        {"messages", {{{"role", "user"}, {"content", "Hello"}}}}, {"tools", tools_}, {"tool_choice", choice}};
+    const OrderedJson chat = {{"messages", {{{"role", "user"}, {"content", "Hello"}}}},
+                              {"tools", tools_},
+                              {"tool_choice", choice},
+                              {"response_format", response_format_}};
     return format_.prompt(se::ChatRequest::parse(chat.dump()), se::InputMarks({}), se::Interrupt());
   }
 
@@ -112,14 +121,14 @@ class Format {
   }
 
   se::Tokenizer tokenizer_;
-  OrderedJson tools_;
+  OrderedJson tools_, response_format_;
   se::ChatFormat format_;
 };
 
 void check_read(const Read &read, const OrderedJson &wanted) {
-  if (read.text != wanted.value("text", "")) {
-    std::fprintf(stderr, "%s: read the text `%s` and calls %s\n", wanted.dump().c_str(), read.text.c_str(),
-                 read.calls.dump().c_str());
+  if (read.text != wanted.value("text", "") || read.reasoning != wanted.value("reasoning", "")) {
+    std::fprintf(stderr, "%s: read the text `%s`, the reasoning `%s` and calls %s\n", wanted.dump().c_str(),
+                 read.text.c_str(), read.reasoning.c_str(), read.calls.dump().c_str());
     CHECK(false);
   }
   CHECK(read.ended == read.calls.size());
@@ -132,7 +141,7 @@ void check_read(const Read &read, const OrderedJson &wanted) {
   CHECK(false);
 }
 
-void right(const Format &format, const OrderedJson &wanted) {
+void check_at_every_cut(const Format &format, const OrderedJson &wanted) {
   const auto answer = wanted["answer"].get<std::string>();
   const std::vector<std::string> characters = characters_of(answer);
   check_read(read_in(characters, *format.prompt("auto").parser), wanted);
@@ -144,7 +153,36 @@ void right(const Format &format, const OrderedJson &wanted) {
     const Read part = read_in({begin}, *format.prompt("auto").parser);
     CHECK(part.ended == part.calls.size());
   }
-  CHECK(format.lets_through(answer, "auto"));
+  if (format.lets_through(answer, "auto")) return;
+  std::fprintf(stderr, "the grammar stops %s\n", answer.c_str());
+  CHECK(false);
+}
+
+void check_stopped(const Format &format, const OrderedJson &answers, const std::string &choice) {
+  for (const OrderedJson &answer : answers) {
+    if (!format.lets_through(answer.get<std::string>(), choice)) continue;
+    std::fprintf(stderr, "the grammar lets %s through\n", answer.dump().c_str());
+    CHECK(false);
+  }
+}
+
+// `wanted`: of answers that may call tools and otherwise follow a schema.
+void check_calls_or_schema(Format &format, const OrderedJson &wanted) {
+  for (const OrderedJson &one : wanted) {
+    format.follow(one["response_format"]);
+    for (const OrderedJson &answer : one["right"]) {
+      check_at_every_cut(format, answer);
+      const auto text = answer["answer"].get<std::string>();
+      CHECK(answer.contains("calls") || format.lets_through(text, "none"));
+      CHECK(format.lets_through(text, "required") == answer.contains("calls"));
+    }
+    check_stopped(format, one["wrong"], "auto");
+  }
+}
+
+void right(const Format &format, const OrderedJson &wanted) {
+  check_at_every_cut(format, wanted);
+  const auto answer = wanted["answer"].get<std::string>();
   // What text comes before a required call is the opening's business.
   if (!wanted.contains("text")) CHECK(format.lets_through(answer, "required"));
   if (!wanted.contains("calls")) CHECK(!format.lets_through(answer, "required"));
@@ -156,18 +194,13 @@ int main(int count, char **words) {
   CHECK(count == 5);
   try {
     const OrderedJson cases = OrderedJson::parse(content_of(words[2]));
-    const OrderedJson &wanted = cases["formats"][words[3]];
-    const Format format(words[1], cases["tools"], content_of(words[4]));
-    for (const OrderedJson &one : wanted["right"]) right(format, one);
-    for (const OrderedJson &answer : wanted["wrong"]) {
-      for (const char *choice : {"auto", "required"}) {
-        if (!format.lets_through(answer.get<std::string>(), choice)) continue;
-        std::fprintf(stderr, "the grammar lets %s through\n", answer.dump().c_str());
-        return 1;
-      }
-    }
-    std::printf("%s: %zu right answers and %zu wrong ones passed\n", words[3], wanted["right"].size(),
-                wanted["wrong"].size());
+    const OrderedJson &format_cases = cases["formats"][words[3]];
+    const auto wanted = [&](const char *kind) { return format_cases.value(kind, OrderedJson::array()); };
+    Format format(words[1], cases["tools"], content_of(words[4]));
+    for (const OrderedJson &one : wanted("right")) right(format, one);
+    for (const char *choice : {"auto", "required"}) check_stopped(format, wanted("wrong"), choice);
+    check_calls_or_schema(format, wanted("calls_or_schema"));
+    std::printf("%s passed\n", words[3]);
   } catch (const se::Error &error) {
     std::fprintf(stderr, "%s\n", error.message.c_str());
     return 1;

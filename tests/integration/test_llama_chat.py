@@ -26,11 +26,29 @@ def test_its_own_tests_pass(programs: Path, name: str) -> None:
     run([programs / name], timeout_s=1200, cwd=sources.fetch("llama_cpp_tests"))
 
 
-@pytest.mark.parametrize("name", ["gemma3", "function_gemma", "phi4_mini"])
-def test_calls_in_formats_of_our_own_are_read_and_constrained(programs: Path, name: str) -> None:
+def check_format(programs: Path, template: Path) -> None:
     vocabulary = sources.fetch("llama_cpp_tests") / "models" / "ggml-vocab-llama-bpe.gguf"
-    words = (vocabulary, FORMATS / "cases.json", name, FORMATS / f"{name}.jinja")
+    words = (vocabulary, FORMATS / "cases.json", template.stem, template)
     assert "passed" in sanitized.program(programs, "chat-formats-test", *words).stdout
+
+
+@pytest.mark.parametrize("name", ["gemma3", "function_gemma", "phi4_mini"])
+def test_answers_in_formats_of_our_own_are_read_and_constrained(programs: Path, name: str) -> None:
+    check_format(programs, FORMATS / f"{name}.jinja")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "meta-llama-Llama-3.3-70B-Instruct",  # a call is JSON as an answer is
+        "Qwen-Qwen3-0.6B",
+        "openai-gpt-oss-120b",
+        "meetkai-functionary-medium-v3.2",  # llama.cpp knows no schemas in these two
+        "Kimi-K2-Instruct",
+    ],
+)
+def test_answers_that_are_calls_or_follow_a_schema_are_both(programs: Path, name: str) -> None:
+    check_format(programs, sources.fetch("llama_cpp_tests") / "models/templates" / f"{name}.jinja")
 
 
 def test_special_tokens_of_real_vocabularies_cannot_be_forged(programs: Path) -> None:
