@@ -22,6 +22,8 @@ GRACE_S = 2.0
 # enough: look this often whether the program itself has ended.
 _POLL_S = 0.2
 _LAST_LINES = 12
+# A program whose output is worth more memory than this is broken or hostile.
+OUTPUT_LIMIT_BYTES = 64 << 20
 
 Line = Callable[[str], None]
 
@@ -76,8 +78,8 @@ def run(
     when the program is not installed.
 
     Whatever ends the wait early (timeout, Ctrl-C, an exception in `on_line`) ends the program and
-    its children too. Raises NotFoundError (no such program), errors.TimeoutError, and with `check`
-    ProgramFailedError.
+    its children too. Raises NotFoundError (no such program), errors.TimeoutError, UnavailableError
+    (output without end), and with `check` ProgramFailedError.
     """
     words = tuple(os.fspath(word) for word in argv)
     started = time.monotonic()
@@ -148,6 +150,9 @@ def _communicate(
                 if not piece:
                     selector.unregister(key.fileobj)
                 output[key.data] += piece
+                if len(output[key.data]) > OUTPUT_LIMIT_BYTES:
+                    message = f"`{_name(process)}` prints too much output"
+                    raise errors.UnavailableError(message)
                 lines.feed(piece)
     lines.end()
     try:
@@ -155,6 +160,11 @@ def _communicate(
     except subprocess.TimeoutExpired:
         raise _DeadlinePassed from None
     return output["stdout"].decode(errors="replace"), output["stderr"].decode(errors="replace")
+
+
+def _name(process: subprocess.Popen[bytes]) -> str:
+    words = process.args
+    return Path(os.fsdecode(words[0])).name if isinstance(words, tuple) else str(words)
 
 
 class _Lines:

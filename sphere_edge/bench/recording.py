@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sphere_edge import errors
-from sphere_edge.devices.device import OUTPUT_LIMIT_BYTES, Device, Process
+from sphere_edge.devices.device import Device, Process
 from sphere_edge.devices.sensors import Sensor
+from sphere_edge.run import OUTPUT_LIMIT_BYTES
 
 _SCRIPT = Path(__file__).with_name("on_device.sh").read_text("utf-8")
 INTERVAL_S = 1.0

@@ -21,7 +21,6 @@ from sphere_edge.devices.adb_host import (
 )
 from sphere_edge.devices.device import (
     DEFAULT_TIMEOUT_S,
-    OUTPUT_LIMIT_BYTES,
     FilePart,
     Process,
     Sent,
@@ -34,7 +33,7 @@ from sphere_edge.devices.device import (
     storage_error,
     writer_of,
 )
-from sphere_edge.run import Completed
+from sphere_edge.run import OUTPUT_LIMIT_BYTES, Completed
 
 # A device that was plugged in or restarted just now is "offline" for a moment.
 _SETTLE_S = 3.0
@@ -284,7 +283,8 @@ class _AdbProcess:
             self._shell.end_stdin()
             deadline = time.monotonic() + 5
             while self._shell.receive(lambda _: None, lambda _: None, deadline) is None:
-                pass
+                if time.monotonic() > deadline:
+                    break
         except (EOFError, OSError):
             # Its end no longer reaches us; closing the connection is all that is left.
             self._ended = True

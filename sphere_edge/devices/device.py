@@ -16,9 +16,7 @@ DEFAULT_TIMEOUT_S = 60.0
 PART_BYTES = 16 << 20
 # Parts of files that are written in their place begin at a multiple of this.
 BLOCK_BYTES = 64 << 10
-# A command whose output is worth more memory than this is broken or hostile.
-OUTPUT_LIMIT_BYTES = 64 << 20
-# So is one whose line is longer.
+# A program whose line is longer is broken or hostile.
 LINE_LIMIT_BYTES = 1 << 20
 
 # Told how many more bytes were handed to the device.

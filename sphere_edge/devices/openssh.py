@@ -35,6 +35,8 @@ _CHUNK_BYTES = 256 << 10
 _STALL_S = 60.0
 # The end of a program's output and its exit code come one after the other.
 _EXIT_S = 10.0
+# A program may take this long to end after its stdin has.
+_CLOSE_S = 5.0
 _LOST = (OSError, EOFError)
 
 
@@ -318,10 +320,13 @@ class _OpenSshProcess:
         # Its end may no longer reach us; closing is all that is left then.
         with suppress(*_LOST):
             self._session.stdin.shutdown(socket.SHUT_WR)
-            self._session.stdout.settimeout(5)
-            while self._session.stdout.recv(4096):
-                pass
-            self._session.control.exit_code(5)
+            deadline = time.monotonic() + _CLOSE_S
+            self._session.stdout.settimeout(_CLOSE_S)
+            while self._session.stdout.recv(_CHUNK_BYTES):
+                if time.monotonic() > deadline:
+                    break
+            else:
+                self._session.control.exit_code(_CLOSE_S)
         self._session.close()
 
     def _lost(self) -> errors.UnavailableError:

@@ -12,7 +12,8 @@ import shlex
 from collections.abc import Sequence
 
 from sphere_edge import errors
-from sphere_edge.devices.device import LINE_LIMIT_BYTES, OUTPUT_LIMIT_BYTES
+from sphere_edge.devices.device import LINE_LIMIT_BYTES
+from sphere_edge.run import OUTPUT_LIMIT_BYTES
 
 # What stands for itself in every shell, in single quotes around double quotes.
 _PLAIN = re.compile(rb"[A-Za-z0-9 _./:=,@+-]")

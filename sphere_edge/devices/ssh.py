@@ -34,6 +34,8 @@ _CHUNK_BYTES = 256 << 10
 _STALL_S = 60.0
 # The end of a program's output and its exit code come one after the other.
 _EXIT_S = 10.0
+# A program may take this long to end after its stdin has.
+_CLOSE_S = 5.0
 
 # RFC 4254, 5.1: SSH_OPEN_ADMINISTRATIVELY_PROHIBITED.
 _PROHIBITED = 1
@@ -273,8 +275,9 @@ class _SshProcess:
         # Its end may no longer reach us; closing the channel is all that is left then.
         with suppress(*_LOST):
             self._channel.shutdown_write()
-            self._channel.settimeout(5)
-            while self._channel.recv(4096):
+            deadline = time.monotonic() + _CLOSE_S
+            self._channel.settimeout(_CLOSE_S)
+            while self._channel.recv(_CHUNK_BYTES) and time.monotonic() < deadline:
                 pass
         with suppress(*_LOST):
             self._channel.close()

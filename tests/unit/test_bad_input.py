@@ -102,8 +102,9 @@ def test_a_hub_that_is_down_is_one_sentence_and_leaves_no_bundle(tmp_path: Path)
     assert {path.name for path in tmp_path.iterdir()} <= {"hub"}
 
 
-def test_every_test_that_the_list_names_is_there() -> None:
-    told = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs/bad-input.md").read_text())
+@pytest.mark.parametrize("page", ["bad-input", "reliability"])
+def test_every_test_that_the_list_names_is_there(page: str) -> None:
+    told = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / f"docs/{page}.md").read_text())
     assert len(told) > 30
     for path, name in told:
         assert f"def {name}(" in (ROOT / path).read_text(), f"{path}::{name}"

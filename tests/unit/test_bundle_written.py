@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from sphere_edge import packaging, profiles
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.bundle.verify import verify
 from sphere_edge.bundle.write import BundleWriter
-from sphere_edge.errors import (
-    StorageError,
-)
+from sphere_edge.console import SILENT
+from sphere_edge.engines.clone_or_copy import clone_or_copy
+from sphere_edge.errors import InvalidArgumentError, StorageError
+from sphere_edge.packaging.request import output_for
 from tests.golden_bundle import GOLDEN, draft, fill, make
 
 
@@ -192,3 +194,25 @@ def test_a_folder_that_is_none_of_ours_is_not_replaced(
     with pytest.raises(StorageError, match="not a bundle"), BundleWriter(Path(output)):
         pytest.fail("it was opened")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("output", ["/", ".", ".."])
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_a_folder_without_a_name_is_no_output(output: str, as_zip: bool) -> None:
+    source = packaging.built_in(packaging.TINY)
+    with pytest.raises(InvalidArgumentError, match="a bundle needs a name"):
+        output_for(source, profiles.host(), Path(output), as_zip=as_zip)
+
+
+def test_a_model_in_a_bundle_is_never_the_users_own_file(tmp_path: Path) -> None:
+    model = tmp_path / "model.gguf"
+    model.write_bytes(b"x" * 100_000)
+    with BundleWriter(tmp_path / "bundle") as writer:
+        clone_or_copy(model, writer, "model.gguf", SILENT)
+        copy = writer.folder / "model.gguf"
+        assert copy.stat().st_ino != model.stat().st_ino
+        assert model.stat().st_nlink == 1
+        with model.open("r+b") as changed:
+            changed.write(b"y")
+            changed.truncate(10)
+        assert copy.read_bytes() == b"x" * 100_000

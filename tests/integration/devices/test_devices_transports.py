@@ -129,6 +129,20 @@ def test_the_probe_reads_this_machine_over_every_transport(transport: Transport)
     assert 0.8 * least <= found.storage_free_bytes <= 1.2 * most
 
 
+def test_a_program_that_prints_without_end_is_refused_and_can_be_left(transport: Transport) -> None:
+    device = transport.device()
+    with pytest.raises(errors.UnavailableError, match="prints too much output"):
+        device.run(["yes"], timeout_s=600)
+    process = device.start(["sh", "-c", "tr '\\0' y </dev/zero"])
+    with pytest.raises(errors.UnavailableError, match="prints a line without end"):
+        process.read_line(600)
+    process.close()
+    endless = device.start(["yes"])
+    assert endless.read_line(600) == "y"
+    endless.close()
+    assert device.run(["echo", "still there"]).stdout == "still there\n"
+
+
 def test_a_cut_is_said_and_the_device_can_be_used_again(
     cuttable_transport: Transport, tmp_path: Path
 ) -> None:
