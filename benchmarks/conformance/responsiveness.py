@@ -1,10 +1,12 @@
-"""How soon the server answers while its models work, and how soon they stop for a lost client.
+"""How soon the server answers while its models work, and how soon they stop when they have to.
 
     python benchmarks/conformance/responsiveness.py [MODEL.gguf] [--rounds 5] [--json FILE]
+        [--ends-by hang-up|timeout|cancel]
 
 A client asks for something long, and hangs up when the model is at work: reading the prompt,
-writing, transcribing, making an image, embedding. Measured is when the model has nothing to do any
-more, by `/v1/models`. All the while another client asks for /health, /metrics and /v1/models. The
+writing, transcribing, making an image, embedding. Or the server's time limit ends it, or, for what
+can be cancelled, another client. Measured is when the model has nothing to do any more, by
+`/v1/models`. All the while another client asks for /health, /metrics and /v1/models. The
 aims are 200 ms and 50 ms, on a quiet machine; figures are medians and the worst of all rounds.
 Without MODEL, one of random weights that reads slowly is made.
 """
@@ -12,16 +14,18 @@ Without MODEL, one of random weights that reads slowly is made.
 from __future__ import annotations
 
 import argparse
+import http.client
 import io
 import json
+import re
 import socket
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -43,11 +47,13 @@ _CONTEXT = 16_384
 _ASKED = ("/health", "/metrics", "/v1/models")
 # What is at work by then.
 _BEGUN_S = 0.2
+_TIMEOUT_S = 1
+_RESPONSES = "/v1/responses"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A request that takes long. `seen`: what comes before the client hangs up, if anything."""
+    """A request that takes long. `seen`: what comes before it is ended, if anything."""
 
     name: str
     model: str
@@ -55,6 +61,11 @@ class Case:
     content: bytes
     kind: str = "application/json"
     seen: bytes = b""
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Whether its id is known while it is at work."""
+        return self.path == _RESPONSES and bool(self.seen)
 
 
 def main() -> None:
@@ -64,6 +75,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=0, help="1: also on a busy machine")
     parser.add_argument("-k", dest="words", default="", help="only cases with these words")
+    parser.add_argument("--ends-by", choices=list(_ENDS), default="hang-up")
     parser.add_argument("--json", type=Path, help="also write the report to this file")
     options = parser.parse_args()
     report: dict[str, dict[str, float]] = {}
@@ -73,20 +85,30 @@ def main() -> None:
         )
         words = [f"text={model}", "sound=tiny-whisper", "image=tiny-image", "--allow-extensions"]
         words += ["--context", str(_CONTEXT), "--threads", str(options.threads)]
+        if options.ends_by == "timeout":
+            words += ["--timeout", str(_TIMEOUT_S)]
+        ended = _ENDS[options.ends_by]
         with serving(words) as served:
             for case in _cases():
-                if options.words not in case.name:
+                is_left_out = options.ends_by == "cancel" and not case.can_be_cancelled
+                if is_left_out or options.words not in case.name:
                     continue
-                _hung_up(served, case)
+                ended(served, case)
                 with _asking(served) as answered:
-                    stopped = [_hung_up(served, case) for _ in range(options.rounds)]
+                    stopped = [ended(served, case) for _ in range(options.rounds)]
                 report[case.name] = {
                     "stopped_s": median(stopped),
                     "stopped_worst_s": max(stopped),
                     "answered_s": median(answered),
                     "answered_worst_s": max(answered),
                 }
-    columns = ("HANGS UP WHILE", "STOPS AFTER ms →", "WORST →", "ANSWERS IN ms →", "WORST →")
+    columns = (
+        f"{options.ends_by.upper()} WHILE",
+        "STOPS AFTER ms →",
+        "WORST →",
+        "ANSWERS IN ms →",
+        "WORST →",
+    )
     rows = [
         (name, *(f"{1000 * seconds:.0f}" for seconds in one.values()))
         for name, one in report.items()
@@ -106,12 +128,14 @@ def main() -> None:
 def _cases() -> Iterator[Case]:
     long = [{"role": "user", "content": "x" * (_CONTEXT - 1500)}]
     short = [{"role": "user", "content": "Hello"}]
-    chat, responses = "/v1/chat/completions", "/v1/responses"
+    chat = "/v1/chat/completions"
     yield _case("the prompt is read", "text", chat, messages=long)
-    yield _case("the prompt is read, streamed", "text", responses, input=long, stream=True)
+    yield _case("the prompt is read, streamed", "text", _RESPONSES, input=long, stream=True)
     for name, more, seen in (("", {}, b""), (", streamed", {"stream": True}, b'"content":"')):
         fields = {"messages": short, "ignore_eos": True, **more}
         yield _case(f"text is written{name}", "text", chat, seen, **fields)
+    delta = b"response.output_text.delta"
+    yield _case("a response is written", "text", _RESPONSES, delta, input="Hello", stream=True)
     yield _case("texts are embedded", "text", "/v1/embeddings", input=["y" * 4000] * 64)
     for name, fields in (("", {}), (", streamed", {"stream": "true"})):
         kind, content = _form({"model": "sound", **fields}, _minutes_of_speech())
@@ -143,24 +167,69 @@ def _form(fields: dict[str, str], file: bytes) -> tuple[str, bytes]:
     return "multipart/form-data; boundary=b", begin.encode() + file + b"\r\n--b--\r\n"
 
 
-def _hung_up(served: Served, case: Case) -> float:
-    """Seconds from the end of the connection until the model is free."""
+@contextmanager
+def _at_work(served: Served, case: Case) -> Iterator[bytes]:
+    """A client whose request is at work; gives what has come of the answer."""
+    come = b""
     with socket.create_connection(("127.0.0.1", served.port)) as client:
         head = f"POST {case.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {case.kind}\r\n"
         client.sendall(f"{head}Content-Length: {len(case.content)}\r\n\r\n".encode() + case.content)
         while not _running(served, case.model):
             time.sleep(0.001)
         if case.seen:
-            come = b""
             while case.seen not in come:
                 come += client.recv(65536)
         else:
             time.sleep(_BEGUN_S)
-        assert _running(served, case.model), f"it was over before its client hung up: {case.name}"
+        assert _running(served, case.model), f"it was over before it was ended: {case.name}"
+        yield come
+
+
+def _until_free(served: Served, case: Case) -> float:
+    """Seconds until the model is free."""
     began = time.monotonic()
     while _running(served, case.model):
         time.sleep(0.001)
     return time.monotonic() - began
+
+
+def _hung_up(served: Served, case: Case) -> float:
+    """Seconds from the end of the connection until the model is free."""
+    with _at_work(served, case):
+        pass
+    return _until_free(served, case)
+
+
+def _timed_out(served: Served, case: Case) -> float:
+    """Seconds from the end of its time until the model is free; the time begins with the work."""
+    case = replace(case, seen=b"")
+    began = time.monotonic()
+    with _at_work(served, case):
+        _until_free(served, case)
+    return time.monotonic() - began - _TIMEOUT_S
+
+
+def _cancelled(served: Served, case: Case) -> float:
+    """Seconds from the request that cancels it until the model is free."""
+    with _at_work(served, case) as come:
+        id = re.search(rb"resp_[0-9a-f]+", come)
+        assert id is not None
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+        began = time.monotonic()
+        connection.request("POST", f"{_RESPONSES}/{id[0].decode()}/cancel")
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.read()
+        connection.close()
+        _until_free(served, case)
+        return time.monotonic() - began
+
+
+# Each ends the case, and returns the seconds until its model is free.
+_ENDS: dict[str, Callable[[Served, Case], float]] = {
+    "hang-up": _hung_up,
+    "timeout": _timed_out,
+    "cancel": _cancelled,
+}
 
 
 def _running(served: Served, model: str) -> int:

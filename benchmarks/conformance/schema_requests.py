@@ -4,7 +4,8 @@
     python benchmarks/conformance/schema_requests.py [--requests 20000] [--seconds 3600]
 
 The built-in models and a GGUF of random weights are served, with the store and every extension on.
-Runs of schemathesis, each with another seed, go on until the server has answered so many requests.
+Runs of schemathesis, each with another seed, go on until the server has answered so many requests;
+where there is no time for all of them at once, go on with the next `--first-seed`.
 Anything that it finds ends this with an error; what it does not judge is listed below with the
 reason.
 """
@@ -39,15 +40,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=3600)
+    parser.add_argument("--first-seed", type=int, default=1)
     options = parser.parse_args()
     end = time.monotonic() + options.seconds
     with tempfile.TemporaryDirectory() as folder, serving(_words(Path(folder))) as served:
-        seed = 0
+        seed = options.first_seed
         while (done := _answered(served)) < options.requests and time.monotonic() < end:
-            seed += 1
             _run(served, seed)
-            console.say(f"{_answered(served)} requests answered")
-        console.write(f"{done} requests in {seed} runs, nothing found")
+            console.say(f"{_answered(served)} requests answered with the seeds up to {seed}")
+            seed += 1
+        console.write(f"{done} requests in {seed - options.first_seed} runs, nothing found")
     sys.exit(done < options.requests)
 
 
