@@ -75,7 +75,9 @@ def serve(
     ] = 1,
     queue: Annotated[int, typer.Option(min=0, help="Requests that may wait for a model.")] = 64,
     timeout: Annotated[
-        float, typer.Option(min=1, metavar="SECONDS", help="Time limit for one answer.")
+        float,
+        # The core counts milliseconds in 32 bits.
+        typer.Option(min=1, max=4_294_967, metavar="SECONDS", help="Time limit for one answer."),
     ] = 600,
     keep_alive: Annotated[
         float | None,

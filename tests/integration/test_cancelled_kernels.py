@@ -19,18 +19,21 @@ CALLS = 100
 class Mallinfo(ctypes.Structure):
     """glibc's struct mallinfo2: https://man7.org/linux/man-pages/man3/mallinfo.3.html."""
 
-    # arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks; fordblks, keepcost
+    # arena, ordblks, smblks, hblks; hblkhd; usmblks, fsmblks; uordblks; fordblks, keepcost
     _fields_ = [
-        ("before", ctypes.c_size_t * 7),
-        ("used", ctypes.c_size_t),
-        ("after", ctypes.c_size_t * 2),
+        ("first", ctypes.c_size_t * 4),
+        ("used_in_mappings", ctypes.c_size_t),
+        ("unused", ctypes.c_size_t * 2),
+        ("used_in_arenas", ctypes.c_size_t),
+        ("last", ctypes.c_size_t * 2),
     ]
 
 
 def used_bytes() -> int:
     mallinfo = ctypes.CDLL(None).mallinfo2
     mallinfo.restype = Mallinfo
-    return int(mallinfo().used)
+    found = mallinfo()
+    return int(found.used_in_mappings + found.used_in_arenas)
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="another C library")

@@ -13,6 +13,7 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from sphere_edge.__main__ import USAGE
 from sphere_edge.packaging.built_in_models import path_of
 from sphere_edge.runtime.generation import Result
 from sphere_edge.runtime.text_delta import TextDelta
@@ -22,6 +23,7 @@ from sphere_edge.server.http_error import HttpError
 from sphere_edge.server.response_events import GrowingResponse
 from sphere_edge.server.response_types import ResponseBody
 from sphere_edge.server.settings import Limits, Settings
+from tests.cli_process import in_process
 
 _EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
@@ -245,3 +247,10 @@ def test_only_models_that_may_be_text_need_what_parses_tool_calls(tmp_path: Path
     assert not resolving._may_be_text(tmp_path)
     (tmp_path / "config.json").write_text('{"architectures": ["Qwen2ForCausalLM"]}')
     assert resolving._may_be_text(tmp_path)
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "5e6", "0"])
+def test_a_time_limit_is_one_that_the_engine_can_keep(seconds: str) -> None:
+    ended = in_process("serve", "no-such-model", "--timeout", seconds)
+    assert ended.returncode == USAGE
+    assert "`--timeout`: input should be" in ended.stderr

@@ -8,6 +8,7 @@
 #include <tvm/runtime/c_backend_api.h>
 
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include "base/status.h"
@@ -84,7 +85,14 @@ int launch(FTVMParallelLambda body, void *data, int task_count) {
 // Compiled code returns at once when a loop of it fails, and frees none of this then.
 void *allocate_workspace(int device_type, int device_id, uint64_t bytes, int dtype_code, int dtype_bits) {
   void *memory = kAllocate(device_type, device_id, bytes, dtype_code, dtype_bits);
-  if (running != nullptr && memory != nullptr) running->workspaces.push_back({device_type, device_id, memory});
+  if (running == nullptr || memory == nullptr) return memory;
+  try {
+    running->workspaces.push_back({device_type, device_id, memory});
+  } catch (const std::bad_alloc &) {
+    // No exception may pass through compiled code, which takes this for a failure.
+    kFree(device_type, device_id, memory);
+    return nullptr;
+  }
   return memory;
 }
 

@@ -16,6 +16,9 @@ from openai import OpenAI
 
 from tests.server_process import Served, serving
 
+pytestmark = pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="only Linux limits the files of another process"
+)
 SKY: dict[str, Any] = {"model": "tiny", "input": "What colour is the sky?", "temperature": 0.0}
 
 
