@@ -19,7 +19,7 @@ from pathlib import Path
 import paramiko
 import psutil
 import pytest
-from transports import SSH_CARRIERS, start_sshd, wait_until
+from transports import SSH_CARRIERS, start_sshd
 
 from sphere_edge import errors
 from sphere_edge.devices import ssh_config
@@ -29,6 +29,7 @@ from sphere_edge.devices.open import open_device
 from sphere_edge.devices.ssh import SshDevice
 from sphere_edge.devices.store import Store
 from sphere_edge.simulate.sshd import Sshd
+from tests.waiting import wait_until
 
 Open = Callable[..., Device]
 
