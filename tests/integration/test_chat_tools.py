@@ -208,6 +208,18 @@ def test_schemas_hold_in_formats_for_which_llama_cpp_knows_none(name, template_f
         jsonschema.validate(json.loads(answer.message()["content"]), ANSWER)
 
 
+def test_no_template_of_llama_cpp_refuses_tools_and_a_schema_together(template_folder, tmp_path):
+    """Where this fails with another version of llama.cpp, its parsers have other rules."""
+    templates = sorted(template_folder.glob("*.jinja"))
+    assert len(templates) > 50
+    for template in templates:
+        with opened(tmp_path, template.read_text("utf-8")) as text:
+            for reasoning in (True, False):
+                assert text.render_chat(
+                    QUESTION, tools=TOOLS, response_format=ANSWER_FORMAT, reasoning=reasoning
+                )
+
+
 def test_a_format_in_which_any_text_may_be_reasoning_is_refused_by_name(template_folder, tmp_path):
     source = (template_folder / "inclusionai-ling-3.0-flash.jinja").read_text("utf-8")
     # Without it, llama.cpp's parser takes any text before a call for reasoning.

@@ -66,6 +66,7 @@ bool CallOrTextParser::pass_on(TextDelta delta, const DeltaReceiver &receiver) {
     delta.text.remove_prefix(count);
     if (delta.text.empty()) return true;
   }
+  if (delta.kind != DeltaKind::reasoning) said_before_ = 0;
   return receiver(delta);
 }
 

@@ -150,7 +150,8 @@ void check_calls_begin_with_a_mark(const ChatPrompt &calls) {
   GrammarMatch match = match_of(calls);
   const Reasoning reasoning(calls.reasoning, calls.begun_response, std::nullopt);
   if (reasoning.is_on()) match.add(reasoning.end());
-  match.add("Yes");
+  // No name of a tool has this character.
+  match.add("!");
   if (!match.holds()) return;
   throw Error(
       SE_UNSUPPORTED,
@@ -386,7 +387,9 @@ ChatPrompt ChatFormat::prompt(const ChatRequest &request, const InputMarks &mark
     throw Error(SE_UNSUPPORTED, "the model has no chat template",
                 "generate from a plain prompt, or package the model with a template");
   }
-  const TemplateLimits limits(interrupt, kMostValues + kMostValuesPerMessage * request.messages.size());
+  // With a schema, the prompt, the calls and the text are made one after the other.
+  const uint64_t times = request.json_schema.empty() ? 1 : 3;
+  const TemplateLimits limits(interrupt, times * (kMostValues + kMostValuesPerMessage * request.messages.size()));
   const Template &used = found(limits);
   if (used.abilities.tools == ToolFormat::function_gemma && request.may_call_tools()) {
     check_function_gemma_tools(request);

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "base/utf8.h"
 #include "llama-grammar.h"
+#include "llama-vocab.h"
 
 namespace se {
 namespace {
@@ -128,10 +129,13 @@ Grammar::Grammar(const GrammarOptions &options, const Tokenizer &tokenizer) : op
 void Grammar::apply(llama_token_data_array &candidates) const {
   llama_sampler_apply(sampler_.get(), &candidates);
   // llama.cpp also takes overlong forms and what lies beyond U+10FFFF for a character.
+  const llama_vocab &vocabulary = *tokenizer_.vocabulary();
   for (size_t i = 0; i < candidates.size; ++i) {
     llama_token_data &one = candidates.data[i];
-    if (std::isinf(one.logit) || is_utf8_so_far(unfinished_, tokenizer_.piece(one.id, true))) continue;
-    one.logit = -INFINITY;
+    if (std::isinf(one.logit)) continue;
+    const bool ends_inside = !unfinished_.empty() && tokenizer_.ends_text(one.id);
+    // By reference: all of a vocabulary may be left.
+    if (ends_inside || !is_utf8_so_far(unfinished_, vocabulary.token_to_piece(one.id))) one.logit = -INFINITY;
   }
 }
 

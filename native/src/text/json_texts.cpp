@@ -25,7 +25,7 @@ void use_schema(common_chat_params &made, const common_json &schema, const std::
   const common_peg_arena parser = build_chat_peg_parser([&](Builder &p) {
     const std::string &start = made.thinking_start_tag;
     Parser answer = p.prefix(begun, start);
-    if (!start.empty()) {
+    if (!start.empty() && !made.thinking_end_tags.empty()) {
       const std::string &end = made.thinking_end_tags.front();
       answer += p.optional(p.literal(start) + p.reasoning(p.until(end)) + p.literal(end)) + p.space();
     }
