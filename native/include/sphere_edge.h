@@ -133,7 +133,8 @@ typedef struct se_text_open_options {
  * SE_FORMAT_MISMATCH: the draft model has other tokens; SE_UNSUPPORTED: it cannot draft, or the model not check. */
 SE_API se_status se_text_open(const char *path, const se_text_open_options *options, se_text **out_text);
 
-/* Waits for a running call (cancel it first to be quick) and frees everything. NULL is allowed. */
+/* Waits for a running call (cancel it first to be quick) and frees everything. NULL is allowed. In a callback of its
+ * own call it does nothing but to leave a message for se_last_error; the same holds for the other handles. */
 SE_API void se_text_close(se_text *text);
 
 /* The open model, as JSON: engine, backend, family, quantization, vocab_size, context_tokens, threads,

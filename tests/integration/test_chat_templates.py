@@ -123,6 +123,37 @@ def asked() -> Iterator[tuple[str, list[dict[str, str]], dict[str, Any]]]:
         yield "all of it", CONVERSATIONS["all of it"], more
 
 
+LOOP = "{% for m in messages %}{{ m.content }}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *(
+            f"[{LOOP}]",
+            f"\n{LOOP}",
+            "#{# c #}x",
+            f"x {LOOP}",
+            f"é{LOOP}",
+            f"x\n  {LOOP}",
+        ),
+        *(
+            f"  {LOOP}",
+            f"\t{LOOP}",
+            f" \n {LOOP}",
+            LOOP,
+            f"\n\n{LOOP}",
+            "x{{ messages[0].content }}",
+        ),
+    ],
+)
+def test_what_stands_before_the_first_block_is_kept_as_jinja_keeps_it(source, tmp_path):
+    messages = [{"role": "user", "content": "Hi"}]
+    want = as_transformers_do(source).render(messages=messages)
+    with opened(tmp_path, source) as text:
+        assert text.render_chat(messages) == want
+
+
 def test_what_the_template_reads_beside_the_messages_is_handed_on(tmp_path):
     source = "{{ messages[0].content }} {{ a }} {{ b.c[1] }} {{ d is none }} {{ e + 0.5 }}"
     with opened(tmp_path, source) as text:

@@ -20,7 +20,13 @@ from sphere_edge.toolchain import compilers, native, targets
 
 HERE = Path(__file__).parent
 TVM = resources.folder("native") / "src" / "tvm"
-SOURCES = ("metal_api.cpp", "metal_device.cpp", "metal_program.cpp", "gpu_cache.cpp")
+SOURCES = (
+    "metal_api.cpp",
+    "metal_device.cpp",
+    "metal_program.cpp",
+    "gpu_cache.cpp",
+    "../base/sha256.cpp",
+)
 WORDS = ["c++", "-std=c++20", "-O1", "-g0", "-Wall", "-Wextra", "-Werror"]
 Program = Callable[..., tuple[dict[str, Any], dict[str, int]]]
 

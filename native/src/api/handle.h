@@ -30,6 +30,7 @@ class Handle {
 
   void cancel() { guard_.cancel(); }
   void cancel_call(uint64_t call_id) { guard_.cancel_call(call_id); }
+  bool is_used_by_this_thread() { return guard_.is_used_by_this_thread(); }
   void wait() { guard_.wait(); }
   static std::string name() { return std::string("the ") + Manager::kTask + " handle"; }
 
@@ -56,6 +57,11 @@ se_status open_handle(H **out, Open &&open) noexcept {
 template <typename H>
 void close_handle(H *handle) noexcept {
   if (handle == nullptr) return;
+  if (handle->is_used_by_this_thread()) {
+    // It would wait for itself.
+    remember(SE_INVALID_ARGUMENT, "the model was not closed from its own callback", "close it when the call is over");
+    return;
+  }
   handle->wait();
   delete handle;
 }

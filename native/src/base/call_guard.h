@@ -38,6 +38,8 @@ class CallGuard {
   // The two functions that any thread may call at any time.
   void cancel() { interrupt_.cancel(); }
   void cancel_call(uint64_t call_id) { interrupt_.cancel_call(call_id); }
+  // Whether this is a callback of a running call.
+  bool is_used_by_this_thread() const { return caller_ == std::this_thread::get_id(); }
   // Waits until no call is running.
   void wait() { const std::lock_guard lock(mutex_); }
 

@@ -20,10 +20,9 @@ class SharedCallGuard {
    public:
     Call(SharedCallGuard &guard, uint32_t timeout_ms, uint64_t call_id) : guard_(guard) {
       interrupt_.arm(timeout_ms, call_id);
+      require(!guard_.is_used_by_this_thread(), "the model is in use by this very thread",
+              "do not call the model from its own callback");
       const std::lock_guard lock(guard_.mutex_);
-      const auto is_ours = [&](const Call *other) { return other->caller_ == caller_; };
-      require(std::none_of(guard_.running_.begin(), guard_.running_.end(), is_ours),
-              "the model is in use by this very thread", "do not call the model from its own callback");
       guard_.running_.push_back(this);
     }
     ~Call() {
@@ -43,6 +42,12 @@ class SharedCallGuard {
     Interrupt interrupt_;
   };
 
+  // Whether this is a callback of a running call.
+  bool is_used_by_this_thread() {
+    const std::lock_guard lock(mutex_);
+    const auto is_ours = [](const Call *call) { return call->caller_ == std::this_thread::get_id(); };
+    return std::any_of(running_.begin(), running_.end(), is_ours);
+  }
   // All calls, or the one with this id. Any thread.
   void cancel() {
     const std::lock_guard lock(mutex_);

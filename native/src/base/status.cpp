@@ -14,14 +14,25 @@ thread_local Failure failure;
 }  // namespace
 
 se_status remember(const Error &error) noexcept {
+  return remember(error.status, error.message.c_str(), error.hint.c_str());
+}
+
+se_status remember(se_status status, const char *message, const char *hint) noexcept {
   try {
-    failure.message = error.message;
-    failure.hint = error.hint;
+    failure.message = message;
+    failure.hint = hint;
   } catch (...) {
-    failure.message.clear();
-    failure.hint.clear();
+    forget_failure();
   }
-  return error.status;
+  return status;
+}
+
+se_status remember_unexpected(const char *what) noexcept {
+  try {
+    return remember(SE_INTERNAL, (std::string("unexpected failure: ") + what).c_str());
+  } catch (...) {
+    return remember(SE_INTERNAL, "unexpected failure");
+  }
 }
 
 void forget_failure() noexcept {

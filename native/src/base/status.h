@@ -24,8 +24,13 @@ class Error : public std::exception {
   std::string hint;
 };
 
-// Keeps the failure for se_last_error and se_last_hint of this thread; returns its status.
+// Keeps the failure for se_last_error and se_last_hint of this thread; returns its status. Where there is no memory for
+// the words, there are none.
 se_status remember(const Error &error) noexcept;
+se_status remember(se_status status, const char *message, const char *hint = "") noexcept;
+
+// An exception that is not ours.
+se_status remember_unexpected(const char *what) noexcept;
 
 // Forgets this thread's last failure.
 void forget_failure() noexcept;
@@ -44,11 +49,11 @@ se_status guard(Body &&body) noexcept {
   } catch (const Error &error) {
     return remember(error);
   } catch (const std::bad_alloc &) {
-    return remember(Error(SE_OOM_RAM, "not enough memory", "close other programs or open with a shorter context"));
+    return remember(SE_OOM_RAM, "not enough memory", "close other programs or open with a shorter context");
   } catch (const std::exception &error) {
-    return remember(Error(SE_INTERNAL, std::string("unexpected failure: ") + error.what()));
+    return remember_unexpected(error.what());
   } catch (...) {
-    return remember(Error(SE_INTERNAL, "unexpected failure of an unknown kind"));
+    return remember(SE_INTERNAL, "unexpected failure of an unknown kind");
   }
 }
 

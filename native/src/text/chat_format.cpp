@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "engines/template_limits.h"
+#include "engines/template_source.h"
 #include "text/call_formats.h"
 #include "text/call_or_text_parser.h"
 #include "text/chat_messages.h"
@@ -185,7 +186,8 @@ struct ChatFormat::Template {
 
   // llama.cpp's own copy, without checks that its analysis would fail.
   Template(const std::string &source, const std::string &bos, const std::string &eos)
-      : parsed(common_chat_templates_source(common_chat_templates_init(nullptr, source, bos, eos).get()), bos, eos) {
+      : parsed(common_chat_templates_source(common_chat_templates_init(nullptr, for_lexer(source), bos, eos).get()),
+               bos, eos) {
     analysis.analyze_template(parsed);
     const chat_template_caps caps = parsed.original_caps();
     is_known = is_format_of_its_own();

@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "engines/template_limits.h"
+#include "engines/template_source.h"
 #include "text/chat_format.h"
 #include "text/chat_messages.h"
 
@@ -47,7 +48,7 @@ const ChatFormat::Template &ChatFormat::found(const TemplateLimits &limits) cons
   try {
     check_template_shape(source_);
     jinja::lexer lexer;
-    once_->found.emplace(Template{jinja::parse_from_tokens(lexer.tokenize(source_))});
+    once_->found.emplace(Template{jinja::parse_from_tokens(lexer.tokenize(for_lexer(source_)))});
   } catch (const std::exception &error) {
     limits.check(SE_UNSUPPORTED);
     throw Error(SE_UNSUPPORTED, std::string("the model's chat template cannot be read: ") + error.what(),

@@ -2,7 +2,6 @@
 #include "tvm/gpu_cache.h"
 
 #include <cstdlib>
-#include <sstream>
 #include <utility>
 
 namespace se {
@@ -26,18 +25,6 @@ fs::path gpu_cache_folder(const std::string &kind) {
     return fs::path(home) / ".cache" / "sphere-edge" / kind;
   }
   return {};
-}
-
-uint64_t fnv1a(const std::string &text) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char letter : text) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
-  return hash;
-}
-
-std::string hexadecimal(uint64_t number) {
-  std::ostringstream out;
-  out << std::hex << number;
-  return out.str();
 }
 
 }  // namespace se

@@ -1,7 +1,6 @@
 // The folder for kernels that a driver has compiled, kept between runs.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -21,9 +20,5 @@ class GpuCacheScope {
 
 // The folder for `kind` in the cache folder of this thread's scope; empty if there is none.
 std::filesystem::path gpu_cache_folder(const std::string &kind);
-
-// FNV-1a (Fowler, Noll, Vo), 64 bits: tells files apart and detects damage; only the user writes there.
-uint64_t fnv1a(const std::string &text);
-std::string hexadecimal(uint64_t number);
 
 }  // namespace se

@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#include "tvm/gpu_cache.h"
+#include "base/sha256.h"
 
 namespace se::metal {
 namespace fs = std::filesystem;
@@ -41,7 +41,7 @@ void Library::open_archive(const fs::path &folder) {
   if (folder.empty()) return;
   std::string key = device_.name() + "\n" + device_.driver();
   for (const auto &[name, source] : sources_) key += "\n" + source;
-  archive_path_ = folder / (hexadecimal(fnv1a(key)) + ".archive");
+  archive_path_ = folder / (sha256(key) + ".archive");
   std::error_code unused;
   fs::create_directories(folder, unused);
   const Owned descriptor(send(api().getClass("MTLBinaryArchiveDescriptor"), "new"));

@@ -6,19 +6,19 @@
 #include <algorithm>
 #include <fstream>
 
-#include "tvm/gpu_cache.h"
+#include "base/sha256.h"
 
 namespace se::cl {
 namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kLargestBinary = 64 << 20;
-constexpr char kMagic[] = "sphere-edge OpenCL binary 1\n";
+constexpr char kMagic[] = "sphere-edge OpenCL binary 2\n";
 
 // Everything that a binary depends on; the file begins with it.
 std::string key_of(const Device &device, const std::string &source, const std::string &options) {
   return device.platform() + "\n" + device.name() + "\n" + device.driver() + "\n" + options + "\n" +
-         std::to_string(source.size()) + " " + hexadecimal(fnv1a(source)) + "\n";
+         std::to_string(source.size()) + " " + sha256(source) + "\n";
 }
 
 std::string read_cached(const fs::path &path, const std::string &key) {
@@ -34,7 +34,7 @@ std::string read_cached(const fs::path &path, const std::string &key) {
   if (line_end == std::string::npos) return "";
   const std::string hash = content.substr(head.size(), line_end - head.size());
   std::string binary = content.substr(line_end + 1);
-  return hash == hexadecimal(fnv1a(binary)) ? binary : "";
+  return hash == sha256(binary) ? binary : "";
 }
 
 void write_cached(const fs::path &path, const std::string &key, const std::string &binary) {
@@ -43,7 +43,7 @@ void write_cached(const fs::path &path, const std::string &key, const std::strin
   const fs::path beside = path.string() + "." + std::to_string(::getpid());
   {
     std::ofstream out(beside, std::ios::binary);
-    out << kMagic << key << hexadecimal(fnv1a(binary)) << '\n' << binary;
+    out << kMagic << key << sha256(binary) << '\n' << binary;
     if (!out.flush()) {
       fs::remove(beside, error);
       return;
@@ -70,7 +70,7 @@ BuiltProgram::BuiltProgram(Device &device, const GpuCodeParts &parts, const std:
   const std::string &source = parts.code;
   const std::string key = key_of(device, source, options);
   const fs::path &folder = parts.cache_folder;
-  const fs::path path = folder / (hexadecimal(fnv1a(key)) + ".bin");
+  const fs::path path = folder / (sha256(key) + ".bin");
   Int code = kSuccess;
   if (const std::string binary = folder.empty() ? "" : read_cached(path, key); !binary.empty()) {
     DeviceId *id = device.id();

@@ -30,6 +30,22 @@ DLDataType dtype_of(const WeightTensor &tensor) {
 
 size_t kv_bytes(const Bundle &bundle) { return bundle.kv_dtype == "float16" ? 2 : 4; }
 
+// More bytes than any machine has memory for.
+constexpr uint64_t kMostBytes = uint64_t{1} << 47;
+
+// The product of sizes that a manifest says, each at least 1.
+uint64_t size_of_cache(std::initializer_list<uint64_t> factors) {
+  uint64_t bytes = 1;
+  for (const uint64_t factor : factors) {
+    if (factor > kMostBytes / bytes) {
+      throw Error(SE_MODEL_CORRUPT, "the manifest says sizes of a KV cache that no memory holds",
+                  "package the model again");
+    }
+    bytes *= factor;
+  }
+  return bytes;
+}
+
 TvmValue tuple_of(const std::vector<TvmValue> &values) {
   return tvm_global("ffi.Array").call(std::span<const TvmValue>(values), SE_INTERNAL);
 }
@@ -162,9 +178,10 @@ void TvmEngine::load_weights(const Bundle &bundle) {
   for (const std::string &name : bundle.compiled->parameters)
     facts_.weights_bytes += weights->tensor(name).bytes.size();
   for (const CacheLayer &layer : bundle.compiled->cache) {
-    const int64_t numbers = layer.kv_heads * (layer.key_dim + layer.value_dim);
-    facts_.kv_cache_bytes +=
-        static_cast<uint64_t>(numbers) * facts_.context_tokens * kv_bytes(bundle) * facts_.sequences;
+    const auto numbers = static_cast<uint64_t>(layer.kv_heads * (layer.key_dim + layer.value_dim));
+    facts_.kv_cache_bytes += size_of_cache({numbers, facts_.context_tokens, kv_bytes(bundle), facts_.sequences});
+    // Of all layers, too: what the sum of some may be, the next one cannot overflow.
+    size_of_cache({facts_.kv_cache_bytes});
   }
   device_->require(facts_.weights_bytes, facts_.kv_cache_bytes, facts_.context_tokens);
   std::vector<TvmValue> parameters;
