@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -60,9 +60,7 @@ def for_gpu(
     The second is reported as a warning: NVRTC comes in wheels that not everybody has, there are
     no GPU kernels for some things yet, and a tensor or a kernel may be too large for the GPU.
     """
-    # GPUs decode one sequence after the other.
-    limits = replace(request.limits, decode_sequences=0)
-    folder, progress = request.folder, request.progress
+    limits, folder, progress = request.limits, request.folder, request.progress
     if all(backend == "cpu" for backend in profile.backends):
         return None
     try:

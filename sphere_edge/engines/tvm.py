@@ -84,8 +84,7 @@ def fit(request: BuildRequest) -> Callable[[], Built]:
         prefill_tokens=min(_PREFILL_TOKENS, context),
         score_tokens=min(_SCORE_TOKENS, context),
         kv_dtype=choice.kv_dtype,
-        # With LongRoPE sequences of different lengths need different parameters.
-        decode_sequences=_DECODE_SEQUENCES if rope_switch(model) is None else 0,
+        decode_sequences=_DECODE_SEQUENCES,
     )
     spec = _spec(source.name, model, mappings, fmt.name)
     fitted = _Fitted(
@@ -239,7 +238,7 @@ class _Fitted:
                 cache=graph.cache,
                 prefill_tokens=limits.prefill_tokens,
                 score_tokens=limits.score_tokens,
-                decode_sequences=limits.decode_sequences or None,
+                decode_sequences=limits.decode_sequences,
                 embedding_size=model.shape.hidden,
                 gpu=gpu,
                 rope_switch=rope_switch(model),

@@ -11,7 +11,7 @@ from tvm.relax.frontend.nn.exporter import Exporter
 
 from sphere_edge.bundle.manifest import CacheLayer
 from sphere_edge.models.decoder import Decoder
-from sphere_edge.models.kernels import LayerCache
+from sphere_edge.models.kernels import BATCH, LayerCache
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def trace(model: Decoder, limits: Limits) -> Graph:
         "embed": _Function(hidden, "n"),
     }
     if limits.decode_sequences:
-        functions["decode_batch"] = _Function(every, "n", batch=True)
+        functions["decode_batch"] = _Function(every, BATCH)
     specs = [_method(function, cache, limits.kv_dtype) for function in functions.values()]
     exported = spec.ModuleSpec(model, list(functions), specs)
     module, parameters, _ = Exporter(debug=False).build(exported)
@@ -75,16 +75,15 @@ def trace(model: Decoder, limits: Limits) -> Graph:
 class _Function:
     """One of the functions of the module, for `tokens` tokens.
 
-    `batch`: each token has a position and a sequence, and the cache the heads of all of them.
+    Of a BATCH each has a position and a sequence, and the cache the heads of all of them.
     """
 
     body: Any
     tokens: int | str
-    batch: bool = False
 
 
 def _method(function: _Function, cache: tuple[CacheLayer, ...], kv_dtype: str) -> Any:
-    tokens, batch = function.tokens, function.batch
+    tokens, batch = function.tokens, function.tokens == BATCH
     arrays = []
     for layer in cache:
         for features in (layer.key_dim, layer.value_dim):
@@ -127,13 +126,13 @@ def _last_row(x: Tensor) -> Tensor:
 def _bounded(module: IRModule, limits: Limits) -> IRModule:
     """Tells the memory planner how large the symbolic sizes can become."""
     most = {
-        "prefill": limits.prefill_tokens,
-        "score": limits.score_tokens,
-        "embed": limits.prefill_tokens,
+        "prefill": {"n": limits.prefill_tokens},
+        "score": {"n": limits.score_tokens},
+        "embed": {"n": limits.prefill_tokens},
     }
     if limits.decode_sequences:
-        most["decode_batch"] = limits.decode_sequences
+        most["decode_batch"] = {BATCH: limits.decode_sequences}
     for name, tokens in most.items():
-        bounds = {"n": tokens, "context": limits.context_tokens}
+        bounds = {**tokens, "context": limits.context_tokens}
         module[name] = module[name].with_attr("tir_var_upper_bound", bounds)
     return module

@@ -2,8 +2,8 @@
 
 A model is traced once per target with that target's kernels (sphere_edge.compiler.kernels), so a
 family file defines what is computed, never how. Activations are float32 [n, features]; n is 1 in
-`decode` and symbolic in `prefill` and `score`. Every method adds nodes to the graph being traced
-and returns its result.
+`decode`, the symbol BATCH in `decode_batch` and another one in `prefill` and `score`. Every method
+adds nodes to the graph being traced and returns its result.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tvm import tirx
 from tvm.relax.frontend.nn import Tensor
 
 from sphere_edge.quantization.weights import WeightFormat
+
+# The number of tokens in `decode_batch`: few enough that reading the weights takes the time.
+BATCH = "batch"
 
 
 @dataclass(frozen=True)
@@ -86,16 +90,23 @@ class Matrix:
 class Frequencies:
     """What positions are rotated by: `inverse`, float32 [rotary_dim / 2], with any RoPE scaling.
 
-    `magnitude` multiplies cos and sin.
+    `magnitude` multiplies cos and sin. `beyond`: the frequencies of texts of more than
+    `switch_tokens` tokens, where those have others. A call of one sequence gets the right ones as
+    `inverse`; in `decode_batch` each token takes its own, by its position.
     """
 
     inverse: Tensor
     magnitude: float
+    beyond: Tensor | None = None
+    switch_tokens: int = 0
 
-    @property
-    def arrays(self) -> list[Tensor]:
-        """What the kernels take: nothing where nothing is rotated."""
-        return [self.inverse] if int(self.inverse.shape[0]) else []
+    def arrays(self, cache: LayerCache) -> list[Tensor]:
+        """What the kernels take for tokens in `cache`: nothing where nothing is rotated."""
+        if not int(self.inverse.shape[0]):
+            return []
+        if self.beyond is None or not cache.is_batch:
+            return [self.inverse]
+        return [self.inverse, self.beyond]
 
 
 @dataclass(frozen=True)
@@ -124,6 +135,11 @@ class LayerCache:
     def is_batch(self) -> bool:
         """Whether each token has a position and a sequence of its own, as in `decode_batch`."""
         return len(self.position.shape) == 2
+
+
+def is_batch(n: Any) -> bool:
+    """Whether `n` is the number of tokens of `decode_batch`."""
+    return isinstance(n, tirx.Var) and n.name == BATCH
 
 
 class Kernels(Protocol):

@@ -200,12 +200,19 @@ class Rope(nn.Module):  # type: ignore[misc]
 
     def __init__(self, rotation: Rotation) -> None:
         self.rotation = rotation
-        self.inverse_frequencies = nn.Parameter((rotation.rotary_dim // 2,), "float32")
+        half = rotation.rotary_dim // 2
+        self.inverse_frequencies = nn.Parameter((half,), "float32")
+        self.beyond = None if rotation.beyond is None else nn.Parameter((half,), "float32")
 
     @property
     def frequencies(self) -> Frequencies:
         """What the kernels take."""
-        return Frequencies(self.inverse_frequencies, self.rotation.magnitude)
+        return Frequencies(
+            self.inverse_frequencies,
+            self.rotation.magnitude,
+            self.beyond,
+            self.rotation.switch_tokens,
+        )
 
     def weight_mappings(self, path: str) -> Iterator[WeightMapping]:
         """The frequencies, worked out from config.json."""

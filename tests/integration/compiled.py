@@ -19,7 +19,7 @@ from sphere_edge.bundle.manifest import CacheLayer, RopeSwitch
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.compiler import kernels
 from sphere_edge.compiler.build import compile_module
-from sphere_edge.compiler.target import CpuTarget, Target
+from sphere_edge.compiler.target import Target
 from sphere_edge.console import SILENT
 from sphere_edge.engines import weights
 from sphere_edge.engines.tvm import rope_switch
@@ -31,6 +31,7 @@ from sphere_edge.models.layers import weight_mappings
 from sphere_edge.models.registry import family
 
 Logits = NDArray[np.float32]
+Cached = list[NDArray[Any]]
 LIMITS = Limits(context_tokens=512, prefill_tokens=64, score_tokens=32)
 
 
@@ -121,16 +122,22 @@ class Machine:
         rows = [self._call("embed", token_ids[start : start + size], start) for start in starts]
         return np.concatenate(rows)
 
-    def decode_batch(self, token_ids: list[int], positions: list[int]) -> Logits:
-        """Logits of each token, in a sequence of its own that holds what the cache holds.
+    def cached(self, token_ids: list[int]) -> Cached:
+        """Keys and values of a text, in a cache as long as this one."""
+        self.forget(int(self._cache[0].shape[1]))
+        self.score(token_ids, 0)
+        return [part.numpy() for part in self._cache]
+
+    def decode_batch(
+        self, token_ids: list[int], positions: list[int], kept: list[Cached]
+    ) -> Logits:
+        """Logits of each token, in a sequence of its own that holds what is `kept` for it.
 
         Between these sequences there are others, full of numbers that would show.
         """
         whole = []
-        for part in self._cache:
-            numbers = part.numpy()
-            other = np.full_like(numbers, 1e4)
-            rows = np.concatenate([other, numbers] * len(token_ids))
+        for parts in zip(*kept, strict=True):
+            rows = np.concatenate([each for one in parts for each in (np.full_like(one, 1e4), one)])
             whole.append(tvm.runtime.tensor(rows, self._device))
         where = [[position, 2 * i + 1] for i, position in enumerate(positions)]
         arguments = (np.array(token_ids, np.int32), np.array(where, np.int32))
@@ -183,9 +190,7 @@ class Compiled(Machine):
         limits = replace(limits, context_tokens=context)
         made = family(config, context)
         model = made.build(kernels.for_target(target), target.weight_format(fmt))
-        self.has_batch = isinstance(target, CpuTarget) and rope_switch(model) is None
-        if self.has_batch:
-            limits = replace(limits, decode_sequences=8)
+        limits = replace(limits, decode_sequences=8)
         work.mkdir(parents=True)
         graph = trace(model, limits)
         key = (tvm_ffi.structural_hash(graph.module), graph.parameters, target)

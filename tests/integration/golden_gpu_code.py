@@ -16,8 +16,14 @@ from sphere_edge.models.registry import family
 from sphere_edge.profiles import DeviceProfile
 
 KvDtype = Literal["float16", "float32"]
-# One configuration of each family: grouped heads, biases, windows, softcaps.
-MODELS = ("llama_odd_sizes", "qwen2_upper_layers_slide", "gemma_one_kv_head", "gemma2_alternating")
+# One configuration of each family: grouped heads, biases, windows, softcaps, two rotations.
+MODELS = (
+    "llama_odd_sizes",
+    "qwen2_upper_layers_slide",
+    "gemma_one_kv_head",
+    "gemma2_alternating",
+    "phi3_longrope_long",
+)
 
 
 def compiled(
@@ -27,7 +33,7 @@ def compiled(
     host = CpuTarget.of(profile.triple, profile.cpu.features)
     path = goldens.write_checkpoint(goldens.load(name), folder)
     made = family(ModelConfig.read(path), 512)
-    limits = Limits(512, 64, 32, kv_dtype)
+    limits = Limits(512, 64, 32, kv_dtype, decode_sequences=8)
     weights = host.weight_format(fmt)
     request = compiled_code.CodeRequest(limits, name, folder)
     code = compiled_code.for_gpu(made, weights, profile, request)

@@ -22,6 +22,28 @@ se::GpuCodeParts parts(const std::string &source) {
   return made;
 }
 
+// A kernel that gets the second part of a buffer leaves the first alone.
+void divide(Device &gpu, se::metal::Library &library) {
+  const size_t half = gpu.part_alignment(), count = half / sizeof(float);
+  std::vector<float> numbers(2 * count, 7.0F), seen(2 * count), own(count);
+  Buffer *whole = gpu.allocate(2 * half), *part = gpu.part(*whole, half, half);
+  gpu.write(*whole, 0, numbers.data(), 2 * half);
+  const int32_t factor = 2;
+  const int64_t more = 1;
+  const size_t groups[] = {count, 1, 1}, threads[] = {1, 1, 1};
+  library.run("scale", {{&part->memory, sizeof part->memory, part}, {&factor, 4, nullptr}, {&more, 8, nullptr}}, groups,
+              threads);
+  gpu.read(*whole, 0, seen.data(), 2 * half);
+  gpu.read(*part, 0, own.data(), half);
+  for (size_t i = 0; i < count; ++i) {
+    if (seen[i] != 7.0F || seen[count + i] != 15.0F || own[i] != 15.0F) {
+      throw se::Error(SE_INTERNAL, "number " + std::to_string(i) + " of a part is wrong");
+    }
+  }
+  gpu.release_part(part);
+  gpu.release(whole);
+}
+
 void compute() {
   Device &gpu = Device::open();
   std::vector<float> numbers(100), copied(numbers.size());
@@ -54,6 +76,7 @@ void compute() {
   gpu.profile(false);
   for (int i = 0; i < 100; ++i) run("scale");
   gpu.finish();
+  divide(gpu, library);
   gpu.release(one);
   gpu.release(other);
   gpu.trim();

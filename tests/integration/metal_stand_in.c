@@ -82,7 +82,7 @@ static void work(struct object *commands) {
     }
     // kernel void scale(device float *x, constant args &): x[i] = x[i] * factor + more
     for (uint64_t j = 0; j < step->threads; ++j) {
-      float *x = (float *)step->from->bytes + j;
+      float *x = (float *)(step->from->bytes + step->from_offset) + j;
       *x = *x * (float)step->numbers[0] + (float)(int64_t)step->numbers[1];
     }
   }
@@ -189,7 +189,9 @@ static struct answer encoder_answers(struct object *self, const char *selector, 
     if (strcmp(NEXT(struct object *)->text, "scale") != 0) broken("another kernel");
   } else if (IS("setBuffer:offset:atIndex:")) {
     self->bound = NEXT(struct object *);
-    if (NEXT(uint64_t) != 0 || NEXT(uint64_t) != 0) broken("the buffer is not the first argument");
+    self->length = NEXT(uint64_t);
+    if (self->length % 256 != 0 || self->length >= self->bound->length) broken("an offset is odd or too large");
+    if (NEXT(uint64_t) != 0) broken("the buffer is not the first argument");
   } else if (IS("setBytes:length:atIndex:")) {
     const void *bytes = NEXT(const void *);
     const uint64_t length = NEXT(uint64_t);
@@ -198,7 +200,8 @@ static struct answer encoder_answers(struct object *self, const char *selector, 
   } else if (IS("dispatchThreadgroups:threadsPerThreadgroup:")) {
     const struct size groups = NEXT(struct size), threads = NEXT(struct size);
     if (self->part->count == MOST_STEPS) broken("too many kernels in one command buffer");
-    *step = (struct step){.from = self->bound, .threads = groups.width * threads.width};
+    const uint64_t count = groups.width * threads.width;
+    *step = (struct step){.from = self->bound, .from_offset = self->length, .threads = count};
     memcpy(step->numbers, self->numbers, sizeof step->numbers);
     ++self->part->count;
   } else if (IS("copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:")) {

@@ -11,10 +11,12 @@
 enum { OUT_OF_MEMORY = -4, OUT_OF_RESOURCES = -5 };
 enum { IMAGE_SUPPORT = 0x1016, IMAGE_MAX_BUFFER_SIZE = 0x1040, INVALID_IMAGE_SIZE = -40 };
 enum { MAX_MEM_ALLOC_SIZE = 0x1010, DRIVER_VERSION = 0x102D, HOST_UNIFIED_MEMORY = 0x1035, MEM_SIZE = 0x1102 };
+enum { MEM_ASSOCIATED_MEMOBJECT = 0x1107, MISALIGNED_SUB_BUFFER_OFFSET = -13 };
+enum { KERNEL_FUNCTION_NAME = 0x1190, INVALID_WORK_GROUP_SIZE = -54 };
 enum { ALLOC_HOST_PTR = 1 << 4, EXTENSIONS = 0x1030, MOST_PREFIX = 1 << 14 };
 static const char HALF[] = "cl_khr_fp16";
 
-static long enabled, buffers, host_buffers, sources, binaries, launches, writes, reads, maps, images, bytes_held;
+static long enabled, buffers, parts, host_buffers, sources, binaries, launches, writes, reads, maps, images, bytes_held;
 
 // The real function of the same name.
 #define REAL(type, name) ((type)real(#name))
@@ -37,8 +39,8 @@ __attribute__((destructor)) static void tell(void) {
   if (file == NULL) return;
   fprintf(file,
           "{\"enabled\": %ld, \"buffers\": %ld, \"host_buffers\": %ld, \"sources\": %ld, \"binaries\": %ld, "
-          "\"launches\": %ld, \"writes\": %ld, \"reads\": %ld, \"maps\": %ld, \"images\": %ld}\n",
-          enabled, buffers, host_buffers, sources, binaries, launches, writes, reads, maps, images);
+          "\"launches\": %ld, \"writes\": %ld, \"reads\": %ld, \"maps\": %ld, \"images\": %ld, \"parts\": %ld}\n",
+          enabled, buffers, host_buffers, sources, binaries, launches, writes, reads, maps, images, parts);
   fclose(file);
 }
 
@@ -91,11 +93,24 @@ void *clCreateBuffer(void *context, uint64_t flags, size_t size, void *host, int
                                                                                       status);
 }
 
+void *clCreateSubBuffer(void *whole, uint64_t flags, uint32_t type, const void *region, int32_t *status) {
+  if (asked("SE_CL_PARTS", 1) == 0) {
+    *status = MISALIGNED_SUB_BUFFER_OFFSET;
+    return NULL;
+  }
+  ++parts;
+  return REAL(void *(*)(void *, uint64_t, uint32_t, const void *, int32_t *), clCreateSubBuffer)(whole, flags, type,
+                                                                                                region, status);
+}
+
 int32_t clReleaseMemObject(void *memory) {
   size_t size = 0;
-  REAL(int32_t(*)(void *, uint32_t, size_t, void *, size_t *), clGetMemObjectInfo)(memory, MEM_SIZE, sizeof size, &size,
-                                                                                 NULL);
-  bytes_held -= (long)size;
+  void *whole = NULL;
+  int32_t (*info)(void *, uint32_t, size_t, void *, size_t *) = real("clGetMemObjectInfo");
+  info(memory, MEM_SIZE, sizeof size, &size, NULL);
+  info(memory, MEM_ASSOCIATED_MEMOBJECT, sizeof whole, &whole, NULL);
+  // A part of a buffer, or an image over it, is no memory of its own.
+  if (whole == NULL) bytes_held -= (long)size;
   return REAL(int32_t(*)(void *), clReleaseMemObject)(memory);
 }
 
@@ -130,6 +145,11 @@ int32_t clEnqueueNDRangeKernel(void *queue, void *kernel, uint32_t dimensions, c
                                void **event) {
   ++launches;
   if (is_lost()) return OUT_OF_RESOURCES;
+  char name[256] = "";
+  int32_t (*info)(void *, uint32_t, size_t, void *, size_t *) = real("clGetKernelInfo");
+  info(kernel, KERNEL_FUNCTION_NAME, sizeof name, name, NULL);
+  const char *refused = getenv("SE_CL_REFUSED");
+  if (refused != NULL && strstr(name, refused) != NULL) return INVALID_WORK_GROUP_SIZE;
   return REAL(int32_t(*)(void *, void *, uint32_t, const size_t *, const size_t *, const size_t *, uint32_t,
                          void *const *, void **),
               clEnqueueNDRangeKernel)(queue, kernel, dimensions, offset, global, local, waits, events, event);

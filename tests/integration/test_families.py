@@ -3,8 +3,6 @@
 A few configurations run always, the others when what makes the code has changed.
 """
 
-import json
-
 import goldens
 import numpy as np
 import pytest
@@ -97,17 +95,16 @@ def test_after_a_rewind_the_abandoned_tokens_are_forgotten(golden, model):
 
 
 def test_tokens_of_several_sequences_in_one_batch_are_computed_as_alone(golden, model):
-    if not model.has_batch:
-        assert "longrope" in json.dumps(golden.config)
-        pytest.skip("by design: sequences of a LongRoPE model are decoded one by one")
-    model.forget(64)
-    model.prefill(prompt(golden), 0)
-    positions = [golden.prompt_tokens, last_prompt(golden), golden.prompt_tokens]
+    """Where long texts have another rotation, the last is one of them and the others are not."""
+    model.forget(len(golden.token_ids))
+    end = golden.positions[-1]
+    short, long = model.cached(prompt(golden)), model.cached(golden.token_ids[:end])
+    positions = [golden.prompt_tokens, end, last_prompt(golden), golden.prompt_tokens]
     tokens = [golden.token_ids[position] for position in positions]
-    found = model.decode_batch(tokens, positions)
+    found = model.decode_batch(tokens, positions, [short, long, short, short])
     for position, logits in zip(positions, found, strict=True):
         assert_agree(logits, row(golden, position))
-    assert np.array_equal(found[0], found[2])
+    assert np.array_equal(found[0], found[3])
 
 
 @when_changed

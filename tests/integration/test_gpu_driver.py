@@ -57,6 +57,27 @@ def test_buffers_come_from_the_pool_once_it_is_filled(driver: Driver) -> None:
     assert many["buffers"] == few["buffers"]
 
 
+def test_the_caches_of_all_sequences_are_parts_of_one_where_the_driver_divides_memory(
+    driver: Driver,
+) -> None:
+    words = ("bench", "--prompt-tokens", "4", "--new-tokens", "2", "--repeat", "1")
+    driver(*words)
+    assert driver.counts()["parts"] == 0
+    driver(*words, "--sequences", "4")
+    # Of K and of V of four layers.
+    assert driver.counts()["parts"] == 4 * 2 * 4
+
+
+@pytest.mark.parametrize("fault", [{"PARTS": 0}, {"REFUSED": "_batch"}])
+def test_a_driver_that_cannot_run_a_batch_decodes_one_sequence_after_the_other(
+    driver: Driver, fault: dict[str, object]
+) -> None:
+    words = ("bench", "--prompt-tokens", "4", "--new-tokens", "2", "--repeat", "1")
+    told = driver(*words, "--sequences", "4", **fault)
+    assert told["backend"] == "opencl"
+    assert {one["name"] for one in told["series"]} >= {"parallel_decode"}
+
+
 def test_memory_that_gpu_and_cpu_share_is_used_in_place(driver: Driver) -> None:
     apart = driver.answer(UNIFIED=0)
     counts = driver.counts()

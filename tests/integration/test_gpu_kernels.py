@@ -12,6 +12,7 @@ import pytest
 from opencl_kernels import Library, device, target
 
 from sphere_edge.compiler.kernels import (
+    gpu_batch_linear,
     gpu_decode_attention,
     gpu_elementwise,
     gpu_linear,
@@ -39,6 +40,8 @@ _LINEARS = [
     (8, 80, 3, False),
     (131, 256, 67, True),
 ]
+# rows, columns, bias
+_BATCH_LINEARS = [(16, 32, False), (37, 70, True), (5, 3, False), (131, 1100, True)]
 _ROWS = [(1, 64), (5, 70), (3, 257)]
 _ACTIVATIONS = {
     "silu": lambda x: x / (1 + np.exp(-x)),
@@ -46,6 +49,9 @@ _ACTIVATIONS = {
     "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
 }
 _DTYPES = ("float32", "float16")
+# Position and sequence of each token of a batch, and from where on other frequencies apply.
+_BATCH = np.array([[3, 2], [200, 0], [128, 1], [0, 3], [64, 4]], np.int32)
+_SWITCHES = (0, 128)
 # Those that GPUs multiply with: mxfp4 is refused by name (tests/unit/test_gpu_refusals.py).
 _FORMATS = tuple(fmt for fmt in FORMATS if fmt != "mxfp4")
 
@@ -59,6 +65,11 @@ def _kernels(family, half):
             made[f"linear_{fmt}_{rows}_{n}"] = gpu_linear.linear(
                 arithmetic, tuning, fmt_of(fmt), shape
             )
+        for rows, columns, bias in _BATCH_LINEARS:
+            common = (arithmetic, tuning, fmt_of(fmt))
+            batch, alone = (Shape(rows, columns, single, bias) for single in (False, True))
+            made[f"batch_{fmt}_{rows}"] = gpu_batch_linear.linear(*common, batch)
+            made[f"alone_{fmt}_{rows}"] = gpu_linear.linear(*common, alone)
         blocks = -(-37 // fmt_of(fmt).row_block)
         made[f"take_{fmt}"] = gpu_elementwise.take(
             arithmetic, tuning, Table(fmt_of(fmt), blocks, 70, single=False)
@@ -72,12 +83,24 @@ def _kernels(family, half):
             made[f"{name}_{columns}"] = gpu_elementwise.gated(tuning, columns, n == 1, name)
     for number, spec in enumerate(reference.SPECS.values()):
         made[f"merge_{number}"] = gpu_decode_attention.merge(tuning, spec)
+        made[f"batch_merge_{number}"] = gpu_decode_attention.batch_merge(tuning, spec)
         for dtype in _DTYPES:
             common = (arithmetic, tuning, spec)
             made[f"rotate_{number}_{dtype}"] = gpu_elementwise.rotate_and_store(
                 arithmetic, tuning, Rotary(spec, 1.25, dtype, single=False)
             )
+            made[f"rotate_one_{number}_{dtype}"] = gpu_elementwise.rotate_and_store(
+                arithmetic, tuning, Rotary(spec, 1.25, dtype, single=True)
+            )
+            for switch in _SWITCHES:
+                rotary = Rotary(spec, 1.25, dtype, single=False, switch_tokens=switch)
+                made[f"rotate_batch_{number}_{dtype}_{switch}"] = (
+                    gpu_elementwise.rotate_and_store_batch(arithmetic, tuning, rotary)
+                )
             made[f"kv_splits_{number}_{dtype}"] = gpu_decode_attention.kv_splits(*common, dtype)
+            made[f"batch_kv_splits_{number}_{dtype}"] = gpu_decode_attention.batch_kv_splits(
+                *common, dtype
+            )
             made[f"prefill_{number}_{dtype}"] = gpu_prefill_attention.prefill_attention(
                 *common, dtype
             )
@@ -138,6 +161,25 @@ def test_a_linear_layer_agrees_with_numpy(library, gpu, family, fmt):
         exact = x.astype(np.float64) @ layout.unpack(packed, rows, columns).T
         exact += offset[0] if bias else 0
         assert np.abs(y - exact).max() <= relative * np.abs(exact).max() + 1e-4, (rows, n)
+
+
+@pytest.mark.parametrize("fmt", _FORMATS)
+def test_a_linear_layer_of_a_batch_gives_each_row_as_alone(library, family, fmt):
+    layout = target(family).weight_format(fmt)
+    for rows, columns, bias in _BATCH_LINEARS:
+        packed = layout.pack(_random(rows, columns))
+        offset = [_random(rows)] if bias else []
+        for n in (1, 2, 4, 5, 8):
+            x, y = _random(n, columns) * 300, _untouched(n, rows)
+            library.call(f"batch_{fmt}_{rows}", x, *packed.values(), *offset, y)
+            exact = x.astype(np.float64) @ layout.unpack(packed, rows, columns).T
+            exact += offset[0] if bias else 0
+            assert np.abs(y - exact).max() <= 1e-5 * np.abs(exact).max() + 1e-4, (rows, n)
+            for row in range(n):
+                alone = _untouched(1, rows)
+                one = x[row : row + 1].copy()
+                library.call(f"alone_{fmt}_{rows}", one, *packed.values(), *offset, alone)
+                assert np.array_equal(y[row], alone[0]), (rows, n, row)
 
 
 @pytest.mark.parametrize("fmt", _FORMATS)
@@ -212,6 +254,64 @@ def test_one_token_attends_to_all_that_it_may_see(library, family, number, dtype
     library.call(f"merge_{number}", start, *parts, y)
     exact = reference.attended(q, position, keys, values, spec)
     assert np.abs(y.reshape(exact.shape) - exact).max() <= 2e-5
+
+
+def _caches(spec, dtype):
+    """K and V of five sequences with different content, and both with all heads in one array."""
+    each = [reference.cache(spec, dtype) for _ in _BATCH]
+    for number, (keys, values) in enumerate(each):
+        keys *= 1 + number / 8
+        values *= 1 - number / 8
+    for position, sequence in _BATCH:
+        for part in each[sequence]:
+            part[:, position + 1 :] = np.nan
+    return each, [np.concatenate(parts) for parts in zip(*each, strict=True)]
+
+
+@every_dtype
+@every_spec
+def test_a_token_of_a_batch_attends_as_alone(library, family, number, dtype):
+    spec = list(reference.SPECS.values())[number]
+    each, whole = _caches(spec, dtype)
+    n, heads = len(_BATCH), spec.query_heads
+    count = -(-reference.CONTEXT // TUNINGS[family].split_keys)
+    q, y = _random(n, heads, spec.head_dim), _untouched(n, heads * spec.head_dim)
+    parts = [_untouched(n, count, heads, spec.head_dim)]
+    parts += [_untouched(n, count, heads) for _ in "mt"]
+    library.call(f"batch_kv_splits_{number}_{dtype}", q, _BATCH, *whole, *parts)
+    library.call(f"batch_merge_{number}", _BATCH, *parts, y)
+    for row, (position, sequence) in enumerate(_BATCH):
+        alone, start = _untouched(1, heads * spec.head_dim), np.array([position], np.int32)
+        parts = [_untouched(count, heads, spec.head_dim), *(_untouched(count, heads) for _ in "mt")]
+        one = q[row : row + 1].copy()
+        library.call(f"kv_splits_{number}_{dtype}", one, start, *each[sequence], *parts)
+        library.call(f"merge_{number}", start, *parts, alone)
+        assert np.array_equal(y[row], alone[0])
+
+
+@every_dtype
+@every_spec
+@pytest.mark.parametrize("switch", _SWITCHES)
+def test_a_token_of_a_batch_is_rotated_as_alone_and_stored_in_its_own_sequence(
+    library, number, dtype, switch
+):
+    spec = list(reference.SPECS.values())[number]
+    each, whole = _caches(spec, dtype)
+    n, heads = len(_BATCH), spec.query_heads
+    qkv = _random(n, (heads + 2 * spec.kv_heads) * spec.head_dim)
+    half = spec.rotary_dim // 2
+    inverse = (1e4 ** (-np.arange(half) / half)).astype(np.float32)
+    both = [inverse, inverse / 4] if switch else [inverse]
+    q = _untouched(n, heads, spec.head_dim)
+    library.call(f"rotate_batch_{number}_{dtype}_{switch}", qkv, _BATCH, *both, *whole, q)
+    for row, (position, sequence) in enumerate(_BATCH):
+        alone, start = _untouched(1, heads, spec.head_dim), np.array([position], np.int32)
+        own = both[int(bool(switch) and position >= switch)]
+        one = qkv[row : row + 1].copy()
+        library.call(f"rotate_one_{number}_{dtype}", one, start, own, *each[sequence], alone)
+        assert np.array_equal(q[row], alone[0])
+    for stored, parts in zip(whole, zip(*each, strict=True), strict=True):
+        assert np.array_equal(stored, np.concatenate(parts), equal_nan=True)
 
 
 @every_dtype

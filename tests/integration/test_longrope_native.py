@@ -180,3 +180,18 @@ def test_drafts_go_past_the_switch_as_single_tokens_do(text):
         assert answer.text() == expected
     assert_golden(text, len(GOLDEN.token_ids) - 1)
     assert_golden(text, 48)
+
+
+def test_conversations_on_both_sides_of_the_switch_share_their_steps(bundle, opened):
+    """Each as alone: far below it, across it while it answers, and beyond it."""
+    lengths = (30, LAST_SHORT - 4, 180, LAST_SHORT - 8)
+    asked = {"max_tokens": 16, "temperature": 0, "ignore_end_of_text": True}
+    backend = opened.info.backend
+    expected = []
+    for length in lengths:
+        opened.reset()
+        expected.append(opened.generate(GOLDEN.token_ids[:length], **asked).text())
+    with TextManager.open(bundle.folder, backend=backend, sequences=len(lengths)) as text:
+        for _ in range(2):
+            answers = [text.generate(GOLDEN.token_ids[:length], **asked) for length in lengths]
+            assert [answer.text() for answer in answers] == expected

@@ -45,6 +45,7 @@ def test_no_group_is_larger_than_the_gpu_of_the_profile_allows(name: str) -> Non
     tuning = TUNINGS[target.family]
     groups = (
         tuning.vector_rows * tuning.vector_split,
+        tuning.batch_rows * tuning.vector_split,
         tuning.matrix_rows * tuning.matrix_tokens,
         tuning.attention_threads,
         tuning.row_threads,

@@ -132,21 +132,25 @@ def test_a_token_of_a_batch_attends_exactly_as_alone(isa, spec):
 
 @every_isa
 @every_spec
-def test_a_token_of_a_batch_is_rotated_as_alone_and_stored_in_its_own_sequence(isa, spec):
+@pytest.mark.parametrize("switch", [0, 128])
+def test_a_token_of_a_batch_is_rotated_as_alone_and_stored_in_its_own_sequence(isa, spec, switch):
+    """With `switch`, tokens from that position on have frequencies of their own."""
     each, whole = _caches(spec, "float16")
     heads = spec.query_heads + 2 * spec.kv_heads
     shape = (len(BATCH), heads * spec.head_dim)
     qkv = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
     half = spec.rotary_dim // 2
     inverse = (1e4 ** (-np.arange(half) / half)).astype(np.float32)
+    both = [inverse, inverse / 4] if switch else [inverse]
     q = untouched(len(BATCH), spec.query_heads, spec.head_dim)
-    kernel = rotate_and_store_batch(ISAS[isa], Rotary(spec, 1.25, "float16", single=False))
-    call(kernel, isa, qkv, BATCH, inverse, *whole, q)
+    rotary = Rotary(spec, 1.25, "float16", single=False, switch_tokens=switch)
+    call(rotate_and_store_batch(ISAS[isa], rotary), isa, qkv, BATCH, *both, *whole, q)
     kernel = rotate_and_store(ISAS[isa], Rotary(spec, 1.25, "float16", single=True))
     for row, (position, sequence) in enumerate(BATCH):
         alone = untouched(1, *q.shape[1:])
         start = np.array([position], np.int32)
-        call(kernel, isa, qkv[row : row + 1], start, inverse, *each[sequence], alone)
+        own = both[int(bool(switch) and position >= switch)]
+        call(kernel, isa, qkv[row : row + 1], start, own, *each[sequence], alone)
         assert np.array_equal(q[row], alone[0])
     for stored, parts in zip(whole, zip(*each, strict=True), strict=True):
         assert np.array_equal(stored, np.concatenate(parts))

@@ -10,6 +10,8 @@
 namespace se::cuda {
 
 using Buffer = GpuBuffer<Address>;
+// As that of what the driver allocates (CUDA C++ programming guide, "Device memory accesses").
+constexpr size_t kPartAlignment = 256;
 
 // `driver` is its CUDA version, as `CUDA 13.0`.
 class Device final : public GpuDevice<Buffer> {
@@ -22,6 +24,9 @@ class Device final : public GpuDevice<Buffer> {
 
   // As cl::Device's.
   Buffer *allocate(size_t bytes);
+  Buffer *part(const Buffer &of, size_t offset, size_t bytes) { return new Buffer{of.memory + offset, bytes}; }
+  void release_part(Buffer *part) noexcept { delete part; }
+  size_t part_alignment() const { return kPartAlignment; }
   void trim() noexcept;
   void write(Buffer &to, size_t offset, const void *from, size_t bytes);
   void read(const Buffer &from, size_t offset, void *to, size_t bytes);

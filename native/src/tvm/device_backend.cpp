@@ -40,6 +40,20 @@ class CpuBackend final : public DeviceBackend {
     return tvm_tensor(memory.get(), device(), dtype, shape, memory);
   }
 
+  std::optional<DividedTensor> divided_zeros(size_t bytes, DLDataType dtype, const std::vector<int64_t> &shape,
+                                             uint32_t count) override {
+    if (bytes % kTensorAlignment != 0) return std::nullopt;
+    const auto memory = aligned_memory(bytes * count);
+    std::vector<int64_t> all = shape;
+    all.front() *= count;
+    DividedTensor divided = {tvm_tensor(memory.get(), device(), dtype, all, memory), {}};
+    for (uint32_t i = 0; i < count; ++i) {
+      auto *part = static_cast<std::byte *>(memory.get()) + i * bytes;
+      divided.parts.push_back(tvm_tensor(part, device(), dtype, shape, memory));
+    }
+    return divided;
+  }
+
   const void *content(const DLTensor &tensor, size_t) override {
     return static_cast<const std::byte *>(tensor.data) + tensor.byte_offset;
   }

@@ -12,6 +12,12 @@
 
 namespace se {
 
+// A tensor that consists of others along its first axis, which lie one after the other in its memory.
+struct DividedTensor {
+  TvmValue whole;
+  std::vector<TvmValue> parts;
+};
+
 class DeviceBackend {
  public:
   virtual ~DeviceBackend() = default;
@@ -28,6 +34,9 @@ class DeviceBackend {
   virtual TvmValue tensor(const void *data, size_t bytes, DLDataType dtype, const std::vector<int64_t> &shape,
                           const std::shared_ptr<void> &owner) = 0;
   virtual TvmValue zeros(size_t bytes, DLDataType dtype, const std::vector<int64_t> &shape) = 0;
+  // `count` parts of this size and shape, all zeros; nothing where the device cannot divide its memory so.
+  virtual std::optional<DividedTensor> divided_zeros(size_t bytes, DLDataType dtype, const std::vector<int64_t> &shape,
+                                                     uint32_t count) = 0;
   // The numbers of a tensor, after everything that writes them has run. Valid until the next call.
   virtual const void *content(const DLTensor &tensor, size_t bytes) = 0;
 

@@ -12,7 +12,7 @@
 namespace se {
 
 // `Traits` as in gpu_plugin.h; a Device here also has name, driver, memory_bytes, used_bytes, fill_with_zeros, trim,
-// profile and kernel_times.
+// profile, kernel_times, largest_buffer_bytes, part_alignment, part and release_part.
 template <typename Traits>
 class GpuBackend final : public DeviceBackend {
   using Device = typename Traits::Device;
@@ -51,6 +51,27 @@ class GpuBackend final : public DeviceBackend {
     const auto buffer = memory(bytes);
     gpu_.fill_with_zeros(*buffer);
     return tvm_tensor(buffer.get(), device(), dtype, shape, buffer);
+  }
+
+  std::optional<DividedTensor> divided_zeros(size_t bytes, DLDataType dtype, const std::vector<int64_t> &shape,
+                                             uint32_t count) override {
+    if (count == 1) {
+      const TvmValue whole = zeros(bytes, dtype, shape);
+      return DividedTensor{whole, {whole}};
+    }
+    if (bytes % gpu_.part_alignment() != 0 || bytes > gpu_.largest_buffer_bytes() / count) return std::nullopt;
+    const auto buffer = memory(bytes * count);
+    gpu_.fill_with_zeros(*buffer);
+    std::vector<int64_t> all = shape;
+    all.front() *= count;
+    DividedTensor divided = {tvm_tensor(buffer.get(), device(), dtype, all, buffer), {}};
+    for (uint32_t i = 0; i < count; ++i) {
+      Buffer *made = gpu_.part(*buffer, i * bytes, bytes);
+      if (made == nullptr) return std::nullopt;
+      const std::shared_ptr<Buffer> part(made, [buffer, &gpu = gpu_](Buffer *one) { gpu.release_part(one); });
+      divided.parts.push_back(tvm_tensor(made, device(), dtype, shape, part));
+    }
+    return divided;
   }
 
   const void *content(const DLTensor &tensor, size_t bytes) override {

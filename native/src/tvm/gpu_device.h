@@ -39,6 +39,7 @@ class GpuDevice {
   const std::string &name() const { return name_; }
   const std::string &driver() const { return driver_; }
   uint64_t memory_bytes() const { return memory_bytes_; }
+  uint64_t largest_buffer_bytes() const { return largest_buffer_bytes_; }
   // Bytes in use, without the pool.
   uint64_t used_bytes() const { return pool_.used_bytes(); }
 
@@ -65,9 +66,10 @@ class GpuDevice {
     return Error(SE_INTERNAL, symptom + "; the device is lost",
                  "start the program again, or open with the backend cpu" + more);
   }
-  void require_buffer(size_t bytes, uint64_t largest) const {
-    if (bytes <= largest) return;
-    throw Error(SE_OOM_VRAM, gpu() + " makes buffers of up to " + bytes_text(largest) + ", not " + bytes_text(bytes),
+  void require_buffer(size_t bytes) const {
+    if (bytes <= largest_buffer_bytes_) return;
+    throw Error(SE_OOM_VRAM,
+                gpu() + " makes buffers of up to " + bytes_text(largest_buffer_bytes_) + ", not " + bytes_text(bytes),
                 "open with a shorter context, or package with a smaller weight format");
   }
   // `why` as ` (CL_OUT_OF_HOST_MEMORY)`.
@@ -93,7 +95,7 @@ class GpuDevice {
   static constexpr char kFreeMemory[] = "open with a shorter context or close other programs";
 
   std::string name_, driver_;
-  uint64_t memory_bytes_ = 0;
+  uint64_t memory_bytes_ = 0, largest_buffer_bytes_ = UINT64_MAX;
   GpuPool<Buffer> pool_;
   std::mutex mutex_;
   std::atomic<bool> is_lost_ = false;

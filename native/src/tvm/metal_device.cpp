@@ -30,7 +30,7 @@ Device::Device() : device_(api().CreateSystemDefaultDevice()) {
 
 Buffer *Device::allocate(size_t bytes) {
   const size_t size = pooled_size(bytes);
-  require_buffer(size, largest_buffer_bytes_);
+  require_buffer(size);
   if (Buffer *buffer = pool_.take(size); buffer != nullptr) return buffer;
   const auto make = [&] {
     return send(device_.get(), "newBufferWithLength:options:", uint64_t{size}, kStorageModeShared);
@@ -43,7 +43,11 @@ Buffer *Device::allocate(size_t bytes) {
     memory = make();
   }
   if (memory == nullptr) throw out_of_memory(size);
-  return counted({memory, size});
+  return counted({{memory, size}});
+}
+
+Buffer *Device::part(const Buffer &of, size_t offset, size_t bytes) {
+  return new Buffer{{of.memory, bytes}, of.offset + offset};
 }
 
 void Device::trim() noexcept {
@@ -52,12 +56,12 @@ void Device::trim() noexcept {
 
 void Device::write(Buffer &to, size_t offset, const void *from, size_t bytes) {
   finish();
-  std::memcpy(send<char *>(to.memory, "contents") + offset, from, bytes);
+  std::memcpy(send<char *>(to.memory, "contents") + to.offset + offset, from, bytes);
 }
 
 void Device::read(const Buffer &from, size_t offset, void *to, size_t bytes) {
   finish();
-  std::memcpy(to, send<const char *>(from.memory, "contents") + offset, bytes);
+  std::memcpy(to, send<const char *>(from.memory, "contents") + from.offset + offset, bytes);
 }
 
 void Device::copy(const Buffer &from, size_t from_offset, Buffer &to, size_t to_offset, size_t bytes) {
@@ -65,12 +69,12 @@ void Device::copy(const Buffer &from, size_t from_offset, Buffer &to, size_t to_
   const Pool pool;
   const std::lock_guard lock(mutex_);
   send<void>(encoder(true), "copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:", from.memory,
-             uint64_t{from_offset}, to.memory, uint64_t{to_offset}, uint64_t{bytes});
+             uint64_t{from.offset + from_offset}, to.memory, uint64_t{to.offset + to_offset}, uint64_t{bytes});
 }
 
 void Device::fill_with_zeros(Buffer &buffer) {
   finish();
-  std::memset(send<void *>(buffer.memory, "contents"), 0, buffer.bytes);
+  std::memset(send<char *>(buffer.memory, "contents") + buffer.offset, 0, buffer.bytes);
 }
 
 Id Device::encoder(bool for_copies) {
@@ -130,7 +134,8 @@ void Device::launch(Id pipeline, const std::string &name, const size_t *groups, 
   uint64_t index = 0;
   for (const GpuArgument &argument : arguments) {
     if (argument.buffer != nullptr) {
-      send<void>(into, "setBuffer:offset:atIndex:", *static_cast<const Id *>(argument.data), uint64_t{0}, index++);
+      const auto &buffer = *static_cast<const Buffer *>(argument.buffer);
+      send<void>(into, "setBuffer:offset:atIndex:", buffer.memory, uint64_t{buffer.offset}, index++);
     } else {
       numbers.push_back(0);
       std::memcpy(&numbers.back(), argument.data, argument.bytes);

@@ -9,8 +9,12 @@
 
 namespace se::metal {
 
-// Shared with the CPU.
-using Buffer = GpuBuffer<Id>;
+// Shared with the CPU. A part of another buffer has the same `memory`, and begins at `offset` in it.
+struct Buffer : GpuBuffer<Id> {
+  size_t offset = 0;
+};
+// What Metal asks of an offset on any device.
+constexpr size_t kPartAlignment = 256;
 
 // `driver` is the system's version, whose part it is.
 class Device final : public GpuDevice<Buffer> {
@@ -22,6 +26,9 @@ class Device final : public GpuDevice<Buffer> {
 
   // As cl::Device's.
   Buffer *allocate(size_t bytes);
+  Buffer *part(const Buffer &of, size_t offset, size_t bytes);
+  void release_part(Buffer *part) noexcept { delete part; }
+  size_t part_alignment() const { return kPartAlignment; }
   void trim() noexcept;
   void write(Buffer &to, size_t offset, const void *from, size_t bytes);
   void read(const Buffer &from, size_t offset, void *to, size_t bytes);
@@ -43,7 +50,6 @@ class Device final : public GpuDevice<Buffer> {
   void wait();
 
   Owned device_, queue_;
-  uint64_t largest_buffer_bytes_ = 0;
   Owned commands_, encoder_;
   bool copies_ = false;
   size_t encoded_ = 0;

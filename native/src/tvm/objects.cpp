@@ -71,11 +71,14 @@ TvmValue tvm_global(const std::string &name) {
 }
 
 TvmValue tvm_function(const TvmValue &module, const std::string &name) {
+  if (auto found = tvm_function_if_any(module, name)) return *std::move(found);
+  throw Error(SE_MODEL_CORRUPT, "the compiled model has no function " + ticked(name), "package the model again");
+}
+
+std::optional<TvmValue> tvm_function_if_any(const TvmValue &module, const std::string &name) {
   static const TvmValue lookup = tvm_global("ffi.ModuleGetFunction");
   TvmValue function = lookup.call({module, TvmValue(name), TvmValue(int64_t{0})}, SE_LOAD_FAILED);
-  if (!function.is(kTVMFFIFunction)) {
-    throw Error(SE_MODEL_CORRUPT, "the compiled model has no function " + ticked(name), "package the model again");
-  }
+  if (!function.is(kTVMFFIFunction)) return std::nullopt;
   return function;
 }
 

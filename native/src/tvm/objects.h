@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -57,6 +58,8 @@ class TvmValue {
 // A function from TVM's global registry, or of a module; INTERNAL or MODEL_CORRUPT if it is missing.
 TvmValue tvm_global(const std::string &name);
 TvmValue tvm_function(const TvmValue &module, const std::string &name);
+// The same; nothing if it is missing.
+std::optional<TvmValue> tvm_function_if_any(const TvmValue &module, const std::string &name);
 
 // Takes the error that TVM raised on this thread and returns its message.
 std::string take_tvm_error();

@@ -29,6 +29,8 @@ bool load(const char *path, Api &api) {
 #undef SE_FIND
   // Part of OpenCL 1.2; with a driver that lacks it, kernels read buffers.
   library.find("clCreateImage", api.CreateImage);
+  // Part of OpenCL 1.1; with a driver that lacks it, sequences are decoded one after the other.
+  library.find("clCreateSubBuffer", api.CreateSubBuffer);
   return library.keep_if(whole);
 }
 

@@ -35,6 +35,7 @@ constexpr Uint kDeviceMaxComputeUnits = 0x1002;
 constexpr Uint kDeviceMaxWorkGroupSize = 0x1004;
 constexpr Uint kDeviceMaxMemAllocSize = 0x1010;
 constexpr Uint kDeviceImageSupport = 0x1016;
+constexpr Uint kDeviceMemBaseAddrAlign = 0x1019;
 constexpr Uint kDeviceGlobalMemSize = 0x101F;
 constexpr Uint kDeviceLocalMemSize = 0x1023;
 constexpr Uint kDeviceName = 0x102B;
@@ -61,9 +62,14 @@ constexpr Uint kKernelWorkGroupSize = 0x11B0;
 constexpr Uint kProfilingStart = 0x1282;
 constexpr Uint kProfilingEnd = 0x1283;
 
+constexpr Uint kBufferCreateTypeRegion = 0x1220;
 constexpr Uint kMemObjectImage1dBuffer = 0x10F6;
 constexpr Uint kRgba = 0x10B5;
 constexpr Uint kUnsignedInt32 = 0x10DC;
+
+struct BufferRegion {
+  size_t origin, size;
+};
 
 struct ImageFormat {
   Uint channels;
@@ -89,6 +95,7 @@ struct Api {
   Queue *(*CreateCommandQueue)(Context *, DeviceId *, Bitfield, Int *);
   Int (*ReleaseCommandQueue)(Queue *);
   Mem *(*CreateBuffer)(Context *, Bitfield, size_t, void *, Int *);
+  Mem *(*CreateSubBuffer)(Mem *, Bitfield, Uint, const BufferRegion *, Int *);
   Mem *(*CreateImage)(Context *, Bitfield, const ImageFormat *, const ImageDescription *, void *, Int *);
   Int (*ReleaseMemObject)(Mem *);
   Int (*EnqueueReadBuffer)(Queue *, Mem *, Uint, size_t, size_t, void *, Uint, Event *const *, Event **);

@@ -28,6 +28,9 @@ Device::Device() {
   computes_half_ = text(kDeviceExtensions).find("cl_khr_fp16") != std::string::npos;
   memory_bytes_ = number(kDeviceGlobalMemSize);
   largest_buffer_bytes_ = number(kDeviceMaxMemAllocSize);
+  Uint alignment_bits = 0;
+  api().GetDeviceInfo(id_, kDeviceMemBaseAddrAlign, sizeof alignment_bits, &alignment_bits, nullptr);
+  part_alignment_ = std::max<size_t>(alignment_bits / 8, 1);
   Uint unified = 0;
   api().GetDeviceInfo(id_, kDeviceHostUnifiedMemory, sizeof unified, &unified, nullptr);
   is_unified_ = unified != 0;
@@ -109,7 +112,7 @@ Error Device::failure(const char *what, Int code) {
 Buffer *Device::allocate(size_t bytes) {
   const size_t size = pooled_size(bytes);
   require_device();
-  require_buffer(size, largest_buffer_bytes_);
+  require_buffer(size);
   if (Buffer *buffer = pool_.take(size); buffer != nullptr) return buffer;
   const Bitfield flags = kMemReadWrite | (is_unified_ ? kMemAllocHostPtr : 0);
   Int code = kSuccess;
@@ -119,6 +122,19 @@ Buffer *Device::allocate(size_t bytes) {
   }
   if (code != kSuccess) throw out_of_memory(size, " (" + error_name(code) + ")");
   return counted({{memory, size}});
+}
+
+Buffer *Device::part(const Buffer &of, size_t offset, size_t bytes) {
+  if (api().CreateSubBuffer == nullptr) return nullptr;
+  const BufferRegion region = {offset, bytes};
+  Int code = kSuccess;
+  Mem *memory = api().CreateSubBuffer(of.memory, kMemReadWrite, kBufferCreateTypeRegion, &region, &code);
+  return code == kSuccess ? new Buffer{{memory, bytes}} : nullptr;
+}
+
+void Device::release_part(Buffer *part) noexcept {
+  give_back(*part);
+  delete part;
 }
 
 void Device::trim() noexcept { pool_.drain(give_back); }

@@ -26,7 +26,6 @@ class Device final : public GpuDevice<Buffer> {
   const std::string &platform() const { return platform_; }
   bool computes_half() const { return computes_half_; }
   bool is_unified() const { return is_unified_; }
-  uint64_t largest_buffer_bytes() const { return largest_buffer_bytes_; }
   // The most texels of an image over a buffer; 0 without support for images.
   uint64_t largest_image_texels() const { return largest_image_texels_; }
   Context *context() const { return context_; }
@@ -35,6 +34,10 @@ class Device final : public GpuDevice<Buffer> {
   // Memory, from the pool if a buffer of this size is free. OOM_VRAM if the device has none left or does not support a
   // buffer of this size.
   Buffer *allocate(size_t bytes);
+  // A part of a buffer, which must outlive it, from a multiple of part_alignment() on; null if the driver makes none.
+  Buffer *part(const Buffer &of, size_t offset, size_t bytes);
+  void release_part(Buffer *part) noexcept;
+  size_t part_alignment() const { return part_alignment_; }
   // Frees the buffers in the pool.
   void trim() noexcept;
 
@@ -73,7 +76,8 @@ class Device final : public GpuDevice<Buffer> {
   bool profiling_ = false;
   std::string platform_;
   bool computes_half_ = false, is_unified_ = false;
-  uint64_t largest_buffer_bytes_ = 0, largest_image_texels_ = 0;
+  uint64_t largest_image_texels_ = 0;
+  size_t part_alignment_ = 1;
 };
 
 }  // namespace se::cl

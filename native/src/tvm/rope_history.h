@@ -38,7 +38,7 @@ class RopeHistory {
     return std::span(history_).subspan(std::min(computed_, position_), count);
   }
 
-  // How many tokens from `position` on have the same rotation.
+  // How many tokens from `position` on have the same rotation as the first of them.
   uint32_t tokens_from(uint32_t position) const {
     return position >= switch_tokens_ ? UINT32_MAX : switch_tokens_ - position;
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "engines/backend_order.h"
@@ -85,9 +86,11 @@ class TvmEngine : public Engine {
   // The first of these steps that one call can compute.
   std::span<const Step> together(std::span<const Step> steps) const;
   std::span<const float> call_together(std::span<const Step> steps, const Interrupt &interrupt);
-  // Computes up to batch_sequences_ steps in one call.
+  // Computes up to batch_sequences_ steps in one call, those of one sequence with one rotation.
   std::span<const float> call_batch(std::span<const Step> steps, const Interrupt &interrupt);
   void load_functions(const Bundle &bundle);
+  // A GPU that cannot run a batch keeps all other functions.
+  void try_batch();
   // What a function returns: `rows` rows of `columns` numbers, which are logits but for `embed`.
   struct Rows {
     size_t rows;
@@ -147,8 +150,6 @@ TvmEngine::TvmEngine(const Bundle &bundle, const EngineOptions &options, const s
     : pool_(options.threads),
       prefill_tokens_(bundle.compiled->prefill_tokens),
       score_tokens_(bundle.compiled->score_tokens) {
-  // Only the CPU's code has the function, and only the CPU's memory can be cut into the parts of a larger tensor.
-  if (backend == "cpu") batch_sequences_ = bundle.compiled->decode_sequences;
   bundle.require_code(backend);
   device_ = backend_for(bundle, backend);
   facts_ = {
@@ -159,13 +160,14 @@ TvmEngine::TvmEngine(const Bundle &bundle, const EngineOptions &options, const s
   facts_.embedding_size = bundle.compiled->embedding_size;
   if (facts_.embedding_size > 0) facts_.embed_tokens = options.context_tokens;
   load_weights(bundle);
-  allocate_cache(bundle);
   load_functions(bundle);
+  allocate_cache(bundle);
   if (backend == "cpu") return;
   // Drivers compile kernels at their first use, and only then report that they cannot.
   const int32_t tokens[] = {0, 0};
   call(decode_, {0, std::span(tokens).first(1), 0, logits(1)}, Interrupt());
   call(prefill_, {0, std::span(tokens).first(std::min(2U, prefill_tokens_)), 0, logits(1)}, Interrupt());
+  try_batch();
   if (options.measure_kernels) device_->measure_kernels(true);
 }
 
@@ -214,8 +216,9 @@ void TvmEngine::allocate_cache(const Bundle &bundle) {
   const size_t each = kv_bytes(bundle);
   const auto rounded = [](int64_t number, int64_t to) { return (number + to - 1) / to * to; };
   auto context = static_cast<int64_t>(facts_.context_tokens);
-  // Every part of a larger tensor begins where tensors must.
-  if (batch_sequences_ > 0) context = rounded(context, kTensorAlignment / static_cast<int64_t>(each));
+  // Every part of a larger tensor begins where tensors must. What GPUs compute in is planned for the context as it is.
+  const bool is_cpu = device_->device().device_type == kDLCPU;
+  if (batch_sequences_ > 0 && is_cpu) context = rounded(context, kTensorAlignment / static_cast<int64_t>(each));
   const DLDataType dtype = {kDLFloat, static_cast<uint8_t>(8 * each), 1};
   std::vector<std::vector<TvmValue>> parts(facts_.sequences);
   std::vector<TvmValue> whole;
@@ -223,17 +226,13 @@ void TvmEngine::allocate_cache(const Bundle &bundle) {
     for (const int64_t width : {layer.key_dim, layer.value_dim}) {
       const std::vector<int64_t> shape = {layer.kv_heads, context, width};
       const size_t bytes = static_cast<size_t>(layer.kv_heads * context * width) * each;
-      if (batch_sequences_ == 0) {
-        for (auto &tensors : parts) tensors.push_back(device_->zeros(bytes, dtype, shape));
-        continue;
-      }
-      const auto memory = aligned_memory(bytes * facts_.sequences);
+      std::optional<DividedTensor> divided;
+      if (batch_sequences_ > 0) divided = device_->divided_zeros(bytes, dtype, shape, facts_.sequences);
+      if (!divided) batch_sequences_ = 0;
       for (uint32_t i = 0; i < facts_.sequences; ++i) {
-        auto *part = static_cast<std::byte *>(memory.get()) + i * bytes;
-        parts[i].push_back(tvm_tensor(part, device_->device(), dtype, shape, memory));
+        parts[i].push_back(divided ? divided->parts[i] : device_->zeros(bytes, dtype, shape));
       }
-      const int64_t heads = layer.kv_heads * facts_.sequences;
-      whole.push_back(tvm_tensor(memory.get(), device_->device(), dtype, {heads, context, width}, memory));
+      if (divided) whole.push_back(divided->whole);
     }
   }
   for (const auto &tensors : parts) caches_.push_back(tuple_of(tensors));
@@ -258,7 +257,26 @@ void TvmEngine::load_functions(const Bundle &bundle) {
   decode_ = tvm_function(machine_, "decode");
   score_ = tvm_function(machine_, "score");
   if (facts_.embedding_size > 0) embed_ = tvm_function(machine_, "embed");
-  if (batch_sequences_ > 0) decode_batch_ = tvm_function(machine_, "decode_batch");
+  // The code for a GPU in older bundles lacks it. There, one sequence alone takes no memory for it.
+  const auto batch = tvm_function_if_any(machine_, "decode_batch");
+  if (!batch || bundle.compiled->decode_sequences == 0) return;
+  if (facts_.backend != "cpu" && facts_.sequences == 1) return;
+  decode_batch_ = *batch;
+  batch_sequences_ = bundle.compiled->decode_sequences;
+}
+
+void TvmEngine::try_batch() {
+  if (batch_sequences_ == 0) return;
+  const Step steps[] = {{0, 0, 0}, {1, 0, 0}};
+  try {
+    call_batch(steps, Interrupt());
+  } catch (const Error &error) {
+    log(SE_LOG_WARNING, "the backend " + ticked(facts_.backend) +
+                            " decodes one sequence after the other, as it cannot run a batch: " + error.message);
+    batch_sequences_ = 0;
+    // Fails if the device is lost.
+    call(decode_, {0, std::span(&steps[0].token, 1), 0, logits(1)}, Interrupt());
+  }
 }
 
 void TvmEngine::set_trace(TraceCallback callback) {
@@ -352,11 +370,15 @@ std::span<const float> TvmEngine::decode(std::span<const Step> steps, const Inte
 }
 
 std::span<const Step> TvmEngine::together(std::span<const Step> steps) const {
-  if (batch_sequences_ > 0) return steps.first(std::min<size_t>(batch_sequences_, steps.size()));
-  const Step &first = steps.front();
-  const size_t most = std::min<size_t>(score_tokens(first.position), steps.size());
+  const bool is_batch = batch_sequences_ > 0;
+  const size_t most = std::min<size_t>(is_batch ? batch_sequences_ : score_tokens_, steps.size());
   size_t count = 1;
-  while (count < most && steps[count].sequence == first.sequence) ++count;
+  for (; count < most; ++count) {
+    const Step &before = steps[count - 1];
+    const bool same = steps[count].sequence == before.sequence;
+    if (!same && !is_batch) break;
+    if (same && !ropes_.empty() && ropes_.front().tokens_from(before.position) == 1) break;
+  }
   return steps.first(count);
 }
 
@@ -377,9 +399,25 @@ std::span<const float> TvmEngine::call_batch(std::span<const Step> steps, const 
     positions.push_back(static_cast<int32_t>(step.position));
     positions.push_back(static_cast<int32_t>(step.sequence));
   }
+  // Each sequence's tokens in a row, while there are rotations to choose: the function takes that of each position.
+  const auto each_sequence = [&](auto &&work) {
+    for (size_t first = 0; first < steps.size() && !ropes_.empty();) {
+      size_t end = first + 1;
+      while (end < steps.size() && steps[end].sequence == steps[first].sequence) ++end;
+      work(steps[first], std::span(tokens).subspan(first, end - first));
+      first = end;
+    }
+  };
+  each_sequence([&](const Step &first, std::span<const int32_t> own) {
+    choose_rope(first.sequence, own, first.position, interrupt);
+  });
   const auto count = static_cast<int64_t>(steps.size());
   const TvmValue arguments[] = {integers(tokens, {count}), integers(positions, {count, 2}), whole_cache_, parameters_};
-  return run(decode_batch_, arguments, logits(steps.size()), interrupt);
+  const auto rows = run(decode_batch_, arguments, logits(steps.size()), interrupt);
+  each_sequence([&](const Step &first, std::span<const int32_t> own) {
+    ropes_[first.sequence].set_computed(first.position + static_cast<uint32_t>(own.size()));
+  });
+  return rows;
 }
 
 std::span<const float> TvmEngine::score(uint32_t sequence, std::span<const int32_t> tokens, uint32_t position,

@@ -141,6 +141,19 @@ def rotate_and_store(arithmetic: Arithmetic, tuning: Tuning, rotary: Rotary) -> 
     qkv [n, (query_heads + 2 kv_heads) head_dim], q [n, query_heads, head_dim]. A group of threads
     works on one head of one token, a thread on single features of it.
     """
+    return _rotation(arithmetic, tuning, rotary, batch=False)
+
+
+@cache
+def rotate_and_store_batch(arithmetic: Arithmetic, tuning: Tuning, rotary: Rotary) -> PrimFunc:
+    """The same with position [n, 2], and in K and V the heads of all sequences.
+
+    Frequencies for long texts follow the others where `rotary` has a switch.
+    """
+    return _rotation(arithmetic, tuning, rotary, batch=True)
+
+
+def _rotation(arithmetic: Arithmetic, tuning: Tuning, rotary: Rotary, *, batch: bool) -> PrimFunc:
     spec, magnitude, cache_dtype = rotary.spec, rotary.magnitude, rotary.cache_dtype
     half = spec.rotary_dim // 2
     threads = tuning.row_threads
@@ -151,9 +164,10 @@ def rotate_and_store(arithmetic: Arithmetic, tuning: Tuning, rotary: Rotary) -> 
         context = tir.symbol("context")
         heads = spec.query_heads + 2 * spec.kv_heads
         qkv = tir.parameter("qkv", (n, heads * spec.head_dim), "float32")
-        position = tir.parameter("position", (1,), "int32")
-        frequencies = tir.parameter("inverse_frequencies", (half,), "float32") if half else None
-        cache_shape = (spec.kv_heads, context, spec.head_dim)
+        position = tir.parameter("position", (n, 2) if batch else (1,), "int32")
+        frequencies = rotary.frequencies(batch=batch)
+        cached_heads = tir.symbol("cached_heads") if batch else spec.kv_heads
+        cache_shape = (cached_heads, context, spec.head_dim)
         keys = tir.parameter("keys", cache_shape, cache_dtype)
         values = tir.parameter("values", cache_shape, cache_dtype)
         q = tir.parameter("q", (n, spec.query_heads, spec.head_dim), "float32")
@@ -161,7 +175,12 @@ def rotate_and_store(arithmetic: Arithmetic, tuning: Tuning, rotary: Rotary) -> 
         groups = (-(-spec.head_dim // threads), heads, n)
         with tir.code(), gpu.launch(groups, (threads,)) as (part, head, token, thread):
             feature = tir.bind(part * threads + thread)
-            token_position = tir.bind(tir.load(position, 0) + tir.cast(token, "int32", 1))
+            if batch:
+                token_position = tir.bind(tir.load(position, (token, 0)))
+                first_head = tir.bind(tir.load(position, (token, 1)) * spec.kv_heads)
+            else:
+                token_position = tir.bind(tir.load(position, 0) + tir.cast(token, "int32", 1))
+                first_head = 0
             with tir.when(feature < spec.head_dim):
                 first = tir.bind(head * spec.head_dim)
                 number = tir.local(1)
@@ -170,7 +189,8 @@ def rotate_and_store(arithmetic: Arithmetic, tuning: Tuning, rotary: Rotary) -> 
                     with tir.when((head < rotated_heads) & (feature < spec.rotary_dim)):
                         pair = tir.bind(feature // 2 if spec.interleaved else feature % half)
                         angle = tir.bind(
-                            tir.cast(token_position, "float32", 1) * tir.load(frequencies, pair)
+                            tir.cast(token_position, "float32", 1)
+                            * frequencies.load(pair, token_position)
                         )
                         cosine = tir.cos(angle) * tir.const(magnitude)
                         sine = tir.sin(angle) * tir.const(magnitude)
@@ -188,10 +208,10 @@ def rotate_and_store(arithmetic: Arithmetic, tuning: Tuning, rotary: Rotary) -> 
                 with tir.when(head < spec.query_heads):
                     tir.store(q, (token, head, feature), value)
                 with tir.when((head >= spec.query_heads) & (head < rotated_heads)):
-                    index = (head - spec.query_heads, token_position, feature)
+                    index = (first_head + (head - spec.query_heads), token_position, feature)
                     arithmetic.store(keys, index, value)
                 with tir.when(head >= rotated_heads):
-                    index = (head - rotated_heads, token_position, feature)
+                    index = (first_head + (head - rotated_heads), token_position, feature)
                     arithmetic.store(values, index, value)
 
     return tir.function(body)

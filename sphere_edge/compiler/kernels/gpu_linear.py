@@ -39,19 +39,7 @@ def linear(arithmetic: Arithmetic, tuning: Tuning, fmt: WeightFormat, shape: Sha
     """f(x [n, columns], packed weight…, bias [rows] if any, y [n, rows])."""
 
     def body() -> None:
-        n = 1 if shape.single else tir.symbol("n")
-        x = tir.parameter("x", (n, shape.columns), "float32")
-        textures = arithmetic.textures and shape.single and fmt.is_quantized
-        sizes = fmt.parameters(shape.rows, shape.columns)
-        names = [gpu.TEXELS, *list(sizes)[1:]] if textures else list(sizes)
-        weight = [
-            tir.parameter(name, size, dtype)
-            for name, (size, dtype) in zip(names, sizes.values(), strict=True)
-        ]
-        bias = tir.parameter("bias", (shape.rows,), "float32") if shape.bias else None
-        y = tir.parameter("y", (n, shape.rows), "float32")
-        packed = Weight(arithmetic, fmt, shape, weight, textures)
-        kernel = _Kernel(arithmetic, tuning, packed, n, x, bias, y)
+        kernel = declared(arithmetic, tuning, fmt, shape)
         with tir.code():
             if shape.single:
                 _one_token(kernel)
@@ -134,7 +122,9 @@ class Weight:
 
 
 @dataclass(frozen=True)
-class _Kernel:
+class Kernel:
+    """What the function is made of: its parameters, and how it computes."""
+
     arithmetic: Arithmetic
     tuning: Tuning
     weight: Weight
@@ -145,6 +135,7 @@ class _Kernel:
 
     @property
     def shape(self) -> Shape:
+        """Sizes."""
         return self.weight.shape
 
     def write(self, token: Value, quad: Value, sums: Buffer, first: Value) -> None:
@@ -159,7 +150,24 @@ class _Kernel:
                 tir.store(self.y, (token, row), total, lanes)
 
 
-def _one_token(kernel: _Kernel) -> None:
+def declared(arithmetic: Arithmetic, tuning: Tuning, fmt: WeightFormat, shape: Shape) -> Kernel:
+    """The parameters of the function being made: f(x, packed weight…, bias?, y)."""
+    n = 1 if shape.single else tir.symbol("n")
+    x = tir.parameter("x", (n, shape.columns), "float32")
+    textures = arithmetic.textures and shape.single and fmt.is_quantized
+    sizes = fmt.parameters(shape.rows, shape.columns)
+    names = [gpu.TEXELS, *list(sizes)[1:]] if textures else list(sizes)
+    weight = [
+        tir.parameter(name, size, dtype)
+        for name, (size, dtype) in zip(names, sizes.values(), strict=True)
+    ]
+    bias = tir.parameter("bias", (shape.rows,), "float32") if shape.bias else None
+    y = tir.parameter("y", (n, shape.rows), "float32")
+    packed = Weight(arithmetic, fmt, shape, weight, textures)
+    return Kernel(arithmetic, tuning, packed, n, x, bias, y)
+
+
+def _one_token(kernel: Kernel) -> None:
     weight, shape, tuning = kernel.weight, kernel.shape, kernel.tuning
     split, row_quads = tuning.vector_split, tuning.vector_rows
     steps = weight.groups if weight.fmt.is_quantized else -(-shape.columns // PIECE)
@@ -189,7 +197,7 @@ def _one_token(kernel: _Kernel) -> None:
             kernel.write(0, quad, partial, position)
 
 
-def _add_group(kernel: _Kernel, quad: Value, group: Value, total: Buffer) -> None:
+def _add_group(kernel: Kernel, quad: Value, group: Value, total: Buffer) -> None:
     """Adds the products of 32 columns of four rows to `total`."""
     weight = kernel.weight
     xs = tir.local(GROUP)
@@ -213,7 +221,7 @@ def _add_group(kernel: _Kernel, quad: Value, group: Value, total: Buffer) -> Non
     tir.store(total, 0, tir.load(total, 0, LANES) + scaled, LANES)
 
 
-def _add_columns(kernel: _Kernel, quad: Value, step: Value, total: Buffer) -> None:
+def _add_columns(kernel: Kernel, quad: Value, step: Value, total: Buffer) -> None:
     """Adds the products of 16 columns of four rows that are not quantized to `total`."""
     with tir.serial(PIECE) as index:
         column = tir.bind(step * PIECE + index)
@@ -224,7 +232,7 @@ def _add_columns(kernel: _Kernel, quad: Value, step: Value, total: Buffer) -> No
             tir.store(total, 0, tir.load(total, 0, LANES) + product, LANES)
 
 
-def _load_x(kernel: _Kernel, token: Value, first: Value, to: Buffer) -> None:
+def _load_x(kernel: Kernel, token: Value, first: Value, to: Buffer) -> None:
     """Fills `to` with activations of a token from `first` on; zero beyond the last column."""
     columns, count = kernel.shape.columns, int(to.shape[0])
     # Whole groups are read: with 80 columns the third group has a second half that is not there.
@@ -238,7 +246,7 @@ def _load_x(kernel: _Kernel, token: Value, first: Value, to: Buffer) -> None:
             tir.store(to, index, tir.load(kernel.x, (token, first + index)))
 
 
-def _many_tokens(kernel: _Kernel) -> None:
+def _many_tokens(kernel: Kernel) -> None:
     tuning, weight = kernel.tuning, kernel.weight
     each = tuning.tokens_per_thread
     tile = _Tile(
@@ -288,7 +296,7 @@ class _Staged:
 class _Tile:
     """`rows` quads of rows times `tokens` tokens, 32 columns at a time, as type `fast`."""
 
-    kernel: _Kernel
+    kernel: Kernel
     rows: int
     tokens: int
     fast: str

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from tvm.relax.frontend.nn import Tensor, op
 
 from sphere_edge.compiler.kernels import (
+    gpu_batch_linear,
     gpu_decode_attention,
     gpu_elementwise,
     gpu_linear,
@@ -24,10 +25,10 @@ from sphere_edge.compiler.kernels.operators import (
     multiplication,
     norm_of,
     normalization,
+    rotary_of,
     suffix,
     table_of,
 )
-from sphere_edge.compiler.kernels.rope import Rotary
 from sphere_edge.errors import UnsupportedError
 from sphere_edge.models.kernels import (
     Attention,
@@ -36,6 +37,7 @@ from sphere_edge.models.kernels import (
     Frequencies,
     LayerCache,
     Matrix,
+    is_batch,
 )
 from sphere_edge.quantization.weights import WeightFormat
 
@@ -50,9 +52,10 @@ class GpuKernels:
     def linear(self, x: Tensor, matrix: Matrix) -> Tensor:
         """`x` [n, columns] times the transpose of `matrix`."""
         _check_format(matrix.fmt)
-        shape = linear_shape(x, matrix)
-        kernel = gpu_linear.linear(self.arithmetic, self.tuning, matrix.fmt, shape)
-        return multiplication(kernel, x, matrix)
+        made_for = (self.arithmetic, self.tuning, matrix.fmt, linear_shape(x, matrix))
+        if is_batch(x.shape[0]):
+            return multiplication(gpu_batch_linear.linear(*made_for), x, matrix, "_batch")
+        return multiplication(gpu_linear.linear(*made_for), x, matrix)
 
     def take(self, token_ids: Tensor, matrix: Matrix) -> Tensor:
         """Rows `token_ids` of an embedding."""
@@ -81,9 +84,12 @@ class GpuKernels:
         self, qkv: Tensor, frequencies: Frequencies, cache: LayerCache, spec: Attention
     ) -> tuple[Tensor, LayerCache]:
         """Rotated q, and the cache with rotated k and v written in place."""
-        rotary = Rotary(spec, frequencies.magnitude, cache.dtype, is_one(qkv.shape[0]))
-        kernel = gpu_elementwise.rotate_and_store(self.arithmetic, self.tuning, rotary)
-        return in_place_rotation(kernel, [qkv, *frequencies.arrays], cache, spec)
+        build = gpu_elementwise.rotate_and_store
+        if cache.is_batch:
+            build = gpu_elementwise.rotate_and_store_batch
+        rotary = rotary_of(qkv, frequencies, cache, spec)
+        kernel = build(self.arithmetic, self.tuning, rotary)
+        return in_place_rotation(kernel, [qkv, *frequencies.arrays(cache)], cache, spec)
 
     def attend(
         self, q: Tensor, cache: LayerCache, spec: Attention, sinks: Tensor | None = None
@@ -91,19 +97,24 @@ class GpuKernels:
         """Causal attention over the cache."""
         if sinks is not None:
             _refuse("attention sinks")
+        made_for = (self.arithmetic, self.tuning, spec, cache.dtype)
         n, heads = q.shape[0], spec.query_heads
-        out = float32(n, heads * spec.head_dim)
-        if not is_one(n):
-            kernel = gpu_prefill_attention.prefill_attention(
-                self.arithmetic, self.tuning, spec, cache.dtype
-            )
-            return op.tensor_ir_op(kernel, "attend_many", [q, cache.position, *cache.pair], out)
+        given, out = [q, cache.position, *cache.pair], float32(n, heads * spec.head_dim)
         split_keys = self.tuning.split_keys
         count = (cache.keys.shape[1] + (split_keys - 1)) // split_keys
+        if cache.is_batch:
+            sizes = ((n, count, heads, spec.head_dim), (n, count, heads), (n, count, heads))
+            splits = gpu_decode_attention.batch_kv_splits(*made_for)
+            parts = op.tensor_ir_op(splits, "attend_batch", given, [float32(*one) for one in sizes])
+            kernel = gpu_decode_attention.batch_merge(self.tuning, spec)
+            return op.tensor_ir_op(kernel, "attend_merge_batch", [cache.position, *parts], out)
+        if not is_one(n):
+            kernel = gpu_prefill_attention.prefill_attention(*made_for)
+            return op.tensor_ir_op(kernel, "attend_many", given, out)
         parts = op.tensor_ir_op(
-            gpu_decode_attention.kv_splits(self.arithmetic, self.tuning, spec, cache.dtype),
+            gpu_decode_attention.kv_splits(*made_for),
             "attend_one",
-            [q, cache.position, *cache.pair],
+            given,
             [float32(count, heads, spec.head_dim), float32(count, heads), float32(count, heads)],
         )
         kernel = gpu_decode_attention.merge(self.tuning, spec)

@@ -24,8 +24,10 @@ class Tuning:
     A thread of either multiplication works on four rows of the weight.
     """
 
-    # Decode: quads of rows per group, and threads that share the columns of each.
+    # Decode: quads of rows per group, and threads that share the columns of each. In a batch more
+    # rows share the activations, which are more to read than a quad's weights.
     vector_rows: int
+    batch_rows: int
     vector_split: int
     # Prefill: threads along rows and along tokens, and tokens per thread (a multiple of 4).
     matrix_rows: int
@@ -42,6 +44,7 @@ class Tuning:
 TUNINGS: Mapping[GpuFamily, Tuning] = {
     "mali": Tuning(
         vector_rows=4,
+        batch_rows=8,
         vector_split=16,
         matrix_rows=8,
         matrix_tokens=8,
@@ -53,6 +56,7 @@ TUNINGS: Mapping[GpuFamily, Tuning] = {
     ),
     "adreno": Tuning(
         vector_rows=4,
+        batch_rows=4,
         vector_split=32,
         matrix_rows=16,
         matrix_tokens=8,
@@ -64,6 +68,7 @@ TUNINGS: Mapping[GpuFamily, Tuning] = {
     ),
     "nvidia": Tuning(
         vector_rows=4,
+        batch_rows=8,
         vector_split=32,
         matrix_rows=16,
         matrix_tokens=16,
@@ -75,6 +80,7 @@ TUNINGS: Mapping[GpuFamily, Tuning] = {
     ),
     "apple": Tuning(
         vector_rows=4,
+        batch_rows=8,
         vector_split=32,
         matrix_rows=8,
         matrix_tokens=8,
@@ -86,6 +92,7 @@ TUNINGS: Mapping[GpuFamily, Tuning] = {
     ),
     "generic": Tuning(
         vector_rows=2,
+        batch_rows=4,
         vector_split=16,
         matrix_rows=8,
         matrix_tokens=4,

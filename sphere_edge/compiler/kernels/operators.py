@@ -56,9 +56,8 @@ class CpuKernels:
     ) -> tuple[Tensor, LayerCache]:
         """Rotated q, and the cache with rotated k and v written in place."""
         build = rope.rotate_and_store_batch if cache.is_batch else rope.rotate_and_store
-        single = is_one(qkv.shape[0])
-        kernel = build(self.isa, rope.Rotary(spec, frequencies.magnitude, cache.dtype, single))
-        return in_place_rotation(kernel, [qkv, *frequencies.arrays], cache, spec)
+        kernel = build(self.isa, rotary_of(qkv, frequencies, cache, spec))
+        return in_place_rotation(kernel, [qkv, *frequencies.arrays(cache)], cache, spec)
 
     def attend(
         self, q: Tensor, cache: LayerCache, spec: Attention, sinks: Tensor | None = None
@@ -120,10 +119,10 @@ def linear_shape(x: Tensor, matrix: Matrix) -> linear.Shape:
     return linear.Shape(matrix.rows, matrix.columns, single, matrix.bias is not None)
 
 
-def multiplication(kernel: Any, x: Tensor, matrix: Matrix) -> Tensor:
-    """The call of a `linear` kernel."""
+def multiplication(kernel: Any, x: Tensor, matrix: Matrix, ending: str | None = None) -> Tensor:
+    """The call of a `linear` kernel; `ending`: that of its name, if it is not the usual one."""
     n = x.shape[0]
-    name = f"linear_{matrix.fmt.name}_{matrix.rows}_{matrix.columns}{suffix(n)}"
+    name = f"linear_{matrix.fmt.name}_{matrix.rows}_{matrix.columns}{ending or suffix(n)}"
     return op.tensor_ir_op(kernel, name, [x, *matrix.parameters], float32(n, matrix.rows))
 
 
@@ -154,6 +153,16 @@ def normalization(kernel: Any, x: Tensor, weight: Tensor, residual: Tensor | Non
         return op.tensor_ir_op(kernel, name, [x, weight], out)
     both = [out, float32(n, columns)]
     return op.tensor_ir_op(kernel, f"add_{name}", [x, residual, weight], both)
+
+
+def rotary_of(
+    qkv: Tensor, frequencies: Frequencies, cache: LayerCache, spec: Attention
+) -> rope.Rotary:
+    """Which `rotate_and_store` kernel rotates `qkv`."""
+    switch = frequencies.switch_tokens if cache.is_batch else 0
+    return rope.Rotary(
+        spec, frequencies.magnitude, cache.dtype, is_one(qkv.shape[0]), switch_tokens=switch
+    )
 
 
 def in_place_rotation(

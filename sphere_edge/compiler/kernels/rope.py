@@ -14,12 +14,45 @@ from sphere_edge.models.kernels import Attention
 
 @dataclass(frozen=True)
 class Rotary:
-    """The rotation of `spec`'s heads, of one token if `single`."""
+    """The rotation of `spec`'s heads, of one token if `single`.
+
+    `switch_tokens`: in a batch, tokens from this position on take a second array of frequencies;
+    0: there is none.
+    """
 
     spec: Attention
     magnitude: float
     cache_dtype: str
     single: bool
+    switch_tokens: int = 0
+
+    def frequencies(self, *, batch: bool) -> FrequencyArrays | None:
+        """The next parameters of the function, float32 [rotary_dim / 2]; None: nothing rotates."""
+        half = self.spec.rotary_dim // 2
+        if not half:
+            return None
+        inverse = tir.parameter("inverse_frequencies", (half,), "float32")
+        if not batch or not self.switch_tokens:
+            return FrequencyArrays(inverse)
+        beyond = tir.parameter("frequencies_beyond", (half,), "float32")
+        return FrequencyArrays(inverse, beyond, self.switch_tokens)
+
+
+@dataclass(frozen=True)
+class FrequencyArrays:
+    """The arrays of a kernel: `beyond` is for tokens from position `switch_tokens` on."""
+
+    inverse: Buffer
+    beyond: Buffer | None = None
+    switch_tokens: int = 0
+
+    def load(self, index: Value, token_position: Value) -> Value:
+        """That of a pair of features for a token."""
+        usual = tir.load(self.inverse, index)
+        if self.beyond is None:
+            return usual
+        is_beyond = token_position >= self.switch_tokens
+        return tir.choose(is_beyond, tir.load(self.beyond, index), usual)
 
 
 @cache
@@ -33,7 +66,10 @@ def rotate_and_store(isa: Isa, rotary: Rotary) -> PrimFunc:
 
 @cache
 def rotate_and_store_batch(isa: Isa, rotary: Rotary) -> PrimFunc:
-    """The same with position [n, 2], and in K and V the heads of all sequences."""
+    """The same with position [n, 2], and in K and V the heads of all sequences.
+
+    Frequencies for long texts follow the others where `rotary` has a switch.
+    """
     return _function(isa, rotary, tir.symbol("n"), batch=True)
 
 
@@ -46,7 +82,7 @@ def _function(isa: Isa, rotary: Rotary, n: Any, *, batch: bool = False) -> PrimF
         heads = spec.query_heads + 2 * spec.kv_heads
         qkv = tir.parameter("qkv", (n, heads * spec.head_dim), "float32")
         position = tir.parameter("position", (n, 2) if batch else (1,), "int32")
-        frequencies = tir.parameter("inverse_frequencies", (half,), "float32") if half else None
+        frequencies = rotary.frequencies(batch=batch)
         cached_heads = tir.symbol("cached_heads") if batch else spec.kv_heads
         cache_shape = (cached_heads, context, spec.head_dim)
         keys = tir.parameter("keys", cache_shape, cache_dtype)
@@ -101,11 +137,13 @@ class _Rotation:
     cosines: Buffer
     sines: Buffer
 
-    def prepare(self, token_position: Value, frequencies: Buffer, magnitude: float) -> None:
+    def prepare(
+        self, token_position: Value, frequencies: FrequencyArrays, magnitude: float
+    ) -> None:
         """Fills cos and sin for `token_position`; the angle is float32, as in transformers."""
         number = tir.bind(tir.cast(token_position, "float32", 1))
         with tir.serial(self.spec.rotary_dim // 2) as index:
-            angle = tir.bind(number * tir.load(frequencies, index))
+            angle = tir.bind(number * frequencies.load(index, token_position))
             tir.store(self.cosines, index, tir.cos(angle) * tir.const(magnitude))
             tir.store(self.sines, index, tir.sin(angle) * tir.const(magnitude))
 
