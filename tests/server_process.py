@@ -39,8 +39,9 @@ class Served:
 
 @contextmanager
 def serving(*words: str | Path, **environment: str) -> Iterator[Served]:
-    """A server on a free port with the arguments `words`; it stores nothing unless they say so."""
-    store = [] if "--store" in words else ["--no-store"]
+    """A server on a free port with the arguments `words`; stores nothing without a `--store…`."""
+    stores = any(str(word).startswith("--store") for word in words)
+    store = [] if stores else ["--no-store"]
     command = [sys.executable, "-m", "sphere_edge", "serve", "--port", "0", *store]
     command += map(str, words)
     process = subprocess.Popen(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 from emulated_board import Board, start
@@ -28,7 +29,7 @@ from sphere_edge.server.on_board import PORT
 from sphere_edge.toolchain import native, targets
 from tests import made_bundles
 from tests.cli_process import in_process, refused
-from tests.server_process import serving
+from tests.server_process import Served, serving
 from tests.waiting import wait_until
 
 # For what never ends; how long something takes is not tested.
@@ -64,6 +65,19 @@ def own_data(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def here() -> Path:
     return made_bundles.made("tiny").folder
+
+
+def heard(client: OpenAI, model: str) -> str:
+    """What is said in the recording of "close the door"."""
+    recording = resources.speech_samples() / "09.flac"
+    return client.audio.transcriptions.create(model=model, file=recording).text
+
+
+def page_of(served: Served) -> str:
+    """What a browser gets at /."""
+    answer = httpx2.get(served.url, timeout=_PATIENCE_S)
+    assert answer.status_code == 200
+    return answer.text
 
 
 def test_an_emulated_board_serves_a_model_until_ctrl_c(board: Board, compiled: Path) -> None:
@@ -133,19 +147,25 @@ def test_a_board_without_a_python_of_use_is_refused_before_anything_is_sent(
     bare.server.stop()
 
 
-def test_this_machine_serves_two_kinds_of_models_as_a_device(
+def test_this_machine_serves_two_kinds_of_models_and_the_page_as_a_device(
     here: Path, own_data: dict[str, str]
 ) -> None:
     speech = made_bundles.made("tiny-whisper").folder
-    words = (f"text={here}", f"speech={speech}", "--device", "local")
+    words = (f"text={here}", f"speech={speech}", "--device", "local", "--store-days", "1")
     with serving(*words, **own_data) as served:
+        assert page_of(served).startswith("<!doctype html>")
         with served.openai as client:
-            assert answered(client, "text")
-            recording = resources.speech_samples() / "09.flac"
-            heard = client.audio.transcriptions.create(model="speech", file=recording)
-            assert heard.text == "close the door"
+            first = client.responses.create(model="text", input="Hello")
+            assert heard(client, "speech") == "close the door"
         assert served.end() == 0
     assert not servers(own_data["XDG_DATA_HOME"])
+    # Another session goes on with what the device has stored.
+    with serving(*words, **own_data) as served, served.openai as client:
+        assert client.responses.retrieve(first.id).output_text == first.output_text
+        after = client.responses.create(model="text", input="Why?", previous_response_id=first.id)
+        assert after.usage is not None
+        assert first.usage is not None
+        assert after.usage.input_tokens > first.usage.total_tokens
 
 
 def test_the_server_ends_with_whoever_started_it(here: Path, own_data: dict[str, str]) -> None:
