@@ -93,8 +93,10 @@ def test_a_model_that_is_opened_keeps_no_other_one_waiting(bundles: list[str]) -
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
         busy = asyncio.ensure_future(asyncio.to_thread(gate.wait))
         opening = asyncio.ensure_future(asked("random"))
-        while not random.users:
+        # Until it waits for that thread.
+        for _ in range(100):
             await asyncio.sleep(0)
+        assert random.queue.running
         try:
             await asyncio.wait_for(asked("tiny"), 60)
             assert random.manager is None
