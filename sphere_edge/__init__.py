@@ -26,6 +26,7 @@ from sphere_edge.errors import (
     TimeoutError,  # noqa: A004  the status code's own name
     UnavailableError,
     UnsupportedError,
+    UntrustedError,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ __all__ = [
     "TranscriptionRequest",
     "UnavailableError",
     "UnsupportedError",
+    "UntrustedError",
     "__version__",
     "resources",
 ]

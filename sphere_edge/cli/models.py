@@ -179,7 +179,6 @@ def inspect(
 
 @app.command(
     epilog=example(
-        "openssl genpkey -algorithm ed25519 -out key.pem && chmod 600 key.pem",
         "sphere-edge sign dist/tiny.host --key key.pem",
     )
 )
@@ -188,7 +187,8 @@ def sign(
     key: Annotated[
         Path,
         typer.Option(
-            metavar="FILE", help="Ed25519 private key, a PEM file that only you can read."
+            metavar="FILE",
+            help="Ed25519 private key (PEM), as openssl makes it; see docs/signing.md.",
         ),
     ],
     json: Json = False,
@@ -206,7 +206,6 @@ def sign(
 @app.command(
     epilog=example(
         "sphere-edge verify dist/tiny.host",
-        "openssl pkey -in key.pem -pubout -out key.pub.pem",
         "sphere-edge verify dist/tiny.host --trusted key.pub.pem",
     )
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sphere_edge import console, errors
 from sphere_edge.boards import python_there, server_deployment
 from sphere_edge.bundle.manifest import Manifest
-from sphere_edge.bundle.read import Bundle
+from sphere_edge.bundle.read import Bundle, signature_bytes
 from sphere_edge.bundle.trust import TrustedKeys, signed_bundle
 from sphere_edge.certify import deployment
 from sphere_edge.certify.prove import Proof
@@ -51,6 +51,8 @@ def deploy(bundle: Path, to: StoreAddress, options: Options, *, as_json: bool) -
         # The files are proven on the device, by the hashes that the signed manifest names.
         for signer in keys.check(signed_bundle(bundle)):
             console.say(f"signed by {signer}, which is trusted")
+    elif signature_bytes(bundle) is not None:
+        console.warn("the bundle's signatures are not checked: --trusted FILE does it")
     name, service_at = found.manifest.name, options.service_at
     if service_at is not None:
         server_deployment.require_board(to.uri)

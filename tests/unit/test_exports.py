@@ -44,6 +44,7 @@ EXPORTED = [
     "TranscriptionRequest",
     "UnavailableError",
     "UnsupportedError",
+    "UntrustedError",
     "__version__",
     "resources",
 ]

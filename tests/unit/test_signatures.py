@@ -177,6 +177,8 @@ def test_a_payload_of_another_type_is_refused(bundle: Path) -> None:
     [
         (lambda text: b"", "Expecting value"),
         (lambda text: b"[]", "no JSON object"),
+        (lambda text: b'{"a": 1e999}', "out of range"),
+        (lambda text: b'{"a": "\\ud800"}', "surrogates"),
         (lambda text: b"[" * 100_000, "nested too deeply"),
         (lambda text: text.replace(b'"payload":', b'"payload": "", "payload":'), "duplicate key"),
         (lambda text: text.replace(b'"sig"', b'"signature"'), "sig"),
