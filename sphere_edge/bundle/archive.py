@@ -20,7 +20,7 @@ from typing import IO, NoReturn
 
 from sphere_edge import resources
 from sphere_edge.bundle import files
-from sphere_edge.bundle.manifest import File, Manifest
+from sphere_edge.bundle.manifest import File, Manifest, document_of, render
 from sphere_edge.console import Progress
 from sphere_edge.errors import ModelCorruptError, NotFoundError
 from sphere_edge.files import atomic_write
@@ -178,6 +178,10 @@ class Archive:
     def unpacked(self, manifest: Manifest, progress: Progress) -> Path:
         """A folder in the cache with the bundle's files, each proven while it is unpacked."""
         self.check_entries(manifest)
+        with self._opened(_MANIFEST) as packed:
+            # Another form of the same manifest has the same id, and is not what was signed.
+            if packed.read() != render(document_of(manifest)):
+                self._refuse(f"`{_MANIFEST}` is not as it was written")
         cache = resources.cache_folder() / "bundles"
         folder = cache / manifest.id
         signatures = self.signature_bytes()
@@ -234,6 +238,8 @@ class Archive:
 def _sign_again(folder: Path, signatures: bytes | None) -> None:
     """Makes `signatures` those of the unpacked bundle, which has the same id whoever signed it."""
     path = folder / files.SIGNATURES
-    if signatures is not None and not (path.is_file() and path.read_bytes() == signatures):
+    if signatures is None:
+        path.unlink(missing_ok=True)
+    elif not (path.is_file() and path.read_bytes() == signatures):
         with atomic_write(path) as partial:
             partial.write_bytes(signatures)

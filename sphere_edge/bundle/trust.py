@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -182,6 +183,9 @@ def _content(path: Path) -> bytes:
         # Without blocking: a FIFO instead of a file must not hang us.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                message = f"`{path}` is not a file"
+                raise InvalidArgumentError(message)
             content = file.read(_LARGEST_FILE + 1)
     except FileNotFoundError as error:
         message = f"there is no file of trusted keys `{path}`"

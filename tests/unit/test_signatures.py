@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -268,6 +269,33 @@ def test_a_sphere_file_carries_its_signatures(
         writer.commit(draft())
     sign(tmp_path / "b.sphere", SPARE)
     assert (tmp_path / "a.sphere").read_bytes() == (tmp_path / "b.sphere").read_bytes() != unsigned
+
+
+def test_what_is_unpacked_has_the_signatures_of_its_own_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPHERE_EDGE_CACHE", str(tmp_path / "cache"))
+    make(tmp_path / "unsigned.sphere")
+    shutil.copy(tmp_path / "unsigned.sphere", tmp_path / "signed.sphere")
+    sign(tmp_path / "signed.sphere", RELEASE)
+    folder = Bundle.open(tmp_path / "signed.sphere").folder
+    assert (folder / SIGNATURES).is_file()
+    assert not (Bundle.open(tmp_path / "unsigned.sphere").folder / SIGNATURES).exists()
+    (folder / "bundle.json").write_bytes((folder / "bundle.json").read_bytes() + b" ")
+    with zipfile.ZipFile(tmp_path / "other.sphere", "w") as packed:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                packed.write(path, path.relative_to(folder))
+    shutil.rmtree(folder)
+    with pytest.raises(ModelCorruptError, match="not as it was written"):
+        Bundle.open(tmp_path / "other.sphere")
+    assert not folder.exists()
+
+
+def test_a_pipe_is_not_a_file_of_trusted_keys(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidArgumentError, match="is not a file"):
+        TrustedKeys.read(tmp_path / "pipe")
 
 
 def test_what_is_sent_to_devices_and_apps_has_the_signatures(bundle: Path) -> None:
