@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -29,13 +30,16 @@ _POLL_S = 0.02
 _PRINTED_BYTES = 16 << 10
 # ssh appends 17 letters to the socket's name while it makes it; sun_path has 104 on macOS.
 _LONGEST_FOLDER = 60
-# `ssh` ends with us, however we end: then nobody holds the other end of its stdin any more.
-_TIED = """
-"$@" & ssh=$!
-{ read -r _; kill "$ssh"; } <&3 2>/dev/null & watch=$!
-wait "$ssh"; code=$?
-kill "$watch" 2>/dev/null
-exit "$code"
+# `ssh` ends with us, however we end: then nobody holds the other end of its stdin any more. With it
+# end the programs that it started (a prompt's, a ProxyCommand), and the folder, $0, goes.
+_TIED = """exec 3<&0 </dev/null
+trap : TERM
+{ trap : TERM; "$@"; : >"$0/ended"; } 3<&- &
+read -r _ <&3
+kill 0
+wait
+rm -rf "$0"
+kill -KILL 0
 """
 # ssh's way to ask without a terminal: the question comes as $1, the answer goes to stdout.
 _ASKPASS = """#!/bin/sh
@@ -60,6 +64,13 @@ class Master:
         with (self.folder / "stderr").open("rb") as printed:
             printed.seek(max(0, printed.seek(0, os.SEEK_END) - _PRINTED_BYTES))
             return printed.read().decode(errors="replace")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether ours has; what it printed is all there then."""
+        if self.folder is None or self.process is None:
+            return False
+        return (self.folder / "ended").exists() or self.process.poll() is not None
 
     def close(self) -> None:
         """May be called twice."""
@@ -110,8 +121,9 @@ def _is_alive(path: str) -> bool:
 
 def _start(host: SshHost, path: str, folder: Path, *, asks: bool) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
-    # The user's own program for prompts, on a desktop, asks as it does for `ssh`.
-    batch = not asks and not environment.get("SSH_ASKPASS")
+    # A window of the user's own SSH_ASKPASS may never be seen; and `ssh` tells no jump host's `ssh`
+    # of its BatchMode.
+    environment["SSH_ASKPASS_REQUIRE"] = "never"
     if asks:
         environment |= {"SSH_ASKPASS": str(folder / "askpass"), "SSH_ASKPASS_REQUIRE": "force"}
         # OpenSSH before 8.4 asks it only where there is a display.
@@ -119,7 +131,7 @@ def _start(host: SshHost, path: str, folder: Path, *, asks: bool) -> subprocess.
     settings = (
         *("ControlPersist=no", "ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes"),
         *("RemoteCommand=none", "LogLevel=INFO", f"ServerAliveInterval={host.keepalive_s}"),
-        *(f"ConnectTimeout={host.connect_timeout_s}", f"BatchMode={'yes' if batch else 'no'}"),
+        *(f"ConnectTimeout={host.connect_timeout_s}", f"BatchMode={'no' if asks else 'yes'}"),
         *(("ForkAfterAuthentication=no",) if host.may_fork else ()),
     )
     words = ["ssh", "-M", "-N", "-T", "-S", path, *host.client_words]
@@ -127,7 +139,7 @@ def _start(host: SshHost, path: str, folder: Path, *, asks: bool) -> subprocess.
         words += ["-o", setting]
     with (folder / "stderr").open("wb") as stderr:
         return subprocess.Popen(
-            ["sh", "-c", f"exec 3<&0 </dev/null\n{_TIED}", "sh", *words, "--", host.alias],
+            ["sh", "-c", _TIED, str(folder), *words, "--", host.alias],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
@@ -141,7 +153,7 @@ def _wait(master: Master, host: SshHost, uri: str, prompts: _Prompts) -> None:
     """Until the control socket answers, which `ssh` makes once it is logged in."""
     deadline = time.monotonic() + host.connect_timeout_s + _LOG_IN_S
     while not (Path(master.path).exists() and _is_alive(master.path)):
-        if master.process is None or master.process.poll() is not None:
+        if master.has_ended:
             raise ssh_failures.failed_login(host, uri, master.printed)
         if time.monotonic() > deadline:
             message = f"{uri} does not finish the login in time"
@@ -203,5 +215,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(_END_S)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -11,7 +11,7 @@ import io
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -130,13 +130,12 @@ def _of_file(stream: IO[bytes], name: str) -> Iterator[Sound]:
     import soundfile
 
     try:
-        with ExitStack() as opened:
-            files = [
-                opened.enter_context(soundfile.SoundFile(part))
-                for part in sound_parts.parts(stream)
-            ]
-            sounds = [_of_sound_file(file, name) for file in files]
-            yield sounds[0] if len(sounds) == 1 else _joined(sounds)
+        parts = sound_parts.parts(stream)
+        if len(parts) > 1:
+            yield _joined(parts, name)
+            return
+        with soundfile.SoundFile(parts[0]) as file:
+            yield _of_sound_file(file, name)
     except soundfile.LibsndfileError as error:
         raise _unknown(name, error) from error
 
@@ -147,11 +146,20 @@ def _of_sound_file(file: Any, name: str) -> Sound:
     return Sound(_blocks(file, _BLOCK_SECONDS * file.samplerate, name), file.samplerate, seconds)
 
 
-def _joined(sounds: Sequence[Sound]) -> Sound:
+def _joined(parts: Sequence[IO[bytes]], name: str) -> Sound:
     """One after the other; each may have a sample rate of its own."""
-    known = [sound.seconds for sound in sounds if sound.seconds is not None]
-    seconds = sum(known) if len(known) == len(sounds) else None
-    return Sound(itertools.chain.from_iterable(sounds), SAMPLE_RATE, seconds)
+    import soundfile
+
+    # Each is opened twice, so that never more than one of a thousand is.
+    def opened() -> Iterator[Sound]:
+        for part in parts:
+            part.seek(0)
+            with soundfile.SoundFile(part) as file:
+                yield _of_sound_file(file, name)
+
+    known = [sound.seconds for sound in opened()]
+    seconds = None if None in known else sum(one or 0.0 for one in known)
+    return Sound(itertools.chain.from_iterable(opened()), SAMPLE_RATE, seconds)
 
 
 def _of_container(stream: IO[bytes], container: str, name: str) -> Iterator[Sound]:

@@ -8,6 +8,7 @@ and the Xing header of MP3, which counts the bytes of its file.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import re
 import struct
@@ -18,8 +19,8 @@ from sphere_edge.errors import UnsupportedError
 
 _SEARCHED_BYTES = 1 << 20
 _MOST_PARTS = 1000
-# A wav has a handful.
-_MOST_CHUNKS = 1000
+# In all wavs of a file together; each has a handful.
+_MOST_CHUNKS = 20 * _MOST_PARTS
 _OGG_HEADER_BYTES = 27
 _OGG_BEGIN = 0x02
 # Followed by its first block, which has 34 bytes.
@@ -31,7 +32,7 @@ _UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)
 def parts(stream: IO[bytes]) -> list[IO[bytes]]:
     """Each recording in `stream` as a file of its own; `stream` itself where there is but one.
 
-    Raises UnsupportedError: far too many.
+    Raises UnsupportedError: far too many. No more than that are ever looked for.
     """
     size = stream.seek(0, os.SEEK_END)
     head = _at(stream, 0, 12)
@@ -47,17 +48,19 @@ def parts(stream: IO[bytes]) -> list[IO[bytes]]:
     if found == [(0, size, {})]:
         return [stream]
     if len(found) > _MOST_PARTS:
-        message = f"a file of {len(found)} joined recordings; at most {_MOST_PARTS} are read"
+        message = f"a file of more than {_MOST_PARTS} joined recordings"
         raise UnsupportedError(message)
     return [io.BufferedReader(_View(stream, *one)) for one in found]
 
 
 # Where a part begins and ends, and bytes that are to be read at some place instead of its own.
 _Part = tuple[int, int, dict[int, bytes]]
+# The name, place and length of a chunk of a wav.
+_Chunk = tuple[bytes, int, int]
 
 
 def _between(starts: Iterator[int], size: int) -> list[_Part]:
-    begins = [0, *starts]
+    begins = [0, *itertools.islice(starts, _MOST_PARTS)]
     return [(at, end, {}) for at, end in zip(begins, [*begins[1:], size], strict=True)]
 
 
@@ -136,8 +139,9 @@ def _wavs(stream: IO[bytes], size: int) -> list[_Part]:
     """Each wav with the length of its data, where the header does not know it."""
     found: list[_Part] = []
     begin = 0
-    while begin < size:
-        chunks = _chunks(stream, begin + 12, size)
+    budget = iter(range(_MOST_CHUNKS))
+    while begin < size and len(found) <= _MOST_PARTS:
+        chunks = _chunks(stream, begin + 12, size, budget)
         _, at, length = next((one for one in chunks if one[0] == b"data"), (b"", size, 0))
         end = at + 8 + length + length % 2
         if at + 8 < size and (length in _UNKNOWN_LENGTHS or not _goes_on(stream, end, size)):
@@ -147,7 +151,7 @@ def _wavs(stream: IO[bytes], size: int) -> list[_Part]:
                 place: struct.pack("<I", min(count, 0xFFFFFFFF)) for place, count in lengths.items()
             }
             return [*found, (begin, size, patches)]
-        following = _next_riff(stream, end, size)
+        following = _next_riff(_chunks(stream, end, size, budget), size)
         found.append((begin, following, {}))
         begin = following
     return found
@@ -158,16 +162,14 @@ def _goes_on(stream: IO[bytes], end: int, size: int) -> bool:
     return end >= size or _CHUNK_NAME.fullmatch(_at(stream, end, 4)) is not None or size - end < 8
 
 
-def _next_riff(stream: IO[bytes], at: int, size: int) -> int:
+def _next_riff(chunks: Iterator[_Chunk], size: int) -> int:
     """Where the next wav begins behind chunks that do not matter here, or the end."""
-    return next((chunk for name, chunk, _ in _chunks(stream, at, size) if name == b"RIFF"), size)
+    return next((at for name, at, _ in chunks if name == b"RIFF"), size)
 
 
-def _chunks(stream: IO[bytes], at: int, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place and length of each chunk from `at` on."""
-    for _ in range(_MOST_CHUNKS):
-        if at + 8 > size:
-            return
+def _chunks(stream: IO[bytes], at: int, size: int, budget: Iterator[int]) -> Iterator[_Chunk]:
+    """Each chunk from `at` on, at most one for each of `budget`."""
+    while at + 8 <= size and next(budget, None) is not None:
         name, length = struct.unpack("<4sI", _at(stream, at, 8))
         yield name, at, length
         at += 8 + length + length % 2

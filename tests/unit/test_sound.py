@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import struct
 import sys
 import threading
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import pytest
 import soundfile
 
 from sphere_edge import errors
-from sphere_edge.runtime import sound
+from sphere_edge.runtime import sound, sound_parts
 from sphere_edge.runtime.transcription import Windows
 
 RATE = sound.SAMPLE_RATE
@@ -137,8 +139,38 @@ def test_any_beginning_of_joined_files_is_read_or_refused(format: str) -> None:
 def test_thousands_of_joined_files_are_refused() -> None:
     file = io.BytesIO()
     soundfile.write(file, sine(440, RATE, 0.001), RATE, format="WAV", subtype="PCM_16")
-    with pytest.raises(errors.UnsupportedError, match="2000 joined recordings"):
+    with pytest.raises(errors.UnsupportedError, match="more than 1000 joined recordings"):
         read(file.getvalue() * 2000)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"fLaC\0\0\0\x22",
+        b"OggS\0\x02" + bytes(20) + b"\0" + b"OggS\0\0" + bytes(20) + b"\0",
+        b"RIFF\x0c\0\0\0WAVEdata\x02\0\0\0\0\0",
+        b"RIFF\x0c\0\0\0WAVE" + b"JUNK\0\0\0\0" * 900 + b"data\x02\0\0\0\0\0",
+    ],
+)
+def test_millions_of_beginnings_take_no_memory(part: bytes) -> None:
+    joined = io.BytesIO(part * ((8 << 20) // len(part)))
+    tracemalloc.start()
+    with suppress(errors.UnsupportedError):
+        sound_parts.parts(joined)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+def test_of_joined_files_one_is_open_at_a_time() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, sine(440, RATE, 0.1), RATE, format="FLAC")
+    with sound.opened(file.getvalue() * 20) as opened:
+        assert opened.seconds == pytest.approx(2.0)
+        for block in opened:
+            assert len(block) == RATE // 10
+            files = [one for one in gc.get_objects() if isinstance(one, soundfile.SoundFile)]
+            assert len([one for one in files if not one.closed]) == 1
 
 
 @pytest.mark.parametrize(("format", "subtype"), [("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")])

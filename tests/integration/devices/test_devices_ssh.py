@@ -60,6 +60,13 @@ def connect(
         device.close()
 
 
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def known_hosts(sshd: Sshd) -> Path:
     return sshd.folder / f"known-{sshd.port}"
 
@@ -140,13 +147,9 @@ def test_an_agent_is_asked(connect: Callable[..., Device], sshd: Sshd, tmp_path:
         os.kill(int(found[1]), signal.SIGTERM)
 
 
-def test_a_key_with_a_passphrase_is_asked_for_only_where_a_person_is(
-    connect: Callable[..., Device],
-    sshd: Sshd,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    reach: Open,
-) -> None:
+@pytest.fixture
+def locked_config(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The usual config with a key whose passphrase is `secret`: tmp_path / "locked"."""
     locked = tmp_path / "locked"
     locked.write_bytes((sshd.folder / "id").read_bytes())
     locked.chmod(0o600)
@@ -155,6 +158,12 @@ def test_a_key_with_a_passphrase_is_asked_for_only_where_a_person_is(
     config = sshd.config(sshd.port)
     config.write_text(config.read_text().replace(str(sshd.folder / "id"), str(locked)))
     monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(config))
+    return config
+
+
+def test_a_key_with_a_passphrase_is_asked_for_only_where_a_person_is(
+    locked_config: Path, tmp_path: Path, reach: Open
+) -> None:
     with pytest.raises(errors.UnavailableError, match="refused to let") as caught:
         reach("ssh://board")
     assert re.search("has a passphrase.*ssh-add|ssh-copy-id.*\n.*ssh-add", caught.value.hint or "")
@@ -166,7 +175,7 @@ def test_a_key_with_a_passphrase_is_asked_for_only_where_a_person_is(
 
     reach("ssh://board", ask=ask).close()
     assert len(asked) == 1
-    assert re.search(f"passphrase (of|for key) '?{locked}", asked[0])
+    assert re.search(f"passphrase (of|for key) '?{tmp_path / 'locked'}", asked[0])
 
 
 class PasswordOnly(paramiko.ServerInterface):
@@ -525,19 +534,66 @@ def test_the_login_ends_with_the_program_that_made_it(
         "import sys, time; from sphere_edge.devices.open import open_device\n"
         "device = open_device('ssh://board')\n"
         "process = device.start(['sh', '-c', 'echo $$; read -r _; echo gone >$0', sys.argv[1]])\n"
-        "print(process.read_line(60), device._master.process.pid, flush=True); time.sleep(1000)"
+        "print(process.read_line(60), device._master.folder, flush=True); time.sleep(1000)"
     )
     gone = tmp_path / "gone"
     program = subprocess.Popen(
         [sys.executable, "-c", script, str(gone)], stdout=subprocess.PIPE, text=True
     )
     assert program.stdout is not None
-    _, ssh = program.stdout.readline().split()
+    folder = Path(program.stdout.readline().split()[1])
+    started = psutil.Process(program.pid).children(recursive=True)
+    assert "ssh" in {one.name() for one in started}
     program.kill()
     program.wait()
     program.stdout.close()
     wait_until(gone.exists)
-    wait_until(lambda: not psutil.pid_exists(int(ssh)))
+    wait_until(lambda: not any(lives(one) for one in started))
+    assert not folder.exists()
+
+
+@only_openssh
+def test_nothing_is_left_of_a_login_that_is_interrupted_at_a_prompt(
+    locked_config: Path, reach: Open
+) -> None:
+    before = psutil.Process().children(recursive=True)
+    started: list[psutil.Process] = []
+
+    def ask(what: str) -> str:
+        def waits_for_the_answer() -> bool:
+            now = psutil.Process().children(recursive=True)
+            started[:] = [one for one in now if one not in before]
+            return {"ssh", "askpass", "cat"} <= {one.name() for one in started}
+
+        wait_until(waits_for_the_answer)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reach("ssh://board", ask=ask)
+    wait_until(lambda: not any(lives(one) for one in started))
+
+
+@only_openssh
+@pytest.mark.parametrize("jump", ["", "ProxyJump"])
+def test_the_users_own_program_for_prompts_is_not_started(
+    jump: str,
+    sshd: Sshd,
+    locked_config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    reach: Open,
+) -> None:
+    program = tmp_path / "window"
+    program.write_text(f"#!/bin/sh\n: >{tmp_path}/asked\necho secret\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("SSH_ASKPASS", str(program))
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
+    monkeypatch.setenv("DISPLAY", ":0")
+    inner = f"Host inner\n HostName 127.0.0.1\n Port {sshd.port}\n ProxyJump board\n"
+    locked_config.write_text(inner + locked_config.read_text())
+    with pytest.raises(errors.UnavailableError):
+        reach("ssh://inner" if jump else "ssh://board")
+    assert not (tmp_path / "asked").exists()
 
 
 @only_openssh
