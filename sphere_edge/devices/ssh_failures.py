@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from sphere_edge import errors
-from sphere_edge.devices import known_hosts
+from sphere_edge.devices import known_hosts, ssh_folder
 from sphere_edge.devices.known_hosts import HostKey
 from sphere_edge.devices.ssh_config import SshHost
 from sphere_edge.run import run
@@ -75,16 +76,19 @@ def _unknown_host(host: SshHost, uri: str, output: str) -> errors.SphereEdgeErro
 
 def _shown_key(host: SshHost) -> HostKey | None:
     """The key that the host shows, written by `ssh` itself before a login that cannot succeed."""
-    with tempfile.TemporaryDirectory(prefix="se-") as folder:
+    with tempfile.TemporaryDirectory(prefix="se-", dir=ssh_folder.parent()) as folder:
         path = Path(folder) / "known"
         settings = (
             *("StrictHostKeyChecking=no", f"UserKnownHostsFile={path}", "LogLevel=QUIET"),
             *("GlobalKnownHostsFile=none", "PreferredAuthentications=none", "BatchMode=yes"),
+            "RemoteCommand=none",
             *("ControlPath=none", f"ConnectTimeout={host.connect_timeout_s}", "HashKnownHosts=no"),
         )
         words = [word for setting in settings for word in ("-o", setting)]
         argv = ["ssh", *host.client_words, *words, "--", host.alias, "true"]
-        run(argv, timeout_s=host.connect_timeout_s + 20, check=False)
+        # That it takes too long is no reason for the login's failure; without the key, say that.
+        with suppress(errors.TimeoutError):
+            run(argv, timeout_s=host.connect_timeout_s + 20, check=False)
         if not path.is_file():
             return None
         found = path.read_text("utf-8", errors="replace").split()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sphere_edge import errors
-from sphere_edge.devices import ssh_failures
+from sphere_edge.devices import ssh_failures, ssh_folder
 from sphere_edge.devices.device import Ask
 from sphere_edge.devices.ssh_config import SshHost
 from sphere_edge.devices.ssh_mux import Control
@@ -28,8 +28,6 @@ _LOG_IN_S = 120.0
 _END_S = 5.0
 _POLL_S = 0.02
 _PRINTED_BYTES = 16 << 10
-# ssh appends 17 letters to the socket's name while it makes it; sun_path has 104 on macOS.
-_LONGEST_FOLDER = 60
 # `ssh` ends with us, however we end: then nobody holds the other end of its stdin any more. With it
 # end the programs that it started (a prompt's, a ProxyCommand), and the folder, $0, goes.
 _TIED = """exec 3<&0 </dev/null
@@ -88,10 +86,7 @@ def log_in(host: SshHost, uri: str, ask: Ask | None) -> Master:
     """
     if host.control_path is not None and _is_alive(host.control_path):
         return Master(host.control_path)
-    within = tempfile.gettempdir()
-    folder = Path(
-        tempfile.mkdtemp(prefix="se-", dir="/tmp" if len(within) > _LONGEST_FOLDER else within)
-    )
+    folder = Path(tempfile.mkdtemp(prefix="se-", dir=ssh_folder.parent()))
     master = Master(str(folder / "ssh"), folder)
     prompts = _Prompts(folder, ask)
     try:

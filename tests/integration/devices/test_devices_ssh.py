@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -37,6 +38,8 @@ Open = Callable[..., Device]
 @pytest.fixture(params=list(SSH_CARRIERS))
 def reach(request: pytest.FixtureRequest) -> Open:
     """Opens a device by the installed `ssh`, or by paramiko as where there is none."""
+    if request.param == "ssh" and not ssh_config.has_client():
+        pytest.skip("OpenSSH's client is not installed (apt install openssh-client)")
     carrier = SSH_CARRIERS[request.param]
     return lambda uri, ask=None: carrier(uri, ask)
 
@@ -72,6 +75,7 @@ def known_hosts(sshd: Sshd) -> Path:
 
 
 only_paramiko = pytest.mark.parametrize("reach", ["paramiko"], indirect=True)
+only_openssh = pytest.mark.parametrize("reach", ["ssh"], indirect=True)
 
 
 @only_paramiko
@@ -287,6 +291,21 @@ def test_authority_lines_neither_break_nor_vouch(
         reach("ssh://board")
 
 
+@only_openssh
+@pytest.mark.parametrize("name", ["a b", "50%h", "ä" * 20])
+def test_any_folder_for_temporary_files_serves_and_a_remote_command_hides_no_key(
+    name: str, sshd: Sshd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reach: Open
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
+    config = sshd.config(sshd.port, "RemoteCommand uname")
+    monkeypatch.setenv(ssh_config.CONFIG_VARIABLE, str(config))
+    reach("ssh://board").close()
+    known_hosts(sshd).unlink()
+    with pytest.raises(errors.UnavailableError, match="not known yet"):
+        reach("ssh://board")
+
+
 def keygen(*words: str | Path) -> None:
     subprocess.run(["ssh-keygen", "-q", *map(str, words)], check=True, capture_output=True)
 
@@ -495,9 +514,6 @@ def test_an_account_that_may_run_nothing_says_so(
     finally:
         device.close()
         server.stop()
-
-
-only_openssh = pytest.mark.parametrize("reach", ["ssh"], indirect=True)
 
 
 @only_openssh

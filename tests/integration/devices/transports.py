@@ -45,9 +45,16 @@ def open_with_paramiko(uri: str, ask: Ask | None) -> Device:
     return SshDevice(uri, host, ask)
 
 
+def open_with_openssh(uri: str, ask: Ask | None) -> Device:
+    """What machines with OpenSSH's client do; skips where there is none."""
+    if not ssh_config.has_client():
+        pytest.skip("OpenSSH's client is not installed (apt install openssh-client)")
+    return open_device(uri, ask=ask)
+
+
 # The two ways over SSH, each from a URI and who can be asked to the device.
 SSH_CARRIERS: dict[str, Callable[[str, Ask | None], Device]] = {
-    "ssh": lambda uri, ask: open_device(uri, ask=ask),
+    "ssh": open_with_openssh,
     "paramiko": open_with_paramiko,
 }
 
