@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,32 +10,24 @@ from typing import Any
 import pytest
 
 from sphere_edge import resources
+from tests.integration.server import chromium
 from tests.server_process import Served
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-# A busy machine is no fault of the page.
-PATIENCE_MS = 900_000
-CHROMIUM = shutil.which("chromium")
 
 
 # Colours and width in pixels: as on a desk, and as on a phone at night.
 @pytest.fixture(scope="module", params=[("light", 1280), ("dark", 390)], ids=["light", "dark"])
 def page(request: pytest.FixtureRequest, server: Served) -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
     complaints: list[str] = []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium.started() as browser:
         colours, width = request.param
         page = browser.new_page(
             color_scheme=colours, viewport={"width": width, "height": 844}, reduced_motion="reduce"
         )
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(chromium.PATIENCE_MS)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(server.url)
         yield page
-        browser.close()
     assert complaints == []
 
 

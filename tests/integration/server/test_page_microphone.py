@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import pytest
 import soundfile
 import soxr
 
-from tests.integration.server.test_page import CHROMIUM, PATIENCE_MS, recording, sync_api
+from tests.integration.server import chromium
+from tests.integration.server.test_page import recording
 from tests.server_process import Served
 
 # Chromium reads nothing else.
@@ -20,28 +20,24 @@ ENOUGH = """recording.blocks.length > 20
 
 
 def test_what_the_microphone_hears_is_transcribed(server: Served, tmp_path: Path) -> None:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
     samples, rate = soundfile.read(recording())
     soundfile.write(tmp_path / "said.wav", soxr.resample(samples, rate, RATE), RATE)
-    words = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    words = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     words.append(f"--use-file-for-fake-audio-capture={tmp_path / 'said.wav'}")
     failures: list[str] = []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=words)
+    with chromium.started(*words) as browser:
         page = browser.new_page()
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(chromium.PATIENCE_MS)
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.goto(server.url)
         page.get_by_role("tab", name="Transcribe").click()
         page.get_by_role("button", name="Record").click()
         page.locator("#speech-status", has_text="recording").wait_for()
-        deadline = time.monotonic() + PATIENCE_MS / 1000
+        deadline = time.monotonic() + chromium.PATIENCE_MS / 1000
         while not page.evaluate(ENOUGH):
             assert time.monotonic() < deadline, "nothing was heard"
             page.wait_for_timeout(100)
         page.get_by_role("button", name="Stop and transcribe").click()
         # With which words is not looked at: busy machines lose pieces of what they record.
         page.locator("#speech-status", has_text="done").wait_for()
-        browser.close()
     assert failures == []

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
+from tests.integration.server import chromium
 from tests.integration.server.test_access import KEY
-from tests.integration.server.test_page import CHROMIUM, PATIENCE_MS, sync_api
 from tests.server_process import serving
 
 
 def test_the_page_asks_for_a_key_and_keeps_it_for_the_tab(
     bundles: list[str], tmp_path: Path
 ) -> None:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
     keys = tmp_path / "keys.txt"
     keys.write_text(f"{KEY}\n")
     with (
         serving(*bundles, "--api-key-file", str(keys)) as locked,
-        sync_api.sync_playwright() as playwright,
+        chromium.started() as browser,
     ):
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(chromium.PATIENCE_MS)
         page.goto(locked.url)
         page.locator("#key-status", has_text="this server asks for a key").wait_for()
         page.get_by_label("API key").fill("wrong")
@@ -43,4 +38,3 @@ def test_the_page_asks_for_a_key_and_keeps_it_for_the_tab(
         other = browser.new_page()
         other.goto(locked.url)
         other.locator("#key-status", has_text="asks for a key").wait_for()
-        browser.close()
