@@ -102,7 +102,7 @@ def test_a_grey_mask_of_16_bits_keeps_its_values() -> None:
     grey[:4] = 0
     _, mask = edited(image=file_of(Image.new("RGB", (8, 8))), mask=file_of(Image.fromarray(grey)))
     assert mask is not None
-    assert (mask.getpixel((0, 0)), mask.getpixel((0, 7))) == (0, 78)
+    assert (mask.getpixel((0, 0)), mask.getpixel((0, 7))) == (0, 77)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
