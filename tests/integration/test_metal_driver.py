@@ -105,7 +105,7 @@ def test_failures_keep_their_status(
 
 def test_the_plugin_compiles_for_macs(tmp_path: Path) -> None:
     for name in ("metal_backend.cpp", *SOURCES):
-        out = tmp_path / f"{name}.o"
+        out = tmp_path / f"{Path(name).name}.o"
         words = ["-target", "aarch64-macos.13.0", "-c", TVM / name, "-o", out]
         command = [compilers.zig(), *WORDS, *headers(), *words]
         run(command, timeout_s=300, env=compilers.environment())
