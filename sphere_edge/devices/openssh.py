@@ -8,56 +8,33 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from sphere_edge import errors
 from sphere_edge.devices.device import (
-    DEFAULT_TIMEOUT_S,
     Ask,
-    FilePart,
     Process,
-    Sent,
     Stream,
     connection_refused,
-    exit_code_of_shell,
-    failed_write,
-    pieces_of,
-    writer_of,
 )
-from sphere_edge.devices.remote_shell import ProgramOutput, RemoteLine, no_program
+from sphere_edge.devices.remote_shell import ProgramOutput, RemoteLine
+from sphere_edge.devices.shell_device import CHUNK_BYTES, EXIT_S, STALL_S, ShellDevice, seconds_left
 from sphere_edge.devices.ssh_config import SshHost
 from sphere_edge.devices.ssh_master import Master, log_in
 from sphere_edge.devices.ssh_mux import Control, RefusedError
-from sphere_edge.run import Completed
 
-_CHUNK_BYTES = 256 << 10
-# A transfer is given up when not one byte moves for this long.
-_STALL_S = 60.0
-# The end of a program's output and its exit code come one after the other.
-_EXIT_S = 10.0
 # A program may take this long to end after its stdin has.
 _CLOSE_S = 5.0
 _LOST = (OSError, EOFError)
 
 
-class OpenSshDevice:
-    """See SshDevice, which does the same without an installed `ssh`."""
-
-    default_store = "~/.sphere-edge"
+class OpenSshDevice(ShellDevice):
+    """See ShellDevice."""
 
     def __init__(self, uri: str, host: SshHost, ask: Ask | None = None) -> None:
         self.uri = uri
         self._host = host
         self._ask = ask
         self._master: Master | None = log_in(self._host, uri, ask)
-
-    def run(
-        self, argv: Sequence[str], *, timeout_s: float = DEFAULT_TIMEOUT_S, stdin: bytes = b""
-    ) -> Completed:
-        """See Device.run. After a timeout the program may live on there until it writes."""
-        started = time.monotonic()
-        code, stdout, stderr = self._exchange(argv, iter((stdin,)), started + timeout_s)
-        return Completed(tuple(argv), code, stdout, stderr, time.monotonic() - started)
 
     def start(self, argv: Sequence[str]) -> Process:
         """See Device.start."""
@@ -67,19 +44,6 @@ class OpenSshDevice:
         # Nobody reads what it complains of; a full stream would stop it.
         threading.Thread(target=_discard, args=(session.stderr,), daemon=True).start()
         return _OpenSshProcess(session, line, self.uri)
-
-    def push(
-        self,
-        source: Path,
-        remote: str,
-        part: FilePart | None = None,
-        sent: Sent | None = None,
-    ) -> None:
-        """See Device.push."""
-        pieces = pieces_of(source, part, _CHUNK_BYTES, sent)
-        code, _, output = self._exchange(writer_of(remote, part), pieces)
-        if code != 0:
-            raise failed_write(self.uri, remote, code, output)
 
     def connect(self, port: int) -> Stream:
         """See Device.connect."""
@@ -113,9 +77,7 @@ class OpenSshDevice:
         # The control socket's answer has no reason; `ssh` printed it.
         last = self._master.printed.strip().splitlines()[-1:] if self._master is not None else []
         if "administratively prohibited" in "".join(last):
-            message = f"the SSH server of {self.uri} does not forward ports"
-            hint = "set `AllowTcpForwarding yes` (or `local`) in its sshd_config"
-            return errors.UnsupportedError(message, hint=hint)
+            return self._no_forwarding()
         return connection_refused(self.uri, port)
 
     def _control(self) -> Control:
@@ -145,13 +107,8 @@ class OpenSshDevice:
     def _exchange(
         self, argv: Sequence[str], stdin: Iterator[bytes], deadline: float | None = None
     ) -> tuple[int, str, str]:
-        """Runs `argv`, feeds it, drains it; its exit code, stdout and stderr.
-
-        Without a deadline it goes on as long as bytes move.
-        """
-
         def left() -> float:
-            return _STALL_S if deadline is None else max(0.001, deadline - time.monotonic())
+            return seconds_left(deadline)
 
         line = RemoteLine(argv)
         stdout, stderr = ProgramOutput(line, self.uri), ProgramOutput(line, self.uri)
@@ -162,12 +119,7 @@ class OpenSshDevice:
                 code = session.control.exit_code(left())
             finally:
                 session.close()
-        if code is None:
-            message = f"lost the connection to {self.uri}"
-            raise errors.UnavailableError(message)
-        if not stdout.has_begun:
-            raise no_program(self.uri, stderr.text or stdout.text)
-        return exit_code_of_shell(code), stdout.text, stderr.text
+        return self._ended(code, stdout, stderr)
 
     @contextmanager
     def _translated(self, *, finite: bool = True) -> Iterator[None]:
@@ -232,7 +184,7 @@ class _Session:
                         pending = self._feed(pending, pieces)
                         if not pending:
                             selector.unregister(self.stdin)
-                    elif piece := key.fileobj.recv(_CHUNK_BYTES):  # type: ignore[union-attr]
+                    elif piece := key.fileobj.recv(CHUNK_BYTES):  # type: ignore[union-attr]
                         key.data(piece)
                     else:
                         selector.unregister(key.fileobj)
@@ -265,7 +217,7 @@ class _Session:
 
 def _discard(stream: socket.socket) -> None:
     with suppress(*_LOST):
-        while stream.recv(_CHUNK_BYTES):
+        while stream.recv(CHUNK_BYTES):
             pass
 
 
@@ -298,7 +250,7 @@ class _OpenSshProcess:
                 raise self._lost() from error
             if not piece:
                 self.has_ended = True
-                if self._session.control.exit_code(_EXIT_S) is None:
+                if self._session.control.exit_code(EXIT_S) is None:
                     raise self._lost()
                 return ""
             self._stdout.add_to_line(piece)
@@ -306,7 +258,7 @@ class _OpenSshProcess:
 
     def write_line(self, text: str) -> None:
         """See Process.write_line."""
-        self._session.stdin.settimeout(_STALL_S)
+        self._session.stdin.settimeout(STALL_S)
         try:
             self._session.stdin.sendall(f"{text}\n".encode())
         except _LOST as error:
@@ -322,7 +274,7 @@ class _OpenSshProcess:
             self._session.stdin.shutdown(socket.SHUT_WR)
             deadline = time.monotonic() + _CLOSE_S
             self._session.stdout.settimeout(_CLOSE_S)
-            while self._session.stdout.recv(_CHUNK_BYTES):
+            while self._session.stdout.recv(CHUNK_BYTES):
                 if time.monotonic() > deadline:
                     break
             else:

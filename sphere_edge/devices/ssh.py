@@ -6,34 +6,21 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import paramiko
 
 from sphere_edge import errors
 from sphere_edge.devices.device import (
-    DEFAULT_TIMEOUT_S,
     Ask,
-    FilePart,
     Process,
-    Sent,
     Stream,
     connection_refused,
-    exit_code_of_shell,
-    failed_write,
-    pieces_of,
-    writer_of,
 )
-from sphere_edge.devices.remote_shell import ProgramOutput, RemoteLine, no_program
+from sphere_edge.devices.remote_shell import ProgramOutput, RemoteLine
+from sphere_edge.devices.shell_device import CHUNK_BYTES, EXIT_S, STALL_S, ShellDevice, seconds_left
 from sphere_edge.devices.ssh_config import SshHost
 from sphere_edge.devices.ssh_connect import Connection, connect
-from sphere_edge.run import Completed
 
-_CHUNK_BYTES = 256 << 10
-# A transfer is given up when not one byte moves for this long.
-_STALL_S = 60.0
-# The end of a program's output and its exit code come one after the other.
-_EXIT_S = 10.0
 # A program may take this long to end after its stdin has.
 _CLOSE_S = 5.0
 
@@ -44,27 +31,14 @@ _PROHIBITED = 1
 _LOST = (OSError, EOFError, paramiko.SSHException)
 
 
-class SshDevice:
-    """Files go through `dd` and `cat` in a plain session rather than through SFTP.
-
-    There is no reply per block to wait for, and servers without SFTP (dropbear) serve as well.
-    """
-
-    default_store = "~/.sphere-edge"
+class SshDevice(ShellDevice):
+    """See ShellDevice."""
 
     def __init__(self, uri: str, host: SshHost, ask: Ask | None = None) -> None:
         self.uri = uri
         self._host = host
         self._ask = ask
         self._connection: Connection | None = connect(self._host, self.uri, ask)
-
-    def run(
-        self, argv: Sequence[str], *, timeout_s: float = DEFAULT_TIMEOUT_S, stdin: bytes = b""
-    ) -> Completed:
-        """See Device.run. After a timeout the program may live on there until it writes."""
-        started = time.monotonic()
-        code, stdout, stderr = self._exchange(argv, iter((stdin,)), started + timeout_s)
-        return Completed(tuple(argv), code, stdout, stderr, time.monotonic() - started)
 
     def start(self, argv: Sequence[str]) -> Process:
         """See Device.start."""
@@ -73,19 +47,6 @@ class SshDevice:
             channel = self._session()
             channel.exec_command(line.text)
         return _SshProcess(channel, line, self.uri)
-
-    def push(
-        self,
-        source: Path,
-        remote: str,
-        part: FilePart | None = None,
-        sent: Sent | None = None,
-    ) -> None:
-        """See Device.push."""
-        pieces = pieces_of(source, part, _CHUNK_BYTES, sent)
-        code, _, output = self._exchange(writer_of(remote, part), pieces)
-        if code != 0:
-            raise failed_write(self.uri, remote, code, output)
 
     def connect(self, port: int) -> Stream:
         """See Device.connect."""
@@ -104,9 +65,7 @@ class SshDevice:
             if not isinstance(refused, paramiko.ChannelException):
                 raise
             if refused.code == _PROHIBITED:
-                message = f"the SSH server of {self.uri} does not forward ports"
-                hint = "set `AllowTcpForwarding yes` (or `local`) in its sshd_config"
-                raise errors.UnsupportedError(message, hint=hint) from error
+                raise self._no_forwarding() from error
             raise connection_refused(self.uri, port) from error
         return stream
 
@@ -130,13 +89,8 @@ class SshDevice:
     def _exchange(
         self, argv: Sequence[str], stdin: Iterator[bytes], deadline: float | None = None
     ) -> tuple[int, str, str]:
-        """Runs `argv`, feeds it, drains it; its exit code, stdout and stderr.
-
-        Without a deadline it goes on as long as bytes move.
-        """
-
         def left() -> float:
-            return _STALL_S if deadline is None else max(0.001, deadline - time.monotonic())
+            return seconds_left(deadline)
 
         line = RemoteLine(argv)
         stdout, stderr = ProgramOutput(line, self.uri), ProgramOutput(line, self.uri)
@@ -162,17 +116,12 @@ class SshDevice:
             if failures:
                 raise failures[0]
             code = channel.recv_exit_status()
-        if code < 0:
-            message = f"lost the connection to {self.uri}"
-            raise errors.UnavailableError(message)
-        if not stdout.has_begun:
-            raise no_program(self.uri, stderr.text or stdout.text)
-        return exit_code_of_shell(code), stdout.text, stderr.text
+        return self._ended(code if code >= 0 else None, stdout, stderr)
 
     @staticmethod
     def _receive(channel: paramiko.Channel, timeout_s: float) -> bytes:
         channel.settimeout(timeout_s)
-        received: bytes = channel.recv(_CHUNK_BYTES)
+        received: bytes = channel.recv(CHUNK_BYTES)
         return received
 
     @contextmanager
@@ -193,7 +142,7 @@ class SshDevice:
 
 def _drain(channel: paramiko.Channel, stderr: ProgramOutput, failures: list[Exception]) -> None:
     try:
-        while piece := channel.recv_stderr(_CHUNK_BYTES):
+        while piece := channel.recv_stderr(CHUNK_BYTES):
             stderr.add(piece)
     except _LOST:
         # The reader of stdout meets the same end and reports it.
@@ -257,13 +206,13 @@ class _SshProcess:
 
     def _require_exit(self) -> None:
         """Raises UnavailableError where no exit code says that the program has ended."""
-        if not self._channel.status_event.wait(_EXIT_S) or self._channel.recv_exit_status() < 0:
+        if not self._channel.status_event.wait(EXIT_S) or self._channel.recv_exit_status() < 0:
             message = f"lost the connection to {self._uri}"
             raise errors.UnavailableError(message)
 
     def write_line(self, text: str) -> None:
         """See Process.write_line."""
-        self._channel.settimeout(_STALL_S)
+        self._channel.settimeout(STALL_S)
         try:
             self._channel.sendall(f"{text}\n".encode())
         except _LOST as error:
@@ -277,7 +226,7 @@ class _SshProcess:
             self._channel.shutdown_write()
             deadline = time.monotonic() + _CLOSE_S
             self._channel.settimeout(_CLOSE_S)
-            while self._channel.recv(_CHUNK_BYTES) and time.monotonic() < deadline:
+            while self._channel.recv(CHUNK_BYTES) and time.monotonic() < deadline:
                 pass
         with suppress(*_LOST):
             self._channel.close()

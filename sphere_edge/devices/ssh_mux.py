@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 _VERSION = 4
 _HELLO = 0x00000001
-_NEW_SESSION, _ALIVE_CHECK, _TERMINATE = 0x10000002, 0x10000004, 0x10000005
+_NEW_SESSION, _ALIVE_CHECK = 0x10000002, 0x10000004
 _NEW_STDIO_FORWARD = 0x10000008
 _EXIT, _ALIVE, _OPENED = 0x80000004, 0x80000005, 0x80000006
 _NO_ESCAPE_CHARACTER = 0xFFFFFFFF
@@ -76,11 +76,6 @@ class Control:
                     return int.from_bytes(fields[4:8], "big")
         except (EOFError, ConnectionError):
             return None
-
-    def terminate(self) -> None:
-        """Ends that `ssh` and all that goes over it."""
-        self._send(_TERMINATE, next(_request_ids))
-        self._receive()
 
     def require_alive(self) -> None:
         """Raises EOFError unless that `ssh` answers."""
