@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from sphere_edge.devices.device import STALL_S
+
 _SHELL_HEADER = struct.Struct("<BI")
 _STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = range(5)
 # SYNC_DATA_MAX of the protocol.
@@ -22,7 +24,6 @@ SYNC_DATA_BYTES = 64 << 10
 _SYNC_HEADER = struct.Struct("<4sI")
 # The largest packet of either protocol that a device sends is one adb payload.
 _PACKET_LIMIT_BYTES = 1 << 20
-_STALL_S = 60.0
 # How long a slow card may take to write what it has taken.
 _WRITE_OUT_S = 120.0
 
@@ -73,16 +74,16 @@ class Shell:
         `output` gets what it prints meanwhile. Raises EOFError (connection lost), TimeoutError (no
         byte moves for a minute), OSError.
         """
-        self._socket.settimeout(_STALL_S)
+        self._socket.settimeout(STALL_S)
         code: int | None = None
         try:
             for piece in pieces:
                 # A program that gives up (the disk is full) prints so before the stream breaks.
                 while code is None and select.select([self._socket], [], [], 0)[0]:
-                    code = self.receive(output, output, time.monotonic() + _STALL_S)
+                    code = self.receive(output, output, time.monotonic() + STALL_S)
                 if code is not None:
                     return code
-                self._socket.settimeout(_STALL_S)
+                self._socket.settimeout(STALL_S)
                 self._socket.sendall(_SHELL_HEADER.pack(_STDIN, len(piece)) + piece)
             self.end_stdin()
         except (BrokenPipeError, ConnectionResetError):
@@ -102,7 +103,7 @@ def push(connection: socket.socket, remote: str, mode: int, pieces: Iterator[byt
     The connection is already in sync mode. Raises SyncFailedError, EOFError, OSError.
     """
     name = f"{remote},{stat.S_IFREG | mode}".encode()
-    connection.settimeout(_STALL_S)
+    connection.settimeout(STALL_S)
     try:
         connection.sendall(_SYNC_HEADER.pack(b"SEND", len(name)) + name)
         for piece in pieces:

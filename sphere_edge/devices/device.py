@@ -12,6 +12,8 @@ from sphere_edge import errors
 from sphere_edge.run import Completed
 
 DEFAULT_TIMEOUT_S = 60.0
+# A transfer is given up when not one byte moves for this long.
+STALL_S = 60.0
 # A transfer that was cut off goes on at a multiple of this.
 PART_BYTES = 16 << 20
 # Parts of files that are written in their place begin at a multiple of this.

@@ -14,6 +14,7 @@ from pathlib import Path
 from sphere_edge import errors
 from sphere_edge.devices.device import (
     DEFAULT_TIMEOUT_S,
+    STALL_S,
     FilePart,
     Sent,
     exit_code_of_shell,
@@ -27,8 +28,6 @@ from sphere_edge.run import Completed
 CHUNK_BYTES = 256 << 10
 # The end of a program's output and its exit code come one after the other.
 EXIT_S = 10.0
-# A transfer is given up when not one byte moves for this long.
-STALL_S = 60.0
 
 
 class ShellDevice(ABC):

@@ -11,13 +11,14 @@ import paramiko
 
 from sphere_edge import errors
 from sphere_edge.devices.device import (
+    STALL_S,
     Ask,
     Process,
     Stream,
     connection_refused,
 )
 from sphere_edge.devices.remote_shell import ProgramOutput, RemoteLine
-from sphere_edge.devices.shell_device import CHUNK_BYTES, EXIT_S, STALL_S, ShellDevice, seconds_left
+from sphere_edge.devices.shell_device import CHUNK_BYTES, EXIT_S, ShellDevice, seconds_left
 from sphere_edge.devices.ssh_config import SshHost
 from sphere_edge.devices.ssh_connect import Connection, connect
 

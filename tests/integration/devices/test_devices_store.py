@@ -15,7 +15,7 @@ import pytest
 from transports import Transport
 
 from sphere_edge import errors
-from sphere_edge.devices import adb_wire, lock, ssh
+from sphere_edge.devices import adb_wire, lock, openssh, shell_device, ssh
 from sphere_edge.devices.adb import AdbDevice
 from sphere_edge.devices.device import PART_BYTES
 from sphere_edge.devices.items import Item, bundle_id
@@ -358,8 +358,8 @@ def test_a_push_goes_on_by_itself_after_cuts(
 def test_a_push_goes_on_after_a_link_that_was_dead_without_a_word(
     cuttable_transport: Transport, make_item: MakeItem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (adb_wire, ssh):
-        monkeypatch.setattr(module, "_STALL_S", 1.0)
+    for module in (adb_wire, openssh, shell_device, ssh):
+        monkeypatch.setattr(module, "STALL_S", 1.0)
     store = Store(
         cuttable_transport.device(), str(cuttable_transport.root), patience_s=(0.1, 1, 2, 4, 8)
     )
