@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup test test-all lint format wheels clean
+.PHONY: help quickstart setup test test-all fuzz lint format wheels clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -35,17 +35,26 @@ test-all: $(VENV)/installed-dev ## lint, then every test; make test-NAME: the gr
 test-%: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --group=$* --record-groups
 
+# For each target.
+MINUTES := 10
+
+fuzz: $(VENV)/installed-dev ## coverage-guided fuzzing, MINUTES=10 for each reader; make fuzz-NAME: one of them
+	$(BIN)/python -m fuzz --minutes $(MINUTES)
+
+fuzz-%: $(VENV)/installed-dev
+	$(BIN)/python -m fuzz $* --minutes $(MINUTES)
+
 lint: $(VENV)/installed-dev ## ruff, mypy, import-linter, clang-format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	git ls-files 'native/*.h' 'native/*.c' 'native/*.cpp' | xargs $(BIN)/clang-format --dry-run --Werror
+	git ls-files 'native/*.h' 'native/*.c' 'native/*.cpp' 'fuzz/*.h' 'fuzz/*.cpp' | xargs $(BIN)/clang-format --dry-run --Werror
 
 format: $(VENV)/installed-dev ## let the machines format what they can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	git ls-files 'native/*.h' 'native/*.c' 'native/*.cpp' | xargs $(BIN)/clang-format -i
+	git ls-files 'native/*.h' 'native/*.c' 'native/*.cpp' 'fuzz/*.h' 'fuzz/*.cpp' | xargs $(BIN)/clang-format -i
 
 wheels: setup ## wheels with finished runtimes, in dist/wheels: WHEELS="x86_64 aarch64 runtimes" names others
 	$(BIN)/python wheels/build.py $(WHEELS)

@@ -125,6 +125,27 @@ GROUPS: Mapping[str, Group] = {
             "tests/random_*.py",
         ),
     ),
+    "fuzz": Group(
+        "a short run of every target of coverage-guided fuzzing",
+        (
+            *_PINS,
+            "fuzz",
+            "native/cmake",
+            "native/include",
+            "native/src/base",
+            "native/src/engines/template_limits.cpp",
+            "native/src/engines/vocabulary.cpp",
+            "native/src/formats",
+            "native/src/text",
+            "native/src/tvm",
+            "sphere_edge/bundle",
+            "sphere_edge/devices",
+            "sphere_edge/formats",
+            "sphere_edge/profiles",
+            "sphere_edge/runtime",
+            "tests/integration/test_fuzz.py",
+        ),
+    ),
     "pc": Group(
         "the runtime for other PCs, sent over SSH and adb and measured there",
         (

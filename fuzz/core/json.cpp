@@ -1,0 +1,8 @@
+// JSON of manifests and requests, and the form in which it is hashed.
+#include "base/json.h"
+
+#include "target.h"
+
+void read(const std::string &data) {
+  se::canonical_json(se::parse_unambiguous_json(data, "the text", SE_INVALID_ARGUMENT));
+}

@@ -1,0 +1,11 @@
+// What a target is: a file with `read`, which hands bytes to one reader of the native core.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+// May throw se::Error of any status but INTERNAL, and nothing else.
+void read(const std::string &data);
+
+// The path of a file in memory with these bytes, until the next call.
+std::filesystem::path file_with(const std::string &data);

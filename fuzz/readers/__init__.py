@@ -1,0 +1,1 @@
+"""What of the Python package is fuzzed: each file has a `read` for the bytes of one format."""
