@@ -3,7 +3,6 @@
 SphereEdgeError
 ├── OutOfMemoryError       1 OOM_VRAM, 2 OOM_RAM
 ├── ModelCorruptError      3 MODEL_CORRUPT      a file is damaged, truncated or contradicts itself
-│   └── UntrustedError     3 MODEL_CORRUPT      no signature of a trusted key
 ├── TimeoutError           4 TIMEOUT
 ├── CancelledError         5 CANCELLED
 ├── UnsupportedError       6 UNSUPPORTED        understood, but we do not do it
@@ -13,7 +12,8 @@ SphereEdgeError
 ├── InvalidArgumentError  10 INVALID_ARGUMENT   an argument is invalid
 ├── NotFoundError         11 NOT_FOUND          no such profile, file, model, device
 ├── StorageError          12 STORAGE            full disk, no permission, output exists
-└── UnavailableError      13 UNAVAILABLE        hub, network or device does not answer
+├── UnavailableError      13 UNAVAILABLE        hub, network or device does not answer
+└── UntrustedError        14 UNTRUSTED          no trusted key has signed the bundle
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Status(IntEnum):
     NOT_FOUND = 11
     STORAGE = 12
     UNAVAILABLE = 13
+    UNTRUSTED = 14
 
 
 class SphereEdgeError(Exception):
@@ -69,10 +70,6 @@ class ModelCorruptError(SphereEdgeError):
     """A model or bundle file is damaged, truncated or contradicts itself."""
 
     status = Status.MODEL_CORRUPT
-
-
-class UntrustedError(ModelCorruptError):
-    """A bundle without a signature that counts, where one is required."""
 
 
 class TimeoutError(SphereEdgeError):  # noqa: A001  the status code's own name; always used as errors.TimeoutError
@@ -133,6 +130,12 @@ class UnavailableError(SphereEdgeError):
     """A hub, network or device does not answer."""
 
     status = Status.UNAVAILABLE
+
+
+class UntrustedError(SphereEdgeError):
+    """No trusted key has signed the bundle, where one is required."""
+
+    status = Status.UNTRUSTED
 
 
 def from_status(code: int, message: str, hint: str | None = None) -> SphereEdgeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -12,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from sphere_edge import packaging
+from sphere_edge.bundle.read import read_manifest
+from sphere_edge.bundle.sign import sign
 from sphere_edge.runtime import sound, wav
 from sphere_edge.toolchain import cache as cache_folder
-from tests import groups, made_bundles, random_gguf
+from tests import groups, made_bundles, random_gguf, signing
 
 FOLDER = Path(__file__).parent / "contract"
 APPS = FOLDER / "apps"
@@ -74,4 +77,17 @@ def models() -> dict[str, str]:
         "gguf": str(made / "random.gguf"),
         "speech": str(made / "speech.wav"),
         "missing": str(made / "missing"),
+        **_signed(),
     }
+
+
+def _signed() -> dict[str, str]:
+    """The text model signed, and the key that signed it."""
+    text = Path(text_model())
+    folder = cache_folder.folder() / "contract" / f"signed-{read_manifest(text).id[:16]}"
+    with cache_folder.made_once(folder) as making:
+        if making is not None:
+            shutil.copytree(text, making / "tiny")
+            sign(making / "tiny", signing.key("release"))
+            (making / "trusted.json").write_bytes(signing.trust_file(signing.key("release")))
+    return {"signed": str(folder / "tiny"), "trusted": str(folder / "trusted.json")}

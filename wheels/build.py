@@ -125,6 +125,8 @@ def licenses(into: Path) -> None:
         shutil.copyfile(folder / "LICENSE", into / f"{name}.txt")
         if (folder / "licenses").is_dir():
             shutil.copytree(folder / "licenses", into / name)
+    folder = sources.fetch("monocypher", console.progress())
+    shutil.copyfile(folder / "LICENSE.txt", into / "monocypher.txt")
     library = compilers.zig().parent / "lib"
     for name, path in {
         "libcxx": "libcxx/LICENSE.TXT",

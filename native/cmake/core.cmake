@@ -54,16 +54,23 @@ add_library(sphere_edge ${library_kind}
   src/base/cpu_features.c
   src/base/cpu_features_needed.c
   src/base/library_gate.c)
+# The curve on which signatures are checked.
+target_sources(sphere_edge PRIVATE "${SE_MONOCYPHER_DIR}/monocypher.c")
+set_source_files_properties("${SE_MONOCYPHER_DIR}/monocypher.c" PROPERTIES COMPILE_OPTIONS "-w")
+target_include_directories(sphere_edge SYSTEM PRIVATE "${SE_MONOCYPHER_DIR}")
 se_add_batch(sphere_edge
   src/api/general_calls.cpp
   src/api/info.cpp
   src/api/text_calls.cpp
+  src/base/base64.cpp
   src/base/cpu.cpp
+  src/base/ed25519.cpp
   src/base/file.cpp
   src/base/json.cpp
   src/base/log.cpp
   src/base/memory_limit.cpp
   src/base/sha256.cpp
+  src/base/sha512.cpp
   src/base/status.cpp
   src/base/utf8.cpp
   src/engines/backend_order.cpp
@@ -75,6 +82,7 @@ se_add_batch(sphere_edge
   src/formats/gguf_sampling.cpp
   src/formats/image_encoder_file.cpp
   src/formats/safetensors.cpp
+  src/formats/trusted_keys.cpp
   src/formats/validation_result.cpp
   src/formats/whisper_file.cpp)
 set(schema_sources
@@ -375,6 +383,18 @@ if(SE_TESTS)
 
   se_add_test(sha256-test tests/test_sha256.cpp src/base/sha256.cpp)
   target_include_directories(sha256-test PRIVATE src)
+
+  se_add_test(ed25519-test tests/test_ed25519.cpp src/base/base64.cpp src/base/ed25519.cpp src/base/sha256.cpp
+    src/base/sha512.cpp "${SE_MONOCYPHER_DIR}/monocypher.c")
+  target_include_directories(ed25519-test PRIVATE src)
+  target_include_directories(ed25519-test SYSTEM PRIVATE "${SE_MONOCYPHER_DIR}")
+
+  se_add_test(trusted-keys-test tests/test_trusted_keys.cpp src/base/base64.cpp src/base/cpu.cpp src/base/cpu_features.c
+    src/base/cpu_features_needed.c src/base/ed25519.cpp src/base/file.cpp src/base/json.cpp src/base/library_gate.c
+    src/base/sha256.cpp src/base/sha512.cpp src/base/status.cpp src/formats/bundle.cpp src/formats/trusted_keys.cpp
+    "${SE_MONOCYPHER_DIR}/monocypher.c")
+  target_include_directories(trusted-keys-test PRIVATE include src)
+  target_include_directories(trusted-keys-test SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/vendor" "${SE_MONOCYPHER_DIR}")
 
   se_add_test(output-stream-test tests/test_output_stream.cpp src/text/output_stream.cpp src/base/utf8.cpp)
   target_include_directories(output-stream-test PRIVATE include src)

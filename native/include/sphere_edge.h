@@ -60,7 +60,8 @@ enum {
   SE_INVALID_ARGUMENT = 10,
   SE_NOT_FOUND = 11,
   SE_STORAGE = 12,
-  SE_UNAVAILABLE = 13
+  SE_UNAVAILABLE = 13,
+  SE_UNTRUSTED = 14
 };
 
 /* Name of a status, e.g. "MODEL_CORRUPT". Static storage. */
@@ -127,6 +128,10 @@ typedef struct se_text_open_options {
   const char *draft_model;
   /* The image encoder of a bare .gguf, a GGUF file; NULL: it reads text only. A bundle has its own. */
   const char *mmproj;
+  /* Whose bundles are opened: a public key as PEM, or the text of a file of trusted keys (docs/signing.md). Then every
+   * file is hashed, of the draft model's bundle, too; what no trusted key has signed, and a bare .gguf, is refused with
+   * SE_UNTRUSTED. NULL: anybody's. */
+  const char *trusted_keys;
 } se_text_open_options;
 
 /* Opens a bundle folder or a .gguf file. `*out_text` belongs to the caller, who closes it with se_text_close.
@@ -429,6 +434,7 @@ typedef struct se_audio_open_options {
   const char *vad_model; /* a Silero VAD in whisper.cpp's format; NULL: the bundle's own, if it has one */
   int32_t threads;       /* 0: one per performance core available to this process */
   uint8_t reserved[4];
+  const char *trusted_keys; /* as in se_text_open_options; a vad_model of the caller's is not checked */
 } se_audio_open_options;
 
 /* Opens a bundle folder of the task audio, or a whisper.cpp model file (ggml .bin), which is fully checked before it is
@@ -567,6 +573,7 @@ typedef struct se_image_open_options {
   size_t size;
   int32_t threads; /* 0: one per performance core available to this process */
   uint8_t reserved[4];
+  const char *trusted_keys; /* as in se_text_open_options; LoRAs are files of the caller's and not checked */
 } se_image_open_options;
 
 /* Opens a bundle folder of the task image; all parts of the model are checked before they are used. `*out_image`

@@ -1,6 +1,7 @@
 // The runner's subcommands: one function each, which prints its result.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ void run_info(const Arguments &arguments);
 
 // Opens the model given by the first argument, with --threads, --context and --backend.
 Model open_model(const Arguments &arguments);
+
+// The text of the file that --trusted names, or of trusted_keys.json beside the bundle; nullopt: there is neither.
+std::optional<std::string> trusted_keys(const Arguments &arguments);
 
 // The content of a file, or of standard input for "-".
 std::string read_input(const std::string &path);

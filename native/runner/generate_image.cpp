@@ -17,8 +17,7 @@ constexpr uint32_t kLargestSide = 4096;
 // An open model that closes itself and is cancelled by Ctrl-C.
 class Image {
  public:
-  Image(const std::string &path, int32_t threads) {
-    const se_image_open_options options = {sizeof(options), threads, {}};
+  Image(const std::string &path, const se_image_open_options &options) {
     check(se_image_open(path.c_str(), &options, &image_));
     set_signal_action([image = image_] { se_image_cancel(image); });
   }
@@ -80,7 +79,12 @@ bool show(const se_image_progress *progress, void *) {
 void run_generate_image(const Arguments &arguments) {
   const std::string model = arguments.word(0, "MODEL");
   Output output{arguments.text("--output").value_or("out.png"), arguments.word(1, "PROMPT"), 1};
-  const Image image(model, static_cast<int32_t>(arguments.number("--threads", 0, 1, 512)));
+  const std::optional<std::string> trusted = trusted_keys(arguments);
+  se_image_open_options opening = {};
+  opening.size = sizeof(opening);
+  opening.threads = static_cast<int32_t>(arguments.number("--threads", 0, 1, 512));
+  opening.trusted_keys = trusted ? trusted->c_str() : nullptr;
+  const Image image(model, opening);
   se_image_generate_options options = {};
   check(se_image_default_options(image.handle(), &options, sizeof(options)));
   const std::string negative = arguments.text("--negative-prompt").value_or("");

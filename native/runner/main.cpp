@@ -1,8 +1,10 @@
 // sphere-edge-run: runs and measures models on devices without Python. Exit code = status code; 64: wrong usage.
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <optional>
 
 #include "commands.h"
 
@@ -11,12 +13,16 @@ namespace {
 
 constexpr int kUsage = 64;
 
+const Option kTrusted = {"--trusted", "FILE",
+                         "open only bundles that a key in this file has signed; default: trusted_keys.json beside the "
+                         "bundle, if it is there"};
 const std::vector<Option> kOpening = {
     {"--threads", "N", "threads; default: one per performance core"},
     {"--context", "TOKENS", "context length; default: the bundle's"},
     {"--backend", "NAME",
      "cpu, opencl, cuda, vulkan (GGUF only); default: the bundle's first choice, or the next one if that fails"},
     {"--json", "", "one JSON document on stdout, also for errors"},
+    kTrusted,
 };
 const Option kMmproj = {"--mmproj", "FILE", "image encoder of a bare .gguf; a bundle has its own"};
 
@@ -99,7 +105,8 @@ const std::vector<Command> &commands() {
         {"--repeat", "N", "number of runs, for the timings in --json; default 1"},
         {"--timeout-ms", "N", "0: none"},
         {"--threads", "N", "threads; default: one per performance core"},
-        {"--json", "", "one JSON document on stdout, also for errors"}},
+        {"--json", "", "one JSON document on stdout, also for errors"},
+        kTrusted},
        2,
        run_transcribe},
       {"generate-image",
@@ -119,7 +126,8 @@ const std::vector<Command> &commands() {
         {"--vae-tiling", "", "less memory, a little slower"},
         {"--timeout-ms", "N", "0: none"},
         {"--threads", "N", "threads; default: one per performance core"},
-        {"--json", "", "one JSON document on stdout, also for errors"}},
+        {"--json", "", "one JSON document on stdout, also for errors"},
+        kTrusted},
        2,
        run_generate_image},
       {"info", "[MODEL]", "show this machine, and what a model contains",
@@ -213,7 +221,20 @@ Model open_model(const Arguments &arguments) {
   const std::string draft_model = arguments.text("--draft-model").value_or("");
   options.draft_model = draft_model.empty() ? nullptr : draft_model.c_str();
   options.mmproj = mmproj.empty() ? nullptr : mmproj.c_str();
+  const std::optional<std::string> trusted = trusted_keys(arguments);
+  options.trusted_keys = trusted ? trusted->c_str() : nullptr;
   return Model(arguments.word(0, "MODEL"), options);
+}
+
+std::optional<std::string> trusted_keys(const Arguments &arguments) {
+  if (const auto file = arguments.text("--trusted")) return read_input(*file);
+  // What `deploy --trusted` has put there.
+  std::filesystem::path bundle = arguments.word(0, "MODEL");
+  if (!bundle.has_filename()) bundle = bundle.parent_path();
+  const std::filesystem::path beside = bundle.parent_path() / "trusted_keys.json";
+  std::error_code error;
+  if (!std::filesystem::exists(beside, error)) return std::nullopt;
+  return read_input(beside.string());
 }
 
 std::string read_input(const std::string &path) {

@@ -12,8 +12,7 @@ namespace {
 // An open model that closes itself and is cancelled by Ctrl-C.
 class Audio {
  public:
-  Audio(const std::string &path, int32_t threads, const char *vad_model) {
-    const se_audio_open_options options = {sizeof(options), vad_model, threads, {}};
+  Audio(const std::string &path, const se_audio_open_options &options) {
     check(se_audio_open(path.c_str(), &options, &audio_));
     set_signal_action([audio = audio_] { se_audio_cancel(audio); });
   }
@@ -76,8 +75,13 @@ void run_transcribe(const Arguments &arguments) {
   const std::string &file = arguments.word(1, "FILE.wav");
   const std::vector<float> samples = read_wav(read_input(file), file);
   const std::string vad_model = arguments.text("--vad-model").value_or("");
-  const Audio audio(model, static_cast<int32_t>(arguments.number("--threads", 0, 1, 512)),
-                    vad_model.empty() ? nullptr : vad_model.c_str());
+  const std::optional<std::string> trusted = trusted_keys(arguments);
+  se_audio_open_options opening = {};
+  opening.size = sizeof(opening);
+  opening.vad_model = vad_model.empty() ? nullptr : vad_model.c_str();
+  opening.threads = static_cast<int32_t>(arguments.number("--threads", 0, 1, 512));
+  opening.trusted_keys = trusted ? trusted->c_str() : nullptr;
+  const Audio audio(model, opening);
   const Json info = audio.info();
   const uint64_t loaded_bytes = se::peak_resident_bytes();
   se_audio_transcribe_options options = {};

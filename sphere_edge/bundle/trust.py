@@ -83,7 +83,7 @@ class TrustedKeys:
 
         Raises NotFoundError, StorageError and InvalidArgumentError.
         """
-        content = _content(path)
+        content = content_of(path)
         try:
             return parse(content)
         except ValueError as error:
@@ -178,7 +178,8 @@ def parse(content: bytes) -> TrustedKeys:
     return TrustedKeys(keys, frozenset(document.revoked_keys), frozenset(document.revoked_bundles))
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """The bytes of such a file. Raises NotFoundError, StorageError and InvalidArgumentError."""
     try:
         # Without blocking: a FIFO instead of a file must not hang us.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.certify.prove import DeployedFolder, Proof, prove, reference_items
@@ -22,6 +23,10 @@ class Deployment:
     bundle: Bundle
     store: Store
     items: tuple[Item, ...]
+
+    def with_trusted_keys(self, file: Path) -> Deployment:
+        """The same with `file` beside the bundle, where the runner checks each time it opens it."""
+        return replace(self, items=(*self.items, payload.item(payload.TRUSTED_KEYS, file)))
 
     def plan(self) -> Plan:
         """What would be sent, timed. Changes nothing there."""

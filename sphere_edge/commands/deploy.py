@@ -61,6 +61,8 @@ def deploy(bundle: Path, to: StoreAddress, options: Options, *, as_json: bool) -
             service.require_systemd(device)
             python_there.find(device)
         prepared = deployment.prepare(device, found, to.store, console.progress())
+        if options.trusted is not None:
+            prepared = prepared.with_trusted_keys(options.trusted)
         if options.dry_run:
             plan = prepared.plan()
             _say_plan(plan, device.uri, as_json=as_json)

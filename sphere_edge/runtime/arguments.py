@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sphere_edge.bundle import trust
 from sphere_edge.errors import InvalidArgumentError, StorageError
 
 UINT32 = 0xFFFFFFFF
@@ -71,6 +72,18 @@ def model_path(value: str | os.PathLike[str]) -> bytes:
         message = f"`{given}` is neither a file nor a folder"
         raise InvalidArgumentError(message, hint="save the model to a file first")
     return path(value)
+
+
+def trusted_keys(value: str | os.PathLike[str] | None) -> bytes | None:
+    """The content of a file of trusted keys. Raises also what reading it raises."""
+    if value is None:
+        return None
+    path(value)
+    content = trust.content_of(Path(value))
+    if b"\0" in content:
+        message = f"`{value}` is not a file of trusted keys: it holds a NUL character"
+        raise InvalidArgumentError(message)
+    return content
 
 
 def json_text(name: str, value: object) -> str:

@@ -81,13 +81,16 @@ class AudioManager(Manager):
         threads: int = 0,
         vad_model: str | os.PathLike[str] | None = None,
         voice_detector: str | os.PathLike[str] | None = None,
+        trusted_keys: str | os.PathLike[str] | None = None,
     ) -> AudioManager:
         """Opens a bundle folder or a whisper.cpp file (ggml .bin).
 
         `threads` 0: as many as there are performance cores. `vad_model`: a Silero VAD in
-        whisper.cpp's format; None: the bundle's own, if it has one. Builds the native runtime when
-        it is not in the cache yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError (a
-        text model, another runtime), OutOfMemoryError, UnsupportedError (a runtime without audio).
+        whisper.cpp's format; None: the bundle's own, if it has one. `trusted_keys`: a file of
+        public keys, one of which must have signed the bundle. Builds the native runtime when it is
+        not in the cache yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError (a text
+        model, another runtime), OutOfMemoryError, UnsupportedError (a runtime without audio),
+        UntrustedError.
         """
         if voice_detector is not None:
             warn_renamed("voice_detector", "vad_model", stack=3)
@@ -98,6 +101,7 @@ class AudioManager(Manager):
             size=ctypes.sizeof(binding.AudioOpenOptions),
             threads=arguments.count("threads", threads, arguments.MAX_THREADS),
             vad_model=None if vad_model is None else arguments.model_path(vad_model),
+            trusted_keys=arguments.trusted_keys(trusted_keys),
         )
         core = library.load(engine="whisper")
         handle = Handle(core, AUDIO, location, ctypes.byref(options))

@@ -45,6 +45,7 @@ class OpenOptions(ctypes.Structure):
         ("reserved", c_uint8 * 3),
         ("draft_model", c_char_p),
         ("mmproj", c_char_p),
+        ("trusted_keys", c_char_p),
     ]
 
 
@@ -192,6 +193,7 @@ class AudioOpenOptions(ctypes.Structure):
         ("vad_model", c_char_p),
         ("threads", c_int32),
         ("reserved", c_uint8 * 4),
+        ("trusted_keys", c_char_p),
     ]
 
 

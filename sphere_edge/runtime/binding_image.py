@@ -26,7 +26,12 @@ _IMAGE = c_void_p
 class ImageOpenOptions(ctypes.Structure):
     """`se_image_open_options`."""
 
-    _fields_ = [("size", c_size_t), ("threads", c_int32), ("reserved", c_uint8 * 4)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("threads", c_int32),
+        ("reserved", c_uint8 * 4),
+        ("trusted_keys", c_char_p),
+    ]
 
 
 class ImageBitmap(ctypes.Structure):

@@ -68,17 +68,25 @@ class ImageManager(Manager):
         self.info = handle.info(ImageInfo, name)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, threads: int = 0) -> ImageManager:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        threads: int = 0,
+        trusted_keys: str | os.PathLike[str] | None = None,
+    ) -> ImageManager:
         """Opens a bundle folder of the task image.
 
-        `threads` 0: as many as there are performance cores. The first time, the runtime is built
-        with images (some minutes). Raises NotFoundError, ModelCorruptError, FormatMismatchError
-        (not an image model, another runtime), OutOfMemoryError.
+        `threads` 0: as many as there are performance cores. `trusted_keys`: a file of public keys,
+        one of which must have signed the bundle. The first time, the runtime is built with images
+        (some minutes). Raises NotFoundError, ModelCorruptError, FormatMismatchError (not an image
+        model, another runtime), OutOfMemoryError, UntrustedError.
         """
         model = Path(path)
         options = binding_image.ImageOpenOptions(
             size=ctypes.sizeof(binding_image.ImageOpenOptions),
             threads=arguments.count("threads", threads, arguments.MAX_THREADS),
+            trusted_keys=arguments.trusted_keys(trusted_keys),
         )
         core = library.load(engine="diffusion")
         handle = Handle(core, IMAGE, arguments.model_path(model), ctypes.byref(options))

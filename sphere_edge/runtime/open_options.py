@@ -22,7 +22,9 @@ class OpenOptions:
     which and why. `sequences`: conversations at once, each with the whole context and memory for
     it. `code_folder`: where the compiled code of a bundle lies instead of its own `lib/`, checked
     by size and hash. `draft_model`: a smaller bundle or .gguf file with the same tokenizer, for
-    speculative decoding. `mmproj`: the file with which a .gguf sees images.
+    speculative decoding. `mmproj`: the file with which a .gguf sees images. `trusted_keys`: a file
+    of public keys (docs/signing.md), one of which must have signed the bundle, and that of the
+    draft model; every file is hashed then. A .gguf is refused with it.
     """
 
     threads: int = 0
@@ -32,6 +34,7 @@ class OpenOptions:
     code_folder: str | os.PathLike[str] | None = None
     draft_model: str | os.PathLike[str] | None = None
     mmproj: str | os.PathLike[str] | None = None
+    trusted_keys: str | os.PathLike[str] | None = None
 
 
 class OpenKeywords(TypedDict, total=False):
@@ -44,6 +47,7 @@ class OpenKeywords(TypedDict, total=False):
     code_folder: str | os.PathLike[str] | None
     draft_model: str | os.PathLike[str] | None
     mmproj: str | os.PathLike[str] | None
+    trusted_keys: str | os.PathLike[str] | None
 
 
 def as_struct(options: OpenOptions) -> binding.OpenOptions:
@@ -62,4 +66,5 @@ def as_struct(options: OpenOptions) -> binding.OpenOptions:
         code_folder=path(options.code_folder),
         draft_model=path(options.draft_model),
         mmproj=path(options.mmproj),
+        trusted_keys=arguments.trusted_keys(options.trusted_keys),
     )

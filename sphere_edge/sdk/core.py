@@ -11,7 +11,7 @@ from sphere_edge import console
 from sphere_edge.console import Progress
 from sphere_edge.errors import NotFoundError, UnsupportedError
 from sphere_edge.sdk.app_bundle import AppBundle
-from sphere_edge.toolchain import archives, compilers, native, sources, targets
+from sphere_edge.toolchain import compilers, native, sources, targets
 from sphere_edge.toolchain.targets import Target
 
 # Every 64-bit phone runs it; ggml has no faster one to choose at run time.
@@ -67,7 +67,7 @@ def for_xcode(*engines: str) -> str:
 def _from_source(target: Target, progress: Progress, engines: Collection[str]) -> dict[str, str]:
     """What cmake needs to compile `native/` with all its engines; fetches their sources."""
     parts = native.parts(target, engines)
-    used = archives.sources_of(parts)
+    used = native.sources_of(parts)
     for name in used:
         sources.fetch(name, progress)
     return {

@@ -43,6 +43,7 @@ _KINDS: Mapping[Status, _Kind] = {
     Status.NOT_FOUND: _Kind(404, _REQUEST, "not_found"),
     Status.STORAGE: _Kind(507, _SERVER, "storage"),
     Status.UNAVAILABLE: _Kind(503, _SERVER, "unavailable", again=True),
+    Status.UNTRUSTED: _Kind(500, _SERVER, "untrusted"),
 }
 
 

@@ -24,7 +24,7 @@ def main(install_tools: str, install_rest: str) -> int:
     try:
         # Not by `run`, which keeps what a program says to the end. Ctrl-C reaches both.
         with subprocess.Popen(install_tools, shell=True) as tools:
-            for name in archives.sources_of(parts):
+            for name in native.sources_of(parts):
                 sources.fetch(name, progress)
         if tools.returncode:
             return tools.returncode

@@ -257,9 +257,14 @@ def parts(
     return tuple(part for part in archives.PARTS if part in used)
 
 
+def sources_of(parts: Collection[str]) -> tuple[str, ...]:
+    """Which of `sources.SOURCES` a core with these archives is compiled from, and they are."""
+    return (*archives.sources_of(parts), "monocypher")
+
+
 def _sources(engines: Collection[str], gpu: str | None, target: Target) -> tuple[str, ...]:
     """What of SOURCES the core is compiled with; engines.build fetches what the archives need."""
-    used = archives.sources_of(parts(target, engines, gpu))
+    used = sources_of(parts(target, engines, gpu))
     extra = ggml_gpu.parts(gpu, target).sources if gpu is not None else ()
     return tuple(dict.fromkeys((*used, *extra)))
 

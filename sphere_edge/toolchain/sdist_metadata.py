@@ -9,7 +9,11 @@ code of the archive runs. Standard library only: it is run by pip, alone.
 from __future__ import annotations
 
 import email
+import sys
 from pathlib import Path
+
+# The backend of archives that name none is `setuptools.build_meta:__legacy__` (PEP 517).
+__legacy__ = sys.modules[__name__]
 
 
 def prepare_metadata_for_build_wheel(

@@ -124,6 +124,16 @@ SOURCES = {
             "src/tokenizers/vocab/umt5.hpp",
         ),
     ),
+    # Monocypher 4.0.3, of which the curve of Ed25519 is used.
+    "monocypher": Source(
+        distribution="pymonocypher",
+        version="4.0.3.4",
+        sha256="5e56e3d3eb770a53e0b9f6274146663c11a11f3d0de5cd48e3be0428d1b07a4a",
+        archive_bytes=473_285,
+        backend="setuptools.build_meta",
+        folder="",
+        keep=("LICENSE.txt", "monocypher.c", "monocypher.h"),
+    ),
 }
 
 
@@ -151,7 +161,7 @@ def fetch_source(
 ) -> Path:
     """The same for any pinned archive; `along` are other parts of it that are unpacked as well."""
     target = folder(source)
-    title = PurePosixPath(source.folder).name
+    title = PurePosixPath(source.folder).name or source.distribution
     waits = f"waiting for another process that fetches {title}"
     with cache.made_once(target, on_wait=lambda: progress.say(waits)) as made:
         if made is not None:

@@ -53,9 +53,9 @@ def sanitizer_runtime(name: str) -> Path | None:
     return path if path.is_absolute() else None
 
 
-def program(programs: Path, name: str, *words: str | Path) -> Completed:
+def program(programs: Path, name: str, *words: str | Path, stdin: bytes = b"") -> Completed:
     """Runs one of the test programs; ProgramFailedError where it or a sanitizer finds a fault."""
     # TVM's runtime keeps the scratch memory of a thread that has ended: up to a few pages for each.
     known = Path(__file__).with_name("known_leaks.txt")
     environment = {"LSAN_OPTIONS": f"suppressions={known}"}
-    return run([programs / name, *words], timeout_s=600, env=environment)
+    return run([programs / name, *words], timeout_s=600, env=environment, stdin=stdin)

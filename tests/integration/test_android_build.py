@@ -49,7 +49,7 @@ def test_the_ndk_is_asked_for_the_level_the_oldest_android_and_16_kb_pages(
     monkeypatch.setenv(compilers.NDK_VARIABLE, str(ndk))
     assert "28.0" in compilers.identity(target)["ndk"]
     project = native.core_project(target)
-    for source in ("llama_cpp", "llama_cpp_vision", "whisper_cpp"):
+    for source in ("llama_cpp", "llama_cpp_vision", "whisper_cpp", "monocypher"):
         sources.fetch(source)
     work = tmp_path / "work"
     run(

@@ -45,7 +45,8 @@ def test_a_file_compiles_for_iphones(source: Path, tmp_path: Path) -> None:
     system = compiler.parent / "lib" / "libc" / "include" / "any-darwin-any"
     llama = sources.fetch("llama_cpp")
     words = ["cc", "-std=c99"] if source.suffix == ".c" else ["c++", "-std=c++20"]
-    theirs = (llama / one for one in ("vendor", "ggml/include", "include", "src"))
+    theirs = [llama / one for one in ("vendor", "ggml/include", "include", "src")]
+    theirs.append(sources.fetch("monocypher"))
     headers = [word for folder in theirs for word in ("-isystem", folder)]
     folders = [f"-I{SOURCES.parent / 'include'}", f"-I{SOURCES}", *headers]
     flags = ["-target", TARGET, "-isystem", system, "-O1", "-fno-sanitize=all"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -18,7 +19,14 @@ from sphere_edge import errors, packaging
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import Status
 from sphere_edge.run import ProgramFailedError, run
-from tests import c_interface, made_bundles, manifest_corpus, random_gguf
+from tests import (
+    c_interface,
+    ed25519_lines,
+    made_bundles,
+    manifest_corpus,
+    random_gguf,
+    trust_cases,
+)
 
 pytestmark = pytest.mark.group("sanitizers")
 
@@ -56,6 +64,30 @@ def test_hashes_are_those_of_python(programs: Path) -> None:
     texts = [bytes((i * 37 + n) % 256 for i in range(n)) for n in range(300)]
     hashes = program(programs, "sha256-test").stdout.split()
     assert hashes == [hashlib.sha256(text).hexdigest() for text in texts]
+
+
+def test_signatures_are_checked_as_python_checks_them(programs: Path) -> None:
+    asked = ed25519_lines.lines()
+    text = "".join(f"{line}\n" for line, _ in asked).encode()
+    answers = program(programs, "ed25519-test", stdin=text).stdout.splitlines()
+    assert answers == [answer for _, answer in asked]
+
+
+def test_bundles_are_trusted_as_python_trusts_them(programs: Path, tmp_path: Path) -> None:
+    (tmp_path / "revoked").mkdir()
+    bundles = {"revoked": trust_cases.revoked(tmp_path / "revoked")}
+    for index, (name, case) in enumerate(trust_cases.CASES.items()):
+        (tmp_path / str(index)).mkdir()
+        bundles[name] = trust_cases.place(case, tmp_path / str(index))
+    text = "".join(f"{bundle} {keys}\n" for bundle, keys in bundles.values()).encode()
+    lines = program(programs, "trusted-keys-test", stdin=text).stdout.splitlines()
+    for name, line in zip(bundles, lines, strict=True):
+        status, message = trust_cases.judged(*bundles[name])
+        code, _, text_here = line.partition(" ")
+        assert (name, code) == (name, status.name)
+        if status is Status.UNTRUSTED:
+            # Python says also what is wrong with a statement.
+            assert text_here == re.sub("(something else): [^;]*;", r"\1;", message)
 
 
 def test_every_case_passes_on_a_gguf(programs: Path, gguf_model: Path) -> None:

@@ -36,6 +36,7 @@ from sphere_edge.errors import (
     UntrustedError,
 )
 from sphere_edge.sdk import app_bundle
+from tests import trust_cases
 from tests.cli_process import in_process
 from tests.golden_bundle import draft, fill, make, rewrite
 from tests.signing import SECRETS, key, key_file, public_line, trust_file, trusted, with_statement
@@ -347,8 +348,6 @@ RFC8032 = [
         "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b58909351fc9ac90b3ecfdfbc7c66431e0303dca179c138ac17ad9bef1177331a704",
     ),
 ]
-# The order of the base point, RFC 8032, section 5.1.
-ORDER = 2**252 + 27742317777372353535851937790883648493
 
 
 @pytest.mark.parametrize(("public", "message", "signature"), RFC8032)
@@ -357,20 +356,23 @@ def test_signatures_are_those_of_rfc_8032(public: str, message: str, signature: 
     assert PublicKey(known).has_signed(text, sig)
     assert not PublicKey(known).has_signed(text + b"x", sig)
     # The same signature written in another way: S is not the least one.
-    greater = int.from_bytes(sig[32:], "little") + ORDER
+    greater = int.from_bytes(sig[32:], "little") + trust_cases.ORDER
     assert not PublicKey(known).has_signed(text, sig[:32] + greater.to_bytes(32, "little"))
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        "00" * 32,
-        "01" + "00" * 31,
-        "ec" + "ff" * 30 + "7f",
-        "ec" + "ff" * 30 + "ff",
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
-    ],
-)
+SMALL_ORDER = [
+    "00" * 32,
+    "01" + "00" * 31,
+    "ec" + "ff" * 30 + "7f",
+    "ec" + "ff" * 30 + "ff",
+    "ed" + "ff" * 30 + "7f",
+    "ee" + "ff" * 30 + "ff",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+]
+
+
+@pytest.mark.parametrize("raw", SMALL_ORDER)
 def test_a_key_with_which_anybody_can_sign_is_refused(raw: str) -> None:
     with pytest.raises(ValueError, match="small order"):
         PublicKey.parse(public_line(bytes.fromhex(raw)))
@@ -421,7 +423,7 @@ def test_commands_sign_and_verify(bundle: Path, tmp_path: Path) -> None:
     private = key_file(tmp_path / "key.pem", SECRETS["release"])
     (tmp_path / "trusted.json").write_text(json.dumps(FILE))
     words = ["verify", str(bundle), "--trusted", str(tmp_path / "trusted.json"), "--json"]
-    assert in_process(*words).returncode == Status.MODEL_CORRUPT
+    assert in_process(*words).returncode == Status.UNTRUSTED
     made = in_process("sign", bundle, "--key", private)
     assert (made.returncode, made.stdout.strip()) == (0, RELEASE.public.key_id)
     checked = in_process(*words)
@@ -432,7 +434,7 @@ def test_commands_sign_and_verify(bundle: Path, tmp_path: Path) -> None:
     stranger = tmp_path / "stranger.json"
     stranger.write_bytes(trust_file(STRANGER))
     refusal = in_process(*words, stranger)
-    assert refusal.returncode == Status.MODEL_CORRUPT
+    assert refusal.returncode == Status.UNTRUSTED
     assert STRANGER.public.key_id in refusal.stderr
 
 
@@ -487,6 +489,12 @@ def test_nothing_is_packaged_where_the_key_is_missing(tmp_path: Path) -> None:
     words = ["package", "tiny", "-o", str(tmp_path / "out"), "--sign", str(tmp_path / "no.pem")]
     assert in_process(*words).returncode == Status.NOT_FOUND
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", trust_cases.CASES)
+def test_python_judges_as_the_core_does(name: str, tmp_path: Path) -> None:
+    case = trust_cases.CASES[name]
+    assert trust_cases.judged(*trust_cases.place(case, tmp_path))[0] is case.status
 
 
 def test_the_pae_is_that_of_dsse() -> None:

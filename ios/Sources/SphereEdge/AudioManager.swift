@@ -95,12 +95,16 @@ public actor AudioManager {
     self.model = model
   }
 
-  /// Opens a bundle folder or a whisper.cpp file. `threads` 0: one per performance core.
-  public static func open(_ path: URL, threads: Int = 0) async throws -> AudioManager {
+  /// Opens a bundle folder or a whisper.cpp file. `threads` 0: one per performance core. `trustedKeys`: as in
+  /// `TextOpenOptions`.
+  public static func open(
+    _ path: URL, threads: Int = 0, trustedKeys: String? = nil
+  ) async throws -> AudioManager {
     let model = try await Model<AudioInfo>.opened(.audio) { memory, opened in
       var options = se_audio_open_options()
       options.size = MemoryLayout<se_audio_open_options>.size
       options.threads = try fitted("threads", threads, Int32.self)
+      options.trusted_keys = try memory.string("trustedKeys", optional: trustedKeys)
       return se_audio_open(try memory.string("the path", path.path), &options, &opened)
     }
     return AudioManager(model)

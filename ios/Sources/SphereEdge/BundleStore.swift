@@ -14,6 +14,8 @@ public struct BundleProgress: Sendable, Hashable {
 public actor BundleStore {
   // What is fetched again at most when an installation goes on.
   private static let partBytes = 4 << 20
+  private static let signatures = "bundle.sig.json"
+  private static let mostSignatureBytes = 1 << 20
   private static let installing = Guarded<Set<String>>([])
   // Of all stores: between two renames a bundle seems to be gone.
   private static let renaming = NSLock()
@@ -55,25 +57,37 @@ public actor BundleStore {
   /// give its id, every file its hash in the manifest, and the bundle appears when it is whole.
   ///
   /// A bundle of this name that is there stays if it has the same id, and is replaced in one step otherwise. With `id`,
-  /// which it must have, `source` is not even asked where this bundle is there already. Ending the task ends it.
+  /// which it must have, `source` is not even asked where this bundle is there already. Ending the task ends it. `signed`:
+  /// its signatures come along, for `TextOpenOptions.trustedKeys`.
   ///
   /// Throws `modelCorrupt` for a file that is not the manifest's, `storage`, and `unavailable` where `source` cannot be
   /// read or `name` is being installed.
   @discardableResult
   public func install(
-    _ name: String, from source: some BundleSource, id: String? = nil,
+    _ name: String, from source: some BundleSource, id: String? = nil, signed: Bool = false,
     progress: @Sendable (BundleProgress) -> Void = { _ in }
   ) async throws -> URL {
     let target = try target(name)
     try claim(name)
     defer { release(name) }
-    let present = try bundle(name).flatMap { BundleManifest(in: $0)?.id }
+    let present = try bundle(name).flatMap { there -> String? in
+      // One without its signatures is fetched again.
+      guard !signed || exists(there.appendingPathComponent(Self.signatures)) else { return nil }
+      return BundleManifest(in: there)?.id
+    }
     if let id, present == id { return target }
     let data = try await part(source, BundleManifest.name, 0, BundleManifest.mostBytes + 1)
     let manifest = try BundleManifest(data)
     if let id, manifest.id != id { throw corrupt("the bundle is `\(manifest.id)`, not `\(id)`") }
     if manifest.id != present {
       try await fetch(name, source, manifest, progress)
+      let written = partial(name).appendingPathComponent(Self.signatures)
+      try removeAll(written)
+      if signed {
+        let data = try await part(source, Self.signatures, 0, Self.mostSignatureBytes + 1)
+        guard data.count <= Self.mostSignatureBytes else { throw corrupt("`\(Self.signatures)` is more than 1 MiB long") }
+        try append(data, to: written)
+      }
       try put(name, at: target)
     }
     return target

@@ -91,12 +91,16 @@ public actor ImageManager {
     self.model = model
   }
 
-  /// Opens a bundle folder of the task image. `threads` 0: one per performance core.
-  public static func open(_ path: URL, threads: Int = 0) async throws -> ImageManager {
+  /// Opens a bundle folder of the task image. `threads` 0: one per performance core. `trustedKeys`: as in
+  /// `TextOpenOptions`.
+  public static func open(
+    _ path: URL, threads: Int = 0, trustedKeys: String? = nil
+  ) async throws -> ImageManager {
     let model = try await Model<ImageInfo>.opened(.image) { memory, opened in
       var options = se_image_open_options()
       options.size = MemoryLayout<se_image_open_options>.size
       options.threads = try fitted("threads", threads, Int32.self)
+      options.trusted_keys = try memory.string("trustedKeys", optional: trustedKeys)
       return se_image_open(try memory.string("the path", path.path), &options, &opened)
     }
     return ImageManager(model)

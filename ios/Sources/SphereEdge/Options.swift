@@ -20,6 +20,9 @@ public struct TextOpenOptions: Sendable, Hashable, Codable {
   public var draftModel: URL?
   /// The image encoder of a bare .gguf, a GGUF file; nil: it reads text only. A bundle has its own.
   public var mmproj: URL?
+  /// Whose bundles are opened: a public key as PEM, or the text of a file of trusted keys (docs/signing.md). Every file is
+  /// hashed then, and what none of them has signed is refused with `untrusted`. nil: anybody's.
+  public var trustedKeys: String?
 
   public init(
     threads: Int = 0, contextTokens: Int = 0, backend: String? = nil, codeFolder: URL? = nil, cacheFolder: URL? = nil
@@ -42,6 +45,7 @@ public struct TextOpenOptions: Sendable, Hashable, Codable {
     options.sequences = try fitted("sequences", sequences, UInt32.self)
     options.draft_model = try memory.string("draftModel", optional: draftModel?.path)
     options.mmproj = try memory.string("mmproj", optional: mmproj?.path)
+    options.trusted_keys = try memory.string("trustedKeys", optional: trustedKeys)
     return options
   }
 }

@@ -29,6 +29,8 @@ public struct Status: RawRepresentable, Hashable, Sendable, CustomStringConverti
   public static let storage = Status(rawValue: 12)
   /// A network does not answer, or the app is in the background.
   public static let unavailable = Status(rawValue: 13)
+  /// No trusted key has signed the bundle.
+  public static let untrusted = Status(rawValue: 14)
 
   /// As in C and in the logs: `MODEL_CORRUPT`.
   public var description: String {

@@ -44,6 +44,26 @@ import Testing
     await text.close()
   }
 
+  @Test func signedBundleOpensWithItsKeyAndNoOtherBundleDoes() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let signed = Given.model("signed")
+    var options = TextOpenOptions(threads: 1, codeFolder: signed.appendingPathComponent("lib"))
+    options.trustedKeys = try String(contentsOf: Given.model("trusted"), encoding: .utf8)
+    let store = BundleStore(folder)
+    let unsigned = try await store.install("tiny", from: FolderSource(signed))
+    let error = await #expect(throws: SphereEdgeError.self) { [options] in
+      try await TextManager.open(unsigned, options)
+    }
+    #expect(error?.code == .untrusted)
+    #expect(error?.message.contains("is not signed; expected a signature by") == true)
+    // The same bundle, now with its signatures.
+    let bundle = try await store.install("tiny", from: FolderSource(signed), signed: true)
+    try await TextManager.open(bundle, options).close()
+    options.trustedKeys = ""
+    let none = await #expect(throws: SphereEdgeError.self) { [options] in try await TextManager.open(bundle, options) }
+    #expect(none?.code == .invalidArgument)
+  }
+
   @Test func whatWasCutOffGoesOnWhereItStopped() async throws {
     defer { try? FileManager.default.removeItem(at: folder) }
     let source = CutSource(after: 5)

@@ -8,6 +8,7 @@
 #include "audio/audio_stream.h"
 #include "audio/transcript_run.h"
 #include "base/status.h"
+#include "formats/trusted_keys.h"
 #include "sphere_edge.h"
 
 struct se_audio : se::Handle<se::AudioManager> {
@@ -115,7 +116,9 @@ se_status se_audio_open(const char *path, const se_audio_open_options *options, 
   return se::open_handle(out_audio, [&] {
     se_audio_open_options all{};
     se::copy_options(options, all);
-    return se::AudioManager::open(se::string_argument(path, "path"), all.threads, se::text_or_empty(all.vad_model));
+    const std::string model = se::string_argument(path, "path");
+    if (all.trusted_keys != nullptr) se::require_trusted(model, all.trusted_keys);
+    return se::AudioManager::open(model, all.threads, se::text_or_empty(all.vad_model));
   });
 }
 

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "formats/trusted_keys.h"
 #include "image/image_manager.h"
 #include "sphere_edge.h"
 
@@ -101,7 +102,9 @@ se_status se_image_open(const char *path, const se_image_open_options *options, 
   return se::open_handle(out_image, [&] {
     se_image_open_options all{};
     se::copy_options(options, all);
-    return se::ImageManager::open(se::string_argument(path, "path"), all.threads);
+    const std::string model = se::string_argument(path, "path");
+    if (all.trusted_keys != nullptr) se::require_trusted(model, all.trusted_keys);
+    return se::ImageManager::open(model, all.threads);
   });
 }
 

@@ -6,6 +6,7 @@
 #include "api/handle.h"
 #include "base/shared_call_guard.h"
 #include "base/utf8.h"
+#include "formats/trusted_keys.h"
 #include "sphere_edge.h"
 #include "text/logprobs.h"
 #include "text/text_manager.h"
@@ -282,7 +283,12 @@ se_status se_text_open(const char *path, const se_text_open_options *options, se
     engine.mmproj = se::text_or_empty(all.mmproj);
     engine.measure_kernels = all.measure_kernels;
     engine.sequences = all.sequences;
-    auto text = TextManager::open(se::string_argument(path, "path"), engine);
+    const std::string model = se::string_argument(path, "path");
+    if (all.trusted_keys != nullptr) {
+      se::require_trusted(model, all.trusted_keys, engine.code_folder);
+      if (all.draft_model != nullptr) se::require_trusted(all.draft_model, all.trusted_keys);
+    }
+    auto text = TextManager::open(model, engine);
     if (all.draft_model != nullptr) {
       // That folder is for the code of the model alone.
       engine.code_folder.clear();

@@ -75,6 +75,8 @@ extern "C" const char *se_status_name(se_status status) {
       return "STORAGE";
     case SE_UNAVAILABLE:
       return "UNAVAILABLE";
+    case SE_UNTRUSTED:
+      return "UNTRUSTED";
   }
   return "UNKNOWN";
 }

@@ -34,10 +34,6 @@ void check_pattern(JsonObject &object, const std::string &key, const char *patte
 constexpr char kPathPattern[] = "[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,7}";
 constexpr char kNamePattern[] = "[a-z0-9][a-z0-9._-]{0,95}";
 
-bool is_sha256(const std::string &text) {
-  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
 std::string one_of(JsonObject &object, const std::string &key, std::initializer_list<const char *> choices) {
   const std::string value = object.string(key);
   if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
@@ -220,7 +216,7 @@ void check_files(const Bundle &bundle, const fs::path &code_folder) {
     // Phones' shared storage and macOS ignore case.
     std::string path = file.relative;
     for (char &letter : path) letter = letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter + 'a' - 'A') : letter;
-    if (path == "bundle.json" || !seen.insert(path).second) {
+    if (path == "bundle.json" || path == "bundle.sig.json" || !seen.insert(path).second) {
       throw Error(SE_MODEL_CORRUPT, name + " is listed twice");
     }
     const bool is_outside = file.role == "library" && !code_folder.empty();
@@ -256,6 +252,10 @@ void check_versions(JsonObject &manifest) {
 }
 
 }  // namespace
+
+bool is_sha256(const std::string &text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
 
 bool Bundle::has(const std::string &role) const {
   return std::any_of(files.begin(), files.end(), [&](const BundleFile &file) { return file.role == role; });
@@ -300,10 +300,15 @@ const BundleFile &Bundle::library(const std::string &backend) const {
   return *found;
 }
 
+std::string read_manifest(const fs::path &folder) { return read_file(folder / "bundle.json", kLargestManifest); }
+
 Bundle read_bundle(const fs::path &folder, const fs::path &code_folder) {
-  const fs::path path = folder / "bundle.json";
-  const Json document =
-      parse_unambiguous_json(read_file(path, kLargestManifest), ticked(path.string()), SE_MODEL_CORRUPT);
+  return parse_bundle(folder, read_manifest(folder), code_folder);
+}
+
+Bundle parse_bundle(const fs::path &folder, const std::string &text, const fs::path &code_folder) {
+  const std::string path = ticked((folder / "bundle.json").string());
+  const Json document = parse_unambiguous_json(text, path, SE_MODEL_CORRUPT);
   JsonObject manifest(document, "bundle.json", SE_MODEL_CORRUPT);
   check_versions(manifest);
   Bundle bundle;

@@ -111,6 +111,14 @@ struct Bundle {
 // but that of compiled code in `code_folder`, if this is given, is checked here.
 Bundle read_bundle(const std::filesystem::path &folder, const std::filesystem::path &code_folder = {});
 
+// The two halves of it: the text of bundle.json, and what that says.
+std::string read_manifest(const std::filesystem::path &folder);
+Bundle parse_bundle(const std::filesystem::path &folder, const std::string &text,
+                    const std::filesystem::path &code_folder);
+
+// Whether it is one in lower-case hexadecimal.
+bool is_sha256(const std::string &text);
+
 // The same for a bundle of `task`; FORMAT_MISMATCH for one of another task or a folder of model sources.
 Bundle read_bundle_for(const std::filesystem::path &folder, const std::string &task,
                        const std::filesystem::path &code_folder = {});

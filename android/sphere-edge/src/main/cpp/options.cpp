@@ -157,7 +157,7 @@ bool fill(JNIEnv *env, jobjectArray pairs, const std::vector<Field> &fields, voi
 #define S se_text_open_options
 const std::vector<Field> TEXT_OPEN = {AT(TEXT, backend),       AT(TEXT, cache_folder), AT(TEXT, code_folder),
                                       AT(TEXT, draft_model),   AT(TEXT, mmproj),       AT(I32, threads),
-                                      AT(U32, context_tokens), AT(U32, sequences)};
+                                      AT(U32, context_tokens), AT(U32, sequences),     AT(TEXT, trusted_keys)};
 #undef S
 #define S se_text_generate_options
 const std::vector<Field> TEXT_GENERATE = {AT(U32, max_tokens),
@@ -198,7 +198,7 @@ const std::vector<Field> TEXT_EMBED = {AT(I32, pooling), AT(U32, timeout_ms), AT
                                        AT(U64, call_id)};
 #undef S
 #define S se_audio_open_options
-const std::vector<Field> AUDIO_OPEN = {AT(TEXT, vad_model), AT(I32, threads)};
+const std::vector<Field> AUDIO_OPEN = {AT(TEXT, vad_model), AT(I32, threads), AT(TEXT, trusted_keys)};
 #undef S
 #define S se_audio_transcribe_options
 const std::vector<Field> AUDIO_TRANSCRIBE = {AT(TEXT, language),
@@ -217,7 +217,7 @@ const std::vector<Field> AUDIO_TRANSCRIBE = {AT(TEXT, language),
 const std::vector<Field> AUDIO_STREAM = {AT(U32, step_ms), AT(U32, silence_ms), AT(U32, longest_ms)};
 #undef S
 #define S se_image_open_options
-const std::vector<Field> IMAGE_OPEN = {AT(I32, threads)};
+const std::vector<Field> IMAGE_OPEN = {AT(I32, threads), AT(TEXT, trusted_keys)};
 #undef S
 #define S se_image_generate_options
 const std::vector<Field> IMAGE_GENERATE = {AT(TEXT, negative_prompt),

@@ -18,8 +18,11 @@ import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
 
-/** [threads] 0: one per performance core. [vadModel]: a Silero VAD in whisper.cpp's format; null: the bundle's own. */
-public data class AudioOpenOptions(val threads: Int = 0, val vadModel: File? = null)
+/**
+ * [threads] 0: one per performance core. [vadModel]: a Silero VAD in whisper.cpp's format; null: the bundle's own.
+ * [trustedKeys]: as in [TextOpenOptions].
+ */
+public data class AudioOpenOptions(val threads: Int = 0, val vadModel: File? = null, val trustedKeys: String? = null)
 
 /** What was opened; [languages] 1: English only. */
 public data class AudioInfo(
@@ -171,6 +174,7 @@ public class AudioManager private constructor(pointer: Long, name: String) : Aut
             val pairs = options {
                 put("threads", options.threads)
                 put("vad_model", options.vadModel?.path)
+                put("trusted_keys", options.trustedKeys)
             }
             AudioManager(Native.audioOpen(utf8("the path", path.path), pairs), modelName(path, "bin"))
         }

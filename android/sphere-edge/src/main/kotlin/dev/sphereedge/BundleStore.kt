@@ -58,20 +58,23 @@ public class BundleStore(private val folder: File) {
      *
      * A bundle of this name that is there stays if it has the same id, and is replaced otherwise: the new one is there in
      * one step, when it is whole; until then the old one is. With [id], the id that it must have, [source] is not even
-     * asked where this bundle is there already. Two installations of one name wait for each other.
+     * asked where this bundle is there already. Two installations of one name wait for each other. [signed]: its
+     * signatures come along, for [TextOpenOptions.trustedKeys].
      *
      * Throws MODEL_CORRUPT for a file that is not the manifest's, STORAGE, and UNAVAILABLE with what [source] threw.
      */
-    public fun install(name: String, source: BundleSource, id: String? = null): Flow<BundleProgress> = channelFlow {
+    public fun install(name: String, source: BundleSource, id: String? = null, signed: Boolean = false): Flow<BundleProgress> = channelFlow {
         installing(name).withLock {
-            val present = bundle(name)?.let(::idOf)
+            // One without its signatures is fetched again.
+            val present = bundle(name)?.takeIf { !signed || File(it, SIGNATURES).isFile }?.let(::idOf)
             if (id != null && present == id) return@channelFlow
             // Read once: another answer of the source must not get past the checks of this one.
-            val manifest = BundleManifest(text(source))
+            val manifest = BundleManifest(small(source, BundleManifest.NAME, MOST_MANIFEST_BYTES).decodeToString())
             manifest.checkId()
             if (id != null && manifest.id != id) throw corrupt("the bundle is `${manifest.id}`, not `$id`")
             if (manifest.id == present) return@channelFlow
-            put(name, fetched(name, source, manifest))
+            val signatures = if (signed) small(source, SIGNATURES, MOST_SIGNATURE_BYTES) else null
+            put(name, fetched(name, source, manifest, signatures))
         }
     }.conflate().flowOn(Dispatchers.IO)
 
@@ -83,7 +86,7 @@ public class BundleStore(private val folder: File) {
     }
 
     /** The folder with all of the bundle, at another name. */
-    private suspend fun ProducerScope<BundleProgress>.fetched(name: String, source: BundleSource, manifest: BundleManifest): File {
+    private suspend fun ProducerScope<BundleProgress>.fetched(name: String, source: BundleSource, manifest: BundleManifest, signatures: ByteArray?): File {
         val work = partial(name)
         if (!work.isDirectory && !work.mkdirs()) throw storage("cannot make `$work`")
         val mark = File(work, MARK)
@@ -101,10 +104,15 @@ public class BundleStore(private val folder: File) {
             done += file.bytes
             send(BundleProgress(done, total))
         }
-        val written = File(work, BundleManifest.NAME)
-        removeAll(written)
-        written.appendingTo { it.write(manifest.text.encodeToByteArray()) }
+        write(work, SIGNATURES, signatures)
+        write(work, BundleManifest.NAME, manifest.text.encodeToByteArray())
         return work
+    }
+
+    private suspend fun write(work: File, name: String, content: ByteArray?) {
+        val written = File(work, name)
+        removeAll(written)
+        if (content != null) written.appendingTo { it.write(content) }
     }
 
     private fun put(name: String, work: File) {
@@ -149,17 +157,17 @@ public class BundleStore(private val folder: File) {
         }
     }
 
-    private fun text(source: BundleSource): String = reading(BundleManifest.NAME) {
-        source.open(BundleManifest.NAME, 0).use { input ->
-            val all = ByteArray(MOST_MANIFEST_BYTES + 1)
+    private fun small(source: BundleSource, path: String, most: Int): ByteArray = reading(path) {
+        source.open(path, 0).use { input ->
+            val all = ByteArray(most + 1)
             var count = 0
             while (count < all.size) {
                 val read = input.read(all, count, all.size - count)
                 if (read < 0) break
                 count += read
             }
-            if (count > MOST_MANIFEST_BYTES) throw corrupt("the manifest has more than `$MOST_MANIFEST_BYTES` bytes")
-            all.decodeToString(0, count)
+            if (count > most) throw corrupt("`$path` has more than `$most` bytes")
+            all.copyOf(count)
         }
     }
 
@@ -211,6 +219,8 @@ public class BundleStore(private val folder: File) {
         const val MARK = ".id"
         const val BLOCK_BYTES = 1 shl 16
         const val MOST_MANIFEST_BYTES = 16 shl 20
+        const val SIGNATURES = "bundle.sig.json"
+        const val MOST_SIGNATURE_BYTES = 1 shl 20
         val NAME = Regex("[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
         val installations = ConcurrentHashMap<String, Mutex>()
         val renaming = Any()

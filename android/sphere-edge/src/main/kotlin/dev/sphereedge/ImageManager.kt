@@ -15,8 +15,8 @@ import java.io.File
 import kotlin.time.Duration
 import kotlinx.coroutines.flow.Flow
 
-/** [threads] 0: one per performance core. */
-public data class ImageOpenOptions(val threads: Int = 0)
+/** [threads] 0: one per performance core. [trustedKeys]: as in [TextOpenOptions]. */
+public data class ImageOpenOptions(val threads: Int = 0, val trustedKeys: String? = null)
 
 /** What was opened; sizes, steps and scales are the model's own. [inpaints]: it needs an initial image and a mask. */
 public data class ImageInfo(
@@ -154,7 +154,10 @@ public class ImageManager private constructor(pointer: Long, name: String) : Aut
     public companion object {
         /** Opens a bundle folder; it can be used when this returns. */
         public suspend fun open(path: File, options: ImageOpenOptions = ImageOpenOptions()): ImageManager = opened {
-            val pairs = options { put("threads", options.threads) }
+            val pairs = options {
+                put("threads", options.threads)
+                put("trusted_keys", options.trustedKeys)
+            }
             ImageManager(Native.imageOpen(utf8("the path", path.path), pairs), modelName(path, "gguf"))
         }
     }

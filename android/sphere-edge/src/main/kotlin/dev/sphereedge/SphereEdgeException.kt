@@ -25,6 +25,9 @@ public enum class Status {
     NOT_FOUND,
     STORAGE,
     UNAVAILABLE,
+
+    /** No trusted key has signed the bundle. */
+    UNTRUSTED,
     ;
 
     internal companion object {

@@ -26,7 +26,9 @@ import kotlinx.coroutines.flow.flow
  * [codeFolder]: where the compiled code lies if not in the bundle; on Android `applicationInfo.nativeLibraryDir`.
  * [cacheFolder]: for compiled GPU kernels; on Android a folder in `cacheDir`. [draftModel]: a smaller bundle or .gguf file
  * with the same tokenizer, whose drafts the model checks. [mmproj]: the image encoder of a bare .gguf, a GGUF file; null:
- * it reads text only. A bundle has its own.
+ * it reads text only. A bundle has its own. [trustedKeys]: whose bundles are opened, a public key as PEM or the text of a
+ * file of trusted keys (docs/signing.md); every file is hashed then, and what none of them has signed is refused with
+ * UNTRUSTED. null: anybody's.
  */
 public data class TextOpenOptions(
     val threads: Int = 0,
@@ -37,6 +39,7 @@ public data class TextOpenOptions(
     val cacheFolder: File? = null,
     val draftModel: File? = null,
     val mmproj: File? = null,
+    val trustedKeys: String? = null,
 )
 
 /**
@@ -236,6 +239,7 @@ public class TextManager private constructor(pointer: Long, name: String) : Auto
                 put("cache_folder", options.cacheFolder?.path)
                 put("draft_model", options.draftModel?.path)
                 put("mmproj", options.mmproj?.path)
+                put("trusted_keys", options.trustedKeys)
             }
             TextManager(Native.textOpen(utf8("the path", path.path), pairs), modelName(path, "gguf"))
         }

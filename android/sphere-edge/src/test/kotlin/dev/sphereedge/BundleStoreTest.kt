@@ -55,6 +55,24 @@ class BundleStoreTest {
     }
 
     @Test
+    fun `a signed bundle opens with its key, and no other bundle does`() {
+        val signed = Models["signed"]
+        val keys = Models["trusted"].readText()
+        fun options(keys: String) = TextOpenOptions(threads = 1, codeFolder = File(signed, "lib"), trustedKeys = keys)
+        val source = BundleSource { path, offset -> skipped(File(signed, path), offset) }
+        runBlocking { store.install("tiny", source).collect() }
+        val unsigned = assertThrows(SphereEdgeException::class.java) { runBlocking { TextManager.open(store.bundle("tiny")!!, options(keys)) } }
+        assertEquals(Status.UNTRUSTED, unsigned.status)
+        assertTrue("$unsigned", "is not signed; expected a signature by" in unsigned.message!!)
+        // The same bundle, now with its signatures.
+        runBlocking { store.install("tiny", source, signed = true).collect() }
+        runBlocking { TextManager.open(store.bundle("tiny")!!, options(keys)) }.close()
+        assertEquals(Status.INVALID_ARGUMENT, status { TextManager.open(store.bundle("tiny")!!, options("")) })
+        val none = BundleSource { path, offset -> skipped(File(bundle, path), offset) }
+        assertEquals(Status.UNAVAILABLE, status { store.install("other", none, signed = true).collect() })
+    }
+
+    @Test
     fun `what was cut off goes on where it stopped`() {
         val asked = ArrayList<Long>()
         val weights = File(bundle, "weights").listFiles()!!.first()

@@ -1,0 +1,128 @@
+"""Bundles are opened for keys that the caller names: in Python, by the runner, on a device."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sphere_edge import AudioManager, ImageManager, TextManager, packaging, resources
+from sphere_edge.bundle.files import SIGNATURES
+from sphere_edge.bundle.sign import sign
+from sphere_edge.errors import (
+    InvalidArgumentError,
+    ModelCorruptError,
+    NotFoundError,
+    Status,
+    UntrustedError,
+)
+from sphere_edge.run import run
+from sphere_edge.toolchain import native
+from tests import made_bundles, random_gguf
+from tests.cli_process import sphere_edge
+from tests.signing import key, trust_file
+
+RELEASE, STRANGER = key("release"), key("stranger")
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in model, signed."""
+    folder = tmp_path_factory.mktemp("signed") / "tiny"
+    shutil.copytree(made_bundles.made(packaging.TINY).folder, folder)
+    sign(folder, RELEASE)
+    return folder
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    path = tmp_path / "keys.json"
+    path.write_bytes(trust_file(RELEASE))
+    return path
+
+
+def test_a_signed_bundle_is_opened(signed: Path, keys: Path) -> None:
+    with TextManager.open(signed, trusted_keys=keys, draft_model=signed, threads=1) as text:
+        assert text.generate("The sky", max_tokens=2, temperature=0).text()
+
+
+def test_what_no_trusted_key_has_signed_is_not_opened(
+    signed: Path, keys: Path, tmp_path: Path
+) -> None:
+    unsigned = tmp_path / "unsigned"
+    shutil.copytree(signed, unsigned)
+    (unsigned / SIGNATURES).unlink()
+    for options in ({}, {"draft_model": unsigned}):
+        bundle = signed if options else unsigned
+        with pytest.raises(UntrustedError, match=f"is not signed.*{RELEASE.public.key_id}"):
+            TextManager.open(bundle, trusted_keys=keys, **options)
+    sign(unsigned, STRANGER)
+    with pytest.raises(UntrustedError, match=f"{STRANGER.public.key_id}`, which is not trusted"):
+        TextManager.open(unsigned, trusted_keys=keys)
+
+
+def test_a_file_that_is_not_the_signed_one_is_found_on_opening(
+    signed: Path, keys: Path, tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(signed, changed)
+    weights = next((changed / "weights").iterdir())
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    TextManager.open(changed, threads=1).close()
+    with pytest.raises(ModelCorruptError, match="is not the signed one"):
+        TextManager.open(changed, trusted_keys=keys)
+
+
+def test_only_bundles_can_be_trusted(keys: Path, tmp_path: Path) -> None:
+    model = random_gguf.write(tmp_path / "random.gguf")
+    with pytest.raises(UntrustedError, match="only bundles are signed"):
+        TextManager.open(model, trusted_keys=keys)
+    with pytest.raises(UntrustedError, match="only bundles are signed"):
+        AudioManager.open(resources.speech_samples() / "10.flac", trusted_keys=keys)
+
+
+def test_keys_that_are_none_never_stand_for_no_check(signed: Path, tmp_path: Path) -> None:
+    for content in (b"", b"{}", b"[]", b"\0"):
+        (tmp_path / "keys.json").write_bytes(content)
+        with pytest.raises(InvalidArgumentError, match="keys"):
+            TextManager.open(signed, trusted_keys=tmp_path / "keys.json")
+    with pytest.raises(NotFoundError):
+        TextManager.open(signed, trusted_keys=tmp_path / "none.json")
+    with pytest.raises(NotFoundError):
+        ImageManager.open(signed, trusted_keys=tmp_path / "none.json")
+
+
+def test_the_runner_checks_with_the_file_that_it_is_given_or_finds(
+    signed: Path, keys: Path, tmp_path: Path
+) -> None:
+    runner = native.build_for("tvm", native.host()).runner
+
+    def answer(bundle: Path, *words: str | Path) -> dict[str, object]:
+        command = [runner, "generate", f"{bundle}/", "The sky", "--max-tokens", "1", *words]
+        return dict(json.loads(run([*command, "--json"], timeout_s=300, check=False).stdout))
+
+    bundle = tmp_path / "folder" / "bundle"
+    shutil.copytree(signed, bundle)
+    assert "error" not in answer(bundle, "--trusted", keys)
+    (bundle / SIGNATURES).unlink()
+    assert answer(bundle, "--trusted", keys)["error"]["status"] == "UNTRUSTED"
+    assert "error" not in answer(bundle)
+    # As `deploy --trusted` leaves it.
+    shutil.copy(keys, bundle.parent / "trusted_keys.json")
+    assert answer(bundle)["error"]["status"] == "UNTRUSTED"
+
+
+def test_a_deployed_bundle_is_checked_there(signed: Path, keys: Path, tmp_path: Path) -> None:
+    words = ["deploy", signed, "--device", "local", "--store", tmp_path / "store", "--json"]
+    deployed = sphere_edge(*words, "--trusted", keys)
+    assert deployed.returncode == 0, deployed.stderr
+    folder = Path(json.loads(deployed.stdout)["folder"])
+    assert (folder / "trusted_keys.json").read_bytes() == keys.read_bytes()
+    assert (folder / "bundle" / SIGNATURES).read_bytes() == (signed / SIGNATURES).read_bytes()
+    stranger = tmp_path / "stranger.json"
+    stranger.write_bytes(trust_file(STRANGER))
+    assert sphere_edge(*words, "--trusted", stranger).returncode == Status.UNTRUSTED
