@@ -145,7 +145,7 @@ std::string why_not(const TrustedKeys &trusted, const std::string &key_id, const
   return "";
 }
 
-[[noreturn]] void refuse(const fs::path &path, const TrustedKeys &trusted, const std::string &why) {
+[[noreturn]] void refuse_untrusted(const fs::path &path, const TrustedKeys &trusted, const std::string &why) {
   const std::string day = today();
   std::string expected;
   for (const auto &[key_id, key] : trusted.keys) {
@@ -224,11 +224,11 @@ void check_signatures(const fs::path &path, const TrustedKeys &trusted, const st
     }
     if (!why.empty()) reasons += (reasons.empty() ? "" : "; it ") + why;
   }
-  if (!is_signed) refuse(path, trusted, reasons);
+  if (!is_signed) refuse_untrusted(path, trusted, reasons);
   // Only now that it is known who wrote it.
   const std::string subject = subject_of(envelope.statement);
-  if (subject.empty()) refuse(path, trusted, "has a signature of something else");
-  if (subject != sha256(manifest)) refuse(path, trusted, "has the signature of another bundle");
+  if (subject.empty()) refuse_untrusted(path, trusted, "has a signature of something else");
+  if (subject != sha256(manifest)) refuse_untrusted(path, trusted, "has the signature of another bundle");
 }
 
 }  // namespace
@@ -237,11 +237,12 @@ void require_trusted(const fs::path &path, const std::string &trusted_keys, cons
   const TrustedKeys trusted = read_trusted_keys(trusted_keys);
   std::error_code error;
   if (!fs::exists(path, error)) throw Error(SE_NOT_FOUND, "no such file or folder: " + ticked(path.string()));
-  if (!fs::is_directory(path, error)) refuse(path, trusted, "is not a bundle, and only bundles are signed");
+  if (!fs::is_directory(path, error)) refuse_untrusted(path, trusted, "is not a bundle, and only bundles are signed");
   const std::string manifest = read_manifest(path);
   const Bundle bundle = parse_bundle(path, manifest, code_folder);
-  if (trusted.revoked_bundles.contains(bundle.id)) refuse(path, trusted, "is revoked: its id is " + ticked(bundle.id));
-  if (!fs::exists(path / kSignatures, error)) refuse(path, trusted, "is not signed");
+  if (trusted.revoked_bundles.contains(bundle.id))
+    refuse_untrusted(path, trusted, "is revoked: its id is " + ticked(bundle.id));
+  if (!fs::exists(path / kSignatures, error)) refuse_untrusted(path, trusted, "is not signed");
   check_signatures(path, trusted, manifest);
   for (const BundleFile &file : bundle.files) {
     const MappedFile content(file.path);
