@@ -229,11 +229,15 @@ Model open_model(const Arguments &arguments) {
 std::optional<std::string> trusted_keys(const Arguments &arguments) {
   if (const auto file = arguments.text("--trusted")) return read_input(*file);
   // What `deploy --trusted` has put there.
-  std::filesystem::path bundle = arguments.word(0, "MODEL");
-  if (!bundle.has_filename()) bundle = bundle.parent_path();
-  const std::filesystem::path beside = bundle.parent_path() / "trusted_keys.json";
+  namespace fs = std::filesystem;
   std::error_code error;
-  if (!std::filesystem::exists(beside, error)) return std::nullopt;
+  const fs::path bundle = fs::canonical(arguments.word(0, "MODEL"), error);
+  if (error) return std::nullopt;  // Opening it says why.
+  const fs::path beside = bundle.parent_path() / "trusted_keys.json";
+  // A link that leads nowhere and a folder that may not be read are no absence.
+  const fs::file_status found = fs::symlink_status(beside, error);
+  if (found.type() == fs::file_type::not_found) return std::nullopt;
+  if (error) throw Failure{SE_STORAGE, "cannot read `" + beside.string() + "`: " + error.message(), ""};
   return read_input(beside.string());
 }
 
