@@ -99,21 +99,48 @@ def test_keys_that_are_none_never_stand_for_no_check(signed: Path, tmp_path: Pat
 def test_the_runner_checks_with_the_file_that_it_is_given_or_finds(
     signed: Path, keys: Path, tmp_path: Path
 ) -> None:
-    runner = native.build_for("tvm", native.host()).runner
-
-    def answer(bundle: Path, *words: str | Path) -> dict[str, object]:
-        command = [runner, "generate", f"{bundle}/", "The sky", "--max-tokens", "1", *words]
-        return dict(json.loads(run([*command, "--json"], timeout_s=300, check=False).stdout))
-
     bundle = tmp_path / "folder" / "bundle"
     shutil.copytree(signed, bundle)
-    assert "error" not in answer(bundle, "--trusted", keys)
+    assert status(f"{bundle}/", "--trusted", keys) is None
     (bundle / SIGNATURES).unlink()
-    assert answer(bundle, "--trusted", keys)["error"]["status"] == "UNTRUSTED"
-    assert "error" not in answer(bundle)
+    assert status(bundle, "--trusted", keys) == "UNTRUSTED"
+    assert status(bundle) is None
     # As `deploy --trusted` leaves it.
     shutil.copy(keys, bundle.parent / "trusted_keys.json")
-    assert answer(bundle)["error"]["status"] == "UNTRUSTED"
+    assert status(bundle) == "UNTRUSTED"
+
+
+def test_the_runner_finds_the_keys_however_the_bundle_is_named(
+    signed: Path, keys: Path, tmp_path: Path
+) -> None:
+    bundle, link = tmp_path / "folder" / "bundle", tmp_path / "elsewhere" / "link"
+    shutil.copytree(signed, bundle)
+    (bundle / SIGNATURES).unlink()
+    link.parent.mkdir()
+    link.symlink_to(bundle)
+    names = (".", "./", "../bundle/.", f"{bundle}/weights/..", link, f"{link}/")
+    assert status(".", cwd=bundle) is None
+    shutil.copy(keys, bundle.parent / "trusted_keys.json")
+    assert {status(name, cwd=bundle) for name in names} == {"UNTRUSTED"}
+
+
+def test_keys_that_cannot_be_read_are_not_taken_for_none(signed: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(signed, bundle)
+    beside = tmp_path / "trusted_keys.json"
+    beside.symlink_to(tmp_path / "gone.json")
+    assert status(bundle) == "NOT_FOUND"
+    beside.unlink()
+    beside.mkdir()
+    assert status(bundle) == "INVALID_ARGUMENT"
+
+
+def status(bundle: str | Path, *words: str | Path, cwd: Path | None = None) -> str | None:
+    """What the runner says of opening `bundle`; None: it has generated."""
+    runner = native.build_for("tvm", native.host()).runner
+    command = [runner, "generate", bundle, "The sky", "--max-tokens", "1", *words, "--json"]
+    answer = json.loads(run(command, timeout_s=300, cwd=cwd, check=False).stdout)
+    return str(answer["error"]["status"]) if "error" in answer else None
 
 
 def test_a_deployed_bundle_is_checked_there(signed: Path, keys: Path, tmp_path: Path) -> None:

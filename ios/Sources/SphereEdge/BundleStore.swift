@@ -58,7 +58,8 @@ public actor BundleStore {
   ///
   /// A bundle of this name that is there stays if it has the same id, and is replaced in one step otherwise. With `id`,
   /// which it must have, `source` is not even asked where this bundle is there already. Ending the task ends it. `signed`:
-  /// its signatures come along, for `TextOpenOptions.trustedKeys`.
+  /// its signatures come along, for `TextOpenOptions.trustedKeys`; those of a bundle that stays are asked for each time,
+  /// and replaced where others were made since.
   ///
   /// Throws `modelCorrupt` for a file that is not the manifest's, `storage`, and `unavailable` where `source` cannot be
   /// read or `name` is being installed.
@@ -70,27 +71,40 @@ public actor BundleStore {
     let target = try target(name)
     try claim(name)
     defer { release(name) }
-    let present = try bundle(name).flatMap { there -> String? in
-      // One without its signatures is fetched again.
-      guard !signed || exists(there.appendingPathComponent(Self.signatures)) else { return nil }
-      return BundleManifest(in: there)?.id
-    }
-    if let id, present == id { return target }
-    let data = try await part(source, BundleManifest.name, 0, BundleManifest.mostBytes + 1)
-    let manifest = try BundleManifest(data)
-    if let id, manifest.id != id { throw corrupt("the bundle is `\(manifest.id)`, not `\(id)`") }
-    if manifest.id != present {
+    let present = try bundle(name).flatMap { BundleManifest(in: $0)?.id }
+    let manifest = try await id != nil && present == id ? nil : readManifest(of: source, id: id)
+    let signatures = try await signed ? readSignatures(of: source) : nil
+    if let manifest, manifest.id != present {
       try await fetch(name, source, manifest, progress)
       let written = partial(name).appendingPathComponent(Self.signatures)
       try removeAll(written)
-      if signed {
-        let data = try await part(source, Self.signatures, 0, Self.mostSignatureBytes + 1)
-        guard data.count <= Self.mostSignatureBytes else { throw corrupt("`\(Self.signatures)` is more than 1 MiB long") }
-        try append(data, to: written)
-      }
+      if let signatures { try append(signatures, to: written) }
       try put(name, at: target)
+    } else if let signatures {
+      try renew(target.appendingPathComponent(Self.signatures), signatures)
     }
     return target
+  }
+
+  private func readManifest(of source: some BundleSource, id: String?) async throws -> BundleManifest {
+    let data = try await part(source, BundleManifest.name, 0, BundleManifest.mostBytes + 1)
+    let manifest = try BundleManifest(data)
+    if let id, manifest.id != id { throw corrupt("the bundle is `\(manifest.id)`, not `\(id)`") }
+    return manifest
+  }
+
+  private func readSignatures(of source: some BundleSource) async throws -> Data {
+    let data = try await part(source, Self.signatures, 0, Self.mostSignatureBytes + 1)
+    guard data.count <= Self.mostSignatureBytes else { throw corrupt("`\(Self.signatures)` is more than 1 MiB long") }
+    return data
+  }
+
+  /// In one step: whoever opens the bundle meanwhile reads the old signatures or the new ones.
+  private func renew(_ file: URL, _ signatures: Data) throws {
+    try stored(file) {
+      if exists(file), try Data(contentsOf: file) == signatures { return }
+      try signatures.write(to: file, options: .atomic)
+    }
   }
 
   private func fetch(

@@ -64,6 +64,38 @@ import Testing
     #expect(none?.code == .invalidArgument)
   }
 
+  @Test func signaturesThatWereMadeSinceReplaceThoseOfTheBundleThatIsThere() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let source = CutSource()
+    let id = try BundleManifest(data()).id
+    let there = folder.appendingPathComponent("golden/bundle.sig.json")
+    for (signatures, id, asked) in [
+      ("first", nil, nil), ("second", id, ["bundle.sig.json 0"]),
+      ("third", nil, ["bundle.json 0", "bundle.sig.json 0"]),
+    ] as [(String, String?, [String]?)] {
+      source.signatures.with { $0 = signatures }
+      source.read.with { $0 = [] }
+      try await store.install("golden", from: source, id: id, signed: true)
+      #expect(try String(contentsOf: there, encoding: .utf8) == signatures)
+      if let asked { #expect(source.read.with { $0 } == asked) }
+    }
+    let file = try FileManager.default.attributesOfItem(atPath: there.path)[.systemFileNumber] as? NSNumber
+    try await store.install("golden", from: source, id: id, signed: true)
+    #expect(try FileManager.default.attributesOfItem(atPath: there.path)[.systemFileNumber] as? NSNumber == file)
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.appendingPathComponent("golden").path)
+    #expect(names.filter { $0.contains("json") }.sorted() == ["bundle.json", "bundle.sig.json"])
+    // One without any gets them.
+    try FileManager.default.removeItem(at: there)
+    try await store.install("golden", from: source, id: id, signed: true)
+    #expect(try String(contentsOf: there, encoding: .utf8) == "third")
+    // They cannot be had: the bundle stays as it is.
+    let error = await #expect(throws: SphereEdgeError.self) {
+      try await store.install("golden", from: CutSource(after: 0), id: id, signed: true)
+    }
+    #expect(error?.code == .unavailable)
+    #expect(try String(contentsOf: there, encoding: .utf8) == "third")
+  }
+
   @Test func whatWasCutOffGoesOnWhereItStopped() async throws {
     defer { try? FileManager.default.removeItem(at: folder) }
     let source = CutSource(after: 5)
@@ -196,6 +228,7 @@ import Testing
 private final class CutSource: BundleSource {
   let read = Guarded<[String]>([])
   let cut: Guarded<Int>
+  let signatures = Guarded("")
   private let manifest: Data?
   private let flips: Bool
 
@@ -209,6 +242,7 @@ private final class CutSource: BundleSource {
     if read.with(\.count) >= cut.with({ $0 }) { throw CocoaError(.fileReadUnknown) }
     read.with { $0.append("\(path) \(offset)") }
     if path == BundleManifest.name, let manifest { return manifest }
+    if path == "bundle.sig.json" { return Data(signatures.with { $0 }.utf8) }
     var data = try await FolderSource(BundleStoreTests.golden).read(path, from: offset, count: count)
     if flips { data[data.startIndex] ^= 1 }
     return data

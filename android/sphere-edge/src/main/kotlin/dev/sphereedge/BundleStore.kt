@@ -59,24 +59,39 @@ public class BundleStore(private val folder: File) {
      * A bundle of this name that is there stays if it has the same id, and is replaced otherwise: the new one is there in
      * one step, when it is whole; until then the old one is. With [id], the id that it must have, [source] is not even
      * asked where this bundle is there already. Two installations of one name wait for each other. [signed]: its
-     * signatures come along, for [TextOpenOptions.trustedKeys].
+     * signatures come along, for [TextOpenOptions.trustedKeys]; those of a bundle that stays are asked for each time, and
+     * replaced where others were made since.
      *
      * Throws MODEL_CORRUPT for a file that is not the manifest's, STORAGE, and UNAVAILABLE with what [source] threw.
      */
     public fun install(name: String, source: BundleSource, id: String? = null, signed: Boolean = false): Flow<BundleProgress> = channelFlow {
         installing(name).withLock {
-            // One without its signatures is fetched again.
-            val present = bundle(name)?.takeIf { !signed || File(it, SIGNATURES).isFile }?.let(::idOf)
-            if (id != null && present == id) return@channelFlow
+            val present = bundle(name)?.let(::idOf)
             // Read once: another answer of the source must not get past the checks of this one.
-            val manifest = BundleManifest(small(source, BundleManifest.NAME, MOST_MANIFEST_BYTES).decodeToString())
-            manifest.checkId()
-            if (id != null && manifest.id != id) throw corrupt("the bundle is `${manifest.id}`, not `$id`")
-            if (manifest.id == present) return@channelFlow
+            val manifest = if (id != null && present == id) null else manifest(source, id)
             val signatures = if (signed) small(source, SIGNATURES, MOST_SIGNATURE_BYTES) else null
-            put(name, fetched(name, source, manifest, signatures))
+            if (manifest != null && manifest.id != present) {
+                put(name, fetched(name, source, manifest, signatures))
+            } else if (signatures != null) {
+                renew(target(name), signatures)
+            }
         }
     }.conflate().flowOn(Dispatchers.IO)
+
+    private fun manifest(source: BundleSource, id: String?): BundleManifest {
+        val manifest = BundleManifest(small(source, BundleManifest.NAME, MOST_MANIFEST_BYTES).decodeToString())
+        manifest.checkId()
+        if (id != null && manifest.id != id) throw corrupt("the bundle is `${manifest.id}`, not `$id`")
+        return manifest
+    }
+
+    /** In one step: whoever opens the bundle meanwhile reads the old signatures or the new ones. */
+    private suspend fun renew(bundle: File, signatures: ByteArray) {
+        val there = File(bundle, SIGNATURES)
+        if (there.isFile && there.readBytes().contentEquals(signatures)) return
+        write(bundle, NEW_SIGNATURES, signatures)
+        if (!File(bundle, NEW_SIGNATURES).renameTo(there)) throw storage("cannot replace `$there`")
+    }
 
     /** Null for a bundle that is damaged, and is replaced as any other. */
     private fun idOf(bundle: File): String? = try {
@@ -220,6 +235,7 @@ public class BundleStore(private val folder: File) {
         const val BLOCK_BYTES = 1 shl 16
         const val MOST_MANIFEST_BYTES = 16 shl 20
         const val SIGNATURES = "bundle.sig.json"
+        const val NEW_SIGNATURES = ".bundle.sig.json.part"
         const val MOST_SIGNATURE_BYTES = 1 shl 20
         val NAME = Regex("[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
         val installations = ConcurrentHashMap<String, Mutex>()

@@ -6,6 +6,8 @@ import java.io.ByteArrayInputStream
 import java.io.File
 import java.io.IOException
 import java.io.InputStream
+import java.nio.file.Files
+import java.nio.file.attribute.BasicFileAttributes
 import java.security.MessageDigest
 import kotlin.io.path.createTempDirectory
 import kotlinx.coroutines.Dispatchers
@@ -70,6 +72,40 @@ class BundleStoreTest {
         assertEquals(Status.INVALID_ARGUMENT, status { TextManager.open(store.bundle("tiny")!!, options("")) })
         val none = BundleSource { path, offset -> skipped(File(bundle, path), offset) }
         assertEquals(Status.UNAVAILABLE, status { store.install("other", none, signed = true).collect() })
+    }
+
+    @Test
+    fun `signatures that were made since replace those of the bundle that is there`() {
+        val asked = ArrayList<String>()
+        var signatures = "first"
+        val first = copy("first", "one")
+        val source = BundleSource { path, offset ->
+            asked += path
+            if (path == "bundle.sig.json") signatures.byteInputStream() else first.open(path, offset)
+        }
+        fun installed(id: String? = null): File {
+            asked.clear()
+            runBlocking { store.install("tiny", source, id, signed = true).collect() }
+            return File(store.bundle("tiny"), "bundle.sig.json")
+        }
+        val there = installed()
+        assertEquals("first", there.readText())
+        val id = BundleManifest.of(store.bundle("tiny")!!).id
+        signatures = "second"
+        assertEquals("second", installed(id).readText())
+        assertEquals(listOf("bundle.sig.json"), asked)
+        signatures = "third"
+        assertEquals("third", installed().readText())
+        assertEquals(listOf("bundle.json", "bundle.sig.json"), asked)
+        val file = Files.readAttributes(there.toPath(), BasicFileAttributes::class.java).fileKey()
+        assertEquals(file, Files.readAttributes(installed(id).toPath(), BasicFileAttributes::class.java).fileKey())
+        assertEquals(listOf("bundle.json", "bundle.sig.json"), store.bundle("tiny")!!.list()!!.filter { "json" in it }.sorted())
+        // One without any gets them.
+        assertTrue(there.delete())
+        assertEquals("third", installed(id).readText())
+        // They cannot be had: the bundle stays as it is.
+        assertEquals(Status.UNAVAILABLE, status { store.install("tiny", { _, _ -> throw IOException("gone") }, id, signed = true).collect() })
+        assertEquals("third", there.readText())
     }
 
     @Test
