@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sphere_edge.bundle.files import SIGNATURES
+from sphere_edge.bundle.files import MANIFEST, SIGNATURES
 from sphere_edge.bundle.manifest import Manifest, Quality, bundle_id, document_of, render
-from sphere_edge.bundle.read import MANIFEST, manifest_bytes, parse
+from sphere_edge.bundle.read import manifest_bytes, parse
 from sphere_edge.errors import InvalidArgumentError
 from sphere_edge.files import atomic_write
 

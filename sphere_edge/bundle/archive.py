@@ -26,7 +26,6 @@ from sphere_edge.errors import ModelCorruptError, NotFoundError
 from sphere_edge.files import atomic_write
 
 SUFFIX = ".sphere"
-_MANIFEST = "bundle.json"
 # The oldest time a zip can hold: no clock, so that the same bundle gives the same bytes.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _AGAIN = "copy or package the bundle again"
@@ -48,7 +47,7 @@ def is_archive(path: Path) -> bool:
     """Whether `path` is a zip with a bundle.json in it."""
     try:
         with zipfile.ZipFile(path) as packed:
-            return _MANIFEST in packed.namelist()
+            return files.MANIFEST in packed.namelist()
     except (OSError, *_REFUSALS):
         return False
 
@@ -68,7 +67,7 @@ class _Content:
 
 
 def _write(content: _Content, out: Path, advance: Callable[[int], None]) -> None:
-    names = [_MANIFEST, *sorted(name for name in content.sizes if name != _MANIFEST)]
+    names = [files.MANIFEST, *sorted(name for name in content.sizes if name != files.MANIFEST)]
     with out.open("wb") as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as packed:
             for name in names:
@@ -119,14 +118,14 @@ class Archive:
 
     def manifest_bytes(self, limit_bytes: int) -> bytes:
         """The bytes of bundle.json; NotFoundError when the zip has none."""
-        entry = self._entries.get(_MANIFEST)
+        entry = self._entries.get(files.MANIFEST)
         if entry is None:
-            message = f"`{self.path}` is not a bundle: it has no {_MANIFEST}"
+            message = f"`{self.path}` is not a bundle: it has no {files.MANIFEST}"
             raise NotFoundError(message, hint="`sphere-edge package --zip` makes one")
         if entry.file_size > limit_bytes:
-            self._refuse(f"`{_MANIFEST}` is more than {limit_bytes} bytes long")
+            self._refuse(f"`{files.MANIFEST}` is more than {limit_bytes} bytes long")
         self._check_stored(entry)
-        with self._opened(_MANIFEST) as file:
+        with self._opened(files.MANIFEST) as file:
             return file.read()
 
     def signature_bytes(self) -> bytes | None:
@@ -156,7 +155,7 @@ class Archive:
         """ModelCorruptError unless the zip holds exactly the manifest's files, plainly stored."""
         expected = {file.path: file for file in manifest.files}
         for name, entry in self._entries.items():
-            if name in (_MANIFEST, files.SIGNATURES):
+            if name in (files.MANIFEST, files.SIGNATURES):
                 continue
             if name not in expected:
                 self._refuse(f"`{name}` is not in its manifest")
@@ -178,10 +177,10 @@ class Archive:
     def unpacked(self, manifest: Manifest, progress: Progress) -> Path:
         """A folder in the cache with the bundle's files, each proven while it is unpacked."""
         self.check_entries(manifest)
-        with self._opened(_MANIFEST) as packed:
+        with self._opened(files.MANIFEST) as packed:
             # Another form of the same manifest has the same id, and is not what was signed.
             if packed.read() != render(document_of(manifest)):
-                self._refuse(f"`{_MANIFEST}` is not as it was written")
+                self._refuse(f"`{files.MANIFEST}` is not as it was written")
         cache = resources.cache_folder() / "bundles"
         folder = cache / manifest.id
         signatures = self.signature_bytes()
@@ -201,7 +200,10 @@ class Archive:
                         digest = self.sha256(file, step.advance, out)
                     if digest != file.sha256:
                         self._refuse(f"`{file.path}` does not match its manifest")
-            with self._opened(_MANIFEST) as packed, (staging / _MANIFEST).open("wb") as out:
+            with (
+                self._opened(files.MANIFEST) as packed,
+                (staging / files.MANIFEST).open("wb") as out,
+            ):
                 shutil.copyfileobj(packed, out)
             _sign_again(staging, signatures)
             try:

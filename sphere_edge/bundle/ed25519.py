@@ -5,17 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sphere_edge.errors import (
-    InvalidArgumentError,
-    NotFoundError,
-    StorageError,
-    UnsupportedError,
-)
+from sphere_edge.bundle import named_file
+from sphere_edge.errors import InvalidArgumentError, UnsupportedError
 
 if TYPE_CHECKING:
     # At run time only what signs or checks imports it: that is a tenth of a second.
@@ -136,20 +131,8 @@ def strict_base64(text: str) -> bytes:
 
 
 def _private(path: Path) -> bytes:
-    try:
-        # Without blocking: a FIFO instead of a file must not hang us.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                message = f"the key `{path}` is not a file"
-                raise InvalidArgumentError(message, hint=_MAKE_ONE)
-            if found.st_mode & 0o077:
-                message = f"other users can read the key `{path}`"
-                raise InvalidArgumentError(message, hint=f"chmod 600 {path}")
-            return file.read(_LARGEST_FILE)
-    except FileNotFoundError as error:
-        message = f"there is no key `{path}`"
-        raise NotFoundError(message, hint=_MAKE_ONE) from error
-    except OSError as error:
-        message = f"the key `{path}` cannot be read: {error.strerror}"
-        raise StorageError(message) from error
+    with named_file.opened(path, "key", _MAKE_ONE) as file:
+        if os.fstat(file.fileno()).st_mode & 0o077:
+            message = f"other users can read the key `{path}`"
+            raise InvalidArgumentError(message, hint=f"chmod 600 {path}")
+        return file.read(_LARGEST_FILE)

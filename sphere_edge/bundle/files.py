@@ -15,6 +15,7 @@ from sphere_edge.errors import InternalError, ModelCorruptError
 
 _CHUNK_BYTES = 4 * 2**20
 
+MANIFEST = "bundle.json"
 # Lies beside the manifest, which does not name it: signing a bundle does not change its id.
 SIGNATURES = "bundle.sig.json"
 SIGNATURES_LIMIT_BYTES = 2**20

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sphere_edge.bundle import archive, files, strict_json
-from sphere_edge.bundle.files import SIGNATURES, SIGNATURES_LIMIT_BYTES
+from sphere_edge.bundle.files import MANIFEST, SIGNATURES, SIGNATURES_LIMIT_BYTES
 from sphere_edge.bundle.manifest import (
     RUNTIME_ABI,
     SCHEMA_VERSION,
@@ -23,7 +23,6 @@ from sphere_edge.console import SILENT, Progress
 from sphere_edge.errors import FormatMismatchError, ModelCorruptError, NotFoundError
 from sphere_edge.profiles import DeviceProfile, describe
 
-MANIFEST = "bundle.json"
 _GGUF_MAGIC = b"GGUF"
 _SHA256_DIGITS = 64
 MANIFEST_LIMIT_BYTES = 16 * 2**20

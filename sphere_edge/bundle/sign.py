@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sphere_edge.bundle import archive, files, read, signatures
+from sphere_edge.bundle import archive, files, signatures
 from sphere_edge.bundle.ed25519 import PrivateKey
 from sphere_edge.bundle.signatures import Signed
 from sphere_edge.bundle.verify import verify
@@ -20,8 +20,7 @@ def sign(path: Path, key: PrivateKey, progress: Progress = SILENT) -> Signed:
     Raises what `verify` and `signatures.sign` raise, and StorageError.
     """
     proven = verify(path, progress)
-    content = read.manifest_bytes(path)
-    made = signatures.sign(proven.manifest, content, key, proven.signed)
+    made = signatures.sign(proven.manifest, proven.read.manifest, key, proven.signed)
     if path.is_file():
         with archive.Archive(path) as packed, atomic_write(path) as partial:
             packed.with_signatures(made, partial, progress)

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from sphere_edge.bundle import strict_json
 from sphere_edge.bundle.ed25519 import SIGNATURE_BYTES, PrivateKey, strict_base64
-from sphere_edge.bundle.files import SIGNATURES
+from sphere_edge.bundle.files import MANIFEST, SIGNATURES
 from sphere_edge.bundle.manifest import Manifest, Part, Sha256
 from sphere_edge.errors import InvalidArgumentError, ModelCorruptError
 from sphere_edge.profiles import describe
@@ -27,7 +27,6 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 MOST_SIGNATURES = 64
-_MANIFEST = "bundle.json"
 _BUILD_TYPE = "urn:sphere-edge:package:v1"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _AGAIN = "get the bundle again from where it was made, or sign it again"
@@ -80,12 +79,12 @@ class Signed:
             subject["digest"]["sha256"]
             for subject in (subjects if isinstance(subjects, list) else [])
             if isinstance(subject, dict)
-            and subject.get("name") == _MANIFEST
+            and subject.get("name") == MANIFEST
             and isinstance(subject.get("digest"), dict)
             and isinstance(subject["digest"].get("sha256"), str)
         ]
         if len(found) != 1:
-            message = f"the statement does not name one `{_MANIFEST}`"
+            message = f"the statement does not name one `{MANIFEST}`"
             raise ValueError(message)
         return found[0]
 
@@ -127,7 +126,7 @@ def statement_of(manifest: Manifest, manifest_bytes: bytes) -> bytes:
         "_type": STATEMENT_TYPE,
         "subject": [
             {
-                "name": _MANIFEST,
+                "name": MANIFEST,
                 "digest": {"sha256": hashlib.sha256(manifest_bytes).hexdigest()},
                 "annotations": {"bundle": manifest.name, "id": manifest.id},
             },

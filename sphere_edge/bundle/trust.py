@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -13,15 +11,10 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from sphere_edge.bundle import read, signatures, strict_json
+from sphere_edge.bundle import named_file, read, signatures, strict_json
 from sphere_edge.bundle.ed25519 import PublicKey
 from sphere_edge.bundle.manifest import Part, Sha256
-from sphere_edge.errors import (
-    InvalidArgumentError,
-    NotFoundError,
-    StorageError,
-    UntrustedError,
-)
+from sphere_edge.errors import InvalidArgumentError, UntrustedError
 from sphere_edge.profiles import describe
 
 _LARGEST_FILE = 2**20
@@ -180,20 +173,8 @@ def parse(content: bytes) -> TrustedKeys:
 
 def content_of(path: Path) -> bytes:
     """The bytes of such a file. Raises NotFoundError, StorageError and InvalidArgumentError."""
-    try:
-        # Without blocking: a FIFO instead of a file must not hang us.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                message = f"`{path}` is not a file"
-                raise InvalidArgumentError(message)
-            content = file.read(_LARGEST_FILE + 1)
-    except FileNotFoundError as error:
-        message = f"there is no file of trusted keys `{path}`"
-        raise NotFoundError(message) from error
-    except OSError as error:
-        message = f"`{path}` cannot be read: {error.strerror}"
-        raise StorageError(message) from error
+    with named_file.opened(path, "file of trusted keys") as file:
+        content = file.read(_LARGEST_FILE + 1)
     if len(content) > _LARGEST_FILE:
         message = f"`{path}` is not a file of trusted keys: it has more than {_LARGEST_FILE} bytes"
         raise InvalidArgumentError(message)

@@ -10,6 +10,7 @@ from pathlib import Path
 from sphere_edge.bundle import archive, files, read, signatures
 from sphere_edge.bundle.manifest import File, Manifest, render
 from sphere_edge.bundle.signatures import Signed
+from sphere_edge.bundle.trust import SignedBundle
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.errors import ModelCorruptError
 
@@ -18,11 +19,13 @@ from sphere_edge.errors import ModelCorruptError
 class Verification:
     """A bundle that was proven; `extra` are files in its folder that do not belong to it.
 
-    `signed`: its signatures, which nobody has checked yet; None where it has none.
+    `read`: the very bytes that were read, for whoever checks or signs them. `signed`: its
+    signatures, which nobody has checked yet; None where it has none.
     """
 
     manifest: Manifest
     extra: tuple[str, ...]
+    read: SignedBundle
     signed: Signed | None = None
 
 
@@ -36,6 +39,7 @@ def verify(path: Path, progress: Progress = SILENT) -> Verification:
         if path.is_file():
             packed = stack.enter_context(archive.Archive(path))
             content = packed.manifest_bytes(read.MANIFEST_LIMIT_BYTES)
+            signature = packed.signature_bytes()
             manifest = read.parse(content, path)
             packed.check_entries(manifest)
             extra: tuple[str, ...] = ()
@@ -44,9 +48,9 @@ def verify(path: Path, progress: Progress = SILENT) -> Verification:
                 return packed.sha256(file, advance)
 
         else:
-            content = read.manifest_bytes(path)
+            content, signature = read.manifest_bytes(path), read.signature_bytes(path)
             manifest = read.parse(content, path)
-            known = {read.MANIFEST, files.SIGNATURES, *(file.path for file in manifest.files)}
+            known = {files.MANIFEST, files.SIGNATURES, *(file.path for file in manifest.files)}
             extra = tuple(name for name in files.walk(path) if name not in known)
 
             def sha256(file: File, advance: Callable[[int], None]) -> str:
@@ -56,7 +60,7 @@ def verify(path: Path, progress: Progress = SILENT) -> Verification:
         bad = []
         # The id does not cover white space; this does, so that no byte at all can change unseen.
         if content != render(read.parse_document(content, path)):
-            bad.append(f"`{read.MANIFEST}` is not as it was written")
+            bad.append(f"`{files.MANIFEST}` is not as it was written")
         with progress.step("checking files", manifest.total_bytes, "bytes") as step:
             for file in manifest.files:
                 try:
@@ -67,6 +71,6 @@ def verify(path: Path, progress: Progress = SILENT) -> Verification:
     if bad:
         message = f"`{path}` is damaged: {'; '.join(bad)}"
         raise ModelCorruptError(message, hint="copy or package the bundle again")
-    signature = read.signature_bytes(path)
     signed = None if signature is None else signatures.parse(signature, str(path))
-    return Verification(manifest, extra, signed)
+    checked = SignedBundle(path, manifest.id, content, signature)
+    return Verification(manifest, extra, checked, signed)

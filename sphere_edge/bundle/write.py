@@ -13,6 +13,7 @@ from types import TracebackType
 
 from sphere_edge.bundle import archive, files, signatures
 from sphere_edge.bundle.ed25519 import PrivateKey
+from sphere_edge.bundle.files import MANIFEST
 from sphere_edge.bundle.manifest import (
     File,
     Manifest,
@@ -21,7 +22,7 @@ from sphere_edge.bundle.manifest import (
     document_of,
     render,
 )
-from sphere_edge.bundle.read import MANIFEST, Bundle, is_bundle
+from sphere_edge.bundle.read import Bundle, is_bundle
 from sphere_edge.console import SILENT, Progress, human_bytes
 from sphere_edge.errors import InternalError, StorageError
 

@@ -7,7 +7,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from sphere_edge.bundle import reference as references
-from sphere_edge.bundle.read import MANIFEST, Bundle
+from sphere_edge.bundle.files import MANIFEST
+from sphere_edge.bundle.read import Bundle
 from sphere_edge.certify import kept_here, on_device, on_host
 from sphere_edge.certify.on_device import Settings, Subject
 from sphere_edge.certify.validation_result import ValidationResult

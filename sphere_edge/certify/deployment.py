@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sphere_edge.bundle.files import MANIFEST
 from sphere_edge.bundle.read import Bundle
+from sphere_edge.bundle.trust import SignedBundle
 from sphere_edge.certify.prove import DeployedFolder, Proof, prove, reference_items
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices import payload, suitability
@@ -13,6 +16,7 @@ from sphere_edge.devices.device import Device
 from sphere_edge.devices.items import Item
 from sphere_edge.devices.probe import probe
 from sphere_edge.devices.store import Deployed, Plan, Store
+from sphere_edge.errors import ModelCorruptError
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,25 @@ class Deployment:
     store: Store
     items: tuple[Item, ...]
 
-    def with_trusted_keys(self, file: Path) -> Deployment:
-        """The same with `file` beside the bundle, where the runner checks each time it opens it."""
-        return replace(self, items=(*self.items, payload.item(payload.TRUSTED_KEYS, file)))
+    def trusted(self, checked: SignedBundle, keys: Path) -> Deployment:
+        """The same with the file `keys` beside the bundle, where the runner checks at each opening.
+
+        Raises ModelCorruptError unless `checked`, whose signatures count, is what will be sent.
+        """
+        sent = {item.path: item.sha256 for item in self.items}[f"bundle/{MANIFEST}"]
+        is_same = sent == hashlib.sha256(checked.manifest).hexdigest()
+        if checked.id != self.bundle.manifest.id or not is_same:
+            message = f"`{checked.path}` was changed while it was being deployed"
+            raise ModelCorruptError(message, hint="repeat it when nobody writes to the bundle")
+        return replace(self, items=(*self.items, payload.item(payload.TRUSTED_KEYS, keys)))
+
+    def is_checked_there(self) -> bool:
+        """Whether the bundle of this name that the device has now is opened with trusted keys."""
+        name = self.bundle.manifest.name
+        if name not in (one.name for one in self.store.installed()):
+            return False
+        file = f"{self.store.folder(name)}/{payload.TRUSTED_KEYS}"
+        return self.device.run(["test", "-e", file]).exit_code == 0
 
     def plan(self) -> Plan:
         """What would be sent, timed. Changes nothing there."""

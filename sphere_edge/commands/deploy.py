@@ -47,9 +47,11 @@ def deploy(bundle: Path, to: StoreAddress, options: Options, *, as_json: bool) -
         raise errors.NotFoundError(message, hint=hint)
     keys = None if options.trusted is None else TrustedKeys.read(options.trusted)
     found = Bundle.open(bundle)
+    checked = None
     if keys is not None:
         # The files are proven on the device, by the hashes that the signed manifest names.
-        for signer in keys.check(signed_bundle(bundle)):
+        checked = dataclasses.replace(signed_bundle(found.folder), path=bundle)
+        for signer in keys.check(checked):
             console.say(f"signed by {signer}, which is trusted")
     elif signature_bytes(bundle) is not None:
         console.warn("the bundle's signatures are not checked: --trusted FILE does it")
@@ -61,8 +63,13 @@ def deploy(bundle: Path, to: StoreAddress, options: Options, *, as_json: bool) -
             service.require_systemd(device)
             python_there.find(device)
         prepared = deployment.prepare(device, found, to.store, console.progress())
-        if options.trusted is not None:
-            prepared = prepared.with_trusted_keys(options.trusted)
+        if options.trusted is not None and checked is not None:
+            prepared = prepared.trusted(checked, options.trusted)
+        elif prepared.is_checked_there():
+            console.warn(
+                f"`{name}` on {device.uri} is opened only with a trusted key's signature;"
+                " without --trusted FILE any bundle will be"
+            )
         if options.dry_run:
             plan = prepared.plan()
             _say_plan(plan, device.uri, as_json=as_json)

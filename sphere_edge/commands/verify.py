@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sphere_edge import console
 from sphere_edge.bundle import verify as bundle_verify
-from sphere_edge.bundle.trust import TrustedKeys, signed_bundle
+from sphere_edge.bundle.trust import TrustedKeys
 
 
 def verify(path: Path, trusted: Path | None, *, as_json: bool) -> None:
@@ -16,7 +16,7 @@ def verify(path: Path, trusted: Path | None, *, as_json: bool) -> None:
     """
     keys = None if trusted is None else TrustedKeys.read(trusted)
     found = bundle_verify.verify(path, console.progress())
-    signers = () if keys is None else keys.check(signed_bundle(path))
+    signers = () if keys is None else keys.check(found.read)
     manifest = found.manifest
     if as_json:
         console.write_json(

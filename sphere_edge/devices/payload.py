@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sphere_edge import errors
-from sphere_edge.bundle.files import SIGNATURES
-from sphere_edge.bundle.read import MANIFEST, Bundle
+from sphere_edge.bundle.files import MANIFEST, SIGNATURES
+from sphere_edge.bundle.read import Bundle
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices import suitability
 from sphere_edge.devices.items import Item

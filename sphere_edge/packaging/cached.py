@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from sphere_edge import profiles, resources
-from sphere_edge.bundle.read import MANIFEST, runnable
+from sphere_edge.bundle.files import MANIFEST
+from sphere_edge.bundle.read import runnable
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import ModelCorruptError, NotFoundError

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from sphere_edge.bundle import files
+from sphere_edge.bundle.files import MANIFEST
 from sphere_edge.bundle.manifest import File, Manifest
-from sphere_edge.bundle.read import MANIFEST, Bundle, manifest_bytes, signature_bytes
+from sphere_edge.bundle.read import Bundle, manifest_bytes, signature_bytes
 from sphere_edge.console import Progress
 from sphere_edge.errors import FormatMismatchError, InvalidArgumentError
 from sphere_edge.sdk.project import BundleFile, Content, Plain

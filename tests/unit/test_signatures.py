@@ -10,6 +10,8 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,18 @@ import pytest
 from sphere_edge.bundle import signatures, trust
 from sphere_edge.bundle.amend import record_quality
 from sphere_edge.bundle.ed25519 import PublicKey
-from sphere_edge.bundle.files import SIGNATURES
+from sphere_edge.bundle.files import MANIFEST, SIGNATURES
 from sphere_edge.bundle.manifest import Quality
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.bundle.sign import sign
 from sphere_edge.bundle.trust import TrustedKeys, signed_bundle
 from sphere_edge.bundle.verify import verify
 from sphere_edge.bundle.write import BundleWriter
+from sphere_edge.certify.deployment import Deployment
+from sphere_edge.console import SILENT, Step, Unit
 from sphere_edge.devices import payload
+from sphere_edge.devices.local import LocalDevice
+from sphere_edge.devices.store import Store
 from sphere_edge.errors import (
     InvalidArgumentError,
     ModelCorruptError,
@@ -489,6 +495,67 @@ def test_nothing_is_packaged_where_the_key_is_missing(tmp_path: Path) -> None:
     words = ["package", "tiny", "-o", str(tmp_path / "out"), "--sign", str(tmp_path / "no.pem")]
     assert in_process(*words).returncode == Status.NOT_FOUND
     assert not (tmp_path / "out").exists()
+
+
+class _Exchanging:
+    """Puts another bundle's manifest and signatures into `bundle` while its files are hashed."""
+
+    def __init__(self, bundle: Path, other: Path) -> None:
+        self._bundle, self._other = bundle, other
+
+    def step(
+        self, title: str, total: float | None = None, unit: Unit = "items"
+    ) -> AbstractContextManager[Step]:
+        for file in (MANIFEST, SIGNATURES):
+            shutil.copy(self._other / file, self._bundle / file)
+        return SILENT.step(title, total, unit)
+
+    def say(self, text: str) -> None:
+        SILENT.say(text)
+
+    def warn(self, text: str) -> None:
+        SILENT.warn(text)
+
+
+@pytest.fixture
+def exchanging(bundle: Path, tmp_path: Path) -> _Exchanging:
+    other = make(tmp_path / "other").folder
+    rewrite(other, name="other")
+    sign(other, RELEASE)
+    return _Exchanging(bundle, other)
+
+
+def test_what_is_verified_is_what_was_read_first(bundle: Path, exchanging: _Exchanging) -> None:
+    proven = verify(bundle, exchanging)
+    # By now it has the signature of another bundle.
+    assert (bundle / SIGNATURES).is_file()
+    assert proven.signed is None
+    assert json.loads(proven.read.manifest)["id"] == proven.manifest.id
+    with pytest.raises(UntrustedError, match="is not signed"):
+        trusted(RELEASE).check(proven.read)
+
+
+def test_what_is_signed_is_what_was_verified(bundle: Path, exchanging: _Exchanging) -> None:
+    before = (bundle / MANIFEST).read_bytes()
+    signed = sign(bundle, RELEASE, exchanging)
+    assert signed.subject_sha256() == hashlib.sha256(before).hexdigest()
+    with pytest.raises(UntrustedError, match="signature of another bundle"):
+        check(bundle, trusted(RELEASE))
+
+
+def test_what_is_deployed_is_what_was_checked(bundle: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "trusted.json"
+    keys.write_bytes(trust_file(RELEASE))
+    sign(bundle, RELEASE)
+    found, device = Bundle.open(bundle), LocalDevice()
+    store = Store(device, str(tmp_path / "store"))
+    prepared = Deployment(device, found, store, tuple(payload.bundle_items(found)))
+    seen = signed_bundle(bundle)
+    assert prepared.trusted(seen, keys).items[-1].source == keys
+    other = replace(seen, manifest=seen.manifest + b" ")
+    for changed in (other, replace(seen, id="0" * 64)):
+        with pytest.raises(ModelCorruptError, match="was changed while it was being deployed"):
+            prepared.trusted(changed, keys)
 
 
 @pytest.mark.parametrize("name", trust_cases.CASES)
