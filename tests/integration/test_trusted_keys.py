@@ -150,6 +150,9 @@ def test_a_deployed_bundle_is_checked_there(signed: Path, keys: Path, tmp_path: 
     folder = Path(json.loads(deployed.stdout)["folder"])
     assert (folder / "trusted_keys.json").read_bytes() == keys.read_bytes()
     assert (folder / "bundle" / SIGNATURES).read_bytes() == (signed / SIGNATURES).read_bytes()
+    again = sphere_edge(*words, "--dry-run")
+    assert "without --trusted FILE any bundle will be" in again.stderr
+    assert "any bundle" not in deployed.stderr
     stranger = tmp_path / "stranger.json"
     stranger.write_bytes(trust_file(STRANGER))
     assert sphere_edge(*words, "--trusted", stranger).returncode == Status.UNTRUSTED
