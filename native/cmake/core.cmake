@@ -288,7 +288,7 @@ if(SE_TESTS)
     target_link_libraries(${name} PRIVATE sphere_edge Threads::Threads m)
   endfunction()
 
-  se_add_c_test(sphere-edge-test tests/test_sphere_edge.c tests/cases.c tests/calls.c)
+  se_add_c_test(sphere-edge-test tests/test_sphere_edge.c tests/cases.c tests/image_cases.c tests/calls.c)
 
   se_add_test(old-caller-test tests/old_caller.c)
   target_include_directories(old-caller-test PRIVATE tests)

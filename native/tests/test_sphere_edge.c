@@ -5,12 +5,15 @@
  *   sphere-edge-test code STATUS PATH FOLDER  the same with the compiled code in this folder
  *   sphere-edge-test describe PATH…       prints the status of se_model_info for each of these
  *   sphere-edge-test survive PATH…        opening and using each of these may fail, but only with our own errors
+ *   sphere-edge-test images MODEL MMPROJ  runs the cases of chats with images
+ *   sphere-edge-test encoders MODEL MMPROJ…  as `survive`, with each of these image encoders
  */
 #include <string.h>
 
 #include "calls.h"
 #include "cases.h"
 #include "check.h"
+#include "image_cases.h"
 
 /* The engines are not instrumented, so what they append to a container looks foreign to the sanitizer. */
 const char *__asan_default_options(void);
@@ -90,10 +93,14 @@ int main(int count, char **words) {
     for (int i = 2; i < count; i++) describe(words[i]);
   } else if (count > 2 && strcmp(words[1], "survive") == 0) {
     for (int i = 2; i < count; i++) survive(words[i]);
+  } else if (count == 4 && strcmp(words[1], "images") == 0) {
+    run_image_cases(words[2], words[3]);
+  } else if (count > 3 && strcmp(words[1], "encoders") == 0) {
+    for (int i = 3; i < count; i++) survive_encoder(words[2], words[i]);
   } else {
     fprintf(stderr,
             "usage: sphere-edge-test cases MODEL | open STATUS PATH… | code STATUS PATH FOLDER | describe PATH… | "
-            "survive PATH…\n");
+            "survive PATH… | images MODEL MMPROJ | encoders MODEL MMPROJ…\n");
     return 64;
   }
   return 0;

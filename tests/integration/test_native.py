@@ -25,6 +25,7 @@ from tests import (
     made_bundles,
     manifest_corpus,
     random_gguf,
+    random_mmproj,
     trust_cases,
 )
 
@@ -141,7 +142,8 @@ def test_many_calls_at_once_answer_as_they_do_alone(
 def mutated(content: bytes, seed: int) -> bytes:
     """A GGUF cut off, with flipped bytes in its header, or with a number that cannot be."""
     chance = random.Random(seed)
-    header_bytes = content.find(b"output_norm.weight") + 400
+    # Behind the name of one of the last tensors of a model, or of an image encoder.
+    header_bytes = max(content.find(name) for name in (b"output_norm.weight", b"mm.2.")) + 400
     damaged = bytearray(content)
     kind = seed % 3
     if kind == 0:
@@ -150,7 +152,8 @@ def mutated(content: bytes, seed: int) -> bytes:
         for _ in range(chance.choice([1, 1, 2, 4])):
             damaged[chance.randrange(8, header_bytes)] = chance.randrange(256)
         return bytes(damaged)
-    keys = [at for at in range(header_bytes) if content.startswith((b"llama.", b"tokenizer."), at)]
+    kinds = (b"llama.", b"tokenizer.", b"clip.")
+    keys = [at for at in range(header_bytes) if content.startswith(kinds, at)]
     place = chance.choice(keys) + chance.randrange(8, 60)
     wrong = chance.choice([0, 1, 3, 7, 255, 65535, 2**20, 2**31 - 1, 2**32 - 1])
     damaged[place : place + 4] = struct.pack("<I", wrong)
@@ -166,6 +169,33 @@ def test_no_damaged_gguf_brings_the_process_down(
     said = program(programs, "sphere-edge-test", "survive", *sorted(tmp_path.glob("*.gguf"))).stdout
     assert len(said.splitlines()) >= MUTATIONS
     assert "INTERNAL" not in said
+    assert "MODEL_CORRUPT" in said
+
+
+@pytest.mark.parametrize("projector", ["mlp", "qwen2vl_merger"])
+def test_chats_with_images_are_answered_refused_and_stopped(
+    programs: Path, tmp_path: Path, projector: str
+) -> None:
+    """Our own code is instrumented; llama.cpp's image encoders are linked as they are."""
+    architecture = "llama" if projector == "mlp" else "qwen2vl"
+    model = random_gguf.write(tmp_path / "model.gguf", architecture=architecture)
+    encoder = random_mmproj.write(tmp_path / "eye.gguf", projector=projector)
+    said = program(programs, "sphere-edge-test", "images", model, encoder).stdout
+    assert "image cases passed" in said
+
+
+def test_damaged_image_encoders_end_with_our_own_errors(
+    programs: Path, gguf_model: Path, tmp_path: Path
+) -> None:
+    content = random_mmproj.write(tmp_path / "whole").read_bytes()
+    for seed in range(MUTATIONS):
+        (tmp_path / f"{seed}.gguf").write_bytes(mutated(content, seed))
+    paths = sorted(tmp_path.glob("*.gguf"))
+    said = program(programs, "sphere-edge-test", "encoders", gguf_model, *paths).stdout
+    assert len(said.splitlines()) >= MUTATIONS
+    # Damaged numbers make others that are none.
+    failed = [line for line in said.splitlines() if "INTERNAL" in line]
+    assert all("are not finite" in line for line in failed), failed
     assert "MODEL_CORRUPT" in said
 
 
