@@ -15,8 +15,6 @@
     private(set) var messages: [Message] = []
     private(set) var request = TextRequest()
     private(set) var options = ChatOptions()
-    /// The tools without the type of the answer, where the model may call them or answer: a grammar holds it to one of both.
-    private(set) var callOptions: ChatOptions?
     private let readsImages: Bool
     // Belongs to the assistant's next message.
     private var reasoning = ""
@@ -42,10 +40,6 @@
       }
       if reasons, let level = asked.contextOptions.reasoningLevel {
         if case .light = level { options.reasoning = .integer(Self.lightReasoningTokens) } else { options.reasoning = true }
-      }
-      if options.responseFormat != nil, options.tools != nil, options.toolChoice == nil {
-        callOptions = options
-        callOptions?.responseFormat = nil
       }
     }
 

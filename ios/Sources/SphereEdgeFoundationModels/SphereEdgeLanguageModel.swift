@@ -80,8 +80,6 @@
         let conversation = try Conversation(of: request, readsImages: text.info.readsImages, reasons: model.reasons)
         var reply = Reply(channel, reasons: model.reasons)
         do {
-          if let options = conversation.callOptions, try await calls(conversation, options, &reply) { return }
-          try Task.checkCancellation()
           let events = text.chat(conversation.messages, conversation.request, options: conversation.options)
           for try await event in events { await reply.send(event) }
         } catch let error as SphereEdgeError {
@@ -89,34 +87,6 @@
         }
         // The stream just ends where the session's task was cancelled.
         try Task.checkCancellation()
-      }
-
-      /// Lets the model begin without the type of the answer: true where it called tools, or was cut off before it did.
-      ///
-      /// Where its first words are an answer, nothing was sent, and it has to be asked again.
-      private nonisolated(nonsending) func calls(
-        _ conversation: Conversation, _ options: ChatOptions, _ reply: inout Reply
-      ) async throws -> Bool {
-        var held: [TextEvent] = []
-        var isCall = false
-        for try await event in text.chat(conversation.messages, conversation.request, options: options) {
-          switch event {
-          case .delta(let delta) where delta.kind == .toolCallBegin: isCall = true
-          case .delta(let delta) where delta.kind == .text && !isCall:
-            // White space may come before a call.
-            guard delta.text.allSatisfy(\.isWhitespace) else { return false }
-            continue
-          case .finished(let result) where !isCall && result.finishReason == .stop: return false
-          default: break
-          }
-          held.append(event)
-          if isCall || event.isLast {
-            for one in held { await reply.send(one) }
-            held = []
-          }
-        }
-        try Task.checkCancellation()
-        return true
       }
 
       /// In the framework's words, where it has them.
@@ -137,10 +107,6 @@
         return error
       }
     }
-  }
-
-  extension TextEvent {
-    fileprivate var isLast: Bool { if case .finished = self { true } else { false } }
   }
 
   /// Counts the requests that an executor and its copies answer now.
