@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -146,3 +147,30 @@ def test_our_archive_of_the_c_plus_plus_library_does_what_zigs_does(
         *("0.667", "1", "1970-01-01 1250", "a#b#", "base", "vector"),
         *("missing", "from a thread 7", "8", "3499211612"),
     ]
+
+
+# What engines print on stdout, but not here: on errors of quantization that we do not use, and with
+# `print_realtime` of whisper.cpp and `g_jinja_debug` of llama.cpp, which are off. libcxx has it.
+UNREACHED = {
+    ("vocab", "ggml-quants"),
+    ("vocab", "ggml"),
+    ("vocab", "batch"),
+    ("llama", "llama-quant"),
+    ("whisper", "whisper_state"),
+    ("libcxx", "batch"),
+}
+STDOUT = re.compile(r"\b(printf|puts|putchar|vprintf|stdout|_ZNSt3__14coutE)$")
+
+
+@pytest.mark.skipif(shutil.which("nm") is None, reason="nm is not installed (apt install binutils)")
+def test_stdout_is_left_to_the_program_that_uses_the_engines() -> None:
+    host = targets.host()
+    archives.build(archives.PARTS, host)
+    found = set()
+    for part in set(archives.PARTS) - {"metal"}:
+        for archive in archives.folder(part, host).rglob("*.a"):
+            listed = run(["nm", "-A", "--undefined-only", archive], timeout_s=300).stdout
+            for line in filter(STDOUT.search, listed.splitlines()):
+                member = line.split(":")[-2].partition(".")[0]
+                found.add((part, "batch" if len(member) == 64 else member))
+    assert found <= UNREACHED
