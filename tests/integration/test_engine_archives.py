@@ -165,9 +165,10 @@ STDOUT = re.compile(r"\b(printf|puts|putchar|vprintf|stdout|_ZNSt3__14coutE)$")
 @pytest.mark.skipif(shutil.which("nm") is None, reason="nm is not installed (apt install binutils)")
 def test_stdout_is_left_to_the_program_that_uses_the_engines() -> None:
     host = targets.host()
-    archives.build(archives.PARTS, host)
+    parts = [part for part in archives.PARTS if part != "metal"]
+    archives.build(parts, host)
     found = set()
-    for part in set(archives.PARTS) - {"metal"}:
+    for part in parts:
         for archive in archives.folder(part, host).rglob("*.a"):
             listed = run(["nm", "-A", "--undefined-only", archive], timeout_s=300).stdout
             for line in filter(STDOUT.search, listed.splitlines()):
