@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from ctypes import c_float
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from typing_extensions import Unpack
 
@@ -30,6 +30,28 @@ from sphere_edge.runtime.transcription_request import TranscriptionOptions, Tran
 
 # Live audio has no time for a second attempt.
 _LIVE = TranscriptionRequest(temperature_step=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioOpenOptions:
+    """How a speech model is opened.
+
+    `threads` 0: as many as there are performance cores. `vad_model`: a Silero VAD in whisper.cpp's
+    format; None: the bundle's own, if it has one. `trusted_keys`: a file of public keys
+    (docs/signing.md), one of which must have signed the bundle.
+    """
+
+    threads: int = 0
+    vad_model: str | os.PathLike[str] | None = None
+    trusted_keys: str | os.PathLike[str] | None = None
+
+
+class AudioOpenKeywords(TypedDict, total=False):
+    """The fields of AudioOpenOptions as keywords."""
+
+    threads: int
+    vad_model: str | os.PathLike[str] | None
+    trusted_keys: str | os.PathLike[str] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,34 +99,28 @@ class AudioManager(Manager):
     def open(
         cls,
         path: str | os.PathLike[str],
-        *,
-        threads: int = 0,
-        vad_model: str | os.PathLike[str] | None = None,
-        voice_detector: str | os.PathLike[str] | None = None,
-        trusted_keys: str | os.PathLike[str] | None = None,
+        options: AudioOpenOptions | None = None,
+        **changes: Unpack[AudioOpenKeywords],
     ) -> AudioManager:
         """Opens a bundle folder or a whisper.cpp file (ggml .bin).
 
-        `threads` 0: as many as there are performance cores. `vad_model`: a Silero VAD in
-        whisper.cpp's format; None: the bundle's own, if it has one. `trusted_keys`: a file of
-        public keys, one of which must have signed the bundle. Builds the native runtime when it is
-        not in the cache yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError (a text
+        How: AudioOpenOptions, or its fields as keywords. Builds the native runtime when it is not
+        in the cache yet. Raises NotFoundError, ModelCorruptError, FormatMismatchError (a text
         model, another runtime), OutOfMemoryError, UnsupportedError (a runtime without audio),
-        UntrustedError.
+        UntrustedError, InvalidArgumentError.
         """
-        if voice_detector is not None:
-            warn_renamed("voice_detector", "vad_model", stack=3)
-            vad_model = voice_detector
+        wanted = requested(AudioOpenOptions(), options, changes)
         model = Path(path)
         location = arguments.model_path(model)
-        options = binding.AudioOpenOptions(
+        vad_model = wanted.vad_model
+        struct = binding.AudioOpenOptions(
             size=ctypes.sizeof(binding.AudioOpenOptions),
-            threads=arguments.count("threads", threads, arguments.MAX_THREADS),
+            threads=arguments.count("threads", wanted.threads, arguments.MAX_THREADS),
             vad_model=None if vad_model is None else arguments.model_path(vad_model),
-            trusted_keys=arguments.trusted_keys(trusted_keys),
+            trusted_keys=arguments.trusted_keys(wanted.trusted_keys),
         )
         core = library.load(engine="whisper")
-        handle = Handle(core, AUDIO, location, ctypes.byref(options))
+        handle = Handle(core, AUDIO, location, ctypes.byref(struct))
         return cls(handle, model_name(model, ".bin"))
 
     def transcribe(

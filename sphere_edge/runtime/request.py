@@ -12,7 +12,7 @@ from sphere_edge.errors import InvalidArgumentError
 Request = TypeVar("Request")
 
 # Keywords of the former release, accepted for one release more.
-_RENAMED = {"voice_detection": "vad"}
+_RENAMED = {"voice_detection": "vad", "voice_detector": "vad_model"}
 
 
 def requested(defaults: Request, request: Request | None, changes: Mapping[str, Any]) -> Request:

@@ -106,7 +106,7 @@ ALLOWED: list[Allowed] = [
     Allowed("sphere_edge/cli/serve.py", r"origin", "the header of HTTP"),
     Allowed("CHANGELOG.md", r"`[^`]*`|\"[^\"]*\"", "names and words that were replaced"),
     Allowed("sphere_edge/runtime/image.py", r"reads_pictures", _ALIAS),
-    Allowed("sphere_edge/runtime/audio.py", r"listen|(has_)?voice_detector", _ALIAS),
+    Allowed("sphere_edge/runtime/audio.py", r"listen|has_voice_detector", _ALIAS),
 ]
 
 
