@@ -47,21 +47,27 @@ import Testing
   @Test func signedBundleOpensWithItsKeyAndNoOtherBundleDoes() async throws {
     defer { try? FileManager.default.removeItem(at: folder) }
     let signed = Given.model("signed")
-    var options = TextOpenOptions(threads: 1, codeFolder: signed.appendingPathComponent("lib"))
-    options.trustedKeys = try String(contentsOf: Given.model("trusted"), encoding: .utf8)
+    let trusted = try String(contentsOf: Given.model("trusted"), encoding: .utf8)
+    let options = Self.trusting(trusted, codeOf: signed)
+    let none = Self.trusting("", codeOf: signed)
     let store = BundleStore(folder)
     let unsigned = try await store.install("tiny", from: FolderSource(signed))
-    let error = await #expect(throws: SphereEdgeError.self) { [options] in
-      try await TextManager.open(unsigned, options)
+    let error = await #expect(throws: SphereEdgeError.self) {
+      _ = try await TextManager.open(unsigned, options)
     }
     #expect(error?.code == .untrusted)
     #expect(error?.message.contains("is not signed; expected a signature by") == true)
     // The same bundle, now with its signatures.
     let bundle = try await store.install("tiny", from: FolderSource(signed), signed: true)
     try await TextManager.open(bundle, options).close()
-    options.trustedKeys = ""
-    let none = await #expect(throws: SphereEdgeError.self) { [options] in try await TextManager.open(bundle, options) }
-    #expect(none?.code == .invalidArgument)
+    let refused = await #expect(throws: SphereEdgeError.self) { _ = try await TextManager.open(bundle, none) }
+    #expect(refused?.code == .invalidArgument)
+  }
+
+  private static func trusting(_ keys: String, codeOf bundle: URL) -> TextOpenOptions {
+    var options = TextOpenOptions(threads: 1, codeFolder: bundle.appendingPathComponent("lib"))
+    options.trustedKeys = keys
+    return options
   }
 
   @Test func signaturesThatWereMadeSinceReplaceThoseOfTheBundleThatIsThere() async throws {
