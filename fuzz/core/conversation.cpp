@@ -1,0 +1,7 @@
+// A conversation that was saved.
+#include "target.h"
+#include "text/saved_sequence.h"
+
+void read(const std::string &data) {
+  se::read_sequence(file_with(data), {std::string(64, 'a'), "tvm on cpu", 2048, 1 << 20});
+}

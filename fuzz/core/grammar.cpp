@@ -1,0 +1,9 @@
+// A grammar of the user's, and a text that follows it or not.
+#include "target.h"
+#include "text/grammar_match.h"
+
+void read(const std::string &data) {
+  se::GrammarMatch match(data);
+  match.add("{\"a\": [1, ");
+  match.is_complete();
+}

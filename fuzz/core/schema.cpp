@@ -1,0 +1,6 @@
+// A JSON schema, and the grammar that is made of it.
+#include "target.h"
+#include "text/grammar_match.h"
+#include "text/schema_grammar.h"
+
+void read(const std::string &data) { se::GrammarMatch(se::grammar_of_schema(data)).add("{\"a\": [1, "); }

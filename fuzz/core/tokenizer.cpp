@@ -1,0 +1,11 @@
+// A tokenizer.gguf with the expressions in it, and a text of tokens.
+#include "text/tokenizer.h"
+
+#include "target.h"
+
+void read(const std::string &data) {
+  const auto tokenizer = se::Tokenizer::from_file(file_with(data));
+  const std::vector<int32_t> tokens = tokenizer.tokenize("Hello <s> wörld\n12,345", true, true);
+  tokenizer.detokenize(tokens, true);
+  tokenizer.reserved_texts(tokenizer.chat_template());
+}

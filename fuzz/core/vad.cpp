@@ -1,0 +1,6 @@
+// A model of voice detection as whisper.cpp has them.
+#include "formats/vad_file.h"
+
+#include "target.h"
+
+void read(const std::string &data) { se::check_vad(file_with(data)); }
