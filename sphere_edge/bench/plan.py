@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from sphere_edge import whole_number
 from sphere_edge.errors import InvalidArgumentError
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -157,13 +158,13 @@ def seconds(text: str) -> int:
 
 
 def _lengths(text: str) -> tuple[int, ...]:
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
+    lengths = [whole_number.parse(word.strip()) or 0 for word in text.split(",")]
+    if 0 in lengths:
         message = f"invalid value `{text}` for --prompt-tokens"
         raise InvalidArgumentError(
             message, hint="expected whole numbers, as in --prompt-tokens 128,512"
         )
-    return tuple(int(word) for word in words)
+    return tuple(lengths)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import re
 import socket
 from dataclasses import dataclass
 
-from sphere_edge import errors
+from sphere_edge import errors, whole_number
 from sphere_edge.run import run
 from sphere_edge.toolchain import compilers
 
@@ -21,10 +21,11 @@ CONNECT_TIMEOUT_S = 15.0
 def port() -> int:
     """The port of the user's adb server. Raises InvalidArgumentError."""
     text = os.environ.get(_PORT_VARIABLE, str(_DEFAULT_PORT))
-    if not text.isdecimal() or not 0 < int(text) < 65536:
+    number = whole_number.parse(text)
+    if number is None or not 0 < number < 65536:
         message = f"{_PORT_VARIABLE} is `{text}`, which is not a port"
         raise errors.InvalidArgumentError(message)
-    return int(text)
+    return number
 
 
 # adbutils reads the variable while it is imported, and fails on a value that is not a port.

@@ -94,7 +94,7 @@ def _backends(gpu: dict[str, object] | None) -> tuple[object, ...]:
     if gpu is None:
         return ("cpu",)
     if gpu["api"] == "cuda":
-        known = re.fullmatch(r"sm_(\d+)", str(gpu["architecture"]))
+        known = re.fullmatch(r"sm_(\d{1,4})", str(gpu["architecture"]))
         if known is None or int(known[1]) < _OLDEST_CUDA:
             return ("cpu",)
     return (gpu["api"], "cpu")

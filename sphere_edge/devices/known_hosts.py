@@ -7,7 +7,6 @@ lines and does not match wildcards, so it cannot read files that OpenSSH can.
 from __future__ import annotations
 
 import base64
-import binascii
 import fnmatch
 import hashlib
 import hmac
@@ -131,7 +130,8 @@ def _entries(path: Path) -> Iterable[tuple[str, str, HostKey]]:
             continue
         try:
             base64.b64decode(words[2], validate=True)
-        except binascii.Error:
+        # Letters that are not ASCII are no binascii.Error.
+        except ValueError:
             continue
         yield marker, words[0], HostKey(words[1], words[2])
 
@@ -156,7 +156,7 @@ def _matches_hashed(name: str, entry: str) -> bool:
         _, _, salt, digest = entry.split("|")
         expected = base64.b64decode(digest, validate=True)
         key = base64.b64decode(salt, validate=True)
-    except (ValueError, binascii.Error):
+    except ValueError:
         return False
     # HMAC-SHA1 is OpenSSH's format here; it hides names, it does not protect keys.
     return hmac.compare_digest(hmac.new(key, name.encode(), hashlib.sha1).digest(), expected)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from sphere_edge import errors
+from sphere_edge import errors, whole_number
 from sphere_edge.devices.device import Device, Process, storage_error
 
 _SCRIPT = Path(__file__).with_name("lock.sh").read_text("utf-8")
@@ -68,8 +68,9 @@ class Lock:
         When a link was cut without a word, the device may not know for hours that we are gone.
         """
         machine, _, number = token.rpartition("-")[0].rpartition("-")
-        is_here = machine == _machine() and number.isdecimal()
-        return is_here and not psutil.pid_exists(int(number))
+        process = whole_number.parse(number) if machine == _machine() else None
+        # A device may say anything; no system has larger numbers, and psutil fails on them.
+        return process is not None and process < 2**31 and not psutil.pid_exists(process)
 
     def _explain(self) -> None:
         """Raises why the store cannot be written, after the lock's process ended silently."""

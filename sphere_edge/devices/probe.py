@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sphere_edge import errors
+from sphere_edge import errors, whole_number
 from sphere_edge.devices import sensors
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.sensors import Sensor
@@ -174,8 +174,7 @@ def _line(sections: dict[str, list[str]], section: str) -> str | None:
 
 def _number(text: str | None) -> int | None:
     """A positive number below 2^63, or None."""
-    found = re.fullmatch(r"\d{1,18}", (text or "").strip(), re.ASCII)
-    return int(found[0]) or None if found else None
+    return whole_number.parse((text or "").strip()) or None
 
 
 def _pairs(lines: list[str]) -> dict[str, str]:

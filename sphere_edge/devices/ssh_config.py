@@ -10,7 +10,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sphere_edge import errors
+from sphere_edge import errors, whole_number
 from sphere_edge.run import run
 
 # Another file instead of ~/.ssh/config and /etc/ssh/ssh_config, as `ssh -F` takes it.
@@ -20,7 +20,7 @@ _TIMEOUT_S = 20
 # More hosts behind each other than this are a loop of another kind.
 _MOST_JUMPS = 16
 _JUMP = re.compile(
-    r"(?:ssh://)?(?:(?P<user>[^\s]+)@)?(?P<host>\[[^\]]+\]|[^:\s@]+)(?::(?P<port>\d+))?"
+    r"(?:ssh://)?(?:(?P<user>[^\s]+)@)?(?P<host>\[[^\]]+\]|[^:\s@]+)(?::(?P<port>\d{1,5}))?"
 )
 
 
@@ -208,8 +208,8 @@ def _one(settings: dict[str, list[str]], key: str) -> str | None:
 
 
 def _number(settings: dict[str, list[str]], key: str, default: int) -> int:
-    text = _one(settings, key) or ""
-    return int(text) if text.isdecimal() else default
+    number = whole_number.parse(_one(settings, key) or "")
+    return default if number is None else number
 
 
 def _words(text: str) -> list[str]:

@@ -22,7 +22,7 @@ from sphere_edge.profiles import DeviceProfile, Gpu
 
 # Operations (a multiplication and an addition are two) that one core starts per cycle.
 _PER_CYCLE = {"avx512vnni": 256, "avx2": 64, "i8mm": 128, "dotprod": 64, "neon": 16}
-_CLUSTER = re.compile(r"(\d+)x .*?(\d+(?:\.\d+)?) GHz")
+_CLUSTER = re.compile(r"(\d{1,4})x .*?(\d{1,4}(?:\.\d{1,9})?) GHz")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sphere_edge import whole_number
 from sphere_edge.errors import ModelCorruptError
 from sphere_edge.formats import json_object
 
@@ -29,7 +30,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
     special = _named_special(folder, config)
     decoder = config.get(_DECODER)
     listed = [
-        _checked(item.get("content"), int(key) if key.isdecimal() else key, item, special)
+        _checked(item.get("content"), _id(key), item, special)
         for key, value in (decoder.items() if isinstance(decoder, dict) else ())
         for item in (value if isinstance(value, dict) else {"content": value},)
     ]
@@ -84,6 +85,11 @@ def add_to(reference: Any, items: Iterable[Mapping[str, Any]]) -> None:
         if reference.token_to_id(item["content"]) != item["id"]:
             message = f"the added token `{item['content'][:80]}` cannot have the id `{item['id']}`"
             raise ModelCorruptError(message, hint="the tokenizer's files do not belong together")
+
+
+def _id(key: str) -> int | str:
+    number = whole_number.parse(key)
+    return key if number is None else number
 
 
 def _checked(

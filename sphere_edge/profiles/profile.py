@@ -17,6 +17,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
 # How far bundles for the device have been tried: on the device itself, built only, not even that.
 Verification = Literal["run", "compiled only", "not checked"]
 
+# With no more digits than make sense: a number without end is none.
+_DECIMAL = r"(\d{1,9}(?:\.\d{1,9})?)"
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _SYSTEMS = {"android": "Android API", "ios": "iOS", "macos": "macOS"}
 # As in sphere_edge/toolchain/targets.py.
@@ -25,13 +27,13 @@ _OLDEST_GLIBC = {"arm64": "2.27", "x86-64": "2.28"}
 
 def _parse_bytes(value: Any) -> Any:
     """`"8 GiB"` → bytes; anything else is left to pydantic."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ([KMG]i?B)", value) if isinstance(value, str) else None
+    match = re.fullmatch(f"{_DECIMAL} ([KMG]i?B)", value) if isinstance(value, str) else None
     return int(float(match[1]) * _UNITS[match[2]]) if match else value
 
 
 def _parse_flops(value: Any) -> Any:
     """`"3.4 TFLOPS"` → operations a second; anything else is left to pydantic."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ([GT])FLOPS", value) if isinstance(value, str) else None
+    match = re.fullmatch(f"{_DECIMAL} ([GT])FLOPS", value) if isinstance(value, str) else None
     return int(float(match[1]) * {"G": 10**9, "T": 10**12}[match[2]]) if match else value
 
 

@@ -48,7 +48,7 @@ def _gpu(profile: DeviceProfile) -> str:
 
 def _bytes(text: str) -> int:
     """`8GB`, `8 GiB` or `8` (GiB) in bytes."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(?:GiB|GB|G)?", text)
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?(?:GiB|GB|G)?", text)
     if match is None:
         message = f"invalid value `{text}` for --memory"
         raise InvalidArgumentError(message, hint="expected the least in GiB, as in --memory 8")

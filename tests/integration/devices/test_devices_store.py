@@ -241,6 +241,20 @@ def test_a_deploy_of_another_machine_of_the_same_name_is_not_taken_for_dead(
         theirs.close()
 
 
+def test_a_lock_of_a_process_that_no_system_can_have_stays(
+    store: Store, transport: Transport, make_item: MakeItem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.deploy("demo", bundle(make_item, 1))
+    with monkeypatch.context() as odd:
+        odd.setattr(os, "getpid", lambda: 10**17)
+        theirs = lock.Lock(store.device, store.root)
+    try:
+        with pytest.raises(errors.UnavailableError, match="another deploy"):
+            store.gc()
+    finally:
+        theirs.close()
+
+
 def test_what_is_staged_stays_until_its_block_ends(
     store: Store, transport: Transport, make_item: MakeItem
 ) -> None:
