@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,51 +19,121 @@ class Parameter:
     """A weight by its name, read when it is needed and not before."""
 
     name: str
-    load: Callable[[str], Any]
-
-    def value(self) -> Any:
-        """Packed integers as they are stored; floats as float64, unless they are packed weights."""
-        found = self.load(self.name)
-        return found if ".weight." in self.name else found.astype(float)
 
 
+# Gives the stored array of a parameter's name.
+Load = Callable[[str], Any]
 # Called after every kernel: with its kind, the names of its weights, its results.
 Trace = Callable[[str, list[str], tuple[Any, ...]], None]
 
 
-def interpret(
-    function: Any, arguments: list[Any], calls: Mapping[str, HostCall], trace: Trace
-) -> Any:
-    """The result of a Relax `function` for `arguments` (arrays, or tuples of arrays).
+@dataclass(frozen=True)
+class Graph:
+    """A traced Relax function of arrays, or tuples of arrays, and the kernels that it calls."""
+
+    function: Any
+    arguments: list[Any]
+    calls: Mapping[str, HostCall]
+
+
+def interpret(graph: Graph, load: Load, trace: Trace) -> Any:
+    """The result of a graph.
 
     Raises UnsupportedError for an operator that no model of ours uses.
     """
-    known: dict[Any, Any] = dict(zip(function.params, arguments, strict=True))
+    return Interpreter(graph, trace).result(load)
 
-    def value(expression: Any) -> Any:
+
+class Interpreter:
+    """Computes the result of one graph, again and again with some of its weights changed.
+
+    With `keeps` the result of unchanged weights leaves behind what was known before each of them
+    was read. Later ones begin at the first weight that has changed.
+    """
+
+    def __init__(self, graph: Graph, trace: Trace, *, keeps: bool = False) -> None:
+        body, variables = graph.function.body, graph.function.params
+        self._calls, self._trace, self._keeps, self._result = graph.calls, trace, keeps, body.body
+        self._known: dict[Any, Any] = dict(zip(variables, graph.arguments, strict=True))
+        self._bindings = [binding for block in body.blocks for binding in block.bindings]
+        # Values that are not read again are freed: the activations of all layers are gigabytes.
+        self._done = _last_read(self._bindings, body.body)
+        # By a weight's name: the binding that reads it first, and all that is known before.
+        self._before: dict[str, tuple[int, dict[Any, Any]]] = {}
+
+    def result(self, load: Load, changed: Collection[str] | None = None) -> Any:
+        """The result with weights from `load`; `changed`: their names, or None for any of them."""
+        read = [self._before[name] for name in changed or () if name in self._before]
+        first, found = min(read, key=lambda one: one[0]) if read else (0, self._known)
+        known, loaded = dict(found), list[str]()
+
+        def read_weight(name: str) -> Any:
+            loaded.append(name)
+            # Packed integers as they are stored; floats as float64, unless they are packed weights.
+            found = load(name)
+            return found if ".weight." in name else found.astype(float)
+
+        keeps = self._keeps and not self._before and changed is not None and not changed
+        reading = _Reading(known, read_weight, self._calls, self._trace)
+        with one_blas_thread():
+            for index in range(first, len(self._bindings)):
+                binding = self._bindings[index]
+                before = dict(known) if keeps else {}
+                known[binding.var] = reading.value(binding.value)
+                if keeps:
+                    for name in loaded:
+                        self._before.setdefault(name, (index, before))
+                    loaded.clear()
+                for variable in self._done[index]:
+                    del known[variable]
+            return reading.value(self._result)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Expressions' values, given those of variables."""
+
+    known: dict[Any, Any]
+    load: Load
+    calls: Mapping[str, HostCall]
+    trace: Trace
+
+    def value(self, expression: Any) -> Any:
+        """An array, a tuple, or a Parameter."""
         if isinstance(expression, relax.Var):
-            return known[expression]
+            return self.known[expression]
         if isinstance(expression, ir.GenericConst):
             return expression.value.numpy()
         if isinstance(expression, relax.Tuple):
-            return tuple(value(item) for item in expression.fields)
+            return tuple(self.value(item) for item in expression.fields)
         if isinstance(expression, relax.TupleGetItem):
-            return value(expression.tuple_value)[expression.index]
+            return self.value(expression.tuple_value)[expression.index]
         if isinstance(expression, relax.ShapeExpr):
             return tuple(int(size) for size in expression.values)
         if isinstance(expression, relax.Call):
-            return _call(expression, value, calls, trace)
+            return self._call(expression)
         message = f"the reference cannot compute a `{type(expression).__name__}`"
         raise UnsupportedError(message)
 
-    bindings = [binding for block in function.body.blocks for binding in block.bindings]
-    # Values that are not read again are freed: the activations of all layers would be gigabytes.
-    with one_blas_thread():
-        for binding, done in zip(bindings, _last_read(bindings, function.body.body), strict=True):
-            known[binding.var] = value(binding.value)
-            for variable in done:
-                del known[variable]
-        return value(function.body.body)
+    def _call(self, call: Any) -> Any:
+        name = call.op.name
+        if name == "relax.call_dps_packed":
+            host = self.calls[str(call.args[0].global_symbol)]
+            given = self.value(call.args[1])
+            given = given if isinstance(given, tuple) else (given,)
+            result = host.function(*(self._loaded(one) for one in given))
+            names = [one.name for one in given if isinstance(one, Parameter)]
+            self.trace(host.kind, names, result if isinstance(result, tuple) else (result,))
+            return result
+        if name not in _OPERATORS:
+            message = f"the reference cannot compute the operator `{name}`"
+            raise UnsupportedError(message)
+        return _OPERATORS[name](call.attrs, *(self._loaded(self.value(one)) for one in call.args))
+
+    def _loaded(self, one: Any) -> Any:
+        if isinstance(one, tuple):
+            return tuple(self._loaded(part) for part in one)
+        return self.load(one.name) if isinstance(one, Parameter) else one
 
 
 def _last_read(bindings: list[Any], result: Any) -> list[list[Any]]:
@@ -77,32 +147,6 @@ def _last_read(bindings: list[Any], result: Any) -> list[list[Any]]:
         done.append(unread)
         later |= read
     return done[::-1]
-
-
-def _call(
-    call: Any, value: Callable[[Any], Any], calls: Mapping[str, HostCall], trace: Trace
-) -> Any:
-    name = call.op.name
-    if name == "relax.call_dps_packed":
-        host = calls[str(call.args[0].global_symbol)]
-        given = value(call.args[1])
-        given = given if isinstance(given, tuple) else (given,)
-        result = host.function(*(_loaded(one) for one in given))
-        names = [one.name for one in given if isinstance(one, Parameter)]
-        trace(host.kind, names, result if isinstance(result, tuple) else (result,))
-        return result
-    if name not in _OPERATORS:
-        message = f"the reference cannot compute the operator `{name}`"
-        raise UnsupportedError(message)
-    return _OPERATORS[name](call.attrs, *(_all_loaded(value(one)) for one in call.args))
-
-
-def _loaded(one: Any) -> Any:
-    return one.value() if isinstance(one, Parameter) else one
-
-
-def _all_loaded(one: Any) -> Any:
-    return tuple(_loaded(part) for part in one) if isinstance(one, tuple) else _loaded(one)
 
 
 def _layer_norm(attrs: Any, x: Any, weight: Any, bias: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from tvm.relax.frontend.nn.exporter import Exporter
 
 from sphere_edge.bundle.reference import KernelCall, Logits, Reference, output_of, row_of
 from sphere_edge.bundle.reference_plan import Plan
-from sphere_edge.compiler.interpret import Parameter, interpret
+from sphere_edge.compiler.interpret import Graph, Interpreter, Parameter, interpret
 from sphere_edge.compiler.reference_kernels import Floats, ReferenceKernels
 from sphere_edge.models.decoder import Decoder
 from sphere_edge.models.graph import layers_of
@@ -42,9 +42,9 @@ def compute(
         np.zeros((shape.kv_heads, tokens.size, shape.head_dim)) for _ in range(2 * shape.layers)
     )
     traced = _TracedRows(tokens.size, plan)
-    parameters = tuple(Parameter(name, load) for name in names)
-    arguments = [tokens, np.zeros(1, np.int32), cache, parameters]
-    logits = interpret(function, arguments, model.kernels.calls, traced.add)[:, :vocabulary]
+    arguments = [tokens, np.zeros(1, np.int32), cache, tuple(map(Parameter, names))]
+    graph = Graph(function, arguments, model.kernels.calls)
+    logits = interpret(graph, load, traced.add)[:, :vocabulary]
     reference = Reference(
         made_by="float64",
         vocabulary=vocabulary,
@@ -59,26 +59,29 @@ def compute(
     return reference, logits[:, list(plan.columns)].astype(np.float32)
 
 
-def every_logit(
-    model: ReferenceModel, tokens: list[int], rows: list[int] | None = None
-) -> Callable[[Callable[[str], Any]], Floats]:
-    """A function from weights to logits: after each of `tokens`, [tokens, vocab].
+class TextReading:
+    """A model that reads one text again and again, with some of its weights changed."""
 
-    `rows`: after those of them only. It takes what gives the stored array of a parameter's name.
-    """
-    count, shape = len(tokens), model.decoder.shape
-    wanted = np.arange(count) if rows is None else np.array(rows)
-    function, names = _traced(model, count, wanted)
-    empty = np.zeros((shape.kv_heads, count, shape.head_dim))
-    ids = np.array(tokens, np.int32)
+    def __init__(
+        self, model: ReferenceModel, tokens: list[int], rows: list[int] | None = None
+    ) -> None:
+        """`rows`: the logits after these tokens only; nothing is kept for a second reading."""
+        count, shape = len(tokens), model.decoder.shape
+        wanted = np.arange(count) if rows is None else np.array(rows)
+        function, names = _traced(model, count, wanted)
+        empty = np.zeros((shape.kv_heads, count, shape.head_dim))
+        cache, weights = (empty,) * (2 * shape.layers), tuple(map(Parameter, names))
+        arguments = [np.array(tokens, np.int32), np.zeros(1, np.int32), cache, weights]
+        graph = Graph(function, arguments, model.kernels.calls)
+        self._interpreter = Interpreter(graph, lambda *_: None, keeps=rows is None)
 
-    def logits(load: Callable[[str], Any]) -> Floats:
-        parameters = tuple(Parameter(name, load) for name in names)
-        arguments = [ids, np.zeros(1, np.int32), (empty,) * (2 * shape.layers), parameters]
-        found: Floats = interpret(function, arguments, model.kernels.calls, lambda *_: None)
+    def logits(self, load: Callable[[str], Any], changed: Collection[str] | None) -> Floats:
+        """After each token, [tokens, vocab]. `load` gives the stored array of a parameter's name.
+
+        `changed`: the parameters that are not the model's own; None: any of them.
+        """
+        found: Floats = self._interpreter.result(load, changed)
         return found
-
-    return logits
 
 
 def _traced(

@@ -272,6 +272,9 @@ def _multiply(x: Floats, fmt: WeightFormat, arrays: tuple[Any, ...], rows: int) 
 
 def _in_threads(function: Callable[[int], None], values: range) -> None:
     """Calls `function` with each of `values`, on all threads."""
+    if len(values) == 1:
+        function(values[0])
+        return
     with ThreadPoolExecutor(_THREADS) as pool:
         # Raises what a call raised.
         list(pool.map(function, values))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sphere_edge.compiler.reference import ReferenceModel, every_logit
+from sphere_edge.compiler.reference import ReferenceModel, TextReading
 from sphere_edge.compiler.reference_kernels import ReferenceKernels
 from sphere_edge.engines import weights
 from sphere_edge.formats.safetensors import TensorEntry
@@ -101,20 +101,23 @@ class Reader:
         self._keeps = not last_only and size <= _KEPT_BYTES
         self._kept: dict[str, Floats] = {}
         rows = [len(tokens) - 1] if last_only else None
-        self._logits = every_logit(ReferenceModel(model, kernels), tokens, rows)
+        self._text = TextReading(ReferenceModel(model, kernels), tokens, rows)
         # Changes a matrix, given its path and inputs, before it is multiplied with them.
         self._change: Callable[[str, Floats, Floats], Floats] | None = None
 
     def logits(self, formats: Formats, checkpoint: Tensors | None = None) -> npt.NDArray[Any]:
         """After each token, [tokens, vocab]. Each matrix is rounded by itself as `formats` says.
 
-        `checkpoint`: other weights than the model's own.
+        `checkpoint`: the model's own weights, some of them rounded.
         """
         before, self._checkpoint = self._checkpoint, checkpoint or self._checkpoint
         try:
             # Activations may be too large for float32; what then is not finite is told from logits.
             with np.errstate(over="ignore", invalid="ignore"):
-                return self._logits(lambda name: self._load(name, formats))
+                changed = None
+                if self._change is None:
+                    changed = [name for name in self._mappings if self._is_changed(name, formats)]
+                return self._text.logits(lambda name: self._load(name, formats), changed)
         finally:
             self._checkpoint = before
 
@@ -169,14 +172,24 @@ class Reader:
             values = fmt.unpack(packed, *values.shape)
         return values[:, :, None]
 
-    def _values(self, name: str, mapping: WeightMapping) -> Floats:
+    def _is_changed(self, name: str, formats: Formats) -> bool:
+        mapping = self._mappings[name]
+        is_matrix = not mapping.kept and mapping.columns is not None
+        asked = is_matrix and formats(name.split(".weight")[0]) is not None
+        return asked or self._is_packed(mapping)
+
+    def _is_packed(self, mapping: WeightMapping) -> bool:
+        """Whether the checkpoint has the tensors of a weight in q4."""
         checkpoint = self._checkpoint
-        changed = isinstance(checkpoint, Rounded) and any(
+        return isinstance(checkpoint, Rounded) and any(
             source.name in checkpoint.packed for source in mapping.sources
         )
+
+    def _values(self, name: str, mapping: WeightMapping) -> Floats:
+        changed = self._is_packed(mapping)
         if not changed and name in self._kept:
             return self._kept[name]
-        values = weights.exact(checkpoint, mapping)
+        values = weights.exact(self._checkpoint, mapping)
         if not changed and self._keeps:
             self._kept[name] = values
         return values

@@ -145,7 +145,7 @@ def raised(family: Family, paths: Iterable[str]) -> Family:
 
 @dataclass(frozen=True)
 class _Judge:
-    """A model that reads the text which judges, and its logits with exact weights."""
+    """A model that reads the text which judges, and its log-probabilities with exact weights."""
 
     source: Source
     parameters: int
@@ -158,7 +158,9 @@ class _Judge:
         parameters = weights.parameters(list(weight_mappings(source.family.build(None, _PLAIN))))
         tokens = _MEASURED if parameters <= MOST_BIT_BY_BIT else _MEASURED_OF_LARGE
         reader = Reader(source, texts.measured[:tokens])
-        return cls(source, parameters, reader, reader.logits(lambda _: None))
+        with np.errstate(over="ignore", invalid="ignore"):
+            exact = log_probabilities(reader.logits(lambda _: None))
+        return cls(source, parameters, reader, exact)
 
     @property
     def is_large(self) -> bool:
@@ -315,11 +317,17 @@ def _longest(ranked: list[str], fits: Callable[[list[str]], bool]) -> int:
 def divergence(exact: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
     """Mean KL(exact || other) of the rows' distributions, in nats; infinite for what is not finite.
 
-    Rounded, so that another machine's last bits do not choose otherwise.
+    `exact`: as log_probabilities makes them. Rounded, so that another machine's last bits do not
+    choose otherwise.
     """
     if not (np.isfinite(exact).all() and np.isfinite(logits).all()):
         return math.inf
-    p, q = (rows - rows.max(axis=1, keepdims=True) for rows in (exact, logits))
-    p -= np.log(np.exp(p).sum(axis=1, keepdims=True))
-    q -= np.log(np.exp(q).sum(axis=1, keepdims=True))
-    return float(f"{float((np.exp(p) * (p - q)).sum(axis=1).mean()):.3g}")
+    lost = np.exp(exact) * (exact - log_probabilities(logits))
+    return float(f"{float(lost.sum(axis=1).mean()):.3g}")
+
+
+def log_probabilities(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Of each row's distribution, [rows, vocab]."""
+    rows: npt.NDArray[Any] = logits - logits.max(axis=1, keepdims=True)
+    rows -= np.log(np.exp(rows).sum(axis=1, keepdims=True))
+    return rows

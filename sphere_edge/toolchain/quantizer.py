@@ -29,7 +29,7 @@ def quantize(model: Path, into: Path, name: str, progress: Progress) -> None:
     The same input gives the same bytes. Raises UnsupportedError with llama.cpp's words for a model
     that it does not quantize, and what building the native core raises.
     """
-    program = native.build(targets.host(), progress).quantizer
+    program = native.build_for("llama", targets.host(), progress).quantizer
     arguments: list[str | Path] = [program, model, into, str(TYPES[name]), str(os.cpu_count() or 1)]
     output: list[str] = []
     with project.CountedProgress(progress, f"quantizing to {name}") as tensors:

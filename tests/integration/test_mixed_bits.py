@@ -77,7 +77,7 @@ def divergence(folder: Path, found: mixed.Refined | None) -> float:
     """Of a random text's predictions, by the model as it will be stored."""
     tokens = [int(one) for one in np.random.default_rng(3).integers(0, 2048, 64)]
     reader = Reader(source_of(folder), tokens)
-    exact = reader.logits(lambda _: None)
+    exact = mixed.log_probabilities(reader.logits(lambda _: None))
     if found is None:
         return mixed.divergence(exact, reader.logits(lambda _: "q4"))
     logits = reader.logits(
@@ -123,6 +123,24 @@ def test_activations_beyond_float32_leave_plain_rounding(model: Path, tmp_path: 
     fmt = WeightFormat("q4", 1)
     alone = fmt.unpack(fmt.pack(wanted), *wanted.shape)
     np.testing.assert_array_equal(rounded.read(f"model.{DAMAGED}.weight"), alone)
+
+
+def test_a_reading_that_begins_at_the_first_changed_weight_is_that_of_the_whole_model(
+    model: Path,
+) -> None:
+    texts, source = some_texts(), source_of(model)
+    reader = Reader(source, texts.measured)
+    exact = reader.logits(lambda _: None)
+    in_layer_1 = Reader(source, texts.calibration).rounded(lambda path: "layers.1" in path)
+    for part in ("layers.1.mlp", "embed_tokens", "layers.0.mlp.down_proj", "self_attn", "nothing"):
+        for checkpoint in (None, in_layer_1):
+
+            def formats(path: str, part: str = part) -> str | None:
+                return "q8" if part in path else None
+
+            whole = Reader(source, texts.measured).logits(formats, checkpoint)
+            np.testing.assert_array_equal(reader.logits(formats, checkpoint), whole)
+            assert np.array_equal(whole, exact) == (part == "nothing" and checkpoint is None)
 
 
 def test_a_weight_that_cannot_be_stored_is_named(model: Path, tmp_path: Path) -> None:
