@@ -10,8 +10,7 @@ from pathlib import Path
 
 from sphere_edge.run import Completed, run
 from sphere_edge.toolchain import cache as cache_folder
-from sphere_edge.toolchain import native
-from tests import contract_cases, groups, kotlin_compiler, random_mmproj
+from tests import contract_cases, groups, kotlin_compiler, random_mmproj, runtimes
 from tests.golden_bundle import GOLDEN
 from tests.kotlin_compiler import ANDROID, Kotlin
 
@@ -71,7 +70,7 @@ def built() -> Library:
     """Raises NotFoundError where a tool is missing, ProgramFailedError with a compiler's words."""
     kotlin = kotlin_compiler.kotlin()
     kotlin_compiler.junit()
-    core = native.build(native.host(), engines=native.ALL_ENGINES).library
+    core = runtimes.here().library
     assert core is not None
     made = cache_folder.folder() / "kotlin" / f"library-{groups.fingerprint(_INPUTS)[:16]}"
     with cache_folder.made_once(made) as making:

@@ -12,8 +12,7 @@ from sphere_edge import errors, packaging, profiles
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.engines.options import PackageOptions
 from sphere_edge.simulate import arm_root as arm
-from sphere_edge.toolchain import native, targets
-from tests import made_bundles, random_diffusion
+from tests import made_bundles, random_diffusion, runtimes
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,7 +21,7 @@ def whole_library() -> None:
 
     In an empty cache that would be the one that is built for the first answer, without tools.
     """
-    native.build(targets.host())
+    runtimes.here()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ from typing import Any
 from opencl_kernels import device
 
 from sphere_edge.run import run
-from sphere_edge.toolchain import compilers, native, targets
+from sphere_edge.toolchain import compilers
+from tests import runtimes
 
 PROMPT = "What is the capital of France?"
 
@@ -38,7 +39,7 @@ class Driver:
 
     def __call__(self, verb: str, *words: str, exit_code: int = 0, **faults: object) -> Any:
         """What the runner prints; `faults` as MEMORY=10**6."""
-        runner = native.build(targets.host()).runner
+        runner = runtimes.here().runner
         argv = [str(runner), verb, str(self.bundle), *words, "--json"]
         done = run(argv, timeout_s=300, env=self.environment(**faults), check=False)
         assert done.exit_code == exit_code, done.stdout + done.stderr

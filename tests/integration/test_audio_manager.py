@@ -20,8 +20,7 @@ from sphere_edge.packaging import find, package
 from sphere_edge.run import ProgramFailedError, run
 from sphere_edge.runtime import transcription
 from sphere_edge.runtime.transcription_request import TranscriptionRequest
-from sphere_edge.toolchain import native, targets
-from tests import random_whisper
+from tests import random_whisper, runtimes
 
 RATE = 16000
 
@@ -137,7 +136,7 @@ def test_the_runner_transcribes_what_python_does(
 ) -> None:
     path = tmp_path / "noise.wav"
     soundfile.write(path, noise, RATE, subtype="FLOAT")
-    runner = native.build(targets.host()).runner
+    runner = runtimes.here().runner
     words = [runner, "transcribe", model, path, "--language", "en", "--json"]
     output = json.loads(run([*words, "--no-fallback"], timeout_s=300).stdout)
     expected = list(audio.transcribe(noise, language="en", temperature_step=0.0))
@@ -154,7 +153,7 @@ def test_the_runner_refuses_what_is_not_a_wav(
 ) -> None:
     path = tmp_path / "broken.wav"
     path.write_bytes(content)
-    runner = native.build(targets.host()).runner
+    runner = runtimes.here().runner
     with pytest.raises(ProgramFailedError) as caught:
         run([runner, "transcribe", model, path, "--json"], timeout_s=300)
     assert json.loads(caught.value.completed.stdout)["error"]["code"] == status

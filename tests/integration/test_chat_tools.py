@@ -14,7 +14,7 @@ from sphere_edge import TextManager, errors, packaging
 from sphere_edge.run import run
 from sphere_edge.runtime.generation import Generation
 from sphere_edge.toolchain import native, sources, targets
-from tests import made_bundles, random_gguf
+from tests import made_bundles, random_gguf, runtimes
 
 QUESTION = [{"role": "user", "content": "Is it warm?"}]
 # Values that end soon, whichever tokens random weights choose. No strings: in tagged formats those
@@ -489,7 +489,7 @@ def test_the_runner_prints_deltas_as_lines_of_json(template_folder, tmp_path):
     chat = {"messages": QUESTION, "tool_choice": "required", "parallel_tool_calls": False}
     (tmp_path / "chat.json").write_text(json.dumps(chat))
     options = ("--messages", tmp_path / "chat.json", "--tools", tmp_path / "tools.json")
-    runner = native.build(targets.host()).runner
+    runner = runtimes.here().runner
     limits = ("--temperature", "0", "--max-tokens", "500")
     done = run([runner, "chat", model, *options, "--deltas", *limits], timeout_s=120)
     *deltas, result = [json.loads(line) for line in done.stdout.splitlines()]

@@ -9,15 +9,14 @@ from typing import Any
 import contract_runner
 import pytest
 
-from sphere_edge.toolchain import native
-from tests import contract_cases
+from tests import contract_cases, runtimes
 from tests.contract_cases import Case
 
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, str]:
     # One library with every engine, as an app has it.
-    native.build(native.host(), engines=native.ALL_ENGINES)
+    runtimes.here()
     return contract_cases.models()
 
 

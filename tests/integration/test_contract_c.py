@@ -10,8 +10,8 @@ import pytest
 
 from sphere_edge import console, resources
 from sphere_edge.run import Completed, run
-from sphere_edge.toolchain import compilers, native, sources
-from tests import contract_cases
+from sphere_edge.toolchain import compilers, sources
+from tests import contract_cases, runtimes
 from tests.contract_cases import FOLDER
 
 # A handle that was closed is gone in C, and a callback cannot close its own.
@@ -20,7 +20,7 @@ UNABLE = {case.name for case in contract_cases.cases() if "close" in case.needs}
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    library = native.build(native.host(), engines=native.ALL_ENGINES).folder / "lib"
+    library = runtimes.here().folder / "lib"
     vendor = sources.fetch("llama_cpp", console.SILENT) / "vendor"
     folder, out = resources.folder("native"), tmp_path_factory.mktemp("contract") / "runner"
     command = [compilers.zig(), "c++", "-std=c++20", "-O1", "-fno-sanitize=all"]

@@ -17,7 +17,8 @@ from sphere_edge import profiles
 from sphere_edge.bundle.read import check_runs_on
 from sphere_edge.errors import FormatMismatchError, Status
 from sphere_edge.run import run
-from sphere_edge.toolchain import compilers, native, targets
+from sphere_edge.toolchain import compilers
+from tests import runtimes
 from tests.cli_process import sphere_edge
 
 if importlib.util.find_spec("nvidia") is None:
@@ -36,7 +37,7 @@ class Driver:
         self, verb: str, *words: str, exit_code: int = 0, there: bool = True, **faults: object
     ) -> Any:
         """What the runner prints; `faults` as LOST_AFTER=10."""
-        runner = native.build(targets.host()).runner
+        runner = runtimes.here().runner
         environment = {
             "LD_LIBRARY_PATH": str(self.library.parent) if there else "",
             "SE_CUDA_COUNTS": str(self.folder / "counts.json"),

@@ -9,8 +9,8 @@ import pytest
 
 from sphere_edge import packaging, resources
 from sphere_edge.run import run
-from sphere_edge.toolchain import compilers, native
-from tests import made_bundles
+from sphere_edge.toolchain import compilers
+from tests import made_bundles, runtimes
 
 DOCS = resources.folder("native").parent / "docs"
 # What the pages leave to the reader. Every call is checked; images are for other models than this.
@@ -96,7 +96,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("name", "block"), examples(), ids=[name for name, _ in examples()])
 def test_an_example_in_c_runs(name: str, block: str, place: Path) -> None:
     # With tools, which the library that is made first has not.
-    library = native.build(native.host()).folder / "lib"
+    library = runtimes.here().folder / "lib"
     source, made = place / f"{name}.c", place / name
     source.write_text(program(block), encoding="utf-8")
     command = [compilers.zig(), "cc", "-std=c99", "-fno-sanitize=all", "-Wall", "-Wextra"]

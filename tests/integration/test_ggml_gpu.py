@@ -18,7 +18,7 @@ from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import NotFoundError, Status
 from sphere_edge.run import run
 from sphere_edge.toolchain import compilers, native, targets
-from tests import made_bundles
+from tests import made_bundles, runtimes
 from tests.cli_process import sphere_edge
 
 LAVAPIPE = sorted(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))
@@ -70,7 +70,7 @@ def test_the_profile_chooses_and_the_manifest_tells(bundle: Bundle) -> None:
 
 
 def test_a_runtime_without_it_takes_the_cpu_and_says_why(bundle: Bundle) -> None:
-    runner = native.build(targets.host()).runner
+    runner = runtimes.here().runner
     measured = told(runner, bench(bundle))
     assert measured["backend"] == "cpu"
     assert "`vulkan` does not work here: this build" in measured["backend_reason"]

@@ -18,7 +18,7 @@ from opencl_driver import PROMPT, Driver
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.errors import Status
 from sphere_edge.run import run
-from sphere_edge.toolchain import native, targets
+from tests import runtimes
 from tests.cli_process import COMMAND
 
 
@@ -127,7 +127,7 @@ def test_an_answer_says_which_backend_gave_it_and_why(driver: Driver, verb: str)
 
 def test_a_person_reads_once_on_stderr_why_the_gpu_is_not_used(driver: Driver) -> None:
     environment = driver.environment(LARGEST=100_000)
-    runner = str(native.build(targets.host()).runner)
+    runner = str(runtimes.here().runner)
     # The runtime of this Python comes from the usual cache.
     of_python = {name: environment[name] for name in environment if name != "SPHERE_EDGE_CACHE"}
     for command, chosen in (
@@ -163,7 +163,7 @@ with TextManager.open(sys.argv[1]) as text:
 def test_a_second_copy_of_the_runtime_in_a_process_leaves_the_gpu_to_the_first(
     gpu_bundle: Bundle, tmp_path: Path
 ) -> None:
-    library = native.build(targets.host()).library
+    library = runtimes.here().library
     assert library is not None
     copy = Path(shutil.copy(library, tmp_path))
     command = [sys.executable, "-c", TWO, str(gpu_bundle.folder), str(copy)]

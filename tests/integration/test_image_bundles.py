@@ -18,8 +18,7 @@ from sphere_edge.bundle.read import Bundle
 from sphere_edge.bundle.verify import verify
 from sphere_edge.run import run
 from sphere_edge.runtime.image_conversion import merge
-from sphere_edge.toolchain import native, targets
-from tests import manifest_corpus, random_diffusion, random_gguf, random_whisper
+from tests import manifest_corpus, random_diffusion, random_gguf, random_whisper, runtimes
 from tests.image_calls import packaged, pixels
 
 MUTATIONS = 8
@@ -138,7 +137,7 @@ def test_no_damaged_model_brings_the_process_down(
     shutil.copytree(image_bundle / "tokenizer", broken / "tokenizer")
     replace_model(broken, (image_bundle / "bundle.json").read_text(), bytes(content))
     size = ["--width", "64", "--height", "64", "--steps", "1", "--output", "/dev/null", "--json"]
-    runner = native.build_for("diffusion", targets.host()).runner
+    runner = runtimes.here().runner
     done = run([runner, "generate-image", broken, "a fox", *size], timeout_s=300, check=False)
     # What was hit may not matter, and then an image is generated.
     document = json.loads(done.stdout)

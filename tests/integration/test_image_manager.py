@@ -20,8 +20,7 @@ from safetensors.numpy import save_file
 from sphere_edge import ImageManager, errors
 from sphere_edge.runtime.image_generation import ImageProgress
 from sphere_edge.runtime.image_request import Lora
-from sphere_edge.toolchain import native, targets
-from tests import random_diffusion
+from tests import random_diffusion, runtimes
 from tests.image_calls import SIDE, SMALL, packaged, pixels
 
 
@@ -38,7 +37,7 @@ def bundle(image_bundle: Path) -> Path:
 @pytest.fixture(scope="module")
 def image(bundle: Path) -> ImageManager:
     # All engines in one library: what they share must be guarded.
-    native.build(targets.host(), engines=native.ALL_ENGINES)
+    runtimes.here()
     # One thread: others of the test run hold the cores, and two would wait for each other.
     return ImageManager.open(bundle, threads=1)
 
@@ -336,7 +335,7 @@ def test_a_lora_for_another_model_is_refused_before_a_step(
 
 def test_three_managers_at_once_do_what_they_do_alone(bundle: Path, folder: Path) -> None:
     # In a process of its own: this one may have loaded a library without images before.
-    native.build(targets.host(), engines=native.ALL_ENGINES)
+    runtimes.here()
     script = Path(__file__).with_name("three_managers.py")
     run = subprocess.run(
         [sys.executable, script, bundle, folder], capture_output=True, text=True, timeout=3600

@@ -15,7 +15,7 @@ from sphere_edge.bundle.read import Bundle
 from sphere_edge.devices.open import opened
 from sphere_edge.engines import diffusion_fit
 from sphere_edge.run import ProgramFailedError, run
-from sphere_edge.toolchain import native, targets
+from tests import runtimes
 
 SIDE = 64
 
@@ -24,7 +24,7 @@ def test_the_runner_generates_what_python_does(image_bundle: Path, tmp_path: Pat
     with ImageManager.open(image_bundle) as image:
         generated = image.generate("a fox", width=SIDE, height=SIDE, steps=2, seed=5)[0]
         expected = generated.image.tobytes()
-    runner = native.build_for("diffusion", targets.host()).runner
+    runner = runtimes.here().runner
     file = tmp_path / "fox.png"
     words = [runner, "generate-image", image_bundle, "a fox", "--output", file, "--json"]
     size = ["--width", "64", "--height", "64", "--steps", "2", "--seed", "5"]

@@ -26,13 +26,14 @@ from sphere_edge.formats.config import ModelConfig
 from sphere_edge.models.graph import Limits, trace
 from sphere_edge.models.registry import family
 from sphere_edge.run import run
-from sphere_edge.toolchain import compilers, native, targets
+from sphere_edge.toolchain import compilers
+from tests import runtimes
 
 PROMPT = "What is the capital of France?"
 
 
 def answer(folder: Path, exit_code: int = 0, **environment: str) -> Any:
-    runner = native.build(targets.host()).runner
+    runner = runtimes.here().runner
     words = ["--temperature", "0", "--max-tokens", "16", "--backend", "cpu", "--json"]
     argv = [str(runner), "chat", str(folder), PROMPT, *words]
     done = run(argv, timeout_s=300, env=environment, check=False)
@@ -83,7 +84,7 @@ def test_the_runtime_finds_a_model_that_is_linked_into_its_program(
     failed = answer(linked, exit_code=Status.LOAD_FAILED)["error"]
     assert failed["status"] == "LOAD_FAILED"
     assert "`sphere_edge_tiny_` is linked into this program" in failed["message"]
-    app, runtime = tmp_path / "libapp.so", native.build(targets.host()).folder / "lib"
+    app, runtime = tmp_path / "libapp.so", runtimes.here().folder / "lib"
     objects = sorted((linked / "lib").iterdir())
     words = ["-shared", *objects, f"-L{runtime}", "-ltvm_ffi", "-lm", "-o", app]
     run([compilers.zig(), "cc", *words], timeout_s=300, env=compilers.environment())

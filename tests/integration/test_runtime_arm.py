@@ -14,11 +14,9 @@ from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import Status
 from sphere_edge.run import Completed, run
 from sphere_edge.simulate import arm_root as arm
-from sphere_edge.toolchain import compilers, native, targets
-from tests import made_bundles, random_gguf
+from sphere_edge.toolchain import compilers
+from tests import made_bundles, random_gguf, runtimes
 
-# One level in each run of the tests: a second one would cost its minutes of compiling again.
-TARGET = targets.NAMED["linux-arm64-dotprod"]
 CPU = "cortex-a76"
 PROMPT = "Once upon a time"
 
@@ -26,7 +24,7 @@ PROMPT = "Once upon a time"
 @pytest.fixture(scope="session")
 def device(arm_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with the runtime in `/runtime`, the compiled model and a GGUF file in `/models`."""
-    build = native.build(TARGET)
+    build = runtimes.on_boards()
     root = tmp_path_factory.mktemp("arm") / "root"
     shutil.copytree(arm_root, root, symlinks=True)
     shutil.copytree(build.folder, root / "runtime")
@@ -57,7 +55,7 @@ def there(device: Path, verb: str, *words: str, cpu: str = CPU) -> Completed:
 
 
 def here(verb: str, *words: str | Path) -> Completed:
-    runner = native.build(targets.host()).runner
+    runner = runtimes.here().runner
     return run([runner, verb, *words, "--json"], timeout_s=300)
 
 
@@ -103,7 +101,8 @@ def test_an_application_is_told_what_the_cpu_lacks_by_the_library_that_it_loaded
     device: Path, tmp_path: Path, cpu: str
 ) -> None:
     main, include = Path(__file__).with_name("library_gate_main.c"), resources.folder("native")
-    words = [compilers.zig(), "cc", "-target", TARGET.triple or "", "-mcpu=baseline", "-g0", "-O1"]
+    target = runtimes.BOARD.triple or ""
+    words = [compilers.zig(), "cc", "-target", target, "-mcpu=baseline", "-g0", "-O1"]
     words += ["-Wall", "-Werror", "-I", include / "include", main, "-o", device / "application"]
     run(words, timeout_s=300, env=compilers.environment())
     libraries = ["/usr/bin/env", "LD_LIBRARY_PATH=/runtime/lib"]

@@ -14,7 +14,7 @@ from sphere_edge.engines.options import PackageOptions
 from sphere_edge.errors import Status
 from sphere_edge.run import Completed, run
 from sphere_edge.toolchain import native, targets
-from tests import made_bundles, random_gguf
+from tests import made_bundles, random_gguf, runtimes
 
 pytestmark = [
     pytest.mark.group("musl"),
@@ -66,7 +66,7 @@ def text(completed: Completed) -> str:
 def test_a_static_program_says_what_this_machine_says(
     runner: Path, models: Path, there: str, here: str
 ) -> None:
-    at_home = native.build(targets.host()).runner
+    at_home = runtimes.here().runner
     expected = text(generate([at_home], models / here))
     # The phone's bundle needs i8mm.
     cpu = "max" if there == "pixel8" else "cortex-a76"

@@ -15,8 +15,7 @@ from openai import OpenAI
 from sphere_edge import TextManager
 from sphere_edge.errors import Status
 from sphere_edge.run import run
-from sphere_edge.toolchain import native, targets
-from tests import random_gguf, random_mmproj
+from tests import random_gguf, random_mmproj, runtimes
 from tests.cli_process import refused, sphere_edge
 from tests.integration.test_images_in_chats import picture, png, shown
 from tests.server_process import serving
@@ -92,7 +91,7 @@ def test_run_shows_pictures(bundle: Path, folder: Path) -> None:
 
 def test_the_runner_shows_pictures(bundle: Path, tmp_path: Path) -> None:
     picture(1).save(tmp_path / "picture.ppm")
-    runner = native.build(targets.host()).runner
+    runner = runtimes.here().runner
     words = [runner, "chat", bundle, "What is this?", *GREEDY]
     done = run([*words, "--image", tmp_path / "picture.ppm"], timeout_s=300)
     assert json.loads(done.stdout)["text"] == expected(bundle)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sphere_edge.run import Completed, ProgramFailedError, run
-from sphere_edge.toolchain import cache, native
+from sphere_edge.toolchain import cache
 from tests import (
     bundle_server,
     contract_cases,
@@ -21,6 +21,7 @@ from tests import (
     random_diffusion,
     random_gguf,
     random_mmproj,
+    runtimes,
     swift_interface,
     swift_session,
 )
@@ -36,7 +37,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def package() -> list[str | Path]:
     """The words of swift that name this package, its build folder and the library."""
-    library = native.build(native.host(), engines=native.ALL_ENGINES).folder / "lib"
+    library = runtimes.here().folder / "lib"
     # SwiftPM's builds are bound to the folder of the package.
     place = hashlib.sha256(str(IOS).encode()).hexdigest()[:12]
     scratch = cache.folder() / "swift" / place

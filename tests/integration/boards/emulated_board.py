@@ -12,6 +12,7 @@ from sphere_edge.simulate import arm_root as arm
 from sphere_edge.simulate import environment
 from sphere_edge.simulate.link import Link
 from sphere_edge.simulate.sshd import Sshd
+from tests import runtimes
 
 # What a Raspberry Pi 5 has.
 CPU = "cortex-a76"
@@ -28,11 +29,13 @@ class Board:
 
 
 def start(folder: Path, more: tuple[str, ...]) -> Board:
+    """A board that runs, and for which the runtime has been compiled."""
     try:
         root = arm.copy(folder / "root", more=more)
         server = Sshd(folder / "sshd", environment.another_machine(root, CPU))
         server.start()
     except errors.SphereEdgeError as error:
         pytest.skip(f"no ARM board can be had: {error.message}")
+    runtimes.on_boards()
     link = Link(server.port)
     return Board(root, server, link, server.config(link.port))

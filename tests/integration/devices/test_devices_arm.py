@@ -22,7 +22,7 @@ from sphere_edge.engines.options import PackageOptions
 from sphere_edge.simulate import environment
 from sphere_edge.simulate.adb_daemon import AdbDaemon
 from sphere_edge.simulate.sshd import Sshd
-from tests import made_bundles, random_diffusion, random_gguf
+from tests import made_bundles, random_diffusion, random_gguf, runtimes
 
 # What a Raspberry Pi 5 has; qemu's own choice has everything.
 CPU = "cortex-a76"
@@ -30,12 +30,14 @@ CPU = "cortex-a76"
 
 @pytest.fixture(scope="module")
 def board(arm_root: Path, tmp_path_factory: pytest.TempPathFactory) -> environment.RootEnvironment:
-    """A board's root of its own, which both transports reach."""
+    """A board's root of its own, which both transports reach; its runtime is compiled already."""
     try:
         folder = tmp_path_factory.mktemp("board") / "root"
-        return environment.arm(folder, CPU, console.SILENT)
+        made = environment.arm(folder, CPU, console.SILENT)
     except errors.SphereEdgeError as error:
         pytest.skip(error.message)
+    runtimes.on_boards()
+    return made
 
 
 @pytest.fixture
