@@ -167,22 +167,31 @@ def _form(fields: dict[str, str], file: bytes) -> tuple[str, bytes]:
     return "multipart/form-data; boundary=b", begin.encode() + file + b"\r\n--b--\r\n"
 
 
+@dataclass(frozen=True)
+class Work:
+    """When the model was first seen at work, and what had come of the answer later."""
+
+    began: float
+    come: bytes
+
+
 @contextmanager
-def _at_work(served: Served, case: Case) -> Iterator[bytes]:
-    """A client whose request is at work; gives what has come of the answer."""
+def _at_work(served: Served, case: Case) -> Iterator[Work]:
+    """A client whose request is at work: it is sent, and its body has been read."""
     come = b""
     with socket.create_connection(("127.0.0.1", served.port)) as client:
         head = f"POST {case.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {case.kind}\r\n"
         client.sendall(f"{head}Content-Length: {len(case.content)}\r\n\r\n".encode() + case.content)
         while not _running(served, case.model):
             time.sleep(0.001)
+        began = time.monotonic()
         if case.seen:
             while case.seen not in come:
                 come += client.recv(65536)
         else:
             time.sleep(_BEGUN_S)
         assert _running(served, case.model), f"it was over before it was ended: {case.name}"
-        yield come
+        yield Work(began, come)
 
 
 def _until_free(served: Served, case: Case) -> float:
@@ -203,16 +212,15 @@ def _hung_up(served: Served, case: Case) -> float:
 def _timed_out(served: Served, case: Case) -> float:
     """Seconds from the end of its time until the model is free; the time begins with the work."""
     case = replace(case, seen=b"")
-    began = time.monotonic()
-    with _at_work(served, case):
+    with _at_work(served, case) as work:
         _until_free(served, case)
-    return time.monotonic() - began - _TIMEOUT_S
+    return time.monotonic() - work.began - _TIMEOUT_S
 
 
 def _cancelled(served: Served, case: Case) -> float:
     """Seconds from the request that cancels it until the model is free."""
-    with _at_work(served, case) as come:
-        id = re.search(rb"resp_[0-9a-f]+", come)
+    with _at_work(served, case) as work:
+        id = re.search(rb"resp_[0-9a-f]+", work.come)
         assert id is not None
         connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
         began = time.monotonic()

@@ -28,6 +28,8 @@ Samples = npt.NDArray[np.float32]
 Audio = str | os.PathLike[str] | bytes | npt.NDArray[Any]
 
 _BLOCK_SECONDS = 10
+# Of all channels. Between blocks a caller may stop, so the next one has to come soon.
+_BLOCK_VALUES = 1 << 20
 _PIPE_BYTES = 4 << 30
 _RATES = (1000, 768_000)
 _CONVERT = "convert it: ffmpeg -i FILE -ar 16000 -ac 1 out.wav"
@@ -143,7 +145,8 @@ def _of_file(stream: IO[bytes], name: str) -> Iterator[Sound]:
 def _of_sound_file(file: Any, name: str) -> Sound:
     # A live recording has no length yet.
     seconds = file.frames / file.samplerate if file.frames < 2**62 else None
-    return Sound(_blocks(file, _BLOCK_SECONDS * file.samplerate, name), file.samplerate, seconds)
+    step = min(_BLOCK_SECONDS * file.samplerate, _BLOCK_VALUES // file.channels)
+    return Sound(_blocks(file, step, name), file.samplerate, seconds)
 
 
 def _joined(parts: Sequence[IO[bytes]], name: str) -> Sound:

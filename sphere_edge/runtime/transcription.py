@@ -18,6 +18,7 @@ import numpy as np
 from sphere_edge import errors
 from sphere_edge.errors import SphereEdgeError, Status
 from sphere_edge.runtime import binding, sound
+from sphere_edge.runtime.deadline import Deadline
 from sphere_edge.runtime.engine_task import EngineTask
 from sphere_edge.runtime.output_stream import OutputStream
 from sphere_edge.runtime.segment import Segment, segment_of
@@ -93,6 +94,7 @@ class _Run:
         self._job = job
         self._task = task
         self._began = time.monotonic()
+        self._deadline = Deadline(job.request.timeout_s)
         self._language = job.request.language
         self._prompt = job.request.prompt or ""
         self._result = TranscriptionResult("", 0.0, False, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -104,10 +106,13 @@ class _Run:
         """Until the end of the audio, a failure or a cancel."""
         failure: SphereEdgeError | None = None
         with sound.opened(self._job.audio, self._job.sample_rate) as opened:
-            windows = Windows(self._until_cancelled(opened), self._job.window_seconds)
+            windows = Windows(self._until_over(opened), self._job.window_seconds)
             while failure is None and (samples := windows.next()) is not None:
                 if self._task.is_cancelled:
                     failure = errors.CancelledError("the call was cancelled")
+                    break
+                if self._deadline.has_passed:
+                    failure = self._deadline.error()
                     break
                 total = opened.seconds or math.inf
                 failure, done = self._window(samples, windows.offset, windows.is_last, total)
@@ -123,10 +128,10 @@ class _Run:
             )
         return failure
 
-    def _until_cancelled(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
-        """Decoding ten minutes takes a second, in which the engine is not there to be cancelled."""
+    def _until_over(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
+        """Decoding ten minutes takes a second, before the engine is at work."""
         for block in blocks:
-            if self._task.is_cancelled:
+            if self._task.is_cancelled or self._deadline.has_passed:
                 return
             yield block
 
@@ -152,12 +157,12 @@ class _Run:
 
         result = binding.AudioResult(size=ctypes.sizeof(binding.AudioResult))
         options = self._options(binding.ProgressFunction(on_progress))
-        if isinstance(options, SphereEdgeError):
-            return options, 0
         failure = self._call(samples, options, binding.SegmentFunction(on_segment), result)
         if self._raised is not None:
             raise self._raised
         self._add(result)
+        if failure is not None and failure.code is Status.TIMEOUT:
+            failure = self._deadline.error()
         if failure is not None or is_last or held is None:
             return failure, len(samples)
         begin = round((held.start_ms - offset_ms) / _MS_PER_SAMPLE)
@@ -181,17 +186,14 @@ class _Run:
             self._prompt = (self._prompt + segment.text)[-_PROMPT_CHARACTERS:]
         return self._task.put(segment)
 
-    def _options(self, on_progress: Any) -> binding.TranscribeOptions | SphereEdgeError:
+    def _options(self, on_progress: Any) -> binding.TranscribeOptions:
         """The request, with what the windows before have shown and the time that is left."""
         request = replace(
-            self._job.request, language=self._language or None, prompt=self._prompt or None
+            self._job.request,
+            language=self._language or None,
+            prompt=self._prompt or None,
+            timeout_s=self._deadline.left_s,
         )
-        if request.timeout_s is not None:
-            left = request.timeout_s - (time.monotonic() - self._began)
-            if left <= 0:
-                message = f"the call took longer than the {request.timeout_s:g} s it was allowed"
-                return errors.TimeoutError(message, hint="allow more time")
-            request = replace(request, timeout_s=left)
         options = filled(request)
         options.on_progress = on_progress
         return options

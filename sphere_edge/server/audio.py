@@ -9,9 +9,11 @@ from typing import Any
 
 from starlette.requests import Request
 
+from sphere_edge import errors
 from sphere_edge.errors import InvalidArgumentError, SphereEdgeError
 from sphere_edge.runtime import sound, transcript
 from sphere_edge.runtime.audio import AudioManager
+from sphere_edge.runtime.deadline import Deadline
 from sphere_edge.runtime.segment import Segment
 from sphere_edge.runtime.transcription import Transcription, TranscriptionResult
 from sphere_edge.runtime.transcription_request import TranscriptionRequest
@@ -137,6 +139,7 @@ class _AudioJob:
     def __init__(self, audio: AudioManager, call: _Call) -> None:
         self._audio = audio
         self._call = call
+        self._deadline = Deadline(call.request.timeout_s)
         self._transcription: Transcription | None = None
         self._cancelled = False
 
@@ -147,13 +150,16 @@ class _AudioJob:
             self._check_length()
         except SphereEdgeError as error:
             raise http_error.of(error, "file") from error
-        self._transcription = self._audio.transcribe(call.audio, call.request)
+        request = replace(call.request, timeout_s=self._deadline.left_s)
+        self._transcription = self._audio.transcribe(call.audio, request)
         try:
             with self._transcription as transcription:
                 if self._cancelled:
                     transcription.cancel()
                 for segment in transcription:
                     emit(segment)
+        except errors.TimeoutError as error:
+            raise self._deadline.error() from error
         except InvalidArgumentError as error:
             # Only the engine knows the languages.
             is_language = f"`{call.request.language}`" in error.message
@@ -169,7 +175,7 @@ class _AudioJob:
                 seconds = 0.0
                 for block in opened:
                     seconds += len(block) / sound.SAMPLE_RATE
-                    if self._cancelled or seconds > most:
+                    if self._cancelled or self._deadline.has_passed or seconds > most:
                         break
         if seconds > most:
             message = f"the audio is longer than `{most}` seconds"

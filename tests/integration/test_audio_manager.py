@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import threading
@@ -197,8 +198,21 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> AudioManager:
 
 def test_a_timeout_is_an_error_of_its_own(audio: AudioManager) -> None:
     loud = np.random.default_rng(2).standard_normal(120 * RATE).astype(np.float32)
-    with pytest.raises(errors.TimeoutError):
+    with pytest.raises(errors.TimeoutError, match=r"longer than the 0\.05 s it was allowed"):
         audio.transcribe(loud, language="en", timeout_s=0.05).text()
+
+
+def test_a_timeout_ends_the_decoding_of_a_file(audio: AudioManager) -> None:
+    file = io.BytesIO()
+    loud = np.random.default_rng(2).standard_normal(60 * RATE) * 0.1
+    soundfile.write(file, loud, RATE, format="FLAC")
+    half = len(file.getvalue()) // 2
+    # Who decodes it to the end cannot.
+    damaged = file.getvalue()[:half] + bytes(half)
+    with pytest.raises(errors.UnsupportedError):
+        audio.transcribe(damaged, timeout_s=600).text()
+    with pytest.raises(errors.TimeoutError):
+        audio.transcribe(damaged, timeout_s=1e-6).text()
 
 
 def test_what_on_progress_raises_reaches_the_reader(audio: AudioManager, noise: np.ndarray) -> None:

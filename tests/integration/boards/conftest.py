@@ -32,3 +32,9 @@ def compiled() -> Path:
     """The built-in text model for that board."""
     options = PackageOptions(quantization="q4")
     return made_bundles.made(packaging.TINY, profiles.load("raspberry-pi-5"), options).folder
+
+
+@pytest.fixture(scope="session")
+def hearing() -> Path:
+    """The built-in speech model for that board."""
+    return made_bundles.made(packaging.TINY_WHISPER, profiles.load("raspberry-pi-5")).folder

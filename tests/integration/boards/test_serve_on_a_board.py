@@ -80,48 +80,46 @@ def page_of(served: Served) -> str:
     return answer.text
 
 
-def test_an_emulated_board_serves_a_model_until_ctrl_c(board: Board, compiled: Path) -> None:
-    with serving(f"chat={compiled}", "--device", "ssh://board") as served:
-        assert "serving chat from ssh://board" in served.log[-1]
+def test_an_emulated_board_serves_text_and_speech_until_the_link_breaks(
+    board: Board, compiled: Path, hearing: Path
+) -> None:
+    models = (f"chat={compiled}", f"speech={hearing}")
+    with serving(*models, "--device", "ssh://board") as served:
+        assert "serving chat, speech from ssh://board" in served.log[-1]
         with served.openai as client:
-            assert [one.id for one in client.models.list()] == ["chat"]
+            assert [one.id for one in client.models.list()] == ["chat", "speech"]
             assert answered(client, "chat")
             events = client.responses.create(model="chat", input="Hello", stream=True)
             assert list(events)[-1].type == "response.completed"
+            assert heard(client, "speech") == "close the door"
         assert servers("/root/.sphere-edge")
-        assert served.end(signal.SIGINT) == 0
-    assert not servers("/root/.sphere-edge")
-    # Nothing of the board's system was touched.
-    assert {path.name for path in (board.root / "root").iterdir()} <= {".sphere-edge", ".cache"}
-
-
-def test_when_the_link_breaks_both_ends_say_so_and_end(board: Board, compiled: Path) -> None:
-    with serving(compiled, "--device", "ssh://board") as served:
         board.link.cut()
         assert served.process.wait(_PATIENCE_S) == 13
         wait_until(lambda: "error: lost the connection to ssh://board" in "".join(served.log))
     wait_until(lambda: not servers("/root/.sphere-edge"))
+    # Nothing of the board's system was touched.
+    assert {path.name for path in (board.root / "root").iterdir()} <= {".sphere-edge", ".cache"}
 
 
 def test_what_the_unit_of_a_service_starts_serves_on_an_emulated_board(
-    board: Board, compiled: Path
+    board: Board, hearing: Path
 ) -> None:
     with closing(open_device("ssh://board")) as device:
-        store, bundle = Store(device), Bundle.open(compiled)
+        store, bundle = Store(device), Bundle.open(hearing)
         server_deployment.deploy_bundles(store, [bundle])
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         # All of it is put there; then there is no systemd to start it.
-        with pytest.raises(errors.LoadFailedError, match=r"`sphere-edge-tiny\.service` on ssh://"):
+        with pytest.raises(errors.LoadFailedError, match=r"`sphere-edge-tiny-whisper\.service` on"):
             installing.install(store, bundle.manifest, Address(port=port))
-        own = f"{store.root}/services/tiny"
+        own = f"{store.root}/services/tiny-whisper"
         process = device.start(["sh", "-c", 'sh "$0" serve 2>&1 & cat; kill $!', f"{own}/start"])
         while not (line := process.read_line(_PATIENCE_S)).startswith(PORT):
             assert not process.has_ended, line
         key = device.run(["cat", f"{own}/key"]).stdout
         assert len(key) == 64
         with OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=key, max_retries=0) as client:
-            assert answered(client, "tiny")
+            assert heard(client, "tiny-whisper") == "close the door"
         assert device.run(["sh", f"{own}/start", "ready"]).stdout == "ready\n"
         process.close()
         wait_until(lambda: not servers("/root/.sphere-edge"))
@@ -157,7 +155,7 @@ def test_this_machine_serves_two_kinds_of_models_and_the_page_as_a_device(
         with served.openai as client:
             first = client.responses.create(model="text", input="Hello")
             assert heard(client, "speech") == "close the door"
-        assert served.end() == 0
+        assert served.end(signal.SIGINT) == 0
     assert not servers(own_data["XDG_DATA_HOME"])
     # Another session goes on with what the device has stored.
     with serving(*words, **own_data) as served, served.openai as client:

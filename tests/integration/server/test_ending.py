@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import signal
 import socket
@@ -9,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ import soundfile
 from openai import OpenAI
 
 from sphere_edge import resources
+from tests import random_gguf, random_whisper
 from tests.server_process import Served, serving
 from tests.waiting import wait_until
 
@@ -126,6 +128,28 @@ def is_whole(file: Path) -> bool:
     return found and all(path.suffix == ".sequence" for path in kept)
 
 
+def answer_to(served: Served, said: str | bytes) -> str | None:
+    """To a text or to speech; None if the connection was cut off."""
+    with served.openai as openai, suppress(package.APIConnectionError):
+        if isinstance(said, bytes):
+            return openai.audio.transcriptions.create(model="random", file=("a.flac", said)).text
+        return openai.completions.create(prompt=said, max_tokens=1, **TEXT).choices[0].text
+    return None
+
+
+def is_at_work(served: Served, model: str) -> bool:
+    with served.openai as openai:
+        return bool(openai.models.retrieve(model).model_dump()["running"])
+
+
+def ends_at_the_second_signal(served: Served) -> bool:
+    """And not at the first, which lets work end."""
+    served.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: is_draining(served))
+    assert served.process.poll() is None
+    return served.end() == 0
+
+
 def test_a_signal_lets_every_phase_end(served: Served, file: Path) -> None:
     with ThreadPoolExecutor() as pool, uploading(served, len(EMBEDDING)) as client:
         client.sendall(EMBEDDING[:10])
@@ -154,6 +178,41 @@ def test_a_second_signal_ends_every_phase(served: Served, file: Path) -> None:
         with suppress(ConnectionError):
             assert client.recv(1) == b""
     assert is_whole(file)
+
+
+@contextmanager
+def held_back(file: Path) -> Iterator[None]:
+    """Whoever opens `file` waits, for 45 seconds at most: fcntl(2), leases."""
+    before = signal.signal(signal.SIGIO, lambda *_: None)
+    with file.open("r+b") as own:
+        try:
+            fcntl.fcntl(own, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except OSError as error:
+            pytest.skip(f"files cannot be held back here: {error}")
+        yield
+    signal.signal(signal.SIGIO, before)
+
+
+def test_a_second_signal_ends_the_opening_of_a_model(tmp_path: Path) -> None:
+    model = random_whisper.write(tmp_path / "random.bin")
+    with serving(model) as served, held_back(model), ThreadPoolExecutor() as pool:
+        asked = pool.submit(answer_to, served, speech())
+        wait_until(lambda: is_at_work(served, "random"))
+        assert ends_at_the_second_signal(served)
+        assert asked.result() is None
+
+
+def test_a_second_signal_ends_the_reading_of_a_long_prompt(tmp_path: Path) -> None:
+    words = 14_000
+    model = random_gguf.write(tmp_path / "random.gguf", layers=24, context=words + 2_000)
+    with (
+        serving(model, "--threads", "1", "--context", str(words + 2_000)) as served,
+        ThreadPoolExecutor() as pool,
+    ):
+        asked = pool.submit(answer_to, served, "x" * words)
+        wait_until(lambda: is_at_work(served, "random"))
+        assert ends_at_the_second_signal(served)
+        assert asked.result() is None
 
 
 def test_a_body_that_never_ends_keeps_no_server_from_ending(bundles: list[str]) -> None:
