@@ -17,13 +17,13 @@ _CLANGS = ("clang", *(f"clang-{version}" for version in range(30, 12, -1)))
 
 
 def names() -> list[str]:
-    """The targets, as their programs are called."""
+    """The targets; without `core-` the program calls them so, too."""
     files = sorted(FOLDER.glob("*.cpp"))
     return [f"core-{file.stem}" for file in files if file.stem != "outcome"]
 
 
 def build(progress: console.Progress = console.SILENT) -> Path:
-    """The folder with a program for each target. NotFoundError: what is missing on this machine."""
+    """The program of all targets. NotFoundError: what is missing on this machine."""
     runtimes = {
         "SE_FUZZER": _libfuzzer(),
         "SE_SANITIZER_RUNTIME": _of_compiler(("gcc",), "libasan.so", "gcc"),
@@ -45,7 +45,7 @@ def build(progress: console.Progress = console.SILENT) -> Path:
         beside=(),
         pins={**dict(core.pins), **{name: str(path) for name, path in runtimes.items()}},
     )
-    return build_project(project, host, progress) / "bin"
+    return build_project(project, host, progress) / "bin" / "fuzz-core"
 
 
 def _libfuzzer() -> Path:

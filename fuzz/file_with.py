@@ -1,14 +1,14 @@
-"""A file in memory with the bytes of one input, for readers that want a path."""
+"""A file with the bytes of one input, for readers that want a path."""
 
 from __future__ import annotations
 
-import atexit
+import functools
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
-_FOLDERS: list[Path] = []
+# Where a run of fuzz.running puts such files; it removes them.
+FOLDER_VARIABLE = "SE_FUZZ_FOLDER"
 
 
 def file_with(data: bytes, name: str) -> Path:
@@ -18,10 +18,12 @@ def file_with(data: bytes, name: str) -> Path:
     return path
 
 
+@functools.cache
 def _folder() -> Path:
-    if not _FOLDERS:
-        memory = Path("/dev/shm")
-        place = memory if os.access(memory, os.W_OK) else None
-        _FOLDERS.append(Path(tempfile.mkdtemp(prefix="fuzz-", dir=place)))
-        atexit.register(shutil.rmtree, _FOLDERS[0], ignore_errors=True)
-    return _FOLDERS[0]
+    return Path(os.environ.get(FOLDER_VARIABLE) or _own().name)
+
+
+@functools.cache
+def _own() -> tempfile.TemporaryDirectory[str]:
+    # Removed when this process ends.
+    return tempfile.TemporaryDirectory(prefix="fuzz-")

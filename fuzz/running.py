@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
-import time
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from fuzz import core_build
+from fuzz.file_with import FOLDER_VARIABLE
 
 FOLDER = Path(__file__).parent
 CORPUS = FOLDER / "corpus"
@@ -36,7 +38,7 @@ class Run:
     """`found`: the input that brought the reader down, with libFuzzer's words beside it."""
 
     executions: int
-    minutes: float
+    cpu_minutes: float
     peak_mib: int
     found: Path | None
 
@@ -64,48 +66,67 @@ def run(name: str, limits: Limits, folder: Path) -> Run:
     """
     learned = folder / name
     learned.mkdir(parents=True, exist_ok=True)
+    before = _cpu_s()
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_in_memory()) as files:
+        bound = _INPUT_S if limits.executions is None else 0
+        environment = {
+            **os.environ,
+            FOLDER_VARIABLE: files,
+            "SE_FUZZ_LIMIT_S": str(bound),
+            # Memory that was freed is kept for a while to see whether it is used: little of it.
+            "ASAN_OPTIONS": "quarantine_size_mb=16",
+        }
+        command = [*_command(name), *_options(name, limits)]
+        command += [f"-artifact_prefix={folder}/found-{name}-", str(learned), str(corpus(name))]
+        ended = subprocess.run(
+            command,
+            cwd=FOLDER.parent,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    said = ended.stdout.decode(errors="replace")
+    log = folder / f"{name}.log"
+    log.write_text(said)
+    return Run(
+        executions=_figure(said, "number_of_executed_units"),
+        cpu_minutes=(_cpu_s() - before) / 60,
+        peak_mib=_figure(said, "peak_rss_mb"),
+        found=None if ended.returncode == 0 else _found(said, log),
+    )
+
+
+def _is_core(name: str) -> bool:
+    return name in core_build.names()
+
+
+def _command(name: str) -> list[str]:
+    if _is_core(name):
+        return [str(core_build.build()), name.removeprefix("core-")]
+    return [sys.executable, "-m", "fuzz.under_atheris", name]
+
+
+def _options(name: str, limits: Limits) -> list[str]:
     is_timed = limits.executions is None
-    bound = _INPUT_S if is_timed else 0
-    kind = "core" if name in core_build.names() else "python"
-    if kind == "core":
-        command = [str(core_build.build() / name)]
-    else:
-        command = [sys.executable, "-m", "fuzz.under_atheris", name, str(bound)]
-    environment = {
-        **os.environ,
-        "SE_FUZZ_LIMIT_S": str(bound),
-        # Memory that was freed is kept for a while to see whether it is used: little of it.
-        "ASAN_OPTIONS": "quarantine_size_mb=16",
-    }
-    words = [
+    return [
         f"-max_total_time={limits.seconds}" if is_timed else f"-runs={limits.executions}",
-        f"-rss_limit_mb={_STARTED_MIB[kind] + _GROWTH_MIB}",
+        f"-rss_limit_mb={_STARTED_MIB['core' if _is_core(name) else 'python'] + _GROWTH_MIB}",
         f"-timeout={_HANG_S}",
         f"-max_len={_MOST_BYTES}",
-        f"-artifact_prefix={folder}/found-{name}-",
         "-print_final_stats=1",
-        str(learned),
-        str(corpus(name)),
     ]
-    began = time.monotonic()
-    ended = subprocess.run(
-        [*command, *words],
-        cwd=FOLDER.parent,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    log = folder / f"{name}.log"
-    log.write_text(ended.stdout)
-    return Run(
-        executions=_figure(ended.stdout, "number_of_executed_units"),
-        minutes=(time.monotonic() - began) / 60,
-        peak_mib=_figure(ended.stdout, "peak_rss_mb"),
-        found=_found(ended, log),
-    )
+
+
+def _in_memory() -> Path | None:
+    memory = Path("/dev/shm")
+    return memory if os.access(memory, os.W_OK) else None
+
+
+def _cpu_s() -> float:
+    """Of all programs that this one has run."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _figure(said: str, name: str) -> int:
@@ -113,8 +134,6 @@ def _figure(said: str, name: str) -> int:
     return int(match[1]) if match else 0
 
 
-def _found(ended: subprocess.CompletedProcess[str], log: Path) -> Path | None:
-    if ended.returncode == 0:
-        return None
-    match = re.search(r"Test unit written to (\S+)", ended.stdout)
+def _found(said: str, log: Path) -> Path:
+    match = re.search(r"Test unit written to (\S+)", said)
     return Path(match[1]) if match else log

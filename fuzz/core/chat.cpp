@@ -2,4 +2,8 @@
 #include "target.h"
 #include "text/chat_request.h"
 
-void read(const std::string &data) { se::ChatRequest::parse(data); }
+namespace {
+
+const Target chat_target("chat", [](const std::string &data) { se::ChatRequest::parse(data); });
+
+}  // namespace

@@ -2,4 +2,9 @@
 #include "target.h"
 #include "tvm/elf_loader.h"
 
-void read(const std::string &data) { se::ElfLibrary(file_with(data)).symbol("__tvm_ffi_prefill"); }
+namespace {
+
+const Target elf_target("elf",
+                        [](const std::string &data) { se::ElfLibrary(file_with(data)).symbol("__tvm_ffi_prefill"); });
+
+}  // namespace

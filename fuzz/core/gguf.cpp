@@ -6,7 +6,9 @@
 #include "formats/image_encoder_file.h"
 #include "target.h"
 
-void read(const std::string &data) {
+namespace {
+
+const Target gguf_target("gguf", [](const std::string &data) {
   const std::filesystem::path path = file_with(data);
   const se::GgufHeader header = se::read_gguf_tensors(path);
   if (header.architecture == se::kImageEncoder) return se::check_image_encoder(header, path);
@@ -14,4 +16,6 @@ void read(const std::string &data) {
   se::read_gguf(path);
   se::check_gguf_vocabulary(header, path);
   se::check_gguf_model(header, path);
-}
+});
+
+}  // namespace

@@ -3,4 +3,8 @@
 
 #include "target.h"
 
-void read(const std::string &data) { se::read_gpu_code(data.data(), data.size()); }
+namespace {
+
+const Target gpu_code_target("gpu_code", [](const std::string &data) { se::read_gpu_code(data.data(), data.size()); });
+
+}  // namespace

@@ -2,8 +2,12 @@
 #include "target.h"
 #include "text/grammar_match.h"
 
-void read(const std::string &data) {
+namespace {
+
+const Target grammar_target("grammar", [](const std::string &data) {
   se::GrammarMatch match(data);
   match.add("{\"a\": [1, ");
   match.is_complete();
-}
+});
+
+}  // namespace

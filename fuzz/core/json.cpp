@@ -3,6 +3,10 @@
 
 #include "target.h"
 
-void read(const std::string &data) {
+namespace {
+
+const Target json_target("json", [](const std::string &data) {
   se::canonical_json(se::parse_unambiguous_json(data, "the text", SE_INVALID_ARGUMENT));
-}
+});
+
+}  // namespace

@@ -13,10 +13,10 @@ std::filesystem::path empty_bundle() {
   return name;
 }
 
-}  // namespace
-
-void read(const std::string &data) {
+const Target manifest_target("manifest", [](const std::string &data) {
   static const std::filesystem::path folder = empty_bundle();
   std::ofstream(folder / "bundle.json", std::ios::binary) << data;
   se::read_bundle(folder);
-}
+});
+
+}  // namespace

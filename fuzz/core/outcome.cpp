@@ -1,4 +1,6 @@
 // What a reader may do with any bytes: take them, or refuse them with an error that has a status.
+//
+//   fuzz-core NAME [libFuzzer's options]
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,11 +9,21 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <map>
 
 #include "base/status.h"
 #include "target.h"
 
 namespace {
+
+using Read = void (*)(const std::string &);
+
+std::map<std::string, Read> &targets() {
+  static std::map<std::string, Read> all;
+  return all;
+}
+
+Read chosen = nullptr;
 
 // Seconds of CPU time that one input may take; 0: any. How busy the machine is does not matter.
 double limit_s() {
@@ -26,6 +38,8 @@ double limit_s() {
 
 }  // namespace
 
+Target::Target(const std::string &name, Read read) { targets()[name] = read; }
+
 std::filesystem::path file_with(const std::string &data) {
   static const int file = memfd_create("fuzzed", 0);
   const auto size = static_cast<ssize_t>(data.size());
@@ -34,11 +48,22 @@ std::filesystem::path file_with(const std::string &data) {
   return path;
 }
 
+extern "C" int LLVMFuzzerInitialize(int *count, char ***words) {
+  const auto found = *count > 1 ? targets().find((*words)[1]) : targets().end();
+  if (found == targets().end()) give_up("no target of that name");
+  chosen = found->second;
+  // libFuzzer takes any other word for a folder.
+  (*words)[1] = (*words)[0];
+  --*count;
+  ++*words;
+  return 0;
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const double limit = limit_s();
   const std::clock_t began = std::clock();
   try {
-    read(std::string(reinterpret_cast<const char *>(data), size));
+    chosen(std::string(reinterpret_cast<const char *>(data), size));
   } catch (const se::Error &error) {
     if (error.status == SE_INTERNAL) give_up(error.what());
   }

@@ -3,4 +3,8 @@
 
 #include "target.h"
 
-void read(const std::string &data) { se::WeightFiles({file_with(data)}); }
+namespace {
+
+const Target safetensors_target("safetensors", [](const std::string &data) { se::WeightFiles({file_with(data)}); });
+
+}  // namespace

@@ -3,4 +3,8 @@
 
 #include "target.h"
 
-void read(const std::string &data) { se::check_vad(file_with(data)); }
+namespace {
+
+const Target vad_target("vad", [](const std::string &data) { se::check_vad(file_with(data)); });
+
+}  // namespace

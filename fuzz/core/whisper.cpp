@@ -3,4 +3,8 @@
 
 #include "target.h"
 
-void read(const std::string &data) { se::read_whisper(file_with(data)); }
+namespace {
+
+const Target whisper_target("whisper", [](const std::string &data) { se::read_whisper(file_with(data)); });
+
+}  // namespace
