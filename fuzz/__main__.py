@@ -26,11 +26,11 @@ def main() -> int:
     if given.executions is not None:
         limits = running.Limits(executions=given.executions)
     found = 0
-    say("target            executions  CPU minutes  peak MiB  found")
+    say("target            executions  CPU s  peak MiB  found")
     for name in given.names or running.names():
         run = running.run(name, limits, cache.folder() / "fuzz")
         found += run.found is not None
-        shown = f"{name:16} {run.executions:11,} {run.cpu_minutes:11.1f} {run.peak_mib:9}  "
+        shown = f"{name:16} {run.executions:11,} {run.cpu_s:5.0f} {run.peak_mib:9}  "
         say(shown + str(run.found or "nothing"))
     return int(found > 0)
 

@@ -38,7 +38,7 @@ class Run:
     """`found`: the input that brought the reader down, with libFuzzer's words beside it."""
 
     executions: int
-    cpu_minutes: float
+    cpu_s: float
     peak_mib: int
     found: Path | None
 
@@ -91,7 +91,7 @@ def run(name: str, limits: Limits, folder: Path) -> Run:
     log.write_text(said)
     return Run(
         executions=_figure(said, "number_of_executed_units"),
-        cpu_minutes=(_cpu_s() - before) / 60,
+        cpu_s=_cpu_s() - before,
         peak_mib=_figure(said, "peak_rss_mb"),
         found=None if ended.returncode == 0 else _found(said, log),
     )

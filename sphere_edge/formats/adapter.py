@@ -229,7 +229,8 @@ def _matches(pattern: str, module: str) -> bool:
         raise UnsupportedError(message, hint="name the layers by the ends of their names")
     try:
         compiled = re.compile(pattern)
-    except re.error as error:
+    # Repeated 10^14 times, or nested too deeply: neither is an re.error.
+    except (re.error, OverflowError, RecursionError) as error:
         message = f"the adapter's pattern `{pattern[:80]}` is not a regular expression: {error}"
         raise ModelCorruptError(message) from error
     begins = [0, *(at + 1 for at, letter in enumerate(module) if letter == ".")]
