@@ -147,7 +147,7 @@ TemplateVariables = Annotated[
 MaxTokens = Annotated[
     int,
     typer.Option(
-        "--max-tokens", min=0, help="Tokens to generate at most; 0: until the model stops."
+        "--max-tokens", min=0, help="Maximum tokens to generate; 0: until the model stops."
     ),
 ]
 Temperature = Annotated[

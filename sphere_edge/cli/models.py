@@ -193,7 +193,7 @@ def sign(
     ],
     json: Json = False,
 ) -> Action:
-    """Sign a bundle, beside the signatures that it has."""
+    """Sign a bundle; signatures that it has are kept."""
 
     def action() -> None:
         from sphere_edge.commands import sign as command

@@ -109,8 +109,8 @@ def serve(
         typer.Option(
             min=0,
             metavar="MIB",
-            help="Of files from which stored conversations go on after a restart, without being "
-            "computed again; 0: none.",
+            help="Size limit for files from which stored conversations continue after a restart "
+            "without being computed again; 0: none.",
         ),
     ] = 1024,
     prompt_lookup: PromptLookup = False,

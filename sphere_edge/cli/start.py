@@ -37,7 +37,7 @@ def quickstart(
     ] = Path("dist"),
     images: Annotated[
         bool,
-        typer.Option(help="Also generate images, which takes some minutes to compile once."),
+        typer.Option(help="Also generate images; compiling their engine takes some minutes, once."),
     ] = True,
 ) -> Action:
     """Try everything on the built-in tiny models."""

@@ -228,7 +228,7 @@ def transcribe(
         bool,
         typer.Option(
             "--no-previous-text",
-            help="Transcribe each 30 s without the text before, from which a loop may come.",
+            help="Transcribe each 30 s without the text before it, which avoids loops.",
         ),
     ] = False,
     threads: Threads = 0,
