@@ -72,6 +72,7 @@ def run(name: str, limits: Limits, folder: Path) -> Run:
         environment = {
             **os.environ,
             FOLDER_VARIABLE: files,
+            "SE_FUZZ_VOCABULARY": str(CORPUS / "tokenizer" / "bytes.gguf"),
             "SE_FUZZ_LIMIT_S": str(bound),
             # Memory that was freed is kept for a while to see whether it is used: little of it.
             "ASAN_OPTIONS": "quarantine_size_mb=16",

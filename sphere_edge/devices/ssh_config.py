@@ -186,8 +186,10 @@ def _read_with_paramiko(alias: str, user: str | None, port: int | None) -> dict[
     }
     if path.is_file():
         try:
-            looked_up = paramiko.SSHConfig.from_path(str(path)).lookup(alias)
-        except paramiko.ConfigParseError as error:
+            # OpenSSH takes any bytes in comments, too.
+            text = path.read_text("utf-8", errors="replace")
+            looked_up = paramiko.SSHConfig.from_text(text).lookup(alias)
+        except (paramiko.ConfigParseError, OSError) as error:
             message = f"cannot read `{path}`: {error}"
             raise errors.InvalidArgumentError(message) from error
         if "include" in looked_up:
