@@ -7,8 +7,8 @@ from sphere_edge.devices import ssh_config
 
 
 def read(data: bytes) -> None:
-    """`data` as a file; one that could name a program to run is left out."""
-    if b"exec" in data.lower():
+    """`data` as a file; left out where it could run programs or look names up."""
+    if any(word in data.lower() for word in (b"exec", b"canonical")):
         return
     os.environ["PATH"] = "/nowhere"
     os.environ[ssh_config.CONFIG_VARIABLE] = str(file_with(data, "ssh_config"))

@@ -69,7 +69,7 @@ def resolve(alias: str, *, user: str | None = None, port: int | None = None) -> 
         port=_number(settings, "port", 22),
         user=_one(settings, "user") or getpass.getuser(),
         identity_files=tuple(
-            path for text in settings.get("identityfile", ()) if (path := _path(text)).is_file()
+            path for text in settings.get("identityfile", ()) if _is_file(path := _path(text))
         ),
         identities_only=_one(settings, "identitiesonly") == "yes",
         agent_socket=_agent(_one(settings, "identityagent")),
@@ -189,7 +189,7 @@ def _read_with_paramiko(alias: str, user: str | None, port: int | None) -> dict[
             # OpenSSH takes any bytes in comments, too.
             text = path.read_text("utf-8", errors="replace")
             looked_up = paramiko.SSHConfig.from_text(text).lookup(alias)
-        except (paramiko.ConfigParseError, OSError) as error:
+        except (paramiko.ConfigParseError, paramiko.CouldNotCanonicalize, OSError) as error:
             message = f"cannot read `{path}`: {error}"
             raise errors.InvalidArgumentError(message) from error
         if "include" in looked_up:
@@ -222,7 +222,13 @@ def _words(text: str) -> list[str]:
 
 
 def _path(text: str) -> Path:
-    return Path(text.strip('"')).expanduser()
+    # As it stands where nobody has that home; Path.expanduser raises RuntimeError then.
+    return Path(os.path.expanduser(text.strip('"')))  # noqa: PTH111
+
+
+def _is_file(path: Path) -> bool:
+    # Path.is_file raises OSError where a name is too long for one.
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _unless_none(text: str | None) -> str | None:
