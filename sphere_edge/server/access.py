@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from sphere_edge.server.settings import Settings
 # of every installation, and what they show comes from other paths.
 _OPEN_PATHS = ("/health", "/")
 _OPEN_FOLDER = "/page/"
+_SLASHES = re.compile("//+")
 _ONCE = (b"host", b"origin", b"authorization")
 
 
@@ -36,6 +38,8 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # Clients put `http://localhost:8080/` and `/v1/models` together as they are.
+        scope = {**scope, "path": _SLASHES.sub("/", scope["path"])}
         headers = {
             name.decode("latin-1"): text.decode("latin-1") for name, text in scope["headers"]
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +64,9 @@ def _add(messages: list[Message], item: Any, param: str) -> None:
         _add_call(messages, item.call_id, name, item.arguments)
     elif isinstance(item, types.CustomCallItem):
         _add_call(messages, item.call_id, item.name, json.dumps({CUSTOM_INPUT: item.input}))
+    elif isinstance(item, types.AdditionalToolsItem):
+        # The template shows tools at one place; `tools_of` has them.
+        return
     elif isinstance(item, types.FunctionOutputItem | types.CustomOutputItem):
         content = content_of(item.output, f"{param}.output")
         messages.append({"role": "tool", "tool_call_id": item.call_id, "content": content})
@@ -102,8 +106,11 @@ def content_of(content: types.Content, param: str) -> str | list[chat_images.Par
     return chat_images.content(parts)
 
 
-def tools_of(tools: Sequence[Any]) -> Tools:
-    """Functions, those inside a namespace as `namespace.name`, and custom tools as functions."""
+def tools_of(tools: Sequence[Any], items: Sequence[Any] = ()) -> Tools:
+    """Functions, those inside a namespace as `namespace.name`, and custom tools as functions.
+
+    `items`: of the input, some of which bring tools.
+    """
     functions: list[dict[str, Any]] = []
     custom: set[str] = set()
 
@@ -124,7 +131,8 @@ def tools_of(tools: Sequence[Any]) -> Tools:
             function["strict"] = True
         functions.append({"type": "function", "function": function})
 
-    for tool in tools:
+    brought = [item.tools for item in items if isinstance(item, types.AdditionalToolsItem)]
+    for tool in itertools.chain(tools, *brought):
         if isinstance(tool, types.HostedTool):
             continue
         if isinstance(tool, types.NamespaceTool):

@@ -44,7 +44,6 @@ _OTHER_ITEMS = (
     "apply_patch_call",
     "apply_patch_call_output",
     "compaction",
-    "additional_tools",
 )
 ItemId = Annotated[str, Field(min_length=1, max_length=256)]
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -171,19 +170,6 @@ def _item_type(value: Any) -> str | None:
     return "message" if isinstance(value, dict) and "role" in value else "item_reference"
 
 
-Item = Annotated[
-    Annotated[MessageItem, Tag("message")]
-    | Annotated[ReasoningItem, Tag("reasoning")]
-    | Annotated[FunctionCallItem, Tag("function_call")]
-    | Annotated[FunctionOutputItem, Tag("function_call_output")]
-    | Annotated[CustomCallItem, Tag("custom_tool_call")]
-    | Annotated[CustomOutputItem, Tag("custom_tool_call_output")]
-    | Annotated[ReferenceItem, Tag("item_reference")]
-    | Annotated[OtherItem, Tag("other")],
-    Discriminator(_item_type),
-]
-
-
 class FunctionTool(Part):
     """A function that the client runs."""
 
@@ -238,6 +224,30 @@ Tool = Annotated[
     | Annotated[NamespaceTool, Tag("namespace")]
     | Annotated[HostedTool, Tag("hosted")],
     Discriminator(_tool_type),
+]
+
+
+class AdditionalToolsItem(Part):
+    """Tools that come with the input; they are there beside those of the request."""
+
+    type: Literal["additional_tools"]
+    role: Literal["developer"]
+    tools: Annotated[list[Tool], Field(max_length=128)]
+    id: ItemId | None = None
+    status: Status | None = None
+
+
+Item = Annotated[
+    Annotated[MessageItem, Tag("message")]
+    | Annotated[ReasoningItem, Tag("reasoning")]
+    | Annotated[FunctionCallItem, Tag("function_call")]
+    | Annotated[FunctionOutputItem, Tag("function_call_output")]
+    | Annotated[CustomCallItem, Tag("custom_tool_call")]
+    | Annotated[CustomOutputItem, Tag("custom_tool_call_output")]
+    | Annotated[AdditionalToolsItem, Tag("additional_tools")]
+    | Annotated[ReferenceItem, Tag("item_reference")]
+    | Annotated[OtherItem, Tag("other")],
+    Discriminator(_item_type),
 ]
 
 

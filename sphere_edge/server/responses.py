@@ -34,9 +34,8 @@ _LOGPROBS = "message.output_text.logprobs"
 async def answer(request: Request, body: ResponseBody) -> Output:
     """The response, or its events."""
     state = request.app.state
-    tools = response_input.tools_of(body.tools or [])
     history, given = await asyncio.to_thread(response_store.items_of, state.store, body)
-    call = await asyncio.to_thread(_call, body, tools, history + given, state)
+    call, tools = await asyncio.to_thread(_call, body, history + given, state)
     response = GrowingResponse(_document(body, state), tools.custom)
     if state.kept is not None:
         lineage = await asyncio.to_thread(
@@ -93,8 +92,7 @@ async def input_tokens(request: Request, body: ResponseBody) -> Output:
     """POST /v1/responses/input_tokens: how many tokens the same body would be as a prompt."""
     state = request.app.state
     history, given = await asyncio.to_thread(response_store.items_of, state.store, body)
-    tools = response_input.tools_of(body.tools or [])
-    call = await asyncio.to_thread(_call, body, tools, history + given, state)
+    call, _ = await asyncio.to_thread(_call, body, history + given, state)
     async with (
         state.models.turn(body.model, "text", client_of(request)) as text,
         running(CountJob(text, call)) as job,
@@ -105,12 +103,13 @@ async def input_tokens(request: Request, body: ResponseBody) -> Output:
 
 
 def _call(
-    body: ResponseBody, tools: response_input.Tools, items: list[Document], state: Any
-) -> Chat:
+    body: ResponseBody, documents: list[Document], state: Any
+) -> tuple[Chat, response_input.Tools]:
+    """The call that `documents`, all items in their order, are, and the tools that it has."""
     settings: Settings = state.settings
-    messages = response_input.messages_of(
-        response_store.typed(items), body.instructions, settings.limits
-    )
+    items = response_store.typed(documents)
+    tools = response_input.tools_of(body.tools or [], items)
+    messages = response_input.messages_of(items, body.instructions, settings.limits)
     choice = response_input.tool_choice_of(body.tool_choice)
     sampling.check_tool_choice(choice, [tool["function"]["name"] for tool in tools.functions])
     for tool in tools.functions:
@@ -129,7 +128,7 @@ def _call(
         timeout_s=settings.timeout_s,
         chat_template_kwargs=body.chat_template_kwargs,
     )
-    return Chat(
+    call = Chat(
         messages,
         request,
         ChatOptions(
@@ -142,6 +141,7 @@ def _call(
         shortened=body.truncation == "auto",
         schema_param="text.format.schema",
     )
+    return call, tools
 
 
 def _resumed(call: Chat, lineage: Lineage, model: str, kept: KeptSequences) -> Chat:
@@ -227,5 +227,5 @@ def _tool(tool: Any) -> Document:
     """With every key of a function, as Open Responses wants it."""
     given = _dumped(tool)
     if given["type"] == "function":
-        return {"description": None, "parameters": None, "strict": True, **given}
+        return {"description": None, "parameters": None, "strict": False, **given}
     return given

@@ -151,6 +151,20 @@ def test_tools_of_a_namespace_are_functions_with_its_name() -> None:
     assert found.functions[0]["function"]["parameters"]["required"] == ["input"]
 
 
+def test_tools_that_come_with_the_input_are_there_too() -> None:
+    function = {"type": "function", "name": "read", "parameters": {"type": "object"}}
+    patch = {"type": "custom", "name": "patch"}
+    brought = {"type": "additional_tools", "role": "developer", "tools": [patch]}
+    given = parsed(tools=[function], input=[brought, {"role": "user", "content": "Read it."}])
+    _, items = response_store.items_of(None, given)
+    assert items[0]["id"].startswith("at_")
+    typed = response_store.typed(items)
+    found = response_input.tools_of(given.tools or [], typed)
+    assert [tool["function"]["name"] for tool in found.functions] == ["read", "patch"]
+    assert found.custom == {"patch"}
+    assert len(response_input.messages_of(typed, None, Limits())) == 1
+
+
 def test_tools_that_run_elsewhere_are_refused_or_ignored() -> None:
     tools = [{"type": "web_search", "external": True}, {"type": "custom", "name": "patch"}]
     with pytest.raises(HttpError) as caught:
