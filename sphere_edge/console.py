@@ -175,18 +175,27 @@ def warn(text: str) -> None:
     _print(_WARNING, text)
 
 
+# A log line that came within that time is not shown again.
+_AGAIN_S = 600.0
+
+
 class _LogLines(logging.Handler):
-    """Each log line as a line of talk; one that comes at every opening of a model only once."""
+    """Each log line as a line of talk; one that comes at every opening of a model only once.
+
+    A server that runs for days shows it again after a while, and keeps no more in mind.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._shown: set[str] = set()
+        # When each was shown last.
+        self._shown: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
+        text, now = record.getMessage(), record.created
+        self._shown = {one: at for one, at in self._shown.items() if now - at < _AGAIN_S}
         if text in self._shown:
             return
-        self._shown.add(text)
+        self._shown[text] = now
         head = ("error: ", "bold red") if record.levelno >= logging.ERROR else _WARNING
         _print(head, text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pty
 import subprocess
@@ -115,3 +116,12 @@ def test_what_the_library_logs_is_talk_and_each_line_comes_once() -> None:
     )
     assert done.stdout == ""
     assert done.stderr == "warning: no [b]GPU[/b]\nerror: lost\n"
+
+
+def test_a_log_line_comes_again_after_some_minutes(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = console._LogLines()
+    for minute in (0, 9, 11, 12):
+        record = logging.makeLogRecord({"msg": "the disk is full", "levelno": logging.ERROR})
+        record.created = 60.0 * minute
+        lines.emit(record)
+    assert capsys.readouterr().err.count("the disk is full") == 2
