@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sphere_edge import errors
 from sphere_edge.boards import python_there, server_file
 from sphere_edge.boards.python_there import Python
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import Bundle
+from sphere_edge.bundle.trust import TrustedKeys, signed_bundle
 from sphere_edge.certify import deployment
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices import payload, service, suitability
@@ -49,16 +51,27 @@ def require_board(uri: str) -> None:
 
 
 def deploy_bundles(
-    store: Store, bundles: Sequence[Bundle], progress: Progress = SILENT
+    store: Store,
+    bundles: Sequence[Bundle],
+    trusted: Path | None = None,
+    progress: Progress = SILENT,
 ) -> list[str]:
     """The bundles' folders there; those that are not in use there yet are deployed.
 
-    Raises what deploying raises.
+    `trusted`: a file of keys, one of which must have signed each, here and there. Raises what
+    checking and deploying raise.
     """
+    keys = None if trusted is None else TrustedKeys.read(trusted)
     current = {one.name: one.bundle for one in store.installed()}
     folders = []
     for bundle in bundles:
         prepared = deployment.prepare(store.device, bundle, store.root, progress)
+        if keys is not None and trusted is not None:
+            checked = signed_bundle(bundle.folder)
+            keys.check(checked)
+            prepared = prepared.trusted(checked, trusted)
+        else:
+            prepared.warn_of_no_keys(progress)
         name, there = bundle.manifest.name, bundle_id(prepared.items)
         if current.get(name) != there:
             prepared.run(progress=progress)

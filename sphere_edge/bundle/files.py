@@ -19,6 +19,8 @@ MANIFEST = "bundle.json"
 # Lies beside the manifest, which does not name it: signing a bundle does not change its id.
 SIGNATURES = "bundle.sig.json"
 SIGNATURES_LIMIT_BYTES = 2**20
+# Beside the bundle's folder on a device: what opens it there requires a signature by one of them.
+TRUSTED_KEYS = "trusted_keys.json"
 
 # The role of a file follows from its path.
 _ROLES: dict[str, Role] = {"weights": "weights", "lib": "library", "tokenizer.gguf": "tokenizer"}

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sphere_edge.bundle.files import MANIFEST
+from sphere_edge.bundle.files import MANIFEST, TRUSTED_KEYS
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.bundle.trust import SignedBundle
 from sphere_edge.certify.prove import DeployedFolder, Proof, prove, reference_items
@@ -38,15 +38,19 @@ class Deployment:
         if checked.id != self.bundle.manifest.id or not is_same:
             message = f"`{checked.path}` was changed while it was being deployed"
             raise ModelCorruptError(message, hint="repeat it when nobody writes to the bundle")
-        return replace(self, items=(*self.items, payload.item(payload.TRUSTED_KEYS, keys)))
+        return replace(self, items=(*self.items, payload.item(TRUSTED_KEYS, keys)))
 
-    def is_checked_there(self) -> bool:
-        """Whether the bundle of this name that the device has now is opened with trusted keys."""
+    def warn_of_no_keys(self, progress: Progress) -> None:
+        """For one without trusted keys: where the device has a bundle of this name with them."""
         name = self.bundle.manifest.name
         if name not in (one.name for one in self.store.installed()):
-            return False
-        file = f"{self.store.folder(name)}/{payload.TRUSTED_KEYS}"
-        return self.device.run(["test", "-e", file]).exit_code == 0
+            return
+        file = f"{self.store.folder(name)}/{TRUSTED_KEYS}"
+        if self.device.run(["test", "-e", file]).exit_code == 0:
+            progress.warn(
+                f"`{name}` on {self.device.uri} is opened only with a trusted key's signature;"
+                " without --trusted FILE any bundle will be"
+            )
 
     def plan(self) -> Plan:
         """What would be sent, timed. Changes nothing there."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sphere_edge.cli.flags import Action, ContextTokens, PromptLookup, Threads, example
+from sphere_edge.cli.flags import Action, ContextTokens, PromptLookup, Threads, TrustedFile, example
 
 app = typer.Typer()
 
@@ -121,6 +121,7 @@ def serve(
             help="Smaller model for speculative decoding with the text model NAME.",
         ),
     ] = None,
+    trusted: TrustedFile = None,
     context: ContextTokens = None,
     threads: Threads = 0,
 ) -> Action:
@@ -151,6 +152,7 @@ def serve(
             store_bytes=store_size * MIB,
             sequence_bytes=store_sequences * MIB,
             context_tokens=context,
+            trusted_keys=trusted,
             prompt_lookup=prompt_lookup,
             draft_models=tuple(draft_model or ()),
             threads=threads,

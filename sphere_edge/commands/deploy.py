@@ -65,11 +65,8 @@ def deploy(bundle: Path, to: StoreAddress, options: Options, *, as_json: bool) -
         prepared = deployment.prepare(device, found, to.store, console.progress())
         if options.trusted is not None and checked is not None:
             prepared = prepared.trusted(checked, options.trusted)
-        elif prepared.is_checked_there():
-            console.warn(
-                f"`{name}` on {device.uri} is opened only with a trusted key's signature;"
-                " without --trusted FILE any bundle will be"
-            )
+        else:
+            prepared.warn_of_no_keys(console.progress())
         if options.dry_run:
             plan = prepared.plan()
             _say_plan(plan, device.uri, as_json=as_json)

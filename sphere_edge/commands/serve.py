@@ -27,6 +27,11 @@ def serve(
     if not (settings.api_keys or _is_loopback(settings.host)):
         message = f"`{settings.host}` can be reached from other machines, and no key is asked for"
         raise InvalidArgumentError(message, hint="add --api-key-file FILE, or leave out --host")
+    if settings.trusted_keys is not None:
+        from sphere_edge.bundle.trust import TrustedKeys
+
+        # Models are opened when they are asked for: a wrong file is told at once.
+        TrustedKeys.read(settings.trusted_keys)
     if uri is not None:
         _serve_there(words, settings, uri)
         return
@@ -64,7 +69,11 @@ def _serve_there(words: Sequence[str], settings: Settings, uri: str) -> None:
         python_there.find(device)
         store = Store(device)
         found = [bundle for _, bundle in bundles]
-        folders = server_deployment.deploy_bundles(store, found, console.progress())
+        folders = server_deployment.deploy_bundles(
+            store, found, settings.trusted_keys, console.progress()
+        )
+        # They lie beside each bundle there.
+        settings = replace(settings, trusted_keys=None)
         manifests = [bundle.manifest for bundle in found]
         deployed = server_deployment.deploy_server(
             store, server_deployment.SHARED, manifests, console.progress()

@@ -19,8 +19,6 @@ from sphere_edge.devices.probe import Probe
 from sphere_edge.run import Completed
 from sphere_edge.toolchain import native, targets
 
-# In a bundle's folder on a device, where sphere-edge-run reads it.
-TRUSTED_KEYS = "trusted_keys.json"
 _OUTPUT_LIMIT = 1000
 
 

@@ -38,6 +38,8 @@ class Opening:
     draft_model: Path | None = None
     # The image encoder of a bare .gguf.
     mmproj: Path | None = None
+    # A file of public keys, one of which must have signed what is opened.
+    trusted_keys: Path | None = None
 
 
 def open_text(opening: Opening, progress: Progress = SILENT) -> tuple[TextManager, str]:
@@ -60,6 +62,7 @@ def open_text(opening: Opening, progress: Progress = SILENT) -> tuple[TextManage
         sequences=opening.sequences,
         draft_model=None if opening.draft_model is None else opened(opening.draft_model, progress),
         mmproj=opening.mmproj,
+        trusted_keys=opening.trusted_keys,
     )
     if failed:
         progress.warn(f"{failed}; going on with `{text.info.backend}`")
@@ -79,11 +82,12 @@ def open_audio(opening: Opening, progress: Progress = SILENT) -> AudioManager:
         path = resources.tiny_whisper()
     elif path.is_dir() or is_bundle(path):
         path = opened(path, progress)
-    return AudioManager.open(path, threads=opening.threads)
+    return AudioManager.open(path, threads=opening.threads, trusted_keys=opening.trusted_keys)
 
 
 def open_image(opening: Opening, progress: Progress = SILENT) -> ImageManager:
     """The open image model. Raises what `opened` and `ImageManager.open` raise."""
     from sphere_edge.runtime.image import ImageManager
 
-    return ImageManager.open(opened(opening.model, progress), threads=opening.threads)
+    path = opened(opening.model, progress)
+    return ImageManager.open(path, threads=opening.threads, trusted_keys=opening.trusted_keys)

@@ -39,6 +39,8 @@ class Served:
     # The bundle or file that drafts for it.
     draft_model: Path | None = None
     reads_images: bool = False
+    # Keys that hold for it alone, instead of those of the settings.
+    trusted_keys: Path | None = None
 
 
 class Model:
@@ -197,6 +199,7 @@ def _open(served: Served, settings: Settings) -> Manager:
         settings.context_tokens,
         sequences=settings.parallel,
         draft_model=served.draft_model,
+        trusted_keys=served.trusted_keys or settings.trusted_keys,
     )
     if served.task == "audio":
         return open_audio(opening)

@@ -27,12 +27,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sphere_edge import console, resources
+from sphere_edge.bundle.files import TRUSTED_KEYS
 from sphere_edge.bundle.read import read_manifest
 from sphere_edge.errors import InvalidArgumentError, SphereEdgeError, StorageError
 from sphere_edge.profiles import describe
 from sphere_edge.runtime import library
 from sphere_edge.server import app, serving
 from sphere_edge.server.bundled import of_bundle
+from sphere_edge.server.models import Served
 from sphere_edge.server.settings import Settings
 
 # Lines of ours on stdout begin like this; all others are the log.
@@ -108,9 +110,7 @@ def _serve(wanted: OnBoard, words: Sequence[str], *, is_led: bool) -> None:
     if settings.store is not None:
         settings.store.parent.mkdir(parents=True, exist_ok=True)
     pairs = [word.partition("=")[::2] for word in words]
-    served = [
-        of_bundle(name, Path(path), read_manifest(Path(path)), settings) for name, path in pairs
-    ]
+    served = [_row(name, Path(path), settings) for name, path in pairs]
     if is_led:
         threading.Thread(target=_follow, daemon=True).start()
     with serving.bind(settings) as server_socket:
@@ -121,6 +121,13 @@ def _serve(wanted: OnBoard, words: Sequence[str], *, is_led: bool) -> None:
             _notify("READY=1")
 
         serving.serve(app.make(served, settings), server_socket, on_ready, secret=wanted.secret)
+
+
+def _row(name: str, bundle: Path, settings: Settings) -> Served:
+    """What `deploy --trusted` and `serve --trusted` have put beside the bundle holds here."""
+    served = of_bundle(name, bundle, read_manifest(bundle), settings)
+    keys = bundle.parent / TRUSTED_KEYS
+    return replace(served, trusted_keys=keys) if keys.exists() else served
 
 
 def _follow() -> None:

@@ -36,7 +36,8 @@ class Settings:
     that may call it, `*` for all. `waiting`: requests that may wait for one model. `keep_alive_s`:
     how long an unused model stays loaded, None: until its memory is needed. `opens_at_start`: all
     are open before the first request. `store`: the file of the stored responses, None: nothing is
-    stored. `prompt_lookup`: answers are drafted from what they repeat. `draft_models`: of
+    stored. `trusted_keys`: a file of public keys, one of which must have signed each bundle.
+    `prompt_lookup`: answers are drafted from what they repeat. `draft_models`: of
     `serve --draft-model`, MODEL or NAME=MODEL.
     """
 
@@ -55,6 +56,7 @@ class Settings:
     memory_bytes: int | None = None
     threads: int = 0
     context_tokens: int | None = None
+    trusted_keys: Path | None = None
     prompt_lookup: bool = False
     draft_models: tuple[str, ...] = ()
     store: Path | None = None

@@ -1,15 +1,18 @@
-"""Bundles are opened for keys that the caller names: in Python, by the runner, on a device."""
+"""Bundles are opened for keys that the caller names: Python, the runner, the server, devices."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import openai
 import pytest
 
 from sphere_edge import AudioManager, ImageManager, TextManager, packaging, resources
-from sphere_edge.bundle.files import SIGNATURES
+from sphere_edge.bundle.files import SIGNATURES, TRUSTED_KEYS
 from sphere_edge.bundle.sign import sign
 from sphere_edge.errors import (
     InvalidArgumentError,
@@ -19,9 +22,12 @@ from sphere_edge.errors import (
     UntrustedError,
 )
 from sphere_edge.run import run
+from sphere_edge.server.on_board import PORT, OnBoard
+from sphere_edge.server.settings import Settings
 from sphere_edge.toolchain import native
 from tests import made_bundles, random_gguf
 from tests.cli_process import sphere_edge
+from tests.server_process import serving
 from tests.signing import key, trust_file
 
 RELEASE, STRANGER = key("release"), key("stranger")
@@ -156,3 +162,43 @@ def test_a_deployed_bundle_is_checked_there(signed: Path, keys: Path, tmp_path: 
     stranger = tmp_path / "stranger.json"
     stranger.write_bytes(trust_file(STRANGER))
     assert sphere_edge(*words, "--trusted", stranger).returncode == Status.UNTRUSTED
+
+
+def test_a_server_opens_what_a_trusted_key_has_signed(signed: Path, keys: Path) -> None:
+    unsigned = made_bundles.made(packaging.TINY).folder
+    with (
+        serving(f"ours={signed}", f"theirs={unsigned}", "--trusted", str(keys)) as served,
+        served.openai as client,
+    ):
+        answer = client.completions.create(model="ours", prompt="The sky", max_tokens=1)
+        assert answer.choices[0].text
+        with pytest.raises(openai.InternalServerError, match="is not signed; expected") as caught:
+            client.completions.create(model="theirs", prompt="The sky", max_tokens=1)
+        assert caught.value.code == "untrusted"
+
+
+def test_a_server_on_a_board_takes_the_keys_beside_its_bundle(
+    signed: Path, keys: Path, tmp_path: Path
+) -> None:
+    board = tmp_path / "bundles" / "of"
+    board.mkdir(parents=True)
+    (board / "runtime").symlink_to(native.build_for("tvm", native.host()).folder)
+    (board / "bundle").symlink_to(signed)
+    settings = tmp_path / "settings.json"
+    wanted = OnBoard(settings=Settings(port=0, opens_at_start=True))
+    settings.write_text(wanted.model_dump_json())
+    program = (
+        "import sys; from pathlib import Path; from sphere_edge.server import on_board; "
+        "sys.exit(on_board.main(Path(sys.argv[1]), sys.argv[2:]))"
+    )
+    archive, model = board / "server" / "server.pyz", f"tiny={board / 'bundle'}"
+    command = [sys.executable, "-c", program, str(archive), "serve", str(settings), model]
+    (board / TRUSTED_KEYS).write_bytes(trust_file(STRANGER))
+    refused = run(command, timeout_s=300, check=False)
+    assert refused.exit_code == Status.UNTRUSTED, refused.stdout
+    assert "not trusted" in refused.stdout
+    (board / TRUSTED_KEYS).write_bytes(keys.read_bytes())
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline().startswith(PORT)
+        started.terminate()
