@@ -104,9 +104,11 @@ se_add_batch(sphere_edge
   src/text/draft_model.cpp
   src/text/embedding.cpp
   src/text/grammar.cpp
+  src/text/grammar_position.cpp
   src/text/input_marks.cpp
   src/text/logprobs.cpp
   src/text/output_stream.cpp
+  src/text/parsed_grammar.cpp
   src/text/pattern.cpp
   src/text/image_numbers.cpp
   src/text/pre_tokenizer.cpp
@@ -162,7 +164,6 @@ if("chat" IN_LIST SE_PARTS)
     src/text/function_gemma_calls.cpp
     src/text/function_gemma_grammar.cpp
     src/text/gemma_calls.cpp
-    src/text/grammar_match.cpp
     src/text/grammar_text.cpp
     src/text/json_texts.cpp)
   se_add_batch(sphere_edge ${chat_sources})
@@ -330,7 +331,8 @@ if(SE_TESTS)
     add_executable(long-texts-test tests/test_long_texts.cpp ${vocabulary_sources})
     se_own_target(long-texts-test)
     add_executable(chat-formats-test tests/test_chat_formats.cpp ${chat_sources} ${schema_sources}
-      src/text/chat_messages.cpp src/text/chat_request.cpp src/text/grammar.cpp src/text/reasoning.cpp src/text/tool_messages.cpp
+      src/text/chat_messages.cpp src/text/chat_request.cpp src/text/grammar.cpp src/text/grammar_position.cpp
+      src/text/parsed_grammar.cpp src/text/reasoning.cpp src/text/tool_messages.cpp
       ${vocabulary_sources})
     se_own_target(chat-formats-test)
     # llama.cpp's own tests of its chat code, and the parts of its server that they call.
@@ -345,7 +347,11 @@ if(SE_TESTS)
         "${SE_LLAMA_TESTS_DIR}/tools/server" "${SE_LLAMA_TESTS_DIR}/tools/mtmd")
       target_link_options(${program} PRIVATE -Wl,-s)
     endforeach()
-    foreach(program chat-formats-test forged-tokens-test long-texts-test llama-test-chat llama-test-chat-auto-parser)
+    add_executable(grammars-test tests/test_grammars.cpp src/text/call_or_text_parser.cpp src/text/grammar_position.cpp
+      src/text/parsed_grammar.cpp ${vocabulary_sources})
+    se_own_target(grammars-test)
+    foreach(program chat-formats-test forged-tokens-test grammars-test long-texts-test llama-test-chat
+            llama-test-chat-auto-parser)
       set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
       target_include_directories(${program} PRIVATE include src)
       target_include_directories(${program} SYSTEM PRIVATE "${SE_LLAMA_CPP_DIR}/src")
@@ -374,6 +380,10 @@ if(SE_TESTS)
   se_add_test(thread-pool-test tests/test_thread_pool.cpp src/base/thread_pool.cpp)
   target_include_directories(thread-pool-test PRIVATE src)
   target_link_libraries(thread-pool-test PRIVATE Threads::Threads)
+
+  se_add_test(no-memory-test tests/test_no_memory.cpp src/base/cpu_features.c src/base/cpu_features_needed.c
+    src/base/library_gate.c src/base/status.cpp)
+  target_include_directories(no-memory-test PRIVATE src include)
 
   se_add_test(prompt-lookup-test tests/test_prompt_lookup.cpp src/text/prompt_lookup.cpp)
   target_include_directories(prompt-lookup-test PRIVATE src include)

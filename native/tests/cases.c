@@ -192,6 +192,22 @@ static void the_callback_cannot_call_the_model(const char *model) {
   se_text_close(text);
 }
 
+static bool close_it(const se_text_delta *delta, void *user_data) {
+  (void)delta;
+  se_text_close(user_data);
+  CHECK(strstr(se_last_error(), "its own callback") != NULL);
+  return true;
+}
+
+static void closing_in_a_callback_waits_for_nothing(const char *model) {
+  se_text *text = open_model(model, 0);
+  const se_text_generate_options options = greedy(text, 4);
+  CHECK_OK(se_text_generate(text, prompt, &options, close_it, text, NULL));
+  /* It is open as before. */
+  CHECK_OK(generate(text, prompt, &options, &first));
+  se_text_close(text);
+}
+
 static void time_runs_out(const char *model) {
   se_text *text = open_model(model, 0);
   se_text_generate_options options = greedy(text, 0);
@@ -804,6 +820,7 @@ const test_case test_cases[] = {
     {"another thread cancels a call", another_thread_cancels_a_call},
     {"the callback stops a call", the_callback_stops_a_call},
     {"the callback cannot call the model", the_callback_cannot_call_the_model},
+    {"closing in a callback waits for nothing", closing_in_a_callback_waits_for_nothing},
     {"time runs out", time_runs_out},
     {"a second turn prefills only what is new", a_second_turn_prefills_only_what_is_new},
     {"scores are the logarithms of the softmax", scores_are_the_logarithms_of_the_softmax},

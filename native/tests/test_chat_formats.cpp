@@ -98,12 +98,12 @@ class Format {
                               {"tools", tools_},
                               {"tool_choice", choice},
                               {"response_format", response_format_}};
-    return format_.prompt(se::ChatRequest::parse(chat.dump()), se::InputMarks({}), se::Interrupt());
+    return format_.prompt(se::ChatRequest::parse(chat.dump()), se::InputMarks({}), interrupt_);
   }
 
   // Whether the grammar lets each token through, and the end behind them.
   bool lets_through(const std::string &answer, const std::string &choice) const {
-    se::Grammar grammar(prompt(choice).grammar, tokenizer_);
+    se::Grammar grammar(prompt(choice).grammar, tokenizer_, interrupt_);
     for (const int32_t token : tokenizer_.tokenize(answer, false, false)) {
       if (!allows(grammar, token)) return false;
       grammar.accept(token);
@@ -120,6 +120,8 @@ class Format {
     return std::isfinite(candidate.logit);
   }
 
+  // Outlives what answers are read with.
+  se::Interrupt interrupt_;
   se::Tokenizer tokenizer_;
   OrderedJson tools_, response_format_;
   se::ChatFormat format_;

@@ -5,6 +5,7 @@ An OpenCL library of our own stands between the runtime and the real one: opencl
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -45,6 +46,23 @@ def test_kernels_are_compiled_once_per_driver(driver: Driver) -> None:
         binary.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert driver.answer()["text"] == first["text"]
     assert (driver.counts()["sources"], driver.counts()["binaries"]) == (1, 0)
+
+
+def test_cached_kernels_are_those_of_their_hash(driver: Driver) -> None:
+    first = driver.answer()
+    (cached,) = (driver.cache / "opencl").iterdir()
+    content = cached.read_bytes()
+    magic, *key, binary_hash, binary = content.split(b"\n", 7)
+    assert magic == b"sphere-edge OpenCL binary 2"
+    assert binary_hash.decode() == hashlib.sha256(binary).hexdigest()
+    assert cached.stem == hashlib.sha256(b"\n".join(key) + b"\n").hexdigest()
+    # Of another program: everything else is right.
+    size, source_hash = key[-1].split()
+    forged = source_hash.translate(bytes.maketrans(b"0123456789abcdef", b"123456789abcdef0"))
+    cached.write_bytes(content.replace(source_hash, forged, 1))
+    assert driver.answer()["text"] == first["text"]
+    assert (driver.counts()["sources"], driver.counts()["binaries"]) == (1, 0)
+    assert cached.read_bytes() == content
 
 
 def test_buffers_come_from_the_pool_once_it_is_filled(driver: Driver) -> None:

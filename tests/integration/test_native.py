@@ -61,6 +61,14 @@ def test_the_number_of_threads_follows_the_load(programs: Path) -> None:
     program(programs, "thread-count-test")
 
 
+def test_a_failure_is_told_where_no_memory_is_left(programs: Path) -> None:
+    assert "passed" in program(programs, "no-memory-test").stdout
+
+
+def test_hostile_grammars_are_refused_or_interrupted(programs: Path) -> None:
+    assert "passed" in program(programs, "grammars-test").stdout
+
+
 def test_hashes_are_those_of_python(programs: Path) -> None:
     texts = [bytes((i * 37 + n) % 256 for i in range(n)) for n in range(300)]
     hashes = program(programs, "sha256-test").stdout.split()
@@ -251,6 +259,18 @@ CHANGES: list[tuple[str, Change, Status, str]] = [
         lambda m: m["files"][0].update(bytes=m["files"][0]["bytes"] + 1),
         Status.MODEL_CORRUPT,
         "instead of",
+    ),
+    (
+        "a KV cache of 2^64 bytes",
+        lambda m: (
+            m["text"].update(context_tokens=2**22),
+            m["tvm"].update(
+                cache=[{"kv_heads": 2**20, "key_dim": 2**20, "value_dim": 2**20}]
+                * len(m["tvm"]["cache"])
+            ),
+        ),
+        Status.MODEL_CORRUPT,
+        "no memory holds",
     ),
     (
         "a parameter nobody stored",

@@ -26,6 +26,7 @@ constexpr uint32_t kLooksPerValue = 16;
 // Of llama.cpp's 70 sample templates the greediest takes 3 MB for a short chat.
 constexpr uint64_t kMostTemplateBytes = 512ULL << 20;
 constexpr const char *kTooMuchMemory = "takes too much memory";
+constexpr const char *kInterrupted = "was interrupted";
 constexpr size_t kFewHolders = 4096;
 constexpr int kMostNestedTuples = 300;
 // The longest statement of those 70 templates has 57 tokens, and at most 13 blocks are nested.
@@ -89,7 +90,7 @@ void TemplateLimits::step() {
     if (limits->values_left_ == 0) {
       limits->exceeded_ = "computes without end";
     } else if (--limits->values_left_ % kValuesPerLookAtTheClock == 0 && limits->interrupt_.raised()) {
-      limits->exceeded_ = "was interrupted";
+      limits->exceeded_ = kInterrupted;
     }
   }
   if (!limits->exceeded_.empty()) throw std::runtime_error("the template " + limits->exceeded_);
@@ -100,6 +101,13 @@ void TemplateLimits::look() {
   if (limits == nullptr) return;
   if (++limits->looks_ % kLooksPerValue == 0) step();
   if (limits->exceeded_.empty()) limits->check_depth();
+  if (!limits->exceeded_.empty()) throw std::runtime_error("the template " + limits->exceeded_);
+}
+
+void TemplateLimits::check_interrupted() {
+  TemplateLimits *limits = current_limits;
+  if (limits == nullptr) return;
+  if (limits->exceeded_.empty() && limits->interrupt_.raised()) limits->exceeded_ = kInterrupted;
   if (!limits->exceeded_.empty()) throw std::runtime_error("the template " + limits->exceeded_);
 }
 

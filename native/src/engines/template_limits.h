@@ -31,6 +31,8 @@ class TemplateLimits {
   static void step();
   // The engine asks what kind of value it has, as it does at every level of one that holds others.
   static void look();
+  // Between schemas and rules: throws as `step` does once the call is interrupted. They have bounds of their own, each.
+  static void check_interrupted();
   // The engine made a value that may hold others. Taken apart here: a million lists, each in the next, would be freed
   // by a million nested calls. Throws std::runtime_error for tuples of too many tuples, which are compared in nested
   // calls.

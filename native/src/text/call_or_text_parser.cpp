@@ -9,7 +9,7 @@ namespace se {
 CallOrTextParser::CallOrTextParser(Reading calls, Reading text) : calls_{std::move(calls)}, text_{std::move(text)} {}
 
 bool CallOrTextParser::add(std::string_view text, const DeltaReceiver &receiver) {
-  if (chosen_ != nullptr) return chosen_->add(text, [&](const TextDelta &delta) { return pass_on(delta, receiver); });
+  if (chosen_ != nullptr) return chosen_->add(text, receiver);
   read(calls_, text);
   read(text_, text);
   const bool may_be_call = calls_.reading.match.holds();
@@ -24,7 +24,7 @@ bool CallOrTextParser::finish(const DeltaReceiver &receiver) {
     const bool is_call = calls.match.is_complete() || (calls.match.holds() && calls.parser->has_tool_calls());
     if (!choose(is_call ? calls_ : text_, receiver)) return false;
   }
-  return chosen_->finish([&](const TextDelta &delta) { return pass_on(delta, receiver); });
+  return chosen_->finish(receiver);
 }
 
 void CallOrTextParser::read(Alternative &one, std::string_view text) {
@@ -36,38 +36,46 @@ void CallOrTextParser::read(Alternative &one, std::string_view text) {
   });
 }
 
+// Of one alternative's reasoning what the other one has not could never be taken back.
 bool CallOrTextParser::pass_on_reasoning(const DeltaReceiver &receiver) {
-  std::vector<HeldDelta> &held = calls_.held;
-  const auto end =
-      std::find_if(held.begin(), held.end(), [](const HeldDelta &delta) { return delta.kind != DeltaKind::reasoning; });
+  const std::string reasoning = reasoning_of(calls_), other = reasoning_of(text_);
+  size_t count = 0;
+  while (count < std::min(reasoning.size(), other.size()) && reasoning[count] == other[count]) ++count;
+  // Whole characters.
+  const auto is_inside = [](const std::string &text, size_t at) {
+    return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
+  };
+  while (is_inside(reasoning, count) || is_inside(other, count)) --count;
+  for (Alternative *one : {&calls_, &text_}) take_reasoning(*one, count);
+  return count == 0 || receiver({.kind = DeltaKind::reasoning, .text = std::string_view(reasoning).substr(0, count)});
+}
+
+// What is held of it before anything else.
+std::string CallOrTextParser::reasoning_of(const Alternative &one) {
   std::string reasoning;
-  for (auto one = held.begin(); one != end; ++one) reasoning += one->text;
-  held.erase(held.begin(), end);
-  said_before_ += reasoning.size();
-  return reasoning.empty() || receiver({.kind = DeltaKind::reasoning, .text = reasoning});
+  for (const HeldDelta &delta : one.held) {
+    if (delta.kind != DeltaKind::reasoning) break;
+    reasoning += delta.text;
+  }
+  return reasoning;
+}
+
+void CallOrTextParser::take_reasoning(Alternative &one, size_t count) {
+  auto kept = one.held.begin();
+  for (; count > 0 && kept->text.size() <= count; ++kept) count -= kept->text.size();
+  if (count > 0) kept->text.erase(0, count);
+  one.held.erase(one.held.begin(), kept);
 }
 
 bool CallOrTextParser::choose(Alternative &one, const DeltaReceiver &receiver) {
   chosen_ = one.reading.parser.get();
-  if (&one == &calls_) said_before_ = 0;
   const std::vector<HeldDelta> held = std::exchange(one.held, {});
   return std::all_of(held.begin(), held.end(), [&](const HeldDelta &kept) {
     TextDelta delta{.kind = kept.kind, .tool_index = kept.tool_index, .text = kept.text};
     delta.tool_call_id = kept.tool_call_id;
     delta.tool_name = kept.tool_name;
-    return pass_on(delta, receiver);
+    return receiver(delta);
   });
-}
-
-bool CallOrTextParser::pass_on(TextDelta delta, const DeltaReceiver &receiver) {
-  if (delta.kind == DeltaKind::reasoning && said_before_ > 0) {
-    const size_t count = std::min(said_before_, delta.text.size());
-    said_before_ -= count;
-    delta.text.remove_prefix(count);
-    if (delta.text.empty()) return true;
-  }
-  if (delta.kind != DeltaKind::reasoning) said_before_ = 0;
-  return receiver(delta);
 }
 
 }  // namespace se

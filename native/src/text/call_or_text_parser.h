@@ -11,8 +11,8 @@
 
 namespace se {
 
-// Both are read until the answer follows only one of the two grammars. Reasoning, which comes before both, is passed on
-// meanwhile; the rest is held back. An answer that follows both to its end is a call.
+// Both are read until the answer follows only one of the two grammars. Reasoning that both say is passed on meanwhile;
+// the rest is held back. An answer that follows both to its end is a call.
 class CallOrTextParser : public ResponseParser {
  public:
   struct Reading {
@@ -38,14 +38,13 @@ class CallOrTextParser : public ResponseParser {
   };
 
   static void read(Alternative &one, std::string_view text);
+  static std::string reasoning_of(const Alternative &one);
+  static void take_reasoning(Alternative &one, size_t count);
   bool choose(Alternative &one, const DeltaReceiver &receiver);
   bool pass_on_reasoning(const DeltaReceiver &receiver);
-  bool pass_on(TextDelta delta, const DeltaReceiver &receiver);
 
   Alternative calls_, text_;
   ResponseParser *chosen_ = nullptr;
-  // How much of the chosen one's reasoning the receiver has from the other one.
-  size_t said_before_ = 0;
 };
 
 }  // namespace se

@@ -140,15 +140,14 @@ ChatPrompt prompt_of(common_chat_params made, ResponseStart start) {
 }
 
 // With what the prompt begins the answer with.
-GrammarMatch match_of(const ChatPrompt &prompt) {
-  GrammarMatch match(prompt.grammar.text);
+GrammarMatch match_of(const ChatPrompt &prompt, const Interrupt &interrupt) {
+  GrammarMatch match(prompt.grammar.text, interrupt);
   match.add(prompt.begun_response);
   return match;
 }
 
-// In some formats the reasoning needs no marks, so that any text may be some.
-void check_calls_begin_with_a_mark(const ChatPrompt &calls) {
-  GrammarMatch match = match_of(calls);
+// In some formats the reasoning needs no marks, so that any text may be some. `match`: of `calls`.
+void check_calls_begin_with_a_mark(const ChatPrompt &calls, GrammarMatch match) {
   const Reasoning reasoning(calls.reasoning, calls.begun_response, std::nullopt);
   if (reasoning.is_on()) match.add(reasoning.end());
   // No name of a tool has this character.
@@ -161,11 +160,12 @@ void check_calls_begin_with_a_mark(const ChatPrompt &calls) {
 }
 
 // Of an answer that is read as either of both.
-ChatPrompt either_of(ChatPrompt calls, ChatPrompt text) {
-  check_calls_begin_with_a_mark(calls);
+ChatPrompt either_of(ChatPrompt calls, ChatPrompt text, const Interrupt &interrupt) {
+  GrammarMatch match = match_of(calls, interrupt);
+  check_calls_begin_with_a_mark(calls, match);
   ChatPrompt prompt = std::move(text);
-  CallOrTextParser::Reading call_reading{std::move(calls.parser), match_of(calls)};
-  CallOrTextParser::Reading text_reading{std::move(prompt.parser), match_of(prompt)};
+  CallOrTextParser::Reading call_reading{std::move(calls.parser), std::move(match)};
+  CallOrTextParser::Reading text_reading{std::move(prompt.parser), match_of(prompt, interrupt)};
   prompt.parser = std::make_unique<CallOrTextParser>(std::move(call_reading), std::move(text_reading));
   prompt.grammar.text = either_grammar(calls.grammar.text, prompt.grammar.text);
   prompt.preserved_tokens.insert(prompt.preserved_tokens.end(), calls.preserved_tokens.begin(),
@@ -328,10 +328,11 @@ struct ChatFormat::Template {
   }
 
   // The same where it does unless it calls tools.
-  ChatPrompt schema_answer(const ChatRequest &request, const Inputs &inputs) const {
+  ChatPrompt schema_answer(const ChatRequest &request, const Inputs &inputs, const Interrupt &interrupt) const {
     ChatPrompt text = prompt_of(apply_schema(inputs), {"", false, {false, has_bare_calls(), false}});
     if (!request.may_call_tools()) return text;
-    return either_of(prompt_of(apply_calls(inputs), {"", false, {true, has_bare_calls(), true}}), std::move(text));
+    ChatPrompt calls = prompt_of(apply_calls(inputs), {"", false, {true, has_bare_calls(), true}});
+    return either_of(std::move(calls), std::move(text), interrupt);
   }
 
   bool has_bare_calls() const { return abilities.tools == ToolFormat::gemma; }
@@ -409,7 +410,7 @@ ChatPrompt ChatFormat::prompt(const ChatRequest &request, const InputMarks &mark
       inputs.tools = converted(allowed);
     }
     ChatPrompt prompt = !request.json_schema.empty()
-                            ? used.schema_answer(request, inputs)
+                            ? used.schema_answer(request, inputs, interrupt)
                             : used.free_answer(is_all ? std::move(told) : used.apply(inputs), inputs);
     limits.check(SE_UNSUPPORTED);
     prompt.text = std::move(text);

@@ -9,6 +9,7 @@
 #include <regex>
 #include <utility>
 
+#include "engines/template_limits.h"
 #include "text/input_marks.h"
 #include "text/schema_grammar.h"
 #include "text/schema_graph.h"
@@ -123,6 +124,7 @@ class SchemaTree {
 class NamedRules {
  public:
   std::string add(const std::string &name, const std::string &text) {
+    TemplateLimits::check_interrupted();
     static const std::regex invalid("[^a-zA-Z0-9-]+");
     const std::string plain = std::regex_replace(name, invalid, "-");
     std::string free = plain;
@@ -137,6 +139,7 @@ class NamedRules {
     const auto key = std::pair(held.graph.get(), std::pair(held.node, held.alternative));
     const auto [found, is_new] = known_.try_emplace(key);
     if (is_new) {
+      TemplateLimits::check_interrupted();
       kept_.push_back(held.graph);
       found->second = held.alternative == nullptr ? rule_of_schema(rules_, *held.graph, held.node)
                                                   : rule_of_alternative(rules_, *held.graph, *held.alternative);
@@ -158,6 +161,7 @@ class NamedRules {
 
 // Tools that are strict were read strictly when the request was: here nothing is dropped of theirs.
 common_chat_schema_document common_chat_schema_from_json(const common_json &json) {
+  se::TemplateLimits::check_interrupted();
   // Marks are for the prompt; patterns and names are compared without.
   const se::OrderedJson schema = se::OrderedJson::parse(se::InputMarks::without(json.dump()));
   auto graph = std::make_shared<const se::schema::Graph>(se::read_schema(schema, se::SchemaUse::lenient));

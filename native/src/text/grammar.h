@@ -9,9 +9,12 @@
 #include <optional>
 #include <regex>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "base/json.h"
+#include "base/interrupt.h"
+#include "text/grammar_position.h"
+#include "text/parsed_grammar.h"
 #include "text/tokenizer.h"
 
 namespace se {
@@ -32,8 +35,9 @@ struct GrammarOptions {
 
 class Grammar {
  public:
-  // INVALID_ARGUMENT if the text is not a valid grammar.
-  Grammar(const GrammarOptions &options, const Tokenizer &tokenizer);
+  // INVALID_ARGUMENT if the text is not a valid grammar; CANCELLED, TIMEOUT, as all other functions: `interrupt`
+  // outlives this.
+  Grammar(const GrammarOptions &options, const Tokenizer &tokenizer, const Interrupt &interrupt);
 
   // Whether it holds for the next token.
   bool holds() const { return holds_; }
@@ -44,22 +48,28 @@ class Grammar {
   void pause(bool is_paused) { is_paused_ = is_paused; }
 
  private:
-  using Handle = std::unique_ptr<llama_sampler, decltype(&llama_sampler_free)>;
+  struct Trigger {
+    std::string word;
+    std::optional<std::regex> pattern;  // in place of the word
+  };
 
-  bool is_triggered() const;
-  void begin();
+  GrammarPosition beginning() const { return {rules_, interrupt_}; }
+  bool take(int32_t token, std::string_view text);
+  void wait_for_trigger(int32_t token);
+  std::optional<size_t> trigger_place() const;
+  bool begin_at(size_t place);
+  bool decode(std::string_view piece, std::u32string &characters, GrammarCandidate &candidate) const;
 
-  GrammarOptions options_;
   const Tokenizer &tokenizer_;
-  Handle sampler_{nullptr, llama_sampler_free};
-  bool holds_ = true;
+  const Interrupt &interrupt_;
+  std::shared_ptr<const ParsedGrammar> rules_;
+  GrammarPosition position_;
+  bool holds_;
   bool is_paused_ = false;
-  // The bytes of a character that is not complete.
+  // Since it holds: the bytes of a character that is not complete.
   std::string unfinished_;
   // Of a lazy one that does not hold yet: its triggers, and the latest tokens in which to look for them.
-  std::vector<std::string> words_;
-  std::vector<std::string> expressions_;
-  std::vector<std::regex> patterns_;
+  std::vector<Trigger> triggers_;
   std::deque<int32_t> latest_;
   std::string latest_text_;
   bool is_latest_all_ = true;

@@ -5,29 +5,33 @@
 #include <string>
 #include <string_view>
 
-struct llama_grammar;
+#include "base/interrupt.h"
+#include "text/grammar_position.h"
+#include "text/parsed_grammar.h"
+#include "text/unicode.h"
 
 namespace se {
 
+// Copies share the grammar.
 class GrammarMatch {
  public:
-  // INVALID_ARGUMENT if it is not a grammar.
-  explicit GrammarMatch(const std::string &grammar);
+  // INVALID_ARGUMENT if it is not a grammar; CANCELLED, TIMEOUT, as `add`: `interrupt` outlives this.
+  GrammarMatch(const std::string &grammar, const Interrupt &interrupt)
+      : position_(std::make_shared<const ParsedGrammar>(grammar, nullptr, interrupt), interrupt) {}
 
   // More of the text, in whole characters.
-  void add(std::string_view text);
+  void add(std::string_view text) {
+    for (const char32_t character : unicode::decoded(text)) {
+      if (!position_.accept(character)) return;
+    }
+  }
   // Whether it may go on so that it follows the grammar.
-  bool holds() const { return holds_; }
+  bool holds() const { return position_.is_possible(); }
   // Whether it follows the grammar as it is.
-  bool is_complete() const;
+  bool is_complete() const { return position_.is_complete(); }
 
  private:
-  struct Free {
-    void operator()(llama_grammar *grammar) const;
-  };
-
-  std::unique_ptr<llama_grammar, Free> grammar_;
-  bool holds_ = true;
+  GrammarPosition position_;
 };
 
 }  // namespace se

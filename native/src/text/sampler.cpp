@@ -10,9 +10,6 @@
 namespace se {
 namespace {
 
-// Tokens that are tried with a grammar between two looks at whether the call was interrupted.
-constexpr size_t kTriedAtOnce = 128;
-
 int32_t greatest(std::span<const float> logits) {
   return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
@@ -43,12 +40,13 @@ void SamplingOptions::check() const {
   }
 }
 
-Sampler::Sampler(const SamplingOptions &options, const Tokenizer &tokenizer, uint32_t context_tokens)
+Sampler::Sampler(const SamplingOptions &options, const Tokenizer &tokenizer, uint32_t context_tokens,
+                 const Interrupt &interrupt)
     : options_(options), chain_(nullptr, llama_sampler_free) {
   options_.check();
   for (const LogitBias &one : options_.logit_bias) tokenizer.check({&one.token, 1});
   chain_ = make_chain(tokenizer.vocabulary(), context_tokens);
-  if (!options_.grammar.text.empty()) grammar_.emplace(options_.grammar, tokenizer);
+  if (!options_.grammar.text.empty()) grammar_.emplace(options_.grammar, tokenizer, interrupt);
 }
 
 Sampler::Chain Sampler::make_chain(const llama_vocab *vocabulary, uint32_t context_tokens) const {
@@ -77,7 +75,7 @@ Sampler::Chain Sampler::make_chain(const llama_vocab *vocabulary, uint32_t conte
   return chain;
 }
 
-int32_t Sampler::sample(std::span<const float> logits, const Interrupt &interrupt) {
+int32_t Sampler::sample(std::span<const float> logits) {
   if (!std::isfinite(logits[static_cast<size_t>(greatest(logits))])) {
     throw Error(SE_INTERNAL, "the model computed logits that are not finite",
                 "the weights may be damaged: run `sphere-edge verify` on the bundle");
@@ -91,7 +89,7 @@ int32_t Sampler::sample(std::span<const float> logits, const Interrupt &interrup
   if (is_free || grammar_allows(token)) return token;
   // Most tokens follow the grammar anyway; only now the whole vocabulary is checked.
   fill_candidates(logits);
-  apply_grammar(interrupt);
+  grammar_->apply(list_);
   require(std::any_of(candidates_.begin(), candidates_.end(), [](const auto &c) { return std::isfinite(c.logit); }),
           "no token of the vocabulary can continue the grammar");
   return choose();
@@ -135,15 +133,6 @@ std::span<const float> Sampler::adjusted(std::span<const float> logits) {
   }
   require(std::isfinite(adjusted_[static_cast<size_t>(greatest(adjusted_))]), "logit_bias leaves no token to choose");
   return adjusted_;
-}
-
-void Sampler::apply_grammar(const Interrupt &interrupt) {
-  for (size_t begin = 0; begin < candidates_.size(); begin += kTriedAtOnce) {
-    interrupt.check();
-    llama_token_data_array part = {candidates_.data() + begin, std::min(kTriedAtOnce, candidates_.size() - begin), -1,
-                                   false};
-    grammar_->apply(part);
-  }
 }
 
 bool Sampler::grammar_allows(int32_t token) {

@@ -55,11 +55,13 @@ struct SamplingOptions {
 
 class Sampler {
  public:
-  Sampler(const SamplingOptions &options, const Tokenizer &tokenizer, uint32_t context_tokens);
+  // With a grammar all but set_reasoning throw CANCELLED and TIMEOUT, too: thousands of alternatives, each tried with
+  // the whole vocabulary, take seconds. `interrupt` outlives this.
+  Sampler(const SamplingOptions &options, const Tokenizer &tokenizer, uint32_t context_tokens,
+          const Interrupt &interrupt);
 
-  // The next token; `logits` is one row of the vocabulary's size. CANCELLED, TIMEOUT: thousands of alternatives in a
-  // grammar, each tried with the whole vocabulary, take seconds.
-  int32_t sample(std::span<const float> logits, const Interrupt &interrupt);
+  // The next token; `logits` is one row of the vocabulary's size.
+  int32_t sample(std::span<const float> logits);
   // Adds a token of the text for penalties and grammar. Prompt tokens too, although the grammar ignores them.
   void accept(int32_t token, bool from_prompt);
   // A lazy grammar takes no notice of reasoning.
@@ -76,7 +78,6 @@ class Sampler {
   // With bias and penalties; the logits themselves where there are none.
   std::span<const float> adjusted(std::span<const float> logits);
   bool grammar_allows(int32_t token);
-  void apply_grammar(const Interrupt &interrupt);
 
   SamplingOptions options_;
   Chain chain_;

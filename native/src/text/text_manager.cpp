@@ -338,7 +338,7 @@ void TextManager::generate(const TextRequest &request, const DeltaReceiver &rece
     interrupt.check();
   }
   if (sampling.grammar.text.empty()) sampling.grammar = prepared.chat.grammar;
-  Sampler sampler(sampling, tokenizer_, facts().context_tokens);
+  Sampler sampler(sampling, tokenizer_, facts().context_tokens, interrupt);
   for (const int32_t token : prompt) {
     if (token >= 0) sampler.accept(token, true);
   }
@@ -356,7 +356,7 @@ void TextManager::generate(const TextRequest &request, const DeltaReceiver &rece
     // Rows beyond the tokenizer's vocabulary are padding of the weights and are never sampled.
     const auto row = speculation.logits().first(tokenizer_.size());
     const std::optional<int32_t> forced = response.forced();
-    const int32_t token = forced ? *forced : sampler.sample(row, interrupt);
+    const int32_t token = forced ? *forced : sampler.sample(row);
     const bool is_first = result.completion_tokens == 0;
     if (is_first) first = Clock::now();
     if (is_first) result.first_token_seconds = seconds_since(begin);
