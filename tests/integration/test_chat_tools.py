@@ -313,6 +313,29 @@ def test_a_grammar_nested_too_deeply_is_refused(text):
         text.generate("the", grammar=deep, max_tokens=1).text()
 
 
+def test_a_grammar_that_can_begin_in_endless_ways_is_refused(text):
+    """Of a few hundred bytes: each rule is two of the next one, or nothing."""
+    rules = "".join(f"r{i} ::= | r{i + 1} r{i + 1}\n" for i in range(40))
+    with pytest.raises(errors.InvalidArgumentError, match="in too many ways"):
+        text.generate("the", grammar=f'root ::= r0\n{rules}r40 ::= "a"', max_tokens=1).text()
+
+
+def test_time_runs_out_while_hundreds_of_tools_are_read(text):
+    parameters = {
+        "type": "object",
+        "properties": {
+            f"p{i}": {"type": "array", "items": {"enum": [i, "a"]}, "maxItems": i + 2}
+            for i in range(40)
+        },
+    }
+    functions = [{"name": f"f{i}", "parameters": parameters} for i in range(512)]
+    tools = [{"type": "function", "function": one} for one in functions]
+    for more in ({}, {"response_format": ANSWER_FORMAT}):
+        with pytest.raises(errors.TimeoutError):
+            text.chat(QUESTION, tools=tools, tool_choice="auto", timeout_s=0.05, **more).text()
+    assert text.generate("the", max_tokens=1).text() is not None
+
+
 @pytest.mark.parametrize("repeated", ['"a"{5,1}', "[{,]{ 5 , 1 }", '("{1,5}" #{\n){5, # \n 4}'])
 def test_a_repetition_of_more_than_its_most_times_is_refused(text, repeated):
     """The parser of llama.cpp would add 2^64 rules."""

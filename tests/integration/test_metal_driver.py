@@ -7,6 +7,7 @@ callers to the rules of Metal's documentation; and the files compile for macOS w
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,8 @@ def test_pipelines_come_from_the_archive_the_second_time(program: Program, tmp_p
     first, second = (program(cache=tmp_path)[1] for _ in range(2))
     assert (first["compiled"], first["from_archive"]) == (0, 1)
     archive = next((tmp_path / "metal").glob("*.archive"))
+    # SHA-256: of FNV-1a others with the same hash are easily made.
+    assert re.fullmatch("[0-9a-f]{64}", archive.stem)
     assert second["from_archive"] == 1
     archive.write_text("damaged")
     assert program(cache=tmp_path)[0] == {"status": 0}
