@@ -45,8 +45,6 @@ from sphere_edge.quantization.weights import FORMATS, WeightFormat
 # More tokens a call gain nothing on CPUs and cost workspace; score returns logits of every token.
 _PREFILL_TOKENS = memory.PREFILL_TOKENS
 _SCORE_TOKENS = 32
-# Sequences whose next tokens share one reading of the weights; more of them take several.
-_DECODE_SEQUENCES = 8
 # Distributions whose version decides what the bundle's bytes are.
 _TOOLS = ("apache-tvm", "apache-tvm-ffi", "numpy")
 # Of the memory that a model may take, what matrices in q8 leave: room for other parts of an app.
@@ -84,7 +82,7 @@ def fit(request: BuildRequest) -> Callable[[], Built]:
         prefill_tokens=min(_PREFILL_TOKENS, context),
         score_tokens=min(_SCORE_TOKENS, context),
         kv_dtype=choice.kv_dtype,
-        decode_sequences=_DECODE_SEQUENCES,
+        decode_sequences=memory.DECODE_SEQUENCES,
     )
     spec = _spec(source.name, model, mappings, fmt.name)
     fitted = _Fitted(
@@ -313,6 +311,7 @@ def _spec(
         experts_per_token=0 if mixture is None else mixture.top_k,
         vocab=shape.vocab,
         context_tokens=shape.context_tokens,
+        is_compiled=True,
     )
 
 

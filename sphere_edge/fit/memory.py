@@ -8,7 +8,9 @@ KV cache   layers * kv_heads * (key_dim + value_dim) * context * bytes of its ty
 workspace  what one prefill call holds at once, in float32: per token the residual, its norm, query,
            keys and values, both halves of the gated MLP and its product (of each expert that a
            token takes, and that expert's output), and int8 copies of what goes into matrices; and
-           the logits of one call; and what the image encoder holds while it computes
+           the logits of one call; and what the image encoder holds while it computes. In compiled
+           models also what attention leaves for each part of the context: of one new token, or of
+           all that are decoded in a batch
 runtime    code, threads and the vocabulary: a round figure above what `sphere-edge bench` measures,
            which prints this prediction and the runner's real peak
 
@@ -18,7 +20,7 @@ peak is still asked of the RAM: the CPU takes over where the GPU fails.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -43,6 +45,7 @@ class ModelSpec:
 
     `experts_per_token`: of a mixture of experts; `intermediate` is then that of one expert.
     `image_encoder_bytes`: weights of what sees images, and what it computes in.
+    `is_compiled`: it runs by our own kernels, not by llama.cpp's.
     """
 
     name: str
@@ -61,6 +64,7 @@ class ModelSpec:
     experts_per_token: int = 0
     image_encoder_bytes: int = 0
     image_workspace_bytes: int = 0
+    is_compiled: bool = False
 
     @property
     def kv_features(self) -> int:
@@ -70,6 +74,12 @@ class ModelSpec:
 
 # As in native/src/engines/engine.h.
 MAX_SEQUENCES = 64
+# Sequences of a compiled model whose next tokens share one reading of the weights; more of them
+# take several.
+DECODE_SEQUENCES = 8
+# Keys in a part of the context, of the smallest parts that any kernel has: those for GPUs of no
+# known family. All others have parts of 128, for which half of what is counted here is enough.
+SPLIT_KEYS = 64
 
 
 @dataclass(frozen=True)
@@ -120,8 +130,14 @@ class Fit:
     @property
     def lacks_bytes(self) -> int:
         """By how much it is too large, where it lacks the most."""
-        lacks = self.memory.peak_bytes - self.profile.memory.usable_bytes
-        return max(0, lacks, self._lacks_on_gpu())
+        return max(0, -self.free_bytes)
+
+    @property
+    def free_bytes(self) -> int:
+        """What is left there, in RAM or on the GPU, whichever is less; negative: what it lacks."""
+        in_ram = self.profile.memory.usable_bytes - self.memory.peak_bytes
+        room = self.gpu_room_bytes
+        return in_ram if room is None else min(in_ram, room - self.memory.gpu_bytes)
 
     def leaves(self, share: float) -> bool:
         """Whether `share` of what one app may use there stays free, in RAM and on the GPU."""
@@ -151,7 +167,7 @@ def predict(spec: ModelSpec, choice: Choice, prefill_tokens: int = PREFILL_TOKEN
     floats += spec.experts_per_token * spec.hidden
     int8 = spec.hidden + intermediate
     workspace = tokens * (4 * floats + int8) + 4 * spec.vocab * choice.sequences
-    workspace += spec.image_workspace_bytes
+    workspace += spec.image_workspace_bytes + _splits_bytes(spec, choice)
     runtime = RUNTIME_BYTES + VOCABULARY_ENTRY_BYTES * spec.vocab
     return Memory(
         weights_bytes=weights,
@@ -161,16 +177,40 @@ def predict(spec: ModelSpec, choice: Choice, prefill_tokens: int = PREFILL_TOKEN
     )
 
 
+def _splits_bytes(spec: ModelSpec, choice: Choice) -> int:
+    """What attention leaves for each part of the context, in float32.
+
+    Per head the sums of the values, the largest score and the sum of exponentials. The memory of a
+    batch is planned for the largest one.
+    """
+    if not spec.is_compiled:
+        return 0
+    tokens = 1 if choice.sequences == 1 else DECODE_SEQUENCES
+    parts = -(-choice.context_tokens // SPLIT_KEYS)
+    return 4 * tokens * parts * spec.query_heads * (spec.value_dim + 2)
+
+
 def fit(spec: ModelSpec, choice: Choice, profile: DeviceProfile, backend: str = "cpu") -> Fit:
     """How `spec` with `choice` sits in the memory of `profile`, run on `backend`."""
     memory = predict(spec, choice)
     room = profile.gpu_room_bytes(backend)
-    per_token = choice.kv_bytes_per_token(spec)
-    spare = profile.memory.usable_bytes - (memory.peak_bytes - memory.kv_cache_bytes)
-    if room is not None:
-        spare = min(spare, room - (memory.gpu_bytes - memory.kv_cache_bytes))
-    longest = min(max(0, spare // per_token), spec.context_tokens)
-    return Fit(profile, choice, memory, longest, room)
+    found = Fit(profile, choice, memory, longest_context=0, gpu_room_bytes=room)
+    longest = _longest_context((spec,), choice, found.free_bytes + _context_bytes(spec, choice))
+    return replace(found, longest_context=longest)
+
+
+def _context_bytes(spec: ModelSpec, choice: Choice) -> int:
+    """What grows with the context."""
+    caches = choice.context_tokens * choice.kv_bytes_per_token(spec)
+    return caches + _splits_bytes(spec, choice)
+
+
+def _longest_context(specs: Sequence[ModelSpec], choice: Choice, context_bytes: int) -> int:
+    """How many tokens models side by side have room for, at most as many as the first is for."""
+    token = sum(choice.kv_bytes_per_token(spec) for spec in specs)
+    part = sum(_splits_bytes(spec, replace(choice, context_tokens=SPLIT_KEYS)) for spec in specs)
+    whole, rest = divmod(max(0, context_bytes), SPLIT_KEYS * token + part)
+    return min(whole * SPLIT_KEYS + max(0, rest - part) // token, specs[0].context_tokens)
 
 
 def with_draft(one: Fit, spec: ModelSpec, draft: ModelSpec) -> Fit:
@@ -182,16 +222,14 @@ def with_draft(one: Fit, spec: ModelSpec, draft: ModelSpec) -> Fit:
     if format not in draft.weights_bytes:
         format = next(iter(draft.weights_bytes))
     context = min(one.choice.context_tokens, draft.context_tokens)
-    beside = predict(draft, replace(one.choice, quantization=format, context_tokens=context))
+    choice = replace(one.choice, quantization=format, context_tokens=context)
+    beside = predict(draft, choice)
     sizes = {name: size + getattr(beside, name) for name, size in one.memory.model_dump().items()}
     sizes["peak_bytes"] -= RUNTIME_BYTES
-    memory = Memory(**sizes)
-    spare = one.profile.memory.usable_bytes - (memory.peak_bytes - memory.kv_cache_bytes)
-    if one.gpu_room_bytes is not None:
-        spare = min(spare, one.gpu_room_bytes - (memory.gpu_bytes - memory.kv_cache_bytes))
-    per_token = one.choice.kv_bytes_per_token(spec) + one.choice.kv_bytes_per_token(draft)
-    longest = min(max(0, spare // per_token), spec.context_tokens)
-    return replace(one, memory=memory, longest_context=longest)
+    found = replace(one, memory=Memory(**sizes))
+    context_bytes = _context_bytes(spec, one.choice) + _context_bytes(draft, choice)
+    longest = _longest_context((spec, draft), one.choice, found.free_bytes + context_bytes)
+    return replace(found, longest_context=longest)
 
 
 def check(spec: ModelSpec, choice: Choice, profile: DeviceProfile, backend: str = "cpu") -> Memory:

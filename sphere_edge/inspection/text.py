@@ -108,6 +108,7 @@ def _safetensors(source: ModelSource) -> tuple[str, ModelSpec, dict[str, Any]]:
         experts_per_token=experts,
         vocab=shape.vocab,
         context_tokens=shape.context_tokens,
+        is_compiled=True,
     )
     if config.wrapper is None:
         return config.model_type, spec, {}

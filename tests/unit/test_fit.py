@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from sphere_edge.compiler.kernels.gpu_tuning import TUNINGS
 from sphere_edge.errors import OutOfMemoryError, Status
-from sphere_edge.fit.memory import Choice, ModelSpec, changes, check, fit, predict
+from sphere_edge.fit.memory import SPLIT_KEYS, Choice, ModelSpec, changes, check, fit, predict
 from sphere_edge.profiles import DeviceProfile, Gpu
 
 GIB = 2**30
@@ -51,6 +52,19 @@ def test_the_kv_cache_is_layers_times_heads_times_features_times_context() -> No
     memory = predict(QWEN, Choice("q4", 1024, "float16"))
     assert memory.kv_cache_bytes == 24 * 2 * (64 + 64) * 1024 * 2
     assert predict(QWEN, Choice("q4", 1024, "float32")).kv_cache_bytes == 2 * memory.kv_cache_bytes
+
+
+def test_a_batch_of_a_compiled_model_leaves_sums_for_each_part_of_the_context() -> None:
+    compiled = dataclasses.replace(QWEN, is_compiled=True)
+    for tokens, batch in ((32_768, 1), (32_768, 8), (1000, 8)):
+        choice = Choice("q4", tokens, "float16", sequences=1 if batch == 1 else 4)
+        more = predict(compiled, choice).workspace_bytes - predict(QWEN, choice).workspace_bytes
+        parts = {32_768: 512, 1000: 16}[tokens]
+        assert more == batch * parts * 14 * (64 + 2) * 4
+
+
+def test_no_kernel_divides_the_context_into_more_parts_than_are_counted() -> None:
+    assert min(tuning.split_keys for tuning in TUNINGS.values()) == SPLIT_KEYS
 
 
 def test_every_conversation_at_once_has_its_own_kv_cache() -> None:
@@ -120,16 +134,18 @@ def test_a_model_that_can_never_fit_needs_a_smaller_model() -> None:
     assert "use a smaller model" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("usable", [300 * 2**20, 500 * 2**20, GIB])
-def test_the_longest_context_is_the_longest(usable: int) -> None:
-    choice = Choice("q4", 4096, "float16")
-    found = fit(QWEN, choice, device(usable))
+@pytest.mark.parametrize("usable", [300 * 2**20, 500 * 2**20, 700 * 2**20, GIB])
+@pytest.mark.parametrize("sequences", [1, 3])
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_the_longest_context_is_the_longest(usable: int, sequences: int, is_compiled: bool) -> None:
+    spec = dataclasses.replace(QWEN, is_compiled=is_compiled)
+    found = fit(spec, Choice("q4", 4096, "float16", sequences), device(usable))
     longest = found.longest_context
     if longest == 0:
         assert not found.fits
         return
-    assert predict(QWEN, Choice("q4", longest, "float16")).peak_bytes <= usable
-    longer = predict(QWEN, Choice("q4", longest + 1, "float16")).peak_bytes
+    assert predict(spec, Choice("q4", longest, "float16", sequences)).peak_bytes <= usable
+    longer = predict(spec, Choice("q4", longest + 1, "float16", sequences)).peak_bytes
     assert longer > usable or longest == QWEN.context_tokens
 
 
