@@ -15,7 +15,8 @@ const Target grammar_target("grammar", [](const std::string &data) {
   static const auto tokenizer = se::Tokenizer::from_file(vocabulary);
   se::GrammarOptions options;
   options.text = data;
-  se::Grammar grammar(options, tokenizer);
+  se::Interrupt interrupt;
+  se::Grammar grammar(options, tokenizer, interrupt);
   for (const int32_t token : tokenizer.tokenize("ab Hello", false, false)) {
     llama_token_data candidate = {token, 0, 0};
     llama_token_data_array candidates = {&candidate, 1, -1, false};

@@ -6,7 +6,8 @@
 namespace {
 
 const Target schema_target("schema", [](const std::string &data) {
-  se::GrammarMatch(se::grammar_of_schema(data)).add("{\"a\": [1, ");
+  se::Interrupt interrupt;
+  se::GrammarMatch(se::grammar_of_schema(data), interrupt).add("{\"a\": [1, ");
 });
 
 }  // namespace
