@@ -104,10 +104,10 @@ void copies_of_a_match_go_on_by_themselves() {
   CHECK(first.is_complete());
 }
 
-// Reads `a` as more of a reasoning that is told in advance, and all else as text.
-class ToldInAdvance : public se::ResponseParser {
+// Reads `a` as more of a reasoning that is known in advance, and all else as text.
+class ScriptedParser : public se::ResponseParser {
  public:
-  explicit ToldInAdvance(std::vector<std::string> reasoning) : reasoning_(std::move(reasoning)) {}
+  explicit ScriptedParser(std::vector<std::string> reasoning) : reasoning_(std::move(reasoning)) {}
 
   bool add(std::string_view text, const se::DeltaReceiver &receiver) override {
     for (const char &c : text) {
@@ -134,8 +134,8 @@ void check_told(const Pieces &of_call, const Pieces &of_text, const Pieces &want
   for (const char *end : {"c", "t"}) {
     const bool is_call = end[0] == 'c';
     se::CallOrTextParser parser(
-        {std::make_unique<ToldInAdvance>(of_call), se::GrammarMatch("root ::= \"aaac\"", interrupt)},
-        {std::make_unique<ToldInAdvance>(of_text), se::GrammarMatch("root ::= \"aaat\"", interrupt)});
+        {std::make_unique<ScriptedParser>(of_call), se::GrammarMatch("root ::= \"aaac\"", interrupt)},
+        {std::make_unique<ScriptedParser>(of_text), se::GrammarMatch("root ::= \"aaat\"", interrupt)});
     std::string reasoning, text, all;
     const auto receiver = [&](const se::TextDelta &delta) {
       CHECK(delta.kind == se::DeltaKind::text || text.empty());
@@ -149,7 +149,7 @@ void check_told(const Pieces &of_call, const Pieces &of_text, const Pieces &want
     CHECK(parser.add(end, receiver) && parser.finish(receiver));
     for (const std::string &piece : is_call ? of_call : of_text) all += piece;
     if (reasoning != all || text != end) {
-      std::fprintf(stderr, "told `%s` and `%s` in place of `%s`\n", reasoning.c_str(), text.c_str(), all.c_str());
+      std::fprintf(stderr, "passed on `%s` and `%s` in place of `%s`\n", reasoning.c_str(), text.c_str(), all.c_str());
       CHECK(false);
     }
   }
