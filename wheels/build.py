@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -138,6 +139,8 @@ def licenses(into: Path) -> None:
 
 
 if __name__ == "__main__":
+    # As an exception, so that the compilers end, too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         main(sys.argv[1:])
     except errors.SphereEdgeError as error:
