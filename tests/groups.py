@@ -146,6 +146,18 @@ GROUPS: Mapping[str, Group] = {
             "tests/integration/test_fuzz.py",
         ),
     ),
+    "archives": Group(
+        "the engines' archives, and the runtimes for compiled models alone",
+        (
+            *_PINS,
+            "native",
+            "sphere_edge/run.py",
+            "sphere_edge/runtime",
+            "sphere_edge/toolchain",
+            "tests/integration/cxx_library_main.cpp",
+            "tests/integration/test_engine_archives.py",
+        ),
+    ),
     "pc": Group(
         "the runtime for other PCs, sent over SSH and adb and measured there",
         (

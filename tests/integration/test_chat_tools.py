@@ -13,7 +13,7 @@ import pytest
 from sphere_edge import TextManager, errors, packaging
 from sphere_edge.run import run
 from sphere_edge.runtime.generation import Generation
-from sphere_edge.toolchain import native, sources, targets
+from sphere_edge.toolchain import sources
 from tests import made_bundles, random_gguf, runtimes
 
 QUESTION = [{"role": "user", "content": "Is it warm?"}]
@@ -521,14 +521,3 @@ def test_the_runner_prints_deltas_as_lines_of_json(template_folder, tmp_path):
     written = "".join(delta["text"] for delta in deltas)
     assert written == result["tool_calls"][0]["arguments"]
     assert result["finish_reason"] == "tool_calls"
-
-
-def test_the_runtime_that_is_built_first_chats_and_says_that_it_has_no_tools(tmp_path):
-    runner = native.build(targets.host(), engines=("tvm",)).runner
-    bundle = made_bundles.made(packaging.TINY).folder
-    (tmp_path / "tools.json").write_text(json.dumps(TOOLS))
-    chat = [runner, "chat", bundle, "What is 2 + 2?", "--temperature", "0", "--max-tokens", "20"]
-    assert run(chat, timeout_s=120).stdout.strip()
-    refused = run([*chat, "--tools", tmp_path / "tools.json"], timeout_s=120, check=False)
-    assert refused.exit_code == errors.Status.UNSUPPORTED
-    assert "built without tools" in refused.stderr

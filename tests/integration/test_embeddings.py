@@ -18,7 +18,7 @@ from sphere_edge.engines.options import PackageOptions
 from sphere_edge.runtime.embedding import EmbedRequest
 from sphere_edge.runtime.text import TextManager
 from tests import bert, made_bundles, manifest_corpus, random_gguf
-from tests.cli_process import sphere_edge
+from tests.cli_process import in_process
 
 TEXTS = ["the sky is near.", "rain", "a stone in the sea, a tree", "notes on nine trains"]
 
@@ -177,7 +177,7 @@ def test_the_pooling_of_the_file_is_the_default(tmp_path: Path) -> None:
 
 def test_the_command_prints_vectors(encoder: Path) -> None:
     words = ["embed", encoder, "rain", "sky"]
-    lines = sphere_edge(*words).stdout.splitlines()
-    document = json.loads(sphere_edge(*words, "--json").stdout)
+    lines = in_process(*words).stdout.splitlines()
+    document = json.loads(in_process(*words, "--json").stdout)
     assert [json.loads(line) for line in lines] == document["embeddings"]
     assert len(document["embeddings"][0]) == 64

@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from sphere_edge import packaging, profiles
-from sphere_edge.engines.options import PackageOptions
+from sphere_edge import packaging
 from sphere_edge.errors import Status
 from sphere_edge.run import ProgramFailedError, run
 from sphere_edge.toolchain import archives, cache, compilers, early, native, targets
-from tests import random_gguf, random_whisper
+from tests import made_bundles, random_gguf, random_whisper
+
+pytestmark = pytest.mark.group("archives")
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +36,21 @@ def refusal(runner: Path, *words: str | Path) -> dict[str, Any]:
     return error
 
 
-def test_a_compiled_model_answers(runner: Path, tmp_path: Path) -> None:
-    packaging.package(
-        packaging.built_in(packaging.TINY), profiles.host(), PackageOptions(), tmp_path / "tiny"
-    )
-    words = ("generate", tmp_path / "tiny", "The sky is", "--max-tokens", "4", "--json")
+def test_a_compiled_model_answers(runner: Path) -> None:
+    bundle = made_bundles.made(packaging.TINY).folder
+    words = ("generate", bundle, "The sky is", "--max-tokens", "4", "--json")
     assert json.loads(run([runner, *words], timeout_s=60).stdout)["completion_tokens"] > 0
+
+
+def test_it_chats_and_says_that_it_has_no_tools(runner: Path, tmp_path: Path) -> None:
+    tool = {"type": "function", "function": {"name": "light", "parameters": {"type": "object"}}}
+    (tmp_path / "tools.json").write_text(json.dumps([tool]))
+    chat = [runner, "chat", made_bundles.made(packaging.TINY).folder, "What is 2 + 2?"]
+    chat += ["--temperature", "0", "--max-tokens", "20"]
+    assert run(chat, timeout_s=120).stdout.strip()
+    refused = run([*chat, "--tools", tmp_path / "tools.json"], timeout_s=120, check=False)
+    assert refused.exit_code == Status.UNSUPPORTED
+    assert "built without tools" in refused.stderr
 
 
 def test_other_models_are_refused_with_what_to_build(runner: Path, tmp_path: Path) -> None:
@@ -77,12 +87,10 @@ def test_the_first_library_answers_without_a_runner(tmp_path: Path) -> None:
     first.mkdir()
     for part in ("batches", "engines", "sources", "zig"):
         (first / part).symlink_to(cache.folder() / part)
-    packaging.package(
-        packaging.built_in(packaging.TINY), profiles.host(), PackageOptions(), tmp_path / "tiny"
-    )
+    bundle = made_bundles.made(packaging.TINY).folder
     script = (
         "from sphere_edge.runtime.text import TextManager\n"
-        f"with TextManager.open({str(tmp_path / 'tiny')!r}) as text:\n"
+        f"with TextManager.open({str(bundle)!r}) as text:\n"
         "    print(''.join(text.generate('The sky is', max_tokens=4)))"
     )
     environment = {cache.FOLDER_VARIABLE: str(first)}

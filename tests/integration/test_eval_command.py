@@ -8,22 +8,20 @@ from pathlib import Path
 import pytest
 
 from sphere_edge.errors import Status
-from tests.cli_process import in_process, refused, sphere_edge
-
-TIMEOUT_S = 600
+from tests.cli_process import in_process, refused
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluated")
-    run = sphere_edge("package", "tiny", "-o", "tiny.host", cwd=folder, timeout_s=TIMEOUT_S)
+    run = in_process("package", "tiny", "-o", "tiny.host", cwd=folder)
     assert run.returncode == 0, run.stderr
     return folder / "tiny.host"
 
 
 def test_four_bits_cost_little_and_the_bundle_says_so(bundle: Path) -> None:
     before = json.loads((bundle / "bundle.json").read_text())
-    run = sphere_edge("eval", bundle, "--record", "--json", timeout_s=TIMEOUT_S)
+    run = in_process("eval", bundle, "--record", "--json")
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)
     assert 0 < told["kl_divergence"]["value"] < 0.01
@@ -32,15 +30,15 @@ def test_four_bits_cost_little_and_the_bundle_says_so(bundle: Path) -> None:
     after = json.loads((bundle / "bundle.json").read_text())
     assert after["id"] != before["id"]
     assert after["files"] == before["files"]
-    assert sphere_edge("verify", bundle).stdout == after["id"] + "\n"
-    assert "KL divergence" in sphere_edge("inspect", bundle).stdout
-    assert sphere_edge("run", bundle, "Hello").returncode == 0
+    assert in_process("verify", bundle).stdout == after["id"] + "\n"
+    assert "KL divergence" in in_process("inspect", bundle).stdout
+    assert in_process("run", bundle, "Hello").returncode == 0
 
 
 def test_a_bundle_against_itself_loses_nothing(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("What is the capital of France? " * 20)
     words = ["eval", bundle, "--against", bundle, "--text", tmp_path / "a.txt", "--json"]
-    told = json.loads(sphere_edge(*words, "--window", "64").stdout)
+    told = json.loads(in_process(*words, "--window", "64").stdout)
     assert told["kl_divergence"]["value"] == 0
     assert told["top1_agreement"]["value"] == 1
     assert told["window_tokens"] == 64
@@ -49,10 +47,10 @@ def test_a_bundle_against_itself_loses_nothing(bundle: Path, tmp_path: Path) -> 
 def test_a_gguf_is_compared_with_a_gguf_by_llama_cpp(tmp_path: Path) -> None:
     for name in ("f16", "q4_0"):
         words = ["package", "tiny", "--format", "gguf", "--quant", name, "-o", tmp_path / name]
-        run = sphere_edge(*words, timeout_s=TIMEOUT_S)
+        run = in_process(*words)
         assert run.returncode == 0, run.stderr
     words = ["eval", tmp_path / "q4_0", "--against", tmp_path / "f16/model.gguf", "--json"]
-    run = sphere_edge(*words, timeout_s=TIMEOUT_S)
+    run = in_process(*words)
     assert run.returncode == 0, run.stderr
     assert 0 < json.loads(run.stdout)["kl_divergence"]["value"] < 0.05
 

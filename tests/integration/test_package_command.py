@@ -64,7 +64,7 @@ def test_a_packaged_model_is_sound_says_its_sizes_and_has_run_here(
     assert packaged["path"].name == "tiny.host"
     assert packaged["tried_here"] is True
     assert packaged["memory"]["weights_bytes"] > 0
-    assert sphere_edge("verify", packaged["path"]).stdout == packaged["id"] + "\n"
+    assert in_process("verify", packaged["path"]).stdout == packaged["id"] + "\n"
     assert [path.name for path in packaged["path"].parent.iterdir()] == ["tiny.host"]
 
 
@@ -82,7 +82,7 @@ def test_it_answers_from_its_bundle(packaged: dict[str, Any]) -> None:
     run = sphere_edge("run", packaged["path"], FRANCE, "--temperature", "0")
     assert run.returncode == 0, run.stderr
     assert "Paris" in run.stdout
-    as_json = sphere_edge("run", packaged["path"], "-", "--json", "--seed", "7", stdin=FRANCE)
+    as_json = in_process("run", packaged["path"], "-", "--json", "--seed", "7", stdin=FRANCE)
     report = json.loads(as_json.stdout)
     assert report["seed"] == 7
     assert report["prompt_tokens"] > 0
@@ -91,7 +91,7 @@ def test_it_answers_from_its_bundle(packaged: dict[str, Any]) -> None:
 
 def test_a_text_is_continued_without_the_template(packaged: dict[str, Any]) -> None:
     words = ["run", packaged["path"], "The capital of France is", "--raw", "--max-tokens", "3"]
-    run = sphere_edge(*words, "--json")
+    run = in_process(*words, "--json")
     assert json.loads(run.stdout)["completion_tokens"] <= 3
 
 
@@ -106,7 +106,7 @@ def test_a_conversation_goes_on_until_exit(packaged: dict[str, Any]) -> None:
 def test_a_full_context_is_explained_and_the_conversation_goes_on(packaged: dict[str, Any]) -> None:
     lines = f"{'word ' * 300}\n{FRANCE}\n"
     words = ["chat", packaged["path"], "--temperature", "0", "--context", "64"]
-    run = sphere_edge(*words, stdin=lines)
+    run = in_process(*words, stdin=lines)
     assert run.returncode == 0, run.stderr
     assert "error: " in run.stderr
     assert "Paris" in run.stdout
@@ -165,13 +165,12 @@ def test_quickstart_makes_a_damaged_bundle_again(tmp_path: Path, bundle: Path) -
 
 
 def test_one_file_runs_like_the_folder(packaged: dict[str, Any], tmp_path: Path) -> None:
-    words = ["package", "tiny", "--zip", "-o", "tiny"]
-    run = sphere_edge(*words, cwd=tmp_path, timeout_s=TIMEOUT_S)
+    run = in_process("package", "tiny", "--zip", "-o", "tiny", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     path = tmp_path / run.stdout.strip()
     assert path.name == "tiny.sphere"
-    assert sphere_edge("verify", path).stdout == packaged["id"] + "\n"
-    assert "Paris" in sphere_edge("run", path, FRANCE, "--temperature", "0").stdout
+    assert in_process("verify", path).stdout == packaged["id"] + "\n"
+    assert "Paris" in in_process("run", path, FRANCE, "--temperature", "0").stdout
 
 
 def test_a_benchmark_puts_predicted_beside_measured(

@@ -16,7 +16,7 @@ from sphere_edge import TextManager
 from sphere_edge.errors import Status
 from sphere_edge.run import run
 from tests import random_gguf, random_mmproj, runtimes
-from tests.cli_process import refused, sphere_edge
+from tests.cli_process import in_process, refused
 from tests.integration.test_images_in_chats import picture, png, shown
 from tests.server_process import serving
 
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bundle(folder: Path) -> Path:
     bundle = folder.parent / "seeing.host"
-    done = sphere_edge("package", folder, "-o", bundle, "--json")
+    done = in_process("package", folder, "-o", bundle, "--json")
     assert done.returncode == 0, done.stderr
     assert "with its image encoder `a-sight.gguf`" in done.stderr
     return bundle
@@ -55,7 +55,7 @@ def test_the_encoder_is_a_file_of_the_bundle(bundle: Path, folder: Path) -> None
         "mmproj.gguf": "mmproj",
     }
     assert manifest["provenance"]["source"] == "model with a-sight.gguf"
-    alone = sphere_edge("package", folder / "random.gguf", "-o", bundle.parent / "blind", "--json")
+    alone = in_process("package", folder / "random.gguf", "-o", bundle.parent / "blind", "--json")
     blind = json.loads((Path(json.loads(alone.stdout)["path"]) / "bundle.json").read_text())
     size = (folder / "a-sight.gguf").stat().st_size
     more = manifest["memory"]["weights_bytes"] - blind["memory"]["weights_bytes"]
@@ -65,27 +65,27 @@ def test_the_encoder_is_a_file_of_the_bundle(bundle: Path, folder: Path) -> None
 
 
 def test_it_is_verified_and_inspected(bundle: Path, tmp_path: Path) -> None:
-    assert sphere_edge("verify", bundle).returncode == 0
-    assert "mmproj.gguf" in sphere_edge("inspect", bundle).stdout
+    assert in_process("verify", bundle).returncode == 0
+    assert "mmproj.gguf" in in_process("inspect", bundle).stdout
     content = bytearray((bundle / "mmproj.gguf").read_bytes())
     content[-1] ^= 1
-    packed = sphere_edge("package", bundle.parent / "model", "-o", tmp_path / "damaged")
+    packed = in_process("package", bundle.parent / "model", "-o", tmp_path / "damaged")
     assert packed.returncode == 0, packed.stderr
     (tmp_path / "damaged" / "mmproj.gguf").write_bytes(content)
-    done = sphere_edge("verify", tmp_path / "damaged")
+    done = in_process("verify", tmp_path / "damaged")
     assert done.returncode == Status.MODEL_CORRUPT
     assert "mmproj.gguf" in done.stderr
 
 
 def test_run_shows_pictures(bundle: Path, folder: Path) -> None:
     words = ("What is this?", "--image", folder.parent / "picture.png", *GREEDY)
-    done = sphere_edge("run", bundle, *words)
+    done = in_process("run", bundle, *words)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["text"] == expected(bundle)
-    bare = sphere_edge("run", folder / "random.gguf", *words, "--mmproj", folder / "a-sight.gguf")
+    bare = in_process("run", folder / "random.gguf", *words, "--mmproj", folder / "a-sight.gguf")
     assert json.loads(bare.stdout)["text"] == expected(bundle)
     for blind in (folder / "random.gguf", "tiny"):
-        failed = sphere_edge("run", blind, *words[:3])
+        failed = in_process("run", blind, *words[:3])
         refused(failed, Status.UNSUPPORTED, "has an image")
 
 
@@ -104,11 +104,11 @@ def test_the_runner_shows_pictures(bundle: Path, tmp_path: Path) -> None:
 def test_pairs_that_do_not_belong_together_are_refused(folder: Path, tmp_path: Path) -> None:
     other = random_mmproj.write(tmp_path / "other.gguf", embedding_size=96)
     words = ("package", folder / "random.gguf", "-o", tmp_path / "bundle", "--mmproj")
-    refused(sphere_edge(*words, other), Status.FORMAT_MISMATCH, "reads 64")
-    refused(sphere_edge(*words, folder / "random.gguf"), Status.UNSUPPORTED, "not an image encoder")
-    refused(sphere_edge(*words, tmp_path / "none.gguf"), Status.NOT_FOUND, "none.gguf")
+    refused(in_process(*words, other), Status.FORMAT_MISMATCH, "reads 64")
+    refused(in_process(*words, folder / "random.gguf"), Status.UNSUPPORTED, "not an image encoder")
+    refused(in_process(*words, tmp_path / "none.gguf"), Status.NOT_FOUND, "none.gguf")
     compiled = ("package", "tiny", "-o", tmp_path / "bundle", "--mmproj", folder / "a-sight.gguf")
-    refused(sphere_edge(*compiled), Status.INVALID_ARGUMENT, "reads images")
+    refused(in_process(*compiled), Status.INVALID_ARGUMENT, "reads images")
     assert not (tmp_path / "bundle").exists()
 
 
@@ -116,10 +116,10 @@ def test_of_several_encoders_one_is_chosen_by_the_user(folder: Path, tmp_path: P
     random_gguf.write(tmp_path / "random.gguf")
     for name in ("one.gguf", "two.gguf"):
         random_mmproj.write(tmp_path / name)
-    done = sphere_edge("package", tmp_path, "-o", tmp_path / "bundle")
+    done = in_process("package", tmp_path, "-o", tmp_path / "bundle")
     refused(done, Status.INVALID_ARGUMENT, "2 image encoders: one.gguf, two.gguf")
     words = ("package", tmp_path, "-o", tmp_path / "bundle", "--mmproj", tmp_path / "two.gguf")
-    assert sphere_edge(*words).returncode == 0
+    assert in_process(*words).returncode == 0
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from sphere_edge import errors, packaging
 from sphere_edge.runtime.text import TextManager
 from tests import made_bundles, random_gguf
-from tests.cli_process import sphere_edge
+from tests.cli_process import in_process
 
 FORMATS = Path(__file__).parents[1] / "data" / "chat_formats"
 
@@ -66,10 +66,10 @@ def test_run_takes_tools_and_prints_their_calls(talks: Path, tmp_path: Path) -> 
     (tmp_path / "request.toml").write_text(request)
     words = ["run", talks, "Light!", "--tools", tmp_path / "tools.json", "--temperature", "0"]
     words += ["--request", tmp_path / "request.toml"]
-    call = json.loads(sphere_edge(*words).stdout.strip().splitlines()[-1])
+    call = json.loads(in_process(*words).stdout.strip().splitlines()[-1])
     assert call["name"] == "light"
     assert set(json.loads(call["arguments"])) == {"on"}
-    document = json.loads(sphere_edge(*words, "--json").stdout)
+    document = json.loads(in_process(*words, "--json").stdout)
     assert document["finish_reason"] == "tool_calls"
     assert document["tool_calls"][0]["function"] == call
 
@@ -77,18 +77,18 @@ def test_run_takes_tools_and_prints_their_calls(talks: Path, tmp_path: Path) -> 
 def test_run_takes_grammars_schemas_and_stops(talks: Path, tmp_path: Path) -> None:
     (tmp_path / "yes.gbnf").write_text('root ::= "yes, yes"')
     words = ["run", talks, "Is it?", "--grammar", tmp_path / "yes.gbnf"]
-    assert sphere_edge(*words).stdout.strip() == "yes, yes"
-    assert sphere_edge(*words, "--stop", ",").stdout.strip() == "yes"
+    assert in_process(*words).stdout.strip() == "yes, yes"
+    assert in_process(*words, "--stop", ",").stdout.strip() == "yes"
     (tmp_path / "schema.json").write_text('{"enum": ["a", "b"]}')
     schema = ["run", talks, "Which?", "--json-schema", tmp_path / "schema.json", "--top-k", "1"]
-    assert json.loads(sphere_edge(*schema).stdout) in ("a", "b")
+    assert json.loads(in_process(*schema).stdout) in ("a", "b")
 
 
 def test_bench_measures_several_conversations_at_once(talks: Path) -> None:
     words = ["bench", talks, "--sequences", "3", "--repeat", "2", "--new-tokens", "8"]
-    document = json.loads(sphere_edge(*words, "--prompt-tokens", "4", "--json").stdout)
+    document = json.loads(in_process(*words, "--prompt-tokens", "4", "--json").stdout)
     (together,) = [one for one in document["series"] if one["name"] == "parallel_decode"]
     assert (together["tokens"], together["sequences"], len(together["samples"])) == (8, 3, 2)
     assert document["parameters"]["sequences"] == 3
-    table = sphere_edge(*words, "--prompt-tokens", "4").stdout
+    table = in_process(*words, "--prompt-tokens", "4").stdout
     assert "decode 8, 3 at once" in table
