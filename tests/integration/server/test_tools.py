@@ -130,12 +130,16 @@ def test_one_named_tool_is_called(openai: OpenAI) -> None:
         assert {item.name for item in made.output if item.type == "function_call"} == {"clock"}
 
 
-def test_a_custom_tool_takes_any_text(openai: OpenAI) -> None:
+def test_a_custom_tool_takes_any_text_also_one_that_comes_with_the_input(openai: OpenAI) -> None:
     tools: Any = [{"type": "custom", "name": "shell", "description": "Runs a command."}]
-    made = openai.responses.create(**{**RESPONSE, "tools": tools, "max_output_tokens": 200})
-    called = [item for item in made.output if item.type == "custom_tool_call"]
-    assert called
-    assert isinstance(called[0].input, str)
+    brought = {"type": "additional_tools", "role": "developer", "tools": tools}
+    asked: Any = [brought, {"role": "user", "content": QUESTION}]
+    for fields in ({"tools": tools}, {"tools": [], "input": asked}):
+        made = openai.responses.create(**{**RESPONSE, **fields, "max_output_tokens": 200})
+        called = [item for item in made.output if item.type == "custom_tool_call"]
+        assert called
+        assert {call.name for call in called} == {"shell"}
+        assert isinstance(called[0].input, str)
 
 
 def test_a_bad_schema_is_a_400_that_names_it(openai: OpenAI) -> None:
