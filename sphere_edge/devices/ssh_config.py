@@ -178,6 +178,8 @@ def _client_words(user: str | None, port: int | None) -> tuple[str, ...]:
 def _read_with_paramiko(alias: str, user: str | None, port: int | None) -> dict[str, list[str]]:
     import paramiko
 
+    # Beside its own errors it lets through what shlex, int and empty lists raise.
+    own = (paramiko.ConfigParseError, paramiko.CouldNotCanonicalize)
     path = Path(os.environ.get(CONFIG_VARIABLE) or Path.home() / ".ssh" / "config")
     settings: dict[str, list[str]] = {
         "userknownhostsfile": ["~/.ssh/known_hosts"],
@@ -189,7 +191,7 @@ def _read_with_paramiko(alias: str, user: str | None, port: int | None) -> dict[
             # OpenSSH takes any bytes in comments, too.
             text = path.read_text("utf-8", errors="replace")
             looked_up = paramiko.SSHConfig.from_text(text).lookup(alias)
-        except (paramiko.ConfigParseError, paramiko.CouldNotCanonicalize, OSError) as error:
+        except (*own, LookupError, OSError, ValueError) as error:
             message = f"cannot read `{path}`: {error}"
             raise errors.InvalidArgumentError(message) from error
         if "include" in looked_up:
