@@ -1,0 +1,16 @@
+"""A call whose n-th allocation fails ends in OOM_RAM, and the next call is right: tokenization."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import memory_faults
+
+
+def test_tokenization_survives_the_failure_of_any_allocation(tmp_path: Path) -> None:
+    program = memory_faults.build(tmp_path)
+    for model in memory_faults.models(tmp_path).values():
+        for mode in memory_faults.MODES:
+            counts = memory_faults.outcomes(program, model, "tokenize", mode, 1999)
+            assert set(counts) == {"OOM_RAM"}, (model, mode, counts)
+            assert 20 < counts.total() < 1999
