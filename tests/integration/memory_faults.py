@@ -1,6 +1,6 @@
 """Builds the program that lets the n-th allocation fail; run as a script, prints what comes of it.
 
-`python tests/integration/memory_faults.py [LAST]` takes half an hour on two cores for 2,000.
+`python tests/integration/memory_faults.py [LAST]`: hours on two busy cores for 2,000.
 """
 
 from __future__ import annotations

@@ -208,3 +208,29 @@ def test_a_manager_of_one_sequence_still_takes_one_call_at_a_time(model: Path) -
 def test_too_many_sequences_are_refused(model: Path) -> None:
     with pytest.raises(errors.InvalidArgumentError, match="`65`"):
         TextManager.open(model, sequences=65)
+
+
+def test_64_threads_call_one_manager(text: TextManager) -> None:
+    def answer(number: int) -> str:
+        prompt = f"The secret of number {number % 16} is {1000 + 137 * (number % 16)}."
+        return text.generate(prompt, max_tokens=8, **GREEDY).text()
+
+    alone = [answer(number) for number in range(16)]
+    text.reset()
+    with ThreadPoolExecutor(64) as pool:
+        together = list(pool.map(answer, range(128)))
+    assert together == alone * 8
+
+
+def test_a_call_cancelled_at_any_token_changes_no_answer_after_it(text: TextManager) -> None:
+    def begun() -> Generation:
+        return text.generate("on and on", max_tokens=24, **GREEDY)
+
+    whole = begun().text()
+    for stop in range(24):
+        generation = begun()
+        for _, _ in zip(range(stop), generation, strict=False):
+            pass
+        generation.cancel()
+        generation.text()
+        assert begun().text() == whole
