@@ -336,7 +336,17 @@ def test_time_runs_out_while_hundreds_of_tools_are_read(text):
     assert text.generate("the", max_tokens=1).text() is not None
 
 
-@pytest.mark.parametrize("repeated", ['"a"{5,1}', "[{,]{ 5 , 1 }", '("{1,5}" #{\n){5, # \n 4}'])
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        '"a"{5,1}',
+        "[{,]{ 5 , 1 }",
+        '("{1,5}" #{\n){5, # \n 4}',
+        # A comment ends with either kind of newline.
+        '("a" # b\r"c"{5,1})',
+        '("a"{5 #\r,1})',
+    ],
+)
 def test_a_repetition_of_more_than_its_most_times_is_refused(text, repeated):
     """The parser of llama.cpp would add 2^64 rules."""
     with pytest.raises(errors.InvalidArgumentError, match="at least `5` and at most"):

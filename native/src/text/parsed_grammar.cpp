@@ -8,11 +8,13 @@
 #include <cctype>
 #include <charconv>
 #include <optional>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/status.h"
+#include "base/utf8.h"
 
 namespace se {
 namespace {
@@ -25,14 +27,19 @@ constexpr uint64_t kMostRepeated = 1 << 24;
 constexpr uint64_t kElementsOfRule = 16;
 // It takes no larger numbers for more than without end.
 constexpr uint64_t kMostTimes = 2000;
+// Where it ends a comment.
+constexpr std::string_view kLineEnds = "\r\n";
 
-// What the parser is about to do with a text, from its brackets and counts alone.
+// What the parser is about to do with a text, from its brackets and counts alone. Strings, sets and comments end here
+// where they end for the parser, or they would hide both.
 class GrammarShape {
  public:
   explicit GrammarShape(const std::string &text) : text_(text) {}
 
   void check() {
     require(text_.size() <= kLongestGrammar, "the grammar has more than " + ticked(kLongestGrammar) + " bytes");
+    // The parser takes a quotation mark behind half a character for a part of it.
+    require(to_utf8(text_) == text_, "the grammar is not valid UTF-8");
     int depth = 0;
     for (size_t at = 0; at < text_.size(); ++at) {
       const char c = text_[at];
@@ -58,16 +65,16 @@ class GrammarShape {
   // Where the string, set, token or comment ends that begins at `at`.
   size_t end_of_part(size_t at) const {
     const char c = text_[at];
-    const char last = c == '"' ? '"' : c == '[' ? ']' : c == '<' ? '>' : '\n';
-    for (++at; at < text_.size() && text_[at] != last; ++at) {
-      if (text_[at] == '\\' && (last == '"' || last == ']')) ++at;
+    const std::string_view ends = c == '"' ? "\"" : c == '[' ? "]" : c == '<' ? ">" : kLineEnds;
+    for (++at; at < text_.size() && ends.find(text_[at]) == std::string_view::npos; ++at) {
+      if (text_[at] == '\\' && (c == '"' || c == '[')) ++at;
     }
     return at;
   }
 
   size_t after_space(size_t at) const {
     while (at < text_.size() && (std::isspace(static_cast<unsigned char>(text_[at])) != 0 || text_[at] == '#')) {
-      if (text_[at] == '#') at = std::min(text_.find('\n', at), text_.size() - 1);
+      if (text_[at] == '#') at = std::min(text_.find_first_of(kLineEnds, at), text_.size() - 1);
       ++at;
     }
     return at;
