@@ -19,6 +19,8 @@ CORPUS = FOLDER / "corpus"
 # For one input: of CPU time, and of memory above that of a program that has just started.
 _INPUT_S = 1
 _GROWTH_MIB = 256
+# Where executions are counted: no input takes it, and no allocator keeps it.
+_REPEATED_MIB = 2048
 _STARTED_MIB = {"core": 64, "python": 160}
 # What is still running then hangs, on any machine.
 _HANG_S = 300
@@ -111,10 +113,14 @@ def _command(name: str) -> list[str]:
 
 
 def _options(name: str, limits: Limits) -> list[str]:
-    is_timed = limits.executions is None
+    if limits.executions is None:
+        started = _STARTED_MIB["core" if _is_core(name) else "python"]
+        bounds = [f"-max_total_time={limits.seconds}", f"-rss_limit_mb={started + _GROWTH_MIB}"]
+    else:
+        # The same inputs each time, on any machine.
+        bounds = [f"-runs={limits.executions}", "-seed=1", f"-rss_limit_mb={_REPEATED_MIB}"]
     return [
-        f"-max_total_time={limits.seconds}" if is_timed else f"-runs={limits.executions}",
-        f"-rss_limit_mb={_STARTED_MIB['core' if _is_core(name) else 'python'] + _GROWTH_MIB}",
+        *bounds,
         f"-timeout={_HANG_S}",
         f"-max_len={_MOST_BYTES}",
         "-print_final_stats=1",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,9 @@ from sphere_edge.server.chat_types import RefusalPart
 from sphere_edge.server.http_error import invalid
 from sphere_edge.server.response_events import CUSTOM_INPUT
 from sphere_edge.server.settings import Limits
+
+# As in `tools` alone.
+_MOST_TOOLS = 128
 
 Message = dict[str, Any]
 
@@ -109,38 +111,49 @@ def content_of(content: types.Content, param: str) -> str | list[chat_images.Par
 def tools_of(tools: Sequence[Any], items: Sequence[Any] = ()) -> Tools:
     """Functions, those inside a namespace as `namespace.name`, and custom tools as functions.
 
-    `items`: of the input, some of which bring tools.
+    `items`: of the conversation, some of which bring tools: of those of one name the last one
+    holds. Raises HttpError.
     """
-    functions: list[dict[str, Any]] = []
+    functions: dict[str, dict[str, Any]] = {}
     custom: set[str] = set()
-
-    def add(tool: Any, prefix: str) -> None:
-        name = prefix + tool.name
-        if isinstance(tool, types.CustomTool):
-            custom.add(name)
-            text = {"type": "string"}
-            parameters = {
-                "type": "object",
-                "properties": {CUSTOM_INPUT: text},
-                "required": [CUSTOM_INPUT],
-            }
-        else:
-            parameters = tool.parameters or {"type": "object", "properties": {}}
-        function = {"name": name, "description": tool.description or "", "parameters": parameters}
-        if getattr(tool, "strict", None):
-            function["strict"] = True
-        functions.append({"type": "function", "function": function})
-
     brought = [item.tools for item in items if isinstance(item, types.AdditionalToolsItem)]
-    for tool in itertools.chain(tools, *brought):
-        if isinstance(tool, types.HostedTool):
-            continue
+    for given in (tools, *brought):
+        added = list(_named(given))
+        if len({name for name, _ in added}) < len(added):
+            message = "two tools have the same name"
+            raise invalid(message, "tools")
+        for name, tool in added:
+            functions[name] = _function(name, tool)
+            custom.discard(name)
+            if isinstance(tool, types.CustomTool):
+                custom.add(name)
+    if len(functions) > _MOST_TOOLS:
+        message = f"a model is given at most {_MOST_TOOLS} tools"
+        raise invalid(message, "tools")
+    return Tools(list(functions.values()), frozenset(custom))
+
+
+def _named(tools: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """Those that run at the client, with the names that the model sees."""
+    for tool in tools:
         if isinstance(tool, types.NamespaceTool):
             for inner in tool.tools:
-                add(inner, f"{tool.name}.")
-        else:
-            add(tool, "")
-    return Tools(functions, frozenset(custom))
+                yield f"{tool.name}.{inner.name}", inner
+        elif not isinstance(tool, types.HostedTool):
+            yield tool.name, tool
+
+
+def _function(name: str, tool: Any) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"type": "object", "properties": {}}
+    if isinstance(tool, types.CustomTool):
+        text = {"type": "string"}
+        parameters.update(properties={CUSTOM_INPUT: text}, required=[CUSTOM_INPUT])
+    elif tool.parameters:
+        parameters = tool.parameters
+    function = {"name": name, "description": tool.description or "", "parameters": parameters}
+    if getattr(tool, "strict", None):
+        function["strict"] = True
+    return {"type": "function", "function": function}
 
 
 def tool_choice_of(choice: Any) -> str | dict[str, Any] | None:

@@ -182,4 +182,6 @@ def test_stdout_is_left_to_the_program_that_uses_the_engines() -> None:
             for line in filter(STDOUT.search, listed.splitlines()):
                 member = line.split(":")[-2].partition(".")[0]
                 found.add((part, "batch" if len(member) == 64 else member))
+    # Something is found at all.
+    assert found
     assert found <= UNREACHED

@@ -165,6 +165,24 @@ def test_tools_that_come_with_the_input_are_there_too() -> None:
     assert len(response_input.messages_of(typed, None, Limits())) == 1
 
 
+def test_of_tools_that_come_again_the_last_one_holds() -> None:
+    def brought(*tools: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "additional_tools", "role": "developer", "tools": list(tools)}
+
+    read = {"type": "function", "name": "read", "parameters": {"type": "object"}}
+    again = {"type": "custom", "name": "read", "description": "Later."}
+    given = parsed(tools=[read], input=[brought(read), brought(again)])
+    _, items = response_store.items_of(None, given)
+    found = response_input.tools_of(given.tools or [], response_store.typed(items))
+    assert [tool["function"]["description"] for tool in found.functions] == ["Later."]
+    assert found.custom == {"read"}
+    for many in ([read, read], [{**read, "name": f"read_{n}"} for n in range(128)]):
+        given = parsed(tools=many, input=[brought(again)])
+        _, items = response_store.items_of(None, given)
+        with pytest.raises(HttpError, match=r"same name|at most 128"):
+            response_input.tools_of(given.tools or [], response_store.typed(items))
+
+
 def test_tools_that_run_elsewhere_are_refused_or_ignored() -> None:
     tools = [{"type": "web_search", "external": True}, {"type": "custom", "name": "patch"}]
     with pytest.raises(HttpError) as caught:
