@@ -11,7 +11,7 @@ from sphere_edge.run import run
 from tests.made_bundles import MAKERS
 
 # What of ours packaging imports without a bundle depending on it.
-_AROUND = {"console", "devices", "errors", "files", "resources", "run"}
+_AROUND = {"console", "devices", "errors", "files", "resources", "run", "whole_number"}
 
 
 def test_every_package_that_packaging_imports_is_among_the_makers() -> None:
