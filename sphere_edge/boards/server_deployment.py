@@ -11,7 +11,6 @@ from sphere_edge.boards import python_there, server_file
 from sphere_edge.boards.python_there import Python
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import Bundle
-from sphere_edge.bundle.trust import TrustedKeys, signed_bundle
 from sphere_edge.certify import deployment
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices import payload, service, suitability
@@ -61,17 +60,18 @@ def deploy_bundles(
     `trusted`: a file of keys, one of which must have signed each, here and there. Raises what
     checking and deploying raise.
     """
-    keys = None if trusted is None else TrustedKeys.read(trusted)
-    current = {one.name: one.bundle for one in store.installed()}
+    keys = None if trusted is None else deployment.KeyFile.read(trusted)
+    # All before the first is opened here or switched there.
+    checked = [None if keys is None else keys.check(bundle) for bundle in bundles]
+    installed = store.installed()
+    current = {one.name: one.bundle for one in installed}
     folders = []
-    for bundle in bundles:
+    for bundle, signed in zip(bundles, checked, strict=True):
         prepared = deployment.prepare(store.device, bundle, store.root, progress)
-        if keys is not None and trusted is not None:
-            checked = signed_bundle(bundle.folder)
-            keys.check(checked)
-            prepared = prepared.trusted(checked, trusted)
+        if signed is not None:
+            prepared = prepared.trusted(signed)
         else:
-            prepared.warn_of_no_keys(progress)
+            prepared.warn_of_no_keys(installed, progress)
         name, there = bundle.manifest.name, bundle_id(prepared.items)
         if current.get(name) != there:
             prepared.run(progress=progress)

@@ -3,20 +3,54 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sphere_edge.bundle.files import MANIFEST, TRUSTED_KEYS
 from sphere_edge.bundle.read import Bundle
-from sphere_edge.bundle.trust import SignedBundle
+from sphere_edge.bundle.trust import SignedBundle, TrustedKeys, signed_bundle
 from sphere_edge.certify.prove import DeployedFolder, Proof, prove, reference_items
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices import payload, suitability
 from sphere_edge.devices.device import Device
 from sphere_edge.devices.items import Item
 from sphere_edge.devices.probe import probe
-from sphere_edge.devices.store import Deployed, Plan, Store
+from sphere_edge.devices.store import Deployed, Installed, Plan, Store
 from sphere_edge.errors import ModelCorruptError
+
+
+@dataclass(frozen=True)
+class KeyFile:
+    """A file of trusted keys and what it says: its keys are checked with here and on the device."""
+
+    path: Path
+    keys: TrustedKeys
+
+    @staticmethod
+    def read(path: Path) -> KeyFile:
+        """The file at `path`. Raises what TrustedKeys.read raises."""
+        return KeyFile(path, TrustedKeys.read(path))
+
+    def check(self, bundle: Bundle, called: Path | None = None) -> CheckedBundle:
+        """The bundle, which one of the keys has signed; errors name it as `called`.
+
+        Its files are not read: they are proven by the hashes that the signed manifest names.
+        Raises UntrustedError and ModelCorruptError.
+        """
+        signed = signed_bundle(bundle.folder)
+        if called is not None:
+            signed = replace(signed, path=called)
+        return CheckedBundle(signed, self.path, self.keys.check(signed))
+
+
+@dataclass(frozen=True)
+class CheckedBundle:
+    """A bundle that the keys with the ids `signers` have signed, and the file that trusts them."""
+
+    signed: SignedBundle
+    key_file: Path
+    signers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,22 +62,26 @@ class Deployment:
     store: Store
     items: tuple[Item, ...]
 
-    def trusted(self, checked: SignedBundle, keys: Path) -> Deployment:
-        """The same with the file `keys` beside the bundle, where the runner checks at each opening.
+    def trusted(self, checked: CheckedBundle) -> Deployment:
+        """The same with the file of keys beside the bundle, for the runner to check each opening.
 
-        Raises ModelCorruptError unless `checked`, whose signatures count, is what will be sent.
+        Raises ModelCorruptError unless `checked` is what will be sent.
         """
+        signed = checked.signed
         sent = {item.path: item.sha256 for item in self.items}[f"bundle/{MANIFEST}"]
-        is_same = sent == hashlib.sha256(checked.manifest).hexdigest()
-        if checked.id != self.bundle.manifest.id or not is_same:
-            message = f"`{checked.path}` was changed while it was being deployed"
+        is_same = sent == hashlib.sha256(signed.manifest).hexdigest()
+        if signed.id != self.bundle.manifest.id or not is_same:
+            message = f"`{signed.path}` was changed while it was being deployed"
             raise ModelCorruptError(message, hint="repeat it when nobody writes to the bundle")
-        return replace(self, items=(*self.items, payload.item(TRUSTED_KEYS, keys)))
+        return replace(self, items=(*self.items, payload.item(TRUSTED_KEYS, checked.key_file)))
 
-    def warn_of_no_keys(self, progress: Progress) -> None:
-        """For one without trusted keys: where the device has a bundle of this name with them."""
+    def warn_of_no_keys(self, installed: Iterable[Installed], progress: Progress) -> None:
+        """For one without trusted keys: where the device has a bundle of this name with them.
+
+        `installed`: what the store has, as it lists it.
+        """
         name = self.bundle.manifest.name
-        if name not in (one.name for one in self.store.installed()):
+        if name not in (one.name for one in installed):
             return
         file = f"{self.store.folder(name)}/{TRUSTED_KEYS}"
         if self.device.run(["test", "-e", file]).exit_code == 0:

@@ -11,11 +11,12 @@ from sphere_edge.bundle import reference as references
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.bundle.reference import Logits, Reference
 from sphere_edge.bundle.reference_plan import REFERENCE_TEXT, Plan, PlanLimits, plan
+from sphere_edge.bundle.verify import verify
 from sphere_edge.certify.on_device import Installed
 from sphere_edge.console import SILENT, Progress
 from sphere_edge.devices.items import Item
 from sphere_edge.devices.payload import item
-from sphere_edge.errors import UnsupportedError
+from sphere_edge.errors import ModelCorruptError, UnsupportedError
 from sphere_edge.runtime.text import TextManager
 from sphere_edge.toolchain import native, targets
 
@@ -36,7 +37,8 @@ def installed_here(bundle: Bundle, reference: Path) -> Installed:
 def reference_folder(bundle: Bundle, progress: Progress = SILENT) -> Path:
     """Where the bundle's reference lies; for a GGUF one that llama.cpp makes here, once.
 
-    Raises UnsupportedError for a bundle that does not continue texts or holds no reference.
+    Raises UnsupportedError for a bundle that does not continue texts or holds no reference, and
+    what verifying raises before a model is opened: the cache has references of sound files only.
     """
     manifest = bundle.manifest
     if manifest.text is None:
@@ -50,6 +52,9 @@ def reference_folder(bundle: Bundle, progress: Progress = SILENT) -> Path:
         raise UnsupportedError(message, hint="package the model again")
     folder = resources.cache_folder() / "references" / manifest.id
     if references.read(folder) is None:
+        if verify(bundle.folder, progress).manifest.id != manifest.id:
+            message = f"`{bundle.folder}` was changed while it was being used"
+            raise ModelCorruptError(message, hint="repeat it when nobody writes to the bundle")
         with progress.step("computing the reference with llama.cpp"):
             references.write(*_by_llama(bundle), folder)
     return folder

@@ -10,7 +10,6 @@ from sphere_edge import console, errors
 from sphere_edge.boards import python_there, server_deployment
 from sphere_edge.bundle.manifest import Manifest
 from sphere_edge.bundle.read import Bundle, signature_bytes
-from sphere_edge.bundle.trust import TrustedKeys, signed_bundle
 from sphere_edge.certify import deployment
 from sphere_edge.certify.prove import Proof
 from sphere_edge.devices import service
@@ -45,13 +44,11 @@ def deploy(bundle: Path, to: StoreAddress, options: Options, *, as_json: bool) -
         message = f"`{bundle}` is a built-in model, and what is deployed is a bundle"
         hint = f"make one for the device first: `sphere-edge package {bundle} --profile PROFILE`"
         raise errors.NotFoundError(message, hint=hint)
-    keys = None if options.trusted is None else TrustedKeys.read(options.trusted)
+    keys = None if options.trusted is None else deployment.KeyFile.read(options.trusted)
     found = Bundle.open(bundle)
-    checked = None
-    if keys is not None:
-        # The files are proven on the device, by the hashes that the signed manifest names.
-        checked = dataclasses.replace(signed_bundle(found.folder), path=bundle)
-        for signer in keys.check(checked):
+    checked = None if keys is None else keys.check(found, called=bundle)
+    if checked is not None:
+        for signer in checked.signers:
             console.say(f"signed by {signer}, which is trusted")
     elif signature_bytes(bundle) is not None:
         console.warn("the bundle's signatures are not checked: --trusted FILE does it")
@@ -63,10 +60,10 @@ def deploy(bundle: Path, to: StoreAddress, options: Options, *, as_json: bool) -
             service.require_systemd(device)
             python_there.find(device)
         prepared = deployment.prepare(device, found, to.store, console.progress())
-        if options.trusted is not None and checked is not None:
-            prepared = prepared.trusted(checked, options.trusted)
+        if checked is not None:
+            prepared = prepared.trusted(checked)
         else:
-            prepared.warn_of_no_keys(console.progress())
+            prepared.warn_of_no_keys(prepared.store.installed(), console.progress())
         if options.dry_run:
             plan = prepared.plan()
             _say_plan(plan, device.uri, as_json=as_json)

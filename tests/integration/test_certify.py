@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from certified_here import certified
 
-from sphere_edge import packaging, profiles
+from sphere_edge import packaging, profiles, resources
 from sphere_edge.bundle import reference as references
 from sphere_edge.bundle.read import Bundle
 from sphere_edge.certify import on_device, on_host
@@ -175,6 +175,25 @@ def test_a_gguf_is_compared_with_llama_cpp_on_this_machine(tmp_path, monkeypatch
     subject = Subject(on_host.installed_here(made, wrong), made.manifest, reference)
     result = on_device.certify(LocalDevice(), subject, Settings(repeat=1, short=True))
     assert not result.certified
+
+
+def test_a_gguf_that_is_not_its_manifests_gives_no_reference(tmp_path):
+    model = random_gguf.write(tmp_path / "random.gguf", seed=11)
+    made = packaging.package(
+        packaging.find(str(model)), HOST, PackageOptions(), tmp_path / "bundle"
+    ).bundle
+    kept = resources.cache_folder() / "references" / made.manifest.id
+    shutil.rmtree(kept, ignore_errors=True)
+    weights = next(made.folder.glob("**/*.gguf"))
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ModelCorruptError, match="does not match its manifest"):
+        on_host.reference_folder(made)
+    weights.write_bytes(content)
+    other = dataclasses.replace(made, manifest=made.manifest.model_copy(update={"id": "0" * 64}))
+    with pytest.raises(ModelCorruptError, match="was changed while it was being used"):
+        on_host.reference_folder(other)
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from sphere_edge.boards.server_deployment import deploy_bundles
 from sphere_edge.bundle import signatures, trust
 from sphere_edge.bundle.amend import record_quality
 from sphere_edge.bundle.ed25519 import PublicKey
@@ -27,7 +28,7 @@ from sphere_edge.bundle.sign import sign
 from sphere_edge.bundle.trust import TrustedKeys, signed_bundle
 from sphere_edge.bundle.verify import verify
 from sphere_edge.bundle.write import BundleWriter
-from sphere_edge.certify.deployment import Deployment
+from sphere_edge.certify.deployment import CheckedBundle, Deployment, KeyFile
 from sphere_edge.console import SILENT, Step, Unit
 from sphere_edge.devices import payload
 from sphere_edge.devices.local import LocalDevice
@@ -550,12 +551,28 @@ def test_what_is_deployed_is_what_was_checked(bundle: Path, tmp_path: Path) -> N
     found, device = Bundle.open(bundle), LocalDevice()
     store = Store(device, str(tmp_path / "store"))
     prepared = Deployment(device, found, store, tuple(payload.bundle_items(found)))
-    seen = signed_bundle(bundle)
-    assert prepared.trusted(seen, keys).items[-1].source == keys
+    checked = KeyFile.read(keys).check(found)
+    assert checked.signers == (RELEASE.public.key_id,)
+    assert prepared.trusted(checked).items[-1].source == keys
+    seen = checked.signed
     other = replace(seen, manifest=seen.manifest + b" ")
     for changed in (other, replace(seen, id="0" * 64)):
         with pytest.raises(ModelCorruptError, match="was changed while it was being deployed"):
-            prepared.trusted(changed, keys)
+            prepared.trusted(CheckedBundle(changed, keys, checked.signers))
+
+
+def test_nothing_is_deployed_for_a_server_where_one_bundle_is_refused(
+    bundle: Path, tmp_path: Path
+) -> None:
+    keys = tmp_path / "trusted.json"
+    keys.write_bytes(trust_file(RELEASE))
+    sign(bundle, RELEASE)
+    unsigned = make(tmp_path / "b").folder
+    rewrite(unsigned, name="unsigned")
+    store = Store(LocalDevice(), str(tmp_path / "store"))
+    with pytest.raises(UntrustedError, match="is not signed"):
+        deploy_bundles(store, [Bundle.open(bundle), Bundle.open(unsigned)], keys)
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize("name", trust_cases.CASES)
