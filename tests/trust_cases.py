@@ -149,6 +149,9 @@ CASES = {
     "statement is not JSON": Case(
         CORRUPT, change=lambda bundle: write_envelope(bundle, RELEASE, b"bundle")
     ),
+    "statement of a stranger is not JSON": Case(
+        UNTRUSTED, change=lambda bundle: write_envelope(bundle, STRANGER, b"bundle")
+    ),
     "too long": Case(CORRUPT, change=_edited(lambda text: text + b" " * 2**20)),
     "no keys": Case(BAD_KEYS, _keys(keys=[])),
     "empty file of keys": Case(BAD_KEYS, b""),

@@ -49,7 +49,10 @@ class Envelope(Part):
 
 @dataclass(frozen=True)
 class Signed:
-    """An envelope that is sound: the statement's bytes, and each signature with its key's id."""
+    """An envelope that is sound: the statement's bytes, and each signature with its key's id.
+
+    The statement may be anything: it is read once it is known who wrote it.
+    """
 
     statement: bytes
     signatures: tuple[tuple[str, bytes], ...]
@@ -65,11 +68,18 @@ class Signed:
         return [key_id for key_id, _ in self.signatures]
 
     def document(self) -> dict[str, Any]:
-        """The statement. Raises ValueError where it is not JSON."""
-        return strict_json.parse(self.statement)
+        """The statement. Raises ModelCorruptError where it is not JSON."""
+        try:
+            return strict_json.parse(self.statement)
+        except ValueError as error:
+            message = f"the statement in `{SIGNATURES}` is damaged: {error}"
+            raise ModelCorruptError(message, hint=_AGAIN) from error
 
     def subject_sha256(self) -> str:
-        """The sha256 of its bundle.json. Raises ValueError: it is not a statement of a bundle."""
+        """The sha256 of its bundle.json.
+
+        Raises ModelCorruptError (no JSON) and ValueError (not a statement of a bundle).
+        """
         document = self.document()
         if document.get("_type") != STATEMENT_TYPE:
             message = f"the statement is not of the type `{STATEMENT_TYPE}`"
@@ -104,9 +114,7 @@ def parse(content: bytes, bundle: str) -> Signed:
         if any(len(signature) != SIGNATURE_BYTES for _, signature in signatures):
             message = f"a signature is not {SIGNATURE_BYTES} bytes long"
             raise ValueError(message)
-        signed = Signed(strict_base64(envelope.payload), signatures)
-        signed.document()
-        return signed
+        return Signed(strict_base64(envelope.payload), signatures)
     except ValueError as error:
         why = describe(error) if isinstance(error, ValidationError) else str(error)
         message = f"`{SIGNATURES}` of `{bundle}` is damaged: {why}"

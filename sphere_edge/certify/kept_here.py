@@ -29,7 +29,7 @@ def kept(bundle: Bundle) -> ValidationResults:
     return read_results(path.read_text(encoding="utf-8")) if path.is_file() else ValidationResults()
 
 
-def trusted(path: Path, backend: str | None) -> tuple[str | None, str]:
+def certified_backend(path: Path, backend: str | None) -> tuple[str | None, str]:
     """The backend to open the model at `path` with, and why it is not the bundle's first choice.
 
     `backend`, if it is one; None and no reason: whatever the runtime chooses.

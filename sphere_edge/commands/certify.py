@@ -16,16 +16,16 @@ def certify(bundle: Path, where: Where, settings: Settings, *, as_json: bool) ->
     Of several backends one that is certified is enough.
     """
     results = certified(Bundle.open(bundle), where, settings, console.progress())
-    trusted = next((one.backend for one in results if one.certified), None)
+    backend = next((one.backend for one in results if one.certified), None)
     if as_json:
         console.write_json(
-            {"backend": trusted, "results": [one.model_dump(mode="json") for one in results]}
+            {"backend": backend, "results": [one.model_dump(mode="json") for one in results]}
         )
     else:
         for one in results:
             console.write(one.summary)
     machine = where.uri or "this machine"
-    if trusted is None:
+    if backend is None:
         raise results[0].failure(machine)
     for one in results:
         if not one.certified:

@@ -53,7 +53,7 @@ def open_text(opening: Opening, progress: Progress = SILENT) -> tuple[TextManage
 
     check_context(opening.context_tokens)
     path = opened(opening.model, progress)
-    backend, failed = kept_here.trusted(path, opening.backend)
+    backend, failed = kept_here.certified_backend(path, opening.backend)
     text = TextManager.open(
         path,
         context_tokens=opening.context_tokens,

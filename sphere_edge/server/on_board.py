@@ -124,10 +124,18 @@ def _serve(wanted: OnBoard, words: Sequence[str], *, is_led: bool) -> None:
 
 
 def _row(name: str, bundle: Path, settings: Settings) -> Served:
-    """What `deploy --trusted` and `serve --trusted` have put beside the bundle holds here."""
+    """What `deploy --trusted` and `serve --trusted` have put beside the bundle holds here.
+
+    Raises OSError where the folder around the bundle cannot be read.
+    """
     served = of_bundle(name, bundle, read_manifest(bundle), settings)
-    keys = bundle.parent / TRUSTED_KEYS
-    return replace(served, trusted_keys=keys) if keys.exists() else served
+    # As the runner looks for it: a link that leads nowhere is no absence.
+    keys = bundle.resolve().parent / TRUSTED_KEYS
+    try:
+        keys.lstat()
+    except FileNotFoundError:
+        return served
+    return replace(served, trusted_keys=keys)
 
 
 def _follow() -> None:

@@ -183,7 +183,8 @@ def test_a_server_on_a_board_takes_the_keys_beside_its_bundle(
     board = tmp_path / "bundles" / "of"
     board.mkdir(parents=True)
     (board / "runtime").symlink_to(native.build_for("tvm", native.host()).folder)
-    (board / "bundle").symlink_to(signed)
+    shutil.copytree(signed, board / "bundle")
+    (tmp_path / "link").symlink_to(board / "bundle")
     settings = tmp_path / "settings.json"
     wanted = OnBoard(settings=Settings(port=0, opens_at_start=True))
     settings.write_text(wanted.model_dump_json())
@@ -191,12 +192,16 @@ def test_a_server_on_a_board_takes_the_keys_beside_its_bundle(
         "import sys; from pathlib import Path; from sphere_edge.server import on_board; "
         "sys.exit(on_board.main(Path(sys.argv[1]), sys.argv[2:]))"
     )
-    archive, model = board / "server" / "server.pyz", f"tiny={board / 'bundle'}"
+    archive, model = board / "server" / "server.pyz", f"tiny={tmp_path / 'link'}"
     command = [sys.executable, "-c", program, str(archive), "serve", str(settings), model]
     (board / TRUSTED_KEYS).write_bytes(trust_file(STRANGER))
     refused = run(command, timeout_s=300, check=False)
     assert refused.exit_code == Status.UNTRUSTED, refused.stdout
     assert "not trusted" in refused.stdout
+    (board / TRUSTED_KEYS).unlink()
+    (board / TRUSTED_KEYS).symlink_to(tmp_path / "gone.json")
+    assert run(command, timeout_s=300, check=False).exit_code == Status.NOT_FOUND
+    (board / TRUSTED_KEYS).unlink()
     (board / TRUSTED_KEYS).write_bytes(keys.read_bytes())
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
         assert started.stdout is not None
