@@ -11,6 +11,7 @@
 #include "check.h"
 #include "text/call_or_text_parser.h"
 #include "text/grammar_match.h"
+#include "text/grammar_position.h"
 
 namespace {
 
@@ -60,9 +61,38 @@ void hostile_grammars_are_refused() {
   check_refused("root ::= \"" + times("a", 1 << 20) + "\"{2000}", "repeats too much");
   check_refused("root ::= " + times("a{0,2000} ", 1 << 10) + "\na ::= \"a\"", "repeats too much");
   check_refused("root ::= " + times("(", 300) + "\"a\"" + times(")", 300), "nested more than");
+  // The parser ends comments at either kind of newline, and skips a quotation mark behind half a character.
+  check_refused("root ::= (\"a\" # b\r\"c\"{5,3})", "at least `5`");
+  check_refused("root ::= \"a\"{5 # b\r,3}", "at least `5`");
+  check_refused("root ::= # b\r" + times("(", 300) + "\"a\"" + times(")", 300), "nested more than");
+  check_refused("root ::= \".\xD6\"[\" (\"b\"){5,3} | \"]\"", "not valid UTF-8");
+  check_refused("root ::= \"\xD6\"[\"" + times("(", 300) + "\"a\"" + times(")", 300), "not valid UTF-8");
   check_refused("root ::= a", "no rule `a`");
   check_refused("a ::= \"a\"", "no rule `root`");
   check_refused("root ::= [a", "cannot be read");
+}
+
+// Whether a token of so many spaces may come first.
+bool may_begin_with_spaces(const std::string &grammar, size_t count) {
+  const se::Interrupt interrupt;
+  const se::GrammarPosition position(std::make_shared<se::ParsedGrammar>(grammar, nullptr, interrupt), interrupt);
+  const std::u32string spaces(count, U' ');
+  return position.rejected({{.index = 0, .token = 0, .characters = spaces}}).empty();
+}
+
+// Each character is a level with its own ways to go on, which are kept while those of the next one are looked for.
+void all_ways_to_go_on_within_a_token_are_counted_together() {
+  // Each level holds 30,000 ways of nine elements: eight are within the limit of 2^22, and 128 are far beyond it.
+  const std::string wide = "root ::= \"a\"" + times(" | \" \" root", 30'000);
+  CHECK(may_begin_with_spaces(wide, 8));
+  try {
+    may_begin_with_spaces(wide, 128);
+    CHECK(false);
+  } catch (const se::Error &error) {
+    CHECK(error.status == SE_INVALID_ARGUMENT && error.message.find("too many ways") != std::string::npos);
+  }
+  // What a level has only passed through is freed.
+  CHECK(may_begin_with_spaces(chain(40'000, [](const auto &next) { return next; }, "\" \" root | \"a\""), 16));
 }
 
 void a_long_chain_is_followed() {
@@ -170,6 +200,7 @@ void reasoning_is_told_once_and_whole() {
 
 int main() {
   hostile_grammars_are_refused();
+  all_ways_to_go_on_within_a_token_are_counted_together();
   a_long_chain_is_followed();
   a_call_ends_while_a_grammar_is_read_or_followed();
   copies_of_a_match_go_on_by_themselves();

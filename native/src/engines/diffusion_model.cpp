@@ -7,7 +7,6 @@
 #include <ggml-backend.h>
 #include <ggml.h>
 
-#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <mutex>
@@ -23,7 +22,6 @@ namespace {
 // The current call; stable-diffusion.cpp's callbacks take no data of ours.
 thread_local const GenerationHooks *hooks = nullptr;
 thread_local const std::function<uint64_t()> *free_memory = nullptr;
-std::atomic<uint64_t> largest_workspace = 0;
 
 // The engine's first error message: it reads weights on threads of its own. Only one model is loaded or runs at a time,
 // so the message belongs to the current call.
@@ -99,8 +97,6 @@ bool reserve(ggml_gallocr_t allocator, ggml_cgraph *graph) {
   size_t bytes = 0;
   ggml_gallocr_reserve_n_size(allocator, graph, nullptr, nullptr, &bytes);
   check_memory(bytes, "the next step of the image", kSmaller);
-  uint64_t largest = largest_workspace;
-  while (bytes > largest && !largest_workspace.compare_exchange_weak(largest, bytes)) continue;
   if (!ggml_gallocr_reserve(allocator, graph)) {
     throw Error(SE_OOM_RAM, "no memory for the next step of the image: " + mebibytes(bytes), kSmaller);
   }
@@ -311,8 +307,6 @@ uint64_t DiffusionModel::weights_bytes() const {
   return sd.cond_stage_model->get_params_buffer_size() + sd.diffusion_model->get_params_buffer_size() +
          sd.first_stage_model->get_params_buffer_size();
 }
-
-uint64_t DiffusionModel::peak_workspace_bytes() { return largest_workspace; }
 
 bool DiffusionModel::knows_sampler(const std::string &name) {
   return str_to_sample_method(name.c_str()) != SAMPLE_METHOD_COUNT;

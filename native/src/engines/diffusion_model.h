@@ -79,8 +79,6 @@ class DiffusionModel {
 
   const DiffusionFacts &facts() const { return facts_; }
   uint64_t weights_bytes() const;
-  // The most working memory that a graph of this process took so far.
-  static uint64_t peak_workspace_bytes();
 
   // The images of the batch. A stopped call throws CANCELLED, also after a timeout.
   std::vector<Image> generate(const ImageRequest &request, const GenerationHooks &hooks);

@@ -9,7 +9,8 @@
 namespace se {
 namespace {
 
-// Of all ways to go on at one place, with eight pointers' worth for each: a hundred megabytes.
+// Of all ways to go on at one place, and at those that the characters of a token lead to from there, with eight
+// pointers' worth for each: a hundred megabytes.
 constexpr size_t kMostStackElements = 1 << 22;
 constexpr size_t kElementsPerStack = 8;
 // Each character of a token is a nested call; no token of use is longer.
@@ -99,7 +100,7 @@ bool GrammarPosition::accept(int32_t token, std::u32string_view characters) {
 }
 
 GrammarCandidates GrammarPosition::rejected(GrammarCandidates candidates) const {
-  return rejected(stacks_, std::move(candidates), 0);
+  return rejected(stacks_, std::move(candidates), Nesting());
 }
 
 void GrammarPosition::expand(Stack stack, Expansion &expansion) const {
@@ -109,14 +110,16 @@ void GrammarPosition::expand(Stack stack, Expansion &expansion) const {
     const auto [place, is_new] = expansion.seen.insert(std::move(todo.back()));
     todo.pop_back();
     if (!is_new) continue;
-    expansion.size += place->size() + kElementsPerStack;
-    work(place->size() + kElementsPerStack);
+    const size_t size = place->size() + kElementsPerStack;
+    expansion.size += size;
+    work(size);
     if (expansion.size > kMostStackElements) {
       throw Error(SE_INVALID_ARGUMENT, "the grammar can go on in too many ways at one place",
                   "leave out parts that may be empty, or alternatives");
     }
     if (place->empty() || place->back()->type != LLAMA_GRETYPE_RULE_REF) {
       expansion.found.push_back(*place);
+      expansion.found_size += size;
     } else {
       expand_rule(*place, todo);
     }
@@ -144,15 +147,17 @@ void GrammarPosition::accept_in(const Stacks &stacks, char32_t character, Expans
   }
 }
 
-GrammarCandidates GrammarPosition::rejected(const Stacks &stacks, GrammarCandidates candidates, int depth) const {
+GrammarCandidates GrammarPosition::rejected(const Stacks &stacks, GrammarCandidates candidates,
+                                            const Nesting &nesting) const {
   for (const Stack &stack : stacks) {
     if (candidates.empty()) break;
-    candidates = rejected(stack, candidates, depth);
+    candidates = rejected(stack, candidates, nesting);
   }
   return candidates;
 }
 
-GrammarCandidates GrammarPosition::rejected(const Stack &stack, const GrammarCandidates &candidates, int depth) const {
+GrammarCandidates GrammarPosition::rejected(const Stack &stack, const GrammarCandidates &candidates,
+                                            const Nesting &nesting) const {
   GrammarCandidates rejects, next;
   const Element *top = stack.empty() ? nullptr : stack.back();
   const bool is_of_characters = top != nullptr && !is_of_tokens(top);
@@ -167,14 +172,17 @@ GrammarCandidates GrammarPosition::rejected(const Stack &stack, const GrammarCan
       next.push_back(one);
       next.back().characters.remove_prefix(1);
       has_more = has_more || !next.back().characters.empty() || one.ends_inside();
-    } else if (is_of_characters || top == nullptr || depth > 0 || !holds_token(top, one.token)) {
+    } else if (is_of_characters || top == nullptr || nesting.depth > 0 || !holds_token(top, one.token)) {
       rejects.push_back(one);
     }
   }
   if (!has_more) return rejects;
   Expansion expansion;
-  if (depth < kLongestToken) expand(with_top(stack, after_set(top)), expansion);
-  for (GrammarCandidate &one : rejected(expansion.found, std::move(next), depth + 1)) {
+  expansion.size = nesting.held_size;
+  if (nesting.depth < kLongestToken) expand(with_top(stack, after_set(top)), expansion);
+  expansion.seen.clear();
+  const Nesting inner = {nesting.depth + 1, nesting.held_size + expansion.found_size};
+  for (GrammarCandidate &one : rejected(expansion.found, std::move(next), inner)) {
     one.characters = {one.characters.data() - 1, one.characters.size() + 1};
     rejects.push_back(one);
   }

@@ -54,14 +54,21 @@ class GrammarPosition {
   struct Expansion {
     std::set<Stack> seen;
     Stacks found;
-    size_t size = 0;
+    size_t size = 0;  // of `seen`, and of what else is held meanwhile
+    size_t found_size = 0;
+  };
+
+  // How many characters of its candidates a call of `rejected` is behind, and what the calls around it hold.
+  struct Nesting {
+    int depth = 0;
+    size_t held_size = 0;
   };
 
   void expand(Stack stack, Expansion &expansion) const;
   void expand_rule(const Stack &stack, std::vector<Stack> &todo) const;
   void accept_in(const Stacks &stacks, char32_t character, Expansion &expansion) const;
-  GrammarCandidates rejected(const Stacks &stacks, GrammarCandidates candidates, int depth) const;
-  GrammarCandidates rejected(const Stack &stack, const GrammarCandidates &candidates, int depth) const;
+  GrammarCandidates rejected(const Stacks &stacks, GrammarCandidates candidates, const Nesting &nesting) const;
+  GrammarCandidates rejected(const Stack &stack, const GrammarCandidates &candidates, const Nesting &nesting) const;
   void work(size_t amount) const;
 
   std::shared_ptr<const ParsedGrammar> grammar_;
