@@ -129,7 +129,7 @@ def _row(name: str, bundle: Path, settings: Settings) -> Served:
     Raises OSError where the folder around the bundle cannot be read.
     """
     served = of_bundle(name, bundle, read_manifest(bundle), settings)
-    # As the runner looks for it: a link that leads nowhere is no absence.
+    # As the runner looks for it: a dangling link is an error, and does not count as a missing file.
     keys = bundle.resolve().parent / TRUSTED_KEYS
     try:
         keys.lstat()
